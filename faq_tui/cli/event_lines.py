@@ -29,11 +29,11 @@ SHOWN_SKIPS = 5  # maximum number of lines about skipped seeds; the summary coun
 
 
 class EventLines:
-    """Turns events into lines of text. For many events, there is no line."""
+    """Turns events into lines of text. Many kinds of events have no line."""
 
     def __init__(self) -> None:
         self._skipped = 0
-        self._waiting: set[tuple[str, float]] = set()  # outages that have a line
+        self._waiting: set[tuple[str, float]] = set()  # outages for which a line was already shown
 
     def of(self, event: Event) -> list[str]:
         if isinstance(event, SeedSkipped):
@@ -42,17 +42,22 @@ class EventLines:
                 return []
         if isinstance(event, ServerWaiting):
             outage = (event.url, event.since)
-            if outage in self._waiting or event.gives_up is None:  # a note names a server that others replace
+            # a note only names a server; other servers do its work
+            if outage in self._waiting or event.gives_up is None:
                 return []
             self._waiting.add(outage)
-        if isinstance(event, CandidateRetried) and not event.attempt:  # its server is down, which has its own line
+        # The candidate's server is down. The outage already has a line.
+        if isinstance(event, CandidateRetried) and not event.attempt:
             return []
         line = _LINES.get(type(event))
         return [sanitize(line(event))] if line else []
 
 
 def _when(wait_s: float) -> str:
-    """A phrase for the time until the next try. "" if the next try starts at once (perhaps on another server)."""
+    """A phrase for the time until the next attempt.
+
+    "" if the next attempt starts at once, perhaps on another server.
+    """
     return f"; next try in {wait_s:.1f} s" if wait_s else ""
 
 

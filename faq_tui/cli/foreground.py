@@ -35,10 +35,10 @@ def run_in_foreground(
 def stop_on_signals() -> Iterator[CancelToken]:
     """The first Ctrl-C (or SIGTERM) requests a stop at the next safe point.
 
-    The second Ctrl-C ends the program at once.
+    A second Ctrl-C ends the program at once.
 
-    After a second Ctrl-C, only unfinished work is lost, because finished work is on disk. Child processes end with
-    this process.
+    Even then, only unfinished work is lost, because finished work is already on disk. Child processes end together
+    with this process.
     """
     cancel = CancelToken()
 
@@ -75,7 +75,8 @@ def event_output(as_json: bool) -> Iterator[Emit]:
         if listened_to:
             try:
                 print(to_json(event), flush=True)
-            except BrokenPipeError:  # the reader, such as `head`, has ended; the work continues
+            # the program that read our output (for example `head`) has ended; the work continues
+            except BrokenPipeError:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 listened_to = False
         for line in lines.of(event):

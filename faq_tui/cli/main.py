@@ -83,7 +83,7 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         sys.exit(_call())
-    except BrokenPipeError:  # the reader has ended, such as `head` in `faq-tui … | head`
+    except BrokenPipeError:  # the program that read our output has ended, such as `head` in `faq-tui … | head`
         _drop_stdout()
         sys.exit(ExitCode.DONE)
 
@@ -114,7 +114,7 @@ def _call() -> int:
 
 
 def _drop_stdout() -> None:
-    """Discard output that cannot be written, so that the interpreter prints no error at exit."""
+    """Discard output that cannot be written. Otherwise Python would print an error at exit."""
     try:
         sys.stdout.flush()
     except OSError:

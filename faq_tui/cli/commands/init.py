@@ -85,13 +85,13 @@ def command(run_folder: Path, target: str | None, seeds: str | None, preset: str
 
 
 def _no_model(target: str) -> str:
-    """A sentence if the target is a local path without a model that can be loaded; "" otherwise."""
+    """A sentence that says that the target is a local path without a loadable model; "" if this is not the case."""
     from faq_tui.core.base.errors import FaqError
     from faq_tui.core.models.folder_check import check_folder
 
     path = Path(target)
     if not path.is_absolute():
-        return ""  # a hub id, or a path that does not exist yet
+        return ""  # the target is a hub id, or a path that does not exist yet
     if path.is_file():
         return f"{path} is a file, but target.model must name a Hugging Face model folder"
     if not path.is_dir():

@@ -19,7 +19,7 @@ class QuantizationJob:
     model: str  # local folder or hub id of the unquantized target
     recipe: Recipe
     rows: Path  # the calibration set as JSONL; each line has `input_ids`
-    out: Path  # a new folder, which is complete when it holds faq_manifest.json
+    out: Path  # a new folder; it is complete once it contains faq_manifest.json
     device: str = "auto"  # cpu | cuda | auto
     backend: str = "auto"
     trust_remote_code: bool = False
@@ -32,8 +32,8 @@ class QuantizationJob:
     def from_spec(cls, spec: Mapping[str, Any]) -> QuantizationJob:
         """Read a job from `spec`: the fields of this class, with `recipe` in the form of `Recipe.identity`.
 
-        Raises UsageError that names a missing field or a value that the method refuses. Paths become absolute,
-        because gptqmodel changes the working directory.
+        Raises UsageError if a field is missing or the method refuses a value; the message names it. Paths become
+        absolute, because gptqmodel changes the working directory.
         """
         given = {name: spec[name] for name in cls.__dataclass_fields__ if spec.get(name) is not None}
         missing = [name for name in REQUIRED if name not in given]

@@ -49,7 +49,7 @@ class LayerProfile:
 
     @property
     def columns(self) -> float:
-        """The number of columns that a solver quantizes one after the other in one layer."""
+        """The number of quantization steps for one layer if a solver quantizes one column at a time."""
         return sum(columns * count for _, columns, count in self.shapes)
 
     @property
@@ -62,12 +62,15 @@ class LayerProfile:
         return (self.total_bytes - self.resident_bytes) / max(1, self.layers)
 
     def routed(self, experts: str | None) -> LayerProfile:
-        """The profile for a recipe's setting `experts`. With "all", every expert gets every token."""
+        """This profile, adapted to a recipe's setting `experts`. With "all", every expert gets every token."""
         return replace(self, chosen=self.experts) if experts == "all" else self
 
     @property
     def active(self) -> float:
-        """The share of a layer's weights that are used for one token: unchosen experts are not used."""
+        """The share of a layer's weights that one token uses.
+
+        Experts that the router does not choose are not used.
+        """
         if not self.experts:
             return 1.0
         expert = sum(o * i * n for o, i, n in self.shapes if n >= self.experts)
@@ -75,7 +78,10 @@ class LayerProfile:
 
 
 def profile_of(folder: Path, rows: int, tokens: int, longest: int) -> LayerProfile:
-    """The profile of an unquantized model folder, from its headers. Raises UsageError if it cannot be read."""
+    """The profile of an unquantized model folder.
+
+    Only the headers of the folder's files are read. Raises UsageError if they cannot be read.
+    """
     shapes, tensors = linear_shapes(folder), tensors_of(folder)
     layers = max((int(number[1]) for name in shapes if (number := LAYER.search(name))), default=-1) + 1
     counts = Counter(shapes.values())

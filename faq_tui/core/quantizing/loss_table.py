@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# The number in a name such as mlp.experts.17.gate_proj. The table replaces the number by *.
+# Matches the expert's number in a name such as mlp.experts.17.gate_proj. The table shows * instead of the number.
 EXPERT = re.compile(r"\.\d+(?=\.|$)")
 
 Place = tuple[int, str]  # layer, module
@@ -24,7 +24,8 @@ class LossTable:
     layers: int = 0
     modules: list[str] = field(default_factory=list)  # names of modules, in the order in which they first appeared
     losses: dict[Place, float | None] = field(default_factory=dict)
-    working: set[Place] = field(default_factory=set)  # modules that have started but have no loss yet
+    # modules whose quantization has started but that have no loss yet
+    working: set[Place] = field(default_factory=set)
     complete: bool = False
 
     def add(self, layer: int, module: str, loss: float | None) -> None:
@@ -57,7 +58,7 @@ class LossTable:
         return (max(known)[1], max(known)[0]) if known else None
 
     def by_layer(self) -> list[float]:
-        """The largest loss of each layer. The value is NaN as long as a module of the layer has no loss."""
+        """The largest loss of each layer. A layer's value is NaN until all its modules have a loss."""
         worst = [math.nan] * self.layers
         half = {layer for layer, _module in self.working}
         for (layer, _module), loss in self.losses.items():

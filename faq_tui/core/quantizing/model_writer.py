@@ -15,8 +15,9 @@ from faq_tui.core.models.headers import INDEX, tensors_of
 class LayerFiles:
     """The new tensors of each layer, kept on disk until the whole model is written.
 
-    An earlier attempt may have left layers in the folder: `count` is the number of the first layers that are there.
-    `files` maps each tensor's name to its file. `modules` maps the name of each module to those of its new tensors.
+    An earlier attempt may have left layers in the folder. `count` is the number of these layers: layers 0 to count -
+    1 are stored without a gap. `files` maps each tensor's name to its file. `modules` maps each module's name to the
+    names of its new tensors.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -47,7 +48,7 @@ class LayerFiles:
         return self.folder / f"layer-{layer:05}.safetensors"
 
     def _note(self, path: Path) -> bool:
-        """Note the tensors in the file. Returns False if the file is damaged."""
+        """Record the names of the tensors in the file. Returns False if the file is damaged."""
         from safetensors import SafetensorError, safe_open
 
         try:
@@ -78,7 +79,7 @@ def check_layout(target: Path, names: Iterable[str]) -> None:
 
 
 def write_model(target: Path, out: Path, new: LayerFiles, check: Callable[[], None]) -> None:
-    """Write the target's model into the folder `out`. The `new` tensors of a module X replace `X.weight` in its file.
+    """Write the target's model into the folder `out`. If `new` has tensors of a module X, they replace `X.weight`.
 
     config.json and the index are written, too. `check` is called before each file is written and may raise an
     exception. Raises FaqError if the weight of a module of `new` is missing from the target's files.

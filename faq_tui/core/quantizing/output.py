@@ -46,9 +46,10 @@ def average_bits(bits: int, group_size: int, shapes: Iterable[tuple[int, int]]) 
     """The average number of bits per quantized weight over all `shapes` (out_features, in_features).
 
     Each output row is split into groups of `group_size` inputs. With `group_size` -1, the whole row is one group.
-    Each group stores one 16-bit scale and one zero point of `bits` bits, so a weight needs about
-    bits + (16 + bits) / group_size bits (GPTQ, arXiv:2210.17323, section 4: 3 bits with groups of 128 cost 0.15 bits
-    more). As in the paper, `g_idx` is not counted: without desc_act, the CUDA kernels do not need it.
+    Each group stores one 16-bit scale and one zero point of `bits` bits, so a weight needs about bits + (16 + bits) /
+    group_size bits. For example, 3-bit weights with groups of 128 need 0.15 additional bits (GPTQ, arXiv:2210.17323,
+    section 4). As in the paper, the tensor `g_idx` is not counted. Without desc_act, the CUDA kernels do not need
+    this tensor.
     """
     weights = stored = 0
     for out_features, in_features in shapes:
@@ -112,7 +113,8 @@ def complete_folder(out: Path, target: Path) -> None:
 def coverage(losses: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The smallest, median and largest number of calibration tokens that reached an expert, for each layer.
 
-    `losses` is `QuantizationProgress.losses`. `rounded_experts` lists experts that too few tokens reached.
+    `losses` is `QuantizationProgress.losses`. `rounded_experts` lists the experts that got too few tokens and were
+    only rounded.
     """
     layers: dict[int, dict[str, Mapping[str, Any]]] = {}
     for entry in losses:

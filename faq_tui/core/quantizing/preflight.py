@@ -48,7 +48,7 @@ def check_chat_template(folder: Path) -> None:
     if any((folder / f"chat_template.{suffix}").is_file() for suffix in ("jinja", "json")):
         return
     if (folder / "additional_chat_templates").is_dir():
-        return  # whether one of them can be used is found when they are tried
+        return  # they are tried later, which shows whether one of them can be used
     path = folder / "tokenizer_config.json"
     try:
         if path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("chat_template"):
@@ -157,7 +157,8 @@ def not_finite(folder: Path, tensors: Iterable[str]) -> str | None:
     for name in tensors:
         with safe_open(files[name], framework="pt") as reader:
             tensor = reader.get_tensor(name)
-            # Minimum and maximum show NaN and infinity, and need no extra memory. A mask would need memory.
+            # The minimum and maximum show NaN and infinity, and need no extra memory. A mask (`isfinite`) would need
+            # extra memory.
             if tensor.numel() and not all(bool(end.isfinite()) for end in tensor.aminmax()):
                 return name
     return None
@@ -175,10 +176,11 @@ def check_memory(bytes_needed: int, device: str = "cpu") -> None:
 
 
 def refuse_unquantizable(run: Run, recipes: bool = True) -> None:
-    """Raise UsageError if the target is no causal model or has no chat template, or if a recipe cannot quantize it.
+    """Raise UsageError if a recipe cannot quantize the target, or the target is no chat model.
 
-    Without `recipes`, only the model and the chat template are checked, because a set can be made for other
-    quantizers. Nothing is downloaded here: a hub id is checked after it has been fetched.
+    A chat model is a causal model with a chat template. Without `recipes`, only this is checked, because a
+    calibration set can also be made for other quantizers. Nothing is downloaded here: a hub id is checked after its
+    model was downloaded.
     """
     folder = run.resolve(run.settings.target.model)
     if run.settings.target.model == EMBEDDED or not (folder / "config.json").is_file():

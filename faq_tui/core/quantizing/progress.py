@@ -1,8 +1,8 @@
 """Report the progress of a quantization as messages of the worker child.
 
-gptqmodel calls `module_done`, `solved`, `broken` and `layer_done` in threads of gptqmodel. An exception there would
-end the run without a clear error. Therefore these methods never raise; `check` raises the first error on the calling
-thread.
+gptqmodel calls `module_done`, `solved`, `broken` and `layer_done` in its own threads. An exception in such a thread
+would end the run without a clear error. Therefore these methods only record errors. `check` raises the first recorded
+error in the thread that calls `check`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class QuantizationProgress:
     def start_layer(self, layer: int, modules: list[str]) -> None:
         """Send the message that `layer` begins, but only once for each layer.
 
-        Names of modules are relative to the layer. Only the calling thread may call it.
+        Names of modules are relative to the layer. Call it only on the thread that runs the quantization.
         """
         if layer not in self._layers:
             self._layers.add(layer)
@@ -56,7 +56,10 @@ class QuantizationProgress:
         return self._cancel.is_set or self.failure is not None
 
     def module_done(self, row: dict[str, Any]) -> None:
-        """Record a quantized module from a log row of gptqmodel, whose values are text. Any thread may call it."""
+        """Record a quantized module from a log row of gptqmodel.
+
+        All values in the row are text. Any thread may call it.
+        """
         try:
             layer, module, loss = int(row["layer"]), str(row["module"]), read_loss(str(row["loss"]))
             self.solved(
@@ -78,7 +81,7 @@ class QuantizationProgress:
     ) -> None:
         """Record a quantized module. `samples` is the number of tokens that reached it.
 
-        `loss` is None if the module was only rounded; `note` then gives the reason. `damp` is the Hessian's damping.
+        `loss` is None if the module was only rounded; then `note` gives the reason. `damp` is the Hessian's damping.
         """
         done = {"layer": layer, "module": module, "loss": loss, "note": note}
         more = {"seconds": round(seconds, 4), "samples": samples, "damp": damp}
@@ -87,9 +90,9 @@ class QuantizationProgress:
             self.send("module", **done, **more)
 
     def again(self, messages: list[dict[str, Any]], send: Send) -> None:
-        """Send again the messages of layers that an earlier attempt has quantized.
+        """Repeat the messages of layers that an earlier attempt has quantized.
 
-        Only the calling thread may call it.
+        Call it only on the thread that runs the quantization.
         """
         for message in messages:
             body = dict(message)
@@ -112,14 +115,20 @@ class QuantizationProgress:
         )
 
     def layer_done(self, layer: int) -> None:
-        """Send that all modules of the layer are quantized and packed. Any thread may call this; it never raises."""
+        """Send the message that all modules of the layer are quantized and packed.
+
+        Any thread may call this; it never raises.
+        """
         try:
             self.send("layer_done", layer=layer)
         except Exception as error:  # noqa: BLE001
             self._keep(error)
 
     def check(self) -> None:
-        """Raise the first recorded error, or `Stopped` after a cancel. Only the calling thread may call it."""
+        """Raise the first recorded error, or `Stopped` after a cancel.
+
+        Call it only on the thread that runs the quantization.
+        """
         if self.failure is not None:
             raise self.failure
         self._cancel.check()

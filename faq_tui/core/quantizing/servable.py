@@ -16,7 +16,7 @@ WORK = ("offload_to_disk_path", ".work")
 
 
 def problems(folder: Path) -> list[str]:
-    """The reasons why a server would not load the folder, one sentence each.
+    """The reasons why a server would not load the folder. Each reason is one sentence.
 
     The list is empty if a server would load the folder.
     """
@@ -49,7 +49,7 @@ def problems(folder: Path) -> list[str]:
 def check_servable(folder: Path) -> None:
     """Raise FaqError with the first of `problems`.
 
-    Missing files are ignored: a target without a chat template or generation_config.json can be served, too.
+    Missing files are ignored, because a target without a chat template or generation_config.json can also be served.
     """
     grave = [one for one in problems(folder) if not one.startswith("there is no")]
     if grave:
@@ -87,7 +87,10 @@ def _has_template(folder: Path) -> bool:
 
 
 def _weights(folder: Path) -> list[str]:
-    """A list with one problem if the index and the files do not agree. Without an index, servers load every file."""
+    """A list with one problem if the index and the files do not match, else [].
+
+    Without an index, servers load every file.
+    """
     index = folder / INDEX
     if not index.is_file():
         return []

@@ -1,8 +1,8 @@
 """The worker child's task `quantize`: check the job, quantize, complete the folder, report the result.
 
-It sends these messages in order: `quantize_started`; then for each layer `layer_started`, a message `module` when
-each module is solved, and `layer_done`; then `saving` and `quantized`. Layers are packed in the background, so the
-`layer_done` of a layer may follow the `layer_started` of the next layer.
+The first message is `quantize_started`. For each layer, the task sends `layer_started`, then a message `module`
+whenever a module is solved, and then `layer_done`. The last messages are `saving` and `quantized`. Layers are packed
+in the background, so the `layer_done` of a layer may follow the `layer_started` of the next layer.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from faq_tui.core.quantizing.servable import check_servable
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     """Quantize as `spec` says (see `QuantizationJob.from_spec`) into the new folder `spec["out"]`.
 
-    Raises UsageError on anything that can be checked beforehand, FaqError with layer and module if a module is
-    broken, and Stopped after a cancel. The folder `out` holds a manifest only if the folder is complete.
+    Raises UsageError on anything that can be checked beforehand, FaqError if a module is broken (the message names
+    layer and module), and Stopped after a cancel. The folder `out` holds a manifest only if the folder is complete.
     """
     job = QuantizationJob.from_spec(spec)
     method: Method = METHODS.get(job.recipe.method)
@@ -48,7 +48,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 
     started = time.monotonic()
     progress = QuantizationProgress(send, cancel)
-    # Some methods use libraries that run the folder's code even if it is not trusted.
+    # Some methods use libraries that run the folder's code even if the person does not trust it.
     with without_code(target, job.trust_remote_code) as safe:
         outcome = method.quantize(job, safe, rows, progress, cancel)
         complete_folder(job.out, safe)
@@ -99,7 +99,8 @@ def check_job(job: QuantizationJob, method: Method, cancel: CancelToken) -> tupl
 def vocab_size(config: dict[str, Any], folder: Path, trust_remote_code: bool) -> int:
     """The vocabulary size.
 
-    In a multimodal config, the value is under `text_config`, or it is a default of the config's class.
+    In a multimodal config, the value is under `text_config`. If it is not there, the default of the config's class
+    counts.
     """
     size = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
     if size is None:

@@ -28,11 +28,12 @@ from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.seeds import Seed
 
 SAMPLE = 3  # number of candidates from which the cost of all candidates is estimated
-ANSWER_KEYS = ("extra_body", "chat_template_kwargs", "leave_out")  # optional settings that influence an answer
+# these settings influence an answer, but need not be set
+ANSWER_KEYS = ("extra_body", "chat_template_kwargs", "leave_out")
 SEED_STEP = 1000  # added to the sampling seed for a second request; larger than the number of candidates per seed
 
 # Matches "Answer:", "**Final answer:**" and "### Answer:" at the start of a line. The possessive `*+` prevents
-# backtracking: a long run of spaces is read only once.
+# backtracking, so a long run of spaces is read only once.
 ANSWER_LINE = re.compile(
     r"^[ \t]*+[#*_]*+[ \t]*+(?:final )?answer[ \t]*+[*_]*+[:：][*_]*+", re.IGNORECASE | re.MULTILINE
 )
@@ -48,8 +49,9 @@ def source_hash_of(source: Source) -> str:
 def prompt_version(source: Source) -> str:
     """The version of the source's prompt.
 
-    It is the name and hash of a shipped prompt, `own` and the hash of the person's text, or `none` if the question is
-    sent as it is. If the person has set a system turn, its hash follows.
+    For a prompt of faq-tui, it is the prompt's name and hash. For the person's own prompt, it is `own` and the hash
+    of the text. It is `none` if the question is sent as it is. If the person has set a system turn, the hash of this
+    turn is appended.
     """
     prompt = _prompt(source)
     system = text_of(source.system)
@@ -71,8 +73,8 @@ class PendingCandidate:
     seed: Seed
     number: int  # 1-based
     order: int
-    first: RequestPolicy | None = None  # the first request, if it is not the usual one
-    replaces: bool = False  # True: a stored, unusable candidate is requested again
+    first: RequestPolicy | None = None  # policy of the first request; None means the usual policy
+    replaces: bool = False  # if True, a stored, unusable candidate is requested again
 
     def first_request(self, source: Source) -> RequestPolicy:
         return self.first or first_request(source, self.number)
@@ -96,9 +98,11 @@ def pending_candidates(run: Run, source: Source) -> list[PendingCandidate]:
 
 
 def unusable_candidates(run: Run, source: Source, first_order: int) -> list[PendingCandidate]:
-    """The stored, unusable candidates, as candidates to request again. `first_order` is the lowest of their orders.
+    """The stored, unusable candidates, as candidates to request again.
 
-    The first request follows the present policy for the stored candidate's flags.
+    The first of them gets the order `first_order`.
+
+    The first request follows the policy that the present settings give for the stored candidate's flags.
     """
     found: list[PendingCandidate] = []
     seeds = {seed.id: seed for seed in seed_rows.by_role(run.store, "chosen")}
@@ -113,7 +117,7 @@ def unusable_candidates(run: Run, source: Source, first_order: int) -> list[Pend
 
 
 def cost_sample(pending: Sequence[PendingCandidate]) -> list[PendingCandidate]:
-    """`SAMPLE` candidates, of short and of long seeds; [] if no more than `SAMPLE` candidates are pending."""
+    """`SAMPLE` candidates of seeds with different lengths; [] if at most `SAMPLE` candidates are pending."""
     if len(pending) <= SAMPLE:
         return []
     first = {candidate.seed.id: candidate for candidate in reversed(pending)}
@@ -126,14 +130,17 @@ def cost_sample(pending: Sequence[PendingCandidate]) -> list[PendingCandidate]:
 
 @dataclass(frozen=True)
 class Question:
-    """The part of a request that depends on the seed. The rest of the request has the sampling settings."""
+    """The part of a request that depends on the seed. The other part is the sampling settings."""
 
     messages: list[dict[str, str]]
     extra: dict[str, Any]
 
 
 def question_for(seed: Seed, source: Source) -> Question:
-    """The request for a seed. The person's system turn comes before the seed's; both are sent as one turn."""
+    """The request for a seed.
+
+    If the person and the seed both have a system turn, the two are sent as one turn, the person's text first.
+    """
     messages = [dict(message) for message in seed.messages]
     prompt = _prompt(source)
     if prompt:
@@ -152,7 +159,7 @@ def question_for(seed: Seed, source: Source) -> Question:
 
 
 def parts_of(reply: Reply, source: Source) -> tuple[str, str]:
-    """(reasoning, answer). If the reply of a prompted source has no line "Answer:", the whole reply is the answer."""
+    """Returns (reasoning, answer). If a reply of a prompted source has no line "Answer:", all of it is the answer."""
     if source.reasoning == "prompted" and not reply.reasoning:
         lines = list(ANSWER_LINE.finditer(reply.answer))
         if lines:
@@ -179,7 +186,8 @@ def first_request(source: Source, number: int) -> RequestPolicy:
 def next_request(source: Source, policy: RequestPolicy, candidate: Candidate) -> RequestPolicy | None:
     """The policy for a second request of an unusable candidate; None if the settings ask for no second request.
 
-    A looping candidate that was also cut off would only loop for longer, so `on_flagged` applies to it.
+    If a candidate was cut off and also loops, more tokens would only make the loop longer. So `on_flagged` applies to
+    it.
     """
     if not candidate.flags or policy.again:
         return None
@@ -199,6 +207,7 @@ def next_request(source: Source, policy: RequestPolicy, candidate: Candidate) ->
 def better_candidate(first: Candidate, second: Candidate) -> Candidate:
     """The usable candidate of the two.
 
-    If both are unusable, the result is the candidate with fewer flags, or `second` if both have equally many.
+    If both are unusable, the result is the candidate with fewer flags. If both have equally many flags, it is
+    `second`.
     """
     return first if len(first.flags) < len(second.flags) else second

@@ -1,4 +1,4 @@
-"""Find control tokens in a reply: no calibration text may contain a special token of the target.
+"""Find control tokens in a reply, because no calibration text may contain a special token of the target.
 
 They have three causes: the server uses a wrong chat template, the model goes on with the user's next turn, or the
 model uses tags that no dialect knows.
@@ -14,13 +14,13 @@ from faq_tui.core.models.tokenizer import control_tokens
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Source
 
-# Tokens of chat templates, wherever they occur.
+# Matches tokens of chat templates anywhere in the text.
 _KNOWN = re.compile(
     r"<\|(?:im_(?:start|end|sep)|e[ot]+[tm]_id|(?:start|end)_header_id|(?:begin|end)_of_text|endoftext|start|end|channel"
     r"|message|return|call|constrain|user|assistant|system|eot|end_of_role|start_of_role|(?:START|END)_[A-Z_]+)\|>"
     r"|<(?:start|end)_of_turn>|<\|turn>|<turn\|>|\[/?INST\]|<seed:[be]os>|<｜[^<>｜\n]{1,40}｜>"
 )
-# At the start of an answer, anything that looks like such a token.
+# Matches anything that looks like such a token at the start of an answer.
 _AT_START = re.compile(r"<\|[^<>|\s]{1,60}\|?>|<[\w/-]{1,40}\|>|(\[)([A-Z_]{2,30})\](?=.*\[/\2\])", re.DOTALL)
 _TOOL_CALL = re.compile(
     r"\s*(?:<\|?tool_calls?\|?>|\[TOOL_CALLS\]|<\|python_tag\|>|<function=|<tools?_calls?[ >]|<｜tool▁calls▁begin｜>"
@@ -33,7 +33,8 @@ class ControlTokens:
 
     def __init__(self, of: Mapping[str, str] | None = None) -> None:
         self._of = of or {}
-        self._lengths: dict[str, set[int]] = defaultdict(set)  # lengths of tokens, by their first two characters
+        # maps the first two characters of tokens to the lengths of these tokens
+        self._lengths: dict[str, set[int]] = defaultdict(set)
         for token in self._of:
             self._lengths[token[:2]].add(len(token))
 
@@ -44,7 +45,7 @@ class ControlTokens:
         return cls(of_source | dict.fromkeys(control_tokens(run, run.settings.target.model), "the target"))
 
     def found_in(self, reasoning: str, answer: str, question: str) -> str | None:
-        """Why the reply is unusable; None if it has no control token.
+        """The reason why the reply is unusable; None if it has no control token.
 
         A reply may quote tokens of chat templates that the question contains, unless they are tokens of the target.
         """

@@ -17,10 +17,11 @@ from faq_tui.core.store.seeds import Seed
 TRUNCATED, UNCLOSED, EMPTY, LOOP = "truncated", "unclosed_think", "empty", "loop"
 REFUSAL, LANGUAGE = "refusal", "wrong_language"
 CONTROL = "control_token"
-# The server ended the answer, and more tokens cannot help.
+# The flags of answers that the server ended for a reason other than length, so more tokens cannot help.
 FILTERED, TOOL_CALL, INTERRUPTED, UNKNOWN_END = "filtered", "tool_call", "interrupted", "unknown_end"
 NOT_FINISHED = frozenset({FILTERED, TOOL_CALL, INTERRUPTED, UNKNOWN_END})
-CUT_OFF = frozenset({TRUNCATED, UNCLOSED, EMPTY})  # the flags that a larger max_tokens may avoid
+# the flags of answers that might be usable with a larger max_tokens
+CUT_OFF = frozenset({TRUNCATED, UNCLOSED, EMPTY})
 
 
 @dataclass(frozen=True)
@@ -47,16 +48,16 @@ FLAG_WORDS = {
 }
 
 LOOP_MIN_CHARACTERS = 300
-LOOP_RATIO = 5.0  # least ratio of bytes to compressed bytes in a loop
-GRAM = 8  # length of a gram in words, or in characters if the script has no spaces
+LOOP_RATIO = 5.0  # smallest ratio of bytes to compressed bytes in a loop
+GRAM = 8  # number of words (of characters, if the script has no spaces) in a gram; a loop repeats grams
 LEAST_GRAMS = 64
-REPEATED_SHARE = 0.5  # least share of the grams of a loop that occurred earlier in the text
+REPEATED_SHARE = 0.5  # in a loop, at least this share of the grams occurred earlier in the text
 TAIL_WORDS, TAIL_REPEATS = 30, 4
-READ = 200_000  # only so many characters at the end are checked, because a loop lasts to the end
+READ = 200_000  # only the last READ characters are checked, because a loop continues to the end
 
 REFUSAL_BEGINS = 400  # a refusal begins within this many characters
-LONGEST_WORD = 80  # most characters of an unknown finish_reason that are shown
-LONGEST_REFUSAL = 1500  # a longer answer (in characters) is no mere refusal
+LONGEST_WORD = 80  # maximum number of characters of an unknown finish_reason that are shown
+LONGEST_REFUSAL = 1500  # a longer answer (in characters) contains more than a refusal
 
 # Matches a word, or one character of a script without spaces between words.
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]|[^\W\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]+")
@@ -111,7 +112,10 @@ def unusable_reasons(
 
 
 def _end_reasons(reply: Reply) -> dict[str, str]:
-    """The flags that follow from the end of a reply. A candidate is usable only if the model itself ended it."""
+    """The flags that follow from the end of a reply.
+
+    A candidate is usable only if the model itself ended the reply.
+    """
     ending, word = finish.ending_of(reply.finish_reason), reply.finish_reason
     reasons: dict[str, str] = {}
     if word == LOOP:  # faq-tui ended its stream
@@ -171,7 +175,7 @@ def _refusal_patterns() -> re.Pattern[str]:
 
 
 def refusal_in(answer: str) -> str | None:
-    """The words with which a short answer refuses; None if it does not refuse."""
+    """The words of a short answer that refuse the request; None if the answer does not refuse."""
     if len(answer) > LONGEST_REFUSAL:
         return None
     text = answer[:REFUSAL_BEGINS].replace("’", "'").replace("ʼ", "'")

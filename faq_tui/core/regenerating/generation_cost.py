@@ -18,7 +18,8 @@ from faq_tui.core.settings import Source
 from faq_tui.core.store import Store
 from faq_tui.core.store.candidates import Tally, tally, tally_before
 
-CHARACTERS_PER_TOKEN, TEMPLATE_TOKENS = 4.0, 30  # used for estimates until a server has counted tokens
+# used in estimates as long as no server has reported counts of tokens
+CHARACTERS_PER_TOKEN, TEMPLATE_TOKENS = 4.0, 30
 
 MEASURED, EARLIER, BOUND = "measured", "earlier settings", "at most"
 
@@ -32,7 +33,7 @@ class GenerationCost:
     prompt_tokens: int
     completion_tokens: int
     seconds: float | None  # None if too few candidates have finished
-    cost: float | None  # in the currency of the price in the settings; None without a price
+    cost: float | None  # in the currency of the settings' price; None if the settings have no price
     basis: str  # MEASURED (same settings), EARLIER (earlier settings) or BOUND (from max_tokens)
 
     @property
@@ -57,9 +58,9 @@ class GenerationCost:
 def estimate_cost(store: Store, name: str, source: Source, pending: Sequence[PendingCandidate]) -> GenerationCost:
     """Estimate the cost from the seeds' lengths and from finished candidates.
 
-    Finished candidates with the present settings are used. If there are fewer than `SAMPLE` of them,
-    candidates with earlier settings are used. If there are too few of these, too, the estimate is an upper bound that
-    is computed from max_tokens.
+    The estimate uses finished candidates with the present settings. If there are fewer than `SAMPLE`, it uses
+    candidates with earlier settings. If there are too few of these as well, the result is an upper bound, which is
+    computed from max_tokens.
     """
     counts, basis = tally(store, source_hash_of(source)), MEASURED
     if counts.counted < SAMPLE:

@@ -1,6 +1,7 @@
-"""Find the language of a text by its script and its small frequent words, to detect an answer in another language.
+"""Find the language of a text by its script and its function words, to detect an answer in another language.
 
-Nothing is guessed: for short texts, code, formulas and mixtures of languages, no language is returned.
+Function words are words such as "the" and "of". No language is returned if the result would be a guess: for short
+texts, code, formulas and mixtures of languages.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from collections import Counter
 from functools import cache
 from importlib.resources import files
 
-LEAST_LETTERS = 12  # smallest number of letters, if only one language uses the script; Chinese sentences are short
-LEAST_WORDS = 15  # smallest number of words, if several languages use the script
-LEAST_SHARE = 0.12  # least share of small words of the language among all words; prose has 0.2 to 0.5
-LEAST_LEAD = 1.3  # the language must have at least so many times the small words of the second language
-SCRIPT_SHARE = 0.6  # least share of the letters that belong to the script
+LEAST_LETTERS = 12  # smallest number of letters if only one language uses the script; Chinese sentences are short
+LEAST_WORDS = 15  # smallest number of words if several languages use the script
+# smallest share of function words (such as "the" and "of") among all words; in prose it is 0.2 to 0.5
+LEAST_SHARE = 0.12
+# The text must have this many times more function words of the language than of the second most likely language.
+LEAST_LEAD = 1.3
+SCRIPT_SHARE = 0.6  # smallest share of the text's letters that must belong to the script
 
 # The first word of a character's Unicode name gives its script.
 SCRIPTS = {
@@ -34,7 +37,7 @@ SCRIPTS = {
 }
 CYRILLIC = frozenset({"ru", "uk", "bg"})
 SHARED = frozenset({"latin", "cyrillic"})  # scripts that several languages use
-READ = 4000  # only so many characters of a text are read
+READ = 4000  # only the first READ characters of a text are read
 
 _TRANSLATE = re.compile(
     r"translat|übersetz|tradu[cizt]|vertaal|översätt|přelož|przetłumacz|çevir|terjemah|dịch|перевед|перекла|翻译|翻譯|翻訳|訳し|번역|ترجم|अनुवाद"
@@ -66,7 +69,7 @@ def language_of(text: str) -> str | None:
 
 
 def script_of_language(code: str) -> str:
-    """`latin` or `cyrillic`; the language's code if it alone has its script."""
+    """`latin` or `cyrillic`. For a language that is the only one with its script, the language's code."""
     if code in CYRILLIC:
         return "cyrillic"
     return code if code in SCRIPTS.values() else "latin"
@@ -77,7 +80,7 @@ def _prose(text: str) -> str:
 
 
 def _main_script(prose: str) -> str | None:
-    """The script of most letters, or the language's code if only this language uses it; None for a mixture."""
+    """The script of most letters, or the language's code if no other language uses the script; None for a mixture."""
     counted = Counter(script for letter in prose if letter.isalpha() and (script := _script(letter)))
     letters = counted.total()
     if letters < LEAST_LETTERS:
@@ -110,7 +113,7 @@ def asks_for_another(question: str) -> bool:
 
 
 def in_another_language(question: str, answer: str, language: str | None = None) -> tuple[str, str] | None:
-    """(language of the question, language of the answer) if both are certain and differ, else None.
+    """The languages of the question and of the answer, if both are certain and differ; else None.
 
     `language` is the language that the seed file states. If a question names a language or a translation, the answer
     may be in any language.

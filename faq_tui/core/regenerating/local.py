@@ -27,7 +27,7 @@ from faq_tui.core.worker.parent import without_keys
 
 DIALECT = "local"  # the dialect that is stored for replies of a local model
 
-# The requests by the candidate's order, which is also the candidate's id in the worker.
+# Maps the order of each candidate to its request. In the worker, the order is also the candidate's id.
 Requests = dict[int, tuple[PendingCandidate, RequestPolicy]]
 
 
@@ -37,7 +37,7 @@ class LocalGenerator:
     def __init__(self, recorder: CandidateRecorder) -> None:
         self.recorder, self.source, self.context = recorder, recorder.source, recorder.context
         self._repeated: Requests = {}  # the requests of the next round
-        self._first: dict[int, Candidate] = {}  # unusable candidates that are requested a second time
+        self._first: dict[int, Candidate] = {}  # unusable candidates for which a second request was made
         self._splits: dict[int, ReasoningStream] = {}
 
     def __call__(self, pending: list[PendingCandidate]) -> None:
@@ -86,7 +86,10 @@ class LocalGenerator:
         path.unlink(missing_ok=True)
 
     def _folder(self) -> str:
-        """The model's folder, or the hub id of the target. Raises UsageError if there is no such model."""
+        """The model's folder, or a hub id if the source uses the target.
+
+        Raises UsageError if there is no such model.
+        """
         run, model = self.context.run, self.source.model
         if model == EMBEDDED:
             from faq_tui.core.embedded import ensure_model
@@ -132,7 +135,7 @@ class LocalGenerator:
         best = candidate if first is None else replace(better_candidate(first, candidate), requests=2)
         again = next_request(self.source, policy, candidate)
         if again is not None and again.max_tokens > policy.max_tokens > (candidate.max_tokens or 0):
-            again = None  # the window has no room for a longer answer
+            again = None  # the model's window has no room for a longer answer
         if again is None:
             self.recorder.keep(best, pending.replaces)
             return

@@ -16,8 +16,8 @@ from faq_tui.core.chat.dialects import dialect_of_template, opened_by
 from faq_tui.core.chat.render import fitting_turns
 
 DELTA_PERIOD_S = 0.1
-LEAST_TOKENS = 16  # an item is refused if there is room for fewer tokens of answer
-KEPT_TOKENS = 8  # number of last tokens that are decoded again, because a character may consist of several tokens
+LEAST_TOKENS = 16  # an item is refused if its answer could have fewer tokens than this
+KEPT_TOKENS = 8  # number of last tokens that are decoded again, because one character may consist of several tokens
 
 
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
@@ -26,11 +26,13 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
     The keys of `spec` are model, trust_remote_code, device, dtype, batch, sampling and items. `items` is the path of
     a JSONL file whose rows have the keys id, messages, template, seed and max_tokens.
 
-    For each item the task sends the messages `started`, `delta` (text; repeatedly) and `done` (text, finish_reason,
-    tokens, seconds), or only `refused` (why). It also sends `note` (text).
+    For each item, the task sends the message `started`, then several messages `delta` (text), and at the end `done`
+    (text, finish_reason, tokens, seconds). For an item that it refuses, it sends only `refused` (why). It may also
+    send `note` (text).
 
-    Each item has a random generator that starts from the item's seed. On the same machine, an item gets the same
-    answer again if its batch holds the same items. In a batch with other items, rounding may change the answer.
+    Each item has a random generator that starts from the item's seed. If the same batch is generated again on the
+    same machine, each item gets the same answer. If an item is generated together with other items, rounding may
+    change its answer.
     """
     import torch
 
@@ -58,13 +60,13 @@ class _Row:
 
     id: int
     prompt: list[int]
-    opened: str  # the opening tag of the reasoning, if the chat template wrote it into the prompt
+    opened: str  # the opening tag of the reasoning if the chat template wrote it into the prompt; else ""
     limit: int
     seed: int
     dice: random.Random = field(default_factory=random.Random)
     ids: list[int] = field(default_factory=list)
-    shown: int = 0  # number of characters that were sent
-    decoded: int = 0  # number of ids that were decoded for these characters
+    shown: int = 0  # number of characters that were already sent
+    decoded: int = 0  # number of ids whose characters were already sent
     sent_at: float = 0.0
     done: bool = False
 
@@ -94,7 +96,8 @@ class _Writer:
     def row(self, item: dict[str, Any]) -> _Row | None:
         """The tokenized item. None if the chat template refuses the question, or if there is no room for an answer.
 
-        For a template without a system role, the system turn becomes the beginning of the first question.
+        If the template has no system role, the text of the system turn is written at the beginning of the first
+        question.
         """
 
         def render(messages: list[dict[str, str]]) -> str:
@@ -128,7 +131,10 @@ class _Writer:
         return _Row(item["id"], prompt, opened_by(text), limit, item["seed"])
 
     def write(self, batch: list[_Row]) -> None:
-        """Generate the answers of all rows. If they do not fit into GPU memory together, generate them in halves."""
+        """Generate the answers of all rows.
+
+        If they need too much GPU memory together, generate one half after the other.
+        """
         import torch
 
         try:
@@ -209,7 +215,7 @@ class _Writer:
     def _send_delta(self, row: _Row) -> None:
         """Send the row's new text, at most ten times a second.
 
-        Text whose last character is incomplete is sent later.
+        If the last character is incomplete, the text is sent later.
         """
         now = time.monotonic()
         if now - row.sent_at < DELTA_PERIOD_S:
@@ -240,10 +246,10 @@ def _hidden_tokens(tokenizer: Any) -> frozenset[int]:
 
 
 def next_tokens(logits: Any, sampling: dict[str, Any], dice: list[random.Random]) -> list[int]:
-    """One token id for each row of `logits` [rows, vocabulary] (float32); row i draws with `dice[i]` alone.
+    """One token id for each row of `logits` [rows, vocabulary] (float32). Row i uses only the generator `dice[i]`.
 
-    The draw inverts the cumulative distribution at one uniform random number from the row's generator. Therefore the
-    draw depends neither on the device's generator nor on the other rows.
+    Each row draws one uniform random number and inverts the cumulative distribution at this number. So a row's token
+    depends neither on the device's generator nor on the other rows.
     """
     import torch
 
@@ -253,7 +259,8 @@ def next_tokens(logits: Any, sampling: dict[str, Any], dice: list[random.Random]
     if sampling["top_k"] > 0:
         probs[:, sampling["top_k"] :] = 0
     total = probs.sum(-1, keepdim=True)
-    # A token is kept if the tokens before it have a total probability of at most top_p. So the first is always kept.
+    # A token is kept if all more probable tokens together have at most the probability top_p. So the first token is
+    # always kept.
     probs[(probs / total).cumsum(-1) - probs / total > sampling["top_p"]] = 0
     probs[probs < sampling["min_p"] * probs[:, :1]] = 0
     cumulated = probs.double().cumsum(-1)

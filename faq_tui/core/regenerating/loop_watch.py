@@ -1,8 +1,8 @@
-"""Notice that a growing text has begun to repeat itself, so that its stream can be ended.
+"""Detect that a growing text repeats itself, so that its stream can be ended.
 
-The check is stricter than `loop_in`, which reads finished texts: a growing text may stop repeating itself. Each
-check reads only the end of the text. There is one check for every `CHECK_EVERY` new characters. For a stream of 100
-tokens per second, the checks take less than 0.1% of a CPU core.
+This check is stricter than `loop_in`, because a growing text may still stop repeating itself. (`loop_in` checks
+finished texts.) Each check reads only the end of the text. A check is made after every `CHECK_EVERY` new characters.
+For a stream of 100 tokens per second, the checks take less than 0.1% of a CPU core.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from faq_tui.core.regenerating.flags import loop_in
 
 CHECK_EVERY = 2_000  # number of new characters between two checks
 TAIL = 16_000  # number of characters at the end of the text that a check reads
-PERIODIC = 4_000  # least number of characters that repeat exactly
-REPEATS = 4  # least number of times that the period occurs
-MARK = 100  # number of last characters; the distance to their previous occurrence is the period
-RATIO = 16.0  # least ratio of bytes to compressed bytes in a loop that changes a few characters each time
-CHECKS = 2  # number of checks in a row that must find a loop
+PERIODIC = 4_000  # smallest number of characters at the end that must be exactly periodic
+REPEATS = 4  # smallest number of times that the period must occur
+# The last MARK characters are searched in the text before them. The distance to their previous occurrence is the
+# period.
+MARK = 100
+RATIO = 16.0  # smallest ratio of bytes to compressed bytes in a loop whose repetitions differ in a few characters
+CHECKS = 2  # number of successive checks that must find a loop
 
 
 class LoopWatch:

@@ -1,7 +1,7 @@
-"""Count the tokens of a prompt, to know the room for its answer in a server's window.
+"""Count the tokens of a prompt, to compute how many tokens of a server's window are left for the answer.
 
-Models of one family have the same tokenizer. So for a source of the target's family, the prompt is counted with the
-tokenizer and chat template of the target, if its files are on this machine. Otherwise it is estimated.
+Models of one family have the same tokenizer. So a prompt for a source of the target's family is counted with the
+target's tokenizer and chat template, if their files are on this machine. Otherwise the number of tokens is estimated.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ Counter = Callable[[Question], int]
 
 @dataclass(frozen=True)
 class Room:
-    """The number of tokens that the window leaves for the answer: 0 or less if none are left, None if not known."""
+    """The number of tokens that the window leaves for the answer.
+
+    It is 0 or less if none are left, and None if it is not known.
+    """
 
     tokens: int | None
-    counted: bool  # False: estimated from the length of the text
+    counted: bool  # False if the prompt was not counted, but estimated from the length of its text
 
 
 class PromptSizes:
@@ -42,10 +45,14 @@ class PromptSizes:
         self._counter: Counter | None = None
 
     async def room(self, window: int | None, question: Question, max_tokens: int) -> Room:
-        """The room for an answer to the question. The prompt is counted only if less than `max_tokens` may remain."""
+        """The room for an answer to the question.
+
+        The prompt is counted only if less room than `max_tokens` is possible.
+        """
         estimate = room(window, question.messages)
         most = sum(len(message["content"].encode("utf-8", "replace")) for message in question.messages)
-        if window is None or most + TEMPLATE_TOKENS + max_tokens <= window:  # a token has at least one byte
+        # Each token has at least one byte, so the prompt surely fits.
+        if window is None or most + TEMPLATE_TOKENS + max_tokens <= window:
             return Room(estimate, False)
         async with self._lock:
             if not self._loaded:
@@ -60,7 +67,10 @@ class PromptSizes:
 
 
 def _counter_of(run: Run, source: str) -> Counter | None:
-    """Counts tokens as the target does. None if the source is no relative, or the target's files are not here."""
+    """A function that counts tokens as the target does.
+
+    The result is None if the source is not of the target's family, or if the target's files are not on this machine.
+    """
     if not any(found.source == source and found.kinship.verdict == FAMILY for found in check_sources(run)):
         return None
     folder = _tokenizer_folder(run)

@@ -32,10 +32,10 @@ class RegenerationProgress:
     total: int
     done: int = 0
     failed: int = 0
-    refused: int = 0  # number of failed candidates whose request the server will always refuse
+    refused: int = 0  # number of failed candidates whose requests will always be refused by the server
     tokens: int = 0
     loops: int = 0  # streams that were ended because they repeated themselves
-    saved_tokens: int = 0  # tokens that these streams could still have generated
+    saved_tokens: int = 0  # number of tokens that these streams could still have generated up to their limits
     last_failure: str = ""
 
 
@@ -86,7 +86,10 @@ class CandidateRecorder:
         )
 
     def loop_ended(self, pending: PendingCandidate, tokens: int, limit: int) -> None:
-        """Count a stream that was ended because it repeated itself, after `tokens` of at most `limit` tokens."""
+        """Count a stream that was ended because it repeated itself.
+
+        It had `tokens` tokens, and its limit was `limit`.
+        """
         saved = max(0, limit - tokens)
         self.progress.loops += 1
         self.progress.saved_tokens += saved
@@ -113,9 +116,9 @@ class CandidateRecorder:
             self._emit_cost()
 
     def fail(self, pending: PendingCandidate, reason: str, requests: int, refused: bool = False) -> None:
-        """Store why there is no answer for the candidate. `refused` is True if another request cannot help."""
+        """Store the reason why the candidate has no answer. `refused` is True if another request cannot help."""
         failure = Failure(pending.seed.id, self.name, pending.number, self.source_hash, reason, requests)
-        if not pending.replaces:  # otherwise there is still the stored candidate
+        if not pending.replaces:  # otherwise the stored candidate still exists
             candidates.add_failure(self.context.run.store, failure)
         self.progress.failed += 1
         self.progress.refused += refused
@@ -123,11 +126,11 @@ class CandidateRecorder:
         self.context.emit(CandidateFailed(pending.seed.id, self.name, pending.number, reason))
 
     def discard_all(self) -> None:
-        """Delete the candidates that were stored here, so that they are requested again."""
+        """Delete the candidates that this recorder has stored, so that they are requested again."""
         candidates.discard(self.context.run.store, self._ids)
 
     def _emit_cost(self) -> None:
-        """Emit an estimate of the remaining cost, as soon as the first candidates show the cost of one candidate."""
+        """Emit an estimate of the remaining cost as soon as some candidates are finished and their cost is known."""
         rest = self._pending[self._stored :]
         if rest:
             self.context.emit(Note(estimate_cost(self.context.run.store, self.name, self.source, rest).sentence()))

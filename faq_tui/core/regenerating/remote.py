@@ -34,12 +34,14 @@ from faq_tui.core.run.events import CandidateDelta, CandidateRetried, CandidateS
 from faq_tui.core.settings import Source
 from faq_tui.core.settings.source import OFF
 
-SENT, LEFT_OUT, HALVED = range(3)  # how a request treats max_tokens: it is sent, left out, or halved
-LANES = 2  # number of tasks per slot: while one task waits for its next try, another task uses the slot
+# how a request limits its answer: max_tokens is sent, left out, or sent with half the value
+SENT, LEFT_OUT, HALVED = range(3)
+LANES = 2  # number of tasks per slot; while one task waits for its next attempt, another task uses the slot
 NO_ROOM = "the question leaves no room for an answer in the model's window"
-ENOUGH_REFUSALS = 8  # after so many refusals of different seeds in a row for one reason, the stage ends
+ENOUGH_REFUSALS = 8  # the stage ends after this many refusals in a row, of different seeds, for the same reason
 
-_VARYING_WORDS = re.compile(r"\S*\d\S*")  # words that differ between equal refusals: token counts, request ids
+# words with digits, such as token counts and request ids, which differ between otherwise equal refusals
+_VARYING_WORDS = re.compile(r"\S*\d\S*")
 
 
 class RemoteGenerator:
@@ -55,7 +57,7 @@ class RemoteGenerator:
     def __call__(self, pending: list[PendingCandidate]) -> None:
         """Request and store all pending candidates.
 
-        Raises EndpointError, FaqError or Stopped; candidates that are finished by then stay stored.
+        Raises EndpointError, FaqError or Stopped. Candidates that were finished before stay stored.
         """
         asyncio.run(self._all(pending))
 
@@ -98,7 +100,7 @@ class RemoteGenerator:
             best = candidate if best is None else replace(better_candidate(best, candidate), requests=requests)
             again = next_request(self.source, policy, candidate)
             if again is not None and again.max_tokens > policy.max_tokens and request.limit_by != SENT:
-                again = None  # the window has no room for a longer answer
+                again = None  # the model's window has no room for a longer answer
             if again is not None:
                 self.recorder.repeat(pending, again)
             policy = again
@@ -108,7 +110,7 @@ class RemoteGenerator:
             self.recorder.fail(pending, failure, requests, refused)
 
     def note_missing_end(self, server: Server, reply: Reply) -> None:
-        """Warn once if a server does not say why its answers end."""
+        """Warn once if a server does not report the reason (`finish_reason`) why an answer ended."""
         if not reply.whole:
             self.note_once(
                 f"{server.url} end",
@@ -129,15 +131,15 @@ class RemoteGenerator:
 
 
 class _CandidateRequest:
-    """The request for one answer, with all its tries."""
+    """The request for one answer, with all its attempts."""
 
     def __init__(self, generator: RemoteGenerator, pending: PendingCandidate, policy: RequestPolicy) -> None:
         self._generator, self._pending, self._policy = generator, pending, policy
         self._pool, self._emit, self._source = generator.pool, generator.emit, generator.source
         self._question = question_for(pending.seed, generator.source)
         self._who = (pending.seed.id, generator.recorder.name, pending.number)
-        self._ticket = 0  # the latest try's ticket from `SharedRefusals`
-        self.limit_by = SENT  # how the latest try limited the answer
+        self._ticket = 0  # the ticket of the latest attempt, from `SharedRefusals`
+        self.limit_by = SENT  # how the latest attempt limited the answer
         self.requests = 0  # number of requests that were sent
 
     async def reply(self) -> tuple[Reply, int]:
@@ -182,10 +184,12 @@ class _CandidateRequest:
         return reply, limit
 
     def _limit(self, server: Server, left: int | None) -> int:
-        """The number of tokens that the answer may have. `left` is the room for it in the window, if known.
+        """The number of tokens that the answer may have.
+
+        `left` is the room for the answer in the window, if it is known.
 
         If prompt and answer together may be too long for the window, max_tokens is left out of the request. Then the
-        server, which alone can count the prompt's tokens, gives the answer the rest of the window.
+        server gives the answer the rest of the window. Only the server can count the prompt's tokens exactly.
         """
         max_tokens = self._policy.max_tokens
         if self.limit_by == HALVED:
@@ -211,8 +215,8 @@ class _CandidateRequest:
     def _on_refusal(self, server: Server, fault: RequestFault, message: str) -> None:
         """Limit the answer in another way if that can help.
 
-        Raises GaveUpError if the server can never answer this request, and FaqError if it would also refuse the
-        requests for all other candidates.
+        Raises GaveUpError if the server can never answer this request. Raises FaqError if the server would also
+        refuse the requests for all other candidates.
         """
         about_room, fills = is_about_room(message), prompt_fills_window(message)
         if server.max_model_len is None:
@@ -231,9 +235,9 @@ def _no_room(server: Server) -> GaveUpError:
 
 
 class SharedRefusals:
-    """Counts seeds whose requests were refused for the same reason, with no answered request in between.
+    """Counts seeds in a row whose requests were refused for the same reason. An answered request restarts the count.
 
-    If there are many such seeds, the servers would refuse all requests, and the stage ends.
+    If there are `ENOUGH_REFUSALS` such seeds, the servers probably refuse all requests, so the stage ends.
     """
 
     def __init__(self) -> None:
@@ -267,8 +271,9 @@ class SharedRefusals:
     def add(self, ticket: int, seed_id: str, reason: str, about_room: bool) -> bool:
         """Count a refusal. Returns True if the server would refuse further requests, too.
 
-        Once any request was answered, a refusal about the window concerns only its own prompt, so it is not counted.
-        The count is not final while a request that was sent before the first counted refusal is still undecided.
+        A refusal because of the window is not counted if any request was answered before: then only this prompt is
+        too long. A request that was sent before the first counted refusal may still be open. As long as it is, the
+        result is False.
         """
         self._undecided.discard(ticket)
         if about_room and self._any_answered:

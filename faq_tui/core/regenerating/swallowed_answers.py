@@ -1,23 +1,26 @@
-"""Recognise a server whose reasoning parser takes whole answers as reasoning, before hours are spent on it."""
+"""Recognise a server whose reasoning parser treats whole answers as reasoning, before hours are lost."""
 
 from __future__ import annotations
 
 from faq_tui.core.endpoints import Reply
 from faq_tui.core.settings import Source
 
-ENOUGH = 4  # if the first so many candidates have no answer, the server is recognised
-NO_FIELD = ("inline", "none")  # dialects of replies whose reasoning is not in a field of its own
+ENOUGH = 4  # a server is recognised as faulty if its first ENOUGH candidates have no answer
+NO_FIELD = ("inline", "none")  # dialects whose replies have no separate field for the reasoning
 
 
 class SwallowedAnswers:
-    """Counts the first candidates whose whole text came as reasoning, although the model had finished."""
+    """Counts the first candidates whose whole text came as reasoning, although the model had finished its answer."""
 
     def __init__(self) -> None:
         self._row = 0
         self._any_answer = False
 
     def add(self, reply: Reply) -> bool:
-        """Count a reply. Returns True if no reply had an answer, and enough of them came wholly as reasoning."""
+        """Count a reply.
+
+        Returns True if no reply had an answer, and at least `ENOUGH` replies consisted only of reasoning.
+        """
         self._any_answer = self._any_answer or bool(reply.answer)
         if reply.finish_reason == "stop" and reply.reasoning and not reply.answer and reply.dialect not in NO_FIELD:
             self._row += 1

@@ -26,8 +26,8 @@ PHRASES = {
     SAME: "the same model on {}",
     UNKNOWN: "too little was measured on {}",
 }
-# The overall verdict if some texts get better and others get worse. It is MIXED if a difference is larger than noise,
-# and BOTH_WAYS otherwise.
+# The overall verdict if some texts get better and others get worse. The verdict is MIXED if at least one difference
+# is larger than noise, otherwise BOTH_WAYS.
 MIXED, BOTH_WAYS = "mixed", "leans both ways"
 BY_TEXT = {
     BETTER: "Yes. With this data, the quantized model is closer to the original, even {}",
@@ -73,8 +73,8 @@ def in_short(body: dict[str, Any]) -> list[str]:
 def headline(counts: dict[str, Counter[str]]) -> str:
     """The answer in one line.
 
-    `counts` maps "samples" and "tokens", the units in which the sets are equal, to the number of texts with each
-    verdict. The verdict on a text is that of its main metric.
+    The keys of `counts` are "samples" and "tokens": the two compared sets have equal numbers of this unit. The value
+    is the number of texts with each verdict. The verdict on a text is the verdict of its main metric.
     """
     if "tokens" not in counts:
         return UNFAIR.format(BY_QUESTIONS[_together(counts["samples"])])
@@ -174,7 +174,7 @@ def details(body: dict[str, Any]) -> list[str]:
 
 
 def covered(body: dict[str, Any]) -> str:
-    """What the intervals over several draws include, and what they do not include."""
+    """A sentence about the intervals over several draws: which variation they include and which they do not."""
     draws, shared = min(comparison["draws"] for comparison in body["comparisons"]), body["run"]["shared_seeds"]
     return COVERED.format(draws=draws) + (SHARED.format(**shared) if shared else "")
 
@@ -208,7 +208,7 @@ def _comparison(c: dict[str, Any], texts: dict[str, dict[str, Any]]) -> list[str
 def _held_against(c: dict[str, Any]) -> str:
     """The name of the set with which our set is compared: the baseline, or the set whose size our set copies.
 
-    The baseline that is cut to equal tokens is also called the baseline.
+    The baseline that was cut to the same number of tokens is also called "the baseline".
     """
     name = str(c["baseline"]).removeprefix(f"{c['recipe']}-")
     return BASELINE if name == f"{BASELINE}{TOKENS_SUFFIX}" else name
@@ -239,7 +239,7 @@ def _outcome(metric: str, outcome: dict[str, Any]) -> str:
 
 
 def _too_close(metric: str, kind: str, outcome: dict[str, Any]) -> str:
-    """A warning if another draw of the calibration set can cause a difference of this size; otherwise ""."""
+    """A warning if another draw of the calibration set could also cause a difference of this size; otherwise ""."""
     close, difference = METRICS.get(metric).close.get(kind), outcome["difference"]["value"]
     if close is None or outcome["verdict"] == SAME or difference is None or abs(difference) >= close:
         return ""

@@ -18,14 +18,14 @@ from faq_tui.core.store.benchmarks import Key, Result, all_problems
 
 HIDDEN = {"items", "signature"}  # `items` is too long for a table, and `signature` has no meaning for a reader
 NOT_YET = "not run yet"
-ROUNDED = 1e-4  # evalscope rounds values to four digits
+ROUNDED = 1e-4  # evalscope rounds values to four decimals
 
 
 def benchmarks(run: Run) -> dict[str, Any]:
     """The benchmarks as plain data.
 
     `results` holds the fields of each `Result` and its difference from the baseline. `missing` holds each request
-    that has no result, and the reason.
+    that has no result, with the reason.
     """
     results, problems = current_results(run), all_problems(run.store)
     by_place = {_place(result, result.subject): result for result in results}
@@ -73,7 +73,8 @@ def _place(result: Result, subject: str) -> tuple[str, ...]:
 def _baselines(run: Run) -> dict[str, str]:
     """Maps the folder of each artefact to the folder of its baseline.
 
-    Both have the same recipe and draw. If the artefact's set was cut to equal tokens, so was the baseline's.
+    Both have the same recipe and the same draw. If the artefact's set was cut to equal tokens, its baseline's set was
+    cut in the same way.
     """
     made = {artefact.name: artefact.folder for artefact in wanted_artefacts(run)}
     baselines: dict[str, str] = {}
@@ -91,8 +92,8 @@ def _difference(ours: Result, baseline: Result | None) -> dict[str, Any] | None:
     """Our value minus the baseline's, and the standard error of this difference.
 
     The standard error is computed from the difference at each item: both models answered the same items, so the
-    difficulty of an item cancels out (Miller 2024, arXiv 2411.00640, section 4.2). Returns None if one of the values
-    is neither the mean of its items nor the perplexity of their log-likelihoods.
+    difficulty of an item cancels out (Miller 2024, arXiv 2411.00640, section 4.2). This is possible only if each
+    value is the mean of its items, or the perplexity of its items' log-likelihoods. Otherwise returns None.
     """
     if baseline is None or ours.items is None or baseline.items is None or len(ours.items) != len(baseline.items):
         return None
@@ -105,7 +106,7 @@ def _difference(ours: Result, baseline: Result | None) -> dict[str, Any] | None:
 
 
 def _of_items(result: Result) -> tuple[float, float] | None:
-    """Returns (f(m), f'(m)) for the delta method, where m is the mean of the items and f(m) is the result's value.
+    """For the delta method: (f(m), f'(m)), where m is the mean over the items and f(m) is the result's value.
 
     f(m) is m, or exp(-m) if the items are log-likelihoods that lm_eval aggregated with `perplexity`. Returns None for
     any other value.
@@ -123,7 +124,7 @@ def _of_items(result: Result) -> tuple[float, float] | None:
 def is_shown(result: dict[str, Any], results: list[dict[str, Any]]) -> bool:
     """True if the Markdown shows the row.
 
-    The Markdown shows the overall result of a task, or its parts if there is none.
+    The Markdown shows the overall result of a task. If there is none, it shows the results of the task's parts.
 
     The file report.json holds all rows.
     """

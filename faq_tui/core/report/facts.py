@@ -63,7 +63,7 @@ def what_was_run(run: Run) -> dict[str, Any]:
         "recipes": [recipe.with_keys_of_all() for recipe in settings.recipes],
         "evaluate": settings.evaluate.model_dump(
             exclude={"lm_eval", "evalscope", "serve"}
-        ),  # the section on benchmarks shows these keys
+        ),  # The section on benchmarks already shows these keys.
     }
 
 
@@ -101,7 +101,8 @@ def without_credentials(url: str | None) -> str | None:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-LONGEST_JUDGE = 450  # limit of characters in a judge's description, which has the judge's name, a model and a URL
+# maximum number of characters of a judge's description, which has the judge's name, a model and a URL
+LONGEST_JUDGE = 450
 
 
 def judge_lines(judge: dict[str, Any]) -> list[str]:
@@ -123,7 +124,7 @@ def judge_lines(judge: dict[str, Any]) -> list[str]:
 
 
 def _kind(judge: dict[str, Any], kind: str) -> str:
-    """The judge's name in the report, or `kind` if the judge is not installed on this machine."""
+    """The judge's name in the report. If the judge is not installed on this machine, the result is `kind`."""
     return escape(judge_named(kind).in_report(judge) if kind in JUDGES else kind, LONGEST_JUDGE)
 
 

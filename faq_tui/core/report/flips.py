@@ -19,7 +19,7 @@ LONGEST = 160
 
 
 def flips(run: Run, evidence: Evidence) -> list[dict[str, Any]]:
-    """The flips of each model, and the texts of all items that flipped, for each labelled text."""
+    """For each labelled text: the flips of each model, and the texts of all items that flipped."""
     entries = []
     for text in dict.fromkeys(flipped.text for flipped in evidence.flips):
         of_text = [flipped for flipped in evidence.flips if flipped.text == text]
@@ -46,7 +46,7 @@ def _item(number: int, body: dict[str, Any], of_text: list[Flips]) -> dict[str, 
         "question": body.get("question"),
         "choices": body.get("choices"),
         "answer": body.get("answer"),
-        "unquantized": next((before for before, _ in chosen.values()), None),  # the unquantized model's choice
+        "unquantized": next((before for before, _ in chosen.values()), None),  # the choice of the unquantized model
         "chosen": {model: now for model, (_, now) in chosen.items()},
         "lost_by": [f.model for f in of_text if number in f.lost],
         "won_by": [f.model for f in of_text if number in f.won],

@@ -14,7 +14,7 @@ LONGEST = 200  # longer texts are cut to this many characters
 # private use, line separator and paragraph separator.
 INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 MARKUP = re.compile(r"[\\`*\[\]<>|#~&!@$]|(?<![^\W_])_|_(?![^\W_])")
-LINK = re.compile(r"(?<=\w):(?=//)|(?<=www)\.", re.IGNORECASE)  # without these characters, GitHub makes no link
+LINK = re.compile(r"(?<=\w):(?=//)|(?<=www)\.", re.IGNORECASE)  # GitHub makes no link if these characters are removed
 
 
 def one_line(text: object, longest: int = LONGEST) -> str:
@@ -33,7 +33,7 @@ def escape(text: object, longest: int = LONGEST) -> str:
 
 MISSING = "–"
 HUGE = 1e6
-NO_SHARE = 100  # a larger share has no meaning for a reader
+NO_SHARE = 100  # a larger share would not be meaningful for a reader
 
 
 def metric_title(metric: str) -> str:
@@ -90,7 +90,10 @@ def share(estimate: dict[str, Any] | None) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in percent. A share beyond ±NO_SHARE is shown as this bound, because its denominator is near zero."""
+    """A share in percent.
+
+    A share beyond ±NO_SHARE is shown as ±NO_SHARE, because its denominator is close to zero.
+    """
     if not math.isfinite(share) or abs(share) >= NO_SHARE:
         return f"{'<-' if share < 0 else '>'}{100 * NO_SHARE}"
     return f"{round(100 * share):d}"  # round() avoids -0

@@ -24,7 +24,7 @@ NO_MEASUREMENT = {"batch_size", "bootstrap", "repeats", "repeat_share", "lm_eval
 
 
 def outdated(run: Run) -> str | None:
-    """A sentence without a full stop if figures may come from earlier settings; otherwise None."""
+    """A sentence if figures may come from earlier settings; otherwise None. The sentence has no full stop."""
     row = all_rows(run.store).get(STAGE)
     if row is None:
         return None
@@ -49,6 +49,6 @@ def figures_signature(run: Run) -> str:
 
 
 def _token_columns(run: Run) -> list[list[str]]:
-    """The names of the columns that installed metrics add to this run's measurements. Empty if there are none."""
+    """The names of the columns that metrics of other packages add to this run's measurements; may be empty."""
     columns = {metric.token_column for text in texts(run) for metric in token_metrics(kind_of(text))}
     return [sorted(columns)] if columns else []

@@ -73,7 +73,7 @@ def _set(made: dict[str, Any]) -> str:
 
 
 def _made_from(plan: dict[str, Any] | None) -> str:
-    """Describe in words the settings of a set that differ from the default."""
+    """Describe those settings of a set that differ from the default."""
     if plan is None:
         return "cut to the same number of tokens; "
     words = []
@@ -100,7 +100,7 @@ def _text(text: dict[str, Any]) -> str:
 def _evaluation(body: dict[str, Any]) -> list[str]:
     e = body["evaluation"]
     name = f" ({escape(e['device_name'])})" if e["device_name"] else ""
-    if not body["texts"]:  # only public benchmarks, whose section names the program that measured them
+    if not body["texts"]:  # only public benchmarks were measured; their section names the programs
         return []
     lines = [f"- **Evaluated on**: {escape(e['device'])}{name} in {escape(e['dtype'])}"]
     versions = ", ".join(
@@ -114,5 +114,5 @@ def _pairs(values: dict[str, Any]) -> str:
 
 
 def _without_sets(recipe: dict[str, Any]) -> dict[str, Any]:
-    """The recipe's keys without `sets`, because the sets have their own lines."""
+    """The recipe's keys without `sets`, because the report shows the sets on separate lines."""
     return {key: value for key, value in recipe.items() if key != "sets" and value is not None}

@@ -1,4 +1,4 @@
-"""The section on activations: the spikes on each calibration set, and the layer errors of each quantized model."""
+"""The section on activations: spikes on each calibration set, and errors of each quantized model's layers."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def fingerprint(run: Run) -> Any:
 
 
 def _experts(run: Run, seen: Overview) -> list[dict[str, Any]]:
-    """The number of experts, and how many got too few tokens, for each set. Empty for a dense model."""
+    """For each set: the number of experts, and how many of them got too few tokens. Empty for a dense model."""
     entries = []
     for row in seen.sets.values():
         counts = [count for layer in row.summary["experts"].values() for count in layer]
@@ -116,7 +116,7 @@ def _rows(comparisons: list[dict[str, Any]]) -> list[list[str]]:
 def _errors(data: dict[str, Any]) -> list[list[str]]:
     rows = []
     for one in data["layer_errors"]:
-        # None means that the error is not finite.
+        # None means that the error is infinite or NaN.
         errors = {layer: error for layer, error in enumerate(one["errors"]) if error is not None}
         if errors:
             highest = max(errors, key=errors.__getitem__)

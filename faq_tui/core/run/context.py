@@ -1,4 +1,4 @@
-"""The classes of a stage of the pipeline and of the inputs that each stage gets."""
+"""Two classes: a stage of the pipeline, and the inputs that each stage gets."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ class Context:
     emit: Emit
     cancel: CancelToken
     job: str
-    selected: tuple[str, ...] = ()  # names of all stages that this call of the pipeline runs
+    selected: tuple[str, ...] = ()  # names of all stages that the present call of the pipeline runs
     resources: ExitStack = field(default_factory=ExitStack)
-    servers: dict[str, str] = field(default_factory=dict)  # URLs of servers started for this stage
+    # maps names to the URLs of servers that were started for this stage
+    servers: dict[str, str] = field(default_factory=dict)
     confirmed: bool = False  # True if a person agreed to the cost
     retry_unusable: bool = False  # True if a person wants stored, unusable candidates to be requested again
 
@@ -33,8 +34,8 @@ class Context:
 class Stage:
     """One stage of the pipeline.
 
-    `execute` does the missing work and returns a summary of one line. `signature` returns a hash of the stage's
-    settings and inputs. `intact` returns False if files of the stage are missing.
+    `execute` does the missing work and returns a one-line summary. `signature` returns a hash of the stage's settings
+    and inputs. `intact` returns False if files of the stage are missing.
     """
 
     name: str

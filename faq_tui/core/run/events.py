@@ -15,7 +15,7 @@ from typing import IO, Any
 
 @dataclass(frozen=True)
 class Event:
-    """The base class of all events."""
+    """(event, Unix time of the event in seconds)"""
 
 
 Emit = Callable[[Event], None]
@@ -25,7 +25,7 @@ Timed = tuple[Event, float]  # (event, time of the event in Unix seconds)
 @dataclass(frozen=True)
 class StageStarted(Event):
     stage: str
-    total: int | None  # units of work still to do; None if not known yet
+    total: int | None  # units of work that are still to do; None if not known yet
     unit: str
     already: int = 0  # units of work that are already done
 
@@ -68,13 +68,16 @@ class Note(Event):
 
 @dataclass(frozen=True)
 class ServerWaiting(Event):
-    """A server is down. This event is repeated with each new time of a probe. Times are unix seconds."""
+    """A server is down.
+
+    This event is sent again whenever a new time for the next probe is set. Times are Unix seconds.
+    """
 
     url: str
     reason: str
     since: float
     next_probe: float
-    gives_up: float | None  # time at which the stage fails; None while another server of the source is up
+    gives_up: float | None  # time at which the stage fails; None as long as another server of the source is up
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class ServerBack(Event):
 @dataclass(frozen=True)
 class SeedSkipped(Event):
     path: str
-    line: int  # number of the line, 1-based; in a JSON array or Parquet file, number of the row
+    line: int  # number of the line, from 1; in a JSON array or Parquet file, number of the row
     reason: str
 
 
@@ -103,7 +106,7 @@ class CandidateStarted(Event):
 
 @dataclass(frozen=True)
 class CandidateDelta(Event):
-    """New text of a candidate since the last delta."""
+    """New text of a candidate since the previous event of this class."""
 
     seed_id: str
     source: str
@@ -125,7 +128,10 @@ class CandidateDone(Event):
 
 @dataclass(frozen=True)
 class CandidateRetried(Event):
-    """A try failed, and its text is dropped. The next try starts after `wait_s` seconds."""
+    """An attempt to generate a candidate failed.
+
+    Its text is dropped. The next attempt starts after `wait_s` seconds.
+    """
 
     seed_id: str
     source: str
@@ -137,7 +143,7 @@ class CandidateRetried(Event):
 
 @dataclass(frozen=True)
 class LoopEnded(Event):
-    """A candidate repeated itself, so faq-tui ended its stream. Up to `saved_tokens` tokens were not generated."""
+    """A candidate repeated itself, so faq-tui ended its stream. This saved at most `saved_tokens` tokens."""
 
     seed_id: str
     source: str
@@ -201,7 +207,7 @@ class ModuleQuantized(Event):
     artefact: str
     layer: int
     module: str
-    loss: float | None  # None if the quantizer returned no loss; in this case, `note` is the reason
+    loss: float | None  # None if the quantizer returned no loss; then `note` gives the reason
     seconds: float
     note: str = ""
 
@@ -235,7 +241,7 @@ class ReportWritten(Event):
 
 KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__subclasses__()}
 
-_KEYS = {"number": "index"}  # maps the name of a field to its key in the JSON line, if both differ
+_KEYS = {"number": "index"}  # maps the name of a field to its key in the JSON line, if the two differ
 _FIELDS = {name: {_KEYS.get(f.name, f.name): f.name for f in fields(kind)} for name, kind in KINDS.items()}
 
 
@@ -249,7 +255,7 @@ def to_json(event: Event, at: float | None = None) -> str:
 
 
 def from_json(line: str | bytes) -> Timed:
-    """(event, its time) from a line that `to_json` wrote.
+    """Read (event, its time) from a line that `to_json` wrote.
 
     Raises ValueError if the line is incomplete, or if this version does not know the kind of event.
     """
@@ -266,7 +272,7 @@ def from_json(line: str | bytes) -> Timed:
 
 
 def recorded(file: IO[str], emit: Emit) -> Emit:
-    """An `emit` that writes each event to `file` as a line, and then calls the given `emit`."""
+    """A function `emit` that writes each event to `file` as a line, and then calls the given `emit`."""
 
     def write_and_emit(event: Event) -> None:
         file.write(to_json(event) + "\n")
@@ -276,8 +282,8 @@ def recorded(file: IO[str], emit: Emit) -> Emit:
     return write_and_emit
 
 
-# Most lines of a long file are deltas. To be fast, the code below compares only the first bytes of a line and does
-# not parse it.
+# Most lines of a long file are events of the class CandidateDelta. To be fast, the code below compares only the first
+# bytes of a line and does not parse the line.
 
 
 def line_start(kind: type[Event]) -> bytes:
@@ -288,7 +294,7 @@ def line_start(kind: type[Event]) -> bytes:
 DELTA_LINE = line_start(CandidateDelta)
 SETTLED_LINES = tuple(
     map(line_start, (CandidateDone, CandidateRetried, CandidateFailed))
-)  # the kinds of events that end a try of a candidate
+)  # the kinds of events that end an attempt at a candidate
 STAGE_LINES = tuple(map(line_start, (StageStarted, StageSkipped, StageDone, StageFailed)))
 
 

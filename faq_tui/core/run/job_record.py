@@ -14,14 +14,14 @@ from faq_tui.core.base.files import atomic_text
 from faq_tui.core.base.process import process_identity
 
 FILE = "job.json"
-LOG_PREFIX = "faq-tui: "  # beginning of the line in a job's log that says why the job ended
+LOG_PREFIX = "faq-tui: "  # the line of a job's log that says why the job ended begins with this text
 
 
 @dataclass(frozen=True)
 class Job:
     """One call of the pipeline, in the background or in the terminal.
 
-    `began` is the start time of the job's process. A later process with the same pid has another start time.
+    `began` is the start time of the job's process. It distinguishes this process from a later one with the same pid.
     """
 
     id: str
@@ -47,7 +47,7 @@ class Job:
 
 
 def new_id() -> str:
-    """A new id for a job. Ids in alphabetical order are in the order of their creation."""
+    """A new id for a job. Later ids come later in alphabetical order."""
     return f"{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}"
 
 
@@ -67,7 +67,7 @@ def write_job(folder: Path, only: str | None, until: str | None, stages: tuple[s
 
 
 def read_job(folder: Path) -> Job | None:
-    """The job in `jobs/<id>`; None if the job never began, or if an older version recorded it."""
+    """The job in `jobs/<id>`; None if the job never began, or if it was recorded by an older version of faq-tui."""
     try:
         body = json.loads((folder / FILE).read_text(encoding="utf-8"))
         return Job(
@@ -91,5 +91,5 @@ def all_jobs(folder: Path) -> list[Job]:
 
 
 def last_job(folder: Path) -> Job | None:
-    """The newest job of the run in `folder`, running or not."""
+    """The newest job of the run in `folder`. It may still run, or have ended."""
     return max(all_jobs(folder), key=lambda job: (job.started, job.id), default=None)

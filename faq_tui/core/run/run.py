@@ -61,7 +61,7 @@ class Run:
     def resolve(self, path: str) -> Path:
         """The full path of a path in `faq.toml`, which is relative to the run's folder. Links are resolved.
 
-        Raises UsageError if the text cannot be a path, such as `~nobody/model` without a user `nobody`.
+        Raises UsageError if the text cannot be a path, such as `~nobody/model` if there is no user `nobody`.
         """
         return self._checked(path, lambda: (self.folder / Path(path).expanduser()).resolve())
 
@@ -72,7 +72,7 @@ class Run:
     def _checked(self, path: str, make: Callable[[], Path]) -> Path:
         try:
             full = make()
-            full.exists()  # raises OSError if a name is too long, for example
+            full.exists()  # raises OSError, for example if a name is too long
         except (OSError, RuntimeError, ValueError) as error:
             key = next(_keys_of(self.settings.model_dump(), path), "a path")
             reason = getattr(error, "strerror", None) or str(error)
@@ -102,7 +102,7 @@ def run_folder(folder: Path) -> Path:
 
 
 def nearest_run(folder: Path) -> Path:
-    """`folder` if it is a run, else the only run directly inside it.
+    """If `folder` is a run, `folder`; else the only run directly inside it.
 
     Raises UsageError if `folder` is no run and contains no run or several runs.
     """
@@ -145,7 +145,8 @@ def locked(run: Run, job: str = "") -> Iterator[None]:
             owner = lock_owner(run.folder)
             if owner is not None:
                 raise in_use(run.folder, owner)
-            time.sleep(random.uniform(0.001, 0.01))  # another process only tests the lock, or has just released it
+            # another process has just released the lock, or holds it for a moment to test it
+            time.sleep(random.uniform(0.001, 0.01))
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()} {job}".encode(), 0)
         try:
@@ -168,14 +169,15 @@ def lock_owner(folder: Path) -> Owner | None:
             owner = _written(fd)
             if _lives(owner.pid) or time.monotonic() > deadline:
                 return owner
-            time.sleep(0.005)  # the last holder has not ended yet, or the next holder has not written its pid yet
+            # Either the last holder has not ended yet, or the next holder has not written its pid into the file yet.
+            time.sleep(0.005)
         return None
     finally:
         os.close(fd)
 
 
 def in_use(folder: Path, owner: Owner) -> FaqError:
-    """The error for a second process that tries to work on the run."""
+    """The error that a second process gets when it tries to work on the run."""
     return FaqError(
         f"another faq-tui (process {owner.pid or 'unknown'}) is working on {folder}: "
         f"wait until it ends, or stop it (Ctrl-C there, or `kill {owner.pid or 'PID'}`; finished work is kept)"

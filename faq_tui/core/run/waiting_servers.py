@@ -1,4 +1,4 @@
-"""Read from a running job's events which servers it waits for."""
+"""Read from the events of a running job which servers the job waits for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 from faq_tui.core.run.events import ServerBack, ServerWaiting, from_json, line_start
 
-# The event is repeated before each probe, so the last one is near the end of the file, even between many deltas.
+# The event ServerWaiting is repeated before each probe. So its last occurrence is near the end of the file, even if
+# many other events follow it.
 READ_BYTES = 8 << 20
 _LINES = (line_start(ServerWaiting), line_start(ServerBack))
 

@@ -14,7 +14,8 @@ from faq_tui.core.seeds.formats.opening import plain_suffix
 
 MOST_FILES = 100_000
 MAGIC = re.compile(r"[*?[]")
-# Files without rows in folders from the hub, and in folders that `save_to_disk` of `datasets` wrote.
+# Files that contain no rows. They are in folders from the hub, and in folders that `save_to_disk` of `datasets`
+# wrote.
 NO_ROWS = (*SAVED, "dataset_infos.json", "dataset_info.json", "config.json")
 SPLIT_NAMES = {"valid": "validation", "val": "validation", "dev": "validation", "eval": "validation"}
 SPLIT = re.compile(r"(train|test|validation|valid|val|dev|eval)(?![a-z])", re.IGNORECASE)
@@ -22,19 +23,19 @@ SPLIT = re.compile(r"(train|test|validation|valid|val|dev|eval)(?![a-z])", re.IG
 
 @dataclass(frozen=True)
 class SeedFile:
-    """A seed file. `name` is the file's name in the origins of its seeds."""
+    """A seed file. The origin of each of its seeds contains `name`."""
 
     path: Path
     name: str
 
 
 def is_pattern(path: Path, name: str) -> bool:
-    """True if `name` in `seeds.path` is a pattern such as `shards/*.jsonl`, and there is no file of this name."""
+    """True if `name` (the value of `seeds.path`) is a pattern such as `shards/*.jsonl`, and no file has this name."""
     return MAGIC.search(name) is not None and not path.exists()
 
 
 def files_of_pattern(path: Path, name: str) -> list[SeedFile]:
-    """The files that the pattern matches, in alphabetical order. Raises UsageError if there is none."""
+    """The files that the pattern matches, in alphabetical order. Raises UsageError if no file matches."""
     files = _matching(path, name)
     if not files:
         raise UsageError(f"no seed file matches {name}: check seeds.path")
@@ -43,7 +44,7 @@ def files_of_pattern(path: Path, name: str) -> list[SeedFile]:
 
 def _matching(path: Path, name: str) -> list[SeedFile]:
     count = next(n for n, part in enumerate(Path(name).parts) if MAGIC.search(part))
-    wild = len(Path(name).parts) - count  # the parts of the pattern after the last plain folder
+    wild = len(Path(name).parts) - count  # those parts of the pattern that follow the last folder without wildcards
     base, pattern = Path(*path.parts[:-wild]), str(Path(*path.parts[-wild:]))
     start = Path(*Path(name).parts[:count])
     found = sorted(one for one in base.glob(pattern) if one.is_file())
@@ -53,9 +54,9 @@ def _matching(path: Path, name: str) -> list[SeedFile]:
 def files_of_folder(path: Path, name: str, split: str, known: Callable[[str], bool]) -> list[SeedFile]:
     """The seed files of a folder and the folders in it, in alphabetical order, without hidden files.
 
-    `known` returns True for the suffixes of seed files. Text files are left out if there are seed files of another
-    kind. If the names of files begin with the names of splits, only the files of `split` are used. Raises UsageError
-    if there is no such file.
+    `known` returns True for the suffixes of seed files. Text files are left out if the folder also has seed files of
+    another kind. If names of files begin with a split's name (such as `train`), only the files of `split` are used.
+    Raises UsageError if no file is left.
     """
     found = [one for one in _walk(path) if known(plain_suffix(one)) and one.name not in NO_ROWS]
     tables = [one for one in found if plain_suffix(one) != ".txt"]
@@ -70,7 +71,7 @@ def files_of_folder(path: Path, name: str, split: str, known: Callable[[str], bo
 
 
 def split_of(path: Path) -> str:
-    """The split with which the file's name begins: `train` for `train-00000-of-00002.parquet`; "" if none."""
+    """The split's name at the start of the file's name: `train` in `train-00000-of-00002.parquet`; else ""."""
     match = SPLIT.match(path.name)
     found = match[1].lower() if match else ""
     return SPLIT_NAMES.get(found, found)
@@ -79,7 +80,7 @@ def split_of(path: Path) -> str:
 def state_of(path: Path, name: str) -> object:
     """The size and the modification time of each seed file that `name` (the value of `seeds.path`) stands for.
 
-    None if there is no such file, for example if `name` is the id of a data set.
+    The result is None if there is no such file, for example if `name` is the id of a data set.
     """
     if path.is_file():
         return [path.stat().st_size, path.stat().st_mtime_ns]

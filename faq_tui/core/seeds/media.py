@@ -14,7 +14,7 @@ from faq_tui.core.seeds.reasons import AUDIO, IMAGE, VIDEO, ShapeError
 class Media:
     """One kind of media.
 
-    `reason` is the reason under which skipped rows are counted; `words` names the kind of media in errors.
+    Skipped rows are counted under `reason`. `words` names the kind of media in errors.
     """
 
     reason: str
@@ -75,7 +75,7 @@ def media_in_text(text: str) -> Media | None:
         return None
     for match in PLACEHOLDER.finditer(text):
         name = next(name for name in match.groups() if name).lower()
-        if f"</{name}>" not in text.lower():  # otherwise the text is HTML
+        if f"</{name}>" not in text.lower():  # if the text has such a closing tag, it is HTML
             return KINDS[name]
     return KINDS["image"] if VISION_START in text else None
 

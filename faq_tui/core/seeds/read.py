@@ -31,7 +31,7 @@ def suffixes() -> tuple[str, ...]:
 def read_records(path: Path, settings: Seeds) -> Records:
     """The records of the file at `path`, or of the folder, pattern or data set that `settings.path` names.
 
-    Raises UsageError for a missing file, an unknown ending, or content that does not fit the ending.
+    Raises UsageError for a missing file, an unknown ending, or a file whose content does not fit its ending.
     """
     if settings.path == STARTER:
         path = starter_path()
@@ -44,9 +44,9 @@ def read_records(path: Path, settings: Seeds) -> Records:
 def format_of(path: Path, name: str) -> SeedFormat:
     """The format that reads `name`, the value of `seeds.path`. If `name` is a file, its path is `path`.
 
-    Formats of faq-tui are tried before formats of other packages, and files before data sets. If the content of a
-    file certainly has another format than its ending says, that format is used. Raises UsageError if there is no such
-    file, or no format for it.
+    Formats of faq-tui are tried before formats of other packages. Formats of files are tried before data sets. If the
+    content of a file is certainly in another format than its ending says, that other format is used. Raises
+    UsageError if there is no such file, or no format for it.
     """
     if path.is_dir():
         if is_dataset_folder(path):
@@ -75,7 +75,7 @@ def format_of(path: Path, name: str) -> SeedFormat:
 
 
 def _several(path: Path, settings: Seeds) -> list[SeedFile] | None:
-    """The files that a folder or a pattern names; None for one file or a data set."""
+    """The files of a folder or of a pattern; None if the name stands for one file or a data set."""
     if is_pattern(path, settings.path):
         return files_of_pattern(path, settings.path)
     if not path.is_dir() or settings.config is not None or is_dataset_folder(path):
@@ -106,7 +106,7 @@ def _of_copy(seed_format: SeedFormat, path: Path, settings: Seeds) -> Records:
 
 
 def _of_content(path: Path, suffix: str) -> SeedFormat | None:
-    """The format of a file whose content does not fit its suffix; None if the suffix decides."""
+    """The format of the file's content if this is not the format of the suffix; None if the suffix decides."""
     if not path.is_file():
         return None
     head = first_bytes(path)
@@ -116,7 +116,9 @@ def _of_content(path: Path, suffix: str) -> SeedFormat | None:
     if by_suffix is not None and by_suffix.name not in SEED_FORMATS.builtin:
         return None
     if suffix in (".txt", ".json", ".jsonl", ".ndjson"):
-        return None  # a line of plain text may be JSON, and each JSON format also reads the files of the other
+        # The suffix decides, because a line of plain text may be JSON, and each JSON format also reads the files of
+        # the other.
+        return None
     return _builtin("jsonl") if _begins_as_json(head.removeprefix(b"\xef\xbb\xbf").lstrip()) else None
 
 
@@ -139,7 +141,7 @@ def _builtin(name: str) -> SeedFormat:
 def _of_suffix(suffix: str) -> SeedFormat | None:
     """The format of files with this ending. Raises FaqError if two other packages have such a format."""
     further = []
-    # They are loaded one by one, so that a broken package does not affect files of faq-tui's formats.
+    # The formats are loaded one by one. So a broken package does not prevent the use of faq-tui's own formats.
     for name in SEED_FORMATS.names():
         seed_format: SeedFormat = SEED_FORMATS.get(name)
         if suffix in seed_format.suffixes:

@@ -1,4 +1,4 @@
-"""The reasons for which a row of a seed file is skipped, or a part of it is left out."""
+"""The reasons why a row of a seed file is skipped, or why a part of a row is left out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ EMPTY, DUPLICATE, BROKEN = "empty", "duplicate", "broken"
 ENCODING, NO_QUESTION, TOOLS = "encoding", "no question", "tools"
 IMAGE, AUDIO, VIDEO = "image", "audio", "video"
 
-# The parts that a used row can lack. Each text completes the sentence "in 3 seeds …".
+# The parts that can be left out of a row that is used. Each text completes the sentence "in 3 seeds …".
 LEFT_OUT = {
     TOOLS: "the turns from the first tool call on are left out",
     "system": "the text of the system column is left out, since the chat has a system turn",
@@ -15,7 +15,7 @@ LEFT_OUT = {
 
 
 class ShapeError(ValueError):
-    """The record has no question that can be used. The message says why; the row is counted under `reason`."""
+    """The record has no question that can be used. The message says why. The row is counted under `reason`."""
 
     def __init__(self, message: str, reason: str = BROKEN) -> None:
         super().__init__(message)
@@ -32,7 +32,7 @@ def reason_of(problem: str) -> str:
 def in_short(reasons: dict[str, int]) -> str:
     """The counts by reason as text, such as `2 empty, 4 broken, 1 image`.
 
-    All reasons for a broken row are added up.
+    All broken rows are counted together, as "broken".
     """
     short: dict[str, int] = {}
     for reason, count in reasons.items():

@@ -37,7 +37,7 @@ FURTHER_ANSWERS = (
     *("answers", "chosen", "responses", "outputs", "completions", "assistant", "gpt", "reply", "target", "targets"),
     *("best_answer", "model_answer", "reference_answer"),
 )
-DEEPEST = 3  # limit of the nesting of objects in which a question is searched for
+DEEPEST = 3  # maximum depth of nested objects that are searched for a question
 TRANSCRIPT = re.compile(r"(?:\A|\n\n)(Human|Assistant):[ \n]?")  # the form of the data set HH-RLHF
 
 
@@ -58,7 +58,7 @@ def to_seed(raw: Any, settings: Seeds, origin: str) -> Seed:
 
 
 def read_seed(raw: Any, settings: Seeds, origin: str) -> SeedOfRecord:
-    """Like `to_seed`; the result also names the parts of the record that are left out."""
+    """Like `to_seed`, but the result also names the parts of the record that are left out."""
     if isinstance(raw, str):
         parsed = parsed_json(raw)
         if not (as_turns(parsed) or (isinstance(parsed, dict) and _chat_field(parsed, strict=True))):
@@ -84,7 +84,7 @@ def read_seed(raw: Any, settings: Seeds, origin: str) -> SeedOfRecord:
 
 
 def _whole(seed: Seed) -> Seed:
-    """Return the seed. Raises ShapeError if its text is not valid Unicode, or if a placeholder stands for media."""
+    """Return the seed. Raises ShapeError if its text is not valid Unicode, or if it has a placeholder for media."""
     for text in (*(message["content"] for message in seed.messages), seed.answer or ""):
         if text != storable(text):
             raise ShapeError("contains a lone surrogate, which is not a valid character")
@@ -171,13 +171,13 @@ def _named_chat(raw: dict[str, Any], name: str) -> Chat:
 
 
 def _chat_field(raw: dict[str, Any], strict: bool = False) -> str | None:
-    """The name of the field that certainly contains a chat. If `strict`, only the usual names are tried."""
+    """The name of a field that certainly contains a chat. If `strict`, only the usual names are tried."""
     names = CHAT_FIELDS if strict else (*CHAT_FIELDS, *FURTHER_CHATS)
     return next((name for name in names if as_turns(raw.get(name)) or (not strict and _texts(name, raw))), None)
 
 
 def _texts(name: str, raw: dict[str, Any]) -> bool:
-    """True if the field contains a dialogue as a list of texts that begins with the user's text."""
+    """True if the field contains a dialogue in the form of a list of texts, of which the first is the user's."""
     value = raw.get(name)
     return (
         name in ("dialog", "dialogue", "data", "turns")
@@ -211,13 +211,16 @@ def _history(raw: dict[str, Any]) -> tuple[dict[str, str], ...]:
 
 
 def _transcript(text: str) -> list[dict[str, str]]:
-    """The turns of a text in which each begins with `Human:` or `Assistant:`."""
+    """The turns of a text in which each turn begins with `Human:` or `Assistant:`."""
     parts = TRANSCRIPT.split(text)[1:]
     return [{"role": role, "content": said} for role, said in zip(parts[::2], parts[1::2], strict=True)]
 
 
 def _with_answer(chat: Chat, name: str, raw: dict[str, Any], settings: Seeds) -> Chat:
-    """The chat of the field `name`. If it has no answer, the answer comes from the other fields of the record."""
+    """The chat in the field `name`.
+
+    If the chat has no answer, the answer is taken from other fields of the record.
+    """
     if chat.answer is not None or chat.left_out:
         return chat
     return replace(chat, answer=_answer({key: value for key, value in raw.items() if key != name}, settings))
@@ -242,7 +245,10 @@ def _with_system(chat: Chat, raw: dict[str, Any], settings: Seeds) -> Chat:
 
 
 def _instruction(raw: dict[str, Any], chat: Chat) -> str:
-    """The text of the field `instruction`; "" if there is none, or if the question contains it or is part of it."""
+    """The text of the field `instruction`.
+
+    The result is "" if there is no such text, if the question contains it, or if it contains the question.
+    """
     given = raw.get("instruction")
     if not isinstance(given, str) or len(chat.messages) != 1:
         return ""
@@ -257,7 +263,10 @@ def _user(text: str) -> dict[str, str]:
 
 
 def _field(raw: dict[str, Any], named: str | None, usual: tuple[str, ...]) -> str | None:
-    """The name of the field with the text: `named` if it is given, else the first usual field that contains text."""
+    """The name of the field with the text.
+
+    It is `named` if the settings name the field, else the first usual field that has text.
+    """
     if named is not None:
         return named if _has(raw, named) else None
     return next((name for name in usual if isinstance(raw.get(name), str) and raw[name].strip()), None)
@@ -299,7 +308,7 @@ def _first(value: Any) -> str | None:
 
 
 def _names(settings: Seeds) -> Mapping[str, str]:
-    """Maps our names of fields to the names in the file, for the fields that the settings name."""
+    """For the fields that the settings name: maps our name of each field to its name in the file."""
     return {str(ours): theirs for ours, theirs in (settings.fields or {}).items()}
 
 
@@ -310,7 +319,7 @@ def _has(raw: Mapping[str, Any], name: str) -> bool:
 def _value(raw: Mapping[str, Any], name: str) -> Any:
     """The field with this name.
 
-    If there is no field `a.b`, the name means the field b of the object in the field a.
+    If there is no field with the name `a.b`, this name means the field b of the object in the field a.
     """
     if name in raw or "." not in name:
         return raw.get(name)

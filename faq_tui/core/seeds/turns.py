@@ -1,7 +1,8 @@
 """Read the messages and the answer of a seed from the turns of an exported chat.
 
-A turn is an object with a role and a text, under one of several names, or a pair of a question and its answer. Turns
-without text are ignored. A chat is read up to its first tool call, because later turns depend on the tool's reply.
+A turn is an object with a role and a text, or a pair of a question and its answer. The keys of a turn may have
+several names. Turns without text are ignored. A chat is read up to its first tool call, because later turns depend on
+the tool's reply.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ PAIRS = tuple(  # (key of the question, key of the answer) in a turn that holds 
     for answer in ("assistant", "gpt", "bot", "model", "output", "answer", "response")
 )
 CALL_STARTS = ("<tool_call>", "<functioncall>", "<function_call>")
-LONGEST_JSON = 1 << 24  # longer texts are not parsed as JSON (characters)
+LONGEST_JSON = 1 << 24  # longer texts, in characters, are not parsed as JSON
 
 Messages = tuple[dict[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Chat:
-    """The messages up to the last question, the answer that followed it, and keys of `reasons.LEFT_OUT`."""
+    """The messages up to the last question, the answer after this question, and keys of `reasons.LEFT_OUT`."""
 
     messages: Messages
     answer: str | None
@@ -95,7 +96,8 @@ def read_answer(turns: Sequence[Any]) -> str | None:
 def as_turns(value: Any) -> list[Any] | None:
     """The turns in a value that is certainly a chat. None for every other value.
 
-    Such a value is a list of turns, an object with a list of roles and a list of texts, or JSON text of one of these.
+    Three kinds of values are certainly a chat: a list of turns, an object with a list of roles and a list of texts,
+    and a JSON text that contains one of these.
     """
     if isinstance(value, str):
         parsed = parsed_json(value)
@@ -111,7 +113,7 @@ def as_turns(value: Any) -> list[Any] | None:
 
 
 def parsed_json(text: str) -> Any:
-    """The list or object that a JSON text contains; None for every other text."""
+    """The list or object that a JSON text contains; None for any other text."""
     text = text.strip()
     if not text.startswith(("[", "{")) or not text.endswith(("]", "}")) or len(text) > LONGEST_JSON:
         return None
@@ -134,7 +136,7 @@ def kind_of(value: Any) -> str:
 
 
 def _as_object(turn: Any) -> Any:
-    """Convert a list of (key, value) pairs to an object: pyarrow reads the maps of a Parquet file as such lists."""
+    """Convert a list of (key, value) pairs to an object. pyarrow reads a map in a Parquet file as such a list."""
     if isinstance(turn, list) and turn and all(isinstance(pair, tuple) and len(pair) == 2 for pair in turn):
         return dict(turn)
     return turn
@@ -150,7 +152,7 @@ def _transposed(value: Mapping[str, Any]) -> list[Any] | None:
 
 
 def _given_role(turn: Any) -> str | None:
-    """The role exactly as it stands in the turn; None if the turn has no role."""
+    """The role as it is written in the turn; None if the turn has no role."""
     if not isinstance(turn, dict):
         return None
     for key in ROLE_KEYS:
@@ -208,7 +210,7 @@ def _read(turn: dict[str, Any], tools: bool) -> _Turn | None:
 
 
 def _text_of(content: Any) -> str | None:
-    """A message's text. Text parts of a list are joined. None if a part belongs to a tool.
+    """A message's text. If the content is a list, its text parts are joined. None if a part belongs to a tool.
 
     Raises ShapeError for a part with media, and for content of an unknown type.
     """

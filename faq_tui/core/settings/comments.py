@@ -1,7 +1,7 @@
 """Write the lines of a new `faq.toml` from the schema: each key with a value, and its description as a comment.
 
-A key that has a default value is commented out and shows this value. A key without a default value is commented out
-and shows an example; its description states what happens without the key.
+Other keys are commented out. If such a key has a default value, the line shows this value. Otherwise the line shows
+an example, and the key's description states what happens without the key.
 """
 
 from __future__ import annotations
@@ -22,13 +22,16 @@ from faq_tui.core.settings.recipe import DEFAULT_METHOD, model_of
 from faq_tui.core.settings.schema import Settings
 from faq_tui.core.settings.section import DescribedBy, Section
 
-COLUMN = 33  # comments begin in this column if the key and its value are short enough
-LONGEST = 116  # longest line in characters; a comment that does not fit is written above its key
+COLUMN = 33  # comments begin in this column unless the key and its value are too long
+LONGEST = 116  # maximum length of a line in characters; a comment that does not fit is written above its key
 DEFAULT_IS = "; default: "  # the text after this mark in a description says what happens without the key
 
 
 def head_text(head: str, field: FieldInfo) -> str:
-    """The line that begins a section. `head` is, for example, "[activations]", or "# [preset]" in a comment."""
+    """The line that begins a section.
+
+    `head` is, for example, "[activations]". For a section that is commented out, it is, for example, "# [preset]".
+    """
     return with_comment(head, comment_of(field))
 
 
@@ -38,9 +41,10 @@ def keys_text(
     live: Collection[str] = (),
     without: Collection[str] = (),
 ) -> str:
-    """The keys of a section, one per line. First come the keys in `values` and `live`; all others follow as comments.
+    """The keys of a section, one per line.
 
-    `values` maps keys to their values. The keys in `live` get their defaults. The keys in `without` are omitted.
+    First come the keys in `values` and `live`. All other keys follow as comments. `values` maps keys to their values.
+    The keys in `live` get their defaults. The keys in `without` are omitted.
     """
     values = values or {}
     fields = {field.alias or name: field for name, field in model.model_fields.items()}
@@ -58,7 +62,7 @@ def keys_text(
 
 
 def comment_of(field: FieldInfo) -> str:
-    """The description of a key. If the possible values are words, the description lists them."""
+    """The description of a key. If the possible values are words, the result lists them."""
     described = next((one for one in field.metadata if isinstance(one, DescribedBy)), None)
     text = described.function() if described else field.description or ""
     words = " | ".join(word for word in choices(field.annotation) if isinstance(word, str))
@@ -99,7 +103,7 @@ def _as_sentence(comment: str) -> str:
 
 
 def toml_value(value: Any) -> str:
-    """The value as TOML on one line; a section becomes an inline table. Raises UsageError if text is not UTF-8."""
+    """The value as TOML on one line. A section becomes an inline table. Raises UsageError if a text is not UTF-8."""
     if isinstance(value, BaseModel):
         return toml_value(value.model_dump(by_alias=True, exclude_none=True))
     if isinstance(value, Mapping):
@@ -112,7 +116,7 @@ def toml_value(value: Any) -> str:
 def quoted(text: str) -> str:
     """The text as a TOML basic string.
 
-    All escapes of JSON are valid in TOML. TOML also requires that DEL is escaped.
+    All escapes of JSON are valid in TOML. In addition, TOML requires an escape for the character DEL.
     """
     if not text.isascii() and text != storable(text):
         raise UsageError(f"{text!r} is not UTF-8 text and cannot be written to faq.toml: rename it")
@@ -124,7 +128,7 @@ def _default(field: FieldInfo) -> Any:
 
 
 def _shown(field: FieldInfo) -> Any:
-    """The value shown in a comment: the field's example if there is one, else its default."""
+    """The value that a comment shows: the field's example if there is one, else the field's default."""
     return field.examples[0] if field.examples else _default(field)
 
 
@@ -165,7 +169,7 @@ def _presets() -> list[str]:
 
 
 def _bits() -> str:
-    """All bit widths. If only one method supports a width, the name of this method follows in brackets."""
+    """All bit widths. If only one method supports a width, the method's name follows the width in brackets."""
     methods_of: dict[int, list[str]] = {}
     for name in METHODS.names():
         for bits in model_of(name).choices("bits"):

@@ -58,7 +58,7 @@ def move_recipe(path: Path, index: int, by: int) -> Settings:
 
 
 def _spread_out(recipes: Recipes) -> None:
-    """Split each table that has lists into one table per recipe, so that table i is recipe i."""
+    """Split each table that has lists into one table per recipe. Then table i is recipe i."""
     single: Recipes = []
     for table in recipes:
         single_recipes = combinations(table.unwrap())
@@ -79,7 +79,7 @@ def _known(recipes: Recipes, index: int) -> int:
 def _edit(path: Path, change: Callable[[Recipes], None]) -> Settings:
     """Read, change and check the file, then write it atomically."""
     path = path.resolve()  # if the path is a link, edit the file that it points to
-    load_settings(path)  # raises UsageError if the file is broken, so that it is not edited
+    load_settings(path)  # raises UsageError if the file is broken, so that a broken file is not edited
     before = path.read_bytes()
     document = tomlkit.parse(before.decode("utf-8-sig"))
     recipes = _recipes(document)
@@ -115,7 +115,9 @@ def _put(document: tomlkit.TOMLDocument, recipes: Recipes) -> None:
         recipes[-1].add(tomlkit.nl())
     if "recipes" in document:
         if not isinstance(document["recipes"], AoT):
-            del document["recipes"]  # an inline array may stand between other keys, where tables cannot be written
+            # An inline array may stand between other keys. Tables cannot be written there, so the list moves to the
+            # end.
+            del document["recipes"]
             document.append("recipes", array)
         else:
             document["recipes"] = array
@@ -135,7 +137,7 @@ def _replace(path: Path, text: str) -> None:
     half = path.with_name(f".{path.name}.half")
     with full_disk_is_clear(path):
         try:
-            half.write_bytes(text.encode())  # written as bytes, so that line endings stay as they are
+            half.write_bytes(text.encode())  # the text is written as bytes, so that line endings stay unchanged
             shutil.copymode(path, half)
             half.replace(path)
         except PermissionError:

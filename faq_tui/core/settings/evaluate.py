@@ -13,7 +13,7 @@ from faq_tui.core.settings.source import Sampling
 LM_EVAL, EVALSCOPE = "lm_eval", "evalscope"
 
 # Task names of lm_eval 0.4.13 and evalscope 1.14. lambada_openai gives both accuracy and perplexity. The paper does
-# not define "v5" and "v6" of LiveCodeBench. Here they mean the problems that were new in releases v5 and v6.
+# not define "v5" and "v6" of LiveCodeBench. In faq-tui they mean the problems that were new in releases v5 and v6.
 LISTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ppl3": (LM_EVAL, ("wikitext", "c4", "lambada_openai")),
     "general12": (
@@ -26,15 +26,15 @@ LISTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "special5": (EVALSCOPE, ("aime24", "aime25", "math_500", "live_code_bench:v5", "live_code_bench:v6")),
 }
 
-# Benchmarks that run the model's code. faq-tui refuses them early unless this is allowed. evalscope reports further
-# benchmarks of this kind when they start.
+# Benchmarks that run code written by the model. Unless the settings allow this, faq-tui refuses them before the run.
+# evalscope itself reports further benchmarks of this kind when they start.
 RUNS_CODE = frozenset({"live_code_bench"})
 
 
 def expand(engine: str, tasks: Sequence[str]) -> tuple[str, ...]:
-    """The tasks, each only once.
+    """The tasks of this engine. Each task is listed only once.
 
-    The name of a list is replaced by the tasks of this engine in the list; there may be none.
+    The name of a list is replaced by those tasks of the list that belong to this engine. There may be none.
 
     >>> expand("lm_eval", ["ppl3", "piqa"])
     ('wikitext', 'c4', 'lambada_openai', 'piqa')
@@ -47,7 +47,7 @@ def expand(engine: str, tasks: Sequence[str]) -> tuple[str, ...]:
 
 
 def misplaced(engine: str, tasks: Sequence[str]) -> list[str]:
-    """The lists in `tasks` that have no task of this engine."""
+    """Those entries of `tasks` that are names of lists without a task of this engine."""
     return [task for task in tasks if task in LISTS and LISTS[task][0] != engine]
 
 
@@ -57,11 +57,11 @@ def split_subset(task: str) -> tuple[str, str | None]:
     return name, subset or None
 
 
-SERVE = "serve"  # value of base_url if the command in [evaluate.serve] serves one model after the other
+SERVE = "serve"  # value of base_url if the command in [evaluate.serve] serves the models one after the other
 
 
 class Serve(Section):
-    """The command that serves a model folder if `base_url = "serve"`."""
+    """The command that serves a model folder. It is used if `base_url = "serve"`."""
 
     command: Annotated[
         tuple[str, ...],
@@ -109,7 +109,7 @@ def _url(value: str | None) -> str | None:
 
 
 def _own_lists(engine: str, other: str) -> Any:
-    """A validator that refuses lists of which all tasks belong to the other engine."""
+    """A validator that refuses a list if all its tasks belong to the other engine."""
 
     def check(tasks: tuple[str, ...]) -> tuple[str, ...]:
         wrong = misplaced(engine, tasks)
@@ -171,7 +171,10 @@ class LmEval(_BenchmarkSection):
 
 
 class Evalscope(_BenchmarkSection):
-    """Benchmarks of evalscope (ModelScope), which uses HTTP. `name:subset` selects one subset of a benchmark."""
+    """Benchmarks of evalscope (ModelScope), which calls models over HTTP.
+
+    `name:subset` selects a benchmark's subset.
+    """
 
     tasks: Annotated[
         tuple[str, ...],
@@ -270,9 +273,9 @@ class Evaluate(Section):
         Count, Field(description="largest number of items used of each last_word and multiple_choice text")
     ] = 500
 
-    # Number of draws of each calibration set. Each draw has seeds.count seeds, and is regenerated, quantized and
-    # measured. If the file has too few seeds, the draws share some of them. If it has seeds.count seeds or fewer,
-    # each draw has the share `repeat_share` of them.
+    # Number of draws of each calibration set. Each draw has seeds.count seeds. Each draw is regenerated, quantized
+    # and measured. If the seed file has too few seeds for separate draws, the draws share seeds. If it has at most
+    # seeds.count seeds, each draw has the share `repeat_share` of the seeds.
     repeats: Annotated[
         int,
         Field(

@@ -1,6 +1,6 @@
 """Settings in `[judge]`: which judges score the candidates, and which scores decide the pick.
 
-The registry of judges gives the names, the required keys and the comments in `faq.toml`.
+The names of the judges, their required keys and their comments in `faq.toml` come from the registry of judges.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _moved_by_length() -> str:
 class JudgeSettings(Section):
     """The judges.
 
-    The scores of one judge are a column. One column, or a weighted mix of columns, decides the pick.
+    The scores of one judge form a column. The pick depends on one column, or on a weighted mean of several columns.
     """
 
     kind: Annotated[
@@ -94,7 +94,7 @@ class JudgeSettings(Section):
     ] = None
     concurrency: Annotated[int, Field(ge=1, le=4096, description="requests at once")] = 16
     retries: Annotated[int, Field(ge=0, le=100, description="further tries of a failed request")] = 5
-    # Not part of the settings' hash, because it never changes a result.
+    # This key is not part of the settings' hash, because it never changes a result.
     patience_s: Annotated[
         float,
         Field(
@@ -179,7 +179,7 @@ class JudgeSettings(Section):
         return MIX if others or weight < 0 else kind
 
     def endpoint(self) -> Endpoint:
-        """The server in `[judge]`. Call it only for a judge that requires base_url and model."""
+        """The server in `[judge]`. Call this method only for a judge that requires base_url and model."""
         assert self.base_url is not None and self.model is not None
         endpoint = Endpoint(
             base_url=self.base_url,
@@ -192,6 +192,6 @@ class JudgeSettings(Section):
             chat_template_kwargs=self.chat_template_kwargs,
             leave_out=self.leave_out,
         )
-        if "patience_s" not in self.model_fields_set:  # `AnsweredServers` asks if the person set it
+        if "patience_s" not in self.model_fields_set:  # `AnsweredServers` checks if the person set this key
             return endpoint
         return endpoint.model_copy(update={"patience_s": self.patience_s})

@@ -1,4 +1,7 @@
-"""Read `faq.toml`. Each mistake is reported in one sentence: the file, the key and the most similar valid key."""
+"""Read `faq.toml`.
+
+Each mistake is reported in one sentence, which names the file, the key and the most similar valid key.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +37,9 @@ def load_settings(path: Path) -> Settings:
 
 
 def parse_settings(text: str, where: str = "faq.toml", folder: Path | None = None) -> Settings:
-    """The settings in TOML `text`; `where` names it in errors. Raises UsageError.
+    """The settings in `text`, which is TOML. `where` is the name of the text in errors. Raises UsageError.
 
-    Files of prompts are read from `folder`. If it is None, they are not read.
+    Prompt files are read from `folder`. If `folder` is None, they are not read.
     """
     try:
         raw = tomllib.loads(text)
@@ -53,7 +56,10 @@ def parse_settings(text: str, where: str = "faq.toml", folder: Path | None = Non
 
 
 def _with_nul(value: Any, location: tuple[int | str, ...] = ()) -> tuple[int | str, ...] | None:
-    """The location of the first text with a NUL character, which no path and no request may contain; None if none."""
+    """The location of the first text with a NUL character; None if there is none.
+
+    Paths and requests cannot contain NUL.
+    """
     if isinstance(value, str):
         return location if "\0" in value else None
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -62,7 +68,8 @@ def _with_nul(value: Any, location: tuple[int | str, ...] = ()) -> tuple[int | s
 
 
 def _sentence(error: ValidationError) -> str:
-    # If a key is mistyped, that key is unknown and the correct key is missing. The unknown key is reported.
+    # A mistyped key causes two errors: this key is unknown, and the correct key is missing. The unknown key is
+    # reported.
     errors = error.errors(include_url=False)
     first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
     location = first["loc"]
@@ -89,7 +96,7 @@ def _dotted(location: tuple[int | str, ...]) -> str:
         if isinstance(part, int):
             out += f"[{part + 1}]"  # messages count recipes from 1
         else:
-            if not part:  # the tag of a value that may also be "off"
+            if not part:  # this part is the tag of a value that may also be "off"
                 continue
             word = part if BARE_KEY.fullmatch(part) else json.dumps(part)
             out += f".{word}" if out else word
@@ -108,7 +115,7 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
 
 
 def _inside(annotation: Any, part: int | str) -> list[Any]:
-    """The possible types of the value at key or index `part` of a section, a table or a list."""
+    """The possible types of the value at `part`, which is a key of a section or table, or an index of a list."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         fields = annotation.model_fields.items()
         field_info = next((field for name, field in fields if part in (name, field.alias)), None)

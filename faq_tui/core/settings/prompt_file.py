@@ -1,6 +1,6 @@
 """Text files that `faq.toml` names: the prompt and the system turn of a source, and the rubric of the judge.
 
-The text is read with the settings, because its hash is part of the keys of candidates and scores.
+Each text is read together with the settings, because its hash is part of the keys of candidates or scores.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ QUESTION = "{question}"
 
 
 class PromptFile(str):
-    """The path of a text file, as it stands in `faq.toml`.
+    """The path of a text file, as it is written in `faq.toml`.
 
-    `text` is the content of the file, without outer white space.
+    `text` is the content of the file, without white space at the beginning and the end.
     """
 
     text: str
 
 
 def _read(value: str, info: ValidationInfo) -> PromptFile:
-    """Read the file. A relative path starts at the folder in the validation context."""
+    """Read the file. A relative path starts at the folder that the validation context names."""
     file = PromptFile(value)
     file.text = ""
     folder: Path | None = (info.context or {}).get("folder")
-    if folder is None:  # the settings are checked before the run's folder exists
+    if folder is None:  # the settings are being checked before the run's folder exists
         return file
     try:
         path = folder / Path(value).expanduser()
@@ -39,7 +39,8 @@ def _read(value: str, info: ValidationInfo) -> PromptFile:
         raise ValueError(f"{value} is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
     except OSError as error:
         raise ValueError(f"cannot read {value} ({error.strerror}): write the file, or remove the key") from None
-    except (ValueError, RuntimeError):  # the path has a NUL character, or ~ with the name of an unknown user
+    # the path has a NUL character, or begins with ~ and the name of an unknown user
+    except (ValueError, RuntimeError):
         raise ValueError("this is not the path of a file") from None
     if len(data) > MOST_BYTES:
         raise ValueError(f"{value} is longer than 1 MiB: is it the right file?")

@@ -2,8 +2,8 @@
 
 Each quantization method declares its keys in a subclass of `Recipe` (see `faq_tui.core.quantizing.methods`). The
 registry of methods finds the subclass. This module defines the keys that all methods share. It reads the recipes of a
-file in two steps: `combinations` splits a recipe with lists into several recipes, and `build_recipe` parses each of
-them with the subclass of its method.
+file in two steps. First, `combinations` splits a recipe with lists into several recipes. Then `build_recipe` parses
+each recipe with the subclass of its method.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class Recipe(Section):
     """One way to quantize the target on each set in `sets`. Every method has a subclass, which declares its keys.
 
     A subclass limits `method`, `bits` and `group_size` to `Literal` types with defaults, and adds its own keys, each
-    with a default and a description. `presets` maps the name of each preset to its default values. A key whose value
-    is None counts as absent.
+    with a default and a description. `presets` maps the name of each preset to its default values. A key with the
+    value None is treated like a missing key.
     """
 
     presets: ClassVar[Presets] = {}
-    # Keys that did not exist when older artefacts were made, each with the value that applies to these artefacts.
+    # Maps each key that did not exist when older artefacts were made to the value that applies to these artefacts.
     added_later: ClassVar[Mapping[str, Any]] = {}
 
     method: Annotated[str, Field(description="the quantization method")]
@@ -122,13 +122,16 @@ class Recipe(Section):
         return typing.get_args(annotation) if typing.get_origin(annotation) is Literal else ()
 
     def values(self) -> dict[str, Any]:
-        """All keys that affect the weights for a given calibration set. The manifest stores them as `recipe`."""
+        """The values of all keys that affect the weights for a given calibration set.
+
+        The manifest stores them as `recipe`.
+        """
         return {key: getattr(self, key) for key in ("method", "bits", "group_size", *self.own_keys())}
 
     def identity(self) -> dict[str, Any]:
-        """The values of `values` that are stored in the artefact's signature, the database and the worker's job.
+        """The part of `values` that is stored in the artefact's signature, in the database and in the worker's job.
 
-        A key of `added_later` is omitted if it has the value of older artefacts, so that the signatures of older
+        A key of `added_later` is omitted if its value is that of older artefacts. So the signatures of older
         artefacts stay valid.
         """
         return {key: value for key, value in self.values().items() if self.added_later.get(key) != value}
@@ -141,14 +144,14 @@ class Recipe(Section):
     def folder(self, set_name: str) -> str:
         """Name of the artefact's folder under `models/`.
 
-        It contains the preset's name if the preset sets keys of the method.
+        The name contains the preset's name if the preset sets keys that only this method has.
         """
         group = "c" if self.group_size == -1 else str(self.group_size)
         preset = f"-{self.preset}" if set(self.presets.get(self.preset or "", ())) - set(COMMON) else ""
         return f"{self.method}{preset}-w{self.bits}g{group}-{set_name}"
 
     def with_keys_of_all(self) -> dict[str, Any]:
-        """All fields and the keys of all methods of faq-tui; a key that this method lacks is None."""
+        """All fields, and the keys of all methods of faq-tui. A key that this method does not have is None."""
         every: dict[str, Any] = dict.fromkeys(COMMON)
         for name in METHODS.builtin:
             model = model_of(name)
@@ -205,7 +208,8 @@ def parse_recipes(recipes: Any) -> Any:
             check_list_of_methods(recipe)
             for single in combinations(recipe):
                 parsed.append(build_recipe(single))
-                vars(parsed[-1])["number"] = index + 1  # the model is frozen, and this is not a field
+                # `number` is not a field, and the model is frozen, so the value is written directly
+                vars(parsed[-1])["number"] = index + 1
         except ValidationError as error:
             errors += [_relocated(one, index) for one in error.errors(include_url=False)]
     if errors:
@@ -214,12 +218,12 @@ def parse_recipes(recipes: Any) -> Any:
 
 
 def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The recipes of one `[[recipes]]` table: one for each combination of values of its lists, in their order.
+    """The recipes of one `[[recipes]]` table: one recipe for each combination of values of its lists, in order.
 
-    Each method uses only those values of a list that it supports. If `method` is a list, a method that supports no
-    given value of another key uses its default for this key. Thus w8a8 can be combined with `group_size = 64`. A list
-    of `bits` is an exception: a method that supports none of its widths is omitted, because nobody requested the
-    default width of this method.
+    Each method uses only those values of a list that it supports. Suppose that `method` is a list, and one of its
+    methods supports no given value of another key. Then the method uses its default for this key. For example, w8a8
+    can stand in a list beside methods with `group_size = 64`. A list of `bits` is an exception: a method that
+    supports none of these widths is omitted, because the table does not ask for its default width.
     """
     lists = [key for key in recipe if key in GRID and isinstance(recipe[key], list | tuple)]
     if not lists:
@@ -241,7 +245,10 @@ def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _position(listed_values: Sequence[Any], value: Any) -> int:
-    """Index of the value in the list; 0 if the list does not contain it, because it is the default of a method."""
+    """Index of the value in the list.
+
+    A value that is not in the list is a method's default. Its index is 0.
+    """
     return listed_values.index(value) if value in listed_values else 0
 
 
@@ -260,7 +267,10 @@ def _has(method: str, key: str, value: Any) -> bool:
 
 
 def _any_has(key: str, value: Any) -> bool:
-    """True if at least one method supports this value. Other values are refused when the recipe is built."""
+    """True if at least one method supports this value.
+
+    If no method does, the value is refused when the recipe is built.
+    """
     return any(_has(method, key, value) for method in METHODS.names())
 
 
@@ -268,7 +278,9 @@ def check_list_of_methods(recipe: Mapping[str, Any]) -> None:
     """Raise ValidationError if no method of a list supports a given value."""
     methods = recipe.get("method")
     if not isinstance(methods, list | tuple) or not all(isinstance(m, str) and m in METHODS for m in methods):
-        return  # there is only one method, or an unknown name, which is refused when the recipe is built
+        # There is only one method, or the method's name is unknown. An unknown name is refused when the recipe is
+        # built.
+        return
     for key in CHOICES:
         for value in _listed(recipe.get(key, [])):
             if methods and not any(_has(method, key, value) for method in methods):
@@ -288,7 +300,7 @@ def _relocated(error: Any, index: int) -> InitErrorDetails:
 
 
 def recipe_of_worker(values: Mapping[str, Any]) -> Recipe:
-    """Parse `Recipe.identity` in the worker, which gets it as JSON from the run's process. Raises UsageError."""
+    """Parse `Recipe.identity` in the worker. The run's process sends it as JSON. Raises UsageError."""
     try:
         return build_recipe(values)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Settings of an endpoint that change its requests: further parameters and headers, and parameters to leave out."""
+"""Settings of an endpoint that change its requests: parameters and headers to add, and parameters to leave out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ REQUEST_KEYS = ("extra_body", "extra_headers", "chat_template_kwargs", "leave_ou
 
 
 def checked_parameters(value: dict[str, Any]) -> dict[str, Any]:
-    """The parameters, unless JSON has no form for a value or faq-tui needs one of them. Raises ValueError."""
+    """The parameters.
+
+    Raises ValueError if a value cannot be written as JSON, or if faq-tui itself sets a parameter.
+    """
     for name in sorted(REQUIRED & value.keys()):
         raise ValueError(f"must not have {name!r}: faq-tui sets it")
     try:
@@ -30,7 +33,7 @@ def checked_parameters(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def checked_headers(value: dict[str, str]) -> dict[str, str]:
-    """The headers, if HTTP allows them. Raises ValueError."""
+    """The headers. Raises ValueError if HTTP does not allow them."""
     for name, text in value.items():
         if not HEADER_NAME.fullmatch(name) or name.lower() in OWN_HEADERS:
             raise ValueError(f"{name!r} is not the name of a header that can be set")
@@ -40,7 +43,7 @@ def checked_headers(value: dict[str, str]) -> dict[str, str]:
 
 
 def checked_left_out(value: tuple[str, ...]) -> tuple[str, ...]:
-    """The names of parameters, unless a request cannot go without one of them. Raises ValueError."""
+    """The names of the parameters to leave out. Raises ValueError if a request needs one of these parameters."""
     for name in value:
         if name in REQUIRED:
             raise ValueError(f"must not name {name!r}: every request needs it")

@@ -27,7 +27,10 @@ from faq_tui.core.settings.target import Preset, Seeds, Target
 
 
 class Activations(Section):
-    """Measurements of the target's activations, for the spikes pane and the report. They change no artefact."""
+    """Measurements of the target's activations, for the spikes pane and the report.
+
+    The measurements change no artefact.
+    """
 
     enabled: Annotated[bool, Field(description="false skips the stage")] = True
     modules: Annotated[
@@ -105,7 +108,7 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _agrees(self) -> Settings:
-        """Check references between sections and report the first mistake."""
+        """Check that keys in one section fit the other sections, and report the first mistake."""
         self._check_source_names()
         check(self.sources, self.sets, self._asked())
         self._check_sets_of_recipes()
@@ -148,19 +151,25 @@ class Settings(Section):
                 raise ValueError(f"recipes: two recipes would both write models/{folder}")
 
     def set_names(self) -> tuple[str, ...]:
-        """All calibration sets of the run: the default sets, their twins (`-tokens`), then further sets."""
+        """All calibration sets of the run: the default sets, their twins (`-tokens`), then the sets of `[sets]`."""
         further = further_names(self.sources, self.sets, self._asked())
         return (*default_names(self.sources), *twin_names(self.sources), *further)
 
     def all_set_names(self) -> tuple[str, ...]:
-        """`set_names` and the further draws of `evaluate.repeats`: `elder-r2`, `elder-r3` …"""
+        """`set_names`, followed by the further draws of these sets.
+
+        They exist if `evaluate.repeats` is above 1: `elder-r2`, `elder-r3` …
+        """
         return self._drawn(self.set_names())
 
     def _drawn(self, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(draw_name(name, n) for n in range(1, self.evaluate.repeats + 1) for name in names)
 
     def set_plans(self) -> dict[str, SetPlan]:
-        """The plan of each set. Twins have no plan, because they are cut from the default sets."""
+        """The plan of each set.
+
+        Twins (sets with equal numbers of tokens) have no plan, because they are cut from the default sets.
+        """
         further = further_names(self.sources, self.sets, self._asked())
         return plans((*default_names(self.sources), *further), self.sources, self.sets)
 

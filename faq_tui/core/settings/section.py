@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from pydantic.fields import FieldInfo
 
-EMBEDDED = "embedded"  # as `model`, the small model that faq-tui downloads; as `base_url`, the server of this model
+EMBEDDED = "embedded"  # as `model`: the small model that faq-tui downloads; as `base_url`: the server of this model
 BASELINE = "baseline"
 TOKENS_SUFFIX = "-tokens"
 
@@ -38,7 +38,10 @@ class Section(BaseModel):
 
     @model_serializer(mode="wrap")
     def _without_unset(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out each default of a key with `AddedLater`, so that signatures of earlier runs stay valid."""
+        """Leave out each key with `AddedLater` that has its default value.
+
+        So signatures of earlier runs stay valid.
+        """
         body: dict[str, Any] = serialize(self)
         for name, field in type(self).model_fields.items():
             if any(isinstance(one, AddedLater) for one in field.metadata) and _is_default(field, body.get(name)):
@@ -52,7 +55,10 @@ def _is_default(field: FieldInfo, value: Any) -> bool:
 
 @dataclass(frozen=True)
 class AddedLater:
-    """Annotation of a key that earlier versions did not have. With its default, the key is in no signature."""
+    """Annotation of a key that earlier versions did not have.
+
+    If the key has its default value, no signature contains it.
+    """
 
 
 @dataclass(frozen=True)

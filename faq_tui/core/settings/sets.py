@@ -13,14 +13,15 @@ from faq_tui.core.settings.section import BASELINE, TOKENS_SUFFIX, Count, Sectio
 Kind = Literal["seed", "raw", "template", "original"]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 
-# A recipe can name these sets in `sets`, although they have no section in the file.
+# A recipe can name these sets in its key `sets`, although `faq.toml` has no section for them.
 KINDS_BY_NAME: dict[str, Kind] = {f"{BASELINE}-raw": "raw", f"{BASELINE}-original": "original"}
 
 
 class Match(Section):
     """Sets whose size this set copies.
 
-    If both keys are set, samples are cut until the numbers of samples and of tokens are those of the named sets.
+    If both keys are set, this set is cut to the number of samples of one named set and the number of tokens of the
+    other.
     """
 
     samples: Annotated[
@@ -47,9 +48,9 @@ class SetPlan(Section):
             examples=[{"elder": 0.5, "baseline": 0.5}],
         ),
     ] = None
-    # "seed": the question and the original answer, if there is one, in the chat template. "raw": the same texts
-    # without a template. "template": only the question, in the template. "original": only seeds that have an original
-    # answer, rendered as with "seed".
+    # "seed": the question, and the original answer if there is one, in the chat template. "raw": the same texts
+    # without a template. "template": only the question, in the chat template. "original": like "seed", but only seeds
+    # with an original answer are used.
     kind: Annotated[
         Kind | None, Field(description="form of the baseline's samples; default: seed", examples=["seed"])
     ] = None
@@ -93,7 +94,10 @@ class SetPlan(Section):
         return self
 
     def parts(self, own: str) -> dict[str, float]:
-        """The share of the samples for each source or "baseline". Without `from`, all samples are from `own`."""
+        """Maps each source, or "baseline", to its share of the samples.
+
+        Without `from`, all samples come from `own`.
+        """
         return {own: 1.0} if self.made_from is None else dict(self.made_from)
 
 
@@ -112,7 +116,7 @@ DRAW = re.compile(r"(?P<set>.+)-r(?P<number>[1-9]\d*)")
 
 
 def draw_name(name: str, number: int) -> str:
-    """The name of a set's draw `number`. The name of the first draw is `name` itself."""
+    """The name of draw `number` of the set `name`. The name of the first draw is `name` itself."""
     return name if number == 1 else f"{name}-r{number}"
 
 
@@ -137,14 +141,14 @@ def twin_names(sources: Iterable[str]) -> tuple[str, ...]:
 
 
 def further_names(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterable[str]) -> tuple[str, ...]:
-    """The names of the sets in `[sets]`, and of the kinds of the baseline that a recipe uses."""
+    """The names of the sets in `[sets]`, and the names of those kinds of the baseline that a recipe uses."""
     default = default_names(sources)
     named = (*sets, *(name for name in requested if name in KINDS_BY_NAME))
     return tuple(dict.fromkeys(name for name in named if name not in default))
 
 
 def plans(names: Iterable[str], sources: Iterable[str], sets: Mapping[str, SetPlan]) -> dict[str, SetPlan]:
-    """The plan of each set. If `from` or `kind` is missing, the plan has the default value."""
+    """The plan of each set. If the keys `from` or `kind` are missing, the plan has their default values."""
     known = set(sources)
     return {name: _whole(name, name if name in known else BASELINE, sets.get(name, SetPlan())) for name in names}
 
@@ -180,7 +184,7 @@ def check(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterab
 
 
 def in_order(unordered: Mapping[str, SetPlan]) -> Iterator[str]:
-    """The names of the sets, each after the sets whose size it copies.
+    """The names of the sets in an order in which each set comes after the sets whose size it copies.
 
     Raises ValueError if sets copy the size of each other.
     """

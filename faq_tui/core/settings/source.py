@@ -15,7 +15,7 @@ LOCAL = "local"  # value of base_url if the model is loaded on this machine in a
 TARGET = "target"  # value of `model` if a local source uses the run's target
 
 PATIENCE_S = 600.0
-OFF: Literal["off"] = "off"  # value of a sampling key whose parameter is not sent
+OFF: Literal["off"] = "off"  # a sampling key with this value is not sent in requests
 T = TypeVar("T")
 
 
@@ -24,13 +24,13 @@ def _tag(value: Any) -> str:
 
 
 OrOff = Annotated[Annotated[T, Tag("")] | Annotated[Literal["off"], Tag(OFF)], Discriminator(_tag)]
-MOST_IF_OFF = 8192  # longest reply, in tokens, if max_tokens is "off"
+MOST_IF_OFF = 8192  # maximum length of a reply, in tokens, if max_tokens is "off"
 
 OnUnfit = Literal["retry", "other_seed", "drop"]
 
 
 class Sampling(Section):
-    """How replies are sampled. Requests have all values, except values that are "off"."""
+    """How replies are sampled. Requests contain all values except those that are "off"."""
 
     temperature: Annotated[
         OrOff[Annotated[float, Field(ge=0.0, le=2.0)]],
@@ -66,7 +66,10 @@ class Sampling(Section):
     ] = OFF
 
     def neutral(self) -> dict[str, Any]:
-        """All values for a model on this machine, where each value that is "off" has no effect."""
+        """All values, for a model on this machine.
+
+        "off" is replaced by a neutral value, such as 1.0 for temperature.
+        """
         neutral = {"temperature": 1.0, "top_p": 1.0, "top_k": -1, "min_p": 0.0}
         neutral |= {"max_tokens": self.most_tokens, "seed": self.first_seed}
         return {
@@ -75,12 +78,12 @@ class Sampling(Section):
 
     @property
     def most_tokens(self) -> int:
-        """The limit of a reply, in tokens, also if requests do not have it."""
+        """The maximum length of a reply in tokens. It applies even if requests do not contain it."""
         return MOST_IF_OFF if self.max_tokens == OFF else self.max_tokens
 
     @property
     def first_seed(self) -> int:
-        """The sampling seed of the first candidate, also if requests do not have it."""
+        """The sampling seed of the first candidate. It is defined even if requests do not contain a seed."""
         return 0 if self.seed == OFF else self.seed
 
 
@@ -96,7 +99,7 @@ class Price(Section):
 
 
 class Endpoint(Section):
-    """An OpenAI-compatible server, or several that serve the same model."""
+    """An OpenAI-compatible server, or several servers with the same model."""
 
     # In faq.toml, base_url may be a list of servers: the first becomes base_url, the others become also_at.
     base_url: Annotated[str, Field(description='URL that ends in /v1, a list of URLs, "embedded" or "local"')]
@@ -122,7 +125,7 @@ class Endpoint(Section):
     idle_timeout_s: Annotated[
         float, Field(gt=0, description="longest wait for the next part of a reply, in seconds")
     ] = 120.0
-    # Not part of the settings' hash, because it never changes a result.
+    # This key is not part of the settings' hash, because it never changes a result.
     patience_s: Annotated[
         float,
         Field(
@@ -248,7 +251,7 @@ class Source(Endpoint):
 
 
 def checked_url(value: str) -> str:
-    """The base_url in its normal form. If it is invalid, raises a ValueError that states the mistake."""
+    """The base_url in its normal form. Raises ValueError if the URL is invalid; the message states the mistake."""
     if value in (EMBEDDED, LOCAL):
         return value
     if not value.startswith(("http://", "https://")):
@@ -263,9 +266,9 @@ def checked_url(value: str) -> str:
 
 
 def name_the_target(raw: Any) -> Any:
-    """Replace the model "target" of local sources by the target's name, before the file is checked.
+    """In local sources, replace the model "target" by the target's name. This is done before the file is checked.
 
-    Thus the candidates of local sources become stale if the target changes.
+    So the candidates of such a source become stale if the target changes.
     """
     try:
         model = raw["target"]["model"]

@@ -32,7 +32,7 @@ class Target(Section):
 
 FieldName = Literal[
     "rows", "messages", "system", "prompt", "input", "answer", "id", "category", "language"
-]  # `rows` is the field of a JSON object that holds the list of seeds
+]  # in a JSON object, the list of seeds may be in the field `rows`
 
 
 class Seeds(Section):
@@ -105,7 +105,7 @@ class Seeds(Section):
     def _known(cls, encoding: str | None) -> str | None:
         if encoding is not None:
             try:
-                "".encode(encoding)  # raises an error for codecs that do not turn text into bytes
+                "".encode(encoding)  # raises an error if the codec does not turn text into bytes
                 b"".decode(encoding)
             except (LookupError, ValueError):
                 raise ValueError(

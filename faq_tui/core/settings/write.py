@@ -53,7 +53,7 @@ def demo_text() -> str:
 
 
 def init_text(choices: Choices) -> str:
-    """The text of a complete `faq.toml`. Raises UsageError if the choices contradict each other."""
+    """The text of a complete `faq.toml`. Raises UsageError if two choices contradict each other."""
     c = choices
     for url, model, name in ((c.elder_url, c.elder_model, "elder"), (c.judge_url, c.judge_model, "judge")):
         if bool(url) != bool(model):
@@ -86,7 +86,7 @@ def _section(
     live: Collection[str] = (),
     without: Collection[str] = (),
 ) -> str:
-    """The text of the section `[name]` of `Settings`. The other parameters are the same as in `keys_text`."""
+    """The text of the section `[name]` of `Settings`. The other parameters are those of `keys_text`."""
     return head_text(f"[{name}]", SETTINGS[name]) + keys_text(model, values, live, without)
 
 
@@ -122,7 +122,10 @@ def _commented(text: str) -> str:
 
 
 def _group_size(target: str) -> str:
-    """The group size: 128 as in the paper if 128 divides the target's widths, else the largest divisor."""
+    """The group size of a new recipe.
+
+    It is 128 (as in the paper) if 128 divides the target's widths, else the largest possible size below 128.
+    """
     if target == EMBEDDED:
         return "64                  # 576 input features are not a multiple of 128"
     try:

@@ -18,11 +18,11 @@ from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
 STAGE = "activations"
-VERSION = 1  # increase this number when a code change changes the statistics of the same sets
+VERSION = 1  # increase this number when a change of the code changes the statistics of the same sets
 
 
 def signature(run: Run) -> str:
-    """A hash of the settings and all sets. If the stage is switched off, the hash does not cover the sets."""
+    """A hash of the settings and of all sets. If the stage is switched off, the hash does not depend on the sets."""
     settings = run.settings.activations
     return digest(STAGE, settings.enabled, sorted(signatures(run).items()) if settings.enabled else [])
 
@@ -80,7 +80,7 @@ def _missing(run: Run, current: dict[str, str]) -> dict[str, str]:
 
 
 def _measure(context: Context, todo: dict[str, str]) -> str:
-    """Run the worker on the sets in `todo`. Returns the reason if the target cannot be measured, else ""."""
+    """Run the worker on the sets in `todo`. If the target cannot be measured, returns the reason, else ""."""
     run, settings = context.run, context.run.settings.activations
     target, sets = find_target(run, lambda text: context.emit(Note(text))), all_sets(run.store)
     spec = {

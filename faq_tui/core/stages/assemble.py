@@ -1,7 +1,7 @@
 """The stage `assemble`: build all calibration sets.
 
-The sets are the baseline of plain seeds, one set of picks per source, the twins of these sets, and the sets in the
-section `[sets]` of the settings.
+The sets are: the baseline of plain seeds, one set of picks per source, the twins of these sets (cut to equal numbers
+of tokens), and the sets of the section `[sets]` in the settings.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from faq_tui.core.store.seeds import Seed
 from faq_tui.core.store.sets import SetRow, add_set, all_sets, remove_set
 
 STAGE = "assemble"
-VERSION = 2  # increase this number when a code change changes the token ids for the same settings and picks
+VERSION = 2  # increase this number when a change of the code changes the token ids for the same settings and picks
 
 
 def signature(run: Run) -> str:
@@ -78,7 +78,7 @@ def execute(context: Context) -> str:
 
 
 def intact(run: Run) -> bool:
-    """True if every set's file exists: a person may have deleted it. The files with token kinds are optional."""
+    """True if every set's file exists. (A person may have deleted one.) The files with token kinds are optional."""
     return all((run.calibration / f"{name}.jsonl").is_file() for name in run.settings.all_set_names())
 
 
@@ -88,7 +88,7 @@ def _draws(run: Run, chosen: Sequence[Seed]) -> list[list[Seed]]:
 
 
 def ranked(run: Run, role: str) -> list[Seed]:
-    """The seeds with the role `role` in random order, so that every prefix is a random sample.
+    """The seeds with the role `role` in random order. So the first n of them are a random sample, for every n.
 
     The order depends only on `seeds.sample_seed`.
     """
@@ -97,7 +97,7 @@ def ranked(run: Run, role: str) -> list[Seed]:
 
 
 def _material(run: Run, chosen: Sequence[Seed], draw: int) -> Material:
-    """The material for one draw of a set. Every draw has the unused seeds in another order."""
+    """The material for one draw of a set. In each draw, the unused seeds are in another order."""
     key = run.settings.seeds.sample_seed if draw == 1 else (run.settings.seeds.sample_seed, draw)
     picks = {name: current_picks(run, name) for name in run.settings.sources}
     picked = (pick.candidate_id for of_seed in picks.values() for pick in of_seed.values() if pick.candidate_id)

@@ -1,4 +1,7 @@
-"""Check a run before the requests of a batch file are written, as the stages `seeds` and `regenerate` do."""
+"""Check a run before requests are written into batch files.
+
+The stages `seeds` and `regenerate` make the same checks.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,10 @@ from faq_tui.core.stages.pipeline import all_stages, is_current
 
 
 def check_before_batch(run: Run) -> list[str]:
-    """Warnings about the run; a person can go on in spite of them.
+    """Warnings about the run. A person can continue in spite of them.
 
-    Raises UsageError if the seeds are not up to date, or if the target cannot be quantized as the settings ask. Both
-    would waste the cost of a batch.
+    Raises UsageError if the seeds are not up to date, or if the target cannot be quantized as the settings ask. In
+    both cases, the money for a batch would be wasted.
     """
     if not is_current(run, next(stage for stage in all_stages() if stage.name == "seeds")):
         raise UsageError(f"the seeds are not up to date: first run `faq-tui run {run.folder} --only seeds`")

@@ -39,7 +39,7 @@ def execute(context: Context) -> str:
     target = find_target(run, lambda text: context.emit(Note(text)))
     tokenizer = load_tokenizer(target)
     spec = make_spec(context, target, tokenizer)
-    if not spec.texts and not spec.answers:  # only public benchmarks
+    if not spec.texts and not spec.answers:  # only public benchmarks are measured
         measure_layer_errors(context, target, tokenizer)
         return evaluate_benchmarks.execute(context, target).removeprefix("; ")
     keep_words(run, spec, tokenizer)
@@ -75,7 +75,7 @@ class _Listener:
         getattr(self, f"on_{message['kind']}")(**body)
 
     def with_answers(self) -> Spec:
-        """The worker's job description, completed with the answers that the worker has generated."""
+        """The worker's job description, to which the answers that the worker has generated were added."""
         stored = heldout(self.context.run.store, self.source_hash)
         answers = [
             replace(answer, ids=list(stored[answer.seed_id].answer_ids)) if answer.seed_id in stored else answer
@@ -109,5 +109,6 @@ class _Listener:
         self.measured += 1
         sharing = [artefact.name for artefact in wanted_artefacts(run) if artefact.folder == subject]
         for name in sharing or [subject]:
-            for metric in metrics_in(kind_of(text), items):  # without the metric flips, which compares two models
+            # the metric flips is left out, because it compares two models
+            for metric in metrics_in(kind_of(text), items):
                 self.context.emit(MeasurementReady(name, text, metric.name, metric.value_of(Sums.of(items))))

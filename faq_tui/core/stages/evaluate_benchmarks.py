@@ -1,7 +1,7 @@
-"""Measure the public benchmarks, the last part of the stage `evaluate`. Each task's result is stored at once.
+"""Measure the public benchmarks. This is the last part of the stage `evaluate`. Each result is stored at once.
 
-If a task cannot run (its data, program or server is missing), one warning is stored, which status and report show.
-The other tasks continue. The next run tries the failed task again.
+If a task cannot run (its data, program or server is missing), a warning is stored. `status` and the report show this
+warning. The other tasks are still run. The next run tries the failed task again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def intact(run: Run) -> bool:
 
 
 def execute(context: Context, target: TargetModel) -> str:
-    """Run the missing tasks. Returns the last part of the stage's summary; "" if the settings name no benchmarks."""
+    """Run the tasks without a result. Returns the last part of the stage's summary; "" if there are no benchmarks."""
     todo, total = missing(context.run), len(wanted(context.run))
     if not total:
         return ""
@@ -138,7 +138,7 @@ class _Benchmarks:
 
     def _failed(self, request: BenchmarkRequest, message: str) -> None:
         rows.set_problem(self.context.run.store, request.key, message)
-        if message not in self.said:  # emit one warning for a missing package, not one for each task and model
+        if message not in self.said:  # emit only one warning about a missing package, not one for each task and model
             self.said.add(message)
             self.context.emit(Note(f"{request.subject}: {message}", "warning"))
         self._tick(request)

@@ -1,7 +1,7 @@
 """The loop that runs the stages in order.
 
 A stage is a function of a context. It reads the results of earlier stages and stores every finished unit of work at
-once. When it is called again, it does only the missing work, so a run can be resumed. A stage is stale if its
+once. When the stage is called again, it does only the missing work. So a run can be resumed. A stage is stale if its
 signature, a hash of its settings and inputs, has changed.
 """
 
@@ -32,7 +32,7 @@ def all_stages() -> tuple[Stage, ...]:
 
 
 def select(only: str | None, until: str | None) -> tuple[Stage, ...]:
-    """The stages that `--only` or `--until` name. Raises UsageError."""
+    """The stages that the options `--only` and `--until` select. Raises UsageError."""
     stages = all_stages()
     names = [stage.name for stage in stages]
     for name in (only, until):
@@ -59,7 +59,9 @@ def run_pipeline(
     confirmed: bool = False,
     retry_unusable: bool = False,
 ) -> None:
-    """Run the selected stages in order. Raises the FaqError of the first stage that fails. Finished work is kept.
+    """Run the selected stages in order.
+
+    Raises the FaqError of the first stage that fails. Finished work stays stored.
 
     `job` is the name of the job's folder in `jobs/`; by default, a new name is made. `confirmed` is true if a person
     has agreed to the cost of regenerating. With `retry_unusable`, stored, unusable candidates are requested again.
@@ -98,7 +100,7 @@ def _require_earlier(run: Run, stage: Stage) -> None:
 
 
 class _Checks:
-    """Checks the models once, before the first stage that does work with them or pays for it."""
+    """Checks the models once, before the first stage that uses them or that costs money."""
 
     def __init__(self, stages: Sequence[str]) -> None:
         self.stages, self.done = stages, False
@@ -149,7 +151,10 @@ def _execute_if_stale(context: Context, stage: Stage, checks: _Checks) -> str | 
 
 
 def _as_faq_error(context: Context, stage: Stage, error: BaseException) -> FaqError:
-    """Return a FaqError unchanged. Turn any other error into a sentence, and write its traceback to the job's log."""
+    """Return a FaqError unchanged.
+
+    Convert any other error into a FaqError with one sentence, and write its traceback to the job's log.
+    """
     if isinstance(error, FaqError):
         return error
     if isinstance(error, KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""Add facts about the run to an artefact's manifest: the set and its hash, the sources and the prompts."""
+"""Add facts about the run to an artefact's manifest: the set, the set's hash, the sources and the prompts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from faq_tui.core.store.sets import SetRow
 
 
 def complete_manifest(folder: Path, name: str, run: Run, set_row: SetRow) -> None:
-    """Add facts about the run to the worker's manifest, and commands that serve the folder under its final `name`.
+    """Add facts about the run to the worker's manifest. Also add commands that serve the folder as `name`.
 
     Raises FaqError if there is no manifest.
     """

@@ -38,7 +38,7 @@ from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
 STAGE = "quantize"
-CHECKPOINTS = "checkpoints"  # name of a folder in the run's cache
+CHECKPOINTS = "checkpoints"  # name of a folder inside the run's cache folder
 HALF = ".half-"  # prefix of folders that are being written
 
 
@@ -100,7 +100,7 @@ def execute(context: Context) -> str:
 
 
 def _failure(failed: list[tuple[str, FaqError]], tried: int) -> FaqError:
-    """One error for all failed artefacts. The exception has the class of the first error."""
+    """One exception for all failed artefacts. Its class is the class of the first error."""
     name, first = failed[0]
     if tried == 1:
         return first
@@ -111,7 +111,7 @@ def _failure(failed: list[tuple[str, FaqError]], tried: int) -> FaqError:
 def _good(run: Run, signatures: dict[str, str]) -> set[str]:
     """The names of the artefacts that are complete and match the settings.
 
-    If an artefact shares the folder of another artefact, both must match the settings.
+    If an artefact uses the folder of another artefact, both must match the settings.
     """
     rows = all_artefacts(run.store)
     return {
@@ -125,7 +125,7 @@ def _good(run: Run, signatures: dict[str, str]) -> set[str]:
 
 
 def _sweep(models: Path) -> None:
-    """Remove half-written folders of killed runs."""
+    """Remove the incomplete folders that killed processes left behind."""
     models.mkdir(parents=True, exist_ok=True)
     for entry in models.glob(f"{HALF}*"):
         shutil.rmtree(entry, ignore_errors=True)
@@ -158,7 +158,8 @@ def _make(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow
     signature = signatures[name]
     twin = _twin(run, name, signatures)
     if twin is not None:
-        shutil.rmtree(run.models / name, ignore_errors=True)  # may be an artefact of an earlier set with this name
+        # this folder may be an artefact of an earlier set with this name
+        shutil.rmtree(run.models / name, ignore_errors=True)
         _record(run, name, signature, recipe, set_row, twin.name, twin.bits, 0.0)
         context.emit(Note(f"{name} has the same token ids as {twin.name}, so both share the same weights"))
         return
@@ -177,7 +178,8 @@ def _make(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow
 def _twin(run: Run, name: str, signatures: dict[str, str]) -> Artefact | None:
     """Another complete artefact with the signature of `name`; None if there is none.
 
-    The other artefact must match the settings, and must have its own weights, not those of a third artefact.
+    The other artefact must match the settings. It must also have its own folder, and not use that of a third
+    artefact.
     """
     signature = signatures[name]
     for other in all_artefacts(run.store).values():

@@ -73,7 +73,10 @@ def execute(context: Context) -> str:
 
 
 def _generate(context: Context, recorder: CandidateRecorder, pending: list[PendingCandidate]) -> None:
-    """Generate one source's candidates. If they are costly, only a sample is generated until a person agrees."""
+    """Generate one source's candidates.
+
+    If they are costly, only a sample is generated before a person agrees to the cost.
+    """
     source, store = recorder.source, context.run.store
     generate = LocalGenerator(recorder) if source.is_local else RemoteGenerator(recorder)
     if not context.confirmed and needs_consent(source, estimate_cost(store, recorder.name, source, pending)):
@@ -90,7 +93,7 @@ def _after_sample(
 ) -> list[PendingCandidate]:
     """Generate a sample if the source has no candidates yet. Returns the candidates that are still pending.
 
-    Raises UsageError if the sample shows that a person must agree to the cost of the rest.
+    Raises UsageError if a person must agree to the cost of the other candidates, as estimated from the sample.
     """
     source, store = recorder.source, context.run.store
     if rows.tally(store, recorder.source_hash).candidates == 0:

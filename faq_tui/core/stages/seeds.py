@@ -57,7 +57,7 @@ class _Problems:
         self.context = context
         self.reasons: dict[str, int] = {}
         self.left_out: Counter[str] = Counter()
-        self.reasoned = 0  # seeds whose original answer begins with reasoning
+        self.reasoned = 0  # number of seeds whose original answer begins with reasoning
 
     def add(self, item: Record | Problem, words: str, reason: str) -> None:
         path = item.file or self.context.run.settings.seeds.path
@@ -126,11 +126,14 @@ def _good_seeds(context: Context, problems: _Problems) -> Iterator[Seed]:
 
 
 def _draw(context: Context, total: int) -> None:
-    """Draw the seeds by a hash of their id and `sample_seed`. Added seeds then change the draw only a little."""
+    """Draw the seeds by a hash of their id and `sample_seed`.
+
+    So further seeds in the file change the draw only a little.
+    """
     run, settings = context.run, context.run.settings.seeds
     ranked = sorted(rows.ids(run.store), key=lambda seed_id: digest(settings.sample_seed, seed_id))
     heldout = min(settings.heldout, total // HELDOUT_SHARE)
-    repeats = run.settings.evaluate.repeats  # with enough seeds, two draws of a set have no seed in common
+    repeats = run.settings.evaluate.repeats  # if there are enough seeds, two draws of a set have no seed in common
     chosen = min(settings.count * repeats, total - heldout)
     if (chosen, heldout) != (settings.count * repeats, settings.heldout):
         context.emit(

@@ -27,20 +27,24 @@ from faq_tui.core.store.seeds import Seed
 LOADS_WEIGHTS = {"activations", "quantize", "evaluate"}
 PLAIN: Roles = ("user",)
 PROBES: tuple[Roles, ...] = (PLAIN, ("system", "user"), ("user", "user"), ("user", "assistant", "user"))
-MOST_SHAPES, LONGEST_SHAPE = 64, 64  # further conversations are not tried; the stages refuse them one by one
+# the 64 most frequent kinds of conversations of at most 64 turns are tried; the stages refuse others one by one
+MOST_SHAPES, LONGEST_SHAPE = 64, 64
 OWN_TEMPLATE = "use the template of the model's publisher"
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What is known about the models before a run. Problems are raised as UsageError instead."""
+    """Facts about the models that are known before a run.
+
+    Problems are not listed here: they are raised as UsageError.
+    """
 
     notices: tuple[str, ...] = ()  # sentences about seeds and tokens that need attention
-    facts: TokenizerFacts | None = None  # facts about the target's tokenizer; None if it was not tried
+    facts: TokenizerFacts | None = None  # facts about the target's tokenizer; None if the tokenizer was not tried
 
 
 def check_place(run: Run) -> None:
-    """Raise UsageError if `target.model` names a path without a model. Takes no time."""
+    """Raise UsageError if `target.model` names a path without a model. This check is fast."""
     if run.settings.target.model != EMBEDDED:
         local_target(run)
 
@@ -48,9 +52,9 @@ def check_place(run: Run) -> None:
 def check_models(run: Run, stages: Sequence[str], cancel: CancelToken, log: Path, lenient: bool = False) -> Findings:
     """Check the target and the local sources for the stages named in `stages`.
 
-    Takes some seconds, or none if the same files were checked before. Raises UsageError at the first problem.
-    A hub id that cannot be fetched now is a problem if one of `stages` loads the target. With `lenient`, it is only a
-    notice.
+    This takes some seconds, or almost no time if the same files were checked before. Raises UsageError at the first
+    problem. If one of `stages` loads the target, a hub id that cannot be downloaded now is a problem. With `lenient`,
+    it is only a notice.
     """
     chosen = seed_rows.by_role(run.store, "chosen")
     shapes = _shapes(chosen)
@@ -71,7 +75,7 @@ def check_models(run: Run, stages: Sequence[str], cancel: CancelToken, log: Path
 
 
 def in_words(facts: TokenizerFacts) -> str:
-    """What the chat template does with turns of the system and with repeated turns, as a phrase for doctor."""
+    """A phrase for `doctor` that says what the chat template does with system turns and with repeated turns."""
     system, repeated = facts.shapes[PROBES[1]], facts.shapes[PROBES[2]]
     words = ["no system role: system turns become the beginning of the user's next turn"] if system.folded else []
     if repeated.joined:
@@ -80,7 +84,7 @@ def in_words(facts: TokenizerFacts) -> str:
 
 
 def _shapes(seeds: Sequence[Seed]) -> list[Roles]:
-    """The roles of the conversations to try: the seeds' most frequent ones, and `PROBES`."""
+    """The sequences of roles to try with the chat template: the most frequent ones of the seeds, and `PROBES`."""
     counts = Counter(_roles(seed) for seed in seeds)
     frequent = [roles for roles, _ in counts.most_common(MOST_SHAPES) if len(roles) <= LONGEST_SHAPE]
     return list(dict.fromkeys((*PROBES, *frequent)))
@@ -91,7 +95,10 @@ def _roles(seed: Seed) -> Roles:
 
 
 def _target(run: Run, stages: Sequence[str], notices: list[str], may_lack: bool) -> ModelFolder | None:
-    """The target as a folder. None if it is embedded, or with `may_lack`, a hub id that cannot be fetched now."""
+    """The target's folder; None if the target is embedded.
+
+    With `may_lack`, the result is also None if the target is a hub id that cannot be downloaded now.
+    """
     target = run.settings.target
     if target.model == EMBEDDED:
         return None
@@ -110,7 +117,7 @@ def _target(run: Run, stages: Sequence[str], notices: list[str], may_lack: bool)
 
 
 def _from_hub(name: str, notices: list[str], may_lack: bool) -> Path | None:
-    """The folder in the hub's cache. The small files are downloaded if they are not there yet."""
+    """The folder in the hub's cache. The model's small files are downloaded if they are not in the cache yet."""
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 
     folder = cached_folder(name)
@@ -141,14 +148,14 @@ def _needs_weights(run: Run, stages: Sequence[str]) -> bool:
 def _rows_if_known(folder: Path) -> int | None:
     try:
         return embedding_rows(folder)
-    except UsageError:  # the weights are not needed, or are downloaded later
+    except UsageError:  # the weights are not needed now, or will be downloaded later
         config = read_config(folder)
         size = config.get("vocab_size")
         return size if type(size) is int and size > 0 else None
 
 
 def _pending_local(run: Run, stages: Sequence[str]) -> dict[str, Source]:
-    """The local sources that have candidates to generate, by name. All local sources if no seeds are drawn yet."""
+    """The local sources that have candidates to generate, by name. Before seeds are drawn, all local sources."""
     if "regenerate" not in stages:
         return {}
     drawn = seed_rows.counts(run.store)["chosen"] > 0
@@ -165,7 +172,7 @@ def _local_sources(run: Run, stages: Sequence[str]) -> Iterator[ModelFolder]:
     for name, source in _pending_local(run, stages).items():
         key, folder = f"sources.{name}.model", run.resolve(source.model)
         if not folder.is_dir() and source.model == target.model:
-            continue  # a hub id, which was checked as the target
+            continue  # the source uses a hub id, which was already checked as the target
         if not folder.is_dir():
             raise UsageError(
                 f"{key} {source.model}: no Hugging Face model folder at {folder}; "
@@ -176,7 +183,7 @@ def _local_sources(run: Run, stages: Sequence[str]) -> Iterator[ModelFolder]:
 
 
 def _refuse_beyond(model: ModelFolder, facts: TokenizerFacts) -> Iterator[str]:
-    """Refuse a tokenizer with ids that the model lacks. Yields a notice about unused special tokens."""
+    """Refuse a tokenizer with ids beyond the model's vocabulary. Yields a notice about unused special tokens."""
     where = f"{model.key} {model.name}"
     rows = f"but the model's embedding has only {model.rows} rows"
     for name, token, number in facts.named_beyond:
@@ -211,7 +218,7 @@ def _about_the_end(model: ModelFolder, facts: TokenizerFacts) -> Iterator[str]:
 
 
 def _about_seeds(run: Run, model: ModelFolder, facts: TokenizerFacts, chosen: Sequence[Seed]) -> Iterator[str]:
-    """Refuse a template that can hold no seed with its answer. Yield notices about changed and lost seeds."""
+    """Refuse a template that cannot render any seed with its answer. Yield notices about changed and lost seeds."""
     sources = run.settings.sources.values()
     reasons = any(source.reasoning != "off" for source in sources)
 

@@ -2,13 +2,14 @@
 
 Items (windows, answers, questions) are drawn with replacement, and every subject gets the same items (Efron and
 Tibshirani 1993, "An introduction to the bootstrap", chapter 13). Intervals are expanded percentile intervals
-(Hesterberg 2015, "What teachers should know about the bootstrap"): with few items, intervals of plain percentiles
-are too narrow by the factor sqrt((n - 1) / n), and do not account for the longer tails of Student's t.
+(Hesterberg 2015, "What teachers should know about the bootstrap"). If there are few items, plain percentile intervals
+are too narrow by the factor sqrt((n - 1) / n). They also ignore the longer tails of Student's t.
 
 If a recipe was run on several draws of its calibration set, the bootstrap first resamples the draws and then the
-items. All draws were measured on the same items. Three draws can be resampled in only ten ways. Therefore the
-interval is stretched around the value to a width from Student's t. Its squared half-width is
-(t[n - 1] x error over items)^2 + (t[draws - 1] x error over draws)^2, as Graybill and Wang (1980) combine variances.
+items. All draws were measured on the same items. Few draws give too few different resamples (for example, three draws
+give only ten). Therefore the interval is stretched around the value to a width that is computed from Student's t. The
+squared half-width is (t[n - 1] x error over items)^2 + (t[draws - 1] x error over draws)^2. This is how Graybill and
+Wang (1980) combine variances.
 """
 
 from __future__ import annotations
@@ -26,23 +27,25 @@ from faq_tui.core.stats.sums import Sums
 if TYPE_CHECKING:
     from faq_tui.core.stats.sums import Array
 
-    Statistic = Callable[[Array, Array], Array]  # weights [rows, draws], weights [rows, items] -> values [rows]
+    # (weights of the draws [rows, draws], weights of the items [rows, items]) -> values [rows]
+    Statistic = Callable[[Array, Array], Array]
 
 LEVEL = 0.95
-MIN_ITEMS = 5  # least number of items for an interval
+MIN_ITEMS = 5  # smallest number of items for which there is an interval
 SEED = 20260120
 
-Draws = Sums | Sequence[Sums]  # sums of one artefact, or of the artefacts of one recipe on several draws
+# the sums of one artefact, or of several artefacts: those of one recipe on several draws
+Draws = Sums | Sequence[Sums]
 
 
 class Measure(Protocol):
-    """The quantity that is estimated. It is computed from weighted items, such as a metric of `core.evaluation`."""
+    """The quantity that is estimated, such as a metric of `core.evaluation`. It is computed from weighted items."""
 
     @property
     def higher_is_better(self) -> bool: ...
 
     def values(self, sums: Sums, weights: Array) -> Array:
-        """One value for each row of `weights` [rows, items]. A weight is the number of times that the item counts."""
+        """One value for each row of `weights` [rows, items]. A weight says how often the item is counted."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,8 @@ def compared(
 
     For one draw, p is the level at which the interval just includes zero. If p is too small for the number of
     resamples, it is computed from a normal distribution with the bootstrap's standard deviation. For several draws, p
-    comes from Student's t. `widening` is a factor for the standard error between draws, above 1 if draws share seeds
-    (core.assembly.draws).
+    is computed from Student's t. `widening` is a factor for the standard error between draws. It is above 1 if draws
+    share seeds (core.assembly.draws).
     """
     mine, others = _paired(ours, theirs)
     one, other = _mean(metric, mine), _mean(metric, others)
@@ -86,7 +89,9 @@ def compared(
 def recovered(
     metric: Measure, ours: Draws, baseline: Draws, unquantized: Sums, resamples: int, widening: float = 1.0
 ) -> Estimate | None:
-    """(baseline - ours) / (baseline - unquantized): 1 recovers all that quantization lost, 0 recovers nothing.
+    """The share (baseline - ours) / (baseline - unquantized).
+
+    It is 1 if our data recovers everything that quantization lost, and 0 if it recovers nothing.
 
     Returns None if the loss of the baseline is not significant, if the baseline is better than the unquantized model,
     or if a value is not finite. The value is not finite if the baseline loses nothing in a resample.
@@ -151,8 +156,8 @@ def _several_draws(
 ) -> tuple[Estimate, float | None]:
     """The estimate over several draws.
 
-    `over_items` holds values for which only the items were resampled. `over_both` holds values for which draws and
-    items were resampled. `singles` holds one value for each draw.
+    `over_items` holds values from resamples of the items. `over_both` holds values from resamples of both the draws
+    and the items. `singles` holds one value for each draw.
     """
     import numpy as np
 

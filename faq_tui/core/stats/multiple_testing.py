@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-RATE = 0.05  # false discovery rate: expected share of wrong results among all results called better or worse
+# false discovery rate: the expected share of wrong results among all results that are called better or worse
+RATE = 0.05
 
 
 def adjusted(p_values: Sequence[float | None]) -> list[float | None]:
     """The p-values adjusted for the false discovery rate (Benjamini and Hochberg 1995).
 
-    An entry that is None stays None and does not count as a comparison. Of m p-values, the adjusted p-value of rank k
-    is the minimum of p_j m / j over all ranks j >= k.
+    An entry that is None stays None and does not count as a comparison. With m p-values in ascending order, the
+    adjusted p-value of rank k is the minimum of p_j m / j over all ranks j >= k, where p_j is the p-value of rank j.
     """
     ranked = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     results: list[float | None] = [None] * len(p_values)

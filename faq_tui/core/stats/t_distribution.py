@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 POINTS = 4001
 TAILS = 120
-SMALLEST = 1e-6  # the smallest tail probability in the result of `table`
+SMALLEST = 1e-6  # the smallest tail probability in the table
 
 
 def tail(t: float, freedom: float) -> float:
@@ -44,7 +44,10 @@ def quantile(share: float, freedom: float) -> float:
 
 @lru_cache(maxsize=32)
 def table(freedom: float) -> tuple[Array, Array]:
-    """(tail probabilities, t values) for fast interpolation of many quantiles. The probabilities descend from 0.5."""
+    """Returns (tail probabilities, t values) for fast interpolation of many quantiles.
+
+    The probabilities are in descending order and begin at 0.5.
+    """
     import numpy as np
 
     tails = np.geomspace(0.5, SMALLEST, TAILS)

@@ -39,7 +39,7 @@ def add_activations(store: Store, row: ActivationsRow) -> None:
 
 
 def remove_activations(store: Store, set_name: str) -> None:
-    """Delete a set's activations from the database. The file with their arrays stays."""
+    """Delete a set's activations from the database. The file with the arrays is not deleted."""
     with store.writing() as db:
         db.execute("DELETE FROM activations WHERE set_name = ?", (set_name,))
 
@@ -53,7 +53,7 @@ def all_activations(store: Store) -> dict[str, ActivationsRow]:
 
 @dataclass(frozen=True)
 class LayerErrors:
-    """Errors of the outputs of an artefact's layers relative to the target's, on one held-out text."""
+    """How much the outputs of an artefact's layers differ from those of the target's layers, on one held-out text."""
 
     subject: str  # a folder under models/
     signature: str  # hash of subject, text and dtype

@@ -19,7 +19,8 @@ class Artefact:
     signature: str  # hash of recipe, token ids and target
     recipe: dict[str, Any]  # result of Recipe.identity
     set_name: str
-    same_as: str | None  # name of an artefact with the same recipe and token ids, whose folder this artefact uses
+    # name of another artefact with the same recipe and token ids; this artefact uses the other one's folder
+    same_as: str | None
     samples: int
     tokens: int
     bits: float  # average number of bits per quantized weight
@@ -48,7 +49,7 @@ def add_artefact(store: Store, artefact: Artefact) -> None:
 
 
 def add_failure(store: Store, name: str, signature: str, message: str) -> None:
-    """Store the reason why an artefact could not be made. `add_artefact` removes it."""
+    """Store the reason why an artefact could not be made. `add_artefact` removes this reason."""
     with store.writing() as db:
         db.execute(
             "INSERT OR REPLACE INTO artefact_failures (name, signature, message, created) VALUES (?, ?, ?, ?)",
@@ -57,7 +58,7 @@ def add_failure(store: Store, name: str, signature: str, message: str) -> None:
 
 
 def all_failures(store: Store) -> dict[str, tuple[str, str]]:
-    """Maps the name of each artefact that could not be made to (its signature, the reason)."""
+    """For each artefact that could not be made: maps its name to (its signature, the reason)."""
     rows = store.db.execute("SELECT name, signature, message FROM artefact_failures")
     return {row["name"]: (row["signature"], row["message"]) for row in rows}
 

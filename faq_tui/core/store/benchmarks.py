@@ -16,23 +16,23 @@ Key = tuple[str, str, str]  # (subject, engine, name of the task in the settings
 
 @dataclass(frozen=True)
 class Result:
-    """One metric of one model on one task, or on a part of a task."""
+    """The value of one metric for one model on one task, or on a part of a task."""
 
     subject: str  # an artefact's folder, or "unquantized"
     engine: str  # lm_eval | evalscope
     task: str  # the task's name in the settings
     name: str  # name of the task or of one of its parts
     metric: str
-    filter: str  # how the answer was extracted from the reply; "" or "none" if it was not extracted
+    filter: str  # how the answer was extracted from the reply; "" or "none" if the whole reply is used
     value: float | None  # None if it is not finite
     stderr: float | None  # standard error over items; None if the engine does not report it
     n: int  # number of items
-    repeats: int  # number of answers to each item
+    repeats: int  # number of answers that were generated for each item
     num_fewshot: int | None
     version: str  # version of the task
     engine_version: str
     higher_is_better: bool | None  # None if the engine does not report it
-    items: tuple[float, ...] | None  # the metric of each item in the order of the data; None if not known
+    items: tuple[float, ...] | None  # the metric's value for each item, in the order of the data; None if not known
     signature: str  # hash of subject, task and settings
 
     @property
@@ -79,7 +79,7 @@ def signatures(store: Store) -> dict[Key, str]:
 
 
 def set_problem(store: Store, key: Key, message: str) -> None:
-    """Store the reason why a task has no result. `replace_results` removes it."""
+    """Store the reason why a task has no result. `replace_results` removes this reason."""
     with store.writing() as db:
         db.execute(
             "INSERT OR REPLACE INTO benchmark_problems (subject, engine, task, message, created)"

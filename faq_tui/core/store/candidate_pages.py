@@ -33,7 +33,7 @@ class QueuedSeed:
 
 @dataclass(frozen=True)
 class CandidateCounts:
-    """Counts of the candidates of one seed from one source."""
+    """Counts of those candidates of one seed that one source has generated."""
 
     done: int = 0
     truncated: int = 0  # candidates that were cut off
@@ -66,7 +66,7 @@ def count(store: Store) -> int:
 
 
 def answered(store: Store, source_hash: str, seed_ids: Iterable[str]) -> dict[str, CandidateCounts]:
-    """Maps each seed id to counts of the source's candidates. Seeds without candidates and failures are omitted.
+    """Maps each seed id to counts of the source's candidates. Omits seeds that have neither candidates nor failures.
 
     This function runs two queries for each seed, so call it only for the seeds on the screen.
     """
@@ -89,7 +89,10 @@ def candidates_of(store: Store, source_hash: str, seed_id: str) -> dict[int, Can
 
 @dataclass(frozen=True)
 class Totals:
-    """Counts over the candidates of one source for chosen seeds, under the source's present settings."""
+    """Counts of one source's candidates for chosen seeds.
+
+    Only candidates with the source's present settings count.
+    """
 
     candidates: int
     truncated: int
@@ -97,7 +100,7 @@ class Totals:
 
 
 def totals(path: Path, source_hash: str) -> Totals:
-    """The totals of a source. It reads every row. It opens its own connection, so it can run in a thread."""
+    """The totals of a source. Reads every row. Opens a separate database connection, so it can run in a thread."""
     db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5.0)
     try:
         query = (

@@ -1,7 +1,9 @@
-"""Store candidates. The key of each candidate is a hash of the seed, the source's settings and the number.
+"""Store candidates.
+
+The key of each candidate is a hash of the seed, the source's settings and the candidate's number.
 
 Candidates contain long texts. Signatures, status and picks need no text, so they read only outlines and counts.
-Failed candidates stay in a table of failures until they are requested again.
+Failed candidates are in a table of failures until they are requested again.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ _CURRENT = (
 
 @dataclass(frozen=True)
 class Candidate:
-    """One finished answer of one source to one seed; `id` is 0 until it is stored."""
+    """One finished answer of one source to one seed. `id` is 0 until the candidate is stored."""
 
     seed_id: str
     source: str
@@ -42,16 +44,16 @@ class Candidate:
     seconds: float
     dialect: str
     id: int = 0
-    max_tokens: int | None = None  # the limit of tokens in the request
-    sampling_seed: int | None = None  # the sampling seed in the request
-    requests: int = 1  # requests sent for this candidate
-    left_out: tuple[str, ...] = ()  # parameters that the request did not have because the server refuses them
+    max_tokens: int | None = None  # maximum number of tokens that the request allowed
+    sampling_seed: int | None = None  # the sampling seed of the request
+    requests: int = 1  # number of requests that were sent for this candidate
+    left_out: tuple[str, ...] = ()  # parameters that were left out of the request because the server refuses them
     why: dict[str, str] = field(default_factory=dict, hash=False)  # maps each flag to the reason for it
 
 
 @dataclass(frozen=True)
 class CandidateOutline:
-    """A candidate without its texts, for hashing, counting and picking."""
+    """A candidate without its texts. It is used for hashing, counting and picking."""
 
     id: int
     seed_id: str
@@ -70,14 +72,14 @@ class Failure:
     number: int  # 1-based
     source_hash: str  # hash of the source's settings; stored in the column `generation`
     reason: str
-    requests: int  # requests sent for this candidate
+    requests: int  # number of requests that were sent for this candidate
 
 
 def candidate_key(seed_id: str, source_hash: str, number: int) -> str:
-    """The key of a candidate. A candidate whose key is stored is not generated again.
+    """The key of a candidate. If this key is already stored, the candidate is not generated again.
 
     The key is a hash of the seed id (itself a hash of the question), the source's settings (`source_hash`) and the
-    number. The source's name is not part of the key, so that a renamed source keeps its candidates.
+    number. The source's name is not part of the key. So a renamed source keeps its candidates.
     """
     return digest(seed_id, source_hash, number)
 
@@ -85,17 +87,17 @@ def candidate_key(seed_id: str, source_hash: str, number: int) -> str:
 def add(store: Store, candidate: Candidate) -> int:
     """Store a finished candidate at once and return its id.
 
-    If a candidate with the same key exists, it is kept and `candidate` is ignored.
+    If a candidate with the same key is already stored, `candidate` is ignored, and the stored candidate is kept.
     """
     with store.writing() as db:
         return _insert(db, candidate)
 
 
 def replace_worse(store: Store, candidate: Candidate) -> int:
-    """Store a candidate in the place of the stored one with the same key, and return its id.
+    """Replace the stored candidate with the same key by `candidate`, and return the id of the candidate that counts.
 
-    If the stored candidate has fewer flags, it is kept, and its id is returned. A replaced candidate keeps its row,
-    to which scores may refer, but no longer counts.
+    If the stored candidate has fewer flags, it is not replaced. The row of a replaced candidate stays in the
+    database, because scores may refer to it. The replaced candidate is no longer counted.
     """
     key = candidate_key(candidate.seed_id, candidate.source_hash, candidate.number)
     with store.writing() as db:
@@ -136,13 +138,13 @@ def _insert(db: sqlite3.Connection, candidate: Candidate) -> int:
 
 
 def current(store: Store, source: str, source_hash: str) -> list[Candidate]:
-    """All candidates of one source under its present settings, for chosen seeds, in seed order."""
+    """All candidates for chosen seeds that one source made with its present settings, in seed order."""
     query = f"SELECT c.*{_CURRENT} ORDER BY s.position, c.number"
     return [replace(candidate_of(row), source=source) for row in store.db.execute(query, (source_hash,))]
 
 
 def of_seed(store: Store, source: str, source_hash: str, seed_id: str) -> list[Candidate]:
-    """One seed's candidates from one source under its present settings, ordered by number."""
+    """One seed's candidates that one source made with its present settings, ordered by number."""
     query = "SELECT * FROM candidates WHERE generation = ? AND seed_id = ? ORDER BY number"
     return [replace(candidate_of(row), source=source) for row in store.db.execute(query, (source_hash, seed_id))]
 
@@ -157,7 +159,7 @@ def by_ids(store: Store, ids: Iterable[int]) -> dict[int, Candidate]:
 def outlines(store: Store, source: str, source_hash: str, candidates: int) -> list[CandidateOutline]:
     """The candidates that `current` returns, without texts.
 
-    For each seed, only the candidates up to the number `candidates` are used.
+    For each seed, the result has only the candidates with the numbers 1 to `candidates`.
     """
     query = (
         f"SELECT c.id, c.seed_id, c.number, c.flags, c.finish_reason{_CURRENT} AND c.number <= ?"
@@ -170,7 +172,10 @@ def outlines(store: Store, source: str, source_hash: str, candidates: int) -> li
 
 
 def unusable(store: Store, source_hash: str, candidates: int) -> list[Candidate]:
-    """The candidates with flags that `current` returns; of each seed only numbers up to `candidates`."""
+    """Those candidates with flags that `current` returns.
+
+    The result has only candidates with the numbers 1 to `candidates` of each seed.
+    """
     query = f"SELECT c.*{_CURRENT} AND c.number <= ? AND c.flags <> '[]' ORDER BY s.position, c.number"
     return [candidate_of(row) for row in store.db.execute(query, (source_hash, candidates))]
 
@@ -182,14 +187,14 @@ def is_stored(store: Store, seed_id: str, source_hash: str, number: int) -> bool
 
 
 def numbers(store: Store, source_hash: str) -> set[tuple[str, int]]:
-    """(seed id, number) of each candidate that `current` returns. This function reads no text."""
+    """The pair (seed id, number) of each candidate that `current` returns. This function reads no text."""
     query = f"SELECT c.seed_id, c.number{_CURRENT}"
     return {(row["seed_id"], row["number"]) for row in store.db.execute(query, (source_hash,))}
 
 
 @dataclass(frozen=True)
 class Tally:
-    """Counts over one source's candidates."""
+    """Counts of one source's candidates."""
 
     candidates: int = 0
     unusable: int = 0  # candidates with a flag
@@ -197,16 +202,17 @@ class Tally:
     completion_tokens: int = 0
     counted: int = 0  # candidates whose completion tokens are known
     seconds: float = 0.0  # generation time of the counted candidates
-    timed: int = 0  # counted candidates whose generation time is known; it is unknown for answers of a batch file
+    # number of counted candidates whose generation time is known; for answers of a batch file it is not known
+    timed: int = 0
 
 
 def tally(store: Store, source_hash: str) -> Tally:
-    """Counts over the candidates that `current` returns. This function reads no text."""
+    """Counts of the candidates that `current` returns. This function reads no text."""
     return _tally(store, _CURRENT, source_hash)
 
 
 def tally_before(store: Store, source: str, source_hash: str) -> Tally:
-    """Counts over this source's candidates that were made under earlier settings."""
+    """Counts of those candidates of this source that were made with earlier settings."""
     return _tally(store, " FROM candidates c WHERE c.source = ? AND c.generation <> ?", source, source_hash)
 
 
@@ -221,7 +227,10 @@ def _tally(store: Store, rows: str, *values: str) -> Tally:
 
 
 def saved_tokens(store: Store, source_hash: str) -> int:
-    """Tokens that were not generated, because looping candidates that `current` returns were ended early."""
+    """The number of tokens that were saved because looping candidates were ended early.
+
+    Only candidates that `current` returns are counted.
+    """
     query = (
         f"SELECT coalesce(sum(max(0, c.max_tokens - c.completion_tokens)), 0){_CURRENT} AND c.finish_reason = 'loop'"
     )
@@ -229,13 +238,16 @@ def saved_tokens(store: Store, source_hash: str) -> int:
 
 
 def count_unreasoned(store: Store, source_hash: str) -> int:
-    """How many of the candidates that `current` returns have no reasoning. This reads the reasoning texts."""
+    """The number of candidates without reasoning among those that `current` returns. Reads the reasoning texts."""
     query = f"SELECT count(*){_CURRENT} AND c.reasoning = ''"
     return int(store.db.execute(query, (source_hash,)).fetchone()[0])
 
 
 def flag_counts(store: Store, source_hash: str) -> Counter[str]:
-    """How many of the candidates that `current` returns have each flag. A candidate may have several flags."""
+    """The number of candidates with each flag, among those that `current` returns.
+
+    A candidate may have several flags.
+    """
     query = f"SELECT c.flags{_CURRENT} AND c.flags <> '[]' ORDER BY s.position, c.number"
     return Counter(flag for row in store.db.execute(query, (source_hash,)) for flag in _flags(row["flags"]))
 
@@ -286,7 +298,7 @@ def failed_numbers(store: Store, source_hash: str) -> set[tuple[str, int]]:
 
 
 def count_failures(store: Store, source_hash: str, candidates: int) -> int:
-    """Number of failed candidates of chosen seeds; only numbers up to `candidates` are counted."""
+    """The number of failed candidates of chosen seeds. Only candidates with the numbers 1 to `candidates` count."""
     query = (
         "SELECT count(*) FROM failed_candidates f JOIN seeds s ON s.id = f.seed_id WHERE f.generation = ?"
         " AND f.number <= ? AND s.present AND NOT s.excluded AND s.role = 'chosen'"

@@ -20,8 +20,8 @@ class Store:
     def __init__(self, path: Path, read_only: bool = False) -> None:
         """Open or create the file and update its schema.
 
-        With `read_only`, the file stays unchanged. If its schema is old, a copy in memory is updated and read.
-        Raises UsageError if the file is not a database or has a newer schema. Raises FaqError if the file is
+        With `read_only`, the file is not changed. If its schema is old, a copy of the file in memory is updated and
+        read. Raises UsageError if the file is not a database or has a newer schema. Raises FaqError if the file is
         locked or the disk is full.
         """
         self.path, self.read_only = path, read_only
@@ -48,8 +48,8 @@ class Store:
     def _use_wal(self) -> None:
         """Switch to write-ahead logging.
 
-        SQLite fails at once if another process opens the file at the same moment. Therefore this function tries
-        several times.
+        If another process opens the file at the same moment, SQLite fails without waiting. Therefore this function
+        tries several times.
         """
         for wait_s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0):
             try:
@@ -72,7 +72,7 @@ class Store:
                 yield self.db
                 self.db.execute("COMMIT")
             except BaseException:
-                if self.db.in_transaction:  # false if a full disk has already ended the transaction
+                if self.db.in_transaction:  # it is false if a full disk has already ended the transaction
                     self.db.execute("ROLLBACK")
                 raise
         except sqlite3.OperationalError as error:
@@ -89,7 +89,7 @@ def _is_full(error: sqlite3.Error) -> bool:
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """A connection for reading: to the file, or to a copy in memory if the schema must be updated first."""
+    """A connection for reading. It reads the file, or a copy in memory if the schema must be updated first."""
     db = _connect(path)
     if migrate.is_current(db):
         return db
@@ -100,7 +100,8 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    # A read-only folder cannot hold a write-ahead log. Nobody can write there, so the file is opened as immutable.
+    # SQLite cannot create a write-ahead log in a read-only folder. The file cannot change there, so it is opened as
+    # immutable.
     for how in ("mode=ro", "mode=ro&immutable=1"):
         db = sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True, timeout=30.0, isolation_level=None)
         try:

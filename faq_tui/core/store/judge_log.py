@@ -1,4 +1,4 @@
-"""Store the full replies of LLM judges, and the results of the test of each judge before its use."""
+"""Store the full replies of LLM judges, and the result of the test that each judge gets before it is used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ class ReplyRow:
 
 @dataclass(frozen=True)
 class ProbeRow:
-    """The result of a judge's test: an AUC and its 95% interval [low, high]. `auc` is None if too few replies fit."""
+    """The result of a judge's test: an AUC and its 95% interval [low, high].
+
+    `auc` is None if too few replies fit the schema.
+    """
 
     auc: float | None
     low: float | None
@@ -33,8 +36,8 @@ class ProbeRow:
 class ReplyKey:
     """The key of a reply.
 
-    `judge` is the judge's column id. `unit` is the hash of the prompt's content. `turn` is the number of the order in
-    which the prompt lists the candidates.
+    `judge` is the judge's column id. `unit` is the hash of the prompt's content. A judge may get the same candidates
+    in several orders. `turn` is the number of the order.
     """
 
     judge: str
@@ -43,7 +46,10 @@ class ReplyKey:
 
 
 def add_reply(store: Store, key: ReplyKey, attempt: int, reply: ReplyRow) -> None:
-    """Store a reply. `attempt` is 0 for the first reply, 1 for the repaired reply. A stored reply is not replaced."""
+    """Store a reply.
+
+    `attempt` is 0 for the first reply and 1 for the repaired reply. A stored reply is not replaced.
+    """
     with store.writing() as db:
         db.execute(
             "INSERT INTO judge_replies (judge, unit, turn, attempt, raw, error, created)"
@@ -53,7 +59,7 @@ def add_reply(store: Store, key: ReplyKey, attempt: int, reply: ReplyRow) -> Non
 
 
 def replies_of(store: Store, key: ReplyKey) -> list[ReplyRow]:
-    """The stored replies: no reply, the first reply, or the first and the repaired reply."""
+    """The stored replies. The list is empty, or has the first reply, or has the first and the repaired reply."""
     query = "SELECT raw, error FROM judge_replies WHERE judge = ? AND unit = ? AND turn = ? ORDER BY attempt"
     return [ReplyRow(row["raw"], row["error"]) for row in store.db.execute(query, (key.judge, key.unit, key.turn))]
 

@@ -1,4 +1,4 @@
-"""Read the decisions of the judge and of people for each seed of one source. The texts of candidates are not read."""
+"""Read the decisions of the judge and of people for each seed of one source. No texts of candidates are read."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Standing:
     seed_id: str
     judged: bool
     judge_pick: int | None  # candidate id; None if no candidate is usable, or if the seed is not judged yet
-    override: Pick | None  # the person's valid pick or rejection
-    margin: float | None  # best minus second-best score of the usable candidates
+    override: Pick | None  # the person's pick or rejection that is valid now; None if there is none
+    margin: float | None  # best score minus second-best score of the usable candidates
     unusable: int  # candidates with a flag
 
 
@@ -45,7 +45,7 @@ def standings(store: Store, view: View) -> list[Standing]:
         flags.append(bool(unusable))
         if score is not None and not unusable:
             scores.append(score)
-    # As in `picks.current`: picks of candidates made under earlier settings of the source are ignored.
+    # Picks of candidates that were made with earlier settings of the source are ignored, as in `picks.current`.
     ids = store.db.execute("SELECT id FROM candidates WHERE generation = ?", (view.source_hash,))
     ours: set[int | None] = {None, *(row["id"] for row in ids)}
     by_judge = picks.judged_by(store, view.source, view.judge).items()
@@ -75,7 +75,10 @@ def usable_groups(store: Store, source_hash: str, candidates: int) -> list[list[
 
 
 def count_scored(store: Store, source_hash: str, judge: str) -> int:
-    """Number of candidates that this judge scored. Only chosen seeds and the source settings `source_hash` count."""
+    """Number of candidates that this judge scored.
+
+    Only candidates of chosen seeds are counted, and only those that were made with the source settings `source_hash`.
+    """
     query = (
         "SELECT count(m.score) FROM candidates c JOIN seeds s ON s.id = c.seed_id"
         " JOIN scores m ON m.candidate_id = c.id AND m.judge = ?"
@@ -102,7 +105,9 @@ def columns_of(store: Store, judges: Sequence[str], candidate_ids: Sequence[int]
 
 
 def last_override(store: Store, source: str, who: str | None = None, seed_id: str | None = None) -> Override | None:
-    """The newest override that is still valid. An override is valid until a later row replaces or clears it.
+    """The newest override that is still valid.
+
+    An override is valid until a later row for the same seed replaces or clears it.
 
     `who` and `seed_id` limit the search to one person or seed.
     """

@@ -22,8 +22,10 @@ class HeldoutAnswer:
 
 
 def add_heldout(store: Store, source_hash: str, answer: HeldoutAnswer) -> None:
-    """Store an answer. `source_hash` is a hash of the model that answered and of its settings. It is stored in the
-    column `generation`.
+    """Store an answer.
+
+    `source_hash` is a hash of the model that answered and of the model's settings. The hash is stored in the column
+    `generation`.
     """
     with store.writing() as db:
         db.execute(
@@ -52,7 +54,7 @@ def heldout(store: Store, source_hash: str) -> dict[str, HeldoutAnswer]:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Measurements of one model on one held-out text: sums over the predicted tokens of each item."""
+    """The measurement of one model on one held-out text. For each item, it has sums over the predicted tokens."""
 
     subject: str  # an artefact's folder, or "unquantized"
     text: str  # name of the held-out text
@@ -82,7 +84,7 @@ def token_kl_of(store: Store, subject: str, text: str) -> bytes | None:
 
 def all_measurements(store: Store) -> dict[tuple[str, str], Measurement]:
     """Maps (subject, text) to the measurement, without its `token_kl`."""
-    query = "SELECT subject, text, signature, items FROM measurements"  # without token_kl
+    query = "SELECT subject, text, signature, items FROM measurements"  # all columns except token_kl
     return {
         (row["subject"], row["text"]): Measurement(
             row["subject"], row["text"], row["signature"], json.loads(row["items"])
@@ -102,8 +104,9 @@ MEASURED = """text = :text AND EXISTS (
 def replace_items(store: Store, text: str, items: str, bodies: Sequence[dict[str, Any]]) -> None:
     """Store the contents of a text's items. `bodies` has one entry per item, in the order of a measurement's columns.
 
-    `items` is the hash of the items. Stored contents of other items of the text are deleted, unless the unquantized
-    target was measured on them. Nothing is written if the database already holds the same contents.
+    `items` is the hash of the items. If the text has stored contents of other items, they are deleted, unless the
+    unquantized target was measured on these items. If the database already holds the same contents, nothing is
+    written.
     """
     values = [(items, json.dumps(body)) for body in bodies]
     rows = store.db.execute("SELECT items, body FROM heldout_items WHERE text = ? ORDER BY items, number", (text,))

@@ -1,11 +1,12 @@
 """Update the schema of a run's database. Each migration has a name and is applied exactly once.
 
-A migration is a file `migrations/NNNN_name.sql`. Its number gives the order and its name is recorded in the table
-`migrations` of the database when it is applied. Numbers may have gaps, and a lower number may be added later. A
-released file must never be renamed or edited.
+A migration is a file `migrations/NNNN_name.sql`. Its number determines the order. When a migration is applied, its
+name is recorded in the table `migrations` of the database. Numbers may have gaps, and a lower number may be added
+later. A released file must never be renamed or edited.
 
-Versions up to 0ebf15d recorded no names. They counted the applied files (`COUNTED`) in `PRAGMA user_version`.
-This count is still written, so that these versions can open a database that has only migrations they know.
+Versions of faq-tui up to 0ebf15d recorded no names. They only stored the number of applied files (`COUNTED`) in
+`PRAGMA user_version`. This number is still written. So these versions can open a database if they know all its
+migrations.
 """
 
 from __future__ import annotations
@@ -78,21 +79,21 @@ def is_current(db: sqlite3.Connection) -> bool:
 
 
 def bring_up_to_date(db: sqlite3.Connection, path: Path) -> None:
-    """Apply all missing migrations, each in one transaction. `path` is named in errors.
+    """Apply all missing migrations, each in one transaction. Errors name `path`.
 
-    If the process is killed or fails, the database has only complete migrations. Raises UsageError
-    if the database was written by a newer faq-tui, and sqlite3.DatabaseError if a migration fails.
+    If the process is killed or fails, no migration is applied only in part. Raises UsageError if the database was
+    written by a newer faq-tui, and sqlite3.DatabaseError if a migration fails.
     """
     _refuse_newer(db, path)
     applied = applied_names(db)
     pending = [migration for migration in all_migrations() if migration.name not in applied]
     if not pending:
-        return  # nothing is written, because an older faq-tui may be using the file
+        return  # nothing is written, because a process of an older faq-tui may be using the file
     _record_counted(db)
     for migration in pending:
         applied.append(migration.name)
         try:
-            # The name is inserted first, because this fails if another process has already applied the migration.
+            # The name is inserted first. If another process has already applied the migration, the insertion fails.
             db.executescript(
                 "BEGIN IMMEDIATE;\n"
                 f"INSERT INTO migrations VALUES ('{migration.name}', {time.time()!r});\n"
@@ -118,7 +119,7 @@ def _refuse_newer(db: sqlite3.Connection, path: Path) -> None:
 
 
 def _record_counted(db: sqlite3.Connection) -> None:
-    """Record the names of migrations that an older faq-tui applied and only counted."""
+    """Record the names of migrations that were applied by an older faq-tui, which stored only their number."""
     db.execute("BEGIN IMMEDIATE")
     try:
         db.execute(TABLE)
@@ -134,7 +135,8 @@ def _record_counted(db: sqlite3.Connection) -> None:
 def _count(applied: Collection[str]) -> int:
     """The new `user_version`.
 
-    Version 0ebf15d refuses it if that version does not know all of the applied migrations.
+    If version 0ebf15d does not know all applied migrations, the value is one that makes this version refuse the
+    database.
     """
     return len(applied) if set(applied) <= set(COUNTED) else max(len(applied), len(COUNTED) + 1)
 

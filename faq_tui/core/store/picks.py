@@ -34,7 +34,7 @@ class Pick:
     seed_id: str
     source: str
     candidate_id: int | None  # None if the seed was rejected
-    picked_by: str  # judge | person
+    picked_by: str  # "judge" or "person"
     reason: str
 
 
@@ -91,7 +91,7 @@ def details_of(store: Store, judge: str) -> dict[int, dict[str, Any]]:
 
 
 def each_details(store: Store, judge: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The items of `details_of` one after another, for callers that stop early."""
+    """The items of `details_of`, one after another. Use it if not all items are needed."""
     query = "SELECT candidate_id, details FROM scores WHERE judge = ?"
     for row in store.db.execute(query, (judge,)):
         yield row["candidate_id"], json.loads(row["details"])
@@ -132,7 +132,7 @@ def overrides(store: Store, source: str) -> dict[str, Pick]:
 def current(store: Store, source: str, judge: str, source_hash: str) -> dict[str, Pick]:
     """Maps seed ids to the valid pick: a person's pick if there is one, else the pick of `judge`.
 
-    Picks of candidates that were made under earlier settings of the source are ignored.
+    Picks of candidates that were made with earlier settings of the source are ignored.
     """
     judged = judged_by(store, source, judge)
     picks = {seed_id: Pick(seed_id, source, chosen, "judge", "") for seed_id, chosen in judged.items()}

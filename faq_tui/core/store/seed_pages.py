@@ -1,6 +1,6 @@
 """Read the list of seeds page by page: find the seeds that match a filter, and read rows at given positions.
 
-`matches` yields the positions of matching seeds in file order, and yields the first positions before it has searched
+`matches` yields the positions of matching seeds in file order. It yields the first positions before it has searched
 all seeds. `rows_at` reads the texts of the rows on the screen.
 """
 
@@ -14,10 +14,12 @@ from dataclasses import dataclass
 
 from faq_tui.core.store.database import Store
 
-SHOWN_CHARACTERS = 400  # limit of the characters of a question that a row shows
-FIRST_STRETCH, STRETCH = 2000, 65_536  # number of seeds in the first and in the largest step of a search
+SHOWN_CHARACTERS = 400  # maximum number of characters of a question that a row shows
+# a search goes through the seeds in steps; these are the numbers of seeds in the first and in the largest step
+FIRST_STRETCH, STRETCH = 2000, 65_536
 
-# The possible states of a seed for one source and judge. A seed has the first state whose test is true.
+# The possible states of a seed for one source and judge. Their tests are tried in order, and a seed gets the first
+# state whose test is true.
 STATES = {
     "excluded": "s.excluded",
     "held out": "s.role = 'heldout'",
@@ -34,7 +36,7 @@ _MADE = (
     "(SELECT count(*) FROM candidates c WHERE c.generation = :source_hash AND c.seed_id = s.id"
     " AND c.number <= :candidates)"
 )
-# As in `picks.current`: picks of candidates made under earlier settings of the source are ignored.
+# Picks of candidates that were made with earlier settings of the source are ignored, as in `picks.current`.
 _LAST = (
     "(SELECT CASE WHEN p.candidate_id IS NULL OR EXISTS (SELECT 1 FROM candidates k"
     " WHERE k.id = p.candidate_id AND k.generation = :source_hash) THEN p.action END"
@@ -50,7 +52,8 @@ STATE_SQL = _STATE.format(**_PARTS)
 
 _FILE = "rtrim(rtrim(s.origin, '0123456789'), ':')"
 
-# These words occur in the stored JSON outside the texts. A search for a part of them must parse the JSON.
+# The stored JSON contains these words outside the texts. If a person searches for a part of such a word, the JSON
+# must be parsed.
 _SKELETON = ("role", "content", "system", "user", "assistant", "tool", "[{", "}]", ": ", "}, {", ", ")
 
 _IDS = re.compile("[0-9a-f]{1,12}")
@@ -69,11 +72,15 @@ class View:
 
 @dataclass(frozen=True)
 class SeedFilter:
-    """A filter of the list. The list shows the seeds that pass every test. A field with None or "" is no test."""
+    """A filter of the list.
 
-    text: str = ""  # part of a message, answer or label, or the start of the id; ASCII case is ignored
+    Each field is a test, unless it is None or "". The list shows the seeds that pass every test.
+    """
+
+    # A part of a message, an answer or a label, or the start of the id. The case of ASCII letters is ignored.
+    text: str = ""
     category: str | None = None
-    file: str | None = None  # file that the seed came from, one of `origins`
+    file: str | None = None  # the file that the seed came from; one of the results of `origins`
     tag: str | None = None
     state: str | None = None  # one of STATES
     shortest: int | None = None  # smallest number of characters
@@ -106,7 +113,7 @@ def total(db: sqlite3.Connection) -> int:
 
 
 def newest_position(store: Store) -> int:
-    """The position of the last seed; -1 if there is none. An index makes this fast for any number of seeds."""
+    """The position of the last seed; -1 if there are no seeds. A database index makes this fast."""
     return _last_position(store.db)
 
 
@@ -118,8 +125,8 @@ def is_dense(db: sqlite3.Connection, count: int) -> bool:
 def matches(db: sqlite3.Connection, view: View, seed_filter: SeedFilter) -> Iterator[list[int]]:
     """Yield lists of the positions of matching seeds, in file order.
 
-    Each query scans many rows. Therefore a thread that runs the queries rarely holds Python's global interpreter
-    lock, and the screen stays fast.
+    Each query scans many rows. During a query, Python's global interpreter lock is free. So the screen stays fast if
+    the queries run in another thread.
     """
     where, values = _where(seed_filter)
     query = (
@@ -173,7 +180,7 @@ def tags(db: sqlite3.Connection) -> list[str]:
 
 
 def roles(db: sqlite3.Connection) -> dict[str, int]:
-    """Number of seeds by role (chosen, heldout, pool); excluded seeds are counted as "excluded"."""
+    """Maps each role (chosen, heldout, pool) to its number of seeds. Excluded seeds are counted as "excluded"."""
     query = (
         "SELECT CASE WHEN excluded THEN 'excluded' ELSE role END, count(*)"
         " FROM seeds INDEXED BY seeds_browse WHERE present GROUP BY 1"
@@ -216,7 +223,8 @@ def _where(seed_filter: SeedFilter) -> tuple[str, dict[str, object]]:
             )
         narrow(
             f"(({stored}) OR s.answer LIKE :text ESCAPE '!' OR s.label LIKE :text ESCAPE '!'{by_id})",
-            stored=f"%{_like(json.dumps(seed_filter.text)[1:-1])}%",  # the messages are stored as ASCII JSON
+            # the stored messages are JSON that contains only ASCII
+            stored=f"%{_like(json.dumps(seed_filter.text)[1:-1])}%",
             text=f"%{_like(seed_filter.text)}%",
             start=f"{_like(seed_filter.text)}%",
         )

@@ -16,12 +16,12 @@ from faq_tui.core.store.database import Store
 
 @dataclass(frozen=True)
 class Seed:
-    """One original calibration sample: a conversation that ends with a question, and its answer if there is one."""
+    """One original calibration sample: a conversation that ends with a question, and the answer if there is one."""
 
     messages: tuple[dict[str, str], ...]  # {"role", "content"}; the last message is the user's question
     answer: str | None  # the original answer; None if there is none
     origin: str  # file:line
-    label: str | None = None  # the id that the seed has in its file
+    label: str | None = None  # the id of the seed in its file; None if it has none there
     category: str | None = None
     language: str | None = None
 
@@ -60,8 +60,8 @@ def replace_all(store: Store, seeds: Iterable[Seed]) -> int:
 def record_skips(store: Store, skipped: Mapping[str, int]) -> None:
     """Store the number of skipped rows by reason.
 
-    The table is created when the first row is skipped, and not by a migration: earlier versions of faq-tui can then
-    still open the database.
+    No migration creates the table. It is created when the first row is skipped, so that earlier versions of faq-tui
+    can still open the database.
     """
     if not skipped and not skips(store.db):
         return
@@ -82,7 +82,7 @@ def skips(db: sqlite3.Connection) -> dict[str, int]:
 def assign_roles(store: Store, chosen: Iterable[str], heldout: Iterable[str]) -> None:
     """Set the role of each seed. Seeds in `chosen` are regenerated, and seeds in `heldout` are for the evaluation.
 
-    All other seeds get the role pool.
+    All other seeds get the role `pool`.
     """
     with store.writing() as db:
         db.execute("UPDATE seeds SET role = 'pool'")
@@ -115,13 +115,16 @@ def get(store: Store, seed_id: str) -> Seed | None:
 
 
 def counts(store: Store) -> dict[str, int]:
-    """Number of seeds by role (chosen, heldout, pool). Only seeds that are present and not excluded are counted."""
+    """Maps each role (chosen, heldout, pool) to its number of seeds.
+
+    Counts only present seeds that are not excluded.
+    """
     query = "SELECT role, count(*) FROM seeds WHERE present AND NOT excluded GROUP BY role"
     return dict.fromkeys(("chosen", "heldout", "pool"), 0) | dict(store.db.execute(query).fetchall())
 
 
 def find(store: Store, text: str) -> str:
-    """The id of the seed whose id, start of the id, or label is `text`.
+    """The id of the seed for which `text` is the id, the beginning of the id, or the label.
 
     Raises UsageError if no seed or more than one seed matches.
     """
@@ -156,12 +159,15 @@ class Edit:
     """A person's edit of a seed."""
 
     seed_id: str
-    action: str  # a key of OPPOSITE
+    action: str  # a key of the dict OPPOSITE
     tag: str = ""
 
 
 def toggle_excluded(store: Store, seed_id: str, who: str) -> Edit:
-    """Exclude the seed, or include it again; `who` is the person's user name. Its candidates and picks are kept."""
+    """Exclude the seed, or include it again.
+
+    `who` is the person's user name. The seed keeps its candidates and picks.
+    """
     with store.writing() as db:
         row = db.execute("SELECT excluded FROM seeds WHERE id = ?", (seed_id,)).fetchone()
         return _apply(db, Edit(seed_id, "include" if row["excluded"] else "exclude"), who)
@@ -176,7 +182,7 @@ def toggle_tag(store: Store, seed_id: str, tag: str, who: str) -> Edit:
 
 
 def undo_edit(store: Store, who: str) -> Edit | None:
-    """Undo the last edit that was not undone, and return it; None if there is none."""
+    """Undo the last edit that was not undone yet, and return this edit. Returns None if there is none."""
     with store.writing() as db:
         row = db.execute(
             "SELECT * FROM seed_edits e WHERE undoes IS NULL"

@@ -43,7 +43,7 @@ def all_rows(store: Store) -> list[CapabilityRow]:
 
 
 def shown_url(base_url: str) -> str:
-    """The URL without user, password and query, any of which may be secret."""
+    """The URL without user, password and query, because these parts may be secret."""
     if "://" not in base_url:
         return base_url
     parts = urlsplit(base_url)

@@ -18,17 +18,19 @@ class SetRow:
     ids_hash: str  # hash of all token ids in order
     samples: int
     tokens: int
-    tokens_full: int  # number of tokens before samples were cut
+    tokens_full: int  # number of tokens of the set before its samples were cut
     by_person: int  # number of samples whose candidate was picked by a person
-    refused: dict[str, int]  # maps each reason to the number of conversations that have no sample for this reason
-    answered: int = 0  # number of samples with an answer, which cutting may shorten
+    # maps each reason to the number of conversations that could not become samples for this reason
+    refused: dict[str, int]
+    answered: int = 0  # number of samples that have an answer; cutting a sample may shorten its answer
     whole_answers: int = 0  # number of samples whose answer is still complete
-    # Maps each way of rendering (template | generation_prompt | inline | raw) to its number of samples.
+    # Maps each form of rendering (template, generation_prompt, inline or raw) to the number of samples with this
+    # form.
     ways: dict[str, int] = field(default_factory=dict)
 
     @property
     def kept(self) -> float | None:
-        """Share of the tokens that cutting kept, from 0 to 1; None for a set without tokens."""
+        """Share of the tokens that were kept when samples were cut, from 0 to 1; None for a set without tokens."""
         return self.tokens / self.tokens_full if self.tokens_full else None
 
 
@@ -47,7 +49,7 @@ def add_set(store: Store, row: SetRow) -> None:
 
 
 def remove_set(store: Store, name: str) -> None:
-    """Delete a set from the database. Its file stays."""
+    """Delete a set from the database. The set's file is not deleted."""
     with store.writing() as db:
         db.execute("DELETE FROM sets WHERE name = ?", (name,))
 

@@ -1,7 +1,7 @@
-"""The program of the child: `python -m faq_tui.core.worker.child TASK CHANNEL_FD`. It reads its spec, one JSON line,
-from stdin.
+"""The program of the child, which is started by `python -m faq_tui.core.worker.child TASK CHANNEL_FD`.
 
-Stdin stays open while the parent runs. When the parent ends for any reason, stdin ends, and the child ends, too.
+It reads its spec from stdin, as one line of JSON. Stdin stays open while the parent runs. If the parent ends for any
+reason, stdin is closed, and then the child ends.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ SHORT = {"check_tokenizer"}  # tasks that a person waits for, and that take only
 
 
 def follow_lifeline() -> None:
-    """End this process as soon as stdin ends. Stdin is a pipe whose other end the parent holds until it ends."""
+    """End this process as soon as stdin is closed.
+
+    Stdin is a pipe from the parent, which is closed when the parent ends.
+    """
 
     def watch() -> None:
         while os.read(0, 4096):
@@ -53,7 +56,7 @@ def follow_lifeline() -> None:
 
 
 def read_line(fd: int) -> str:
-    """Read one line, byte by byte, so that nothing after the line is consumed."""
+    """Read one line, byte by byte. So no byte after the line is read."""
     data = bytearray()
     while not data.endswith(b"\n"):
         chunk = os.read(fd, 1)
@@ -102,7 +105,7 @@ def work(task_name: str, channel_fd: int) -> NoReturn:
         with suppress(OSError):  # the log may be on a full disk
             traceback.print_exc()
         code = 1
-    # Quantizers leave threads behind that would make a normal exit of the interpreter fail, so exit at once.
+    # Exit at once. A normal exit of the interpreter would fail because of threads that quantizers leave behind.
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()

@@ -1,9 +1,10 @@
-"""A process that imports torch and transformers once and then forks worker children, which need no such imports.
+"""A process that imports torch and transformers once and then forks worker children. They need not import them again.
 
 Its program is `python -m faq_tui.core.worker.fork_server SOCKET_FD`. After the imports it sends `ready`. Each request
-then carries a task's name, a working directory and three file descriptors: the child's stdin, the log and the channel
-for messages. The server answers with the child's pid and a pidfd, and with the child's exit status when it has ended.
-It serves one child at a time. It ends when the parent closes the socket or dies.
+then contains a task's name, a working directory and three file descriptors: the child's stdin, the log and the
+channel for messages. The server answers with the child's pid and a pidfd. When the child has ended, the server sends
+the child's exit status. The server has at most one child at a time. It ends when the parent closes the socket or
+dies.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ LIBRARIES = (
     "transformers.models.auto.tokenization_auto",
 )
 POLL_S = 0.2  # seconds between two checks of the socket during the imports
-LEAVING_S = 1.0  # longest wait for the end of threads, in seconds
-MAX_REQUEST = 1 << 16  # limit of a request, in bytes
+LEAVING_S = 1.0  # maximum wait for the end of threads, in seconds
+MAX_REQUEST = 1 << 16  # maximum size of a request in bytes
 
 
 def main() -> None:
@@ -43,16 +44,19 @@ def main() -> None:
     with _ends_with(server):
         import_libraries()
     if not _has_one_thread():
-        return  # a forked child has only one thread; locks that another thread holds now would stay locked in it
+        # a forked child gets only the thread that forks; if another thread holds a lock now, the child could never
+        # get it
+        return
     gc.collect()
-    gc.freeze()  # otherwise garbage collection in a child would write to shared memory and so copy it
+    # otherwise garbage collection in a child would write to shared memory pages, and Linux would copy them
+    gc.freeze()
     server.send(json.dumps({"ready": True}).encode())
     while serve_one(server):
         pass
 
 
 def _has_one_thread() -> bool:
-    deadline = time.monotonic() + LEAVING_S  # a thread that was joined still exists for a moment
+    deadline = time.monotonic() + LEAVING_S  # a thread may still exist for a moment after it was joined
     while len(list(Path("/proc/self/task").iterdir())) > 1:
         if time.monotonic() > deadline:
             return False
@@ -75,13 +79,17 @@ def import_libraries() -> None:
 
 @contextmanager
 def _ends_with(server: socket.socket) -> Iterator[None]:
-    """End this process if the parent ends during the block. After the block, no thread is left."""
+    """End this process if the parent ends during the block.
+
+    A thread watches the parent; it has ended after the block.
+    """
     over = threading.Event()
 
     def watch() -> None:
         while not over.is_set():
             if select.select([server], [], [], POLL_S)[0]:
-                os._exit(1)  # no request comes before `ready`, so the socket must be closed
+                # the parent sends no request before `ready`, so if there is something to read, the socket was closed
+                os._exit(1)
 
     thread = threading.Thread(target=watch, daemon=True, name="lifeline")
     thread.start()
@@ -93,7 +101,7 @@ def _ends_with(server: socket.socket) -> Iterator[None]:
 
 
 def serve_one(server: socket.socket) -> bool:
-    """Serve one child from its start to its end. Returns False if the parent has ended."""
+    """Start one child and wait for its end. Returns False if the parent has ended."""
     try:
         request, fds, _, _ = socket.recv_fds(server, MAX_REQUEST, 3)
         if not request:

@@ -1,7 +1,7 @@
 """The parent's side of the fork server: start the server once, and let it start worker children.
 
-A worker child that is started anew imports torch and transformers for seven seconds; a forked child starts at once.
-Where a fork is not safe or not worth the server's memory, `fork_child` returns None.
+A new worker process needs about seven seconds to import torch and transformers. A forked child starts at once.
+`fork_child` returns None if a fork is not safe, or if too little memory is free for the server.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
 
-# A process that has used CUDA or ROCm cannot be forked, and some libraries look for GPUs when they are imported.
+# A process that has used CUDA or ROCm cannot be forked. Some libraries already use them when they are imported,
+# because they look for GPUs.
 GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-ENOUGH_MEMORY = 4 << 30  # bytes; with less free memory, the server's 450 MB are not spent
+ENOUGH_MEMORY = 4 << 30  # in bytes; with less free memory, no server is started, because it takes 450 MB
 POLL_S = 0.2  # seconds between two checks for a request to stop
-LEAVING_S = 1.0  # seconds that the server has to end before it is killed
-MAX_ANSWER = 1 << 10  # limit of an answer, in bytes
+LEAVING_S = 1.0  # seconds until a server that should end is killed
+MAX_ANSWER = 1 << 10  # maximum size of an answer in bytes
 
 
 class ForkedChild:
-    """A child of the fork server, with those members of `subprocess.Popen` that `run_worker` uses."""
+    """A child of the fork server. It has those members of `subprocess.Popen` that `run_worker` uses."""
 
     def __init__(self, server: _Server, pid: int, pidfd: int) -> None:
         self.pid = pid
@@ -47,7 +48,7 @@ class ForkedChild:
         self.send_signal(signal.SIGKILL)
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit status. If the server has died, the child's status is lost, so the child is killed."""
+        """The child's exit status. If the server has died, this status cannot be known, and the child is killed."""
         if self.returncode is None:
             answer, _ = self._server.receive(timeout)
             if answer is None:
@@ -80,7 +81,7 @@ class _Server:
             )
 
     def fork(self, request: dict[str, str], fds: tuple[int, int, int], cancel: CancelToken) -> ForkedChild | None:
-        """Start a child; None after a request to stop, or if the server has ended."""
+        """Start a child. Returns None if a stop was requested, or if the server has ended."""
         while not self._ready:
             answer, _ = self.receive(POLL_S)
             if answer == {} or cancel.is_set:
@@ -94,7 +95,10 @@ class _Server:
         return ForkedChild(self, answer["pid"], held[0]) if answer else None
 
     def receive(self, timeout: float | None) -> tuple[dict[str, Any] | None, list[int]]:
-        """The next answer and its file descriptors: None if none came in time, {} if the server has ended."""
+        """The next answer and its file descriptors.
+
+        The answer is None if none came in time, {} if the server has ended.
+        """
         if not select.select([self._socket], [], [], timeout)[0]:
             return None, []
         try:
@@ -104,7 +108,7 @@ class _Server:
         return json.loads(data or b"{}"), list(fds)
 
     def end(self) -> None:
-        self._socket.close()  # the server notices this and ends
+        self._socket.close()  # the server notices this and then ends
         try:
             self._process.wait(LEAVING_S)
         except subprocess.TimeoutExpired:
@@ -114,7 +118,7 @@ class _Server:
 
 _one_child = threading.Lock()  # held from the start of a forked child to its end
 _server: _Server | None = None
-_failed = False  # True if the server could not import the libraries, or has died
+_failed = False  # True if a server could not import the libraries, or has died
 
 
 def fork_child(
@@ -126,7 +130,7 @@ def fork_child(
     channel: int,
     cancel: CancelToken,
 ) -> ForkedChild | None:
-    """Let the fork server start a worker child in the working directory `folder`, with these file descriptors.
+    """Let the fork server start a worker child in the working directory `folder` with these file descriptors.
 
     If the running server has other environment variables, a new one replaces it. Returns None if the server cannot
     be used, or if a stop was requested.

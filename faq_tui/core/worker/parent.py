@@ -30,21 +30,22 @@ FETCHING = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # tokens with which a worker 
 GRACE_S = 10.0  # seconds from a request to stop until the child is killed
 LEAVING_S = 1.0  # seconds from the end of the messages until the child is killed
 
-# Rust and C++ libraries wrap an error of the operating system in an error of their own. The message of that error
-# contains the number of the system's error.
+# If the operating system reports an error to a Rust or C++ library, the library raises an error of another class. The
+# message of this error contains the number of the system's error.
 FULL_DISK = re.compile(rf"\[?(?:os error|Errno) (?:{'|'.join(map(str, FULL))})\b|No space left on device")
 
-# Torch raises OutOfMemoryError only for its GPU allocator; cuBLAS, cuSOLVER and host memory raise other errors.
+# Torch raises OutOfMemoryError only if its GPU allocator fails. If cuBLAS, cuSOLVER or host memory run out, other
+# errors are raised.
 NO_MEMORY = re.compile(r"out of memory|ALLOC_FAILED|can't allocate memory|cusolverDnCreate")
 
-# For each task: what an error message advises if memory was not enough.
+# Maps each task to the advice in the error message if there was not enough memory.
 SMALLER = {
     "quantize": "fewer or shorter calibration rows, or a smaller model",
     "evaluate": "a smaller batch, window or model",
     "generate": "a smaller concurrency or a smaller model",
 }
 
-# On a shared machine, OpenMP threads that wait actively slow torch and llama.cpp down by a factor of thirty.
+# OpenMP threads can wait actively. On a shared machine, this makes torch and llama.cpp about thirty times slower.
 QUIET_THREADS = {"OMP_WAIT_POLICY": "passive", "TOKENIZERS_PARALLELISM": "false"}
 
 
@@ -58,9 +59,9 @@ def run_worker(
 ) -> None:
     """Run `task` (a name in `child.TASKS`) with `spec`, which must be JSON-serializable, until the task finishes.
 
-    `on_message` gets every message except the last, in order, on the calling thread. The child's stdout and stderr
-    are appended to `log`. Raises `Stopped` after a cancel, the `FaqError` that the child raised, or a `FaqError` that
-    explains how the child died.
+    `on_message` is called with every message except the last, in order, on the calling thread. The child's stdout and
+    stderr are appended to `log`. Raises `Stopped` after a cancel. If the child raised a `FaqError`, this function
+    raises it again. If the child died, it raises a `FaqError` that says how.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     read_fd, write_fd = os.pipe()
@@ -85,19 +86,19 @@ def run_worker(
             else:
                 on_message(message)
     except BrokenPipeError:
-        pass  # the child died at once; `_raise_if_failed` raises the error
+        pass  # the child has already died; `_raise_if_failed` raises the error
     finally:
         os.close(read_fd)
         if not last:
             _end(child)
         code = child.wait()
-        with suppress(BrokenPipeError):  # the rest of the spec, which the dead child has not read
+        with suppress(BrokenPipeError):  # `close` also writes the rest of the spec, which a dead child does not read
             lifeline.close()
     _raise_if_failed(task, spec, last, code, cancel, log)
 
 
 def _start(task: str, log: Path, environment: dict[str, str], stdin: int, channel: int, cancel: CancelToken) -> Child:
-    """Start the child with these file descriptors. It is forked where this is possible, because that is faster."""
+    """Start the child with these file descriptors. If possible, it is forked, because a fork is faster."""
     folder = log.parent  # gptqmodel writes a logs/ folder into the working directory
     with log.open("ab") as output:
         # A short task needs none of the libraries that the fork server imports first.
@@ -112,7 +113,7 @@ def _start(task: str, log: Path, environment: dict[str, str], stdin: int, channe
             stdout=output,
             stderr=output,
             pass_fds=(channel,),
-            start_new_session=True,  # only the parent handles a Ctrl-C in the terminal
+            start_new_session=True,  # so that only the parent handles a Ctrl-C in the terminal
             cwd=folder,
             env=environment,
         )
@@ -127,7 +128,7 @@ def _end(child: Child) -> None:
 
 
 def _messages(fd: int, child: Child, cancel: CancelToken) -> Any:
-    """Yield messages until the channel closes. After a cancel, send SIGTERM, and SIGKILL after the grace period."""
+    """Yield messages until the channel closes. After a cancel, send SIGTERM, and after `GRACE_S` seconds SIGKILL."""
     buffer = b""
     deadline: float | None = None
     while True:
@@ -173,7 +174,7 @@ def _raise_if_failed(
 def without_keys(settings: Settings, needed: str | None = None) -> dict[str, str]:
     """Environment variables that hide API keys from a worker.
 
-    They set every variable that is the value of an `api_key_env`, or that `extra_headers` names as "$NAME", to "",
+    The settings name such variables in `api_key_env`, or as "$NAME" in `extra_headers`. Each of them is set to "",
     except the variable `needed`.
     """
     return dict.fromkeys(set(_named(settings.model_dump())) - {*FETCHING, needed}, "")

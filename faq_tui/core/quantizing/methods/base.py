@@ -25,9 +25,9 @@ from faq_tui.core.settings.recipe import Recipe
 class Method(Extension):
     """A quantization method.
 
-    `recipe` is the pydantic model of its settings. `cost` holds the factors of its time and memory, and
-    `engine_costs` those of engines with other factors, by the engine's name. `format` reads and checks the weights
-    that it stores.
+    `recipe` is the pydantic model of its settings. `cost` holds the factors of its time and memory. `engine_costs`
+    maps the name of an engine to the engine's factors, if they differ from `cost`. `format` reads and checks the
+    weights that the method stores.
     """
 
     recipe: type[Recipe]
@@ -44,12 +44,15 @@ class Method(Extension):
         check_group_size(shapes, recipe.group_size, self.recipe.choices("group_size"))
 
     def cost_key(self, recipe: Recipe, profile: LayerProfile) -> str:
-        """The key of the recipe's factors: `name`, or `name@engine` for an engine in `engine_costs`."""
+        """The key of the recipe's cost factors: `name@engine` for an engine in `engine_costs`, otherwise `name`."""
         del recipe, profile
         return self.name
 
     def workload(self, recipe: Recipe, profile: LayerProfile) -> LayerProfile:
-        """The profile for the cost estimate. It differs if the recipe changes how many tokens experts get."""
+        """The profile for the cost estimate.
+
+        It differs from `profile` if the recipe changes how many tokens experts get.
+        """
         del recipe
         return profile
 

@@ -86,7 +86,10 @@ class Gptaq(GptqmodelMethod):
         return cost_key(self.name, recipe, profile)
 
     def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
-        """Like `Method.preflight`. Also raises UsageError unless each expert gets all tokens, which GPTAQ needs."""
+        """Like `Method.preflight`.
+
+        Also raises UsageError if an expert would not get all tokens, because GPTAQ needs this.
+        """
         if getattr(recipe, "experts", None) != "all" and expert_count(config) > 0:
             raise UsageError(
                 'gptaq does not support the routing of a mixture of experts: set experts = "all" in the recipe, '

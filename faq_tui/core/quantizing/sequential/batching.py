@@ -1,4 +1,6 @@
-"""Make batches of weight matrices that are solved together. Their inputs are known at the same time.
+"""Make batches of weight matrices that are solved together.
+
+This is possible if their inputs are known at the same time.
 
 Matrices that share a Hessian are concatenated. Experts of one shape, each with its own Hessian, form a batch.
 """
@@ -35,8 +37,9 @@ class SolvedMatrix:
     tensors: dict[str, Any] = field(default_factory=dict)
 
 
-# A function that solves a batch. Its arguments are names[hessian][position], weights[position] of shape
-# [batch, out, in], the factor of the batch, and a check for cancelling. It returns the solved matrices by full name.
+# A function that solves a batch. Its arguments are the names of the modules (names[hessian][position]), the weights
+# at each position with shape [batch, out, in], the factor of the batch, and a function that raises after a cancel. It
+# maps the full name of each module to its solved matrix.
 Solve = Callable[[list[list[str]], list[Any], Factor, Callable[[], None]], dict[str, SolvedMatrix]]
 
 
@@ -52,8 +55,8 @@ class UnsolvableMatrix(FaqError):
 class Ordering:
     """How a method uses the Hessians: see `factorize` for `damp`, `by_activation` and `group`.
 
-    `alpha` is the share of the inputs' errors that is corrected (`with_drift`). If it is None, the unquantized model
-    is not computed beside the quantized one.
+    `alpha` is the share of the inputs' errors that is corrected (`with_drift`). If `alpha` is None, these errors are
+    not needed, so the unquantized model is not computed.
     """
 
     damp: float
@@ -66,8 +69,9 @@ class Ordering:
 class SolveBatch:
     """Matrices that are solved together.
 
-    `modules` lists for each Hessian the modules that share it. All these lists have the same length, and modules at
-    the same index have the same shape. If `few` is true, too few tokens reached the modules: they are only rounded.
+    `modules` has one list for each Hessian: the modules that share the Hessian. All these lists have the same length,
+    and modules at the same index have the same shape. If `few` is true, the modules got too few tokens and are only
+    rounded.
     """
 
     shared: list[str]  # for each Hessian, the name of the module under which the Hessian is stored
@@ -75,7 +79,10 @@ class SolveBatch:
     few: bool
 
     def weights(self, modules: dict[str, Any]) -> list[Any]:
-        """The weights [batch, out, in] of each position. Raises UnsolvableMatrix if a weight is not finite."""
+        """For each position in the lists of `modules`, the weights [batch, out, in].
+
+        Raises UnsolvableMatrix if a weight is not finite.
+        """
         import torch
 
         stacks = [
@@ -136,6 +143,9 @@ def _portions(names: list[str], modules: dict[str, Any], budget: int) -> list[li
 
 
 def _bytes(shapes: tuple[Any, ...]) -> int:
-    """Memory in bytes for weights, their float32 copy, codes, errors, result, Hessian, its factor and its copy."""
+    """The bytes of memory that the modules need while they are solved.
+
+    This covers the weights, their float32 copy, codes, errors and result, and the Hessian, its factor and its copy.
+    """
     columns = shapes[0][1]
     return int(sum(24 * out * columns for out, _ in shapes) + 12 * columns**2)

@@ -1,8 +1,8 @@
 """A Triton kernel for the column walk on CUDA: it quantizes a run of columns and corrects the columns after them.
 
-A column needs some ten operations on one row of numbers. If each operation were a separate CUDA kernel, launching the
-kernels would take longer than the arithmetic. Here one program does all operations for some outputs, and keeps their
-columns of the run in registers.
+Each column needs about ten operations on one row of numbers. If each operation were a separate CUDA kernel, launching
+the kernels would take longer than the arithmetic. Here one program does all operations for OUTPUTS outputs. It keeps
+the run's columns of these outputs in registers.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from functools import cache
 from typing import Any
 
 OUTPUTS = 32  # number of outputs that one program computes
-RUN = 64  # limit of the columns of one run, because all of them are in registers
+RUN = 64  # maximum number of columns in one run, because all of them are kept in registers
 
 
 @dataclass(frozen=True)
 class RunGrid:
-    """The grid of a run's group: code = clamp(round(w / scale) + zero, least, most), ŵ = (code - zero) · scale.
+    """The grid of a run: code = clamp(round(w / scale) + zero, least, most), ŵ = (code - zero) · scale.
 
-    With `limit`, the zero point is not rounded: code = clamp(round(w / scale + zero), least, most), and a weight of
-    column c with |w - ŵ| > limit · diagonal_c is an outlier, which keeps its value.
+    With `limit`, the zero point need not be a whole number: code = clamp(round(w / scale + zero), least, most). A
+    weight of column c is then an outlier if |w - ŵ| > limit · diagonal_c. An outlier keeps its value.
     """
 
     scale: Any  # [..., out] float32
@@ -113,7 +113,7 @@ def _kernel() -> Any:
 
 
 def usable(columns: Any) -> bool:
-    """True if the kernel can run where the tensor `columns` is."""
+    """True if the kernel can run on the device of the tensor `columns`."""
     return bool(columns.is_cuda) and _installed()
 
 
@@ -125,9 +125,10 @@ def _installed() -> bool:
 def quantize_run(columns: Any, ahead: Any, drift: Any, grid: RunGrid, codes: Any, values: Any, errors: Any) -> None:
     """Quantize a run of columns on CUDA, as `Rule.column` does for one column.
 
-    At the end, `columns` [..., run, out] hold the values that they had just before they were quantized. `ahead`
-    and `drift` (or None) are the parts [..., run, run] of the matrices in `walk`. `codes` (as floats),
-    `values` and `errors`, [..., run, out], are written. The last dimension of every tensor is contiguous.
+    Each column in `columns` [..., run, out] is corrected for the errors of the columns before it, and then quantized.
+    At the end, `columns` holds the corrected values before their quantization. `ahead` and `drift` (or None) are the
+    parts [..., run, run] of the matrices in `walk`. The function writes `codes` (as floats), `values` and `errors`,
+    all [..., run, out]. The last dimension of every tensor must be contiguous.
     """
     import triton
 

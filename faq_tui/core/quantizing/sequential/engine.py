@@ -31,9 +31,9 @@ LAYERS, BESIDE, MESSAGES, ORIGIN = "layers", "beside", "messages.jsonl", "origin
 class WalkMethod:
     """What a method does in the walk.
 
-    `solve` quantizes the matrices of a batch. `stored` returns the tensors of a layer's solved modules that replace
-    their weights in the files; it may write further files into the folder that it is given, which becomes part of the
-    artefact. `dense` returns the weight [out, in] of a module from its stored tensors.
+    `solve` quantizes the matrices of a batch. `stored` returns the tensors that replace the weights of a layer's
+    solved modules in the files. It may also write files into the folder that it gets as an argument; this folder
+    becomes part of the artefact. `dense` returns the weight [out, in] of a module from its stored tensors.
     """
 
     solve: Solve
@@ -52,9 +52,9 @@ def quantize_layers(
 ) -> dict[str, Any]:
     """Quantize the model in the folder `target` and write it into `job.out`. Returns further entries of the manifest.
 
-    If the job has a folder for checkpoints, each finished layer stays there until the model is written, and a later
-    attempt continues after the last finished layer. After a cancel, the function raises `Stopped` at the latest when
-    the current module is finished.
+    If the job has a folder for checkpoints, each finished layer stays there until the model is written. A later
+    attempt continues after the last finished layer. After a cancel, the function raises `Stopped` when the current
+    module is finished, or earlier.
     """
     cancel.check()
     stack = open_stack(target, job.trust_remote_code)

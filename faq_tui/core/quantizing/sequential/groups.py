@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 EXPERT = re.compile(r"\.\d+\.")  # the number of an expert, as in mlp.experts.17.up_proj
-# Routers are not quantized, because they are small, and because a wrong choice of an expert harms quality much.
+# Routers are not quantized. They are small, and the wrong choice of an expert clearly harms the model's quality.
 KEPT = re.compile(r"(^|\.)(gate|router|shared_expert_gate)$")
 
 
 @dataclass
 class ModuleGroup:
-    """Modules that are quantized together. `inputs` maps each module to the module that has the same input."""
+    """Modules that are quantized together. `inputs` maps each module to the first module with the same input."""
 
     modules: list[str]
     inputs: dict[str, str]
@@ -40,7 +40,8 @@ def find_groups(layer: Any, run: Callable[[], Any]) -> list[ModuleGroup]:
 
     Modules with the same input tensor are in the same group and share a Hessian.
 
-    Experts are grouped by the names of their modules instead, because a single row reaches only some experts.
+    Experts are grouped by the names of their modules instead, because the tokens of a single row reach only some of
+    the experts.
     """
     modules = linears(layer)
     seen: list[tuple[str, Any]] = []  # keeps the tensors alive, so that their addresses stay unique
@@ -69,7 +70,7 @@ def find_groups(layer: Any, run: Callable[[], Any]) -> list[ModuleGroup]:
 
 
 def _expert_groups(names: list[str]) -> list[ModuleGroup]:
-    """Two groups: the gate and up projections, and then the down projections, which read their outputs."""
+    """Two groups: first the gate and up projections, then the down projections, whose inputs depend on them."""
     first = [name for name in names if not name.endswith((".down_proj", ".w2"))]
     share: dict[str, str] = {}  # maps each expert to the first of its modules
     groups = [

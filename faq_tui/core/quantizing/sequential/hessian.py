@@ -28,8 +28,8 @@ class UnsolvableHessian(FaqError):
 class Hessian:
     """Accumulates H, the mean of 2 x xᵀ over all calibration tokens x, in float32 on the inputs' device.
 
-    GPTAQ also needs C, the mean of 2 (x̃ - x) xᵀ, where x̃ is the input of the same token in the unquantized model.
-    C is accumulated only if `drift` is true.
+    GPTAQ also needs C, the mean of 2 (x̃ - x) xᵀ, where x̃ is the module's input for the same token in the
+    unquantized model. C is accumulated only if `drift` is true.
     """
 
     def __init__(self, in_features: int, device: Any, drift: bool = False) -> None:
@@ -41,7 +41,10 @@ class Hessian:
         self.tokens = 0
 
     def add(self, inputs: Any, unquantized: Any = None) -> None:
-        """Add `inputs`, [..., in_features] of any floating dtype. `unquantized` holds their x̃ in the same shape."""
+        """Add `inputs`, [..., in_features] of any floating dtype.
+
+        `unquantized` holds the inputs x̃ in the same shape.
+        """
         rows = inputs.detach().reshape(-1, self.sum.shape[0]).float()
         with _fast_products(inputs):
             self.sum.addmm_(rows.t(), rows)
@@ -79,8 +82,8 @@ def drifts(hessians: Sequence[Hessian]) -> Any:
 def _fast_products(inputs: Any) -> Iterator[None]:
     """Let CUDA multiply in TF32 if `inputs` are bfloat16 or float16.
 
-    TF32 and float16 have a mantissa of 10 bits, and bfloat16 has one of 7 bits. So no input is rounded. Sums are in
-    float32.
+    TF32 has a mantissa of 10 bits, float16 also 10 bits, and bfloat16 7 bits. So TF32 does not round the inputs. Sums
+    are in float32.
     """
     import torch
 
@@ -107,14 +110,15 @@ class Factor:
     """The Cholesky factor U of inverse Hessians: Uᵀ U = H⁻¹.
 
     The rows and columns of `upper` are in solving order: position p belongs to column `order[p]` of W. In the shapes,
-    `...` stands for nothing, or for a batch dimension of matrices that are solved together.
+    `...` stands for the batch dimension of matrices that are solved together, or for no dimension.
     """
 
     upper: Any  # U, [..., in, in] float32
     order: Any  # [..., in] int64
     dead: Any  # [..., in] bool, true for columns of W whose inputs are always zero
-    damp: Any  # [...] on the CPU, the damping that was used, relative to the mean absolute diagonal of H
-    # P, [..., in, in] in solving order: how later columns change with the value of an earlier one (GPTAQ); or None
+    damp: Any  # [...] on the CPU: the damping that was used, as a multiple of the mean absolute diagonal of H
+    # P [..., in, in] in solving order, or None: the factors by which the value of a column changes later columns
+    # (GPTAQ)
     drift: Any = None
 
 
@@ -123,13 +127,13 @@ def factorize(mean: Any, damp: float, by_activation: bool, group: int = 0) -> Fa
 
     This is the first step of SpQR (Dettmers et al. 2023) and of GPTQ (Frantar et al. 2022). With `by_activation`,
     columns are sorted by the diagonal of H, largest first, and dead columns come last. Otherwise the columns keep
-    their order. If `group` is not 0, groups of so many columns stay together: the groups are sorted by their largest
-    diagonal element, and the columns are sorted within each group (group-aware reordering, Gafni et al. 2025,
-    arXiv:2505.14638).
+    their order. If `group` is not 0, groups of `group` neighbouring columns stay together. Then the groups are sorted
+    by their largest diagonal element, and the columns are sorted within each group (group-aware reordering, Gafni et
+    al. 2025, arXiv:2505.14638).
 
-    Each dead column gets H_ii = 1. Then damp * mean(|diag H|) is added to the diagonal of H, and U is the upper
-    Cholesky factor of H⁻¹. If H⁻¹ has no such factor, more damping is tried. Raises UnsolvableHessian if no damping
-    helps.
+    A dead column has inputs that are always zero; its H_ii is set to 1. Then damp * mean(|diag H|) is added to the
+    diagonal of H, and U is the upper Cholesky factor of H⁻¹. If H⁻¹ has no such factor, more damping is tried. Raises
+    UnsolvableHessian if no damping helps.
     """
     import torch
 
@@ -192,7 +196,7 @@ def with_drift(factor: Factor, drift: Any, alpha: float) -> Factor:
 
 
 def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:
-    """Write U into `out`. Returns a tensor that is true if this fails; the CPU need not wait for its value.
+    """Write U into `out`. Returns a boolean tensor on the device: true if the factorization failed.
 
     Let J be the matrix that reverses the order of rows. If J H J = L Lᵀ, then H⁻¹ = (J L⁻¹ J)ᵀ (J L⁻¹ J), and J L⁻¹ J
     is upper triangular. This needs one Cholesky factorization; inverting H would need two.
@@ -210,7 +214,7 @@ def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:
 
 
 def identity_factor(in_features: int, device: Any, batch: tuple[int, ...] = ()) -> Factor:
-    """A factor with which the solver only rounds. It is used for modules that too few tokens reached."""
+    """A factor with which the solver only rounds. It is used for modules that got too few tokens."""
     import torch
 
     return Factor(

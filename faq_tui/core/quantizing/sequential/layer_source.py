@@ -15,8 +15,8 @@ from faq_tui.core.quantizing.sequential.stack import Stack, UnsupportedModel, fi
 def open_stack(folder: Path, trust_remote_code: bool) -> Stack:
     """The decoder layers of the model in `folder`, on the CPU.
 
-    A layer is read when the walk asks for it. If the files lack a parameter of the model, the whole model is read at
-    once. Raises UnsupportedModel if the model is no plain stack of layers.
+    A layer is read when the walk asks for it. If a parameter of the model is missing from the files, the whole model
+    is read at once. Raises UnsupportedModel if the model is not a plain stack of layers.
     """
     from transformers import AutoModelForCausalLM
 
@@ -32,7 +32,7 @@ def open_stack(folder: Path, trust_remote_code: bool) -> Stack:
 
 
 def refusal_of(folder: Path, trust_remote_code: bool) -> str:
-    """Why the walk cannot read this model layer by layer; "" if it can. Only the headers of the files are read."""
+    """The reason why the walk cannot read this model layer by layer; "" if it can. Only headers of files are read."""
     try:
         name = _unread(find_stack(_shell(folder, trust_remote_code)), folder)
     except UnsupportedModel as error:
@@ -55,14 +55,14 @@ def _shell(folder: Path, trust_remote_code: bool) -> Any:
 
 
 def _unread(stack: Stack, folder: Path) -> str:
-    """The name of a parameter of the model's base that the files lack; "" if they lack none."""
+    """The name of a parameter of the model's base that is missing from the files; "" if none is missing."""
     stored = tensors_of(folder)
     prefix = _prefix(stack)
     return next((name for name in (f"{prefix}{key}" for key in stack.base.state_dict()) if name not in stored), "")
 
 
 def _prefix(stack: Stack) -> str:
-    """The beginning of the names of the base's tensors in the files, such as `model.`."""
+    """The prefix that the names of the base's tensors have in the files, such as `model.`."""
     inner = next(name for name, module in stack.base.named_modules() if module is stack.layers)
     return stack.name.removesuffix(inner)
 

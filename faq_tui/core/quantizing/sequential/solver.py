@@ -1,7 +1,7 @@
 """Quantize weight matrices column by column. All methods on the walk share this solver, which follows GPTQ.
 
-In a shape, `...` stands for nothing, or for a batch dimension: matrices of one shape, each with its own Hessian, are
-solved together. Matrices that share a Hessian are concatenated along [out].
+In a shape, `...` stands for a batch dimension or for no dimension. A batch consists of matrices of one shape that are
+solved together, each with its own Hessian. Matrices that share a Hessian are concatenated along [out].
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ STEP = 32  # columns per step; after each step, the rest of the block is updated
 
 
 class Rule(Protocol):
-    """How a method rounds weights. W is stored transposed, so that each column of W is a contiguous row."""
+    """How a method rounds weights.
+
+    The weights W are stored transposed, so each column of W is a contiguous row in memory.
+    """
 
     codes: Any  # [..., in, out] in solving order, as floats
 
@@ -36,13 +39,13 @@ class Rule(Protocol):
         """
 
     def column(self, offset: int, weights: Any, values: Any, error: Any) -> None:
-        """Write the quantized `weights` to `values`, and weights - values to `error`.
+        """Write the quantized `weights` to `values`, and the difference weights - values to `error`.
 
         All three have the shape [..., out]. `offset` is the number of the column, counted from the block's start.
         """
 
     def run_grid(self, first: int, last: int) -> RunGrid:
-        """The grid of the columns `first` to `last` of the block, which are in one group, for the kernel on CUDA."""
+        """The grid of the block's columns `first` to `last`, for the CUDA kernel. These columns are in one group."""
 
 
 def arranged(weights: Sequence[Any], factor: Factor, multiple: int = 1) -> Any:
@@ -90,8 +93,7 @@ def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[
     """
     count = columns.shape[-2]
     group = count if group_size == -1 else group_size
-    # When a group begins, its first column must already contain the corrections for the errors of all earlier
-    # columns.
+    # Before a group begins, its columns must contain the corrections for the errors of all earlier columns.
     block = BLOCK if group_size == -1 or group % BLOCK == 0 or BLOCK % group == 0 else group
     fused = column_kernel.usable(columns)
     longest = column_kernel.RUN if fused else STEP
@@ -152,7 +154,7 @@ def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[
 
 
 def _pass_on(rest: Any, ahead: Any, given: Any, sign: int = 1) -> None:
-    """Add sign · aheadᵀ given to `rest` in place."""
+    """Add sign · (aheadᵀ `given`) to `rest` in place."""
     if rest.dim() == 2:
         rest.addmm_(ahead.t(), given, alpha=sign)
     else:

@@ -15,8 +15,8 @@ class Stack:
     """The decoder layers.
 
     `name` is the attribute path of the list of layers, such as `model.layers`. `base` is the model without its head.
-    `load` reads the weights of the layer with the given number and returns the layer. It is None if all weights are
-    already loaded.
+    `load` takes the number of a layer, reads the layer's weights and returns the layer. `load` is None if all weights
+    are already loaded.
     """
 
     base: Any
@@ -57,11 +57,11 @@ class Inputs:
     """
 
     hidden: list[Any] = field(default_factory=list)  # one tensor [rows, tokens, hidden] per batch
-    # Maps (rows, tokens) of a batch to a list with the arguments of each layer.
+    # Maps the shape (rows, tokens) of a batch to a list: the other arguments of each layer.
     arguments: dict[tuple[int, int], list[dict[str, Any]]] = field(default_factory=dict)
 
     def of(self, batch: int, layer: int) -> dict[str, Any]:
-        """The other arguments of `layer`.
+        """The arguments of `layer` besides the hidden states.
 
         Masks and positions depend only on the number and the length of the rows.
         """
@@ -71,7 +71,7 @@ class Inputs:
 def in_batches(rows: Sequence[Sequence[int]], tokens: int) -> list[list[Sequence[int]]]:
     """Batches of rows of equal length, in the order of the rows.
 
-    A batch has at most `tokens` tokens, except that a longer row is a batch by itself.
+    A batch has at most `tokens` tokens. A row with more tokens is a batch by itself.
 
     Rows are not padded, so every row gives the same result as if it were alone.
     """
@@ -97,8 +97,8 @@ def capture(
     not computed.
 
     During this function, `device` holds the model's base without its layers. Hidden states are kept on the device
-    `store`. Raises UnsupportedModel if a layer's other arguments depend on the tokens, because `Inputs.arguments`
-    holds only one set of arguments for all rows of equal length.
+    `store`. Raises UnsupportedModel if a layer has further arguments that depend on the tokens. `Inputs.arguments`
+    could not hold them: it has only one set of arguments for all rows of equal length.
     """
     import torch
 
@@ -133,7 +133,7 @@ class LayerCall:
 
 @contextmanager
 def _calls_recorded(layers: Any) -> Iterator[list[LayerCall]]:
-    """Let each layer's `forward` only record the call and return the hidden states unchanged.
+    """Replace each layer's `forward`: it only records the call and returns the hidden states unchanged.
 
     The layers are not replaced, because models read attributes of a layer, such as the type of attention.
     """

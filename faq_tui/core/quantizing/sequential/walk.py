@@ -27,21 +27,21 @@ from faq_tui.core.quantizing.sequential.groups import ModuleGroup, find_groups, 
 from faq_tui.core.quantizing.sequential.hessian import Hessian
 from faq_tui.core.quantizing.sequential.stack import Inputs, Stack, capture, in_batches
 
-# As in gptqmodel, an expert that gets a smaller share of the tokens is only rounded, because its Hessian would be too
-# inaccurate.
+# An expert that gets a smaller share of the tokens is only rounded, because its Hessian would be too inaccurate.
+# gptqmodel does the same.
 FEW_TOKENS = 0.005
 
 
-# A function of a layer's number. It returns the weights [out, in] of the layer's modules by full name, if an earlier
-# attempt has quantized this layer, and otherwise None.
+# A function that takes a layer's number. If an earlier attempt has quantized this layer, it returns a dict from the
+# full name of each module to its weight [out, in]. Otherwise it returns None.
 Restore = Callable[[int], dict[str, Any] | None]
-# A function that is called when a layer is done. Its arguments are the number of the layer and the solved modules by
-# full name.
+# A function that is called when a layer is done. Its arguments are the number of the layer, and a dict from the full
+# name of each module to its solved matrix.
 Keep = Callable[[int, dict[str, SolvedMatrix]], None]
 
 
 class _Captured(Exception):
-    """Raised in a hook once the inputs of a group are recorded, to skip the rest of the layer."""
+    """Raised in a hook when the inputs of a group are recorded. It skips the rest of the layer."""
 
 
 @dataclass
@@ -85,7 +85,10 @@ class LayerWalk:
     tokens: int = 0  # total number of tokens in all rows
 
     def run(self, rows: Sequence[Sequence[int]]) -> None:
-        """Quantize every layer of the stack. Each layer is freed after `keep` was called with its solved modules."""
+        """Quantize every layer of the stack.
+
+        For each layer, `keep` is called with the solved modules; then the layer is freed.
+        """
         import torch
 
         # A CPU computes in float32, because bfloat16 is slow there. The stored weights have the model's dtype anyway.
@@ -109,7 +112,7 @@ class LayerWalk:
                 torch.cuda.empty_cache()
 
     def _store(self, rows: Sequence[Sequence[int]]) -> str:
-        """The device of the hidden states: the GPU if they take at most a third of its free memory, else the CPU."""
+        """The device for the hidden states: the GPU if they need at most a third of its free memory, else the CPU."""
         if self.device == "cpu":
             return "cpu"
         hidden = self.stack.base.config.get_text_config().hidden_size
@@ -117,7 +120,7 @@ class LayerWalk:
         return self.device if free is None or 3 * 4 * hidden * sum(map(len, rows)) < free else "cpu"
 
     def _tokens_at_once(self, longest: int) -> int:
-        """The most tokens per batch for which the intermediate values of a layer fit into memory.
+        """The largest number of tokens per batch for which a layer's intermediate values fit into memory.
 
         The intermediate values take about as much memory as six copies of the layer's widest tensor.
         """

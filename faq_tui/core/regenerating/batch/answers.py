@@ -16,7 +16,8 @@ from faq_tui.core.endpoints.chunks import BrokenStreamError
 from faq_tui.core.endpoints.client import MOST_ERROR_BYTES, StatusError, message_of
 
 DEEPEST = 4  # the completion may be nested in at most so many objects
-INSIDE = ("response", "body", "result", "data")  # fields that may hold the completion
+# fields that may hold the completion, or an object with the completion
+INSIDE = ("response", "body", "result", "data")
 
 
 class UnreadableLineError(Exception):
@@ -29,11 +30,11 @@ class BatchResult:
 
     custom_id: str
     completion: dict[str, Any] | None  # the chat completion; None if the line has none
-    status: int | None  # HTTP status; None if the line has none
+    status: int | None  # HTTP status code; None if the line has none
     error: str  # the server's message; "" if there is no error
 
     def reply(self, max_tokens: int) -> Reply:
-        """The reply, for a request with this limit.
+        """The reply to a request with the limit `max_tokens`.
 
         Raises StatusError or BrokenStreamError, as a live request does, if the request failed or the reply is
         incomplete.
@@ -90,7 +91,7 @@ def _object(value: Any) -> dict[str, Any] | None:
 
 
 def _openai_form(completion: dict[str, Any]) -> dict[str, Any]:
-    """Convert SGLang's form: the result has a list of choices, and the finish reason of each choice is a text."""
+    """Convert SGLang's form to OpenAI's: a list of choices, each with its finish reason as a text."""
     choices = completion["choices"]
     if isinstance(choices, dict):
         choices = [{**choices, "index": 0}]

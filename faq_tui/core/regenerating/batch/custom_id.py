@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from faq_tui.core.base.hashing import digest
 
-LONGEST = 64  # limit of a custom_id in characters, set by OpenAI
-LONGEST_NAME = 24  # limit of the characters of the source's name
+LONGEST = 64  # maximum number of characters of a custom_id, set by OpenAI
+LONGEST_NAME = 24  # maximum number of characters of the source's name in a custom_id
 _ID = re.compile(r"faq-([\w.-]{1,24})-([0-9a-f]{12})-([1-9][0-9]?)-([0-9a-f]{16})", re.ASCII)
 
 
@@ -31,13 +31,13 @@ class CustomId:
 def plain_name(source: str) -> str:
     """The source's name for file names and ids: at most 24 ASCII letters, digits, `_` and `-`.
 
-    If the name had to be changed, a hash is added, so that two sources never have the same result.
+    If characters of the name had to be changed, a hash is added. So two sources never have the same result.
     """
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", source)
     return plain if plain == source and 0 < len(plain) <= LONGEST_NAME else f"{plain[:17]}-{digest(source, length=6)}"
 
 
 def parse_custom_id(text: str) -> CustomId | None:
-    """The parts of a `custom_id`; None if faq-tui did not write it."""
+    """Split a `custom_id` into its parts. Returns None if faq-tui did not write it."""
     match = _ID.fullmatch(text)
     return CustomId(match[1], match[2], int(match[3]), match[4]) if match else None

@@ -32,7 +32,7 @@ from faq_tui.core.store import seeds as seed_rows
 LONGEST_LINE = 1 << 25  # limit in bytes; longer lines are skipped
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # PowerShell writes such files
 SAY_EVERY = 1000  # number of lines between two messages about the progress
-# This advice in errors of `opened` is only for files of seeds.
+# Errors of `opened` contain this advice, which is only right for files of seeds.
 ADVICE = re.compile(r"[;:] set (another )?seeds\.encoding.*")
 
 
@@ -46,8 +46,8 @@ def read_batch(
     """Store the answers in the files, and return the counts of all lines.
 
     Reading a file again changes nothing. Each answer is stored at once, so a stop loses nothing. With
-    `skip_unusable`, an answer is not stored if the source's settings would request it again. `say` is called with a
-    sentence about the progress.
+    `skip_unusable`, an unusable answer is not stored if `run` would request the candidate again. `say` is called with
+    a sentence about the progress.
 
     Raises UsageError if a file does not exist, FaqError if another process works on the run, and Stopped.
     """
@@ -83,7 +83,7 @@ class _Reader:
                 self._cancel.check()
                 self._line(path, number, line)
                 yield number
-        except UsageError as error:  # a packed file that is cut off; its lines up to here are stored
+        except UsageError as error:  # the packed file is cut off; its lines up to here are stored
             reason = ADVICE.sub("; save it as UTF-8", str(error).removeprefix(f"{path} "))
             self.summary.add_unreadable(path, number + 1, reason)
 
@@ -151,7 +151,7 @@ class _Reader:
 
 
 def _lines_of(path: Path) -> Iterator[tuple[int, bytes | None]]:
-    """(number, line) of each line; None stands for a line longer than `LONGEST_LINE`.
+    """Yields (number, line) of each line. For a line longer than `LONGEST_LINE`, None is yielded instead of the line.
 
     Raises UsageError as `opened` does.
     """

@@ -28,8 +28,8 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Source
 from faq_tui.core.settings.source import OFF
 
-MOST_REQUESTS = 50_000  # limit for one file, set by OpenAI
-MOST_BYTES = 200_000_000  # limit for one file; OpenAI allows 200 MB
+MOST_REQUESTS = 50_000  # maximum number of requests in one file, set by OpenAI
+MOST_BYTES = 200_000_000  # maximum size of one file in bytes; OpenAI allows 200 MB
 FOLDER = "batch"  # name of a folder inside the run's folder
 ENDPOINT = "/v1/chat/completions"
 
@@ -57,10 +57,11 @@ def write_batch(
     Each source has separate files: `batch/SOURCE.jsonl` in the run's folder, or in the folder `output`. If `output`
     is a file, the requests are written into it; with several sources, each source's name is added to the file's name.
     A file has at most `limit` requests and `MOST_BYTES` bytes. If a source needs several files, they are numbered
-    from 1: `SOURCE.1.jsonl`.
-    A source without missing candidates gets no file. `max_model_len` is the model's window, as for `body_of`.
+    from 1: `SOURCE.1.jsonl`. No file is written for a source without missing candidates. `max_model_len` is the
+    model's window, as in `body_of`.
 
-    Raises UsageError if the run has no such source, or if `output` cannot be several files.
+    Raises UsageError if the run has no such source. Raises it also if several files are needed but `output` is a
+    device or a pipe.
     """
     sources = _sources(run, names)
     pending = {name: pending_candidates(run, source) for name, source in sources.items()}
@@ -97,7 +98,7 @@ def _sources(run: Run, names: Sequence[str]) -> dict[str, Source]:
 
 
 def _place(run: Run, name: str, output: Path | None, several: bool) -> tuple[Path, bool]:
-    """(path of the source's file, whether faq-tui alone writes to this folder)."""
+    """Returns the path of the source's file, and True if only faq-tui writes to the folder of this file."""
     if output is None:
         return run.folder / FOLDER / f"{plain_name(name)}.jsonl", True
     if output.is_dir():
@@ -135,8 +136,8 @@ def body_of(
 ) -> dict[str, Any]:
     """The body that a first live request to the source would have, but without streaming.
 
-    If prompt and answer together may be longer than `max_model_len`, the body has no max_tokens: the server refuses a
-    request for more tokens than its window has. `capabilities` are those of the source's server.
+    If prompt and answer together may be longer than `max_model_len`, the body has no max_tokens, because the server
+    would refuse a request for more tokens than its window has. `capabilities` are those of the source's server.
     """
     question, policy = question_for(pending.seed, source), first_request(source, pending.number)
     sampling = source.sampling.model_copy(update={"max_tokens": policy.max_tokens})
@@ -173,7 +174,7 @@ def _write_file(path: Path, lines: list[bytes], name: str, source: Source) -> Ba
 def _remove_earlier(path: Path, written: set[Path]) -> None:
     """Remove the source's requests of an earlier call, so that nobody sends them a second time.
 
-    A file with such a name that does not begin with a request, such as the output of a batch, is not removed.
+    A file is removed only if it begins with a request. So the output of a batch with such a name is kept.
     """
     numbered = re.compile(re.escape(path.stem) + r"(\.[0-9]+)?" + re.escape(path.suffix))
     for old in path.parent.iterdir():

@@ -12,10 +12,10 @@ from faq_tui.core.endpoints.window import is_about_room
 from faq_tui.core.regenerating.flags import counts_in_words
 
 SCHEMA = 1
-SHOWN = 5  # limit of the reasons and lines that the command prints; JSON has all reasons
-MOST_REASONS = 100  # limit of the reasons that are kept; further ones are counted as "other reasons"
+SHOWN = 5  # maximum number of reasons and lines that the command prints; JSON has all reasons
+MOST_REASONS = 100  # maximum number of reasons that are kept; all others are counted as "other reasons"
 OTHER_REASONS = "other reasons"
-_VARYING_WORDS = re.compile(r"\S*\d\S*")  # numbers of tokens and ids of requests
+_VARYING_WORDS = re.compile(r"\S*\d\S*")  # words with digits, such as numbers of tokens and ids of requests
 
 
 @dataclass
@@ -23,14 +23,15 @@ class SourceCounts:
     """The counts of one source's lines. Each line is counted in exactly one of the first four fields."""
 
     stored: int = 0
-    already: int = 0  # answers that were stored before
+    already: int = 0  # answers that were already stored before
     failed: int = 0  # requests that failed at the server, or whose answer is incomplete
     left: int = 0  # unusable answers that were not stored, so that `run` requests them again
     unusable: int = 0  # stored answers with a flag
     flags: Counter[str] = field(default_factory=Counter)  # flags of the stored answers
     reasons: Counter[str] = field(default_factory=Counter)  # reasons of the failures
     missing: int = 0  # candidates that are still to be generated
-    _kinds: dict[str, str] = field(default_factory=dict)  # maps a reason without its numbers to its first wording
+    # maps a reason without its numbers to the reason as it first occurred
+    _kinds: dict[str, str] = field(default_factory=dict)
 
     def add_failure(self, reason: str) -> None:
         """Count a failure. Reasons that differ only in numbers are counted together."""
@@ -84,7 +85,10 @@ class BatchSummary:
         }
 
     def in_words(self) -> list[str]:
-        """The lines that the command prints. They contain texts of servers: pass them through `sanitize`."""
+        """The lines that the command prints.
+
+        They contain texts from servers, so the caller must pass them through `sanitize`.
+        """
         lines = [line for name, counts in self.sources.items() for line in _source_lines(name, counts)]
         if self.other_settings:
             lines.append(

@@ -15,8 +15,10 @@ from faq_tui.core.report.html.from_markdown import VERDICTS
 
 
 def element(name: str, content: str = "", **attributes: object) -> str:
-    """An SVG element. `content` is SVG. The argument `class_` becomes the attribute class, and the
-    argument `stroke_width` becomes the attribute stroke-width.
+    """An SVG element.
+
+    `content` is SVG. The argument `class_` becomes the attribute `class`. The argument `stroke_width` becomes the
+    attribute `stroke-width`.
     """
     listed = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{html.escape(_short(value))}"' for key, value in attributes.items()
@@ -82,7 +84,7 @@ def _step(rough: float) -> float:
 
 
 WIDTH, ROW, TOP, BOTTOM = 952, 26, 40, 34
-LEFT, RIGHT = 440, 190  # width of a row's label and width of its numbers, in pixels
+LEFT, RIGHT = 440, 190  # in pixels: width of a row's label, and width of a row's numbers
 
 
 def forests(body: dict[str, Any]) -> str:

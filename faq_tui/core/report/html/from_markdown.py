@@ -8,7 +8,7 @@ import html
 import re
 from collections.abc import Callable, Sequence
 
-# A backslash makes the next character literal; `escape` writes such backslashes.
+# A backslash means that the next character is literal text. The function `escape` writes such backslashes.
 PIECE = re.compile(
     r"\\(?P<literal>.)|\*\*(?P<bold>(?:\\.|[^*\\])+)\*\*|\*(?P<stress>(?:\\.|[^*\\])+)\*|`(?P<code>[^`]+)`"
 )

@@ -17,7 +17,7 @@ EQUAL = {
     "samples": "Same number of samples on both sides",
     "tokens": "Same number of tokens on both sides",
 }
-# The page has no script and makes no request; this policy makes the browser enforce this.
+# The page has no script and makes no request. With this policy, the browser refuses both.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 

@@ -25,10 +25,10 @@ COLOURS = 6
 @dataclass(frozen=True)
 class SvgPoint:
     name: str
-    x: dict[str, Any]  # the estimate on the horizontal axis, with its interval
+    x: dict[str, Any]  # estimate for the horizontal axis, with its interval
     y: dict[str, Any]
     class_: str
-    square: bool  # True for a set at equal tokens
+    square: bool  # True if the set was cut to equal tokens
 
 
 def scatter(body: dict[str, Any]) -> str:
@@ -66,7 +66,7 @@ def _points(
 
 
 def _family(set_name: str) -> str:
-    """The set's name without the suffixes for equal tokens and for draws. Empty for a baseline."""
+    """The set's name without the suffixes for equal tokens and for draws; "" for a baseline."""
     name = plain_name(set_name).removesuffix(TOKENS_SUFFIX)
     return "" if name == BASELINE else name
 
@@ -127,7 +127,7 @@ def _point(point: SvgPoint, x: Scale, y: Scale) -> list[str]:
 
 
 def _labels(points: list[SvgPoint], x: Scale, y: Scale) -> list[str]:
-    """The labels in a column on the right, because the points of similar models overlap.
+    """The labels. They are in a column on the right, because the points of similar models overlap.
 
     A line connects each label to its point.
     """

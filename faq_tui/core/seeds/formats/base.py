@@ -14,16 +14,16 @@ from faq_tui.core.extensions import Extension
 from faq_tui.core.seeds.formats.opening import opened
 from faq_tui.core.settings import Seeds
 
-LONGEST_LINE = 1 << 28  # limit of a line in bytes
+LONGEST_LINE = 1 << 28  # maximum length of a line in bytes
 
 
 @dataclass(frozen=True)
 class Record:
-    """One seed as it stands in the file. `core.seeds.shapes` turns it into a Seed."""
+    """One record of the file. `core.seeds.shapes` turns it into a Seed."""
 
-    line: int  # 1-based number of the line, or of the row if the format has no lines
+    line: int  # number of the line, from 1; number of the row if the format has no lines
     raw: Any  # a dict of fields, a list of turns, or a str with the question
-    file: str = ""  # if there are several files: the name of the record's file in origins
+    file: str = ""  # the name of the record's file in origins; "" if there is only one file
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class SeedFormat(Extension):
     """Reads seeds from one kind of file.
 
     `suffixes` are the endings of such files, in lower case and with the dot. A format without suffixes does not read
-    single files; its method `recognises` decides which names it reads.
+    single files. Its method `recognises` decides which names it reads.
     """
 
     suffixes: tuple[str, ...] = ()
-    # True if `records` itself unpacks files with `opening.opened`; if False, it gets an unpacked copy.
+    # True if `records` itself unpacks files with `opening.opened`. If this is False, `records` gets an unpacked copy.
     unpacks = False
 
     def recognises(self, path: Path, name: str) -> bool:
@@ -58,7 +58,7 @@ class SeedFormat(Extension):
         """The records in the order of the file, one at a time, so that a file may be larger than memory.
 
         `path` is absolute; `settings` is the section `[seeds]`. A broken record is yielded as a `Problem`, and
-        reading continues after it. Raises UsageError if the file's content does not fit its ending.
+        reading continues after it. Raises UsageError if the file's content is not in this format.
         """
         raise NotImplementedError
 

@@ -13,7 +13,7 @@ from faq_tui.core.seeds.formats.base import Problem, Record, Records, SeedFormat
 from faq_tui.core.seeds.formats.opening import opened
 from faq_tui.core.settings import Seeds
 
-LONGEST_CELL = 1 << 24  # limit of a cell in characters
+LONGEST_CELL = 1 << 24  # maximum length of a cell in characters
 
 
 class Delimited(SeedFormat):
@@ -27,7 +27,8 @@ class Delimited(SeedFormat):
 
     def records(self, path: Path, settings: Seeds) -> Records:
         csv.field_size_limit(LONGEST_CELL)
-        # Bytes that are not UTF-8 are read as lone surrogates, so that each is reported with its line.
+        # Bytes that are not UTF-8 are read as lone surrogates. So each of them can be reported with the number of its
+        # line.
         with opened(path, settings.encoding) as raw:
             file = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
             lines = iter(file)
@@ -53,7 +54,7 @@ class Delimited(SeedFormat):
     def _delimiter_in(self, first: str, settings: Seeds) -> str:
         """The delimiter of the first line.
 
-        It is another character than this format's if the line contains only that one.
+        Usually it is the delimiter of this format. It is another character if the line contains only that one.
         """
         if self.delimiter in first or first.strip().strip('"') == settings.prompt_field:
             return self.delimiter

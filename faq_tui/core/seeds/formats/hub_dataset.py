@@ -15,14 +15,14 @@ from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.seeds.formats.base import Record, Records, SeedFormat, one_line
 from faq_tui.core.settings import Seeds
 
-SAVED = ("dataset_dict.json", "state.json")  # files in a folder that `save_to_disk` wrote
-MOST_CARD = 1 << 20  # limit of the characters that are read from a data set's card
+SAVED = ("dataset_dict.json", "state.json")  # files that mark a folder written by `save_to_disk`
+MOST_CARD = 1 << 20  # maximum number of characters that are read from a data set's card
 CONFIGS = re.compile(r"\A---\s*\n(?:.*\n)*?configs:\s*\n(?:.*\n)*?---", re.MULTILINE)
 NAMES = re.compile(r"\[(.+?)\]")
 
 
 def is_dataset_folder(path: Path) -> bool:
-    """True if `datasets` has saved the folder, or if its README.md lists configurations."""
+    """True if `datasets` has saved the folder, or if the folder's README.md lists configurations of a data set."""
     if any((path / name).is_file() for name in SAVED):
         return True
     try:
@@ -41,7 +41,10 @@ class HubDataset(SeedFormat):
         return not path.exists() and not name.startswith((".", "/", "~")) and name.count("/") <= 1
 
     def records(self, path: Path, settings: Seeds) -> Records:
-        """The rows of the split. They are fetched while they are read. Raises FaqError if they cannot be fetched."""
+        """The rows of the split.
+
+        Each row is downloaded when it is read. Raises FaqError if they cannot be fetched.
+        """
         try:
             for row, raw in enumerate(_rows(path, settings), 1):
                 yield Record(row, raw)
@@ -85,7 +88,7 @@ def _undecoded(rows: Any) -> Any:
 
 
 def _failure(path: Path, settings: Seeds, error: Exception) -> FaqError:
-    """The library's error as a sentence that names the key to set."""
+    """The library's error as a sentence that names the key of the settings to change."""
     text, name = " ".join(str(error).split()), settings.path
     listed = NAMES.search(text)
     names = ", ".join(part.strip().strip("'\"") for part in listed[1].split(",")[:12]) if listed else ""

@@ -1,6 +1,6 @@
 """Read the records of JSON files: one value per line, or one list.
 
-The content decides between the two ways, even if the suffix of the file stands for the other way.
+The content of the file decides which of the two forms it has, even if its suffix stands for the other form.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from faq_tui.core.seeds.formats.opening import opened
 from faq_tui.core.seeds.turns import CHAT_FIELDS, as_turns
 from faq_tui.core.settings import Seeds
 
-BROKEN_AT_FIRST = 20  # if the first lines are all broken, the file is not JSON
+BROKEN_AT_FIRST = 20  # if this many lines at the beginning are all broken, the file is not JSON
 CHUNK = 1 << 20  # number of bytes in one read
-LONGEST_FIRST_LINE = 1 << 24  # the end of the first line is searched in this many characters
-LONGEST_ROW = 1 << 28  # limit of a list's row in characters
-LONGEST_OBJECT = 1 << 32  # limit in characters of an object that holds the list; it is read at once
+LONGEST_FIRST_LINE = 1 << 24  # only this many characters are searched for the end of the first line
+LONGEST_ROW = 1 << 28  # maximum length of one row of a list, in characters
+# maximum length in characters of an object that holds the list, because it is read as a whole
+LONGEST_OBJECT = 1 << 32
 SPACE = " \t\r\n"
 
 
@@ -107,7 +108,7 @@ class _Document:
                 return ""
 
     def begins_with_json_lines(self) -> bool:
-        """True if the first line is a whole object or chat, and another line follows."""
+        """True if the first line is a complete object or chat, and another line follows."""
         if self.peek() not in ("{", "["):
             return False
         while "\n" not in self._text[self._at :]:
@@ -127,7 +128,10 @@ class _Document:
         return self._text[end:].lstrip(SPACE)[0] in "{["
 
     def rows(self) -> Iterator[Any]:
-        """The rows of the list, one at a time. If the list holds the turns of one chat, the whole list is one row."""
+        """The rows of the list, one at a time.
+
+        If the items of the list are the turns of one chat, the whole list is one row.
+        """
         self._at += 1
         if self.peek() == "]":
             self._at += 1
@@ -162,7 +166,7 @@ class _Document:
         yield from [rows] if chat and as_turns(rows) else rows
 
     def _go_on(self, row: int) -> bool:
-        """True if another row follows row number `row`."""
+        """True if the list has another row after row number `row`."""
         mark = self.peek()
         if mark not in (",", "]") or not mark:
             raise self.fail(f"not JSON (neither a comma nor the end of the list follows row {row})")
@@ -187,12 +191,15 @@ class _Document:
                     reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
                     raise self.fail(f"not JSON ({reason[:80]} in row {row})") from None
                 continue
-            if end < len(self._text) or not self._more():  # a number at the end may have further digits
+            if end < len(self._text) or not self._more():  # more digits of a number at the end may follow
                 self._at = end
                 return value
 
     def _more(self) -> bool:
-        """Append further text from the file, at least as much as is unread. Returns False at the end of the file."""
+        """Append more text from the file: at least as much as the text that is still unprocessed.
+
+        Returns False at the end of the file.
+        """
         if self._ended:
             return False
         data = self._file.read(max(CHUNK, len(self._text) - self._at))
@@ -209,7 +216,7 @@ class _Document:
 
 
 def _rows_of_objects(text: _Document, settings: Seeds) -> list[Any]:
-    """The rows of an object that holds a list or a chat, or of several objects that follow each other."""
+    """The rows of a text that is an object with a list or a chat, or several objects one after another."""
     whole = text.whole()
     try:
         data = json.loads(whole)

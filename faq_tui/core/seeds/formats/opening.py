@@ -38,16 +38,17 @@ _MARKS = {b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32", b"\xff\x
 PARQUET = b"PAR1"
 TAR_AT = 257  # position of the text `ustar` in a tar archive
 
-# Compression makes the text of real data sets 3 to 30 times smaller. A file that grows much more is an attack.
+# Compression makes the text of real data sets 3 to 30 times smaller. A file that grows much more when it is unpacked
+# is treated as an attack.
 MOST_GROWTH = 250
-FREE_BYTES = 1 << 28  # the growth is checked only after this many unpacked bytes
+FREE_BYTES = 1 << 28  # the growth is checked only after this many bytes were unpacked
 BUFFER = 1 << 17
-ZSTD_CHUNK = 1 << 12  # number of packed bytes that are unpacked in one step; they may become 100 MiB of text
+ZSTD_CHUNK = 1 << 12  # number of compressed bytes that are unpacked in one step; they may become 100 MiB of text
 ENDS_EARLY = (EOFError, OSError, zlib.error, lzma.LZMAError)
 
 
 def plain_suffix(path: Path) -> str:
-    """The ending in lower case, without the ending of a compression: `.jsonl` for `a.JSONL.gz`; "" if none."""
+    """The suffix in lower case, without a suffix for compression: `.jsonl` for `a.JSONL.gz`; "" if there is none."""
     suffix = path.suffix.lower()
     return Path(path.stem).suffix.lower() if suffix in PACKED_SUFFIXES else suffix
 
@@ -74,8 +75,8 @@ def packing_of(path: Path) -> str:
 def opened(path: Path, encoding: str | None = None) -> Iterator[BinaryIO]:
     """The file's bytes in UTF-8, unpacked. `encoding` is the encoding of the text; None means UTF-8.
 
-    Raises UsageError if the file is in another encoding, broken or an archive. The error may come only during
-    reading.
+    Raises UsageError if the file is in another encoding, broken or an archive. The error may be raised only later,
+    when the bytes are read.
     """
     with _unpacked(path) as file:
         if encoding is not None and encoding.lower().replace("_", "-") not in ("utf-8", "utf8", "utf-8-sig"):
@@ -141,7 +142,7 @@ def _decompressor(raw: BinaryIO, packing: str, path: Path) -> IO[bytes]:
 
 
 class _Pieces(io.RawIOBase):
-    """A readable file whose bytes come in pieces of any size."""
+    """A readable file whose bytes are produced in pieces of any size."""
 
     _left = b""
 
@@ -160,7 +161,10 @@ class _Pieces(io.RawIOBase):
 
 
 class _Zstd(_Pieces):
-    """The decompressed frames of a zstd file. The library's own reader does not report a truncated file."""
+    """A readable file with the decompressed frames of a zstd file.
+
+    The library's own reader does not report a truncated file.
+    """
 
     def __init__(self, raw: BinaryIO, zstd: Any) -> None:
         self._raw, self._zstd = raw, zstd
@@ -195,7 +199,7 @@ class _Unpacked(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         try:
             data = self._source.read(len(buffer))
-        except Exception as error:  # the class of zstandard's errors exists only if zstandard is installed
+        except Exception as error:  # the error's class cannot be named, because zstandard may not be installed
             if not isinstance(error, ENDS_EARLY) and type(error).__name__ != "ZstdError":
                 raise
             reason = " ".join(str(error).split())[:100]

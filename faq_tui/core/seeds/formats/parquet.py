@@ -29,7 +29,8 @@ class Parquet(SeedFormat):
                 for raw in batch.to_pylist():
                     row += 1
                     yield Record(row, raw)
-        # A ValueError means text that is not UTF-8; an OverflowError means a time stamp too large for Python.
+        # A ValueError means that a text is not UTF-8. An OverflowError means that a time stamp is too large for
+        # Python.
         except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
             raise UsageError(f"{path} does not fit its ending: {one_line(error)}") from None
 

@@ -18,11 +18,10 @@ class GptqFormat(WeightFormat):
     """Packed codes with scales and zero points by group, for GPTQConfig and GPTQMarlinConfig of vLLM and SGLang.
 
     The tensors of a module with the weight [out, in] are `qweight` int32 [in · bits / 32, out], `qzeros` int32
-    [groups, out · bits / 32], `scales` float16 [groups, out], and `g_idx` int32 [in], the group of each column.
-    The lowest bits of a word hold the first code.
+    [groups, out · bits / 32], `scales` float16 [groups, out], and `g_idx` int32 [in]. `g_idx` holds the group of each
+    column. The lowest bits of a word hold the first code.
 
-    The checkpoint format `gptq` stores each zero point minus one; the format
-    `gptq_v2` stores the zero point itself.
+    The checkpoint format `gptq` stores (zero point - 1). The format `gptq_v2` stores the zero point itself.
     """
 
     quant_method = "gptq"
@@ -101,7 +100,7 @@ def quantization_config(
 ) -> dict[str, Any]:
     """The `quantization_config` of config.json.
 
-    An asymmetric grid is stored as `gptq_v2`, because `gptq` cannot hold the zero point 0 in every loader.
+    An asymmetric grid is stored as `gptq_v2`, because some loaders of `gptq` cannot read the zero point 0.
     """
     return {
         "quant_method": "gptq",

@@ -15,8 +15,8 @@ from faq_tui.core.quantizing.sequential.hessian import Factor
 from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
 
 TINY = 6e-8  # the smallest positive float16
-# The search for the scale: candidates shrink the range of a group down to LEAST_RANGE in STEPS steps. The error of
-# a weight is raised to the power NORM (Frantar's reference code, quant.py).
+# The search for a scale tries smaller and smaller ranges of a group, down to the share LEAST_RANGE, in STEPS steps.
+# It sums each weight's error to the power NORM (Frantar's reference code, quant.py).
 STEPS, LEAST_RANGE, NORM = 80, 0.2, 2.4
 
 
@@ -24,9 +24,10 @@ STEPS, LEAST_RANGE, NORM = 80, 0.2, 2.4
 class GridChoice:
     """How a group's grid is chosen.
 
-    `symmetric` fixes the zero point in the middle of the codes. `search` looks for the scale with the least rounding
-    error; otherwise the grid covers the largest weight. If `scattered`, a group is `group_size` columns in solving
-    order, wherever they are in the matrix. Otherwise the solving order must keep groups of neighbours together.
+    `symmetric` fixes the zero point in the middle of the codes. With `search`, the scale with the least rounding
+    error is used; otherwise the grid covers the largest weight. With `scattered`, a group consists of `group_size`
+    columns that are consecutive in solving order. In the matrix they may be far apart. Without `scattered`, a group
+    consists of neighbouring columns, and the solving order must keep them together.
     """
 
     bits: int
@@ -45,14 +46,14 @@ class GridChoice:
 class Packable:
     """A quantized matrix: ŵ = scale · (code - zero), with scale and zero of the column's group.
 
-    In the shapes, `...` stands for nothing, or for one batch dimension.
+    In the shapes, `...` stands for one batch dimension or for no dimension.
     """
 
     codes: Any  # [..., out, in] uint8
     scales: Any  # [..., groups, out] float16
     zeros: Any  # [..., groups, out] uint8
     groups: Any  # [..., in] int64, the group of each column
-    loss: Any  # [...]
+    loss: Any  # the loss of each matrix, [...]
 
     def one(self, index: int) -> Packable:
         """One matrix of the batch."""
@@ -99,8 +100,9 @@ class _GroupRule:
 def fit(weights: Any, grid: GridChoice) -> tuple[Any, Any]:
     """The scale and the zero point [..., out] of a group of `weights` [..., group, out], in float32.
 
-    The scale is rounded to float16, in which it is stored. The zero point is a whole number. The range of the codes
-    covers 0 and every weight of the group: [-m, m] with m = max |w| if the grid is symmetric, else [min, max].
+    The scale is rounded to float16, because it is stored in float16. The zero point is a whole number. The range of
+    the codes covers 0 and every weight of the group: [-m, m] with m = max |w| if the grid is symmetric, else [min,
+    max].
     """
     import torch
 
@@ -141,7 +143,9 @@ def _rounding_error(weights: Any, scale: Any, zero: Any, most: int) -> Any:
 def quantize_stack(
     weights: Sequence[Any], factor: Factor, grid: GridChoice, check: Callable[[], None]
 ) -> list[Packable]:
-    """Quantize matrices [..., out, in] that share their Hessians. Any floating dtype is allowed. [out] may differ.
+    """Quantize matrices [..., out, in] that share their Hessians.
+
+    Any floating dtype is allowed. [out] may differ between matrices.
 
     If `grid.scattered` is false, the solving order must keep the columns of a group together.
     """

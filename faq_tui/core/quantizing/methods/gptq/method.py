@@ -58,7 +58,8 @@ def gptq_config(gptqmodel: Any, recipe: Any, scratch: Path, **more: Any) -> Any:
         group_size=recipe.group_size,
         sym=recipe.sym,
         desc_act=recipe.desc_act,
-        # This option reorders whole groups, so it needs more than one group. It does not slow down inference.
+        # This option changes the order of whole groups, so it needs more than one group. It does not slow down
+        # inference.
         act_group_aware=not recipe.desc_act and recipe.group_size != -1,
         damp_percent=recipe.damp_percent,
         **common_options(gptqmodel, recipe, scratch),
@@ -67,7 +68,7 @@ def gptq_config(gptqmodel: Any, recipe: Any, scratch: Path, **more: Any) -> Any:
 
 
 def check_engine(recipe: Any) -> None:
-    """Raise ValueError if the engine that the recipe names lacks one of its options."""
+    """Raise ValueError if the recipe's engine does not support an option that the recipe sets."""
     if recipe.engine == "gptqmodel" and recipe.scale_search:
         raise ValueError('scale_search needs engine = "walk" or "auto"')
     if recipe.engine == "walk" and recipe.experts == "all":

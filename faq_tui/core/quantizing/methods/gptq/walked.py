@@ -27,7 +27,10 @@ ADVICE = 'set engine = "auto", which uses the library GPTQModel for this target'
 
 
 def uses_walk(job: QuantizationJob, target: Path) -> bool:
-    """True if the job runs on the walk. Raises FaqError if the walk is required, but impossible."""
+    """True if the job runs on the walk.
+
+    Raises FaqError if the recipe requires the walk, but the walk is impossible.
+    """
     recipe: Any = job.recipe
     if recipe.engine == GPTQMODEL:
         return False
@@ -38,7 +41,10 @@ def uses_walk(job: QuantizationJob, target: Path) -> bool:
 
 
 def refusal(job: QuantizationJob, target: Path) -> str:
-    """Why the walk cannot quantize this target by this recipe; "" if it can. Only the shapes of weights are read."""
+    """The reason why the walk cannot quantize this target by this recipe; "" if it can.
+
+    Reads only the shapes of weights.
+    """
     from faq_tui.core.quantizing.sequential.layer_source import refusal_of
 
     recipe: Any = job.recipe
@@ -63,8 +69,8 @@ def _refusal_of_experts(recipe: Any, experts: int) -> str:
 def cost_key(name: str, recipe: Any, profile: LayerProfile) -> str:
     """Implements `Method.cost_key` for the method `name`: `name@walk` for the walk, else `name`.
 
-    The function knows only the recipe and the profile. `refusal` has further reasons, for which a job runs on
-    GPTQModel although this function names the walk.
+    The function knows only the recipe and the profile. `refusal` checks more. Therefore a job may run on GPTQModel
+    although this function returned the key of the walk.
     """
     each = WORD // recipe.bits
     odd = any(out % each or columns % each for out, columns, _ in profile.shapes)
@@ -80,10 +86,10 @@ def by_engine(
     cancel: CancelToken,
     by_library: Callable[[], EngineResult],
 ) -> EngineResult:
-    """Quantize by the engine of the recipe. It implements `Method.quantize`; `by_library` runs GPTQModel.
+    """Quantize with the recipe's engine. Implements `Method.quantize`. The argument `by_library` runs GPTQModel.
 
-    For some models, only a call of their layers shows that the walk cannot quantize them. With engine = "auto",
-    GPTQModel then quantizes them.
+    Some models can be refused only after their layers were called. With engine = "auto", GPTQModel then quantizes
+    such a model.
     """
     from faq_tui.core.quantizing.sequential.stack import UnsupportedModel
 
@@ -94,7 +100,8 @@ def by_engine(
         except UnsupportedModel as error:
             if recipe.engine == WALK:
                 raise FaqError(f'engine = "walk" does not support this target: {error.reason}; {ADVICE}') from error
-            print(f"GPTQModel quantizes this model, because {error.reason}", flush=True)  # this text goes to the log
+            # the worker's output goes to the log
+            print(f"GPTQModel quantizes this model, because {error.reason}", flush=True)
     result = by_library()
     return replace(result, facts={"engine": GPTQMODEL, **result.facts})
 

@@ -23,7 +23,8 @@ class Checkpoint:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._messages = LayerMessages(folder / "told.jsonl")
-        self.resumed_at: int | None = None  # the first layer that this attempt computes; None until it is known
+        # number of the first layer that this attempt computes; None until it is known
+        self.resumed_at: int | None = None
         self._begun = False
 
     @property
@@ -34,12 +35,12 @@ class Checkpoint:
     def config(self, gptqmodel: Any, seconds: float) -> Any:
         """Make the argument `checkpoint` of gptqmodel's `quantize`.
 
-        gptqmodel writes a checkpoint at the end of a layer if `seconds` have passed since the last one, and another
-        one when all layers are done.
+        gptqmodel writes a checkpoint at the end of a layer if `seconds` have passed since the last checkpoint. It
+        writes another checkpoint when all layers are done.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         for attempt in (self.folder / "store").glob("attempt-*"):
-            shutil.rmtree(attempt, ignore_errors=True)  # killed processes left these folders behind
+            shutil.rmtree(attempt, ignore_errors=True)  # these folders are left over from killed processes
         return _paced(gptqmodel.CheckpointConfig, seconds)(path=self.folder / "store")
 
     def drop(self) -> None:
@@ -73,7 +74,7 @@ def supports(model: Any) -> bool:
         gptq_checkpoint.validate_checkpoint_support(model)
     except (NotImplementedError, ValueError):
         return False
-    # After a signal, faq-tui stops at the next module. gptqmodel itself would stop only after the layer.
+    # After a signal, faq-tui stops at the next module. gptqmodel's own handler would finish the layer first.
     gptq_checkpoint.signal = SimpleNamespace(
         SIGINT=None, SIGTERM=None, getsignal=lambda _number: None, signal=lambda _number, _handler: None
     )
@@ -93,7 +94,10 @@ def _files_of(model: Any) -> dict[str, str]:
 
 
 def _paced(config: Any, seconds: float) -> Any:
-    """A subclass of `config` whose interval is in seconds, not layers: a layer can take milliseconds or minutes."""
+    """A subclass of `config` whose interval is in seconds.
+
+    An interval in layers would not help, because a layer can take milliseconds or minutes.
+    """
     last = time.monotonic()
 
     class Paced(config):  # type: ignore[misc]

@@ -42,9 +42,9 @@ def quantize(
 
     This function implements `Method.quantize` for every method of gptqmodel.
 
-    The model sees exactly `rows` (token ids), in order, one row per batch.
-    After a cancel, raises `Stopped` at the end of the current step. Raises FaqError with the layer and the module as
-    soon as a module cannot be quantized.
+    The model sees exactly `rows` (token ids), in order, one row per batch. After a cancel, raises `Stopped` at the
+    end of the current step. Raises FaqError as soon as a module cannot be quantized; the message names the layer and
+    the module.
     """
     gptqmodel = import_gptqmodel()
     cancel.check()
@@ -56,7 +56,7 @@ def quantize(
         assert checkpoint is not None
         print(
             f"the checkpoint cannot be used, so quantization starts again: {error.__cause__}", flush=True
-        )  # this text goes to the log
+        )  # the worker's output goes to the log
         checkpoint.drop()
         progress.send = send
         facts = _quantized(method, gptqmodel, job, target, rows, progress, Checkpoint(checkpoint.folder))
@@ -77,7 +77,7 @@ class UnusableCheckpoint(Exception):
 def _checkpoint(
     method: EngineOptions, job: QuantizationJob, target: Path, rows: list[list[int]]
 ) -> Checkpoint | None:
-    """The job's checkpoint. None if the job is too short for checkpoints, or if gptqmodel could not resume from one.
+    """The job's checkpoint. None if the job is too short for checkpoints, or if gptqmodel could not resume it.
 
     gptqmodel 7.7 also writes checkpoints of AWQ, but cannot resume from them ("checkpoint tensor schema differs").
     """
@@ -101,7 +101,10 @@ def _quantized(
     progress: QuantizationProgress,
     checkpoint: Checkpoint | None,
 ) -> dict[str, Any]:
-    """Quantize once. Resume from `checkpoint` if it holds layers. Returns further entries for the manifest."""
+    """Quantize once.
+
+    Continue after the layers in `checkpoint`, if it has any. Returns further entries for the manifest.
+    """
     device, send = device_of(job.device), progress.send
     # On Hopper GPUs, `auto` downloads CUTLASS. The CUDA kernel does not change the quantized weights.
     backend = method.cuda_backend if job.backend == "auto" and device == "cuda" else job.backend
@@ -124,7 +127,8 @@ def _quantized(
             with _rows_to(progress):
                 model.quantize(rows, batch_size=1, calibration_sort=None, **more)
         except Exception as error:
-            progress.check()  # raises Stopped, or the error of the broken module that caused this exception
+            # raises Stopped if the job was cancelled, or the error of the module that caused this exception
+            progress.check()
             if checkpoint is not None and checkpoint.exists and _about_checkpoints(error):
                 raise UnusableCheckpoint from error
             _blame_weights(target, progress)
@@ -133,14 +137,17 @@ def _quantized(
         if checkpoint is not None:
             checkpoint.begin_at(
                 len(_layers(model)), progress, send
-            )  # needed because no callback runs if the checkpoint contains all layers
+            )  # needed because gptqmodel calls no callback if the checkpoint contains all layers
         progress.send("saving")
         model.save(str(job.out))
     return {} if checkpoint is None or checkpoint.resumed_at is None else {"resumed_at_layer": checkpoint.resumed_at}
 
 
 def _blame_weights(folder: Path, progress: QuantizationProgress) -> None:
-    """If weights hold NaN, raise a clear error. Without it, GPTAQ and AWQ fail with an unclear error."""
+    """If weights hold NaN, raise a clear error.
+
+    Without this check, GPTAQ and AWQ would fail with an unclear error.
+    """
     tensors = tensors_of(folder)
     name = not_finite(
         folder, [weight for module in linear_shapes(folder) if (weight := f"{module}.weight") in tensors]
@@ -176,7 +183,7 @@ def _connect(model: Any, progress: QuantizationProgress, checkpoint: Checkpoint 
         progress.start_layer(layer_idx, [name for name in quantized if name in present])
 
     def on_layer(layer_idx: int, submodule_finalized: bool) -> None:
-        # Do not raise StopMainLoop here: quantize() would return as if it had succeeded.
+        # Do not raise StopMainLoop here: gptqmodel's quantize() would then return as if it had succeeded.
         if submodule_finalized:
             progress.layer_done(layer_idx)
 
@@ -186,13 +193,17 @@ def _connect(model: Any, progress: QuantizationProgress, checkpoint: Checkpoint 
 
 @contextlib.contextmanager
 def _rows_to(progress: QuantizationProgress) -> Iterator[None]:
-    """Pass each module's log row to `progress` when gptqmodel makes the row. gptqmodel has no callback for this."""
+    """Pass each module's log row to `progress` as soon as gptqmodel makes it.
+
+    This needs a patch, because gptqmodel has no callback for it.
+    """
     from gptqmodel.looper.loop_processor import LoopProcessor
 
     original = LoopProcessor.log_new_row
 
     def log_new_row(processor: Any, row: dict[str, Any]) -> None:
-        # If the loss is NaN, gptqmodel solves again without a Hessian and writes a loss of 0.0 into the row.
+        # If a module's loss is NaN, gptqmodel quantizes the module again without a Hessian, and its log row has the
+        # loss 0.0.
         solver = processor.tasks.get(row["module"])
         given_up = bool(getattr(getattr(solver, "qcfg", None), "mock_quantization", False))
         progress.module_done({**row, "loss": "nan"} if given_up else row)

@@ -22,7 +22,7 @@ Experts = Annotated[
 
 
 class GptqmodelRecipe(Recipe):
-    """Settings of a gptqmodel method. Artefacts from before the setting `experts` existed were made with "routed"."""
+    """Settings of a gptqmodel method. Older artefacts have no setting `experts`; they were made with "routed"."""
 
     added_later: ClassVar[dict[str, Any]] = {"experts": "routed"}
 
@@ -37,7 +37,7 @@ class GptqmodelRecipe(Recipe):
 class GptqmodelMethod(Method):
     """A method that gptqmodel runs.
 
-    `cuda_backend` names a CUDA kernel for which nothing is downloaded or compiled. `checkpoints` is True if gptqmodel
+    `cuda_backend` names a CUDA kernel that needs no download and no compilation. `checkpoints` is True if gptqmodel
     can resume this method from its checkpoints.
     """
 

@@ -1,8 +1,8 @@
 """Quantize a group of weights between its minimum and maximum, quantize its scales, and detect outliers.
 
 The weights of a group have the shape [..., group, out]. Every output row has its own scale and zero point, so scales
-and zero points have the shape [..., out]. `...` stands for nothing, or for a batch dimension of matrices that are
-quantized together.
+and zero points have the shape [..., out]. `...` stands for the batch dimension of matrices that are quantized
+together, or for no dimension.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Grid:
 def fit(low: Any, high: Any, bits: int) -> Grid:
     """Compute the scale s = (max - min) / (2^b - 1) and the zero point z = -min / s (SpQR, section 4.3).
 
-    If the weights of a row hardly differ, its scale is at least 1/2048 of the weights, so that float16 can hold its
-    zero point.
+    If the weights of a row are almost equal, the scale is raised to 1/2048 of the weights. Otherwise the zero point
+    would be too large for float16.
     """
     import torch
 
@@ -64,10 +64,10 @@ def stored(grid: Grid) -> Grid:
 
 @dataclass(frozen=True)
 class Level:
-    """Values that are quantized in runs of neighbouring values. Each run has codes, a minimum and a step.
+    """Values that are quantized in runs (sequences of neighbouring values). Each run has codes, a minimum and a step.
 
-    The minimum itself is stored. Its ratio to the step would be large, and would multiply the rounding error of the
-    step, which has few digits in float16.
+    The minimum itself is stored, not the ratio minimum / step. The step is rounded to float16, and a large ratio
+    would multiply this rounding error.
     """
 
     codes: Any  # [..., runs, group] uint8; the last run is padded
@@ -75,7 +75,7 @@ class Level:
     least: Any  # [..., runs] float16
 
     def decode(self, count: int) -> Any:
-        """The first `count` values, [..., count] float32."""
+        """Decode the first `count` values as float32 [..., count]."""
         whole = self.least.float()[..., None] + self.step.float()[..., None] * self.codes.float()
         return whole.flatten(-2)[..., :count]
 
@@ -83,7 +83,7 @@ class Level:
 def second_level(values: Any, bits: int, group: int) -> Level:
     """Quantize `values` [..., out], which are the scales or zeros of a group of columns.
 
-    A short run is padded with the last value.
+    If the last run is short, it is padded with the last value.
     """
     import torch
 
@@ -101,10 +101,11 @@ def second_level(values: Any, bits: int, group: int) -> Level:
 def likely_outliers(weights: Any, diagonal: Any, bits: int, threshold: Any) -> Any:
     """Mask [..., group, out] of the weights that are likely outliers.
 
-    A weight is an outlier if the error E = sum(((ŵ - w) / U_jj)²) of its row falls by more than `threshold` when the
-    weight is left out. `diagonal` holds U_jj and has the shape [..., group]. `threshold` is a number, or has the
-    shape [..., out]. If a row's minimum or maximum is left out, the row is fitted again. If any other weight is left
-    out, only its term is removed. Therefore two further fits per row suffice.
+    The error of a row is E = sum(((ŵ - w) / U_jj)²). A weight is an outlier if the row without this weight has an
+    error that is smaller by more than `threshold`. `diagonal` holds U_jj and has the shape [..., group]. `threshold`
+    is a number, or has the shape [..., out]. The grid of a row depends only on its minimum and maximum. So the row is
+    fitted again only without its minimum, and without its maximum. For any other weight, it is enough to remove the
+    weight's term from the sum.
     """
     import torch
 
@@ -121,7 +122,7 @@ def likely_outliers(weights: Any, diagonal: Any, bits: int, threshold: Any) -> A
         second = weights.scatter(-2, least[..., None, :], math.inf).amin(-2)
         second_high = weights.scatter(-2, most[..., None, :], -math.inf).amax(-2)
         for index, bottom, top in ((least, second, high), (most, low, second_high)):
-            # If one of two weights is left out, the remaining weight is both minimum and maximum.
+            # If a row has two weights and one is left out, the other is both minimum and maximum.
             without = terms(fit(torch.minimum(bottom, top), torch.maximum(bottom, top), bits))
             at = index[..., None, :]
             left = without.sum(-2, keepdim=True) - without.gather(-2, at)

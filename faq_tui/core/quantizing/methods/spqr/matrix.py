@@ -26,8 +26,8 @@ from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
 class Knobs:
     bits: int
     group_size: int  # number of columns per group; -1 for one group per row
-    outlier_threshold: float = 0.2  # τ; with a smaller value there are more outliers, with infinity there are none
-    scale_bits: int | None = 3  # bits of scales and zeros at the second level; None if they stay float16
+    outlier_threshold: float = 0.2  # the threshold τ; a smaller value gives more outliers, infinity gives none
+    scale_bits: int | None = 3  # bits of scales and zeros at the second level; None if scales and zeros stay float16
     scale_group: int = 16  # output rows that share a second-level scale
 
 
@@ -39,14 +39,14 @@ Pair = tuple[Any, Any]
 class Quantized:
     """Quantized matrices in solving order: position p is column `order[p]`.
 
-    `...` stands for a batch dimension or nothing.
+    `...` stands for a batch dimension or for no dimension.
     """
 
     weight: Any  # [..., out, in] float32, in the original column order
     codes: Any  # [..., in, out] uint8
     outliers: Any  # [..., in, out] bool
     levels: list[Pair]  # scales and zeros of each group of columns
-    loss: Any  # [...], or a float for a single matrix
+    loss: Any  # the loss of each matrix [...], or a float for a single matrix
 
     def one(self, index: int) -> Quantized:
         """The quantized matrix at `index` of the batch."""
@@ -108,7 +108,7 @@ class _SpqrRule:
     def run_grid(self, first: int, last: int) -> RunGrid:
         most = 2**self.knobs.bits - 1
         outliers = self.outliers[..., self.start + first : self.start + last, :]
-        # Without outliers, the limit is infinite.
+        # If there are no outliers, the limit is infinite.
         return RunGrid(
             self.grid.scale.contiguous(),
             self.grid.zero.contiguous(),
@@ -130,10 +130,12 @@ def decoded(scale: Any, zero: Any, bits: int, rows: int) -> Grid:
 def quantize_stack(
     weights: Sequence[Any], factor: Factor, knobs: Knobs, check: Callable[[], None]
 ) -> list[Quantized]:
-    """Quantize matrices [..., out, in] that share their Hessians. Any floating dtype is allowed; [out] may differ.
+    """Quantize matrices [..., out, in] that share their Hessians.
+
+    Any floating dtype is allowed; [out] may differ between matrices.
 
     The outlier threshold of each matrix is T = τ · mean_c(var_rows(W_c) / U_cc²) (SpQR, algorithm 1). A run of scales
-    never spans two matrices.
+    never contains scales of two matrices.
     """
     import torch
 

@@ -10,7 +10,7 @@ from faq_tui.core.models.headers import tensors_of
 from faq_tui.core.quantizing.methods.spqr.grid import Level
 from faq_tui.core.quantizing.methods.spqr.matrix import Knobs, Quantized, decoded
 
-VALUE_BITS = INDEX_BITS = 16  # bits of an outlier's value and of its column
+VALUE_BITS = INDEX_BITS = 16  # number of bits of an outlier's value, and of its column number
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Bits:
 
     @property
     def average(self) -> float:
-        """The number of bits per quantized weight. All parts are counted."""
+        """The number of bits per quantized weight. The bits of all parts are counted."""
         stored = self.codes + self.scales + self.outliers + self.row_pointers + self.permutation
         return stored / self.weights
 
@@ -37,8 +37,8 @@ class Bits:
 def count_bits(out: int, columns: int, knobs: Knobs, outliers: int, ordered: bool) -> Bits:
     """Count the bits of one matrix: about b + (qs + qz) / g + 64 / (g · qqg) + 32 ρ per weight (SpQR, section 4.3).
 
-    The count is exact, also for short groups and runs. The row pointers of the outliers and the column order are
-    counted, too.
+    The count is exact even if the last group or run is short. It includes the outliers' row pointers and the column
+    order.
     """
     groups = 1 if knobs.group_size == -1 else -(-columns // knobs.group_size)
     if knobs.scale_bits is None:
@@ -71,9 +71,9 @@ def to_tensors(name: str, quantized: Quantized, order: Any, knobs: Knobs, weight
     """Make the named tensors of one matrix, on the CPU. Columns are in solving order.
 
     `weight` is the exported matrix, and outliers have its dtype. `codes` are packed row by row. `scale` and `zero`
-    are float16 [groups, out], or they are packed 3-bit codes with a `_step` and a `_least` [groups, runs] each.
-    `crow`, `col` and `values` are the outliers as a CSR matrix whose columns are in solving order. `order` maps each
-    position in solving order to its column.
+    are float16 [groups, out]. At the second level, they are packed 3-bit codes instead, each with a `_step` and a
+    `_least` [groups, runs]. `crow`, `col` and `values` are the outliers as a CSR matrix whose columns are in solving
+    order. `order` maps each position in solving order to its column.
     """
     import torch
 
@@ -133,7 +133,7 @@ def pack(codes: Any, bits: int) -> Any:
     import numpy as np
     import torch
 
-    if 8 % bits == 0:  # a byte holds whole codes, so pack them on their device
+    if 8 % bits == 0:  # each byte holds whole codes, so the codes can be packed on their own device
         each = 8 // bits
         flat = torch.nn.functional.pad(codes.reshape(-1), (0, -codes.numel() % each)).reshape(-1, each)
         packed = torch.zeros_like(flat[:, 0])

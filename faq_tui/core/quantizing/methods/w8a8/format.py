@@ -15,7 +15,10 @@ ACTIVATIONS = {"num_bits": 8, "type": "int", "symmetric": True, "strategy": "tok
 
 
 class Int8Format(WeightFormat):
-    """The format of vLLM's CompressedTensorsW8A8Int8: its groups target Linear modules, and weights have scales."""
+    """The format of vLLM's CompressedTensorsW8A8Int8.
+
+    Its config groups have the target `Linear`, and each quantized weight has a scale.
+    """
 
     quant_method = "compressed-tensors"
 

@@ -14,11 +14,11 @@ from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
 
 @dataclass(frozen=True)
 class Int8:
-    """Quantized INT8 matrices. In the shapes, `...` stands for nothing, or for one batch dimension."""
+    """Quantized INT8 matrices. In the shapes, `...` stands for one batch dimension or for none."""
 
     codes: Any  # [..., out, in] int8
     scale: Any  # [..., out, 1] in the matrix's own dtype
-    loss: Any  # [...]
+    loss: Any  # the loss of each matrix, [...]
 
 
 class _ChannelRule:
@@ -48,7 +48,9 @@ class _ChannelRule:
 
 
 def quantize_stack(weights: Sequence[Any], factor: Factor, check: Callable[[], None]) -> list[Int8]:
-    """Quantize matrices [..., out, in] that share their Hessians. Any floating dtype is allowed; [out] may differ.
+    """Quantize matrices [..., out, in] that share their Hessians.
+
+    Any floating dtype is allowed; [out] may differ between matrices.
 
     The scale of each row is max|w| / 127. It is rounded to its stored dtype before any code is computed.
     """
