@@ -1,4 +1,4 @@
-"""The footer shows as many keys of the visible pane as fit, and always the keys for help and quit.
+"""The footer always shows the keys for help and quit. Before them, it shows as many keys of the pane as fit.
 
 If some keys do not fit, the help key has the label MORE.
 """

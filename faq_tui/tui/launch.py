@@ -54,13 +54,16 @@ async def _run(app: FaqApp, terminal: int) -> None:
 
 
 async def _watch(app: FaqApp, terminal: int) -> None:
-    """End the app when its terminal is gone. A lost terminal may send no signal, and nohup blocks the signal."""
+    """End the app when its terminal is gone.
+
+    The loop checks this regularly: a lost terminal may send no signal, and nohup blocks the signal.
+    """
     stands = False
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         if app.is_running and not stands:
-            # Modules, styles and widgets exist until the end. A garbage collection over all of them would delay a key
-            # by 70 ms.
+            # Modules, styles and widgets exist until the end. If a garbage collection searched all of them, it would
+            # delay a key by 70 ms.
             stands = True
             gc.freeze()
             gc.set_threshold(GARBAGE)

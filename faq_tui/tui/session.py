@@ -39,7 +39,10 @@ class EventSource(Protocol):
 
 
 class Session:
-    """`phase` is looking, idle, starting, running, stopping or replay. `outcome` is the result of the last job."""
+    """The app's connection to the job of a run.
+
+    `phase` is looking, idle, starting, running, stopping or replay. `outcome` is the result of the last job.
+    """
 
     def __init__(self, folder: Path, say: Callable[[str], None], clock: Callable[[], float] = time.time) -> None:
         self.live = LiveState()

@@ -28,7 +28,7 @@ def any_family() -> re.Pattern[str]:
 
 
 def spelled(tokens: Iterable[str]) -> re.Pattern[str]:
-    """A pattern that matches `tokens`, longer tokens first. Without tokens, it matches those of all families."""
+    """A pattern that matches `tokens`, longer ones first. If `tokens` is empty, it matches those of all families."""
     known = _longest_first(tokens)
     return re.compile("|".join(known)) if known else any_family()
 
