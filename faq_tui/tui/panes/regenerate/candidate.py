@@ -69,7 +69,7 @@ class CandidateView(Vertical):
             self.flow.show([])
         parts: list[Part | None] = []
         if growing.reasoning.length > self._read[0]:
-            if self._read[1]:  # reasoning resumed after the answer began: rebuild the text
+            if self._read[1]:  # new reasoning arrived after the answer had begun, so build the text again
                 self._read = [0, 0]
                 self.flow.show([])
             parts.append((growing.reasoning.since(self._read[0]), REASONING))
