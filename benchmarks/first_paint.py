@@ -32,7 +32,7 @@ from workload import environment
 REQUIREMENTS = {"harlequin": ["harlequin"], "posting": ["posting", "tree-sitter<0.26"]}
 OWN_WORDS = ("Seeds", "Regenerate", "Nothing is running", "Quit")
 PATIENCE_S = 30.0
-SETTLE_S = 1.0  # seconds after the complete screen, so that a later import of torch is also found
+SETTLE_S = 1.0  # wait in seconds after the complete screen, so that a later import of torch is also found
 
 
 @dataclass
