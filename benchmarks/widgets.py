@@ -156,7 +156,7 @@ async def measured(pilot: Pilot[None], rounds: int) -> Iterator[list[str]]:
             for name in random.sample(list(rivals), len(rivals)):
                 make, change = rivals[name]
                 fill, each = await timed(pilot, partial(make, data), change)
-                if round_:  # the first one warms up
+                if round_:  # the first round only warms up and is not counted
                     times[name][0].append(fill)
                     times[name][1].append(each)
         fill_ours, each_ours = (statistics.median(values) for values in times["ours"])

@@ -36,7 +36,7 @@ class KeyFooter(LiteralText):
         self._draw()
 
     def _draw(self) -> None:
-        room = self.size.width - _width(self.always) + len(GAP)  # the last key needs no gap after it
+        room = self.size.width - _width(self.always) + len(GAP)  # no gap is needed after the last key
         every = _together(self.keys)
         shown = list(every)
         while shown and _width(shown) > room:

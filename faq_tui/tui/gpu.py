@@ -70,7 +70,7 @@ def reader() -> Callable[[], MachineSample]:
             tuple(filter(None, map(_gpu, handles))), cpu, memory.total - memory.available, memory.total
         )
 
-    psutil.cpu_percent(None)  # the first call only sets the start of the measured time
+    psutil.cpu_percent(None)  # this first call only sets the beginning of the measured period
     return read
 
 

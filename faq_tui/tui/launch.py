@@ -18,9 +18,9 @@ from faq_tui.tui.app import FaqApp
 from faq_tui.tui.terminal import hung_up, own_terminal
 
 LOOK_EVERY_S = 1.0
-PATIENCE_S = 3.0  # seconds that the app may take to end after its terminal is gone
+PATIENCE_S = 3.0  # after the terminal is gone, the app must end within this many seconds
 SWITCH_S = 0.0005  # seconds between thread switches; Python's default is ten times longer and delays keys
-GARBAGE = 20_000  # number of new objects before a garbage collection; drawing a whole screen creates fewer
+GARBAGE = 20_000  # number of new objects before a garbage collection; drawing a whole screen creates fewer objects
 ENDS = (signal.SIGHUP, signal.SIGTERM)
 
 

@@ -69,7 +69,7 @@ def wrap(paragraph: str, width: int) -> list[str]:
         lines.append(paragraph[start:stop])
         start = stop + 1 if stop < end and paragraph[stop] == " " else stop
     if paragraph.endswith(" ") and not lines[-1].endswith(" "):
-        lines[-1] += " "  # a space beyond the edge is not drawn, but it separates the next words of a growing text
+        lines[-1] += " "  # this space is beyond the edge and not drawn, but it separates words that follow later
     return lines
 
 
@@ -108,7 +108,7 @@ class FlowView(Widget, can_focus=False):
         self._sticks = True  # scroll to the end until the user scrolls up
         self._thumb = range(0)
         self._base = Style()
-        self._room, self._height = 0, 0  # columns and rows of the text; a query to Textual would take longer
+        self._room, self._height = 0, 0  # columns and rows of the text; asking Textual would take longer
 
     def show(self, parts: list[Part | None], at_end: bool = False) -> None:
         """Replace the text. Scroll to its beginning or its end."""

@@ -41,7 +41,7 @@ class Field:
 
 
 class Several(OptionList):
-    """A list of options. Enter includes or excludes one. "yes" or "no" shows this, even without colours."""
+    """A list of options. Enter includes or excludes an option. Included options are marked "yes", others "no"."""
 
     class Changed(Message):
         """The user has included or excluded an option."""

@@ -51,7 +51,7 @@ def pages_of(rows: Iterable[TableRow], width: int) -> list[Page]:
     }
     longest = max([LEAST_NAME, *(cell_len(row.name) for row in models)])
     pages = _pages(columns, width - min(longest, MOST_NAME))
-    if len(pages) > 1:  # a shorter name may save a page
+    if len(pages) > 1:  # with a shorter column for the names, one page fewer may be enough
         fewer = _pages(columns, width - LEAST_NAME)
         pages = fewer if len(fewer) < len(pages) else pages
     rest = width - max(sum(column.gap + column.width for column in page.values()) for page in pages)

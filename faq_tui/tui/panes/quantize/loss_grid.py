@@ -23,7 +23,7 @@ class LossGrid(Widget):
     """Draws any number of layers. If not all layers fit, each column shows the largest loss of several layers."""
 
     grid: reactive[LossTable] = reactive(LossTable)
-    few_colours: reactive[bool] = reactive(False)  # whether the terminal has only its own 16 colours
+    few_colours: reactive[bool] = reactive(False)  # True if the terminal has only 16 colours
 
     def render(self) -> Text:
         width, height = self.size.width, self.size.height

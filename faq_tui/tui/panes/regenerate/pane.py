@@ -58,7 +58,7 @@ class RegeneratePane(Pane):
         self._lost: dict[int, str] = {}  # maps the number of each failed candidate to the reason
         self._loaded: tuple[object, ...] = ()  # the state for which `_finished` was read
         self._queue_drawn = self._figures_drawn = 0.0
-        self._stage: tuple[str, str] | None = None  # the last shown seed with its state
+        self._stage: tuple[str, str] | None = None  # (name, state) of the stage at the last tick
         self._totals: Totals | None = None
         self._left_out: tuple[str, ...] = ()  # parameters that a server of the source refuses
 
