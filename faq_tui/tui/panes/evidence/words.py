@@ -133,7 +133,7 @@ def _nothing_compared(evidence: Evidence) -> str:
 
 
 def run_parts(body: dict[str, Any]) -> list[Part]:
-    """The view `run`, built from the report's data: activation spikes and what was run. Empty without a report.
+    """The view `run`: activation spikes, and what was run. It is built from the report; without one, it is empty.
 
     Parts are (text, style). A part that is None is a gap.
     """

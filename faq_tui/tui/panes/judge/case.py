@@ -22,7 +22,7 @@ class Case:
     question: str
     label: str
     candidates: tuple[Candidate, ...]
-    scores: dict[int, ScoreRow]  # maps a candidate's id to the score that decides
+    scores: dict[int, ScoreRow]  # maps a candidate's id to the score by which the judge picks
     override: Override | None  # a person's pick with its author and time
     # Maps a candidate's id to the scores of all judges.
     columns: dict[int, tuple[ScoreRow, ...]] = field(default_factory=dict)

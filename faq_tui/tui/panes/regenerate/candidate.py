@@ -105,7 +105,7 @@ class CandidateView(Vertical):
         flags = ", ".join(words_of(flag).title for flag in candidate.flags)
         tokens = f"{candidate.completion_tokens:,} tokens" if candidate.completion_tokens is not None else "done"
         self._set_state(flags or tokens, "yellow" if flags else "green")
-        time = [f"{candidate.seconds:.0f} s"] if candidate.seconds else []  # a batch file has no times
+        time = [f"{candidate.seconds:.0f} s"] if candidate.seconds else []  # answers in batch files have no times
         self._more = [tokens, *time][not flags :]
 
     def _wait(self, failure: str | None, other: bool) -> None:
