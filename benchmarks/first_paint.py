@@ -114,7 +114,7 @@ def row_of(app: App, own: App) -> tuple[str, ...]:
 
 
 def seeds_in(run: Path) -> tuple[int, str]:
-    """The number of seeds, and the beginning of the first seed, which the first row of the first pane shows."""
+    """The number of seeds, and the beginning of the first seed. The first row of the first pane shows this text."""
     with closing(sqlite3.connect(run / "faq.db")) as database:
         count = database.execute("SELECT count(*) FROM seeds").fetchone()[0]
         messages = database.execute("SELECT messages FROM seeds ORDER BY position LIMIT 1").fetchone()[0]

@@ -3,7 +3,7 @@
     python benchmarks/real_vllm.py MODEL (--vllm PYTHONPATH | --python PATH) [--out FOLDER] [--seeds 256]
         [--port 8000] [--only NAME,…] [--server-options "…"] [--streams N] [--max-tokens N]
 
-MODEL is a folder of a Hugging Face model, which is the target and the elder. vLLM cannot share an environment with
+MODEL is the folder of a Hugging Face model. It is both target and elder. vLLM cannot share an environment with
 faq-tui: it runs with PYTHONPATH, or with the interpreter `--python` of an environment that has vLLM. Its window is
 4,096 tokens, so that the default max_tokens of 8,192 never fits. `--server-options` are added to vLLM's command.
 

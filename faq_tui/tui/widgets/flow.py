@@ -1,7 +1,7 @@
 """A scrolling view of one long text that grows at its end.
 
-It needs no layout and draws only changed lines. It is not based on `ScrollView`. A `ScrollView` needs a layout of the
-whole screen whenever the text grows, which is ten times per second.
+It needs no layout and draws only changed lines. It is not based on `ScrollView`, because the text grows ten times per
+second, and a `ScrollView` needs a layout of the whole screen each time.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class LineList(ScrollView, can_focus=False):
     DEFAULT_CSS = (Path(__file__).parent / "list.tcss").read_text(encoding="utf-8")
     COMPONENT_CLASSES = {"list--cursor"}  # noqa: RUF012  Textual reads this name
     HEADS = 0  # number of heading lines at the top; when the line below them scrolls into view, they do so too
-    TO_THE_EDGE = False  # True if the cursor's bar may also use the scrollbar's column when no scrollbar is shown
+    TO_THE_EDGE = False  # True if the cursor's bar also covers the scrollbar's column while no scrollbar is shown
     count: reactive[int] = reactive(0, repaint=False)
     cursor: reactive[int] = reactive(0, repaint=False)  # a move changes only two lines
 
