@@ -1,4 +1,4 @@
-"""Measure the cost of recording all o_proj inputs of the embedded model, compared with a plain forward pass.
+"""Compare a forward pass that records all inputs of o_proj with a plain forward pass, on the embedded model.
 
 python benchmarks/activations.py [--rounds N] [--out FILE]
 """
@@ -29,7 +29,7 @@ def resident() -> int:
 
 
 def peak_of(do: Callable[[], None]) -> tuple[float, int]:
-    """(CPU seconds, peak resident bytes) of a call. CPU time is not affected by other programs on the machine."""
+    """Returns (CPU seconds, peak resident bytes) of a call. Other programs on the machine do not affect CPU time."""
     highest, ended = resident(), threading.Event()
 
     def watch() -> None:
@@ -112,7 +112,7 @@ def made_passes() -> dict[str, Callable[[], None]]:
 
 
 def void(_found: object) -> None:
-    """Call the function and discard the result."""
+    """Discard the argument."""
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@
 
 `make` first computes in RUN what all methods need: the sets, the held-out answers, and the measurements of the
 unquantized model. No server is needed if the source has `base_url = "local"`. Then `make` starts several processes at
-the same time, because one small model does not use a whole GPU. Each process quantizes with one method and evaluates
-the result, in a copy of RUN. The measured seconds are longer than on a GPU that is not shared. If `make` was
-interrupted, the same command with the same `--work` continues. Its output contains databases, sets and manifests, but
-no weights. `merge` copies this output into RUN on any machine, and writes the report of RUN.
+the same time, because one small model does not use a whole GPU. Each process has its own copy of RUN, quantizes with
+one method and evaluates the result. The processes share the GPU, so the measured seconds are longer than usual. If
+`make` was interrupted, the same command with the same `--work` continues. The output of `make` contains databases,
+sets and manifests, but no weights. `merge` copies this output into RUN on any machine, and writes the report of RUN.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from faq_tui.core.report.formats import write
 from faq_tui.core.run.run import open_run
 
 METHODS = "w8a8-8,gptq-4,gptaq-4,spqr-4"
-SETS = "baseline;self,self-tokens;baseline-tokens"  # one process per group; a group shares common work
+SETS = "baseline;self,self-tokens;baseline-tokens"  # ";" divides groups; one process quantizes the sets of a group
 BROUGHT = ("artefacts", "measurements", "heldout_answers", "heldout_items")
 
 
@@ -44,7 +44,7 @@ def recipes(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 class Part:
-    """One process: one recipe on some sets in all draws, in a copy of the run."""
+    """One process. In a copy of the run, it applies one recipe to some sets, in all draws."""
 
     def __init__(self, run: Path, work: Path, name: str, sets: list[str], group: int, device: str) -> None:
         self.folder = work / f"{name}-{sets[0]}"
@@ -58,7 +58,7 @@ def faq_tui_run(folder: Path, until: str) -> subprocess.Popen[bytes]:
     """Start the process. Its output is appended to a log beside the folder."""
     command = [sys.executable, "-m", "faq_tui", "run", str(folder), "--until", until]
     with folder.with_name(f"{folder.name}.log").open("ab") as log:
-        # With one thread per core in every process, the processes would wait for each other.
+        # If every process had one thread per core, the processes would slow each other down.
         return subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 

@@ -4,11 +4,11 @@
                                     [--device cuda] [--tiny]
 
 The program makes models with random weights and the layer shapes of the real models. The vocabulary is cut to 32,768
-tokens, because embeddings are not quantized; the estimate adds their full size. Each case is stopped at its time
-limit, and the layers that are finished by then count. Cases that do not fit into the remaining budget are left out.
-After each case, `scale.json` and `scale.md` are written again. The rows of `scale.json` can be copied into
-faq_tui/core/data/quantize_costs.json. Their method is the cost key, so `gptq` alone means GPTQModel. `told` is
-doctor's estimate divided by the measured value. `--tiny` is for a test on a CPU.
+tokens, because embeddings are not quantized. The estimate adds the full size of the embeddings. Each case is stopped
+at its time limit, and is then measured from its finished layers. Cases that do not fit into the remaining budget are
+left out. After each case, `scale.json` and `scale.md` are written again. The rows of `scale.json` can be copied into
+faq_tui/core/data/quantize_costs.json. The field `method` of a row is the cost key, so `gptq` alone means GPTQModel.
+`told` is doctor's estimate divided by the measured value. `--tiny` is for a test on a CPU.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Case:
     seconds: float  # time limit
 
 
-# The most important cases come first. A case with fewer rows than the paper's 256 would need too much time with more;
-# the table shows the number of rows. The small model tests doctor's estimate, which is not fitted to it.
+# The most important cases come first. The paper uses 256 rows. Cases that would then need too much time have fewer
+# rows; the table shows the number. The small model tests doctor's estimate, which was not fitted to this model.
 CASES = (
     Case("qwen3-8b", "gptq", 2, 256, 2048, 75),
     Case("qwen3-8b", "spqr", 2, 256, 2048, 75),
@@ -56,7 +56,7 @@ CASES = (
     Case("qwen3-1.7b", "gptaq", 2, 128, 1024, 60),
     Case("qwen3-1.7b", "awq", 2, 128, 1024, 75),
 )
-LEAST = 25.0  # minimum seconds that are left for a case; otherwise it is not started
+LEAST = 25.0  # a case is started only if at least this many seconds are left
 
 
 def spec_of(method: str, moe: bool, model: Path, rows: Path, out: Path, device: str) -> dict[str, Any]:

@@ -1,12 +1,13 @@
-"""Run every recipe on the embedded model, one at a time, and print time, memory, perplexity, KL, top-1 and doctor's
-estimate.
+"""Run every recipe on the embedded model, one at a time.
+
+The table shows time, memory, perplexity, KL, top-1 agreement and doctor's estimate.
 
     python benchmarks/cuda_table.py RUN [--out FOLDER] [--budget SECONDS] [--device cuda] [--group 64]
                                     [--recipes gptq-4,spqr-4,…] [--tiny]
 
 RUN is a run whose calibration sets are already assembled, so that no server is needed. The program uses the sets
-`baseline` and `self`, or all sets if RUN has other ones. It replaces the recipes of RUN. Recipes that are not
-finished when the budget ends are left out of the table; the same command continues with them. `table.md` and
+`baseline` and `self`. If RUN has other sets, it uses all of them. It replaces the recipes of RUN. If a recipe is not
+finished when the budget ends, it is left out of the table. The same command then continues with it. `table.md` and
 `table.json` are written after every recipe. The rows under `costs` have the format of
 faq_tui/core/data/quantize_costs.json. With `--tiny`, the program first makes a run with a tiny random target at RUN,
 for a test on a CPU.

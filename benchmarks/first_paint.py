@@ -32,7 +32,7 @@ from workload import environment
 REQUIREMENTS = {"harlequin": ["harlequin"], "posting": ["posting", "tree-sitter<0.26"]}
 OWN_WORDS = ("Seeds", "Regenerate", "Nothing is running", "Quit")
 PATIENCE_S = 30.0
-SETTLE_S = 1.0  # seconds after the complete screen, so that a later import of torch is also found
+SETTLE_S = 1.0  # wait in seconds after the complete screen, so that a later import of torch is also found
 
 
 @dataclass
@@ -114,7 +114,7 @@ def row_of(app: App, own: App) -> tuple[str, ...]:
 
 
 def seeds_in(run: Path) -> tuple[int, str]:
-    """The number of seeds, and the beginning of the first seed, which the first row of the first pane shows."""
+    """The number of seeds, and the beginning of the first seed. The first row of the first pane shows this text."""
     with closing(sqlite3.connect(run / "faq.db")) as database:
         count = database.execute("SELECT count(*) FROM seeds").fetchone()[0]
         messages = database.execute("SELECT messages FROM seeds ORDER BY position LIMIT 1").fetchone()[0]

@@ -2,10 +2,10 @@
 
     python benchmarks/gptq_engines.py MODEL [--out FOLDER] [--draws 6] [--tokens 8000] [--device cuda]
 
-Every draw is another set of starter seeds with the model's own answers, in its chat template. All engines
-quantize the same draw, 4 bits with groups of 64, in one process, so that imports and the CUDA context count only
+Every draw is another set of starter seeds with the model's own answers, in its chat template. All engines quantize
+the same draw with 4 bits and groups of 64. They run in one process, so that imports and the CUDA context count only
 once. KL is the mean divergence per token from the unquantized model, on starter seeds that no draw contains. The
-intervals are those of the paired difference over draws (Student's t, 95%).
+intervals are 95% intervals (Student's t) of the mean of the paired differences, one difference per draw.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ from faq_tui.core.models.dense import load_dense
 from faq_tui.core.quantizing import task
 
 ENGINES = ("gptq@walk", "gptq@gptqmodel", "gptaq@walk", "gptaq@gptqmodel")
-HELD_OUT = 48  # seeds
-ANSWER = 96  # tokens
-T_95 = {2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}  # by degrees of freedom
+HELD_OUT = 48  # number of held-out seeds
+ANSWER = 96  # maximum tokens of an answer
+# Student's t for a 95% interval, by degrees of freedom.
+T_95 = {2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 
 
 def rows_of(model: Any, tokenizer: Any, device: str) -> list[list[int]]:

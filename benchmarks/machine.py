@@ -43,7 +43,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The percentile by nearest rank, which is always a measured value."""
+    """The percentile by the nearest-rank method. The result is always one of the values."""
     ranked = sorted(values)
     return ranked[max(0, math.ceil(len(ranked) * percent / 100) - 1)]
 

@@ -42,13 +42,13 @@ class Meter:
             self.path.write_text(json.dumps(self.costs() | {event.artefact: self._row(event.artefact, seen)}))
 
     def end(self) -> None:
-        """Close the measurement of an artefact that was not finished, or shares the weights of another artefact."""
+        """End the current measurement. Needed if the artefact was not finished, or shares another one's weights."""
         if self._seen is not None:
             self._seen.end(whole=False)
             self._seen = None
 
     def costs(self) -> dict[str, dict[str, Any]]:
-        """Maps each artefact to its cost, including the costs from earlier calls of this program."""
+        """Maps each artefact to its cost. Costs that earlier calls of this program measured are included."""
         found: dict[str, dict[str, Any]] = json.loads(self.path.read_text()) if self.path.is_file() else {}
         return found
 

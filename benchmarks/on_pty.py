@@ -22,7 +22,7 @@ ASKED_SYNC, SAID_SYNC = b"\x1b[?2026$p", b"\x1b[?2026;2$y"
 
 
 class OnPty:
-    """A program that runs during a `with` block. It is killed at the end of the block; no other process is.
+    """A program that runs during a `with` block. At the end of the block, only this program is killed.
 
     Times are values of `time.perf_counter`.
     """

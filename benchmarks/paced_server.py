@@ -1,9 +1,9 @@
 """A cheap server that writes 100 tokens per second into each stream, one token per chunk.
 
 `python benchmarks/paced_server.py TOKENS [PER_SECOND]` starts the server and prints its URL. The chunks are made
-once. One loop writes to every stream whose next chunk is due. `GET /count` reports the answers that clients have
-completely read since the last `GET /begin`. An answer counts as completely read when its client closes the
-connection, or sends the next question on the same connection.
+once. One loop writes to every stream whose next chunk is due. `GET /count` reports how many answers clients have read
+to the end since the last `GET /begin`. An answer counts as read when its client closes the connection, or sends the
+next question on the same connection.
 """
 
 from __future__ import annotations
@@ -93,10 +93,10 @@ class Paced:
             writer.close()
 
     async def _answer(self, asked: dict[str, Any], writer: asyncio.StreamWriter) -> int:
-        """The number of tokens of the answer. The function returns when the whole answer is written."""
+        """Write the whole answer, and return the number of its tokens."""
         self.count.first = self.count.first or time.time()
         tokens = length_of(asked["messages"][-1]["content"], self.tokens)
-        if not asked.get("stream"):  # without streaming, send the same answer after the same time in one piece
+        if not asked.get("stream"):  # without streaming, the same answer takes as long, but is sent in one piece
             await asyncio.sleep(tokens / self.per_second if self.per_second else 0)
             message = {"role": "assistant", "content": "".join(self.words[:tokens])}
             lone = {"index": 0, "message": message, "finish_reason": "stop"}

@@ -3,12 +3,12 @@
     python benchmarks/quantize.py [--layers 8] [--rows 8] [--tokens 128] [--runs 2] [--out FILE]
 
 The model is the embedded model, cut to its first layers, on the CPU. The first part compares the worker of
-`faq-tui run` with a plain script that makes the same gptqmodel calls. They run in pairs, and the order changes from
-pair to pair. Measured are wall time, CPU time and peak memory. The limit for the worker is 1.02 times the plain
-script's value, by the median over pairs. The same script varies by 10 % in time and by 4 % in memory from run to run,
-because the number of malloc's arenas depends on the timing of threads. Therefore a few pairs show little, and wall
-time shows nothing on a machine that has other work. The second part measures the seconds per layer. The limit for
-SpQR is twice the time of gptqmodel's GPTQ.
+`faq-tui run` with a plain script that makes the same gptqmodel calls. Both run in pairs, and the order changes from
+pair to pair. The program measures wall time, CPU time and peak memory, and takes the median over pairs. The worker
+may need at most 1.02 times as much as the plain script. From run to run, the same script varies by 10 % in time and
+by 4 % in memory, because the number of malloc's arenas depends on the timing of threads. Therefore a few pairs are
+not enough for a reliable result. If the machine also does other work, wall time is useless. The second part measures
+the seconds per layer. SpQR may take at most twice the time of gptqmodel's GPTQ.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _layer(name: str) -> int:
 
 
 def cost(work: Callable[[], None]) -> Cost:
-    """The cost of the one child that `work` starts and waits for. The kernel records the child's peak memory."""
+    """The cost of the one child that `work` starts and waits for. The operating system records its peak memory."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     work()
     wall, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -85,7 +85,7 @@ def cost(work: Callable[[], None]) -> Cost:
 
 
 def apart(which: str, job: dict[str, Any]) -> Cost:
-    """Measure in a separate process, so that the maximum over children belongs to only one child."""
+    """Measure in a separate process. The recorded peak is the maximum over children, so only one child may exist."""
     done = subprocess.run(
         [sys.executable, __file__, "--one", which], input=json.dumps(job), capture_output=True, text=True
     )

@@ -3,20 +3,20 @@
     python benchmarks/real_vllm.py MODEL (--vllm PYTHONPATH | --python PATH) [--out FOLDER] [--seeds 256]
         [--port 8000] [--only NAME,…] [--server-options "…"] [--streams N] [--max-tokens N]
 
-MODEL is a folder of a Hugging Face model, which is the target and the elder. vLLM cannot share an environment with
+MODEL is the folder of a Hugging Face model. It is both target and elder. vLLM cannot share an environment with
 faq-tui: it runs with PYTHONPATH, or with the interpreter `--python` of an environment that has vLLM. Its window is
 4,096 tokens, so that the default max_tokens of 8,192 never fits. `--server-options` are added to vLLM's command.
 
-All other settings are the defaults, unless a short run on a CPU is wanted: `--streams` is the number of concurrent
-requests. `--max-tokens` is the longest answer; with it, no unusable candidate is requested a second time, so that
-each further request of a candidate is due to a failure.
+All other settings are the defaults. Two options allow a short run on a CPU. `--streams` is the number of concurrent
+requests. `--max-tokens` limits the length of an answer. With this option, unusable candidates are not requested
+again, so every repeated request is due to a failure.
 
-Each case writes its line into `vllm.md` and `vllm.json` when it ends:
+When a case ends, its line is written into `vllm.md` and `vllm.json`. These are the cases:
 
-whole      a run to the end: every candidate is settled
-restart    the server is killed in the middle and started again: only the streams in flight are requested again
-stop       the run gets Ctrl-C in the middle: how fast it ends, and how many requests the server counts as aborted
-judge      the same server judges the candidates of `whole`
+whole      A run to the end, in which every candidate is stored or has failed.
+restart    The server is killed in the middle and started again. Only the open streams may be requested again.
+stop       The run gets Ctrl-C in the middle. The line shows how fast it ends, and how many requests were aborted.
+judge      The same server judges the candidates of `whole`.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ from machine import about, table
 
 WINDOW = 4096
 NAME = "elder"
-START_S = 300.0  # longest wait for the server
-BUSY_S = 20.0  # longest wait for running requests
+START_S = 300.0  # longest wait until the server answers, in seconds
+BUSY_S = 20.0  # longest wait until the server has running requests, in seconds
 COLUMNS = (
     *("case", "exit code", "s", "candidates", "usable", "failed", "requests", "requested again"),
     *("POSTs in the log", "aborted in the log", "finished by the metric", "aborted by the metric", "note"),
@@ -95,7 +95,7 @@ class Vllm:
             self._process = None
 
     def counts(self) -> dict[str, int]:
-        """Requests by their finish reason since the start, and `running`, from the server's metrics."""
+        """The server's metrics: the number of finished requests by finish reason, and of `running` requests."""
         with urllib.request.urlopen(f"{self.url}/metrics", timeout=10) as response:
             text = response.read().decode()
         found = re.findall(
@@ -106,11 +106,11 @@ class Vllm:
         return counts | {"running": int(float(running[1])) if running else 0}
 
     def busy(self) -> dict[str, int]:
-        """The counts while requests run. Answers of one length end together, so this waits for the next requests."""
+        """The counts while requests run. If answers of equal length have just ended, wait for the next requests."""
         until = time.monotonic() + BUSY_S
         while time.monotonic() < until and not self.counts()["running"]:
             time.sleep(0.1)
-        time.sleep(3)  # the remaining requests arrive, and the metric, which follows step by step, counts them
+        time.sleep(3)  # until the other requests have arrived and the metric has counted them
         return self.counts()
 
     def logged(self) -> dict[str, int]:
@@ -164,7 +164,7 @@ def answers(run: Path) -> set[tuple[object, ...]]:
 
 
 def wait_for(process: subprocess.Popen[bytes], run: Path, candidates: int) -> None:
-    """Wait until so many candidates are stored, or the process ends."""
+    """Wait until at least `candidates` candidates are stored, or the process ends."""
     while process.poll() is None:
         with suppress(sqlite3.Error):
             if stored(run)["candidates"] >= candidates:
@@ -188,7 +188,7 @@ class Bench:
 
     @contextmanager
     def case(self, name: str, run: Path) -> Iterator[dict[str, Any]]:
-        """Fill the line that is yielded; it is written at the end of the block."""
+        """Yield a dict for the figures of the case. At the end of the block, they are written as one line."""
         line: dict[str, Any] = {"case": name, "note": ""}
         began, logged = time.monotonic(), self.server.logged()
         yield line
@@ -216,7 +216,7 @@ class Bench:
             wait_for(process, run, self.options.seeds)
             flying = self.server.busy()
             self.server.kill()
-            time.sleep(1)  # the run stores what had ended before the kill
+            time.sleep(1)  # until the run has stored the answers that ended before the kill
             kept = answers(run)
             received = self.server.logged()["POSTs in the log"] - logged["POSTs in the log"]
             seconds = self.server.start()

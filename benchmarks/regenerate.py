@@ -1,5 +1,6 @@
-"""Compare the regeneration's client with a minimal client on the same server (throughput, CPU, memory), and measure
-the cost of a kill.
+"""Compare the regeneration's client with a minimal client on the same server: throughput, CPU time and memory.
+
+The program also measures how much work is lost when a run is killed.
 
 `python benchmarks/regenerate.py [--streams N …] [--rounds N] [--openai] [--distilabel PYTHON] [--kills N]`. A server
 writes 100 tokens per second into each stream. With 1, 32, 128 and 256 concurrent streams, the clients take turns and
@@ -25,7 +26,7 @@ STREAMS = [1, 32, 128, 256]
 
 
 def memory(candidates: int) -> str:
-    """Resident memory while reading this many short answers. The first value is taken after a tenth of them."""
+    """Resident memory while `candidates` short answers are read. The first value is taken after a tenth of them."""
     with paced(60, 0) as url, tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "run"
         with regenerating(folder, url, 64, seeds=candidates // 5, candidates=5) as process:

@@ -1,5 +1,7 @@
-"""Reconstruct the screen of a terminal from recorded output. This runs after the measurement, so it does not disturb
-it."""
+"""Reconstruct the screen of a terminal from recorded output.
+
+This runs after the measurement, so that the measurement is not disturbed.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +34,9 @@ class Replay:
         return self.lines()
 
     def first(self, holds: Callable[[Lines], bool], before: float) -> float | None:
-        """The first time, after the output that was already fed, at which `holds` is true.
+        """Feed more output, and return the first time at which `holds` is true.
 
-        None if that is not before `before`.
+        None if `holds` is not true before the time `before`.
         """
         for at in self._steps(before):
             if holds(self.lines()):

@@ -35,10 +35,10 @@ NOTE = (
     "machine over one minute, in all rounds. It includes this program, its child processes and all other programs."
 )
 SIZES = ((80, 24), (200, 60))
-KEY_EVERY_S = 0.8  # varied at random by up to a half, so that keys are not in step with the drawing
+KEY_EVERY_S = 0.8  # mean pause between keys; each pause is random, so that keys are not in step with the drawing
 PATIENCE_S = 3.0  # longest wait for the effect of the last key; for other keys, the wait ends with the next key
 
-# A program that only echoes. Its time is the minimum on this machine: one wake-up, one read and one write.
+# A program that only echoes its input: one wake-up, one read and one write. No other program can be faster.
 ECHO = "import os, tty; tty.setraw(0); os.write(1, b'ready')\nwhile data := os.read(0, 99): os.write(1, data)"
 
 

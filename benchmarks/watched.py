@@ -21,8 +21,10 @@ from faq_tui.core.worker import run_worker
 
 @dataclass
 class Watched:
-    """The methods `layer`, `saving` and `end` receive the events. Memory is sampled ten times per second until
-    `end`."""
+    """Measures one quantization. The methods `layer`, `saving` and `end` receive its events.
+
+    Memory is sampled ten times per second until `end` is called.
+    """
 
     device: str  # cuda | cpu
     limit: float | None = None  # seconds after which `cancel` is set
@@ -30,7 +32,7 @@ class Watched:
     before: float = 0.0  # seconds until the first layer began: imports, loading, embedding
     layer_seconds: list[float] = field(default_factory=list)
     after: float | None = None  # seconds from the last layer to the end: saving
-    gpu_bytes: int | None = None  # peak memory of the whole device, minus the memory used before
+    gpu_bytes: int | None = None  # peak memory in use on the GPU, minus the memory in use before the start
     gpu_allocated_bytes: int | None = None  # peak memory of torch's allocator
     host_bytes: int = 0
     note: str = ""

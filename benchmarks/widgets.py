@@ -2,10 +2,10 @@
 
     python benchmarks/widgets.py [--rounds N] [--out FILE]
 
-Three times are measured. Fill: fill a list with N prepared rows of five cells, until the first screen is drawn. Move:
-press one cursor key, until the screen is drawn. Grow: add 20 characters to the end of a text of N characters, until
-they are drawn. The terminal has 120×36 cells, and nothing is written to it. Times are CPU times of the process, so
-that waiting for the next frame does not count. The widgets take turns.
+Three durations are measured, each until the screen is drawn. Fill: a list gets N prepared rows of five cells. Move:
+one cursor key is pressed. Grow: 20 characters are added to the end of a text of N characters. The terminal has 120×36
+cells, and nothing is written to it. Times are CPU times of the process, so that waiting for the next frame does not
+count. The widgets take turns.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ async def drawn(pilot: Pilot[None]) -> None:
 
 
 async def timed(pilot: Pilot[None], make: Callable[[], Widget], change: Callable[[Any], None]) -> tuple[float, float]:
-    """CPU seconds for making and drawing the widget, and the median over MOVES changes, each of which is drawn."""
+    """CPU seconds for making and drawing the widget, and for drawing one change (the median over MOVES changes)."""
     began = time.process_time()
     widget = make()
     await pilot.app.mount(widget)
@@ -156,7 +156,7 @@ async def measured(pilot: Pilot[None], rounds: int) -> Iterator[list[str]]:
             for name in random.sample(list(rivals), len(rivals)):
                 make, change = rivals[name]
                 fill, each = await timed(pilot, partial(make, data), change)
-                if round_:  # the first one warms up
+                if round_:  # the first round only warms up and is not counted
                     times[name][0].append(fill)
                     times[name][1].append(each)
         fill_ours, each_ours = (statistics.median(values) for values in times["ours"])

@@ -114,8 +114,10 @@ def server() -> Iterator[str]:
 
 @contextmanager
 def regeneration(folder: Path, url: str) -> Iterator[Job]:
-    """A job as the app starts it, with all streams open. It keeps running between measurements and is killed at the
-    end."""
+    """A job as the app starts it. Yields it when all streams are open.
+
+    The job keeps running between measurements and is killed at the end.
+    """
     folder.mkdir()
     (folder / "faq.toml").write_text(REGENERATION.format(url=url, streams=STREAMS, seeds=SEEDS, candidates=3))
     write_seeds(folder / "seeds.jsonl", SEEDS)

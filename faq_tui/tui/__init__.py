@@ -2,6 +2,6 @@
 
 import os
 
-# Textual reads this variable when it is imported. A higher frame rate shows the effect of a key sooner. The app has
-# no animations, so this does not increase the number of frames.
+# Textual reads this variable when it is imported. With a higher frame rate, the effect of a key is shown sooner. The
+# app does not draw more frames than before, because it has no animations.
 os.environ.setdefault("TEXTUAL_FPS", "240")

@@ -22,7 +22,7 @@ class Action:
     label: str  # one or two words for the footer
     help: str  # one sentence for the help screen and the palette
     footer: bool = True
-    call: str = ""  # the call of a method with arguments, in Textual's spelling: `show_pane('seeds')`
+    call: str = ""  # the call of a method with arguments, as Textual writes it, for example `show_pane('seeds')`
 
     @property
     def scope(self) -> str:

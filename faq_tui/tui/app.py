@@ -75,7 +75,7 @@ class FaqApp(AppController):
         self.session = Session(self.opened.folder, self.complain)
         self.sampler = sampler or MachineSampler()
         self.panes: dict[str, Pane] = {pane.scope: pane.load()(self.opened) for pane in panes}
-        # Keep references to these widgets: a query searches only the topmost screen, which may be a dialogue.
+        # Keep references to these widgets. A query would search only the topmost screen, which may be a dialogue.
         self._machine, self._jobs, self._footer = Machine(id="machine"), JobsLine(), KeyFooter(id="footer")
         self._tabs = TabLine(tuple(self.panes), self._machine)
         self._switcher = PaneSwitcher(initial=next(iter(self.panes)))
@@ -143,7 +143,7 @@ class FaqApp(AppController):
         self._keys_changed()
 
     def _keys_changed(self) -> None:
-        """Draw the keys once after the next refresh, because showing a pane changes the bindings several times."""
+        """Draw the keys only once, after the next refresh. Showing a pane changes the bindings several times."""
         if not self._keys_due:
             self._keys_due = True
             self.call_after_refresh(self._show_keys)
@@ -173,7 +173,7 @@ class FaqApp(AppController):
         return ""
 
     def action_help_quit(self) -> None:
-        """Handle ctrl+c: show the app's key for leaving. The message of Textual would show Textual's default key."""
+        """Handle ctrl+c: show the app's key for leaving. Textual's own message would show Textual's default key."""
         self.say(f"{self.key('app.quit') or 'ctrl+q'} leaves")
 
     def _is_possible(self, action: Action) -> bool:

@@ -37,8 +37,8 @@ def config_path() -> Path:
 def load_config(path: Path) -> Config:
     """Read the settings.
 
-    Without a file, return the defaults. For an unknown name, raise a UsageError that suggests the most similar valid
-    name.
+    If there is no file, return the defaults. If the file has an unknown name, raise a UsageError that suggests the
+    most similar valid name.
     """
     try:
         settings: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))

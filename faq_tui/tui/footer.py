@@ -1,4 +1,4 @@
-"""The footer shows as many keys of the visible pane as fit, and always the keys for help and quit.
+"""The footer always shows the keys for help and quit. Before them, it shows as many keys of the pane as fit.
 
 If some keys do not fit, the help key has the label MORE.
 """
@@ -36,7 +36,7 @@ class KeyFooter(LiteralText):
         self._draw()
 
     def _draw(self) -> None:
-        room = self.size.width - _width(self.always) + len(GAP)  # the last key needs no gap after it
+        room = self.size.width - _width(self.always) + len(GAP)  # no gap is needed after the last key
         every = _together(self.keys)
         shown = list(every)
         while shown and _width(shown) > room:

@@ -1,6 +1,6 @@
 """A daemon thread samples the load of the GPUs, or of CPU and memory if there is no GPU.
 
-`pynvml` blocks until the driver answers, so the screen reads only the last sample.
+`pynvml` blocks until the driver answers. Therefore the screen never calls `pynvml`, but shows the last sample.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class MachineSample:
 
 
 class MachineSampler:
-    """Samples on a thread. `latest` is None until the first sample. Tests and replays replace `read`."""
+    """Takes samples on a thread. `latest` is None until the first sample. Tests and replays replace `read`."""
 
     def __init__(self, read: Callable[[], MachineSample] | None = None) -> None:
         self.latest: MachineSample | None = None
@@ -70,7 +70,7 @@ def reader() -> Callable[[], MachineSample]:
             tuple(filter(None, map(_gpu, handles))), cpu, memory.total - memory.available, memory.total
         )
 
-    psutil.cpu_percent(None)  # the first call only sets the start of the measured time
+    psutil.cpu_percent(None)  # this first call only sets the beginning of the measured period
     return read
 
 

@@ -105,7 +105,7 @@ def _running(live: LiveState, now: float, width: int) -> Text:
 
 
 def _progress(live: LiveState, now: float) -> tuple[int, int | None, str, str, str, float | None]:
-    """Return done, total, unit, detail, rate and seconds left. During quantization the units are layers."""
+    """Return (units done, all units, unit, detail, rate, seconds left). During quantization the units are layers."""
     stage = live.stage
     assert stage is not None
     artefact, left = live.running_artefact(), live.seconds_left(now)

@@ -18,9 +18,9 @@ from faq_tui.tui.app import FaqApp
 from faq_tui.tui.terminal import hung_up, own_terminal
 
 LOOK_EVERY_S = 1.0
-PATIENCE_S = 3.0  # seconds that the app may take to end after its terminal is gone
+PATIENCE_S = 3.0  # after the terminal is gone, the app must end within this many seconds
 SWITCH_S = 0.0005  # seconds between thread switches; Python's default is ten times longer and delays keys
-GARBAGE = 20_000  # number of new objects before a garbage collection; drawing a whole screen creates fewer
+GARBAGE = 20_000  # number of new objects before a garbage collection; drawing a whole screen creates fewer objects
 ENDS = (signal.SIGHUP, signal.SIGTERM)
 
 
@@ -54,13 +54,16 @@ async def _run(app: FaqApp, terminal: int) -> None:
 
 
 async def _watch(app: FaqApp, terminal: int) -> None:
-    """End the app when its terminal is gone. A lost terminal may send no signal, and nohup blocks the signal."""
+    """End the app when its terminal is gone.
+
+    The loop checks this regularly: a lost terminal may send no signal, and nohup blocks the signal.
+    """
     stands = False
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         if app.is_running and not stands:
-            # Modules, styles and widgets exist until the end. A garbage collection over all of them would delay a key
-            # by 70 ms.
+            # Modules, styles and widgets exist until the end. If a garbage collection searched all of them, it would
+            # delay a key by 70 ms.
             stands = True
             gc.freeze()
             gc.set_threshold(GARBAGE)

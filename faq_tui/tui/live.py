@@ -14,10 +14,10 @@ from faq_tui.core.run import events as e
 from faq_tui.tui.live_quantize import ArtefactLive
 
 KEPT_LINES = 500  # maximum number of notes that are kept
-KEPT_CHARACTERS = 400_000  # maximum number of characters of a growing text; the database holds finished texts
+KEPT_CHARACTERS = 400_000  # maximum number of kept characters of a growing text; the database has whole texts
 KEPT_FAILURES = 10_000
 GUESSED_SCALE = 0.25  # assumed tokens per character until a candidate is finished
-MIN_SHARE_DONE = 0.01  # a stage's rate is shown after this share of the stage, because its start distorts the rate
+MIN_SHARE_DONE = 0.01  # the rate is shown only after this share of a stage, because the first units distort the rate
 WINDOW_S, BUCKET_S = 10.0, 0.5  # length of a rate's window, and length of one slot of the window, in seconds
 
 CandidateKey = tuple[str, str, int]  # (id of the seed, name of the source, number of the candidate)
@@ -51,7 +51,7 @@ class Rate:
 
 
 class GrowingText:
-    """Text that grows at its end. The time for appending and reading depends only on the number of new characters."""
+    """Text that grows at its end. Appending or reading new characters takes no more time when the text is long."""
 
     def __init__(self) -> None:
         self.length = 0
@@ -101,7 +101,7 @@ class Regeneration:
     whole: Rate = field(default_factory=Rate)  # tokens of finished candidates whose text was not streamed to the app
 
     def tokens_per_second(self, now: float) -> float:
-        """Tokens per second, estimated from the streamed characters, because a delta can hold several tokens."""
+        """Estimate the tokens per second from the streamed characters, because a delta can hold several tokens."""
         scale = self.learned_tokens / self.learned_characters if self.learned_characters else GUESSED_SCALE
         return self.characters.per_second(now) * scale + self.whole.per_second(now)
 
@@ -186,8 +186,10 @@ class StageLive:
 
 @dataclass
 class LiveState:
-    """Everything that the panes show about the running job. Every event increases `version`; a pane redraws
-    only if `version` has changed."""
+    """Everything that the panes show about the running job.
+
+    Every event increases `version`. A pane redraws only if `version` has changed.
+    """
 
     version: int = 0
     stage: StageLive | None = None
@@ -211,7 +213,7 @@ class LiveState:
     def seconds_left(self, now: float) -> float | None:
         """Estimate the seconds left from the layers of the current artefact, or from the stage's units.
 
-        Every part of the screen shows this estimate. It is None if it is not known yet.
+        All parts of the screen show this same estimate. It is None if no estimate is possible yet.
         """
         artefact = self.running_artefact()
         if artefact is not None and artefact.layers:
@@ -235,7 +237,7 @@ class LiveState:
     def apply(self, event: e.Event, at: float) -> None:
         """Apply one event. `at` is its time in unix seconds."""
         self.version += 1
-        # Thousands of these events can arrive in a second. All other events are rare.
+        # Thousands of events of this type can arrive in a second, so they are handled first. Other events are rare.
         if type(event) is e.CandidateDelta:
             self.regeneration.delta(event, at)
             return

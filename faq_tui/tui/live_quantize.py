@@ -30,9 +30,10 @@ class ArtefactLive:
         return (max(self.layer_done.values()) - min(self.layer_started.values())) / len(self.layer_done)
 
     def seconds_left(self, now: float) -> float | None:
-        """Seconds left at the current rate, minus the time already spent on the current layer.
+        """Estimate the seconds left from the mean time of a finished layer.
 
-        None until one layer is finished."""
+        The time already spent on the current layer is subtracted. None until one layer is finished.
+        """
         pace = self.seconds_a_layer()
         if pace is None:
             return None

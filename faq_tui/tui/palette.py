@@ -17,7 +17,7 @@ HERE = ("app.command_palette",)  # the palette omits the action that opens the p
 
 
 class ActionCommands(Provider):
-    """The commands of the palette. An action of a pane shows its pane first."""
+    """The commands of the palette. If an action belongs to a pane, the command shows this pane first."""
 
     @property
     def _app(self) -> AppController:

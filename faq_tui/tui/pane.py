@@ -24,11 +24,11 @@ class PaneSpec:
     Tabs, digit keys, footer, help screen, palette and docs/keys.md use this data.
     """
 
-    scope: str  # the id of its widget; the ids of its actions begin with it
+    scope: str  # the id of the pane's widget; the ids of the pane's actions begin with the scope
     title: str  # the text on the tab
     digit: int  # the digit key that shows the pane, alone or with ctrl
     help: str  # one sentence that describes what the pane shows
-    path: str  # "module:class" of the Pane; it is imported when the app opens
+    path: str  # "module:class" of the Pane; the module is imported when the app opens
     actions: tuple[Action, ...]
 
     def load(self) -> type[Pane]:
@@ -40,8 +40,9 @@ class Pane(Container, can_focus=True):
     """A container that reads the store when it is shown, and the live state while it is visible.
 
     The UI thread opens `run` and is the only thread that uses it. Jobs write to the same database from their own
-    process. The visible pane itself has the focus, so that its keys work and no widget must be redrawn when the focus
-    changes. If an action raises FaqError, the app shows this error in a notification.
+    process. The visible pane itself has the focus, so that its keys work. The focus never moves to a widget inside
+    the pane, so no widget must be redrawn for this reason. If an action raises FaqError, the app shows the error in a
+    notification.
     """
 
     BLANK = True  # widgets cover the whole pane, so Textual need not draw its background
@@ -74,22 +75,24 @@ class Pane(Container, can_focus=True):
     def room(self) -> Size:
         """The size of the pane.
 
-        For a hidden pane, this is the size that it will have, so that one layout is enough.
+        For a hidden pane, this is the size that it will have when it is shown. Then the pane needs only one layout.
         """
         if self.size or not isinstance(self.parent, Widget):
             return self.size
         return self.parent.size
 
     def open(self, live: LiveState) -> None:
-        """Call `shown` as soon as the widgets of the pane are mounted. The app opens the first pane earlier than
-        that."""
+        """Call `shown` as soon as the widgets of the pane are mounted.
+
+        The app calls this method for the first pane before its widgets are mounted.
+        """
         if self.is_mounted:
             self.shown(live)
         else:
             self._waits = live
 
     def watch_has_focus(self, _has_focus: bool) -> None:
-        """Skip Textual's update of the inner styles: no style depends on the focus."""
+        """Do nothing. Textual would update the styles of all inner widgets, but no style depends on the focus."""
 
     def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
         """Draw only the given regions. Without regions, draw nothing, because widgets cover the whole pane."""
@@ -108,7 +111,7 @@ class Pane(Container, can_focus=True):
         """Read the data to show. The app calls this method when the pane becomes visible."""
 
     def tick(self, live: LiveState) -> None:
-        """Redraw what changed (see `live.version`) and the elapsed times.
+        """Redraw the parts that have changed (see `live.version`) and the elapsed times.
 
         The app calls this method at most ten times per second, and only while the pane is visible.
         """

@@ -13,7 +13,7 @@ MOST = 5_000  # one call reads at most this many events from the file
 
 
 class Player:
-    """An `EventSource` that plays a recording. `speed` 2 is twice as fast as the job; 0 is as fast as possible."""
+    """An `EventSource` that plays a recording. With `speed` 2, it plays twice as fast as the job; with 0, at once."""
 
     failure = ""
 
@@ -41,7 +41,7 @@ class Player:
         return self._next is None
 
     def drain_timed(self) -> list[Timed]:
-        """The events whose time has come."""
+        """The next events: those whose recorded time has come."""
         if self._began is None:
             self._began = self._timer()
         due = self._first + (self._timer() - self._began) * self._speed if self._speed else float("inf")

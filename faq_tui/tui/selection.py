@@ -1,4 +1,4 @@
-"""The selected seed. All panes share the selected seed, so that the next pane opens on the same seed."""
+"""The selected seed. All panes share it, so that another pane shows the same seed when it opens."""
 
 from __future__ import annotations
 

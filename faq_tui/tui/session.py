@@ -23,7 +23,7 @@ from faq_tui.core.run.job_record import Job
 from faq_tui.tui.live import LiveState
 
 LOOK_EVERY_S = 1.0  # seconds between two searches for a job that another program started
-SLICE_S = 0.02  # one call of `pump` spends at most this many seconds on events, so that keys are handled in time
+SLICE_S = 0.02  # one call of `pump` handles events for at most this many seconds, so that keys need not wait
 KILLED = "the job was killed before it recorded a reason"
 
 
@@ -39,7 +39,10 @@ class EventSource(Protocol):
 
 
 class Session:
-    """`phase` is looking, idle, starting, running, stopping or replay. `outcome` is the result of the last job."""
+    """The app's connection to the job of a run.
+
+    `phase` is looking, idle, starting, running, stopping or replay. `outcome` is the result of the last job.
+    """
 
     def __init__(self, folder: Path, say: Callable[[str], None], clock: Callable[[], float] = time.time) -> None:
         self.live = LiveState()

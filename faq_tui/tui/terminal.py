@@ -1,8 +1,10 @@
-"""Only the app writes to the terminal: output of native code, child processes and threads goes to a log file.
+"""Keep all output except the app's away from the terminal.
+
+The output of native code, child processes and threads goes to a log file.
 
 Python can redirect its own `print`. But CUDA, tokenizers and child processes write directly to the file descriptors 1
-and 2, which would destroy the screen. Therefore Textual gets a copy of the terminal's descriptor, and the descriptors
-1 and 2 point to the log while the app is open.
+and 2, and this output would destroy the screen. Therefore Textual gets a copy of the terminal's descriptor. The
+descriptors 1 and 2 point to the log while the app is open.
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ LOG_LIMIT = 5_000_000  # limit in bytes; a longer log is emptied at the next sta
 class Terminal(io.TextIOWrapper):
     """A terminal that may disappear.
 
-    After the terminal has disappeared, output is discarded without a wait or an error. An error would end Textual's
-    writing thread, and the screen's thread would wait forever for the writing thread.
+    After the terminal has disappeared, output is discarded at once, and no error is raised. An error would end the
+    thread that writes for Textual. The UI thread would then wait forever for that thread.
     """
 
     def write(self, text: str) -> int:

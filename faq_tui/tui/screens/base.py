@@ -11,8 +11,10 @@ from textual.widgets import ContentSwitcher
 
 
 class BaseScreen(Screen[Any]):
-    """Textual's screen redraws itself when the focus moves. This screen is not redrawn, because the widgets
-    show the focus."""
+    """A screen that is not redrawn when the focus moves, because the widgets show the focus.
+
+    Textual's screen redraws itself.
+    """
 
     BLANK: ClassVar[bool] = True  # the panes cover the whole screen
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)

@@ -83,11 +83,13 @@ class RecipeScreen(Dialog[Values]):
         return problems
 
     def _keys(self, values: Values) -> dict[str, Any]:
-        """The keys for faq.toml: without defaults, and without the sets if all are chosen, since the default also
-        includes sources added later."""
+        """The keys for faq.toml. Default values are left out.
+
+        If all sets are chosen, the sets are also left out. The default then includes sources that are added later.
+        """
         usual = {key: field.default for key, field in model_of(values["method"]).model_fields.items()}
         usual["sets"] = self._sets
-        # While the fields of another method are being put in, the form still has some of the method before.
+        # While the fields change to those of another method, the form still has some fields of the previous method.
         given = {key: value for key, value in values.items() if value is not None and key in usual}
         return {key: value for key, value in given.items() if key in ALWAYS or value != usual[key]}
 

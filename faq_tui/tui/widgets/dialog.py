@@ -1,4 +1,4 @@
-"""The base of all dialogs: a box over the panes with a title in its upper border and its keys in the lower one."""
+"""The base of all dialogs: a box over the panes. Its upper border has a title. Its lower border shows the keys."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Dialog(ModalScreen[T | None]):
-    """A dialog with the widgets that a subclass yields in `body`. If they do not fit the screen, the box scrolls.
+    """A dialog in a box. A subclass yields the widgets in `body`. If they do not fit on the screen, the box scrolls.
 
     The first widget that can have the focus gets it. Escape closes the dialog with the result `cancelled`.
     """

@@ -1,7 +1,7 @@
 """A scrolling view of one long text that grows at its end.
 
-It needs no layout and draws only changed lines. It does not use `ScrollView`, which needs a layout of the whole
-screen whenever the text grows, ten times per second.
+It needs no layout and draws only changed lines. It is not based on `ScrollView`, because the text grows ten times per
+second, and a `ScrollView` needs a layout of the whole screen each time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class FlowLine:
 
 
 class Flow:
-    """Wrapped lines of styled parts. Appending wraps only the last line again."""
+    """Wrapped lines of styled parts. When text is appended, only the last line is wrapped again."""
 
     def __init__(self, width: int) -> None:
         self.width = max(1, width)
@@ -69,7 +69,7 @@ def wrap(paragraph: str, width: int) -> list[str]:
         lines.append(paragraph[start:stop])
         start = stop + 1 if stop < end and paragraph[stop] == " " else stop
     if paragraph.endswith(" ") and not lines[-1].endswith(" "):
-        lines[-1] += " "  # a space beyond the edge is not drawn, but it separates the next words of a growing text
+        lines[-1] += " "  # this space is beyond the edge and not drawn, but it separates words that follow later
     return lines
 
 
@@ -81,7 +81,7 @@ def _fits_wide(text: str, start: int, width: int) -> int:
     """The end of the longest piece of at most `width` cells. The piece has at least one character."""
     stop = min(len(text), start + width)
     if text[start:stop].isascii():
-        return stop  # one wide character must not make a text of 1 MB slow
+        return stop  # a shortcut, so that one wide character does not make a text of 1 MB slow
     while stop > start + 1 and cell_len(text[start:stop]) > width:
         over = cell_len(text[start:stop]) - width
         stop -= max(1, over // 2)
@@ -93,8 +93,8 @@ def _fits_wide(text: str, start: int, width: int) -> int:
 class FlowView(Widget, can_focus=False):
     """Shows parts of text.
 
-    `grow` adds text at the end and scrolls to it unless the user has scrolled up. It scrolls by half a view at
-    once. Between two such steps, only the cells of the new text are drawn.
+    `grow` adds text at the end. It then scrolls to the end, unless the user has scrolled up. One scroll step is half
+    the height of the view. Between two steps, only the cells of the new text are drawn.
     """
 
     ALLOW_SELECT = False
@@ -108,7 +108,7 @@ class FlowView(Widget, can_focus=False):
         self._sticks = True  # scroll to the end until the user scrolls up
         self._thumb = range(0)
         self._base = Style()
-        self._room, self._height = 0, 0  # columns and rows of the text; a query to Textual would take longer
+        self._room, self._height = 0, 0  # columns and rows of the text; asking Textual would take longer
 
     def show(self, parts: list[Part | None], at_end: bool = False) -> None:
         """Replace the text. Scroll to its beginning or its end."""
@@ -150,7 +150,7 @@ class FlowView(Widget, can_focus=False):
     def scroll_by(self, lines: int) -> None:
         """Scroll down by `lines` lines. If `lines` is negative, scroll up."""
         last = self._last_top
-        # Following may have scrolled further; do not scroll back.
+        # `grow` may already have scrolled further down. Do not scroll back.
         top = max(0, min(self.top + lines, max(last, self.top)))
         self._sticks = top >= last
         self._go(top)
@@ -162,7 +162,7 @@ class FlowView(Widget, can_focus=False):
 
     @property
     def page(self) -> int:
-        """The lines that a page key scrolls: one less than the visible lines."""
+        """The number of lines that a page key scrolls: one less than the number of visible lines."""
         return max(1, self._height - 1)
 
     def text(self) -> str:
@@ -246,7 +246,7 @@ class FlowView(Widget, can_focus=False):
     def render_line(self, y: int) -> Strip:
         row, base = y + self.top, self._base
         line = self._flow.lines[row] if row < len(self._flow.lines) else FlowLine("", "")
-        # Pad the row within the last piece: a change of style costs the terminal more than some spaces.
+        # Pad the row in the style of the last piece. The terminal draws spaces faster than it changes the style.
         text = Segment(set_cell_size(line.text, self._room), base + Style.parse(line.style) if line.style else base)
         bar = base
         if self._thumb:

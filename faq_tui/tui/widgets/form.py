@@ -41,7 +41,7 @@ class Field:
 
 
 class Several(OptionList):
-    """A list of options. Enter includes or excludes one. "yes" or "no" shows this, even without colours."""
+    """A list of options. Enter includes or excludes an option. Included options are marked "yes", others "no"."""
 
     class Changed(Message):
         """The user has included or excluded an option."""
@@ -68,7 +68,7 @@ class Several(OptionList):
 
 
 class FieldRow(Vertical):
-    """The label and the widget of a field. If the value is refused, the reason is shown below them."""
+    """The label and the widget of a field. If the check refuses the value, the reason is shown below the widget."""
 
     problem: reactive[str] = reactive("", repaint=False, init=False)
 
@@ -115,8 +115,9 @@ class FieldRow(Vertical):
 class Form(Vertical):
     """The fields, one below the other. A changed value has a bold label.
 
-    `check` gets all values and returns the reasons why some are refused, by key. A reason for a key without a field,
-    such as "", is about the whole form. A reason is shown once the user changes the value or submits the form.
+    `check` gets all values. It returns a dict that maps the key of each refused value to the reason. If a key has no
+    field, for example "", the reason is about the whole form. A reason is shown only after the user has changed the
+    value or submitted the form.
     """
 
     DEFAULT_CSS = (Path(__file__).parent / "form.tcss").read_text(encoding="utf-8")

@@ -1,6 +1,6 @@
-"""A list of lines with a cursor. It makes only the lines on the screen, so it shows millions of lines as fast as ten.
+"""A list of lines with a cursor. Only the lines on the screen are made, so a list of millions of lines opens at once.
 
-Textual's OptionList and DataTable first make every entry; `benchmarks/widgets.py` measures how long this takes.
+Textual's OptionList and DataTable first make every entry. `benchmarks/widgets.py` measures how long this takes.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ T = TypeVar("T")
 class LineList(ScrollView, can_focus=False):
     """A list of `count` lines with a cursor on one of them. A subclass draws a line in `line` or `strip`.
 
-    The pane has the focus and handles the keys; a click moves the cursor.
+    The list never has the focus: the pane has it and handles the keys. A click moves the cursor.
     """
 
     DEFAULT_CSS = (Path(__file__).parent / "list.tcss").read_text(encoding="utf-8")
     COMPONENT_CLASSES = {"list--cursor"}  # noqa: RUF012  Textual reads this name
-    HEADS = 0  # number of heading lines at the top; they come into view with the line below them
-    TO_THE_EDGE = False  # True if the cursor's bar may also use the scrollbar's column when no scrollbar is shown
+    HEADS = 0  # number of heading lines at the top; when the line below them scrolls into view, they do so too
+    TO_THE_EDGE = False  # True if the cursor's bar also covers the scrollbar's column while no scrollbar is shown
     count: reactive[int] = reactive(0, repaint=False)
     cursor: reactive[int] = reactive(0, repaint=False)  # a move changes only two lines
 
@@ -144,7 +144,8 @@ class QueueList(LineList):
 def index_of(entry: T | None, entries: Sequence[T], otherwise: int) -> int:
     """The index of the cursor after its list was read again.
 
-    This is the index of `entry`, or else the valid index nearest to `otherwise`. It is -1 if the list is empty.
+    If `entry` is in the list, this is its index. Otherwise it is the valid index nearest to `otherwise`. It is -1 if
+    the list is empty.
     """
     if entry is not None and entry in entries:
         return entries.index(entry)

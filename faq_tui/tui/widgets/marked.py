@@ -11,8 +11,8 @@ from rich.text import Text
 from faq_tui.core.chat import dialects
 from faq_tui.tui.widgets.text import plain
 
-# The special tokens if the target's tokens are not known: ChatML and Llama 3, DeepSeek, Gemma, Llama 2 and Mistral.
-# The dialects add the tokens around reasoning.
+# These special tokens are used if the target's tokens are not known. They belong to ChatML and Llama 3, DeepSeek,
+# Gemma, Llama 2 and Mistral. The dialects add the tokens around reasoning.
 FAMILIES = (
     r"<\|[^|<>\s]{1,40}\|>|<｜[^｜<>]{1,40}｜>|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_turn>"
     r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS)\]|<</?SYS>>"
@@ -28,7 +28,7 @@ def any_family() -> re.Pattern[str]:
 
 
 def spelled(tokens: Iterable[str]) -> re.Pattern[str]:
-    """A pattern that matches `tokens`, longer tokens first. Without tokens, it matches those of all families."""
+    """A pattern that matches `tokens`, longer ones first. If `tokens` is empty, it matches those of all families."""
     known = _longest_first(tokens)
     return re.compile("|".join(known)) if known else any_family()
 

@@ -1,7 +1,7 @@
 """The columns of all tables. A cell has a fixed width and a gap before it; an ellipsis shows where a text is cut.
 
-A `LineList` makes a line with these columns when it draws it. Textual's DataTable first needs every row;
-`benchmarks/widgets.py` compares both.
+A `LineList` makes a line with these columns only when it draws the line. Textual's DataTable needs all rows before it
+draws the first one. `benchmarks/widgets.py` compares both.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Cell = tuple[str, str]  # (text, style)
 class Column:
     """`name` is the heading of the column. `width` is in cells, without the gap.
 
-    With `width` 0, a text is neither cut nor padded, and `filled` can set the width.
+    If `width` is 0, a text is neither cut nor padded. `filled` can set the width of such a column.
     """
 
     name: str = ""
@@ -39,7 +39,7 @@ class Column:
 
 @lru_cache(maxsize=64)
 def filled(columns: tuple[Column, ...], width: int, least: int = 1) -> tuple[Column, ...]:
-    """The columns for a line of `width` cells. The column without a width gets the rest, at least `least` cells."""
+    """The columns for a line of `width` cells. The column without a width gets the other cells, at least `least`."""
     rest = max(least, width - sum(column.gap + column.width for column in columns))
     return tuple(column if column.width else replace(column, width=rest) for column in columns)
 
@@ -67,7 +67,7 @@ def row(columns: Iterable[Column], cells: Iterable[Cell]) -> Text:
 
 
 def row_strip(columns: Iterable[Column], cells: Iterable[Cell], base: Style) -> Strip:
-    """The line of `row` as a Strip, the form that Textual draws. This function is faster than `row`."""
+    """The same line as from `row`, but as a Strip, which Textual can draw directly. This is faster than `row`."""
     segments = []
     for column, (text, style) in zip(columns, cells, strict=True):
         segments.append(Segment(" " * column.gap, base))

@@ -28,7 +28,7 @@ class LiteralText(Static):
             resizes, pending = self._may_resize(before, self._shown), self._layout_required
             self.update(self._shown, layout=resizes)
             if resizes and pending:
-                # Textual ignores the second request until it has handled the first, and may lay out the old text.
+                # Until Textual has handled the first request, it ignores a second one and may lay out the old text.
                 self.call_after_refresh(self.refresh, layout=True)
 
     def _may_resize(self, before: Text, now: Text) -> bool:

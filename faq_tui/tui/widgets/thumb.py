@@ -1,4 +1,4 @@
-"""The position of a scroll bar's thumb in whole rows. A finer position would need a redraw with every new line."""
+"""The position of a scroll bar's thumb in whole rows. A finer position would need a redraw for every new line."""
 
 from __future__ import annotations
 

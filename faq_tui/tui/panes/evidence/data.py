@@ -51,7 +51,7 @@ class EvidenceViewState:
     right: str = ""
 
     def fitted(self, loaded: LoadedEvidence) -> EvidenceViewState:
-        """If `left` or `right` is missing, take the models of the first comparison."""
+        """The same choices. If `left` or `right` does not exist any more, take the models of the first comparison."""
         names = [row.name for row in loaded.models]
         if not names:
             return replace(self, left="", right="")
@@ -78,11 +78,11 @@ class EvidenceViewState:
 class LoadedEvidence:
     """Everything that the pane shows. If there is no evidence, `why` gives the reason."""
 
-    state: object = None  # a value that changes whenever the database or the settings change
+    state: object = None  # a value that is different after each change of the database or of the settings
     evidence: Evidence | None = None
     why: str = ""
     model: str = ""  # the target's name in the settings
-    sums: dict[str, dict[str, Sums]] = field(default_factory=dict)  # the sums: sums[folder][text]
+    sums: dict[str, dict[str, Sums]] = field(default_factory=dict)  # `sums[folder][text]` has an artefact's sums
     bodies: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # maps a labelled text to its items
     about: dict[str, str] = field(default_factory=dict)  # maps a text to its description
     report: dict[str, Any] = field(default_factory=dict)  # the report as data

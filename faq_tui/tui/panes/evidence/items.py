@@ -33,11 +33,11 @@ LONGEST = 1000  # maximum number of characters of an item in the list
 MOST_DIFFERENT = 12  # number of listed items for each text without labels
 UNITS = {PROSE: "window", ANSWERS: "answer"}
 RIGHT, WRONG, UNKNOWN = "right", "wrong", "–"
-HIGHEST, HIGH = 0.95, 0.85  # tokens are marked if their KL is above these quantiles (over both models)
+HIGHEST, HIGH = 0.95, 0.85  # a token is marked if its KL is above a quantile of the KL of both models' tokens
 LEGEND = "bold red: highest 5% of KL · yellow: next 10% · underlined: other top-1"
 UNMARKED = "The tokens of these models are not stored, because an older faq-tui measured them."
 HIGHEST_STYLE, HIGH_STYLE, OTHER_STYLE = "bold red", "yellow", "underline"
-END_OF_LINE = "↵\n"  # shown for a line break, so that a marked line break is visible
+END_OF_LINE = "↵\n"  # replaces a marked line break, which would otherwise be invisible
 Parts = list[tuple[str, str] | None]
 
 
@@ -52,7 +52,7 @@ class Entry:
 
 
 def entries(loaded: LoadedEvidence, view_state: EvidenceViewState) -> list[Entry]:
-    """The items: first labelled items that flipped in any model, then those on which the two models differ most."""
+    """The items: labelled items that flipped in any model. After them, items on which the two models differ most."""
     if loaded.evidence is None:
         return []
     texts = sorted((text.name for text in loaded.evidence.texts), key=lambda name: kind_of(name) not in LABELLED)
@@ -124,7 +124,7 @@ class Words:
     body: dict[str, Any] = field(default_factory=dict)
     # Maps each model to (KL of each token, True where the models' top-1 tokens differ).
     marks: dict[str, tuple[NDArray[np.float32], NDArray[np.bool_]]] = field(default_factory=dict)
-    # (lowest KL of the highest tokens, lowest KL of the high tokens).
+    # The KL at the quantiles HIGHEST and HIGH.
     levels: tuple[float, float] = (float("inf"), float("inf"))
 
     @property
@@ -133,7 +133,7 @@ class Words:
 
     @property
     def legend(self) -> str:
-        """The meaning of the marks. The percentages count the tokens of both models; top-1 is the likeliest token."""
+        """The meaning of the marks. Percentages are shares of both models' tokens. top-1 is the likeliest token."""
         return LEGEND if self.marks else UNMARKED
 
 
@@ -259,7 +259,7 @@ class ItemView(Vertical):
         self.set_class(bool(words.pieces), "-words")
         models = (UNQUANTIZED, view_state.left, view_state.right)
         for box, model in zip(self.query(ModelBox), models, strict=True):
-            # Items without labels have no marks for the unquantized model, so the other two models get its space.
+            # For items without labels, the unquantized model's box would have no marks. The others get its space.
             box.display = model != UNQUANTIZED or not words.pieces
             parts = model_parts(loaded, entry, model)
             if words.pieces:
@@ -267,7 +267,10 @@ class ItemView(Vertical):
             box.show(model or "no model", _cut(parts), marked(words, model))
 
     def scroll_by(self, pages: int) -> None:
-        """Scroll down: first the item's text, then the models' boxes. Scroll up: first the boxes, then the text."""
+        """Scroll by `pages`. When scrolling down, the item's text moves first, and then the models' boxes move.
+
+        When scrolling up, the boxes move first.
+        """
         body, boxes = self.query_one("#item-body", FlowView), list(self.query(ModelBox))
         above = body.at_end if pages > 0 else any(box.scrolled for box in boxes)
         if not above:

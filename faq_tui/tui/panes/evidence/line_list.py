@@ -81,7 +81,7 @@ class Detail(FlowView):
             self.styles.height = self._lines + BORDER
 
     def say(self, text: str, last: str = "") -> None:
-        """Show `text`. If there is a `last` line, shorten `text` until the last line fits below it."""
+        """Show `text`, and below it the line `last` if it is given. Shorten `text` so that this line fits."""
         self._text = text, last
         width = self.size.width - BAR
         if last and width > 0:

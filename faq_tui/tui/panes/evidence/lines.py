@@ -1,4 +1,4 @@
-"""The lines of the table and of the list of items. Columns that do not fit are on further pages."""
+"""The lines of the table and of the list of items. If not all columns fit on one page, there are more pages."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Page = dict[str, Column]  # maps a field of TableRow to its column
 
 
 def pages_of(rows: Iterable[TableRow], width: int) -> list[Page]:
-    """Columns that are wide enough for every cell of `rows`, in pages of at most `width` cells."""
+    """Divide the columns into pages of at most `width` cells. A column is as wide as its widest cell in `rows`."""
     models = [row for row in rows if row.kind == MODEL]
     columns = {
         key: Column(
@@ -51,7 +51,7 @@ def pages_of(rows: Iterable[TableRow], width: int) -> list[Page]:
     }
     longest = max([LEAST_NAME, *(cell_len(row.name) for row in models)])
     pages = _pages(columns, width - min(longest, MOST_NAME))
-    if len(pages) > 1:  # a shorter name may save a page
+    if len(pages) > 1:  # with a shorter column for the names, one page fewer may be enough
         fewer = _pages(columns, width - LEAST_NAME)
         pages = fewer if len(fewer) < len(pages) else pages
     rest = width - max(sum(column.gap + column.width for column in page.values()) for page in pages)

@@ -41,7 +41,7 @@ class Summary(LiteralText, can_focus=True):
 
 
 class EvidencePane(Pane):
-    """Shows prepared rows. Daemon threads load the evidence and draw the scatter."""
+    """The pane Evidence. Daemon threads load the evidence and draw the scatter plot."""
 
     SPEC = EVIDENCE
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(EVIDENCE.actions)]
@@ -61,7 +61,7 @@ class EvidencePane(Pane):
         self.entries: list[Entry] = []
         self.opened: Entry | None = None
         self._cursors: dict[str, int] = {}  # maps a view to the last position of its cursor
-        # (rows, width, the pages of columns for these rows and this width).
+        # (rows, width, pages): the pages of columns that were computed for these rows and this width.
         self._fitted: tuple[object, int, list[Page]] | None = None
         self._seen: object = None
         self._described: LoadedEvidence | None = None  # the evidence that the view `run` describes
@@ -137,7 +137,7 @@ class EvidencePane(Pane):
         }.get(action, True)
 
     def text_to_copy(self) -> str | None:
-        """The text of the open item; the table if no item is open."""
+        """The text of the open item. If no item is open, the table."""
         if self.loaded.evidence is None:
             return None
         if self.opened is not None:
@@ -207,7 +207,7 @@ class EvidencePane(Pane):
         self.query_one("#evidence-paper").display = self._paper
 
     def _pages(self, width: int | None = None) -> list[Page]:
-        """The pages of the table's columns for a width in cells, by default the width of its lines."""
+        """The pages of the table's columns for lines of `width` cells (default: the current width of the lines)."""
         width = self.query_one(Lines).width if width is None else width
         if self._fitted is None or self._fitted[0] is not self.rows or self._fitted[1] != width:
             self._fitted = self.rows, width, pages_of(self.rows, width)

@@ -82,7 +82,7 @@ def _block(number: int, method: str, bits: str, cells: list[Cell], width: int) -
 
 
 def _comparison(cells: list[Cell]) -> str:
-    """The difference of the last set from the baseline, in words."""
+    """Say in words how much better or worse the last set is than the baseline."""
     base = next((cell for cell in cells if cell.calibration == "baseline"), None)
     others = [cell for cell in cells if cell.calibration != "baseline"]
     if base is None or not others:

@@ -1,4 +1,4 @@
-"""The scatter plot: each model's loss on prose and on the run's kind of questions, as in the paper's figure 3."""
+"""The scatter plot of each model's loss on prose and on the run's kind of questions (like the paper's figure 3)."""
 
 from __future__ import annotations
 
@@ -71,8 +71,10 @@ def _axis(loaded: LoadedEvidence, kinds: tuple[str, ...]) -> Axis | None:
 
 
 def _placed(loaded: LoadedEvidence, across: Axis, up: Axis) -> list[tuple[ModelRow, str, str, Estimate, Estimate]]:
-    """(model, mark, colour, x, y) of each model that is measured on both texts. Models with the same weights appear
-    once."""
+    """The points to draw, as (model, mark, colour, x, y), one for each model that is measured on both texts.
+
+    Models with the same weights get only one point.
+    """
     out = []
     marks = iter(MARKS * 9)
     families: dict[str, str] = {}

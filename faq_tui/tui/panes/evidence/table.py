@@ -1,4 +1,4 @@
-"""The rows of the table: for each metric the models and comparisons, then the benchmarks."""
+"""The rows of the table: first the models and comparisons for each metric, then the benchmarks."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def _mean(row: ModelRow, draws: int, metric: str, number: float) -> TableRow:
 def _compared(
     alone: TableRow, row: ModelRow, c: Comparison, outcome: MetricOutcome, metric: str, base: ModelRow
 ) -> TableRow:
-    """The row `alone`, with the result of comparing the model `row` with the model `base`."""
+    """Add to the row `alone` how the model `row` compares with the model `base`."""
     recovered = words.share(outcome.recovered)
     p = formatting.probability(outcome.p_adjusted)
     ours, theirs = row.set_name or row.name, base.set_name or base.name

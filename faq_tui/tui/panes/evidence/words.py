@@ -49,7 +49,7 @@ def heading(metric: str, title: str, window: int | None) -> str:
 
 
 def short_title(metric: str, title: str) -> str:
-    """The held-out text's title for a heading, without "words of" if the metric's name already says this."""
+    """The title of the held-out text for a heading. "words of" is left out if the metric's name already has it."""
     return title.removeprefix("words of ") if METRICS.get(metric).kinds == (WORDS,) else title
 
 
@@ -58,7 +58,7 @@ def value(metric: str, number: float) -> str:
 
 
 def ends(metric: str, estimate: Estimate) -> str:
-    """The interval of a value as `[low, high]`; "" if there is no interval, or if both ends are equal."""
+    """The interval of a value as `[low, high]`. "" if there is no interval, or if both ends are equal."""
     if estimate.low is None or estimate.high is None or estimate.low == estimate.high:
         return ""
     low, high = value(metric, estimate.low), value(metric, estimate.high)
@@ -84,7 +84,7 @@ def verdict_detail(verdict: str) -> str:
 
 
 def summary(loaded: LoadedEvidence, view_state: EvidenceViewState) -> Text:
-    """The summary lines: warnings about all figures, the number of each verdict, and the content of the view."""
+    """The summary lines: warnings about all figures, how often each verdict occurs, and what the view shows."""
     evidence = loaded.evidence
     if evidence is None:
         return Text()
@@ -133,7 +133,7 @@ def _nothing_compared(evidence: Evidence) -> str:
 
 
 def run_parts(body: dict[str, Any]) -> list[Part]:
-    """The view `run`, built from the report's data: activation spikes and what was run. Empty without a report.
+    """The view `run`: activation spikes, and what was run. It is built from the report; without one, it is empty.
 
     Parts are (text, style). A part that is None is a gap.
     """

@@ -20,7 +20,7 @@ from faq_tui.tui.widgets.flow import FlowView, Part
 from faq_tui.tui.widgets.marked import LIMIT, rest
 from faq_tui.tui.widgets.text import LiteralText
 
-LONG = 400  # longer reasoning (in characters) is folded at first, and a longer reason of the judge is shown last
+LONG = 400  # in characters; longer reasoning is folded at first, and a longer reason of the judge is shown last
 LABEL_STYLE = "bold cyan"
 
 
@@ -39,13 +39,13 @@ def score_in_words(row: ScoreRow | None) -> str:
 
 
 def reason_of(row: ScoreRow | None, columns: Sequence[ScoreRow]) -> str:
-    """The first explanation that a judge wrote; without one, the reason of the score that decides."""
+    """The first explanation that a judge wrote. If no judge wrote one, the reason of the score that decides."""
     explained = next((c.reason for c in columns if c.reason and JUDGES.get(c.kind).explains), "")
     return explained or (row.reason if row is not None else "")
 
 
 def parts_of_scores(row: ScoreRow | None, columns: Sequence[ScoreRow]) -> list[str]:
-    """One line for each score with parts. The line lists the parts."""
+    """One line for each score that is made of parts. The line lists the parts."""
     lines = [row.reason] if row is not None and row.kind == MIX and row.reason else []
     for column in columns or ((row,) if row is not None else ()):
         line = str(JUDGES.get(column.kind).parts(column.details)) if column.kind in JUDGES else ""
@@ -112,7 +112,7 @@ def chip(case: Case, candidate: Candidate, blind: bool, chosen: bool) -> Text:
 
 
 def score(case: Case, candidate: Candidate, blind: bool, whole: bool = True) -> tuple[str, str]:
-    """The scores as (words, style). If `whole` is true, all judges are included; otherwise only the first."""
+    """The scores of all judges as (words, style). If `whole` is false, only the score of the first judge."""
     if candidate.flags:
         return "unusable", "bold red"
     if blind:
@@ -124,7 +124,7 @@ def score(case: Case, candidate: Candidate, blind: bool, whole: bool = True) -> 
 
 
 def picked(case: Case, candidate: Candidate, blind: bool) -> tuple[str, str]:
-    """Who picked this candidate, as (words, style). The effective pick is bold."""
+    """Who picked this candidate, as (words, style). The pick that applies is bold."""
     standing = case.standing
     by = ["person"] if standing.override is not None and standing.override.candidate_id == candidate.id else []
     if not blind and standing.judge_pick == candidate.id:

@@ -22,7 +22,7 @@ class Case:
     question: str
     label: str
     candidates: tuple[Candidate, ...]
-    scores: dict[int, ScoreRow]  # maps a candidate's id to the score that decides
+    scores: dict[int, ScoreRow]  # maps a candidate's id to the score by which the judge picks
     override: Override | None  # a person's pick with its author and time
     # Maps a candidate's id to the scores of all judges.
     columns: dict[int, tuple[ScoreRow, ...]] = field(default_factory=dict)
@@ -53,7 +53,7 @@ def read_case(store: Store, view: View, standing: Standing) -> Case:
 
 
 def verdict(case: Case, blind: bool, day: str) -> str:
-    """A sentence with the effective decision and its author. `day` is the date of the override."""
+    """A sentence that gives the decision that applies, and its author. `day` is the date of the override."""
     standing, person = case.standing, case.standing.override
     judge = _judge(case)
     if person is None:
@@ -73,7 +73,7 @@ def _judge(case: Case) -> str:
 
 
 def flags_in_words(flags: tuple[str, ...]) -> str:
-    """Why the candidate is unusable, and what follows from this; "" if the candidate is usable."""
+    """Say why the candidate is unusable, and who can still pick it. "" if the candidate is usable."""
     if not flags:
         return ""
     never = any(flag in NEVER_ASSEMBLED for flag in flags)

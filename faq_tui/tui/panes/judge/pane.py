@@ -40,7 +40,7 @@ BOX_WIDTH = 38  # minimum width of a candidate in cells
 
 
 class JudgePane(Pane):
-    """Stores each override as a new row with its author and time. The judge's rows never change."""
+    """The pane Judge. Each override is stored as a new row with author and time. The judge's rows never change."""
 
     SPEC = JUDGE
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(JUDGE.actions)]

@@ -12,12 +12,12 @@ from faq_tui.core.store.seed_pages import View
 from faq_tui.tui.widgets.list import index_of
 
 READ_EVERY_S = 1.0
-READ_SHARE = 20  # a pause between two reads is at least so many times as long as the first of them
+READ_SHARE = 20  # after each read, the pause is at least 20 times as long as the read
 
 
 @dataclass
 class JudgeQueue:
-    """The seeds that the filter shows, and the index of the current seed; -1 if the filter shows none."""
+    """The seeds that the filter shows, and the index of the current seed. The index is -1 if there are no seeds."""
 
     kind: str  # kind of the judge
     filter: str = "all"

@@ -11,7 +11,7 @@ from textual.widget import Widget
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.quantizing.loss_table import LossTable, level_of
 
-RAMP = "▁▂▃▄▅▆▇█"  # heights of bars, which also show the loss on terminals without colours
+RAMP = "▁▂▃▄▅▆▇█"  # bars of rising height; they show the loss even on terminals without colours
 HOT = ("#3b7dd8", "#2f9fb8", "#38a878", "#7fb04a", "#c2b03a", "#e0912f", "#e8662c", "#f03e3e")
 HOT_16 = ("blue", "cyan", "cyan", "green", "green", "yellow", "red", "bright_red")
 WAITING, WORKING, ROUNDED = "·", "○", "×"
@@ -23,7 +23,7 @@ class LossGrid(Widget):
     """Draws any number of layers. If not all layers fit, each column shows the largest loss of several layers."""
 
     grid: reactive[LossTable] = reactive(LossTable)
-    few_colours: reactive[bool] = reactive(False)  # whether the terminal has only its own 16 colours
+    few_colours: reactive[bool] = reactive(False)  # True if the terminal has only 16 colours
 
     def render(self) -> Text:
         width, height = self.size.width, self.size.height
@@ -106,7 +106,7 @@ def layout(layers: int, width: int) -> tuple[int, int]:
 
 
 def axis(layers: int, columns: int, cell: int) -> str:
-    """The line of layer numbers under the columns, as many as fit."""
+    """The line under the columns. It shows as many layer numbers as fit."""
     text = [" "] * (columns * cell + 4)
     free = 0
     for column in range(columns):

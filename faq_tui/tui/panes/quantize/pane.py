@@ -46,7 +46,7 @@ REMOVE, KEEP = "remove", "keep"
 
 
 class QuantizePane(Pane):
-    """Shows unfinished artefacts from the live state, and finished artefacts from their manifests."""
+    """The pane Quantize. Unfinished artefacts come from the live state, and finished ones from their manifests."""
 
     SPEC = QUANTIZE
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(QUANTIZE.actions)]
@@ -198,7 +198,7 @@ class QuantizePane(Pane):
         drawn_for = (current and current.name, len(grid.losses) if grid.complete else self._layers_done, box.size)
         if box.size.width and drawn_for != self._curve_of:
             self._curve_of = drawn_for
-            # The curve is slow to draw, so first draw the rows that a key moves.
+            # Drawing the curve is slow. Draw the queue's rows first, so that the cursor moves at once.
             self.call_after_refresh(self._draw_curve)
 
     def _draw_curve(self) -> None:
@@ -228,7 +228,7 @@ class QuantizePane(Pane):
         return self._kept(current.name, key, lambda: from_manifest(read_manifest(folder) or {}))
 
     def _kept(self, name: str, key: object, make: Callable[[], LossTable]) -> LossTable:
-        """The table that `make` returns, cached until `key` changes. A new table changes the layout."""
+        """The table that `make` returns. It is cached until `key` changes. A new table changes the layout."""
         known = self._grids.get(name)
         if known is None or known[0] != key:
             known = self._grids[name] = (key, make())

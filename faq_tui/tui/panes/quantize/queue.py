@@ -21,7 +21,7 @@ WORDS = {"no set": "waits for set", "stale": "out of date"}
 
 
 def figures(live: LiveState, queue: Sequence[Queued], now: float) -> list[str]:
-    """The progress and rate of a running quantization. If no quantization is running, the number of artefacts."""
+    """The progress and rate of the running quantization. If none is running, the number of artefacts."""
     done = sum(queued.state == "done" for queued in queue)
     running = live.running_artefact()
     parts = [f"{done} of {len(queue)} artefacts done"]
@@ -61,7 +61,7 @@ def describe(recipe: Recipe) -> str:
 
 
 def outcome(queued: Queued, live: ArtefactLive | None) -> str:
-    """The size and time of a finished artefact, or the layer that is being quantized."""
+    """For a finished artefact, its size and time. For a running one, the layer that is being quantized."""
     if live is not None:
         return f"layer {min(len(live.layer_done) + 1, live.layers)} of {live.layers}"
     row = queued.artefact

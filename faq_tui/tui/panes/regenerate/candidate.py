@@ -69,7 +69,7 @@ class CandidateView(Vertical):
             self.flow.show([])
         parts: list[Part | None] = []
         if growing.reasoning.length > self._read[0]:
-            if self._read[1]:  # reasoning resumed after the answer began: rebuild the text
+            if self._read[1]:  # new reasoning arrived after the answer had begun, so build the text again
                 self._read = [0, 0]
                 self.flow.show([])
             parts.append((growing.reasoning.since(self._read[0]), REASONING))
@@ -105,7 +105,7 @@ class CandidateView(Vertical):
         flags = ", ".join(words_of(flag).title for flag in candidate.flags)
         tokens = f"{candidate.completion_tokens:,} tokens" if candidate.completion_tokens is not None else "done"
         self._set_state(flags or tokens, "yellow" if flags else "green")
-        time = [f"{candidate.seconds:.0f} s"] if candidate.seconds else []  # a batch file has no times
+        time = [f"{candidate.seconds:.0f} s"] if candidate.seconds else []  # answers in batch files have no times
         self._more = [tokens, *time][not flags :]
 
     def _wait(self, failure: str | None, other: bool) -> None:

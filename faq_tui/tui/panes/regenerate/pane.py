@@ -39,7 +39,7 @@ FIGURES_EVERY_S = 0.5
 
 
 class RegeneratePane(Pane):
-    """Shows finished candidates from the database, and growing candidates from the live state."""
+    """The pane Regenerate. It reads finished candidates from the database, and growing ones from the live state."""
 
     SPEC = REGENERATE
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(REGENERATE.actions)]
@@ -58,7 +58,7 @@ class RegeneratePane(Pane):
         self._lost: dict[int, str] = {}  # maps the number of each failed candidate to the reason
         self._loaded: tuple[object, ...] = ()  # the state for which `_finished` was read
         self._queue_drawn = self._figures_drawn = 0.0
-        self._stage: tuple[str, str] | None = None  # the last shown seed with its state
+        self._stage: tuple[str, str] | None = None  # (name, state) of the stage at the last tick
         self._totals: Totals | None = None
         self._left_out: tuple[str, ...] = ()  # parameters that a server of the source refuses
 
@@ -114,7 +114,7 @@ class RegeneratePane(Pane):
         changed = stage != self._stage
         if changed:
             self._stage = stage
-            self.page.load()  # the stage may have just read the seeds
+            self.page.load()  # the stage `seeds` may have stored new seeds just now
             self._count()
         self.draw(all_of_it=changed)
 
@@ -245,7 +245,7 @@ of the target's family under [sources.elder] in faq.toml."
             self._queue_drawn = self._figures_drawn = 0.0
 
     def _moved(self) -> None:
-        """Draw the queue at once, so that the key has an effect, and then the rest."""
+        """Draw the queue at once, so that the user sees the effect of the key. Draw the rest later."""
         self.follower.on = False
         self._draw_queue()
         self.call_after_refresh(self._draw_rest)

@@ -24,7 +24,11 @@ NOTHING = CandidateCounts()
 
 
 class Follower:
-    """Follows a candidate until it is finished or gets no more text, and then the candidate with the newest text."""
+    """Chooses the candidate to show.
+
+    It follows one candidate until this candidate is finished or gets no more text. Then it follows the candidate that
+    received text last.
+    """
 
     def __init__(self) -> None:
         self.on = False
@@ -153,7 +157,7 @@ class QueueRow:
 
 
 class SeedQueue(QueueList):
-    """Draws the page, then only the rows that changed."""
+    """Draws the whole page once. After that, it draws only the rows that changed."""
 
     class PageResized(Message):
         """The height of the page has changed, so the page has other seeds."""

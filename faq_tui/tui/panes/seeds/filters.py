@@ -31,7 +31,7 @@ MEANINGS = {
 
 
 def groups(now: SeedFilter, categories: Sequence[str], files: Sequence[str], tags: Sequence[str]) -> list[Group]:
-    """The groups of the menu. Categories and tags appear if the seeds have any; files appear if there are several."""
+    """The groups of the menu. Categories and tags appear if any seed has one. Files appear if there are several."""
     menu = [
         Group(STATE, {ANY: "any", **{name: MEANINGS[name] for name in STATES}}, now.state or ANY),
         Group(LENGTH, {ANY: "any", **{name: name for name in LENGTHS}}, length_name(now)),

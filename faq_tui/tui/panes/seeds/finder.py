@@ -1,4 +1,4 @@
-"""Search the seeds on a thread. It sends the first matches at once. A new search ends the previous search."""
+"""Search the seeds on a thread. The first matches are posted at once. A new search ends the previous search."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Finder:
             self._post(SeedsFound(number, array("I"), True, time.monotonic() - began))
 
     def _post_matches(self, number: int, batches: Iterable[list[int]], began: float) -> None:
-        """Post the first matches at once, and the others in groups."""
+        """Post the first matches at once. Collect the others, and post them in groups."""
         waiting, posted_at = array("I"), -POST_EVERY_S
         for batch in batches:
             waiting.extend(batch)

@@ -58,9 +58,9 @@ class SetsRead(Message):
 
 
 class SeedsPane(Pane):
-    """Reads rows from the database a page at a time.
+    """The pane Seeds. It reads one page of rows at a time from the database.
 
-    A search runs on a thread; its matches are added while it runs.
+    A search runs on a thread. While it runs, its matches are added to the list.
     """
 
     SPEC = SEEDS

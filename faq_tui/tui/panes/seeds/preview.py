@@ -49,7 +49,7 @@ class SampleSets:
 
 
 class SeedPreview(Vertical):
-    """One seed in full, with its title above."""
+    """The whole text of one seed, below a title line."""
 
     whole = ""  # the whole text, including the part that is not shown
     _shown_title = ""

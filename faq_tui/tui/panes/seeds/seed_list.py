@@ -15,7 +15,7 @@ from faq_tui.tui.widgets.list import LineList
 from faq_tui.tui.widgets.table import Cell, Column, filled, row_strip
 
 GAP = 2
-# The columns language and origin, and a wide origin, need a line of at least this width in cells.
+# Minimum width of a line in cells for each of these: the column language, the column origin, and a wide origin.
 LANGUAGE_FROM, ORIGIN_FROM, WIDE_ORIGIN_FROM = 97, 113, 151
 LEAST_QUESTION = 10
 STATE_STYLES = {
@@ -48,8 +48,8 @@ def columns(width: int) -> tuple[Column, ...]:
 def cells(row: SeedListRow, width: int, tokens: Mapping[str, int], candidates: int) -> list[Cell]:
     """The cells of a row in the columns of a list that is `width` cells wide.
 
-    `tokens` maps a seed id to the tokens of its baseline sample. `candidates` is the number of candidates that each
-    seed should have.
+    `tokens` maps a seed id to the number of tokens of the seed's baseline sample. `candidates` is the number of
+    candidates that each seed should have.
     """
     texts = {
         "state": f"{row.made} of {candidates}" if row.state == "partly" else row.state,
@@ -75,7 +75,7 @@ def length(row: SeedListRow, tokens: Mapping[str, int]) -> str:
 
 
 class SeedList(LineList):
-    """Shows the seeds at `positions` of the seed file, in ascending order; a `range` shows every seed."""
+    """Shows the seeds at `positions` of the seed file, in ascending order. A `range` stands for all seeds."""
 
     TO_THE_EDGE = True
     tokens: reactive[Mapping[str, int]] = reactive(dict)  # maps seed ids to known numbers of tokens
@@ -104,7 +104,7 @@ class SeedList(LineList):
             self.reread()
 
     def grew(self) -> None:
-        """More positions were added to the same sequence."""
+        """Update the list after more positions were added to the shown sequence."""
         self.count = len(self.positions)
         self.refresh()
 

@@ -1,4 +1,4 @@
-"""Draw the Spikes pane as ANSI text from max-pooled data. This runs on a thread."""
+"""Draw the Spikes pane as ANSI text from max-pooled data. The functions run on a thread."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _view(
 
 
 def _by_layer(seen: Overview, name: str, view_state: SpikesViewState) -> list[float | None]:
-    """The values from layer 0 on, so that each index is a layer number."""
+    """One value per layer, beginning with layer 0. The index in the list is the layer number."""
     values = seen.values(name, view_state.module, view_state.metric)
     return [values.get(layer) for layer in range(max(values, default=-1) + 1)]
 

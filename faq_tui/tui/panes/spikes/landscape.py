@@ -1,5 +1,7 @@
-"""The activations of two sets side by side on the same scale: the peak of each channel, and below it a map of tokens
-by channels."""
+"""The activations of two sets side by side on the same scale.
+
+The upper part shows the peak of each channel. The lower part is a map with tokens as rows and channels as columns.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,7 @@ def drawn(run: Run, view_state: SpikesViewState, width: int, height: int) -> lis
 
 
 def window(sides: list[Side], zoom: int) -> tuple[int, int]:
-    """The first and last shown channel: all channels, or whole columns around the highest peak."""
+    """The range (start, stop) of the channels to show. With a zoom, whole columns around the highest peak."""
     channels = len(sides[0].absmax)
     step = column_width(channels)
     highest = max(sides, key=lambda side: side.highest)

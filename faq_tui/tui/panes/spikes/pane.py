@@ -25,7 +25,7 @@ from faq_tui.tui.panes.spikes.spec import SPIKES
 from faq_tui.tui.panes.spikes.view_state import VIEWS, SpikesViewState
 from faq_tui.tui.widgets.text import LiteralText
 
-NARROW = 110  # width in cells; in a narrower pane, the sentence needs three lines
+NARROW = 110  # width in cells; if the pane is narrower, the sentence above the drawing needs three lines
 NOTHING = (
     "No activations yet. The stage activations, which follows assemble, runs each\n"
     "calibration set through the target once. [activations] in faq.toml selects\n"
@@ -91,7 +91,7 @@ class SpikesPane(Pane):
         self.call_after_refresh(self.draw)
 
     def _arrange(self) -> None:
-        """Reserve a fixed height for the sentence, so that its length does not cause a second drawing."""
+        """Reserve a fixed height for the sentence. Otherwise a longer sentence would cause a second drawing."""
         sentence = self.query_one("#spikes-sentence", LiteralText)
         sentence.display = bool(self.seen.sets)
         sentence.styles.min_height = 3 if self.room.width < NARROW else 2

@@ -1,4 +1,4 @@
-"""The metrics of two sets as a table, and further facts about each set in words."""
+"""A table of the metrics of two sets, and sentences with more facts about each set."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHARES = ("over_6_sigma", "over_20_median", "top_channel_energy")
 
 
 def table(comparison: SetComparison, width: int) -> list[str]:
-    """A heading and one line per metric: medians over layers, change with interval, sign test, verdict."""
+    """A heading and one line per metric: medians over layers, change with its interval, sign test, and verdict."""
     rows, wide = comparison.metrics, width >= 92
     number, gap, change = (10, 2, 21) if wide else (8, 1, 12)
     columns = (
@@ -55,7 +55,7 @@ def table(comparison: SetComparison, width: int) -> list[str]:
 
 
 def details(run: Run, seen: Overview, view_state: SpikesViewState, width: int) -> list[str]:
-    """Rows with tokens by kind, attention sink, driven outlier channels and experts with few tokens, by set."""
+    """Rows about each set: tokens by kind, attention sink, driven outlier channels, experts with few tokens."""
     rows = []
     driven = covered(run, list(seen.sets), view_state.module_ref)
     for name in view_state.names:

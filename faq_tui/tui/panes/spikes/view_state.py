@@ -35,7 +35,7 @@ class SpikesViewState:
         return tuple(dict.fromkeys((self.left, self.right)))
 
     def fitted(self, seen: Overview) -> SpikesViewState:
-        """The same state if the overview contains it, else the nearest state that it contains."""
+        """The same state, but with valid values in place of layers, modules or sets that `seen` does not contain."""
         if not seen.sets:
             return self
         modules, names = seen.modules, list(seen.sets)
