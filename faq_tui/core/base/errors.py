@@ -14,7 +14,7 @@ class ExitCode(IntEnum):
 
 
 class FaqError(Exception):
-    """A stage failed. The person sees the message unchanged."""
+    """A stage failed. The message is shown to the person unchanged."""
 
     exit_code = ExitCode.FAILED
 
