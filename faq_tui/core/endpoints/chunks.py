@@ -22,7 +22,7 @@ PAUSE_PER_STREAM_S = 0.0002
 LONGEST_PAUSE_S = 0.1
 DELTA, MESSAGE = "delta", "message"  # names of the field with the text: in a stream, and in a whole response
 END = "end"  # the response is complete: [DONE] or a whole response has arrived
-# To keep a connection open, gateways send events such as `data: : keepalive`, `data: [PING]`, or `event: heartbeat`.
+# To keep a connection open, gateways send events such as `data: : keepalive`, `data: [PING]` or `event: heartbeat`.
 _KEEP_ALIVE = re.compile(rb"|:.*|\W?(?:keep[-_ ]?alive|ping|heart[-_ ]?beat)\W?", re.IGNORECASE | re.DOTALL)
 # This is faster than json.loads, which first inspects its input. A stream can have a hundred chunks per second.
 _decoded = json.JSONDecoder().decode

@@ -221,8 +221,8 @@ def _pieces(raw: Any) -> Any:
 def message_of(body: Any) -> str:
     """The message in an error body.
 
-    The function can read the error bodies of OpenAI, vLLM, SGLang, FastAPI and llama.cpp. The result is "" if there is
-    no message.
+    This function reads the error bodies of OpenAI, vLLM, SGLang, FastAPI and llama.cpp. The result is "" if
+    there is no message.
     """
     if not isinstance(body, dict):
         return ""
