@@ -9,7 +9,7 @@ from faq_tui.core.endpoints.capabilities import MAX_COMPLETION_TOKENS, MAX_TOKEN
 from faq_tui.core.settings import Endpoint, Sampling
 from faq_tui.core.settings.source import OFF
 
-KEPT = frozenset({"model", "messages"})  # no setting and no server removes them
+KEPT = frozenset({"model", "messages"})  # neither a setting nor a server can remove these
 
 
 def chat_body(
@@ -24,12 +24,12 @@ def chat_body(
     limited: bool = True,
     stream: bool = False,
 ) -> dict[str, Any]:
-    """The body of one chat request, as an object that can be written as JSON.
+    """The body of one chat request. It can be written as JSON.
 
-    `extra` is added to the body. `endpoint` adds its `chat_template_kwargs` and its `extra_body`, and removes the
-    parameters in its `leave_out`. Parameters that the server refuses (`capabilities`) are left out, and so are those
-    that the settings switch off. Without `limited`, the body has no limit of tokens. With `stream`, the response is
-    streamed.
+    `extra` is added to the body, and so are `chat_template_kwargs` and `extra_body` of `endpoint`. Some parameters
+    are left out: those in `leave_out` of `endpoint`, those that the settings switch off, and those that the server
+    refuses according to `capabilities`. Without `limited`, the body has no limit of tokens. With `stream`, the
+    response is streamed.
     """
     body: dict[str, Any] = {"model": model, "messages": messages}
     if stream:
