@@ -1,6 +1,4 @@
-"""Remember which servers have answered a request of this run. If they are down when a stage begins, the stage
-waits.
-"""
+"""Remember which servers have answered a request of this run. If they are down later, a new stage waits for them."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ DELTA, MESSAGE = "delta", "message"  # names of the field with the text: in a st
 END = "end"  # the response is complete: [DONE] or a whole response has arrived
 # To keep a connection open, gateways send events such as `data: : keepalive`, `data: [PING]` or `event: heartbeat`.
 _KEEP_ALIVE = re.compile(rb"|:.*|\W?(?:keep[-_ ]?alive|ping|heart[-_ ]?beat)\W?", re.IGNORECASE | re.DOTALL)
-# This function is faster than json.loads, which first inspects its input. A stream can have a hundred chunks per second.
+# This is faster than json.loads, which inspects its input first. A stream can have a hundred chunks per second.
 _decoded = json.JSONDecoder().decode
 
 

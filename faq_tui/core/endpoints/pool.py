@@ -292,7 +292,7 @@ class Pool:
             heapq.heappop(self._waiting)[2].set_result(server)
 
     def _serve_later(self, now: float) -> None:
-        """Call `_serve` when the first pause of a server ends. Returned slots need no timer: `give` calls `_serve`."""
+        """Call `_serve` when the first pause of a server ends. For returned slots, `give` calls `_serve`."""
         paused = [s.paused_until for s in self.servers if s.free > 0 and s.paused_until > now]
         if self._timer is not None:
             self._timer.cancel()
