@@ -1,7 +1,4 @@
-"""Read a streamed chat completion.
-
-The chunks are joined into choices, and the reasoning is separated from the answer.
-"""
+"""Read a streamed chat completion. Join its chunks into choices, and separate the reasoning from the answer."""
 
 from __future__ import annotations
 
@@ -225,8 +222,7 @@ class Completion:
         if chunk.get("usage"):
             self.usage = chunk["usage"]
             self._usages += 1
-            # Most servers send the usage once, in the last chunk. Then it shows the end. Some servers send it with
-            # every chunk.
+            # Usage that is sent only once, in the last chunk, shows the end. Some servers send it in every chunk.
             self.ended |= self._usages == 1
         else:
             self.ended = False
@@ -305,8 +301,7 @@ class StreamedChoice:
             self._finish_reason = finish_reason
         for kind, text, name in pieces:
             if kind == THOUGHT:
-                # If a server sends two fields with reasoning, both have the same text. Only the field that came first
-                # is read.
+                # Two fields with reasoning have the same text. Only the field that came first is read.
                 if self._field in ("", name):
                     self._field = name
                     self._reasoning.append(text)
@@ -337,8 +332,7 @@ class StreamedChoice:
     def reply(self, usage: Any, seconds: float, max_tokens: int) -> Reply:
         """The complete reply. Raises BrokenStreamError if the choice is incomplete.
 
-        If this class cut the choice off, the server did not report the usage. Then the token count is the ceiling or
-        an estimate.
+        If this class cut the choice off, there is no usage. Then the token count is the ceiling or an estimate.
         """
         if (not self.finished and self.whole is None) or ending_of(self._finish_reason) == FAILED:
             raise BrokenStreamError(f"the stream ended with finish_reason {self._finish_reason or 'missing'}")
