@@ -1,4 +1,4 @@
-"""Run rows of token ids through a model and measure the inputs of chosen modules.
+"""Run rows of token ids through a model, and measure the inputs of chosen modules.
 
 Experts may be fused. Then transformers stores all experts of a layer in two parameters: gate_up_proj has the shape
 [experts, 2 x width, hidden], and down_proj has the shape [experts, hidden, width]. No hook can see the input of

@@ -1,4 +1,6 @@
-"""Compare the activations of two sets over all layers of one module: outlier channels, spikes and smoothness.
+"""Compare the activations of two sets: outlier channels, spikes and smoothness.
+
+One module, such as o_proj, is compared in all layers.
 
 The value of a layer under one set is compared with the value of the same layer under the other set. The change of a
 metric is the mean of log(ours / theirs) over all layers. If a value is zero, the change is the mean of ours - theirs
@@ -34,7 +36,7 @@ TOKENS_APART = 0.05  # if the token counts differ by more than this share, the c
 
 @dataclass(frozen=True)
 class Compared:
-    """The comparison of one metric between two sets, over all layers of a module.
+    """The comparison of one metric between two sets, over all layers.
 
     If `is_ratio` is true, `change` is the geometric mean of ours / theirs over all layers. If a value is zero,
     `is_ratio` is false, and `change` is the mean of ours - theirs over all layers.

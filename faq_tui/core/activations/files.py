@@ -64,7 +64,7 @@ def places_of(path: Path) -> list[ModuleRef]:
     refs = []
     try:
         with safe_open(path, framework="np") as reader:
-            for name in reader.keys():  # noqa: SIM118  the reader is no dict
+            for name in reader.keys():  # noqa: SIM118  the reader is not a dict
                 kind, _, rest = name.partition(".")
                 layer, _, module = rest.partition(".")
                 if kind == ABSMAX and layer.isdecimal() and module:

@@ -33,7 +33,7 @@ MANTISSA = {"float32": 17, "bfloat16": 7, "float16": 10}
 FULL = 23  # mantissa bits of float32; all values are counted in float32
 COARSE = 7  # number of leading mantissa bits that choose a block within an octave
 BELOW = 2  # bins begin this number of octaves below the median of the first values
-FIRST_VALUES = 1 << 12  # the first median is computed from about this many values
+FIRST_VALUES = 1 << 12  # the median of the first values is computed from about this number of values
 ALL_UNTIL = 1 << 15  # all bins are filled until this number of values has been counted
 ROOM = 2  # number of spare octaves above the largest value; they take no memory until a value is counted there
 AROUND = 1 << (COARSE - 1)  # bins are filled in this number of blocks (half an octave) below and above the median
@@ -55,7 +55,7 @@ class Histogram:
     def __init__(self, dtype: Any) -> None:
         self.bits = MANTISSA.get(str(dtype).removeprefix("torch."), MANTISSA["float32"])
         self.block = 1 << (self.bits - COARSE)  # number of bins in a block
-        self.edge: int | None = None  # values whose bits give a smaller bin number than this are in bin 0
+        self.edge: int | None = None  # number of the first bin, by bits; smaller values share bin 0
         self.counts: Any = None  # int32 [bins], on the device
         self.blocks: Counts | None = None  # number of values in each block; None if all bins are filled
         self.filled: list[Interval] = []  # blocks whose bins hold all their values; if empty, all blocks
@@ -233,7 +233,7 @@ class Quantiles:
 
 
 def _common(ours: list[Interval], others: list[Interval]) -> list[Interval]:
-    """The intersection of two lists of intervals. If they share no block, the result is one empty interval."""
+    """The blocks that are in both lists of intervals. If there are none, the result is one empty interval."""
     overlaps = [(max(a, c), min(b, d)) for a, b in ours for c, d in others]
     return [(a, b) for a, b in overlaps if a < b] or [(0, 0)]
 

@@ -34,7 +34,7 @@ Seen = Callable[[int, int, Any], None]  # arguments: layer, number of tokens bef
 
 
 def layers_of(model: Any) -> Sequence[Any]:
-    """The decoder's layers, first to last. Raises FaqError if they cannot be identified."""
+    """The layers of the decoder, from first to last. Raises FaqError if they cannot be found."""
     import torch
 
     count = model.config.get_text_config().num_hidden_layers
@@ -59,7 +59,7 @@ def write_reference(model: Any, rows: Sequence[Sequence[int]], path: Path, cance
 
 
 def layer_errors(model: Any, rows: Sequence[Sequence[int]], path: Path, cancel: CancelToken) -> list[float]:
-    """The error of each layer, compared with the file that `write_reference` wrote for the same rows."""
+    """The error of each layer. `path` is the file that `write_reference` wrote for the same rows."""
     import numpy as np
     import torch
 
@@ -163,9 +163,9 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) 
 
 
 def _rows(context: Context, target: TargetModel, tokenizer: Any, limit: int) -> tuple[str, Rows]:
-    """(name of the held-out text, its rows). The rows have at most `limit` tokens in total.
+    """Return (name of the held-out text, its rows). The rows have at most `limit` tokens in total.
 
-    The text is the held-out answers if there are any, and otherwise prose.
+    The text consists of the held-out answers. If there are none, it is prose.
     """
     run, settings = context.run, context.run.settings.evaluate
     answers = [[*one.prompt_ids, *one.answer_ids] for one in heldout(run.store, evaluation_hash(run)).values()]

@@ -12,7 +12,7 @@ from faq_tui.core.base.errors import UsageError
 EXPERTS = "experts"
 # All modules of a group have the same input. It is measured only once.
 SHARED_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
-OF_EXPERT = re.compile(r"\.experts\.\d+\.")  # a module of one unfused expert
+OF_EXPERT = re.compile(r"\.experts\.\d+\.")  # part of the name of a module inside an unfused expert
 NUMBERED = re.compile(r"(?:^|.*?\.)(\d+)\.(.+)")
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 
-SLICES, COLUMNS = 128, 256  # largest number of slices and of columns in a landscape
+SLICES, COLUMNS = 128, 256  # most slices and most columns in a landscape
 CHUNK_VALUES = 1 << 18  # 1 MB of float32 values, so that the results for a chunk fit into the processor's cache
 MOMENTS = 5  # the number of moments: the count, and the sums of x, x^2, x^3 and x^4
 
@@ -55,7 +55,7 @@ class Accumulator:
         self.finite = True
 
     def add(self, x: Any, kinds: Any, runs: Sequence[Run], first_is_sink: bool) -> None:
-        """Add `x`, [tokens, channels] of any float dtype.
+        """Add `x`, a tensor [tokens, channels] of any float dtype.
 
         `kinds` is int64 [tokens]. Together, `runs` cover all tokens in order.
         """
@@ -200,11 +200,11 @@ class Moments:
 class Statistics:
     """Statistics of one module's input under one set.
 
-    All fields but `sink` exclude each sample's first token (the attention sink). Shares and quantiles refer to |x|.
-    `over_6_sigma` is the share of values whose |x| exceeds 6 standard deviations. `over_20_median` is the share of
-    values whose |x| exceeds 20 times the median. For `top_channel_energy`, channels are ranked by their sums of
-    squares. It is the share of the top 1% of channels (at least one) in the sum over all channels. A statistic is
-    None if it is not finite or if its denominator is zero.
+    `sink` describes the first tokens of the samples, which are attention sinks. All other fields exclude these
+    tokens. Shares and quantiles refer to |x|. `over_6_sigma` is the share of values whose |x| exceeds 6 standard
+    deviations. `over_20_median` is the share of values whose |x| exceeds 20 times the median. For
+    `top_channel_energy`, channels are ranked by their sums of squares. It is the share of the top 1% of channels (at
+    least one) in the sum over all channels. A statistic is None if it is not finite or if its denominator is zero.
     """
 
     values: int

@@ -1,4 +1,4 @@
-"""The worker child's task `activations`: run each calibration set through the target and measure its activations.
+"""The worker child's task `activations`: run the calibration sets through the target, and measure the activations.
 
 First, the task sends the message `plan` with the total number of tokens. Then it sends `progress` after each row, and
 `activations` when the file of a set is written. If the model has none of the modules, the task sends `unfit` and

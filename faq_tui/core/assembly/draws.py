@@ -1,4 +1,7 @@
-"""Choose the seeds of each of the `evaluate.repeats` draws of the calibration sets, and describe their overlap."""
+"""Choose the seeds of each draw of the calibration sets, and describe how the draws overlap.
+
+The setting `evaluate.repeats` is the number of draws.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Cut sets to equal token counts, and mix sets.
 
-Sets are compared at equal token counts, because more calibration tokens alone improve a model.
+Sets are compared at equal token counts, because a model improves with more calibration tokens of any kind.
 """
 
 from __future__ import annotations

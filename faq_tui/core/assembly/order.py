@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def ordering(
     context: Context, target: TargetModel, questions: Mapping[str, str]
 ) -> Callable[[SetPlan, list[Sample]], list[Sample]]:
-    """Return a function that sorts a set's samples by `select` of the set's plan.
+    """Return a function that sorts the samples of a set. It uses `select` of the set's plan.
 
     `questions` maps each seed's id to the text of its question. With `judge`, samples with a better score come first.
     Samples without a score come last. Samples with equal scores stay in the order of the draw. With `diversity`, the

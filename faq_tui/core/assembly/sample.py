@@ -96,7 +96,7 @@ class Sample:
     n_tokens: int
     n_tokens_full: int  # number of tokens before the sample was cut to max_tokens
     picked_by: str | None  # "judge" or "person"; None if the sample is the seed itself
-    answered: bool = False  # whether the sample has an answer, even if that answer was cut
+    answered: bool = False  # True if the conversation has an answer, even if the answer was cut
     answer_end: int = 0  # token offset of the end of the answer; 0 if there is no answer or if it was cut
     way: str = "template"  # how the text was made: template | generation_prompt | inline | raw
     kinds: bytes = b""  # for each token, its index in token_kinds.KINDS

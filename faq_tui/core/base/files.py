@@ -44,7 +44,10 @@ def full_disk_is_clear(where: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_text(path: Path) -> Iterator[IO[str]]:
-    """Open a UTF-8 file for writing. It is moved to `path` when the block ends, and deleted if the block fails."""
+    """Open a temporary UTF-8 file for writing.
+
+    When the block ends, the file is moved to `path`. If the block fails, the file is deleted.
+    """
     half = path.with_name(f".{path.name}.{os.getpid()}.half")
     with full_disk_is_clear(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,10 @@ FIND_TIMEOUT_S = 60.0
 
 
 def python_of(run: Run) -> str:
-    """The path of the Python that runs evalscope. Raises FaqError if it is missing or has no evalscope."""
+    """The path of the Python that runs evalscope.
+
+    Raises FaqError if the file is missing or evalscope is not installed.
+    """
     given = run.settings.evaluate.evalscope.python
     python = sys.executable if given is None else shutil.which(given) or str(own_path(run, given))
     try:

@@ -44,8 +44,8 @@ def run_lm_eval(
 
     If the child crashes on a model, a new child continues with the next model.
 
-    If `served` is given, all requests must be for that model. Raises Stopped, or FaqError if the child fails before
-    its first model.
+    If `served` is given, all requests must be for that model. Raises Stopped after a stop, and FaqError if the child
+    fails before its first model.
     """
     left = {(request.subject, request.task): request for request in requests}
     at = ""

@@ -20,7 +20,10 @@ DIRECTIVES = [f"%{flag}{letter}" for flag in ("-", "") for letter in "aAbBcdHIjm
 
 
 class NotAssembledError(ValueError):
-    """The conversation cannot be assembled. The message gives the reason; equal reasons give equal messages."""
+    """The conversation cannot be assembled. The message names the reason.
+
+    The same reason always gives the same message.
+    """
 
 
 class Template:

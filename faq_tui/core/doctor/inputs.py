@@ -43,7 +43,7 @@ class Check:
 
 
 def endpoint_checks(run: Run) -> list[Check]:
-    """One check for each server of the sources and judges.
+    """One check for each server that a source or a judge uses.
 
     Each server gets a short request with the parameters in the settings. The response shows which of them it accepts.
     """

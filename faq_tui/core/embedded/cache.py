@@ -19,7 +19,7 @@ SCRATCH_PREFIX = "unfinished-"
 
 
 def cache_folder() -> Path:
-    """The folder `embedded/` in the user's faq-tui cache, or in `$FAQ_TUI_CACHE` if this is set.
+    """The folder `embedded/` in the user's cache for faq-tui. `$FAQ_TUI_CACHE` can name another folder for the cache.
 
     The folder may not exist.
     """

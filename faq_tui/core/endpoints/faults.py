@@ -18,7 +18,7 @@ from faq_tui.core.settings import Endpoint
 
 RETRY_STATUS = frozenset({408, 409, 425, 429})
 BUSY_STATUS = frozenset({429, 503})
-GATEWAY_STATUS = frozenset({502, 503, 504})  # the server behind a gateway is down, or it is still loading
+GATEWAY_STATUS = frozenset({502, 503, 504})  # the server behind a gateway is down or still loading
 REQUEST_STATUS = frozenset({400, 413, 422, 451})  # with these, the server refuses this request only
 LONGEST_RETRY_AFTER_S = 900.0  # upper limit of the wait that a server can ask for
 LONGEST_WAIT_S = 60.0  # upper limit of the wait between two tries, unless the server asks for a longer one
@@ -36,7 +36,7 @@ class RequestFault:
     wait_s: float | None = None  # the wait that the header Retry-After asks for
     busy: bool = False  # True if the server asks for fewer requests
     connected: bool = True  # False if there was no connection
-    of_request: bool = False  # True if the server refuses this request, but may answer others
+    of_request: bool = False  # True if the server refuses this request, but may accept others
     may_be_down: bool = False  # True if the server may be down; a probe must confirm this
     unknown_host: bool = False  # True if the host's name does not exist
 

@@ -1,8 +1,8 @@
 """Read a reply's finish_reason. It shows what ended the answer: the model itself, a limit, or something else.
 
 Servers spell the reasons in many ways. The tables hold the words of OpenAI, vLLM, SGLang, TGI, TensorRT-LLM,
-llama.cpp, Ollama, Anthropic, Gemini, Mistral, Cohere, DeepSeek, GLM, Qwen, watsonx and Bedrock, in lower case and
-without punctuation: `MAX_TOKENS`, `maxTokens` and `max tokens` count as the same word.
+llama.cpp, Ollama, Anthropic, Gemini, Mistral, Cohere, DeepSeek, GLM, Qwen, watsonx and Bedrock. All words are in
+lower case and have no punctuation, so `MAX_TOKENS`, `maxTokens` and `max tokens` are the same word.
 """
 
 from __future__ import annotations

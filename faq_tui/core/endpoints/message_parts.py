@@ -28,7 +28,7 @@ DEEPEST = 8  # parts may contain parts, up to this depth
 
 
 class Piece(NamedTuple):
-    """A part of a delta: its text, what the text is, and the field that holds it."""
+    """A part of a delta: its text, the kind of the text, and the field that holds it."""
 
     kind: str  # ANSWER, THOUGHT, REFUSAL or TOOL
     text: str

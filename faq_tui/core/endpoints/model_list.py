@@ -1,4 +1,4 @@
-"""Read a server's list of models, in the forms of OpenAI, Ollama, Gemini, LM Studio, OpenRouter and gateways."""
+"""Read a server's list of models. OpenAI, Ollama, Gemini, LM Studio, OpenRouter and gateways send different forms."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WINDOWS = (
     *("max_position_embeddings",),
 )
 _INSIDE = ("top_provider", "meta", "metadata", "model_info", "limits", "limit", "capabilities", "details", "config")
-SMALLEST, LARGEST = 16, 10**9  # a window outside of these limits, in tokens, is a mistake
+SMALLEST, LARGEST = 16, 10**9  # a window of fewer or more tokens is a mistake of the server
 
 
 def models_of(body: Any) -> dict[str, dict[str, Any]] | None:

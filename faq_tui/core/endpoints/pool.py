@@ -93,7 +93,7 @@ class Pool:
         self._emit = emit
         self._patience_s = self.servers[0].endpoint.patience_s
         self._gives_up: float | None = None  # unix time at which all requests will fail; None while a server is up
-        self._error: Exception | None = None  # set if no request can succeed any more
+        self._error: Exception | None = None  # the error that all requests get, if no request can succeed any more
         self._waiting: list[tuple[int, int, asyncio.Future[Server]]] = []
         self._ticket = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
@@ -212,7 +212,7 @@ class Pool:
         return True
 
     def leave_out(self, server: Server, advice: str) -> None:
-        """Send no more requests to the server. Raises EndpointError if it was the last one."""
+        """Send no more requests to the server. Raises EndpointError if no other server is left."""
         server.out = True
         server.watch.close()
         if all(s.out for s in self.servers):
@@ -225,7 +225,7 @@ class Pool:
         return any(s.is_up and s is not server and s.paused_until <= self._now() for s in self.servers)
 
     def _changed(self, server: Server) -> None:
-        """React to the start of an outage, to a failed probe, and to the end of an outage."""
+        """This is called when an outage starts, when a probe fails, and when an outage ends."""
         watch, outage = server.watch, server.watch.outage
         if outage is not None:
             is_new = server.down_since is None

@@ -45,8 +45,8 @@ class ServerDescription:
     """The facts in a server's list of models."""
 
     names: tuple[str, ...] = ()  # the names of the server's models; () if it cannot list them
-    max_model_len: int | None = None  # limit for prompt and answer together, in tokens; many servers report it
-    identity: str = ""  # a hash of what the server states about the model; "" if it states nothing
+    max_model_len: int | None = None  # most tokens of prompt and answer together; many servers report it
+    identity: str = ""  # a hash of the server's description of the model; "" if there is none
 
 
 async def probe(client: Client, endpoint: Endpoint, cancel: CancelToken | None = None) -> list[str]:

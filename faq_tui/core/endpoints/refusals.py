@@ -1,4 +1,4 @@
-"""Find out which parameters a server refuses, from the body of its refusal.
+"""Find out which parameters a server refuses. The body of its refusal shows this.
 
 Servers describe a refusal in many ways. OpenAI and Azure use `param` and `code`. vLLM, Mistral, Anthropic and others
 use pydantic's `loc` and `type`. Most servers write a sentence. Some repeat the text of another error in this
@@ -53,7 +53,7 @@ ECHOES = frozenset({"input", "ctx", "url", "request", "received", "body_sent", "
 NAMING = ("param", "parameter", "field", "property", "argument", "key", "additionalProperty", "name")
 CODES = ("code", "type", "error_type", "reason", "keyword", "error_code")
 MESSAGES = ("message", "msg", "detail", "description", "error", "title", "reason")
-# A server may name one of these objects of the request as the place of the parameter.
+# Servers may put the name of an object before the name of a parameter, as in "body.top_k".
 PREFIXES = frozenset(
     {"body", "request", "req", "params", "parameters", "parameter", "extrabody", "generationconfig", "samplingparams"}
     | {"data", "json", "root", "options", "input", "inputs", "args", "kwargs", "config", "payload", "query"}

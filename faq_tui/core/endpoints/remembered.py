@@ -13,9 +13,9 @@ from faq_tui.core.store import server_capabilities as rows
 
 
 def remembered(context: Context, endpoint: Endpoint) -> LearnedCapabilities:
-    """The capabilities of the endpoint's (first) server.
+    """The capabilities of the endpoint's server, or of its first server.
 
-    New facts are stored in the run's database. A note reports parameters that the server refuses.
+    New facts are stored in the run's database. If the server refuses parameters, a note says so.
     """
     # The embedded server has another port after each start.
     url = EMBEDDED if context.servers.get(EMBEDDED) == endpoint.base_url else endpoint.base_url

@@ -1,4 +1,4 @@
-"""Build the body of a chat request from the settings and the known capabilities. No request is sent for this."""
+"""Build the body of a chat request from the settings and the known capabilities. This module sends no request."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def chat_body(
     body: dict[str, Any] = {"model": model, "messages": messages}
     if stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
-    # OpenAI's protocol has neither top_k, min_p nor repetition_penalty; vLLM, SGLang and llama.cpp accept them here.
+    # OpenAI's protocol does not have top_k, min_p and repetition_penalty. vLLM, SGLang and llama.cpp accept them
+    # here.
     body |= {name: value for name, value in sampling if name != "seed" and value != OFF}
     if seed is not None and sampling.seed != OFF:
         body["seed"] = seed

@@ -23,7 +23,7 @@ class SentEvent(NamedTuple):
 class EventReader:
     """Reads events from bytes that arrive in pieces of any size.
 
-    A byte order mark, a line end or an event may be cut anywhere between two pieces. Lines end with CR LF, LF or CR.
+    A piece may end inside a byte order mark, a line end or an event. Lines end with CR LF, LF or CR.
     """
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 class StreamEnds:
     """What the answers of one server have shown so far."""
 
-    shown_once: bool = False  # True once an answer had a finish_reason, usage or [DONE]
+    shown_once: bool = False  # True after an answer with a finish_reason, usage or [DONE]
     without_reason: int = 0  # number of complete answers without a finish_reason
     endless: int = 0  # number of answers whose end was not marked in any way
 

@@ -253,7 +253,7 @@ def _socks_transport(proxy: EnvironmentProxy) -> Any:
 
 
 def _basic(url: SplitResult) -> str | None:
-    """The header value `Basic …` for a URL with user and password; None for other URLs."""
+    """The header value `Basic …` for a URL that contains a user and a password. None for other URLs."""
     if url.username is None:
         return None
     pair = f"{unquote(url.username)}:{unquote(url.password or '')}"

@@ -26,7 +26,7 @@ def response_fields() -> tuple[str, ...]:
 
 @cache
 def special_tokens() -> frozenset[str]:
-    """The special tokens of all dialects, for the screen.
+    """The special tokens of all dialects. The screen marks them.
 
     If a dialect of another package cannot be loaded, only the special tokens of faq-tui's own dialects are returned.
     """
@@ -48,7 +48,7 @@ def tag_pattern() -> re.Pattern[str]:
 
 
 def closing_tags() -> frozenset[str]:
-    """Every dialect's closing tag."""
+    """The closing tags of all dialects."""
     return frozenset(dialect.close for dialect in tag_dialects())
 
 
