@@ -202,9 +202,9 @@ class Statistics:
 
     `sink` describes the first tokens of the samples, which are attention sinks. All other fields exclude these
     tokens. Shares and quantiles refer to |x|. `over_6_sigma` is the share of values whose |x| exceeds 6 standard
-    deviations. `over_20_median` is the share of values whose |x| exceeds 20 times the median. For
-    `top_channel_energy`, channels are ranked by their sums of squares. It is the share of the top 1% of channels (at
-    least one) in the sum over all channels. A statistic is None if it is not finite or if its denominator is zero.
+    deviations. `over_20_median` is the share of values whose |x| exceeds 20 times the median. The energy of a channel
+    is its sum of squares. `top_channel_energy` is the share of the total energy that the 1% of channels with the
+    highest energy have (at least one channel). A statistic is None if it is not finite or if its denominator is zero.
     """
 
     values: int

@@ -92,7 +92,7 @@ def landscape(run: Run, set_name: str, ref: ModuleRef) -> Floats | None:
 
 
 def covered(run: Run, names: list[str], ref: ModuleRef) -> dict[str, tuple[int, int]]:
-    """Map each set to (number of outlier channels that the set drives, number of outlier channels of all sets)."""
+    """Map each set to two numbers: the outlier channels that it drives, and those of all sets together."""
     arrays = {name: array for name in names if (array := absmax(run, name, ref)) is not None}
     if not arrays:
         return {}

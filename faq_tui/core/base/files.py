@@ -72,7 +72,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     final = _replaceable(path)
     with full_disk_is_clear(path):
         if final is None:
-            with path.open("ab") as file:  # if the shell appends to FILE (`>> FILE`), its content must stay
+            with path.open("ab") as file:  # after `>> FILE` in a shell, the old content of FILE must stay
                 yield file
             return
         if final.exists() and not os.access(final, os.W_OK):

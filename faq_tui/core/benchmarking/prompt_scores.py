@@ -19,7 +19,7 @@ class NoPromptScoresError(Exception):
 
 
 def checked_before_scoring(lm: Any) -> None:
-    """Change lm_eval's model `lm`: before its first score, it checks its server with one request.
+    """Change lm_eval's model `lm`. Before the first score, `lm` now sends one request that checks the server.
 
     If the check fails, all later scores fail, too.
     """

@@ -155,8 +155,9 @@ def hf_name(gguf_name: str) -> str:
 
 
 def unpermute(weight: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
-    """Reorder the rows of a q or k projection [heads * head_dim, hidden], from llama.cpp's order to that of Hugging
-    Face.
+    """Reorder the rows of a q or k projection from llama.cpp's order to that of Hugging Face.
+
+    `weight` has the shape [heads * head_dim, hidden].
 
     Rotary embeddings rotate pairs of rows. In llama.cpp, neighbouring rows form a pair. In transformers, row i of a
     head's first half and row i of its second half form a pair. Therefore llama.cpp's converter reorders the rows
@@ -170,10 +171,10 @@ def unpermute(weight: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
 def write_weights(reader: GGUFReader, path: Path) -> None:
     """Write all tensors to `path` as bfloat16 safetensors. The output layer is tied to the embedding.
 
-    The original model and gptqmodel use bfloat16, and CPUs are fast with it. Rounding has a small effect on the next
-    token. Its KL divergence from the float32 model is 5e-5 if weights are rounded to bfloat16, and 3e-6 if they are
-    rounded to float16. If the model also computes in bfloat16, it is 1e-3. After plain 4-bit rounding, it is 0.6.
-    Quantized models are compared with the model in this folder, not with the float32 model.
+    The original model and gptqmodel use bfloat16, and CPUs are fast with it. Rounding the weights to bfloat16 changes
+    little: the KL divergence of the next token from the float32 model is 5e-5. With float16, the KL divergence is
+    3e-6. If the model also computes in bfloat16, it is 1e-3. With plain 4-bit rounding, it is 0.6. Quantized models
+    are compared with the model in this folder, not with the float32 model.
     """
     import torch
     from gguf.quants import dequantize

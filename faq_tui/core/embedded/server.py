@@ -34,8 +34,8 @@ HEALTH_TIMEOUT_S = 60.0
 def start(gguf: Path, port: int) -> Any:
     """Load the model and listen on `port`, or on a free port if `port` is 0.
 
-    Returns an object; when it is deleted, the server ends. Raises UsageError if xllamacpp is not installed, and
-    FaqError if the model does not load or the port is taken.
+    Returns the server as an object. When the object is deleted, the server ends. Raises UsageError if xllamacpp is
+    not installed, and FaqError if the model does not load or the port is taken.
     """
     # llama.cpp's OpenMP reads these variables when it is loaded. Without them, its idle threads would use the CPU
     # while they wait. On a busy machine, this can block the server.
