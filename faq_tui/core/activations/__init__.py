@@ -1,4 +1,4 @@
-"""Measure the target's activations on a calibration set: spikes, outlier channels, and tokens per expert.
+"""Measure the target's activations on a calibration set: spikes, outlier channels, and the tokens of each expert.
 
 module_refs.py           finds the module inputs that are measured, layer by layer
 histogram.py             order statistics of |x|, accurate to 1e-5, in constant memory

@@ -1,8 +1,9 @@
-"""Run rows of token ids through a model and measure the inputs of chosen modules.
+"""Run rows of token ids through a model, and measure the inputs of chosen modules.
 
-Experts may be fused: transformers then stores all experts of a layer in two parameters, gate_up_proj
-[experts, 2 x width, hidden] and down_proj [experts, hidden, width]. No module lies between the two, so the input of
-down_proj is recomputed expert by expert, as the model's own code does.
+Experts may be fused. Then transformers stores all experts of a layer in two parameters: gate_up_proj has the shape
+[experts, 2 x width, hidden], and down_proj has the shape [experts, hidden, width]. No hook can see the input of
+down_proj, because down_proj is not a module. Therefore this file computes the input again for each expert, with the
+same formulas as the model's own code.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
 
 
 def tokens_per_expert(experts: Any, chosen: Any) -> Any:
-    """The number of tokens of each expert, int64 [experts]. `chosen` has the shape [tokens, experts
-    per token] and holds the numbers of the chosen experts.
+    """The number of tokens that each expert gets, int64 [experts].
+
+    `chosen` holds the numbers of the experts that were chosen for each token, [tokens, experts per token].
     """
     import torch
 
@@ -42,9 +44,9 @@ def tokens_per_expert(experts: Any, chosen: Any) -> Any:
 
 
 def expert_inputs(experts: Any, states: Any, chosen: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """For each expert with a token, yield (sorted token numbers, input of gate_up_proj, input of down_proj).
+    """For each expert that gets a token, yield (sorted token numbers, input of gate_up_proj, input of down_proj).
 
-    Raises FaqError if the experts' weights do not have the layout that the docstring of this file describes.
+    Raises FaqError if the experts' weights do not have the shapes in the docstring of this file.
     """
     import torch
 
@@ -70,11 +72,12 @@ DEFAULT_MODULES = ("o_proj",)
 
 @dataclass(frozen=True)
 class AtPlace:
-    """The results for one module's input: statistics, largest |x| of each channel, and the landscape of |x|.
+    """The results for one module's input x: statistics, the largest |x| of each channel, and the landscape of |x|.
 
-    The landscape is a max-pooled map of |x|. Its first axis divides the concatenated tokens of all rows into `SLICES`
-    equal parts. Its second axis divides the channels into at most 256 groups of neighbouring channels.
-    `absmax` and the landscape exclude each row's first token.
+    The landscape is a coarse map of |x|. Each cell holds the largest |x| of a range of tokens and a group of
+    channels. The first axis divides the tokens of all rows, one row after the other, into `SLICES` equal ranges. The
+    second axis divides the channels into at most 256 groups of neighbouring channels. `absmax` and the landscape
+    exclude each row's first token.
     """
 
     statistics: Statistics
@@ -84,10 +87,10 @@ class AtPlace:
 
 @dataclass(frozen=True)
 class Measured:
-    """The result of `measure`. `experts` maps each layer to the number of tokens per expert.
+    """The result of `measure`. `experts` maps each layer to the number of tokens that each of its experts got.
 
-    `rows` has one entry per row of token ids. An entry maps each module's input to its moments and to the largest |x|
-    of each channel. If `measure` was called without `per_row`, `rows` is empty.
+    `rows` has one entry for each row of token ids. An entry maps each module's input to two results: its moments, and
+    the largest |x| of each channel. If `measure` was called without `per_row`, `rows` is empty.
     """
 
     places: dict[ModuleRef, AtPlace]
@@ -105,18 +108,20 @@ def measure(
     cancel: CancelToken | None = None,
     tick: Callable[[int], None] | None = None,
 ) -> Measured:
-    """Run every row of token ids through `model` once, unbatched, and measure the inputs of `modules`.
+    """Run each row of token ids through `model` once, without batching, and measure the inputs of `modules`.
 
     `model` is a Hugging Face causal LM in eval mode, on any device, in float32, bfloat16 or float16. Its lm_head is
-    not run. `modules` lists the last parts of module names (`o_proj`, `down_proj`, ...), or `experts`. `kinds` holds
-    an index into `token_kinds.KINDS` for each token of each row; by default all tokens are question tokens. A row's
-    first token always counts as the attention sink. With `per_row`, the results of each row are also kept (one float
-    per channel and row). `tick` is called after each row with the row's number of tokens. Besides the model, each
-    module needs memory for O(channels) numbers, a landscape and a histogram of constant size. Activations are freed
-    layer by layer.
+    not run. `modules` lists the last parts of module names, for example `o_proj`; the entry `experts` stands for
+    fused experts. `kinds` holds an index into `token_kinds.KINDS` for each token of each row; by default all tokens
+    are question tokens. A row's first token always counts as the attention sink. With `per_row`, the results of each
+    row are also kept, which takes one float for each channel and row. `tick` is called after each row with the row's
+    number of tokens.
 
-    Raises UsageError if the model has none of the `modules`, FaqError if their inputs hold NaN or infinity, and
-    Stopped between two rows after a cancel.
+    Besides the model, the memory holds O(channels) numbers, one landscape and one histogram for each module. Their
+    size does not depend on the number of tokens. The activations of a layer are freed before the next layer runs.
+
+    Raises UsageError if the model has none of the `modules`, and FaqError if an input contains NaN or infinity.
+    Raises Stopped after a cancel, but only between two rows.
     """
     import torch
 
@@ -143,14 +148,14 @@ def measure(
 
 
 class _Capture:
-    """The hooks of one pass and their accumulators."""
+    """The hooks of one pass through the model, and the accumulators that the hooks fill."""
 
     def __init__(self, model: Any, modules: Sequence[str], rows: Sequence[Sequence[int]], per_row: bool) -> None:
         import torch
 
         self.device, self.per_row = model.device, per_row
         self.total = sum(map(len, rows))
-        self.seen = 0  # number of tokens in the rows that were measured so far
+        self.seen = 0  # number of tokens in all rows measured so far
         self.kinds: Any = None
         self.slices: Any = None
         self.runs: list[Run] = []
@@ -235,7 +240,7 @@ class _Capture:
         measured = {}
         for ref, accumulator in sorted(self.accumulators.items()):
             if accumulator.absmax is None or accumulator.histogram is None:
-                continue  # no token reached these experts
+                continue  # no token was sent to these experts
             if not accumulator.finite:
                 raise FaqError(
                     f"the input of {ref.module} in layer {ref.layer} holds NaN or infinity: the model's weights "
@@ -256,7 +261,7 @@ class _Capture:
 
 
 def _runs(slices: Sequence[int]) -> list[Run]:
-    """Split the tokens into ranges that each lie within one slice of the landscape."""
+    """Split the tokens into ranges. Each range lies within one slice of the landscape."""
     runs: list[Run] = []
     start = 0
     for index in range(1, len(slices) + 1):

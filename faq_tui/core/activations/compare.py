@@ -1,10 +1,13 @@
-"""Compare the activations of two sets over all layers of one module: outlier channels, spikes and smoothness.
+"""Compare the activations of two sets: outlier channels, spikes and smoothness.
 
-Each layer is compared with the same layer under the other set. A metric's change is the mean over layers of the
-logarithm of its ratio. Shares can be zero, so the change of a share is a mean of differences instead. Each change has
-a bootstrap interval over layers and a sign test (Conover, "Practical nonparametric statistics", 3.4), which ignores
-ties. Layers of one model are not independent, so the interval tends to be too narrow. Therefore a change is reported
-only if the interval and the sign test agree.
+One module, such as o_proj, is compared in all layers.
+
+The value of a layer under one set is compared with the value of the same layer under the other set. The change of a
+metric is the mean of log(ours / theirs) over all layers. If a value is zero, the change is the mean of ours - theirs
+instead. For each change, a bootstrap over the layers gives an interval. A sign test (Conover, "Practical
+nonparametric statistics", 3.4) gives a p-value; layers with equal values do not count in it. The layers of one model
+are not independent, so the interval tends to be too narrow. Therefore a change is reported only if the interval and
+the sign test agree.
 """
 
 from __future__ import annotations
@@ -28,19 +31,19 @@ if TYPE_CHECKING:
 SMOOTHER, ROUGHER, SAME = "smoother", "rougher", "no difference"
 DECIDING = ("max", "crest", "kurtosis")
 LEVEL = 0.05  # significance level of the sign test
-TOKENS_APART = 0.05  # if the numbers of tokens differ by a larger share, peaks of the two sets are not comparable
+TOKENS_APART = 0.05  # if the token counts differ by more than this share, the comparison of the peaks is not fair
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The comparison of one metric between two sets, over all layers of a module.
+    """The comparison of one metric between two sets, over all layers.
 
-    If `is_ratio` is true, `change` is the geometric mean over layers of ours / theirs. Otherwise at least one value
-    is zero, and `change` is the mean over layers of ours - theirs.
+    If `is_ratio` is true, `change` is the geometric mean of ours / theirs over all layers. If a value is zero,
+    `is_ratio` is false, and `change` is the mean of ours - theirs over all layers.
     """
 
     metric: str
-    ours: float | None  # median over layers, like `theirs`
+    ours: float | None  # the median over all layers; `theirs` is also a median
     theirs: float | None
     change: Estimate
     is_ratio: bool
@@ -62,7 +65,7 @@ class SetComparison:
 
 
 def compare(ours: Mapping[str, Any], theirs: Mapping[str, Any], module: str, resamples: int) -> SetComparison:
-    """Compare two sets at `module`. `ours` and `theirs` have the keys `set_name`, `tokens` and `places`."""
+    """Compare two sets at one module. `ours` and `theirs` have the keys `set_name`, `tokens` and `places`."""
     mine, other = (
         {entry["layer"]: entry for entry in one["places"] if entry["module"] == module} for one in (ours, theirs)
     )
@@ -79,7 +82,7 @@ def compare(ours: Mapping[str, Any], theirs: Mapping[str, Any], module: str, res
 
 
 def compared(metric: str, ours: Sequence[float | None], theirs: Sequence[float | None], resamples: int) -> Compared:
-    """Compare one metric's values layer by layer. A layer is left out if either value is missing."""
+    """Compare one metric's values layer by layer. A layer is left out if one of its two values is missing."""
     import numpy as np
 
     pairs = np.array([(a, b) for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]).reshape(
@@ -100,7 +103,7 @@ def compared(metric: str, ours: Sequence[float | None], theirs: Sequence[float |
 
 
 def _mean(changes: Any, resamples: int) -> Estimate:
-    """The mean of an array over layers, with its bootstrap interval if there are enough of them."""
+    """The mean over layers. It has a bootstrap interval if there are enough layers."""
     import numpy as np
 
     if not len(changes):
@@ -114,7 +117,7 @@ def _mean(changes: Any, resamples: int) -> Estimate:
 
 
 def sign_test(higher: int, lower: int) -> float:
-    """The two-sided p-value of the sign test, whose null hypothesis is that both signs are equally likely."""
+    """The two-sided p-value of the sign test. Its null hypothesis: both signs are equally likely."""
     trials = higher + lower
     if not trials:
         return 1.0
@@ -123,7 +126,10 @@ def sign_test(higher: int, lower: int) -> float:
 
 
 def overall(metrics: Sequence[Compared]) -> str:
-    """The verdict of the majority of the metrics in `DECIDING`, unless one of them has the opposite verdict."""
+    """The verdict that more than half of the metrics in `DECIDING` share.
+
+    The result is SAME if there is no such verdict, or if one of these metrics has the opposite verdict.
+    """
     verdicts = [one.verdict for one in metrics if one.metric in DECIDING]
     for verdict, opposite in ((SMOOTHER, ROUGHER), (ROUGHER, SMOOTHER)):
         if verdicts.count(verdict) * 2 > len(verdicts) and opposite not in verdicts:
@@ -170,10 +176,10 @@ def reference(absmaxes: Iterable[Floats]) -> Floats:
 
 
 def threshold(reference: Floats) -> float:
-    """The outlier threshold: three times the median over channels of their largest |x|.
+    """The outlier threshold: three times the median of `reference`, which holds the largest |x| of each channel.
 
-    The threshold depends on the module's own values, because an absolute limit (6.0 in LLM.int8, arXiv:2208.07339)
-    fits only one model family.
+    LLM.int8 (arXiv:2208.07339) uses the fixed threshold 6.0, which fits only one model family. Therefore this
+    threshold depends on the module's own values.
     """
     import numpy as np
 
@@ -181,15 +187,15 @@ def threshold(reference: Floats) -> float:
 
 
 def outlier_channels(reference: Floats) -> Mask:
-    """Mask [channels] of the channels whose largest |x| on the reference exceeds `threshold`."""
+    """A mask [channels]. It is true for channels whose value in `reference` exceeds the threshold."""
     mask: Mask = reference > threshold(reference)
     return mask
 
 
 def coverage(absmax: Floats, reference: Floats) -> float | None:
-    """The share of the reference's outlier channels in which `absmax` exceeds the reference's threshold.
+    """The share of the outlier channels of `reference` in which `absmax` exceeds the threshold of `reference`.
 
-    None if the reference has no outlier channel.
+    Returns None if `reference` has no outlier channel.
     """
     outliers = outlier_channels(reference)
     if not outliers.any():

@@ -1,8 +1,8 @@
 """Write and read `activations/<set>.safetensors`: the channel maxima and the landscape of each measured module.
 
 The file has the tensors `absmax.<layer>.<module>` (float32 [channels]), `landscape.<layer>.<module>` (float32
-[slices, columns]) and `experts.<layer>` (int64 [experts], the number of tokens per expert). The entry `faq` of the
-header's metadata is JSON with the signature. Reading needs numpy, but not torch.
+[slices, columns]) and `experts.<layer>` (int64 [experts], the number of tokens per expert). The header's metadata has
+the entry `faq`: JSON that contains the signature. Reading needs numpy, but not torch.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def path_of(run: Run, set_name: str) -> Path:
 
 
 def write(path: Path, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-    """Write the file atomically. `about` goes into the header and must be serializable as JSON."""
+    """Write the file atomically. `about` is stored in the header as JSON."""
     from safetensors.numpy import save
 
     half = path.with_name(f".{path.name}.{os.getpid()}.half")
@@ -46,7 +46,7 @@ def write(path: Path, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> N
 
 
 def signature_of(path: Path) -> str | None:
-    """The signature of the file's inputs; None if there is no readable file."""
+    """The signature of the inputs from which the file was made. None if the file is missing or cannot be read."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -64,7 +64,7 @@ def places_of(path: Path) -> list[ModuleRef]:
     refs = []
     try:
         with safe_open(path, framework="np") as reader:
-            for name in reader.keys():  # noqa: SIM118  the reader is no dict
+            for name in reader.keys():  # noqa: SIM118  the reader is not a dict
                 kind, _, rest = name.partition(".")
                 layer, _, module = rest.partition(".")
                 if kind == ABSMAX and layer.isdecimal() and module:
@@ -75,7 +75,7 @@ def places_of(path: Path) -> list[ModuleRef]:
 
 
 def read(path: Path, kind: str, ref: ModuleRef) -> Array | None:
-    """Read one array. `kind` is `ABSMAX` ([channels]) or `LANDSCAPE` ([slices, columns]). None if it is missing."""
+    """Read one array: `kind` is `ABSMAX` ([channels]) or `LANDSCAPE` ([slices, columns]). None if it is missing."""
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -1,20 +1,21 @@
 """Order statistics of |x| from a histogram over the bits of floating-point numbers.
 
-The bits of a positive float, read as an integer, increase with its value. Therefore the exponent and the leading
-mantissa bits of a float can serve as the number of a logarithmic bin. Every value is counted in a *block*; an octave
-(a factor of two) has 128 blocks. Near the median and in the tail, where quantiles are needed, blocks are split into
-*bins*. A bin uses 17 of float32's 23 mantissa bits, so its relative width is 2^-17. The middle of a bin is off by at
-most 2^-18 = 3.8e-6, and a ratio of two quantiles by at most 7.6e-6. For bfloat16 and float16, each bin holds a single
-value.
+If the bits of positive floats are read as integers, larger floats give larger integers. Therefore the exponent and
+the leading mantissa bits of a float can serve as the number of a logarithmic bin. Every value is counted in a
+*block*. An octave (a factor of two) has 128 blocks. Quantiles are needed near the median and in the tail, so blocks
+are split into *bins* there. A bin uses 17 of float32's 23 mantissa bits, so its relative width is 2^-17. If a value
+is replaced by the middle of its bin, the relative error is at most 2^-18 = 3.8e-6. The error of a ratio of two
+quantiles is at most 7.6e-6. bfloat16 and float16 have so few bits that each bin holds a single value.
 
 On a CPU, filling all bins takes several times as long as sorting the values. Therefore, after the first 32,768
-values, only the bins near the running median and in the running tail are filled (`_wanted`). A quantile may later
-fall into a block whose bins were not filled from the start. It is then interpolated within the block: the error is at
-most 2^-7 = 0.8%, and usually a hundredth of that. On other devices all bins are filled.
+values, bins are filled only near the median and in the tail of the values so far (`_wanted`). In the end, a quantile
+may fall into a block whose bins miss some values. Then the quantile is interpolated within the block. The error of
+the interpolation is at most 2^-7 = 0.8%, and usually 0.008%. On other devices all bins are filled.
 
-Every octave from a quarter of the first values' median upwards has bins; octaves are added for larger values. All
-smaller values share block 0 and bin 0. Therefore the memory depends on the number of octaves between median and
-maximum, not on the number of values. An octave of float32 takes 512 kB, but pages that are never written take none.
+Bins begin at a quarter of the median of the first values. All smaller values share block 0 and bin 0. If a value is
+too large for the table, octaves are added. Therefore the memory depends on the number of octaves between the median
+and the maximum, not on the number of values. An octave of float32 takes 512 kB. Memory pages that are never written
+take no memory.
 """
 
 from __future__ import annotations
@@ -30,31 +31,34 @@ if TYPE_CHECKING:
 
 MANTISSA = {"float32": 17, "bfloat16": 7, "float16": 10}
 FULL = 23  # mantissa bits of float32; all values are counted in float32
-COARSE = 7  # mantissa bits that number the blocks
-BELOW = 2  # number of octaves below the median of the first values that have bins
-FIRST_VALUES = 1 << 12  # the first median is computed from about this many values
-ALL_UNTIL = 1 << 15  # the first so many values are counted in all bins
-ROOM = 2  # spare octaves above the largest value; an unwritten table takes no memory
-AROUND = 1 << (COARSE - 1)  # bins are filled in so many blocks (half an octave) on each side of the running median
-TAIL = 0.97  # quantile where the tail begins: at most 1/36 of values exceed 6 sigma (Chebyshev)
+COARSE = 7  # number of leading mantissa bits that choose a block within an octave
+BELOW = 2  # bins begin this number of octaves below the median of the first values
+FIRST_VALUES = 1 << 12  # the median of the first values is computed from about this number of values
+ALL_UNTIL = 1 << 15  # all bins are filled until this number of values has been counted
+ROOM = 2  # number of spare octaves above the largest value; they take no memory until a value is counted there
+AROUND = 1 << (COARSE - 1)  # bins are filled in this number of blocks (half an octave) below and above the median
+TAIL = 0.97  # the tail begins at this quantile; by Chebyshev's inequality, at most 1/36 of values exceed 6 sigma
 MEDIANS_UP = (4 << COARSE) + (
     1 << (COARSE - 2)
 )  # number of blocks between the median and 19 times the median; the tail begins there or earlier
 
 ENDLESS = 1 << 30  # the end of an interval of blocks that has no upper limit
-Interval = tuple[int, int]  # half-open range of blocks
+Interval = tuple[int, int]  # (first block, block after the last one)
 
 
 class Histogram:
-    """Counts |x| of float32 tensors whose values came from the torch dtype `dtype`, on their device."""
+    """Counts the values |x| of float32 tensors on their device.
+
+    The values were converted from the torch dtype `dtype`.
+    """
 
     def __init__(self, dtype: Any) -> None:
         self.bits = MANTISSA.get(str(dtype).removeprefix("torch."), MANTISSA["float32"])
         self.block = 1 << (self.bits - COARSE)  # number of bins in a block
-        self.edge: int | None = None  # values whose bits give a smaller bin number than this are in bin 0
+        self.edge: int | None = None  # number of the first bin, by bits; smaller values share bin 0
         self.counts: Any = None  # int32 [bins], on the device
         self.blocks: Counts | None = None  # number of values in each block; None if all bins are filled
-        self.filled: list[Interval] = []  # blocks whose bins hold all values of the block; empty means all blocks
+        self.filled: list[Interval] = []  # blocks whose bins hold all their values; if empty, all blocks
         self.used = 1  # number of bins up to the highest bin that holds a value
         self.total = 0
 
@@ -67,7 +71,7 @@ class Histogram:
         shift = FULL - self.bits
         self.used = max(self.used, (_bits_of(largest) >> shift) - self.edge + 1 + self.block)
         self._grow(magnitudes.device)
-        # Values below the edge are counted at the end of block 0, which is a single bin.
+        # Block 0 has only one bin, at its end. All values below the edge are counted there.
         least = self.block - 1
         bins = (magnitudes.view(torch.int32) >> shift).sub_(self.edge - self.block).clamp_(min=least).view(-1)
         if bins.device.type == "cpu":
@@ -79,7 +83,7 @@ class Histogram:
         self.total += magnitudes.numel()
 
     def _add_sorted(self, bins: Any, everywhere: bool) -> None:
-        """Sort `bins`, then count them. This is faster than counting them unsorted: numpy sorts with SIMD."""
+        """Sort `bins`, then count them. Sorting first is faster, because numpy sorts with SIMD."""
         import numpy as np
 
         if not len(bins):
@@ -100,8 +104,9 @@ class Histogram:
         self.filled = _common(self.filled, ranges) if self.filled else ranges
 
     def _wanted(self, ends: Counts) -> list[Interval]:
-        """The blocks around the running median and in the tail. `ends` holds the number of values below the
-        end of each block.
+        """The blocks near the median and in the tail of the values so far.
+
+        `ends` holds, for each block, the number of values in it and in all blocks below it.
         """
         import numpy as np
 
@@ -132,7 +137,7 @@ class Histogram:
         return max(self.block, ((_bits_of(middle) >> FULL) - BELOW) << self.bits)
 
     def freeze(self) -> Quantiles:
-        """Return the final counts as an object for quantiles, on the CPU."""
+        """Return the final counts as a `Quantiles` object on the CPU."""
         import torch
 
         if self.counts is None or self.edge is None:
@@ -159,7 +164,7 @@ class Quantiles:
 
     @cached_property
     def _ends(self) -> Counts:
-        """Number of values in each block and all blocks below it."""
+        """For each block: the number of values in it and in all blocks below it."""
         import numpy as np
 
         return np.cumsum(self._blocks, dtype=np.int64)
@@ -169,11 +174,14 @@ class Quantiles:
 
     @property
     def floor(self) -> float:
-        """Below this value, only the number of values is known, not their size."""
+        """Smaller values than this one share a single bin, so only their number is known."""
         return self._start(self._block)
 
     def at(self, share: float) -> float:
-        """The quantile, interpolated linearly between neighbouring values (numpy's default); 0 below `floor`."""
+        """The quantile, interpolated linearly between neighbouring values (numpy's default).
+
+        Values below `floor` count as 0.
+        """
         position = (len(self) - 1) * share
         below = int(position)
         low = self._value(below)
@@ -217,7 +225,7 @@ class Quantiles:
         return _float_of((self._edge + number - self._block) << (FULL - self._bits))
 
     def _middle(self, number: int) -> float:
-        """The value that represents a bin: its middle, or the only value that it can hold."""
+        """The value that stands for a bin: the middle of the bin, or the only value that the bin can hold."""
         low = self._start(number)
         if self._bits < MANTISSA["float32"]:
             return low
@@ -225,7 +233,7 @@ class Quantiles:
 
 
 def _common(ours: list[Interval], others: list[Interval]) -> list[Interval]:
-    """The intersection of two lists of intervals. If they share no block, the result is one empty interval."""
+    """The blocks that are in both lists of intervals. If there are none, the result is one empty interval."""
     overlaps = [(max(a, c), min(b, d)) for a, b in ours for c, d in others]
     return [(a, b) for a, b in overlaps if a < b] or [(0, 0)]
 
@@ -233,7 +241,7 @@ def _common(ours: list[Interval], others: list[Interval]) -> list[Interval]:
 def _zeros(length: int, device: Any) -> Any:
     """An int32 tensor of `length` zeros.
 
-    On the CPU numpy makes the zeros, because numpy allocates large arrays lazily and with large pages.
+    On the CPU numpy makes the zeros. numpy uses large pages, and a page takes no memory until it is written.
     """
     import numpy as np
     import torch

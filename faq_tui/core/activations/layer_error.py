@@ -1,8 +1,8 @@
 """Measure how far each layer's output in a quantized model differs from the unquantized model on the same text.
 
-The error of a layer is ||h_quantized - h||_F / ||h||_F over all tokens except the first token of each row, whose
-state is often a thousand times larger. The error includes the errors of earlier layers, because they change the
-layer's inputs.
+The error of a layer is ||h_quantized - h||_F / ||h||_F over the tokens of all rows. The first token of each row is
+left out, because its state is often a thousand times larger. Errors of earlier layers change the inputs of a layer,
+so the error of a layer includes them.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from faq_tui.core.store.measurements import heldout
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
-Seen = Callable[[int, int, Any], None]  # arguments: layer, offset of the row's first token, states [tokens, hidden]
+Seen = Callable[[int, int, Any], None]  # arguments: layer, number of tokens before the row, states [tokens, hidden]
 
 
 def layers_of(model: Any) -> Sequence[Any]:
-    """The decoder's layers, first to last. Raises FaqError if they cannot be identified."""
+    """The layers of the decoder, from first to last. Raises FaqError if they cannot be found."""
     import torch
 
     count = model.config.get_text_config().num_hidden_layers
@@ -45,7 +45,7 @@ def layers_of(model: Any) -> Sequence[Any]:
 
 
 def write_reference(model: Any, rows: Sequence[Sequence[int]], path: Path, cancel: CancelToken) -> None:
-    """Write every layer's output of the unquantized model to `path`: float32 [layers, tokens, hidden]."""
+    """Write the outputs of all layers of the unquantized model to `path`, as float32 [layers, tokens, hidden]."""
     import numpy as np
 
     shape = _shape(model, rows)
@@ -59,7 +59,7 @@ def write_reference(model: Any, rows: Sequence[Sequence[int]], path: Path, cance
 
 
 def layer_errors(model: Any, rows: Sequence[Sequence[int]], path: Path, cancel: CancelToken) -> list[float]:
-    """The error of each layer, compared with the file that `write_reference` wrote for the same rows."""
+    """The error of each layer. `path` is the file that `write_reference` wrote for the same rows."""
     import numpy as np
     import torch
 
@@ -112,7 +112,7 @@ Rows = list[list[int]]
 
 
 def layer_error_limit(run: Run) -> int:
-    """The number of tokens of held-out text on which layers are compared. If it is 0, layers are not compared."""
+    """The number of tokens of held-out text on which the layers are compared. With 0, they are not compared."""
     settings = run.settings.activations
     return settings.layer_error_tokens if settings.enabled else 0
 
@@ -163,9 +163,9 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) 
 
 
 def _rows(context: Context, target: TargetModel, tokenizer: Any, limit: int) -> tuple[str, Rows]:
-    """(name of the held-out text, its rows). The rows have at most `limit` tokens in total.
+    """Return (name of the held-out text, its rows). The rows have at most `limit` tokens in total.
 
-    The text is the held-out answers if there are any, and otherwise prose.
+    The text consists of the held-out answers. If there are none, it is prose.
     """
     run, settings = context.run, context.run.settings.evaluate
     answers = [[*one.prompt_ids, *one.answer_ids] for one in heldout(run.store, evaluation_hash(run)).values()]

@@ -1,6 +1,6 @@
-"""The worker child's task `layer_error`: compare each artefact's layer outputs with the unquantized model's.
+"""The worker child's task `layer_error`: compare each artefact's layers with those of the unquantized model.
 
-It sends one message `layer_errors` for each artefact, with the artefact's name and the error of each layer.
+The task sends one message `layer_errors` for each artefact, with the artefact's name and the error of each layer.
 """
 
 from __future__ import annotations

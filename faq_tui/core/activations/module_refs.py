@@ -1,4 +1,4 @@
-"""Find the module inputs of a model that are measured, layer by layer."""
+"""Find the modules of a model whose inputs are measured, layer by layer."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 from faq_tui.core.base.errors import UsageError
 
 EXPERTS = "experts"
-# The modules of each group have the same input, which is measured only once.
+# All modules of a group have the same input. It is measured only once.
 SHARED_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
-OF_EXPERT = re.compile(r"\.experts\.\d+\.")  # a module of one unfused expert
+OF_EXPERT = re.compile(r"\.experts\.\d+\.")  # part of the name of a module inside an unfused expert
 NUMBERED = re.compile(r"(?:^|.*?\.)(\d+)\.(.+)")
 
 
@@ -29,11 +29,11 @@ class ModuleRef:
 
 
 def find_module_refs(model: Any, modules: Sequence[str]) -> dict[ModuleRef, Any]:
-    """Find the torch modules whose last name is one of `modules`, in the model's order.
+    """Find the torch modules whose last part of the name is in `modules`. They are sorted as in the model.
 
-    Modules inside experts are left out, because they get only some of the tokens. To measure fused experts, name
-    `experts` in `modules`. If several chosen modules share an input (q, k, v; gate, up), only the first of them
-    is returned. Raises UsageError if the model has none of the `modules`.
+    Modules inside experts are left out, because they get only some of the tokens. The entry `experts` in `modules`
+    adds the fused experts. If several chosen modules share an input, for example the q, k and v projections, only the
+    first of them is returned. Raises UsageError if the model has none of the `modules`.
     """
     suffixes = _without_twins(modules)
     refs: dict[ModuleRef, Any] = {}
@@ -50,7 +50,7 @@ def find_module_refs(model: Any, modules: Sequence[str]) -> dict[ModuleRef, Any]
 
 
 def find_experts(model: Any) -> Iterator[tuple[int, str, Any]]:
-    """(layer, name inside the layer, module) of every block of fused experts."""
+    """Yield (layer, name inside the layer, module) for every block of fused experts."""
     for name, module in model.named_modules():
         match = NUMBERED.fullmatch(name)
         if match and getattr(module, "gate_up_proj", None) is not None and hasattr(module, "num_experts"):
@@ -58,7 +58,10 @@ def find_experts(model: Any) -> Iterator[tuple[int, str, Any]]:
 
 
 def find_single_experts(model: Any) -> Iterator[tuple[int, int, Any]]:
-    """(layer, number of the expert, module) of experts that are separate modules, as in some models' own code."""
+    """Yield (layer, number of the expert, module) for every expert that is a separate module.
+
+    The own code of some models has such experts.
+    """
     for name, module in model.named_modules():
         match = NUMBERED.fullmatch(name)
         block, _, number = name.rpartition(".")

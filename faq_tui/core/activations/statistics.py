@@ -1,6 +1,6 @@
 """Compute statistics of one module's input, such as crest, kurtosis and quantiles.
 
-An accumulator collects sums, maxima and a pooled landscape over tokens; it does not store the activations.
+An accumulator updates sums, maxima and a landscape with each token. It does not store the activations.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 
-SLICES, COLUMNS = 128, 256  # largest number of slices and of columns in a landscape
-CHUNK_VALUES = 1 << 18  # 1 MB in float32, so that the intermediate values of a chunk stay in the processor's cache
-MOMENTS = 5  # count, and sums of x, x^2, x^3, x^4
+SLICES, COLUMNS = 128, 256  # most slices and most columns in a landscape
+CHUNK_VALUES = 1 << 18  # 1 MB of float32 values, so that the results for a chunk fit into the processor's cache
+MOMENTS = 5  # the number of moments: the count, and the sums of x, x^2, x^3 and x^4
 
 Run = tuple[int, int, int]  # first token, end token, slice of the landscape
 
@@ -35,8 +35,8 @@ def column_width(channels: int) -> int:
 class Accumulator:
     """Accumulates sums and maxima of a module's input.
 
-    `kinds` is the number of token kinds. Tokens of kind 0, the attention sink, count only in the sums and peaks of
-    kind 0.
+    `kinds` is the number of token kinds. Kind 0 is the attention sink. Tokens of kind 0 count in the sums and peaks
+    of kind 0, and nowhere else.
     """
 
     def __init__(self, kinds: int, device: Any) -> None:
@@ -55,9 +55,9 @@ class Accumulator:
         self.finite = True
 
     def add(self, x: Any, kinds: Any, runs: Sequence[Run], first_is_sink: bool) -> None:
-        """Add `x`, [tokens, channels] of any float dtype.
+        """Add `x`, a tensor [tokens, channels] of any float dtype.
 
-        `kinds` is int64 [tokens]. `runs` cover all tokens in order.
+        `kinds` is int64 [tokens]. Together, `runs` cover all tokens in order.
         """
         import torch
 
@@ -105,7 +105,7 @@ class Accumulator:
         self.energy += squares[skip:].sum(0)
         self._add_peaks(size, [(max(start, skip), end, where) for start, end, where in runs if end > skip])
         largest = float(tops[skip:].amax())
-        if largest < float("inf"):  # False for NaN too
+        if largest < float("inf"):  # this comparison is also False for NaN
             assert self.histogram is not None
             self.histogram.add(size[skip:], largest)
         else:
@@ -164,7 +164,7 @@ Number = float | None
 
 @dataclass(frozen=True)
 class Moments:
-    """Moments of the values of some tokens. `kurtosis` is Pearson's: 3 for a normal distribution."""
+    """Moments of the values of some tokens. `kurtosis` is Pearson's, which is 3 for a normal distribution."""
 
     values: int  # tokens x channels
     max: float  # largest |x|
@@ -175,7 +175,7 @@ class Moments:
 
     @classmethod
     def of(cls, sums: Sequence[float], peak: float) -> Moments:
-        """Moments from `sums`: count, and sums of x, x^2, x^3 and x^4.
+        """Compute the moments from `sums`: the count, and the sums of x, x^2, x^3 and x^4.
 
         A result is None if it is not finite, or if its denominator is zero.
         """
@@ -200,10 +200,11 @@ class Moments:
 class Statistics:
     """Statistics of one module's input under one set.
 
-    All fields but `sink` exclude each sample's first token (the attention sink). Shares and quantiles refer to |x|.
-    `over_6_sigma` is the share of values whose |x| exceeds 6 standard deviations. `over_20_median` is the share of
-    values whose |x| exceeds 20 medians. `top_channel_energy` is the share of the sum of squares in the top 1% of
-    channels (at least one channel). A statistic is None if it is not finite or if its denominator is zero.
+    `sink` describes the first tokens of the samples, which are attention sinks. All other fields exclude these
+    tokens. Shares and quantiles refer to |x|. `over_6_sigma` is the share of values whose |x| exceeds 6 standard
+    deviations. `over_20_median` is the share of values whose |x| exceeds 20 times the median. The energy of a channel
+    is its sum of squares. `top_channel_energy` is the share of the total energy that the 1% of channels with the
+    highest energy have (at least one channel). A statistic is None if it is not finite or if its denominator is zero.
     """
 
     values: int
@@ -228,7 +229,7 @@ class Statistics:
 def statistics(moments: Array, peaks: Array, quantiles: Quantiles, energy: Array) -> Statistics:
     """Compute the statistics from `moments` [kinds, 5], `peaks` [kinds], `energy` [channels] and `quantiles`.
 
-    `quantiles` must exclude the sink.
+    The tokens of the attention sink must not be counted in `quantiles`.
     """
     import numpy as np
 

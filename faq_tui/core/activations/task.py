@@ -1,7 +1,8 @@
-"""The worker child's task `activations`: run each calibration set through the target and measure its activations.
+"""The worker child's task `activations`: run the calibration sets through the target, and measure the activations.
 
-The task sends the message `plan` with the total number of tokens, then `progress` after each row, and `activations`
-after each set's file is written. If the model has none of the modules, it sends `unfit` and measures nothing.
+First, the task sends the message `plan` with the total number of tokens. Then it sends `progress` after each row, and
+`activations` when the file of a set is written. If the model has none of the modules, the task sends `unfit` and
+measures nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Send = Callable[..., None]
 
 
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
-    """Measure every set of the spec.
+    """Measure every set in `spec`.
 
     `spec` has the keys `model`, `trust_remote_code`, `device`, `dtype`, `modules`, `samples`, `tokens` and `sets`.
     Each entry of `sets` has the keys `name`, `signature`, `rows`, `kinds`, `ids_hash` and `out`.
@@ -85,9 +86,9 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 
 
 def _kinds(one: dict[str, Any], rows: list[dict[str, Any]], search: Callable[[], KindsSearch]) -> list[list[int]]:
-    """The token kinds of a set's first rows.
+    """The token kinds of `rows`, which are the first rows of a set.
 
-    If they are not recorded (in an older set), they are searched in the text.
+    Older sets have no recorded kinds. For them, the kinds are found in the text.
     """
     recorded = read_kinds(Path(one["kinds"]), one["ids_hash"], [len(row["input_ids"]) for row in rows])
     if recorded is not None:
@@ -96,9 +97,10 @@ def _kinds(one: dict[str, Any], rows: list[dict[str, Any]], search: Callable[[],
 
 
 def head_of(path: Path, samples: int, tokens: int) -> list[dict[str, Any]]:
-    """The set's first samples, uncut.
+    """The first samples of a set, uncut.
 
-    They are at most `samples`, with at most `tokens` tokens in total; at least one.
+    There are at most `samples` of them, and they have at most `tokens` tokens in total. The first sample is always
+    included.
     """
     rows: list[dict[str, Any]] = []
     with path.open(encoding="utf-8") as lines:
@@ -112,7 +114,7 @@ def head_of(path: Path, samples: int, tokens: int) -> list[dict[str, Any]]:
 
 
 def tensors_of(measured: Measured) -> dict[str, Any]:
-    """The arrays of a set's activations file, by their names in the file."""
+    """Map the names in a set's activations file to the arrays."""
     tensors: dict[str, Any] = {f"{files.EXPERTS}.{layer}": counts for layer, counts in measured.experts.items()}
     for ref, at in measured.places.items():
         tensors[f"{files.ABSMAX}.{ref.name}"] = at.absmax

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Overview:
-    """Every measured set, in the order of the settings, and the modules that were measured for all of them."""
+    """All measured sets, in the order of the settings, and the modules that were measured for every set."""
 
     sets: dict[str, ActivationsRow] = field(default_factory=dict)
     # Maps each artefact's folder name to the errors of its layers.
@@ -47,14 +47,14 @@ class Overview:
         return sorted(layers)
 
     def values(self, set_name: str, module: str, metric: str) -> dict[int, float | None]:
-        """The value of `metric` in each layer, by the layer's number."""
+        """Map the number of each layer to the value of `metric` in this layer."""
         places = self.sets[set_name].summary["places"]
         return {entry["layer"]: entry[metric] for entry in places if entry["module"] == module}
 
     def pairs(self) -> list[tuple[str, str]]:
         """Pairs (set, baseline).
 
-        The sets at equal tokens come first. They are paired with the baseline at equal tokens.
+        Sets that were cut to equal token counts come first. Their baseline is the one with the same token count.
         """
         pairs = []
         for name in sorted(self.sets, key=lambda name: not name.endswith(TOKENS_SUFFIX)):
@@ -82,17 +82,17 @@ def _summary(row: ActivationsRow) -> dict[str, Any]:
 
 
 def absmax(run: Run, set_name: str, ref: ModuleRef) -> Floats | None:
-    """The largest |x| of each channel, [channels]; None if the file is missing or lacks the module."""
+    """The largest |x| of each channel, [channels]. None if the file is missing or does not have the module."""
     return files.read(files.path_of(run, set_name), files.ABSMAX, ref)
 
 
 def landscape(run: Run, set_name: str, ref: ModuleRef) -> Floats | None:
-    """The landscape, [slices, columns]; None if the file is missing or lacks the module."""
+    """The landscape, [slices, columns]. None if the file is missing or does not have the module."""
     return files.read(files.path_of(run, set_name), files.LANDSCAPE, ref)
 
 
 def covered(run: Run, names: list[str], ref: ModuleRef) -> dict[str, tuple[int, int]]:
-    """For each set: (outlier channels that the set drives, outlier channels that all these sets have together)."""
+    """Map each set to two numbers: the outlier channels that it drives, and those of all sets together."""
     arrays = {name: array for name in names if (array := absmax(run, name, ref)) is not None}
     if not arrays:
         return {}
@@ -102,7 +102,7 @@ def covered(run: Run, names: list[str], ref: ModuleRef) -> dict[str, tuple[int, 
 
 
 def export(run: Run, seen: Overview, ref: ModuleRef, names: Sequence[str]) -> list[Path]:
-    """Write the files of one module under reports/spikes/ and return their paths.
+    """Write the files for one module into reports/spikes/, and return their paths.
 
     Raises FaqError if there is no activation data of this module.
     """

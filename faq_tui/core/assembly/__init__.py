@@ -1,4 +1,4 @@
-"""Assemble calibration sets: use the target's chat template to turn picked conversations into token ids."""
+"""Assemble calibration sets. The target's chat template turns the picked conversations into token ids."""
 
 from faq_tui.core.assembly.sample import Sample, ids_hash, truncate, write_set
 

@@ -1,4 +1,4 @@
-"""Make every calibration set of a run: turn seeds and picks into samples; then mix, sort and cut the samples."""
+"""Make every calibration set of a run. Seeds and picks become samples, which are then mixed, sorted and cut."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from faq_tui.core.store.seeds import Seed
 
 
 class Collector:
-    """Makes samples in the order of the given seeds. `refused` counts the refused seeds of each set by reason."""
+    """Makes samples in the order of the given seeds. For each set, `refused` counts the refused seeds by reason."""
 
     def __init__(self, template: Template, settings: Assemble) -> None:
         self.template = template
@@ -29,9 +29,9 @@ class Collector:
         self.refused: dict[str, Counter[str]] = defaultdict(Counter)
 
     def baseline(self, set_name: str, seeds: Iterable[Seed], plan: SetPlan) -> Iterator[Sample]:
-        """Make samples of the seeds, in the form that the plan's `kind` names.
+        """Make samples of the seeds. The plan's `kind` names the form of the samples.
 
-        A sample that is too long keeps its beginning, as is usual for calibration sets.
+        If a sample is too long, its end is cut off, as is usual for calibration sets.
         """
         overflow = "head" if self.settings.overflow == "keep_answer" else self.settings.overflow
         for seed in seeds:
@@ -51,7 +51,7 @@ class Collector:
         candidates: Mapping[int, Candidate],
         plan: SetPlan,
     ) -> Iterator[Sample]:
-        """Make a sample of each seed with its picked candidate."""
+        """For each seed, make a sample of the seed and its picked candidate."""
         for seed in seeds:
             try:
                 pick, candidate = _picked(picks.get(seed.id), candidates)
@@ -102,7 +102,7 @@ class Collector:
         )
 
     def reasons(self, set_name: str) -> str:
-        """The reasons and counts of a set's refused seeds as a phrase for the screen."""
+        """A phrase for the screen: the reasons why seeds of the set were refused, with counts."""
         return ", ".join(f"{count} {reason}" for reason, count in self.refused[set_name].items()) or "no seeds"
 
 
@@ -117,19 +117,19 @@ def _picked(pick: Pick | None, candidates: Mapping[int, Candidate]) -> tuple[Pic
 
 Sets = dict[str, list[Sample]]
 Order = Callable[[SetPlan, list[Sample]], list[Sample]]
-EQUAL = 0.005  # token counts count as equal if they differ by less than this share
+EQUAL = 0.005  # token counts that differ by less than this share are treated as equal
 
 
 @dataclass(frozen=True)
 class Material:
     """The seeds, picks and candidates from which the sets are made.
 
-    Seeds are in the random order of the draw, so the first n seeds are a random sample for every n.
+    The draw put the seeds in random order. Therefore the first n seeds are a random sample, for every n.
     """
 
     chosen: Sequence[Seed]
-    reserve: Callable[[], Iterable[Seed]]  # loads further seeds, for which no source generated answers
-    picks: Mapping[str, Mapping[str, Pick]]  # for each source: maps seed ids to picks
+    reserve: Callable[[], Iterable[Seed]]  # loads more seeds; no source generated answers to them
+    picks: Mapping[str, Mapping[str, Pick]]  # maps each source to a map from seed ids to picks
     candidates: Mapping[int, Candidate]
     key: object  # random seed for mixing the sources of a set
 
@@ -150,7 +150,10 @@ class Builder:
         self.warnings: list[str] = []
 
     def plain(self, default: Sequence[str], common_seeds: bool) -> Sets:
-        """Build the sets of the plans. With `common_seeds`, all sets use only seeds that every `default` set has."""
+        """Build the sets of the plans.
+
+        With `common_seeds`, a seed is used only if every set in `default` has a sample of it.
+        """
         parts = {name: self._parts(name) for name in self.plans}
         for name, of_set in parts.items():
             if not any(of_set.values()):
@@ -176,9 +179,10 @@ class Builder:
         return {name: sets[name] for name in self.plans}
 
     def twins(self, plain: Sets) -> Sets:
-        """Cut each set to the token count of the smallest set, and return the cut sets.
+        """Cut each set to the number of tokens of the smallest set, and return the cut sets.
 
-        The baseline needs no generated answers, so seeds of the reserve are first added to it at no cost.
+        Before the cut, reserve seeds are added to the baseline. This costs nothing, because the baseline needs no
+        generated answers.
         """
         others = min(tokens(samples) for name, samples in plain.items() if name != BASELINE)
         name = f"{BASELINE}{TOKENS_SUFFIX}"
@@ -225,7 +229,10 @@ class Builder:
         return samples
 
     def _widened(self, name: str, plan: SetPlan, samples: list[Sample], budget: int) -> list[Sample]:
-        """Add samples of reserve seeds up to the token budget. A set with other parts stays unchanged."""
+        """Add samples of reserve seeds until the set reaches the token budget.
+
+        A set with other parts stays unchanged.
+        """
         if set(plan.parts(BASELINE)) != {BASELINE}:
             return samples
         out, left = list(samples), budget - tokens(samples)

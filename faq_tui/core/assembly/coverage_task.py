@@ -1,7 +1,7 @@
 """The worker child's task `coverage`: find each sample's outlier channels, and order samples to cover all channels.
 
-The task sends one message, `order`. It has the indexes of the rows in their new order, and the number of outlier
-channels.
+The task sends one message, `order`. The message holds the indexes of the rows in their new order, and the number of
+outlier channels.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 
 
 def covering_order(context: Context, target: TargetModel, samples: Sequence[Sample]) -> list[int]:
-    """Indexes of the samples, ordered so that the first ones together cover as many outlier channels as possible.
+    """The indexes of the samples in a new order. The first samples together cover many outlier channels.
 
     Raises FaqError or UsageError if the target has none of the modules of `activations.modules`.
     """
@@ -89,11 +89,11 @@ def covering_order(context: Context, target: TargetModel, samples: Sequence[Samp
 
 
 def greedy_cover(driven: NDArray[np.bool_]) -> list[int]:
-    """Order the rows of `driven` [samples, channels]: each next row drives the most channels not yet covered.
+    """Order the rows of `driven` [samples, channels]. The next row is the one that adds the most new channels.
 
-    This is a greedy set cover: the first k rows cover at least 1 - 1/e as many channels as the best k rows would
-    (Nemhauser, Wolsey and Fisher 1978). When no row adds a channel, a new cover begins with the remaining rows. If
-    several rows add equally many channels, the earliest of them is taken.
+    This is a greedy set cover. The first k rows cover at least 63% (1 - 1/e) of the channels that the best k rows
+    would cover (Nemhauser, Wolsey and Fisher 1978). When no row adds a channel, a new cover begins with the remaining
+    rows. If several rows add equally many channels, the earliest of them is taken.
     """
     import numpy as np
 

@@ -1,4 +1,7 @@
-"""Choose the seeds of each of the `evaluate.repeats` draws of the calibration sets, and describe their overlap."""
+"""Choose the seeds of each draw of the calibration sets, and describe how the draws overlap.
+
+The setting `evaluate.repeats` is the number of draws.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,12 @@ from faq_tui.core.store.seeds import Seed
 def draws(seeds: Sequence[Seed], count: int, repeats: int, share: float, key: object) -> list[list[Seed]]:
     """The seeds of each draw, in the order of `seeds`. All draws have the same number of seeds.
 
-    If there are at least `count` seeds for each draw, no two draws share a seed, and the first draw is the one that
-    `repeats = 1` gives. Otherwise each draw is a random subset of the seeds. It has `count` seeds if there are more
-    than `count` seeds in total; otherwise it has the fraction `share` of all seeds. Draws that share seeds differ
-    less than draws of new seeds would.
+    If there are at least `count` x `repeats` seeds, no two draws share a seed, and each draw has `count` seeds.
+    The first draw is then the same as with `repeats = 1`.
+
+    Otherwise each draw is a random subset of all seeds, and draws may share seeds. If there are more than `count`
+    seeds, each draw has `count` seeds. If not, each draw has the fraction `share` of all seeds. Draws that share
+    seeds differ less from each other than draws of new seeds would.
     """
     if repeats == 1:
         return [list(seeds)]
@@ -29,7 +34,7 @@ def draws(seeds: Sequence[Seed], count: int, repeats: int, share: float, key: ob
 
 
 def size_of_draw(total: int, count: int, share: float) -> int:
-    """The number of seeds per draw if `total` seeds are too few for draws without common seeds."""
+    """The number of seeds in each draw, for draws that may share seeds. `total` is the number of all seeds."""
     return count if total > count else max(1, round(share * total))
 
 
@@ -49,28 +54,29 @@ def in_words(draws_made: Sequence[Sequence[Seed]]) -> str:
 
 @dataclass(frozen=True)
 class Overlap:
-    """Each draw is a random subset with `seeds` of the same `total` seeds."""
+    """Each draw is a random subset of the same `total` seeds. A draw has `seeds` seeds."""
 
     seeds: int
     total: int
 
     def widening(self, draws: int) -> float:
-        """The factor by which the spread of overlapping draws understates the standard error of their mean.
+        """A factor that turns the spread of overlapping draws into the standard error of their mean.
 
-        The result is the standard error of the mean as an estimate of the mean over new seeds.
+        Overlapping draws differ too little. Multiply the standard error that their spread gives by this factor. The
+        product is the standard error for an estimate of the mean over new seeds.
 
-        Variances are in units of the variance of one seed. The mean of n seeds, drawn from N seeds without
-        replacement, has the variance (1 - n/N) / n around the mean of the N seeds. The mean of the N seeds has the
+        The unit of all variances is the variance of one seed. If n seeds are drawn from N seeds without replacement,
+        their mean has the variance (1 - n/N) / n around the mean of the N seeds. The mean of the N seeds has the
         variance 1/N around the true mean (Cochran, Sampling Techniques, 1977, section 2.5). The spread of the draws
-        shows only the first variance. The second is common to all draws, so averaging over k draws does not reduce
-        it.
+        shows only the first variance. The second variance is common to all draws, so a mean of k draws does not
+        reduce it.
         """
         shown = (1 - self.seeds / self.total) / (self.seeds * draws)
         return math.sqrt((1 / self.total + shown) / shown)
 
 
 def overlap(run: Run) -> Overlap | None:
-    """The overlap of this run's draws. None if no seed is in two draws."""
+    """The overlap of this run's draws. None if no two draws share a seed."""
     seeds, evaluate = run.settings.seeds, run.settings.evaluate
     total = seed_rows.counts(run.store)["chosen"]
     if evaluate.repeats == 1 or total == 0 or total >= seeds.count * evaluate.repeats:

@@ -1,6 +1,6 @@
 """Cut sets to equal token counts, and mix sets.
 
-Sets are compared at equal token counts, because more calibration tokens alone improve a model.
+Sets are compared at equal token counts, because a model improves with more calibration tokens of any kind.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ Decode = Callable[[tuple[int, ...]], str]
 
 
 def cut_to_tokens(samples: Sequence[Sample], budget: int, decode: Decode) -> list[Sample]:
-    """Keep whole samples in order, then the start of the next sample, so that `budget` tokens are kept in total.
+    """Keep whole samples in order, and the start of the next sample. In total, `budget` tokens are kept.
 
     No kept sample is shorter than MIN_TOKENS. If the last sample would be shorter, it gets MIN_TOKENS tokens, and the
-    sample before it is shortened by the difference. If the sample before it is too short for this, the last sample is
-    dropped, and the total is up to MIN_TOKENS - 1 tokens below the budget.
+    sample before it loses as many tokens as the last sample gains. If the sample before it is too short for this, the
+    last sample is dropped. Then the total is up to MIN_TOKENS - 1 tokens below the budget.
     """
     out: list[Sample] = []
     left = budget
@@ -38,14 +38,14 @@ def cut_to_tokens(samples: Sequence[Sample], budget: int, decode: Decode) -> lis
 
 
 def cut_evenly(samples: Sequence[Sample], budget: int, decode: Decode) -> list[Sample]:
-    """Keep every sample, but cut the longest ones to a common length, so that `budget` tokens are kept in total.
+    """Keep every sample. The longest samples are cut to a common length. In total, `budget` tokens are kept.
 
-    Use it for sets that must be equal both in the number of samples and in the number of tokens. If the budget is
-    below MIN_TOKENS per sample, each sample keeps MIN_TOKENS and the total exceeds the budget.
+    Use this function for sets that need equal numbers of samples and also equal numbers of tokens. If the budget is
+    less than MIN_TOKENS for each sample, each sample keeps MIN_TOKENS tokens, and the total exceeds the budget.
     """
     lengths = sorted(sample.n_tokens for sample in samples)
     left, longer = budget, len(lengths)
-    for length in lengths:  # samples shorter than the common length stay whole
+    for length in lengths:  # samples that are shorter than the common length are not cut
         if length * longer > left:
             break
         left -= length
@@ -78,11 +78,11 @@ def only(samples: Iterable[Sample], seeds: set[str]) -> list[Sample]:
 
 
 def mix(parts: Mapping[str, Sequence[Sample]], shares: Mapping[str, float], key: object) -> list[Sample]:
-    """Choose one sample per seed from the parts in proportion to `shares`, in the order of the first part's seeds.
+    """Choose one sample for each seed. The parts give samples in proportion to `shares`.
 
-    Seeds are assigned to parts in an order that depends only on `key`. Each seed is assigned to the part that is
-    furthest below its share, among the parts that have a sample of the seed. If every part has every seed, the
-    shares are exact to within one sample.
+    The result has the order of the first part's seeds. Seeds are assigned to parts in an order that depends only on
+    `key`. Each seed goes to a part that has a sample of it. If several parts have one, the seed goes to the part that
+    is furthest below its share. If every part has every seed, the shares are exact to within one sample.
     """
     of_part = {name: {sample.seed_id: sample for sample in samples} for name, samples in parts.items()}
     order = list(dict.fromkeys(sample.seed_id for samples in parts.values() for sample in samples))

@@ -1,6 +1,6 @@
-"""Sort a set's samples as its setting `select` in `[sets]` requests.
+"""Sort the samples of a set. The setting `select` in `[sets]` names the order.
 
-The settings `count` and `match` cut the sorted set later.
+Later, the settings `count` and `match` determine where the sorted set is cut.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 def ordering(
     context: Context, target: TargetModel, questions: Mapping[str, str]
 ) -> Callable[[SetPlan, list[Sample]], list[Sample]]:
-    """Return a function that sorts a set's samples by `select` of the set's plan.
+    """Return a function that sorts the samples of a set. It uses `select` of the set's plan.
 
-    `questions` maps each seed's id to the text of its question. With `judge`, samples with a better score come first,
-    samples without a score come last, and samples with equal scores stay in the order of the draw. With `diversity`,
-    the first samples cover the clusters of the questions. With `coverage`, the first samples cover the target's
-    outlier channels.
+    `questions` maps each seed's id to the text of its question. With `judge`, samples with a better score come first.
+    Samples without a score come last. Samples with equal scores stay in the order of the draw. With `diversity`, the
+    first samples cover the clusters of the questions. With `coverage`, the first samples cover the target's outlier
+    channels.
     """
 
     def order(plan: SetPlan, samples: list[Sample]) -> list[Sample]:
@@ -61,10 +61,11 @@ RUN = 3  # number of characters in a feature
 
 
 def diverse_order(texts: Sequence[str], check: Callable[[], None] = lambda: None) -> list[int]:
-    """Indexes of `texts`: first the most central text, then repeatedly the text farthest from all chosen texts.
+    """The indexes of `texts` in a diverse order. The first text is the most central one.
 
-    If several texts are equally far, the earliest of them is taken. For n texts, this compares O(n²) pairs of vectors
-    with WIDTH numbers each. `check` is called before each text is chosen and may raise an exception.
+    Each next text is the one that is farthest from all texts chosen before. If several texts are equally far, the
+    earliest of them is taken. For n texts, this compares O(n²) pairs of vectors with WIDTH numbers each. `check` is
+    called before each text is chosen. It may raise an exception.
     """
     import numpy as np
 
@@ -72,7 +73,7 @@ def diverse_order(texts: Sequence[str], check: Callable[[], None] = lambda: None
         return []
     vectors = _vectors(texts)
     order = [int(np.argmax(vectors @ vectors.mean(axis=0)))]
-    nearest = vectors @ vectors[order[0]]  # cosine similarity of each text to the chosen text that is nearest to it
+    nearest = vectors @ vectors[order[0]]  # each text's cosine similarity to the nearest chosen text
     nearest[order[0]] = np.inf
     while len(order) < len(texts):
         check()
@@ -83,7 +84,7 @@ def diverse_order(texts: Sequence[str], check: Callable[[], None] = lambda: None
 
 
 def _vectors(texts: Sequence[str]) -> Vectors:
-    """Term weights of each text, [texts, WIDTH]. Each row is scaled to length 1.
+    """The weights of the features in each text, [texts, WIDTH]. Each row is scaled to length 1.
 
     The weight of a feature is (1 + log tf) · (log((1 + n) / (1 + df)) + 1), smoothed as in scikit-learn: `tf` is the
     feature's count in the text, `n` is the number of texts, and `df` is the number of texts that have the feature.

@@ -1,4 +1,4 @@
-"""A sample of a calibration set: shorten it to `max_tokens`, write it as a line of JSON, and read it again."""
+"""A sample of a calibration set. Samples are cut to `max_tokens`, and written and read as lines of JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from faq_tui.core.chat.template import NotAssembledError
 
 @dataclass(frozen=True)
 class Truncated:
-    """The part of a rendered conversation that is kept after cutting it to the token limit."""
+    """The part of a rendered conversation that the token limit leaves."""
 
     ids: tuple[int, ...]
     kinds: bytes  # kind of each kept token
@@ -24,10 +24,11 @@ class Truncated:
 
 
 def truncate(rendered: Rendered, max_tokens: int, overflow: str) -> Truncated:
-    """At most `max_tokens` tokens of the conversation. Raises NotAssembledError if `overflow` keeps no token.
+    """Keep at most `max_tokens` tokens of the conversation. Raises NotAssembledError if no token can be kept.
 
-    `keep_answer` cuts the middle of the reasoning; a sample without reasoning and answer keeps its beginning, as is
-    usual for calibration sets. `head` keeps the beginning, `tail` keeps the end, and `drop` refuses the sample.
+    `overflow` says what to do with a longer conversation. `keep_answer` cuts the middle of the reasoning. If there is
+    neither reasoning nor answer, it keeps the beginning, as is usual for calibration sets. `head` keeps the
+    beginning, `tail` keeps the end, and `drop` refuses the sample.
     """
     first, second = _kept(rendered, max_tokens, overflow)
     ids, (start, end) = rendered.ids, rendered.answer
@@ -44,10 +45,10 @@ def truncate(rendered: Rendered, max_tokens: int, overflow: str) -> Truncated:
 
 
 def cut_to_budget(rendered: Rendered, max_tokens: int) -> Truncated:
-    """The first `max_tokens` tokens of the conversation. They hold the question and the beginning of the reply.
+    """Keep the first `max_tokens` tokens of the conversation: the question and the beginning of the reply.
 
-    Raises NotAssembledError if the question alone fills the budget. The token that ends the turn is also cut, because
-    a truncated answer does not end its turn.
+    The token that ends the turn is cut off, because a truncated answer does not end its turn. Raises
+    NotAssembledError if the question alone has `max_tokens` tokens or more.
     """
     reply_start = min((span[0] for span in (rendered.reasoning, rendered.answer) if span != (0, 0)), default=0)
     if reply_start >= max_tokens:
@@ -56,7 +57,7 @@ def cut_to_budget(rendered: Rendered, max_tokens: int) -> Truncated:
 
 
 def _kept(rendered: Rendered, max_tokens: int, overflow: str) -> tuple[range, range]:
-    """The positions of the kept tokens, as two ranges. The tokens between the ranges are cut."""
+    """The positions of the kept tokens, as two ranges. The tokens between the two ranges are left out."""
     total = len(rendered.ids)
     over = total - max_tokens
     nothing = range(total, total)
@@ -84,7 +85,7 @@ FIELDS = ("seed_id", "candidate_id", "source", "text", "input_ids", "n_tokens", 
 class Sample:
     """One sample of a set. The JSONL file has exactly the fields in `FIELDS`.
 
-    Other programs read these fields, so keep their names.
+    Other programs read these fields, so the names must not change.
     """
 
     seed_id: str
@@ -93,12 +94,12 @@ class Sample:
     text: str
     input_ids: tuple[int, ...]
     n_tokens: int
-    n_tokens_full: int  # number of tokens before max_tokens cut the sample
-    picked_by: str | None  # judge | person; None if the sample is the seed itself
-    answered: bool = False  # whether the sample has an answer, even if that answer was cut
+    n_tokens_full: int  # number of tokens before the sample was cut to max_tokens
+    picked_by: str | None  # "judge" or "person"; None if the sample is the seed itself
+    answered: bool = False  # True if the conversation has an answer, even if the answer was cut
     answer_end: int = 0  # token offset of the end of the answer; 0 if there is no answer or if it was cut
-    way: str = "template"  # how the sample was built: template | generation_prompt | inline | raw
-    kinds: bytes = b""  # index into token_kinds.KINDS for each token
+    way: str = "template"  # how the text was made: template | generation_prompt | inline | raw
+    kinds: bytes = b""  # for each token, its index in token_kinds.KINDS
 
     @property
     def holds_answer(self) -> bool:
@@ -119,19 +120,19 @@ def ids_hash(samples: Sequence[Sample]) -> str:
 
 
 def shortened(sample: Sample, n_tokens: int, text: str) -> Sample:
-    """A copy of the sample that keeps only the first `n_tokens` token ids, which decode to `text`."""
+    """A copy of the sample with only its first `n_tokens` token ids. `text` is the text of these tokens."""
     ids, kinds = sample.input_ids[:n_tokens], sample.kinds[:n_tokens]
     return replace(sample, input_ids=ids, n_tokens=n_tokens, text=text, kinds=kinds)
 
 
 _SEED = re.compile(rb'\{"seed_id": "([^"]*)"')
 _TOKENS = re.compile(rb'"n_tokens": (\d+)')
-TAIL_BYTES = 400  # the last TAIL_BYTES bytes of a line contain the token counts, which follow the ids
+TAIL_BYTES = 400  # a line ends with the token counts; the last TAIL_BYTES bytes always contain them
 
 
 @dataclass(frozen=True)
 class SampleOffset:
-    """The byte offset of a sample's line in the file of its set, and the sample's number of tokens."""
+    """The byte offset of a sample's line in the file of its set, and the number of tokens of the sample."""
 
     offset: int
     n_tokens: int
@@ -146,7 +147,7 @@ class SampleIndex:
         self._seen: tuple[int, int] | None = None
 
     def refresh(self) -> bool:
-        """Read the file if it has changed since the last call. Returns whether the file had changed."""
+        """Read the file if it has changed since the last call. Returns True if it has changed."""
         state = self._state()
         if state == self._seen:
             return False
@@ -163,7 +164,7 @@ class SampleIndex:
         return True
 
     def text(self, seed_id: str) -> str | None:
-        """The sample's text, decoded from its ids; None if the set has no sample of this seed."""
+        """The text of the seed's sample, decoded from its ids. None if the set has no sample of this seed."""
         sample_offset = self.offsets.get(seed_id)
         if sample_offset is None:
             return None
@@ -172,7 +173,7 @@ class SampleIndex:
                 file.seek(sample_offset.offset)
                 sample = json.loads(file.readline())
         except (OSError, ValueError):
-            return None  # the set is being rewritten
+            return None  # another process is rewriting the set now
         return str(sample["text"]) if sample.get("seed_id") == seed_id else None
 
     def _state(self) -> tuple[int, int] | None:

@@ -6,7 +6,7 @@ from faq_tui.core.base.errors import Stopped
 
 
 class CancelToken:
-    """A flag that is set once. Every loop of a stage checks it at points where the work can stop safely."""
+    """A flag that is set once, to request a stop. The loops of a stage check it where they can stop safely."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -24,5 +24,5 @@ class CancelToken:
             raise Stopped("stopped by request; finished work is kept, run the same command again to continue")
 
     def wait(self, seconds: float) -> bool:
-        """Sleep for at most `seconds`. If a stop is requested, return True at once; else return False at the end."""
+        """Sleep for `seconds`, then return False. If a stop is requested, return True at once."""
         return self._event.wait(seconds)

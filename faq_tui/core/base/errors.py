@@ -1,4 +1,4 @@
-"""Errors that a person can cause, and the exit codes. Each message says what failed, where, and what to do."""
+"""The exit codes, and errors that a person can cause. A message says what failed, where, and what to do."""
 
 from enum import IntEnum
 
@@ -14,7 +14,7 @@ class ExitCode(IntEnum):
 
 
 class FaqError(Exception):
-    """A stage failed. The person sees the message unchanged."""
+    """A stage failed. The message is shown to the person unchanged."""
 
     exit_code = ExitCode.FAILED
 

@@ -1,4 +1,4 @@
-"""Write files atomically. A crash or a full disk leaves no incomplete file, and readers never see one."""
+"""Write files atomically. Neither a crash nor a full disk leaves an incomplete file."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from faq_tui.core.base.errors import FaqError
 # Error numbers: no space left, disk quota exceeded, file too large.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
-DESCRIPTORS = re.compile(r"/dev/fd|/proc/[^/]+(/task/[^/]+)?/fd")  # folders that list the open files of a process
-MOST_LINKS = 40  # a chain of more symbolic links than this is an error, as in Linux
+# In these folders, Linux lists the open files of a process.
+DESCRIPTORS = re.compile(r"/dev/fd|/proc/[^/]+(/task/[^/]+)?/fd")
+MOST_LINKS = 40  # if a path leads through more symbolic links than this, it is an error, as in Linux
 
 
 def full_disk(where: Path) -> FaqError:
-    """The error for a full disk; `where` is the file that could not be written."""
+    """Make the error for a full disk. `where` is the file that could not be written."""
     return FaqError(
         f"no space left while writing {where}: free some disk space and run the same command again; "
         "finished work is kept"
@@ -43,7 +44,10 @@ def full_disk_is_clear(where: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_text(path: Path) -> Iterator[IO[str]]:
-    """Open a UTF-8 file for writing. It is moved to `path` when the block ends, and deleted if the block fails."""
+    """Open a temporary UTF-8 file for writing.
+
+    When the block ends, the file is moved to `path`. If the block fails, the file is deleted.
+    """
     half = path.with_name(f".{path.name}.{os.getpid()}.half")
     with full_disk_is_clear(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,16 +63,16 @@ def atomic_text(path: Path) -> Iterator[IO[str]]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """Write the file at `path`. It is replaced when the block ends, and stays unchanged if the block fails.
+    """Open a new file that replaces the file at `path` when the block ends. If the block fails, the old file stays.
 
-    The new file keeps the permissions of the old one. If `path` is a link, the link stays and the file that it points
-    to is replaced. A device, a pipe or an open file (/dev/stdout) cannot be replaced, so it is written to directly.
-    Raises OSError, and FaqError if the disk is full or the folder is read-only.
+    The new file has the permissions of the old one. If `path` is a link, the link stays, and its target is replaced.
+    A device, a pipe or an open file (such as /dev/stdout) cannot be replaced, so it is written directly. Raises
+    FaqError if the disk is full or the folder is read-only, and OSError after other failures.
     """
     final = _replaceable(path)
     with full_disk_is_clear(path):
         if final is None:
-            with path.open("ab") as file:  # append, so that `>> FILE` in a shell keeps the content of FILE
+            with path.open("ab") as file:  # after `>> FILE` in a shell, the old content of FILE must stay
                 yield file
             return
         if final.exists() and not os.access(final, os.W_OK):
@@ -100,7 +104,7 @@ def is_stream(path: Path) -> bool:
 
 
 def _replaceable(path: Path) -> Path | None:
-    """The regular file that `path` leads to, even if it does not exist yet; None for a device or a pipe."""
+    """The regular file to which `path` leads; it need not exist yet. None for a device or a pipe."""
     at = path.absolute()
     for _ in range(MOST_LINKS):
         folder = os.path.realpath(at.parent)
@@ -114,7 +118,7 @@ def _replaceable(path: Path) -> Path | None:
 
 
 def replace_folder(new: Path, folder: Path) -> None:
-    """Move the finished folder `new` to `folder`. An older folder there is replaced."""
+    """Move the finished folder `new` to the path `folder`. If a folder exists at this path, it is replaced."""
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():

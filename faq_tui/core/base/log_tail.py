@@ -8,18 +8,18 @@ from pathlib import Path
 
 from faq_tui.core.base.text import sanitize
 
-READ = 32_768  # bytes that are read from the end of the file
+READ = 32_768  # number of bytes that are read from the end of the file
 LONGEST = 400  # longer lines are cut to this many characters
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-_BAR = re.compile(r"\| \d+:\d\d:\d\d")  # the times in a progress bar, which is redrawn many times
-# A line that separates rows of a table, with or without a log level before it.
+_BAR = re.compile(r"\| \d+:\d\d:\d\d")  # the times in a progress bar; a log holds many states of the same bar
+# A line that separates rows of a table. A log level may stand before it.
 _RULE = re.compile(r"(?:[A-Z]+\s)?[\s\-+=|_*#]*")
 
 
 def log_tail(path: Path, lines: int) -> list[str]:
-    """The last `lines` lines, sanitized, without colours and separator lines of tables; [] if there is no file.
+    """The last `lines` lines, sanitized. Colours and separator lines of tables are removed. [] if there is no file.
 
-    If a line or a progress bar was redrawn, only its last state is kept. Repeated lines are merged.
+    If a line or a progress bar was drawn several times, only its last state is kept. Repeated lines are merged.
     """
     try:
         with path.open("rb") as file:
@@ -38,7 +38,10 @@ def log_tail(path: Path, lines: int) -> list[str]:
 
 
 def _last_of_bars(lines: list[str]) -> list[str]:
-    """Keep only the last state of each progress bar. Lines that differ only in numbers belong to one bar."""
+    """Keep only the last state of each progress bar.
+
+    If two lines differ only in numbers, they belong to the same bar.
+    """
     names = [re.sub(r"\d+", "0", line[:LONGEST].partition("|")[0]) if _BAR.search(line) else None for line in lines]
     last = {name: index for index, name in enumerate(names)}
     return [

@@ -9,23 +9,23 @@ from pathlib import Path
 
 from faq_tui.core.base.errors import FaqError
 
-NICENESS = 10  # gives a process a tenth of the normal CPU share, so that the screen and other programs stay fast
+NICENESS = 10  # with this niceness, a process gets a tenth of the normal CPU time
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def process_identity(pid: int) -> str | None:
-    """The boot id of the machine and the clock tick at which the process began; None if the process has ended.
+    """The boot id of the machine and the clock tick at which the process began. None if the process has ended.
 
-    A pid can be reused by a later process; the identity is unique.
+    Linux may give the pid to another process later. The identity never belongs to two processes.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    fields = stat[stat.rindex(b")") + 2 :].split()  # the process name before it may contain any character
+    fields = stat[stat.rindex(b")") + 2 :].split()  # the process name can contain any character, even ")"
     if fields[0] in (b"Z", b"X"):
-        return None  # a zombie: it has ended, but its parent has not waited for it
-    return f"{_boot()}:{int(fields[19])}"  # field 22 of proc(5)
+        return None  # a zombie: the process has ended, but its parent has not waited for it
+    return f"{_boot()}:{int(fields[19])}"  # field 22 in the manual proc(5): the start time
 
 
 def _boot() -> str:
@@ -36,15 +36,15 @@ def _boot() -> str:
 
 
 def send_signal(pid: int, began: str, number: signal.Signals) -> bool:
-    """Signal the process with this pid and identity. Returns False if it has ended.
+    """Send a signal to the process with this pid and identity. Returns False if the process has ended.
 
     Raises FaqError if the process belongs to another user.
     """
     try:
-        held = os.pidfd_open(pid)  # while this is open, the pid cannot refer to another process
+        held = os.pidfd_open(pid)  # while this descriptor is open, no other process can get the pid
     except OSError:
-        # The process has ended, or this version of Linux has no pidfds. Without a pidfd, another process could get
-        # the pid before the signal is sent.
+        # The process has ended, or this version of Linux has no pidfds. Without a pidfd, the signal could reach
+        # another process that got the pid in the meantime.
         held = -1
     try:
         if process_identity(pid) != began:
@@ -64,7 +64,7 @@ def send_signal(pid: int, began: str, number: signal.Signals) -> bool:
 
 
 def lower_priority() -> None:
-    """Lower the scheduling priority of this process and its session. It has no effect while the CPU is idle.
+    """Lower the scheduling priority of this process and its session. While the CPU is idle, this slows nothing down.
 
     If Linux groups processes by session (sched(7), autogroup), the niceness of a process counts only within its
     session. Therefore the function also sets the niceness of the session.

@@ -1,15 +1,15 @@
-"""Make text from models, files and servers safe for terminals and UTF-8 files; write durations in words."""
+"""Make text from models, files and servers safe for terminals and UTF-8 files. Write durations in words."""
 
 from __future__ import annotations
 
 import unicodedata
 
-# Bidirectional overrides and isolates reorder the text around them.
+# These characters change the direction of the text, and so the order in which it is shown.
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def sanitize(text: str, limit: int | None = None, newlines: bool = False) -> str:
-    """The text with every control, bidi and surrogate character replaced by U+FFFD; tabs become spaces.
+    """Replace every control, bidi and surrogate character by U+FFFD. Tabs become spaces.
 
     Newlines become spaces unless `newlines` is true. The result has at most `limit` characters.
     """
@@ -20,7 +20,7 @@ def sanitize(text: str, limit: int | None = None, newlines: bool = False) -> str
 
 
 class _Safe(dict[int, str]):
-    """A table for `str.translate`. It classifies each character only once, so that long texts are fast."""
+    """A table for `str.translate`. It classifies each character only once, so long texts take little time."""
 
     def __missing__(self, code: int) -> str:
         self[code] = safe = _safe(chr(code))
@@ -30,7 +30,7 @@ class _Safe(dict[int, str]):
 def _safe(char: str) -> str:
     if char == "\n":
         return char
-    if char in "\t\u2028\u2029":  # Python's `splitlines` and some terminals end a line at U+2028 and U+2029
+    if char in "\t\u2028\u2029":  # `splitlines` and some terminals treat U+2028 and U+2029 as line ends
         return " "
     if char in _BIDI or unicodedata.category(char) in ("Cc", "Cs"):
         return "\ufffd"
@@ -41,14 +41,14 @@ _SAFE = _Safe()
 
 
 def storable(text: str) -> str:
-    """Replace each lone surrogate by U+FFFD: JSON and file names can contain surrogates, but UTF-8 text cannot."""
+    """Replace each lone surrogate by U+FFFD. JSON and file names can contain surrogates, but UTF-8 text cannot."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if not text.isascii() else text
 
 
 def duration(seconds: float, exact: bool = False) -> str:
     """The duration as text, such as `45 s`, `12 min` or `3 h 05 min`.
 
-    With `exact`, which is for measured times, the text is more precise: `4.5 s`, `12 min 03 s`, `3 h 05 min`.
+    With `exact`, the text is more precise: `4.5 s`, `12 min 03 s`, `3 h 05 min`. Use it for measured times.
     """
     if exact and seconds < 60:
         return f"{seconds:.1f} s"

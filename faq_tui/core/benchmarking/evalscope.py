@@ -1,7 +1,7 @@
-"""Run one benchmark of evalscope against a served model, with the Python that has evalscope.
+"""Run one benchmark of evalscope against a served model, with a Python in which evalscope is installed.
 
-evalscope 1.14 and the quantizers need different versions of the same packages. Therefore evalscope usually has a
-separate environment, which the key `python` under `[evaluate.evalscope]` names.
+evalscope 1.14 and the quantizers need different versions of the same packages. Therefore evalscope usually has its
+own Python environment. The setting `python` in `[evaluate.evalscope]` is the path of its interpreter.
 """
 
 from __future__ import annotations
@@ -29,13 +29,16 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.settings.evaluate import EVALSCOPE, Evalscope, split_subset
 from faq_tui.core.settings.source import OFF
 
-IN_EXTRA_BODY = ("top_k", "min_p", "repetition_penalty")  # parameters that OpenAI does not have
+IN_EXTRA_BODY = ("top_k", "min_p", "repetition_penalty")  # parameters that OpenAI's API does not have
 FIND = "import importlib.util, sys; sys.exit(0 if importlib.util.find_spec('evalscope') else 3)"
 FIND_TIMEOUT_S = 60.0
 
 
 def python_of(run: Run) -> str:
-    """The path of the Python that runs evalscope. Raises FaqError if it is missing or has no evalscope."""
+    """The path of the Python that runs evalscope.
+
+    Raises FaqError if the file is missing or evalscope is not installed.
+    """
     given = run.settings.evaluate.evalscope.python
     python = sys.executable if given is None else shutil.which(given) or str(own_path(run, given))
     try:
@@ -55,7 +58,7 @@ def run_evalscope(
 ) -> list[dict[str, Any]]:
     """Run the benchmark and return its rows. Raises FaqError with the reason in one sentence, or Stopped.
 
-    After a stop, the answers received so far stay in the run's cache and are not requested again.
+    If the benchmark is stopped, the answers received so far stay in the run's cache. They are not requested again.
     """
     settings = context.run.settings.evaluate.evalscope
     work = context.run.cache / "evalscope" / request.signature
@@ -118,9 +121,9 @@ def _order(run: Run, task: str, served: ServedModel, work: Path) -> dict[str, An
 
 
 def generation(settings: Evalscope) -> dict[str, Any]:
-    """evalscope's generation_config. Parameters that OpenAI does not have go into `extra_body`.
+    """Build evalscope's generation_config. Parameters that OpenAI's API does not have are put into `extra_body`.
 
-    chat_template_kwargs goes into `extra_body`, too, because evalscope ignores it at the top level of
+    chat_template_kwargs is also put into `extra_body`, because evalscope ignores it at the top level of
     generation_config.
     """
     sampling = settings.sampling
@@ -141,23 +144,29 @@ def _sentence(task: str, error: dict[str, Any]) -> str:
 
 
 def runs_code(task: str) -> str:
-    """A sentence that says why a benchmark that runs generated code is left out, and how to allow it."""
+    """A sentence for a benchmark that runs generated code.
+
+    It says why the benchmark is left out, and how to allow it.
+    """
     return (
         f"{task} is left out because it runs code that the model wrote: set allow_code_execution = true under "
         '[evaluate.evalscope] to run it in a Docker container (or, with sandbox = "none", on this machine as you)'
     )
 
 
-Means = dict[tuple[str, Any], float]  # maps (subset, question) to the mean over the question's answers
+Means = dict[tuple[str, Any], float]  # maps (subset, question) to the mean over all answers to the question
 
 
 def parse(answer: dict[str, Any], task: str, repeats: int) -> list[dict[str, Any]]:
     """Convert evalscope's answer to rows. The keys of a row are those of `Result`.
 
-    Each metric has one row for the benchmark, and one for each subset if there are several. evalscope reports no
-    standard error, so it is computed here. Answers to the same question are not independent, so their mean is taken
-    first. The standard error is the standard deviation of these means, divided by the square root of the number of
-    questions (Miller 2024, "Adding error bars to evals", arXiv 2411.00640, section 3.1).
+    Each metric has one row for the whole benchmark. If there are several subsets, it also has one row for each
+    subset.
+
+    evalscope reports no standard error, so this function computes one. Answers to the same question are not
+    independent, so the mean over the answers to each question is taken first. The standard error is the standard
+    deviation of these means, divided by the square root of the number of questions (Miller 2024, "Adding error bars
+    to evals", arXiv 2411.00640, section 3.1).
     """
     results = []
     for metric in answer["report"]["metrics"]:

@@ -1,8 +1,9 @@
 """Run one benchmark of evalscope against one server: `PYTHON evalscope_runner.py ORDER ANSWER`.
 
-PYTHON is the interpreter of any environment that has evalscope; this file imports nothing from faq-tui. ORDER is a
-JSON file with the task configuration. ANSWER is the JSON file that this program writes. It holds the report, the
-score of each answer and the versions, or, after an error, the names of the error's classes and its text.
+PYTHON is the interpreter of any environment that has evalscope. faq-tui need not be installed there, because this
+file imports nothing from faq-tui. ORDER is a JSON file with the task configuration. ANSWER is the JSON file that this
+program writes. It holds the report, the score of each answer, and the versions of the packages. After an error, it
+holds the names of the error's classes and the text of the error instead.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def main(order_path: Path, answer_path: Path) -> None:
     order = json.loads(order_path.read_text(encoding="utf-8"))
     try:
         answer = _run(order)
-    except BaseException as error:  # noqa: BLE001  every error is reported to the parent process
+    except BaseException as error:  # noqa: BLE001  the parent process must get every error
         traceback.print_exc()
         answer = {"error": {"names": _names(error), "message": str(error)}}
     half = answer_path.with_suffix(".half")
@@ -62,7 +63,7 @@ def _run(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def _resume_or_start(run_task: Any, config_class: Any, order: dict[str, Any], key: str) -> None:
-    """Resume a stopped run with its stored answers. If the requests have changed, start again without them."""
+    """Resume a stopped run with its stored answers. If the requests have changed, start without them."""
     outputs = order["config"]["work_dir"]
     try:
         run_task(config_class(**order["config"], api_key=key or "EMPTY", use_cache=outputs))
@@ -74,7 +75,7 @@ def _resume_or_start(run_task: Any, config_class: Any, order: dict[str, Any], ke
 
 
 def _runs_code(benchmark: Any) -> bool:
-    """True if the benchmark runs the model's code: if it uses a sandbox, or lets the model act as an agent."""
+    """True if the benchmark runs code of the model: in a sandbox, or because the model acts as an agent."""
     kinds = {kind.__name__ for kind in type(benchmark).__mro__}
     meta = benchmark.benchmark_meta
     return bool(getattr(meta, "sandbox_config", None)) or bool(
@@ -83,7 +84,7 @@ def _runs_code(benchmark: Any) -> bool:
 
 
 def _scores(path: Path, name: str) -> list[dict[str, Any]]:
-    """The subset, the number of the question, and the value of each metric, for each answer."""
+    """For each answer, a dict with the subset, the number of the question, and the value of each metric."""
     subset = path.stem.removeprefix(f"{name}_")
     with path.open(encoding="utf-8") as lines:
         scores = [json.loads(line)["sample_score"] for line in lines if line.strip()]
@@ -103,4 +104,4 @@ if __name__ == "__main__":
     main(Path(sys.argv[1]), Path(sys.argv[2]))
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)  # evalscope's threads may not end by themselves
+    os._exit(0)  # otherwise, threads of evalscope could keep this process alive

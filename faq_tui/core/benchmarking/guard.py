@@ -1,8 +1,8 @@
 """Run an external program that must end with faq-tui: `python -m faq_tui.core.benchmarking.guard COMMAND…`.
 
-Such a program starts further processes and does not notice when faq-tui ends. The guard notices the end of faq-tui,
-because the guard's stdin is closed. Then, and on SIGTERM, the guard sends SIGTERM to the program's whole process
-group, and after a few seconds SIGKILL.
+Such a program starts further processes, and it does not notice when faq-tui ends. The guard does notice this, because
+its stdin is then closed. When its stdin is closed or when it gets SIGTERM, the guard ends the program's whole process
+group: it sends SIGTERM, and after a few seconds SIGKILL.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def guarded(
     with log.open("ab") as output:
         guard = subprocess.Popen(
             [sys.executable, "-m", "faq_tui.core.benchmarking.guard", *command],
-            stdin=subprocess.PIPE,  # this pipe closes when this process ends, so that the guard notices the end
+            stdin=subprocess.PIPE,  # when this process ends, this pipe is closed, which the guard notices
             stdout=output,
             stderr=output,
-            start_new_session=True,  # so that Ctrl-C in the terminal reaches only this process
+            start_new_session=True,  # so that Ctrl-C in the terminal does not reach the program
             cwd=folder,
             env={**os.environ, **env},
         )
@@ -85,7 +85,7 @@ def _signal(group: int, number: int) -> None:
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):
-        return  # the group has no process left
+        return  # all processes of the group have ended
 
 
 if __name__ == "__main__":

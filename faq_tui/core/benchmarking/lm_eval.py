@@ -21,7 +21,10 @@ Rows = list[dict[str, Any]]
 
 
 def refuse_unusable(folder: Path | None) -> None:
-    """Raise FaqError if lm_eval is missing, and UsageError if `folder` (with the user's own tasks) is missing."""
+    """Raise FaqError if lm_eval is not installed, and UsageError if `folder` is missing.
+
+    `folder` holds the user's own tasks. It is None if the user has none.
+    """
     if importlib.util.find_spec("lm_eval") is None:
         raise FaqError("lm_eval is not installed: pip install 'faq-tui[lm-eval]'")
     if folder is not None and not folder.is_dir():
@@ -37,10 +40,12 @@ def run_lm_eval(
     on_done: Callable[[BenchmarkRequest, Rows], None],
     on_failed: Callable[[BenchmarkRequest, str], None],
 ) -> None:
-    """Run all `requests` in a worker child. If it crashes on a model, a new child continues with the next model.
+    """Run all `requests` in a worker child.
 
-    If `served` is given, all requests must be for that model. Raises Stopped, or FaqError if the child fails before
-    its first model.
+    If the child crashes on a model, a new child continues with the next model.
+
+    If `served` is given, all requests must be for that model. Raises Stopped after a stop, and FaqError if the child
+    fails before its first model.
     """
     left = {(request.subject, request.task): request for request in requests}
     at = ""
@@ -100,11 +105,12 @@ STDERR = "_stderr"
 
 
 def parse(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Convert lm_eval's results to rows: one for each metric of the task, of its parts and of its groups.
+    """Convert lm_eval's results to rows. Each metric of the task, of its parts and of its groups gets one row.
 
-    The keys of a row are those of `Result`. `results` is what `simple_evaluate` returns. There, the key of a metric
-    is "METRIC,FILTER", such as `acc,none`, and the key of its standard error is `acc_stderr,none`. The standard error
-    is "N/A" if it is unknown. Values stay as in lm_eval: an accuracy is a share, not a percentage.
+    `results` is the value that lm_eval's `simple_evaluate` returned. In it, the key of a metric is "METRIC,FILTER",
+    for example `acc,none`. The key of its standard error is then `acc_stderr,none`. An unknown standard error is
+    "N/A". The keys of a row are those of `Result`. Values stay as in lm_eval: an accuracy is a share, not a
+    percentage.
     """
     rows = []
     for name, metrics in {**results["results"], **results.get("groups", {})}.items():
@@ -155,7 +161,10 @@ def _text(value: Any) -> str:
 
 
 def _items(samples: list[dict[str, Any]], metric: str, how: str) -> list[float] | None:
-    """The metric's value for each item in the order of the data. None if a value is not a number, such as a pair."""
+    """The value of the metric for each item, in the order of the data.
+
+    None if a value is not a number (it may be a pair).
+    """
     own = sorted((s for s in samples if s.get("filter") == how), key=lambda s: int(s["doc_id"]))
     values = [s.get(metric) for s in own]
     numbers = [float(v) for v in values if isinstance(v, int | float)]

@@ -1,7 +1,7 @@
-"""The worker's task "lm_eval": run tasks of lm_eval on one model after the other.
+"""The worker's task "lm_eval": for each model in turn, run tasks of lm_eval.
 
-It sends these messages, each with `subject`: `loading`, and for each task `started`, then `done` (with `rows`) or
-`failed` (with the reason in one sentence).
+The worker sends `loading` for each model. For each task of lm_eval, it sends `started`, and then either `done` (with
+`rows`) or `failed` (with the reason in one sentence). Each message has the key `subject`, which names the model.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from faq_tui.core.models.model_code import without_code
 from faq_tui.core.settings.evaluate import LM_EVAL
 
 Send = Callable[..., None]
-CALLS = ("_model_call", "_model_generate", "model_call", "amodel_call")  # lm_eval's methods that call the model
+# Names of the methods of lm_eval that call the model.
+CALLS = ("_model_call", "_model_generate", "model_call", "amodel_call")
 
 
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     """Run the tasks that `spec` lists for each model.
 
-    The folder of a model in `spec` is "" for the unquantized target. `served` is None if this process loads the
-    models.
+    In `spec`, the folder of the unquantized target is "". The key `served` is None if this process loads the models.
     """
     cancel.check()
     own = spec["settings"]["include_path"]
@@ -48,7 +48,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
         for name in CALLS:
             if hasattr(lm, name):
                 setattr(lm, name, stoppable(getattr(lm, name), cancel))
-        with contextlib.chdir(own or Path.cwd()):  # the user's own tasks may name data files relative to this folder
+        with contextlib.chdir(own or Path.cwd()):  # own tasks may name data files relative to this folder
             for task in model["tasks"]:
                 cancel.check()
                 send("started", subject=subject, task=task)
@@ -56,7 +56,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
                     send("done", subject=subject, task=task, rows=_evaluate(spec, lm, manager, task))
                 except FaqError:
                     raise
-                except Exception as error:  # noqa: BLE001  errors of data, network or task code; the other tasks continue
+                except Exception as error:  # noqa: BLE001  data, network or task code may fail; other tasks still run
                     _raise_if_memory(error)
                     traceback.print_exc()
                     send("failed", subject=subject, task=task, message=_sentence(task, error))
@@ -67,8 +67,8 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 def _manager(own: str | None, tasks: set[str]) -> Any:
     """Load lm_eval's index of tasks.
 
-    Indexing lm_eval's thousands of tasks takes ten seconds. Therefore only the user's own tasks are indexed if no
-    other tasks are requested.
+    lm_eval has thousands of tasks, and to index them takes ten seconds. If only the user's own tasks are requested,
+    only these are indexed.
     """
     from lm_eval.tasks import TaskManager
 
@@ -100,7 +100,10 @@ def _evaluate(spec: dict[str, Any], lm: Any, manager: Any, task: str) -> list[di
 
 
 def _loaded(spec: dict[str, Any], path: str) -> Any:
-    """Load the model with dense weights, as the evaluation does, so that all methods run the same GPU kernels."""
+    """Load the model with dense weights, as the evaluation does.
+
+    Then all quantization methods run the same GPU kernels.
+    """
     import torch
     from lm_eval.models.huggingface import HFLM
 
@@ -144,13 +147,13 @@ def _served(spec: dict[str, Any]) -> Any:
 
 
 def header_of(api_key_env: str | None) -> dict[str, str]:
-    """The HTTP header with the API key. It is always set, because otherwise lm_eval would send OPENAI_API_KEY."""
+    """The HTTP header with the API key. Without this header, lm_eval would send OPENAI_API_KEY to the server."""
     key = os.environ.get(api_key_env or "", "").strip()
     return {"Authorization": f"Bearer {key or 'none'}"}
 
 
 def _free() -> None:
-    """Free the memory of a model for the next model."""
+    """Free the memory of the last model, so that the next model has room."""
     import torch
 
     gc.collect()
@@ -169,7 +172,7 @@ def stoppable(call: Callable[..., Any], cancel: CancelToken) -> Callable[..., An
 
 
 def _raise_if_memory(error: Exception) -> None:
-    """Raise an error if memory ran out, because the next task with the same model would fail too."""
+    """Raise an error if memory ran out. The next task with the same model would fail, too."""
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
         raise MemoryError from error
     if type(error).__name__ == "OutOfMemoryError":

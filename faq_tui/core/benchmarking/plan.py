@@ -1,4 +1,4 @@
-"""Plan the benchmarks: find the requested, stored and missing results."""
+"""Plan the benchmarks: find out which results are requested, stored and missing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.settings.evaluate import EVALSCOPE, LM_EVAL, SERVE, expand, split_subset
 from faq_tui.core.store import benchmarks as rows
 
-VERSION = 1  # increase it if a change of the code changes the numbers for the same model and task
+VERSION = 1  # increase it if new code gives other numbers for the same model and task
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class BenchmarkRequest:
 
 
 def wanted(run: Run) -> list[BenchmarkRequest]:
-    """Every requested task on every model, sorted by model. Empty if no task is requested."""
+    """One request for each model and each requested task, sorted by model. Empty if no task is requested."""
     lm_eval, evalscope = run.settings.evaluate.lm_eval, run.settings.evaluate.evalscope
     tasks = [(LM_EVAL, task, _lm_eval(run)) for task in expand(LM_EVAL, lm_eval.tasks)]
     tasks += [(EVALSCOPE, task, _evalscope(run, task)) for task in expand(EVALSCOPE, evalscope.tasks)]
@@ -44,14 +44,14 @@ def wanted(run: Run) -> list[BenchmarkRequest]:
 
 
 def missing(run: Run) -> list[BenchmarkRequest]:
-    """The requests without a stored result for the present settings, data and weights."""
+    """The requests that have no stored result for the present settings, data and weights."""
     requests = wanted(run)
     stored = rows.signatures(run.store) if requests else {}
     return [request for request in requests if stored.get(request.key) != request.signature]
 
 
 def current_results(run: Run) -> list[rows.Result]:
-    """The stored results of the present settings, in the order of the settings."""
+    """The stored results that fit the present settings, in the order of the settings."""
     order = {request.signature: rank for rank, request in enumerate(wanted(run))}
     results = [result for result in rows.all_results(run.store) if result.signature in order] if order else []
     return sorted(results, key=lambda result: order[result.signature])
@@ -65,7 +65,7 @@ def folder_of(run: Run, subject: str, target: Path) -> Path:
 
 
 def own_path(run: Run, path: str) -> Path:
-    """Make a path of the settings absolute. Links are not resolved, because the `python` of a venv is a link."""
+    """Make a path in the settings absolute. Links are not resolved, because the `python` of a venv is a link."""
     return run.absolute(path)
 
 
@@ -89,14 +89,14 @@ def _evalscope(run: Run, task: str) -> Any:
 
 
 def _way(run: Run, base_url: str) -> Any:
-    """How a model is served: by a command or at a URL.
+    """A value that describes how a model is served: by a command or at a URL.
 
-    This is part of the hash, because servers can differ in results.
+    The value is a part of the hash of a result, because different servers can give different results.
     """
     return run.settings.evaluate.serve.command if base_url == SERVE else base_url
 
 
 def _state(folder: Path) -> Any:
-    """A value that changes whenever a file in the folder changes. It is computed without reading the files."""
+    """A value that changes whenever a file in the folder changes. To compute it, no file is read."""
     files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     return sorted((str(f.relative_to(folder)), f.stat().st_size, f.stat().st_mtime_ns) for f in files)

@@ -1,7 +1,7 @@
-"""Check that a server scores the tokens of a prompt, which most tasks of lm_eval need.
+"""Check whether a server scores the tokens of a prompt. Most tasks of lm_eval need these scores.
 
-lm_eval asks for `echo` and `logprobs`. Some servers accept both, but return only the log-probabilities of generated
-tokens. lm_eval then scores every choice with 0, and its result is exactly chance.
+lm_eval sends `echo` and `logprobs`. Some servers accept both parameters, but return only the log-probabilities of
+generated tokens. Then lm_eval gives every choice the score 0, and its result is as good as guessing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 PROBE = "One and one are two, two and two are four, and three and three are six."
-SCORING = ("loglikelihood", "loglikelihood_rolling")  # lm_eval's methods that need scores of the prompt
+SCORING = ("loglikelihood", "loglikelihood_rolling")  # names of lm_eval's methods that need scores of the prompt
 
 
 class NoPromptScoresError(Exception):
@@ -19,7 +19,10 @@ class NoPromptScoresError(Exception):
 
 
 def checked_before_scoring(lm: Any) -> None:
-    """Let lm_eval's model `lm` check its server before the first score, with one request. A failed check is final."""
+    """Change lm_eval's model `lm`. Before the first score, `lm` now sends one request that checks the server.
+
+    If the check fails, all later scores fail, too.
+    """
     state: dict[str, NoPromptScoresError | None] = {}
 
     def checked(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,23 +41,24 @@ def checked_before_scoring(lm: Any) -> None:
 
 
 def _refusal(lm: Any) -> NoPromptScoresError | None:
-    """The error if the server answers the probe without scores of its tokens.
+    """Send a probe. Return an error if the response has no scores of the probe's tokens.
 
-    None if the request fails: lm_eval's own request then shows why.
+    If the request itself fails, the result is None, because the next request of lm_eval shows the reason.
     """
     ids = list(lm.tok_encode(PROBE))
     try:
         body = lm.model_call([ids] if lm.tokenized_requests else [PROBE], generate=False)
-    except OSError:  # the errors of the package `requests` are OSErrors, too
+    except OSError:  # the errors of the package `requests` are also OSErrors
         return None
     why = missing_scores(body, len(ids) if lm.tokenized_requests else 0)
     return NoPromptScoresError(why) if why else None
 
 
 def missing_scores(body: Any, tokens: int) -> str:
-    """What is missing in the response to a prompt of `tokens` tokens; "" if all tokens after the first have a score.
+    """Say what is missing in the response to a prompt. The result is "" if all tokens after the first have a score.
 
-    `tokens` is 0 if the prompt was sent as text, whose number of tokens only the server knows.
+    `tokens` is the number of tokens of the prompt. It is 0 if the prompt was sent as text, because then only the
+    server knows the number.
     """
     try:
         scores = body["choices"][0]["logprobs"]["token_logprobs"]

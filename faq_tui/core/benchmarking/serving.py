@@ -1,4 +1,4 @@
-"""Give a model an OpenAI-compatible URL: of a running server, or of a server that is started for the benchmarks."""
+"""Find the OpenAI-compatible URL of a model: on a running server, or on one that is started for the benchmarks."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class ServedModel:
-    """The URL and model name for an OpenAI client."""
+    """The URL and the model name that an OpenAI client needs."""
 
     base_url: str  # ends in /v1
     model: str
@@ -55,10 +55,10 @@ class Subject:
 def served(context: Context, subject: Subject, base_url: str, api_key_env: str | None) -> Iterator[ServedModel]:
     """Find the model on the server at `base_url`.
 
-    If `base_url` is "serve", start a server until the end of the block.
+    If `base_url` is "serve", the command in `[evaluate.serve]` starts a server, which runs until the end of the
+    block.
 
-    The command of `[evaluate.serve]` starts it. Raises EndpointError if the server does not answer or does not have
-    the model, and FaqError if the command fails.
+    Raises EndpointError if the server does not answer or does not have the model, and FaqError if the command fails.
     """
     if base_url == SERVE:
         with (
@@ -83,8 +83,9 @@ def served(context: Context, subject: Subject, base_url: str, api_key_env: str |
 
 
 def _names_of(subject: Subject) -> set[str]:
-    """The names under which a server may list the model. If the server lists a path, its last part must be one of
-    these names.
+    """The names under which a server may list the model.
+
+    If the server lists a path, the last part of the path must be one of these names.
     """
     if subject.name != UNQUANTIZED:
         return {subject.name}
@@ -92,7 +93,7 @@ def _names_of(subject: Subject) -> set[str]:
 
 
 def listed(base_url: str, api_key_env: str | None = None) -> list[str]:
-    """The names of the models that a server lists. Redirects are not followed, so that no other server gets the key.
+    """The names of the models that a server lists. No redirect is followed, because it could send the key elsewhere.
 
     Raises EndpointError if there is no OpenAI-compatible server at `base_url`, and UsageError if the environment
     variable `api_key_env` is not set.
@@ -101,7 +102,7 @@ def listed(base_url: str, api_key_env: str | None = None) -> list[str]:
     try:
         body = asyncio.run(_asked(endpoint))
         models = models_of(body)
-        if models is None or body == []:  # a server of another kind may answer with an empty list
+        if models is None or body == []:  # [] may come from a server of another kind
             raise NotAnApiError
         return list(models)
     except StatusError as error:
@@ -156,7 +157,7 @@ def _started(context: Context, subject: Subject) -> Iterator[ServedModel]:
 
 
 def _answers(url: str) -> list[str]:
-    """The names of the models at `url`. The list is empty if the server does not answer yet."""
+    """The names of the models that the server at `url` lists. If it does not answer yet, the result is empty."""
     try:
         return listed(url)
     except FaqError:
@@ -170,7 +171,7 @@ def _filled(part: str, values: dict[str, str]) -> str:
 
 
 def _free_port(name: str) -> int:
-    """A free port. The same name gets the same port if possible, because evalscope resumes only with the same URL."""
+    """A free port: the same one for the same name, if possible. evalscope resumes a run only with the same URL."""
     for port in (20000 + int(digest(name), 16) % 10000, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HOST, port))
@@ -184,7 +185,7 @@ def _wait(cancel: CancelToken, seconds: float) -> None:
 
 
 def without_proxy() -> dict[str, str]:
-    """The environment variables that make external programs reach servers on this machine without a proxy."""
+    """Environment variables for external programs, which then reach servers on this machine without a proxy."""
     present = {name: value for name in ("NO_PROXY", "no_proxy") if (value := os.environ.get(name))}
     hosts = ",".join(dict.fromkeys([*",".join(present.values()).split(","), HOST, "localhost"])).strip(",")
     return {"NO_PROXY": hosts, "no_proxy": hosts}

@@ -1,8 +1,8 @@
-"""Turn a conversation into a model's text and tokens, with the chat template and the model's marks of reasoning.
+"""Turn a conversation into text and tokens, with the model's chat template and its reasoning tags.
 
-template.py      uses a tokenizer and its chat template to turn conversations into text, and text into token ids
+template.py      turns conversations into text (with the chat template), and text into token ids (with the tokenizer)
 dialects/        describes how each family of models marks reasoning
-turns.py         writes turns in other ways, for templates that refuse or lose a system turn
+turns.py         writes turns in other ways if a template refuses or loses a system turn
 render.py        turns a conversation into token ids, and checks that no text was lost
 token_kinds.py   stores or finds the kind of each token: template, question, reasoning or answer
 """

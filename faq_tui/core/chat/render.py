@@ -1,6 +1,7 @@
 """Render a conversation with the target's chat template, and check that no text was lost.
 
-The template is rendered with placeholders instead of the texts, so that the position of each text is known.
+First, the template is rendered with placeholders instead of the texts. The placeholders show the position of each
+text.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ REASONING_PLACEHOLDER, ANSWER_PLACEHOLDER = f"{PREFIX}reasoning\ue001", f"{PREFI
 class Filled:
     """A rendered template with its texts.
 
-    For each placeholder, it has the span of the text: [start, end) in characters.
+    For each placeholder, this object has the span of the text that replaced it: [start, end) in characters.
     """
 
     text: str
@@ -39,7 +40,7 @@ def message_placeholder(index: int) -> str:
 def history(messages: Sequence[Message]) -> list[Message]:
     """The messages without the reasoning of earlier answers.
 
-    The chat templates of reasoning models drop this reasoning, too.
+    The chat templates of reasoning models also leave this reasoning out.
 
     Raises NotAssembledError if the reasoning of an earlier answer has no closing tag.
     """
@@ -55,7 +56,10 @@ def history(messages: Sequence[Message]) -> list[Message]:
 
 
 def with_placeholders(messages: Sequence[Message]) -> tuple[list[Message], dict[str, str]]:
-    """The messages with placeholders for their texts, and a map of placeholders to texts. Empty texts stay empty."""
+    """Replace the texts of the messages by placeholders. Empty texts stay empty.
+
+    Returns the new messages, and a dict that maps each placeholder to its text.
+    """
     texts = {message_placeholder(i): message["content"] for i, message in enumerate(messages) if message["content"]}
     return [
         message | ({"content": message_placeholder(i)} if message["content"] else {})
@@ -64,9 +68,9 @@ def with_placeholders(messages: Sequence[Message]) -> tuple[list[Message], dict[
 
 
 def fill_placeholders(rendering: str, texts: Mapping[str, str]) -> Filled | None:
-    """The rendering with each placeholder replaced by its text.
+    """Replace each placeholder in the rendering by its text.
 
-    None if a placeholder is missing, repeated, or not in the order of `texts`.
+    Returns None if a placeholder is missing or repeated, or if the placeholders do not have the order of `texts`.
     """
     out, spans, rest = "", {}, rendering
     for placeholder, text in texts.items():
@@ -91,7 +95,7 @@ def check_texts(template: Template, texts: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class Rendered:
-    """The token ids of one conversation. Spans are [start, end) in tokens. The span of a missing text is (0, 0)."""
+    """The token ids of one conversation. A span is [start, end) in tokens. The span of a missing text is (0, 0)."""
 
     ids: tuple[int, ...]
     reasoning: Span = (0, 0)
@@ -122,10 +126,12 @@ def render_raw(template: Template, messages: Sequence[Message], answer: str | No
 
 
 def split_original(template: Template, answer: str) -> tuple[str, str]:
-    """(reasoning, answer) of a seed's original answer, which may begin with reasoning in any dialect's tags.
+    """Split a seed's original answer into (reasoning, answer).
 
-    Returns ("", `answer`) if the target's template writes no reasoning and the answer contains no tag that the target
-    uses for reasoning. Raises NotAssembledError if the reasoning never ends.
+    Reasoning at its start may have the tags of any dialect.
+
+    If the target's template writes no reasoning, an answer without the target's reasoning tags is not split: the
+    result is ("", `answer`). Raises NotAssembledError if the reasoning never ends.
     """
     mistaken = any(tag in answer for tag in template.reasoning_tags)
     if not mistaken and (template.dialect is None or not begins_with_reasoning(answer)):
@@ -137,7 +143,7 @@ def split_original(template: Template, answer: str) -> tuple[str, str]:
 
 
 def render_seed(template: Template, messages: Sequence[Message], answer: str | None) -> Rendered:
-    """Render the seed with the chat template, and its original answer if there is one. Raises NotAssembledError.
+    """Render the seed and its original answer, if there is one, with the chat template. Raises NotAssembledError.
 
     If the template refuses or loses a turn, such as a system turn, the first of `other_turns` that it keeps is used.
     """
@@ -147,7 +153,7 @@ def render_seed(template: Template, messages: Sequence[Message], answer: str | N
 
 
 def _in_turns_that_fit(messages: Sequence[Message], render: Callable[[Sequence[Message]], Rendered]) -> Rendered:
-    """Render `messages`, or the first of `other_turns` that fits. If none fits, raises the error of `messages`."""
+    """Render `messages`, or the first of `other_turns` that fits. If nothing fits, raise the error of `messages`."""
     try:
         return render(messages)
     except NotAssembledError:
@@ -158,9 +164,9 @@ def _in_turns_that_fit(messages: Sequence[Message], render: Callable[[Sequence[M
 
 
 def fitting_turns(render: Callable[[list[Message]], str], messages: Sequence[Message]) -> list[Message]:
-    """The turns of which `render` keeps every text: `messages`, or else the first of `other_turns`.
+    """Find turns of which `render` keeps every text. First `messages` is tried, and then each of `other_turns`.
 
-    The result is `messages` if nothing fits. `render` may raise any Exception.
+    If nothing fits, the result is `messages`. `render` may raise any Exception.
     """
     as_they_are = [dict(message) for message in messages]
     others = list(other_turns(messages))
@@ -183,7 +189,7 @@ def _render_question(template: Template, messages: Sequence[Message]) -> Rendere
 
 
 def render_answered(template: Template, messages: Sequence[Message], reasoning: str, answer: str) -> Rendered:
-    """Render the question, the reasoning (may be "") and the answer. Raises NotAssembledError.
+    """Render the question, the reasoning and the answer. The reasoning may be "". Raises NotAssembledError.
 
     The template determines the white space around the reasoning and the answer. If the template refuses or loses a
     turn, such as a system turn, the first of `other_turns` that it keeps is used.
@@ -208,7 +214,7 @@ def _render_answered(template: Template, messages: Sequence[Message], reasoning:
 
 
 def _check(template: Template, messages: Sequence[Message], reasoning: str, answer: str) -> None:
-    """Raise NotAssembledError if the answer is empty, or a text contains tags or special tokens."""
+    """Raise NotAssembledError if the answer is empty, or if a text contains tags or special tokens."""
     check_texts(template, [*(message["content"] for message in messages), reasoning, answer])
     if not answer:
         raise NotAssembledError("the answer is empty")
@@ -217,7 +223,7 @@ def _check(template: Template, messages: Sequence[Message], reasoning: str, answ
 
 
 def _rendered(template: Template, messages: Sequence[Message], filled: Filled, way: str) -> Rendered:
-    """The token ids, with the spans and the kinds of the texts."""
+    """Encode the text. Returns the token ids with the spans and the kinds of the texts."""
     ids, offsets = template.encode(filled.text)
     kind = {message_placeholder(i): _kind(message["role"]) for i, message in enumerate(messages)}
     kind |= {REASONING_PLACEHOLDER: REASONING, ANSWER_PLACEHOLDER: ANSWER}
@@ -243,11 +249,11 @@ def _lost(template: Template, messages: list[Message]) -> str:
     return "the reasoning or the answer" if kept else "the question"
 
 
-Write = Callable[[Template, list[Message], str, str], str]  # (template, messages, reasoning, answer) -> text
+Write = Callable[[Template, list[Message], str, str], str]  # takes template, messages, reasoning, answer
 
 
 def _ways(template: Template, messages: list[Message], reasoned: bool) -> Iterator[tuple[str, Write]]:
-    """Pairs (name of a way to write the conversation, function that writes it), the best way first."""
+    """The ways to write the conversation, the best one first, as pairs (name of the way, function that writes)."""
     yield ("inline" if reasoned and template.dialect is None else "template"), _as_the_template_writes_it
     if _opens_the_turn(template, messages, reasoned):
         yield "generation_prompt", _as_the_model_writes_it
@@ -256,7 +262,7 @@ def _ways(template: Template, messages: list[Message], reasoned: bool) -> Iterat
 def _as_the_template_writes_it(template: Template, messages: list[Message], reasoning: str, answer: str) -> str:
     """Let the template write everything.
 
-    If the model has no reasoning tags, the reasoning is put before the answer.
+    If the model has no reasoning tags, the reasoning becomes the beginning of the answer.
     """
     fields: dict[str, object] = {"content": answer}
     if reasoning and template.dialect:
@@ -269,7 +275,7 @@ def _as_the_template_writes_it(template: Template, messages: list[Message], reas
 def _as_the_model_writes_it(template: Template, messages: list[Message], reasoning: str, answer: str) -> str:
     """Join the generation prompt and the reply.
 
-    This function is used if the template removes the reasoning from finished turns.
+    Some templates remove the reasoning from finished turns. This function is for them.
     """
     prompt, finished = _prompt(template, messages, bool(reasoning)), _finished(template, messages)
     ending = finished.rpartition(ANSWER_PLACEHOLDER)[2] if ANSWER_PLACEHOLDER in finished else ""
@@ -287,7 +293,7 @@ def _as_the_model_writes_it(template: Template, messages: list[Message], reasoni
 def _opens_the_turn(template: Template, messages: list[Message], reasoned: bool) -> bool:
     """True if the generation prompt opens the model's turn.
 
-    Some templates (R1-0528) open the turn after every question.
+    Some templates, for example that of R1-0528, open the turn after every question.
     """
     prompt = _prompt(template, messages, reasoned)
     return prompt != template.render(messages) or _finished(template, messages).startswith(
@@ -304,9 +310,9 @@ def _finished(template: Template, messages: list[Message]) -> str:
 
 
 def _proven(template: Template, turn: str, reasoned: bool) -> bool:
-    """Check the text after the last question in a rendering of placeholders.
+    """Check a rendering with placeholders. `turn` is its text after the last question.
 
-    The reasoning must lie between one pair of tags, and an end token must follow the answer.
+    The reasoning must lie between exactly one pair of tags, and an end token must follow the answer.
     """
     before, _, after = turn.partition(ANSWER_PLACEHOLDER)
     dialect = template.dialect or THINK

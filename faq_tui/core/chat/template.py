@@ -10,35 +10,40 @@ from typing import Any
 
 from faq_tui.core.chat.dialects import dialect_of_template, tag_dialects
 
-# Some templates write the date. With a fixed date, two runs are equal. This date is the default of the Llama-3
-# template.
+# Some templates write the current date. A fixed date makes two runs equal. The Llama-3 template has this date as its
+# default.
 DAY = datetime(2024, 7, 26)
 DATE = "26 Jul 2024"
-# A rendering may have LONGEST characters, and LONGER characters more for each character of the conversation.
+# The limit for a rendering: LONGEST characters, plus LONGER characters for each character of the conversation.
 LONGEST, LONGER = 1 << 20, 16
 DIRECTIVES = [f"%{flag}{letter}" for flag in ("-", "") for letter in "aAbBcdHIjmMpSUwWxXyYZ"]
 
 
 class NotAssembledError(ValueError):
-    """The conversation cannot be assembled. The message gives the reason; equal reasons give equal messages."""
+    """The conversation cannot be assembled. The message names the reason.
+
+    The same reason always gives the same message.
+    """
 
 
 class Template:
-    """Renders conversations as text, and encodes text as token ids. Only the template adds special tokens.
+    """Renders conversations as text, and encodes text as token ids.
+
+    The template adds the special tokens, not the tokenizer.
 
     eos             the end token's text, or None
     dialect         how the template marks reasoning; None if it cannot write reasoning
-    reasoning_tags  texts that the model could mistake for its reasoning tags
+    reasoning_tags  texts that the model could mistake for reasoning tags
     specials        special tokens that no question, reasoning or answer may contain
     """
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self.eos: str | None = tokenizer.eos_token
-        spelled = str(tokenizer.get_chat_template())  # if there are several named templates, the default one
+        spelled = str(tokenizer.get_chat_template())  # the default template, if there are several
         self._pinned = f"{_strftime_now()}{spelled}" if "strftime_now" in spelled else None
         self.dialect = dialect_of_template(spelled)
-        # A vocabulary may contain reasoning tags that the model never writes (Qwen3-Instruct-2507).
+        # A vocabulary may contain reasoning tags that the model never writes. Qwen3-Instruct-2507 is an example.
         vocabulary = tokenizer.get_vocab()
         self.reasoning_tags = tuple(
             tag for dialect in tag_dialects() if dialect.knows(spelled, vocabulary) for tag in dialect.tags
@@ -64,7 +69,7 @@ class Template:
                 date_string=DATE,
                 **values,
             )
-        except Exception as error:  # noqa: BLE001  a template may raise anything, such as TypeError
+        except Exception as error:  # noqa: BLE001  a template may raise any exception, such as TypeError
             reason = " ".join(str(error).split())[:120] or type(error).__name__
             raise NotAssembledError(f"the chat template refuses it: {reason}") from None
         if len(text) > LONGEST + LONGER * sum(len(str(message.get("content"))) for message in messages):
@@ -72,9 +77,12 @@ class Template:
         return str(text)
 
     def encode(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """(token ids, character span of each token). Raises NotAssembledError if the ids do not decode to the text.
+        """Return (token ids, character span of each token).
 
-        Some vocabularies lack some bytes, so that the tokenizer drops rare characters without an error.
+        Raises NotAssembledError if the ids do not decode to the text.
+
+        This is checked because some vocabularies lack some bytes. Their tokenizers drop rare characters without an
+        error.
         """
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         ids = list(encoded["input_ids"])
@@ -89,21 +97,21 @@ class Template:
 def special_texts(tokenizer: Any) -> tuple[str, ...]:
     """The texts of the special tokens, such as `<|im_end|>`.
 
-    No text of a conversation may contain a special token.
+    No text in a conversation may contain one of them.
     """
     added = tokenizer.added_tokens_decoder.values()
     return tuple(sorted({str(token.content) for token in added if token.special} | set(tokenizer.all_special_tokens)))
 
 
 def _letters(text: str) -> str:
-    """The characters that tokenizing must keep. Unicode normalization and spaces may change."""
+    """The characters that the tokenizer must keep. It may change spaces and the Unicode normalization."""
     return re.sub("[ \t\r\n]", "", unicodedata.normalize("NFKC", text))
 
 
 def _strftime_now() -> str:
-    """A Jinja macro that writes the fixed date. It stands for a function of transformers that writes today's date.
+    """A Jinja macro that writes the fixed date. It replaces a function of transformers that writes today's date.
 
-    A macro is used because transformers passes only plain data, no functions, to a template.
+    It is a macro because transformers does not pass functions to a template, only plain data.
     """
     spelled = "".join(f" | replace({directive!r}, {DAY.strftime(directive)!r})" for directive in DIRECTIVES)
     return f"{{%- macro strftime_now(form) -%}}{{{{ form{spelled} }}}}{{%- endmacro -%}}"

@@ -1,8 +1,8 @@
 """The kind of each token of a sample: template, question, reasoning or answer. The first token is the attention sink.
 
-Rendering records the kind of each token as one byte, an index into KINDS. If a sample is cut, its kinds are cut, too.
-The kinds are stored in a separate file, because other programs rely on the fields of a set's JSONL. Sets that were
-made by older versions have no recorded kinds. For them, `KindsSearch` finds the kinds in the text.
+When a sample is rendered, the kind of each token is recorded as one byte, an index into KINDS. If the sample is cut,
+its kinds are cut, too. The kinds are stored in a separate file, because other programs rely on the fields in the
+JSONL file of a set. Older versions did not record kinds. For their sets, `KindsSearch` finds the kinds in the text.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ SINK, TEMPLATE, QUESTION, REASONING, ANSWER = KINDS = ("sink", "template", "ques
 
 
 def tokens_in(offsets: Sequence[Span], span: Span) -> Span:
-    """The span of the tokens that share a character with `span`. A byte-level token may lie only partly in a span.
+    """The span of all tokens that have at least one character in `span`.
+
+    A byte-level token may lie only partly in it.
 
     `offsets` holds the character span of each token. Returns (0, 0) if there is no such token.
     """
@@ -34,8 +36,9 @@ def tokens_in(offsets: Sequence[Span], span: Span) -> Span:
 
 
 def kinds_of(tokens: int, spans: Iterable[tuple[Span, str]], other: str = TEMPLATE) -> bytes:
-    """The kinds of `tokens` tokens. `spans` holds spans of tokens, each with its kind; other tokens have the kind
-    `other`.
+    """The kinds of `tokens` tokens. `spans` holds spans of tokens with their kinds.
+
+    All other tokens get the kind `other`.
     """
     kinds = bytearray([KINDS.index(other)]) * tokens
     for (start, end), kind in spans:
@@ -49,7 +52,7 @@ def with_sink(kinds: bytes) -> bytes:
 
 
 def write_kinds(path: Path, rows: Iterable[bytes], ids_hash: str) -> None:
-    """Write the kinds of a set, one JSON line per sample: a list of [kind, number of tokens] in order.
+    """Write the kinds of a set. Each sample has one line of JSON: a list of [kind, number of tokens] in order.
 
     The first line holds `ids_hash`, the hash of the set's token ids. The file is written atomically.
     """
@@ -80,15 +83,15 @@ def read_kinds(path: Path, ids_hash: str, lengths: Sequence[int]) -> list[bytes]
 
 PLACEHOLDERS = ("\ue000one\ue001", "\ue000two\ue001", "\ue000three\ue001")
 
-Piece = tuple[str, str]  # (text of the template, kind of the text after it: question or answer)
+Piece = tuple[str, str]  # (text of the template, kind of the text that follows it: question or answer)
 
 
 @dataclass(frozen=True)
 class KindsSearch:
-    """Finds the kinds of tokens in samples that were rendered with one tokenizer's template."""
+    """Finds the kinds of tokens. The samples must have been rendered with the template of one tokenizer."""
 
     tokenizer: Any
-    pieces: tuple[Piece, ...]  # texts of the template, each with the kind of the text that follows
+    pieces: tuple[Piece, ...]  # texts of the template, each with the kind of the text that follows it
     specials: frozenset[int]
 
     @classmethod
@@ -97,14 +100,14 @@ class KindsSearch:
         return cls(tokenizer, _pieces(tokenizer), specials)
 
     def kinds(self, text: str, ids: Sequence[int]) -> list[int]:
-        """The kind of each token of `ids`, as an index into KINDS. `ids` decode to `text`."""
+        """The kind of each token in `ids`, as an index into KINDS. `text` is the text of these tokens."""
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         starts, of_text = self._spans(text)
         encoded_ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
         out: list[int] = []
         last = KINDS.index(QUESTION)
         for index, token in enumerate(ids):
-            # If the sample was cut inside a word, encoding its text again gives other ids at the end.
+            # If the sample was cut inside a word, its text has other ids at the end when it is encoded again.
             if index < len(encoded_ids) and encoded_ids[index] == token:
                 last = of_text[max(0, bisect.bisect_right(starts, offsets[index][0]) - 1)]
             out.append(KINDS.index(TEMPLATE) if token in self.specials else last)
@@ -113,7 +116,9 @@ class KindsSearch:
         return out
 
     def _spans(self, text: str) -> tuple[list[int], list[int]]:
-        """Split the text into stretches. Returns (start of each stretch in characters, kind of each stretch).
+        """Split the text into stretches, each with one kind.
+
+        Returns (start of each stretch in characters, their kinds).
 
         The start of the first stretch is 0.
         """
@@ -135,7 +140,7 @@ class KindsSearch:
 
 
 def _reasoning_in(text: str, start: int, end: int) -> list[tuple[int, str]]:
-    """Split one answer into stretches of reasoning and answer. The reasoning tags have the kind template."""
+    """Split one answer into stretches of reasoning and answer. The kind of the reasoning tags is "template"."""
     tags, closing = list(tag_pattern().finditer(text, start, end)), closing_tags()
     if not tags:
         return []
@@ -147,7 +152,10 @@ def _reasoning_in(text: str, start: int, end: int) -> list[tuple[int, str]]:
 
 
 def _pieces(tokenizer: Any) -> tuple[Piece, ...]:
-    """The template's texts before a question, before an answer and after an answer. Empty if there is no template."""
+    """The texts that the template writes before a question, before an answer and after an answer.
+
+    Empty if there is no template.
+    """
     if not getattr(tokenizer, "chat_template", None):
         return ()
     one, two, three = PLACEHOLDERS
@@ -161,7 +169,7 @@ def _pieces(tokenizer: Any) -> tuple[Piece, ...]:
         whole = template.render(conversation)
         prompt = template.render(conversation[:1], add_generation_prompt=True)
         ended = template.render(conversation[:2])
-    except Exception:  # noqa: BLE001  a template may raise anything; then only special tokens show the kinds
+    except Exception:  # noqa: BLE001  a template may raise any exception; special tokens still show the kinds
         return ()
     if not (whole.find(one) < whole.find(two) < whole.find(three)) or one not in whole:
         return ()

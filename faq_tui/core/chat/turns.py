@@ -1,6 +1,7 @@
 """Write the turns of a conversation in other ways, for chat templates that refuse or lose a turn.
 
-Some templates have no system role (Gemma 2), and some accept only turns of the user and the assistant that alternate.
+Some templates, for example that of Gemma 2, have no system role. Others require that turns of the user and turns of
+the assistant alternate.
 """
 
 from __future__ import annotations
@@ -8,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 Message = dict[str, str]
-BETWEEN = "\n\n"  # text between two texts that are joined to one turn
+BETWEEN = "\n\n"  # separates two texts that are joined to one turn
 
 
 def other_turns(messages: Sequence[Mapping[str, str]]) -> Iterator[list[Message]]:
-    """Other ways to write the conversation, with all its texts. The first ways change the least.
+    """Other ways to write the conversation, with all its texts. Ways that change less come first.
 
-    The first way has no system turns, the second no neighbours of the same role, and the third has neither. If the
-    conversation itself has neither, there is no other way.
+    The first way has no system turns. The second way has no two neighbouring turns of the same role. The third way
+    has neither. If this is already true for the conversation itself, there is no other way.
     """
     plain = [dict(message) for message in messages]
     before = [plain]
@@ -27,9 +28,9 @@ def other_turns(messages: Sequence[Mapping[str, str]]) -> Iterator[list[Message]
 
 
 def with_system_folded(messages: Sequence[Mapping[str, str]]) -> list[Message]:
-    """The conversation with the text of each system turn at the beginning of the user's next turn.
+    """Move the text of each system turn to the beginning of the user's next turn.
 
-    A system turn without a later turn of the user stays as it is.
+    If no turn of the user follows a system turn, the system turn stays.
     """
     last_user = max((i for i, message in enumerate(messages) if message["role"] == "user"), default=-1)
     turns, waiting = list[Message](), list[str]()
@@ -45,7 +46,7 @@ def with_system_folded(messages: Sequence[Mapping[str, str]]) -> list[Message]:
 
 
 def with_neighbours_joined(messages: Sequence[Mapping[str, str]]) -> list[Message]:
-    """The conversation with each run of turns of the same role as one turn."""
+    """Join neighbouring turns of the same role to one turn."""
     turns = list[Message]()
     for message in messages:
         if turns and turns[-1]["role"] == message["role"]:

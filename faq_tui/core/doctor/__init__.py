@@ -1,6 +1,6 @@
 """Checks of this machine and of a run's inputs.
 
-The result of a check is one line with a finding, and advice if needed.
+Each check gives one line with a finding. If the person should do something, it also gives advice.
 """
 
 from faq_tui.core.doctor.inputs import Check, endpoint_checks, family_checks, target_checks

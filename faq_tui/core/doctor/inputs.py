@@ -1,6 +1,6 @@
 """Checks of a run's inputs: endpoints, target, judges and families.
 
-The result of each check is a finding, and advice if needed.
+Each check gives a finding. If the person should do something, it also gives advice.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Check:
 
 
 def endpoint_checks(run: Run) -> list[Check]:
-    """One check for each server of the sources and judges.
+    """One check for each server that a source or a judge uses.
 
-    Each server gets a short request with the parameters of the settings, which shows what it accepts.
+    Each server gets a short request with the parameters in the settings. The response shows which of them it accepts.
     """
     settings = run.settings
     named: dict[str, Endpoint] = {f"source {name}": source for name, source in settings.sources.items()}
@@ -85,7 +85,7 @@ def _on_left_out(known: Capabilities) -> str:
 
 
 async def _probe(endpoint: Endpoint, learned: LearnedCapabilities) -> tuple[list[str], RequestFault | None]:
-    """(the names of the served models, why a short request failed). Raises EndpointError."""
+    """Return (the names of the served models, the fault of a short request or None). Raises EndpointError."""
     sampling = endpoint.sampling if isinstance(endpoint, Source) else JUDGING
     async with open_client(endpoint, learned) as client:
         served = await probe(client, endpoint)
@@ -102,7 +102,7 @@ async def _probe(endpoint: Endpoint, learned: LearnedCapabilities) -> tuple[list
 
 
 def _extra(endpoint: Endpoint) -> dict[str, Any]:
-    """The thinking switch of a source, which some servers refuse."""
+    """The parameter with which a source switches thinking on or off. Some servers refuse it."""
     if not isinstance(endpoint, Source) or endpoint.reasoning == "prompted":
         return {}
     return {"chat_template_kwargs": {"enable_thinking": endpoint.reasoning == "native"}}
@@ -114,7 +114,7 @@ def target_checks(run: Run) -> list[Check]:
 
 
 def judge_checks(run: Run) -> list[Check]:
-    """One check for each judge that has a finding about this machine."""
+    """One check for each judge that reports a finding about this machine."""
     checks = []
     for kind in run.settings.judge.kinds():
         try:
@@ -137,7 +137,7 @@ def _code(run: Run) -> Check:
 
 
 def _models(run: Run) -> list[Check]:
-    """The check of the target's files. If the folder is a model, also the check of its tokenizer and template."""
+    """Check the target's files. If they are a model, check its tokenizer and its template, too."""
     name = run.settings.target.model
     if name == EMBEDDED:
         files = Check("target", "ok", "embedded")
@@ -147,7 +147,7 @@ def _models(run: Run) -> list[Check]:
         except FaqError as error:
             return [Check("target", "failed", name, str(error))]
     if untrusted_code(run):
-        return [files]  # the check of the code reports the problem
+        return [files]  # another check, that of the code, reports this problem
     stages = [stage.name for stage in all_stages()]
     try:
         findings = check_models(run, stages, CancelToken(), run.cache / "doctor.log", lenient=True)
@@ -162,7 +162,7 @@ def _models(run: Run) -> list[Check]:
 
 
 def _target(run: Run, name: str) -> Check:
-    """The check of the target's files and recipes. Raises FaqError if the folder is no model that can be loaded."""
+    """Check the target's files and recipes. Raises FaqError if the folder holds no model that can be loaded."""
     folder = local_target(run)
     if folder is None:
         return Check("target", "ok", f"{name}: a hub id; the model is checked after its download")
@@ -175,7 +175,7 @@ def _target(run: Run, name: str) -> Check:
 
 
 def family_checks(run: Run) -> list[Check]:
-    """One check for each source. Each server gets only one request, which asks which model the server has loaded."""
+    """One check for each source. Each server is asked once which model it has loaded."""
     ask_servers(run)
     elders = suggestions(run)
     advice = f"elders of its family: {', '.join(elders)}" if elders else "name a larger model of the target's family"

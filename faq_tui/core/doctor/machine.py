@@ -21,7 +21,7 @@ LOW_DISK_GIB, LOW_MEMORY_GIB = 5, 4
 
 
 def machine_checks(folder: Path) -> list[Check]:
-    """All checks of the machine. `folder` is the folder for runs; one check reads the free space of its disk."""
+    """All checks of the machine. `folder` is the folder for runs. One check is about the free space on its disk."""
     checks: list[Callable[[], Check]] = [
         _python,
         _compiler,
@@ -42,7 +42,7 @@ def machine_checks(folder: Path) -> list[Check]:
 def extension_checks() -> list[Check]:
     """One check for each extension from another package.
 
-    Without this check, a broken extension would end a run in the middle.
+    Otherwise a broken extension would be noticed only in the middle of a run, and would end it.
     """
     checks = []
     for registry in points.ALL:
@@ -85,9 +85,9 @@ def _package(name: str, advice: str, needed: bool = True) -> Check:
 
 
 def _gpu() -> Check:
-    """The check of the GPUs.
+    """Check which GPUs this machine has.
 
-    NVIDIA's library, which is part of every driver, lists the GPUs, so torch is not loaded.
+    NVIDIA's own library lists the GPUs, so torch need not be loaded. The library is part of every driver.
     """
     name = ctypes.util.find_library("nvidia-ml")
     if name is None:

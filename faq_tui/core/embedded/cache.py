@@ -1,4 +1,4 @@
-"""Find the cache folder, lock it for one process at a time, and write files into it atomically."""
+"""Find the cache folder, and write files into it atomically. A lock keeps other processes out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCRATCH_PREFIX = "unfinished-"
 
 
 def cache_folder() -> Path:
-    """The folder `embedded/` in the user's faq-tui cache, or in `$FAQ_TUI_CACHE` if this is set.
+    """The folder `embedded/` in the user's cache for faq-tui. `$FAQ_TUI_CACHE` can name another folder for the cache.
 
     The folder may not exist.
     """
@@ -33,7 +33,7 @@ def cache_folder() -> Path:
 
 @contextmanager
 def os_errors_in_words(folder: Path) -> Iterator[None]:
-    """Turn an OSError inside the block into a FaqError that advises the user."""
+    """Turn an OSError inside the block into a FaqError that says what to do."""
     try:
         yield
     except OSError as error:
@@ -68,7 +68,7 @@ def locked(folder: Path, say: Say) -> Iterator[None]:
 def scratch(folder: Path) -> Iterator[Path]:
     """A new empty folder on the cache's file system. Finished files can be moved out of it atomically.
 
-    The function first removes folders that killed processes have left. Therefore the caller must hold the lock.
+    The function first removes the folders of killed processes. Therefore the caller must hold the lock.
     """
     for leftover in folder.glob(f"{SCRATCH_PREFIX}*"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -79,8 +79,8 @@ def scratch(folder: Path) -> Iterator[Path]:
 def flush(path: Path) -> None:
     """Flush the file to disk.
 
-    Call this function before the file gets its final name. Then a file with its final name is complete, even after a
-    power cut.
+    Call this function before the file is renamed to its final name. Then every file with a final name is complete,
+    even after a power cut.
     """
     with path.open("rb") as file:
         os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""Convert the GGUF file to a Hugging Face folder, which transformers loads without a network.
+"""Convert the GGUF file to a Hugging Face folder. transformers can load this folder without a network.
 
 `ensure_model` runs `python -m faq_tui.core.embedded.convert GGUF FOLDER` in a child process.
 """
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     import numpy as np
     from gguf import GGUFReader
 
-CONTROL = 3  # llama.cpp's LLAMA_TOKEN_TYPE_CONTROL: the type of special tokens, which merges never produce
+CONTROL = 3  # llama.cpp's LLAMA_TOKEN_TYPE_CONTROL, the type of special tokens
 
-# These dicts map tensor names of llama.cpp (gguf-py/gguf/tensor_mapping.py, MODEL_ARCH.LLAMA) to the names in
-# transformers' LlamaModel.
+# These dicts map tensor names of llama.cpp to names in transformers' LlamaModel. The source is MODEL_ARCH.LLAMA in
+# gguf-py/gguf/tensor_mapping.py.
 TOP = {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight"}
 BLOCK = {
     "attn_norm": "input_layernorm",
@@ -37,10 +37,10 @@ BLOCK = {
 
 
 def convert(gguf: Path, folder: Path) -> None:
-    """Write config, generation settings, tokenizer and weights of `gguf` into the existing `folder`.
+    """Write the config, generation settings, tokenizer and weights of `gguf` into `folder`, which must exist.
 
     This takes about 10 s and 1 GB of memory. Raises FaqError if the file is not the supported Llama model, UsageError
-    without the `gguf` package, and OSError if `folder` cannot be written.
+    if the package `gguf` is not installed, and OSError if `folder` cannot be written.
     """
     reader = open_gguf(gguf)
     token_ids = {
@@ -58,7 +58,7 @@ def convert(gguf: Path, folder: Path) -> None:
 
 
 def _config(reader: GGUFReader, token_ids: dict[str, int]) -> dict[str, Any]:
-    """The content of config.json, as transformers' LlamaConfig reads it."""
+    """The content of config.json. transformers' LlamaConfig reads it."""
     shape = llama_shape(reader)
     return {
         "architectures": ["LlamaForCausalLM"],
@@ -75,7 +75,7 @@ def _config(reader: GGUFReader, token_ids: dict[str, int]) -> dict[str, Any]:
         # vLLM and transformers 4 read `rope_theta`; transformers 5 reads `rope_parameters`.
         "rope_theta": shape.rope_theta,
         "rope_parameters": {"rope_type": "default", "rope_theta": shape.rope_theta},
-        "rms_norm_eps": round(shape.rms_norm_eps, 12),  # the file stores float32, so 1e-5 is read as 9.99999975e-06
+        "rms_norm_eps": round(shape.rms_norm_eps, 12),  # the file stores float32, where 1e-5 becomes 9.99999975e-06
         "attention_bias": False,
         "mlp_bias": False,
         "tie_word_embeddings": True,
@@ -91,12 +91,13 @@ def _write_json(path: Path, body: dict[str, Any]) -> None:
 def write_tokenizer(reader: GGUFReader, folder: Path) -> None:
     """Write tokenizer.json and tokenizer_config.json into `folder`.
 
-    llama.cpp's pre-tokenizer `smollm` first splits off every digit and then applies GPT-2's pattern (llama-vocab.cpp,
-    LLAMA_VOCAB_PRE_TYPE_SMOLLM). transformers' GGUF import omits the first step.
+    llama.cpp's pre-tokenizer `smollm` first splits off every digit, and then applies GPT-2's pattern (see
+    LLAMA_VOCAB_PRE_TYPE_SMOLLM in llama-vocab.cpp). transformers can import GGUF files, too, but it omits the first
+    step.
 
     Six control bytes (04 06 13 14 16 1d) are not in the vocabulary. llama.cpp and this tokenizer both drop them.
-    After that, this tokenizer may merge the characters before and after such a byte into one token; llama.cpp does
-    not.
+    There is one difference: this tokenizer may merge the characters before and after a dropped byte into one token,
+    and llama.cpp never does.
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
@@ -125,7 +126,7 @@ def write_tokenizer(reader: GGUFReader, folder: Path) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
 
     settings = {
-        # The original model's class, GPT2Tokenizer, would build its own pre-tokenizer, which does not split digits.
+        # The original model names the class GPT2Tokenizer. Its own pre-tokenizer would not split digits.
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": token("bos"),
         "eos_token": token("eos"),
@@ -154,11 +155,13 @@ def hf_name(gguf_name: str) -> str:
 
 
 def unpermute(weight: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
-    """Reorder the rows of a q or k projection [heads * head_dim, hidden] from llama.cpp's order to Hugging Face's.
+    """Reorder the rows of a q or k projection from llama.cpp's order to that of Hugging Face.
 
-    For rotary embeddings, llama.cpp pairs neighbouring rows, and transformers pairs row i of a head's first half with
-    row i of its second half. llama.cpp's converter therefore reorders the rows (`LlamaModel.permute` in
-    convert_hf_to_gguf.py). This function reverses that step.
+    `weight` has the shape [heads * head_dim, hidden].
+
+    Rotary embeddings rotate pairs of rows. In llama.cpp, neighbouring rows form a pair. In transformers, row i of a
+    head's first half and row i of its second half form a pair. Therefore llama.cpp's converter reorders the rows
+    (`LlamaModel.permute` in convert_hf_to_gguf.py). This function restores the original order.
     """
     rows, columns = weight.shape
     pairs = weight.reshape(heads, rows // heads // 2, 2, columns)
@@ -168,10 +171,10 @@ def unpermute(weight: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
 def write_weights(reader: GGUFReader, path: Path) -> None:
     """Write all tensors to `path` as bfloat16 safetensors. The output layer is tied to the embedding.
 
-    The original model and gptqmodel use bfloat16, and CPUs are fast with it. The KL divergence of the next token from
-    float32 is 5e-5 if weights are rounded to bfloat16, and 3e-6 if they are rounded to float16. It is 1e-3 if the
-    model also computes in bfloat16, and 0.6 after plain 4-bit rounding. All comparisons are between this folder and
-    quantized versions of it.
+    The original model and gptqmodel use bfloat16, and CPUs are fast with it. Rounding the weights to bfloat16 changes
+    little: the KL divergence of the next token from the float32 model is 5e-5. With float16, the KL divergence is
+    3e-6. If the model also computes in bfloat16, it is 1e-3. With plain 4-bit rounding, it is 0.6. Quantized models
+    are compared with the model in this folder, not with the float32 model.
     """
     import torch
     from gguf.quants import dequantize
@@ -181,7 +184,7 @@ def write_weights(reader: GGUFReader, path: Path) -> None:
     tensors = {}
     for entry in reader.tensors:
         name = hf_name(entry.name)
-        weight = dequantize(entry.data, entry.tensor_type)  # a float32 array with rows first, as in Hugging Face
+        weight = dequantize(entry.data, entry.tensor_type)  # float32; the first axis is the rows, as in Hugging Face
         if name.endswith("q_proj.weight"):
             weight = unpermute(weight, shape.heads)
         elif name.endswith("k_proj.weight"):

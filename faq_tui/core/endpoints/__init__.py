@@ -1,4 +1,4 @@
-"""Send requests to OpenAI-compatible servers, stream the responses, retry after faults, and use several servers."""
+"""Send requests to OpenAI-compatible servers, stream the responses, and retry after faults. Use several servers."""
 
 from faq_tui.core.endpoints.bounded import run_bounded
 from faq_tui.core.endpoints.chat import Reply, stream_chat, stream_choices

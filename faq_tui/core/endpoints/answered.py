@@ -1,4 +1,4 @@
-"""Remember which servers have answered a request of this run, so that a stage waits for them when it begins."""
+"""Remember which servers have answered a request of this run. If they are down later, a new stage waits for them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Endpoint
 
-FILE = "answered_servers.txt"  # one hash of a URL per line, because a URL may hold a password
+FILE = "answered_servers.txt"  # each line is the hash of a URL, because a URL may contain a password
 
 
 class AnsweredServers:
-    """The servers that have answered, in a file in the run's cache. Without the file, none has answered."""
+    """The servers that have answered. They are stored in a file in the run's cache.
+
+    If there is no file, none has answered.
+    """
 
     def __init__(self, run: Run) -> None:
         self._path = run.cache / FILE
@@ -31,10 +34,10 @@ class AnsweredServers:
             file.write(f"{key}\n")
 
     def waits_for(self, endpoints: Iterable[Endpoint]) -> bool:
-        """True if a stage waits for these servers if all are down when it begins.
+        """True if a stage waits for these servers when they are all down at its beginning.
 
-        It waits if the person set `patience_s`, or if one of the servers has answered in this run. Otherwise a URL
-        may be wrong, so the stage fails at once.
+        It waits if the settings contain `patience_s`, or if one of the servers has answered in this run. Otherwise
+        the stage fails at once, because a URL may be wrong.
         """
         return any(
             endpoint.patience_s > 0

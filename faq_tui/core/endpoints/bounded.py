@@ -1,4 +1,4 @@
-"""Run a bounded number of calls at the same time."""
+"""Run several calls at the same time, up to a limit."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ POLL_S = 0.1  # time between two checks for a cancel
 async def run_bounded(
     items: Iterable[T], work: Callable[[T], Awaitable[None]], limit: int, cancel: CancelToken
 ) -> None:
-    """Await `work(item)` for each item. The calls start in the order of the items. At most `limit` run at a time.
+    """Await `work(item)` for each item. The calls start in the order of the items.
 
-    If a call raises an exception, the other calls are cancelled, and the exception is raised. A cancel raises
-    `Stopped`.
+    At most `limit` calls run at a time.
+
+    If a call raises an exception, the other calls are cancelled, and this function raises the exception. After a
+    cancel, it raises `Stopped`.
     """
     waiting = iter(items)
 

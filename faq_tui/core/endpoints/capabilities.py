@@ -1,4 +1,4 @@
-"""What one server accepts and reports for one model, as far as its replies and refusals have shown it."""
+"""What a server accepts and reports for one model. The server's replies and refusals show these facts."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from faq_tui.core.endpoints.refusals import refused_parameters
 from faq_tui.core.endpoints.window import is_about_room, window_in_refusal
 
 MAX_TOKENS, MAX_COMPLETION_TOKENS = "max_tokens", "max_completion_tokens"
-LISTED, REFUSAL = "listed", "refusal"  # what showed the size of a window: the list of models, or a refusal
-RESPONSE_FORMAT = "response_format"  # only judges send it; `ReplyForm` handles its refusal
+LISTED, REFUSAL = "listed", "refusal"  # the source of a window's size: the list of models, or a refusal
+RESPONSE_FORMAT = "response_format"  # only judges send this parameter; `ReplyForm` handles its refusal
 FORGET_AFTER_S = 7 * 86400.0
 # These statuses say nothing about the parameters of the request.
 NOT_ABOUT_PARAMETERS = frozenset({401, 402, 403, 404, 407, 408, 409, 413, 425, 429, 451})
-SERVER_STATUS = frozenset({500, 501})  # some servers answer with these if they refuse a parameter
+SERVER_STATUS = frozenset({500, 501})  # some servers use these when they refuse a parameter
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a server accepts and reports. The defaults mean that nothing is known; then every parameter is sent."""
+    """What a server accepts and reports. The defaults mean that nothing is known. Then every parameter is sent."""
 
-    left_out: tuple[str, ...] = ()  # parameters that the server refused; requests do not have them
-    limit_name: str = MAX_TOKENS  # the parameter that limits the reply
+    left_out: tuple[str, ...] = ()  # parameters that the server refused; they are not sent any more
+    limit_name: str = MAX_TOKENS  # the name of the parameter that limits the length of the reply
     reply_format: str = ""  # form of judges' replies: json_schema, json_object or text; "" if not known
-    window: int | None = None  # limit of prompt and reply together, in tokens
+    window: int | None = None  # most tokens of prompt and reply together
     window_from: str = ""  # LISTED or REFUSAL
-    reasoning_field: str = ""  # the field of replies that holds the reasoning, or "inline" or "none"; "" if not known
-    usage: bool | None = None  # True if replies have counts of tokens
-    identity: str = ""  # the server's description of the model; if it changes, all of this is forgotten
+    reasoning_field: str = ""  # the reply's field with the reasoning, "inline" or "none"; "" if not known
+    usage: bool | None = None  # True if replies contain token counts; None if not known
+    identity: str = ""  # the server's description of the model; if it changes, all facts are forgotten
     learned: float = 0.0  # Unix time of the first fact
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> Capabilities:
-        """Read what `to_json` wrote. Unknown names, which a newer faq-tui may have written, are ignored."""
+        """Read the result of `to_json`. Unknown names are ignored, because a newer faq-tui may have written them."""
         known = {field.name for field in fields(cls)}
         values = {name: value for name, value in facts.items() if name in known}
         return cls(**{**values, "left_out": tuple(values.get("left_out", ()))})
@@ -44,7 +44,7 @@ class Capabilities:
         return asdict(self)
 
     def accepted_in_words(self) -> list[str]:
-        """The deviations from the settings that a person should know about, each as a part of a sentence."""
+        """The deviations from the settings that a person should know. Each is a part of a sentence."""
         parts = []
         if self.left_out:
             parts.append(f"does not accept {_listed(self.left_out)}: requests are sent without {_it(self.left_out)}")
@@ -53,7 +53,7 @@ class Capabilities:
         return parts
 
     def in_words(self) -> list[str]:
-        """All that is known, as parts of a sentence."""
+        """All known facts. Each is a part of a sentence."""
         parts = self.accepted_in_words()
         if self.window is not None:
             source = "as its model list says" if self.window_from == LISTED else "as a refusal says"
@@ -74,8 +74,9 @@ UNKNOWN = Capabilities()
 class LearnedCapabilities:
     """The known capabilities of one server and model. Each request can add facts.
 
-    All requests of a client share one object. A refused parameter is left out of every later request at once. It is
-    remembered and reported only after the server accepted a request without it. The object is not thread-safe.
+    All requests of a client share one object. As soon as a parameter is refused, later requests do not have it. The
+    refusal is stored and reported only after the server has accepted a request without the parameter. The object is
+    not thread-safe.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class LearnedCapabilities:
         say: Callable[[str], None] = lambda _: None,
         save: Callable[[Capabilities], None] = lambda _: None,
     ) -> None:
-        """`say` is called with a sentence when a parameter is left out. `save` is called with each new fact."""
+        """`say` is called with a sentence when a parameter is left out. `save` is called when there are new facts."""
         self.current = known
         self._url, self._say, self._save = url, say, save
         self._confirmed = known
@@ -119,15 +120,15 @@ class LearnedCapabilities:
             self._learn(**facts)
 
     def replied_as(self, reply_format: str) -> None:
-        """Note the form in which the server gives a judge's replies: json_schema, json_object or text."""
+        """Store the form of the server's replies to judges: json_schema, json_object or text."""
         if reply_format != self.current.reply_format:
             self._learn(reply_format=reply_format)
 
     def refused(self, status: int, message: str, body: Any, sent: Mapping[str, Any]) -> frozenset[str]:
-        """Read why the server refused a request with the body `sent`.
+        """Find the parameters because of which the server refused a request with the body `sent`.
 
-        Returns the parameters that later requests do not have (or have under another name): those that the refusal
-        names and the request had. If the set is empty, the same request would be refused again.
+        The result has the parameters of the request that the refusal names. Later requests do not have them, or have
+        them under another name. If the result is empty, a new try makes no sense, because it would be refused again.
         """
         if status in NOT_ABOUT_PARAMETERS or not (400 <= status < 500 or status in SERVER_STATUS):
             return frozenset()
@@ -137,7 +138,8 @@ class LearnedCapabilities:
         names = refused_parameters(body if body is not None else message, sent) - {RESPONSE_FORMAT}
         limit = names & {MAX_TOKENS, MAX_COMPLETION_TOKENS}
         if limit:
-            # Both names are tried before the limit is left out. Without a limit, faq-tui itself cuts the reply off.
+            # Both names of the limit are tried before the limit is left out. Without a limit in the request, faq-tui
+            # cuts the reply off itself.
             if self.current.limit_name == MAX_TOKENS:
                 self.current = replace(self.current, limit_name=MAX_COMPLETION_TOKENS)
             elif MAX_COMPLETION_TOKENS in limit:
@@ -146,10 +148,12 @@ class LearnedCapabilities:
         return names
 
     def accepted(self, used: Capabilities) -> None:
-        """Note that the server accepted a request that was built with the capabilities `used`.
+        """Call this when the server has accepted a request.
 
-        If the request had none of the refused parameters, their refusal is now certain. It is remembered
-        and reported.
+        `used` are the capabilities with which the request was built.
+
+        If `used` equals the newest capabilities, the request had none of the refused parameters. Its success proves
+        that the server refuses these parameters. Therefore the refusal is now stored and reported.
         """
         if self.current is self._confirmed or _sendable(used) != _sendable(self.current):
             return
@@ -162,9 +166,9 @@ class LearnedCapabilities:
                 self._say(f"{self._url} {part}")
 
     def take_back(self, names: frozenset[str], message: str) -> None:
-        """Send the parameters `names` again, because a request without them was refused, too.
+        """Call this when a request without the parameters `names` was refused, too. Later requests have them again.
 
-        This does not apply if a request without them was accepted, or if the refusal is about the window.
+        Nothing changes if an earlier request without them was accepted, or if the refusal is about the window.
         """
         if is_about_room(message):
             return
@@ -183,7 +187,7 @@ class LearnedCapabilities:
             self.current = replace(self.current, left_out=(*self.current.left_out, *new))
 
     def _learn(self, **facts: Any) -> None:
-        """Add certain facts, and save them. Parameters whose refusal is not certain yet are not saved."""
+        """Add facts that are certain, and save them. Parameters whose refusal is not certain yet are not saved."""
         learned = self.current.learned or time.time()
         self.current = replace(self.current, **facts, learned=learned)
         left_out, limit_name = certain = _sendable(self._confirmed)

@@ -1,4 +1,4 @@
-"""Read a streamed chat completion: join its chunks into choices, and separate reasoning from answer."""
+"""Read a streamed chat completion. Join its chunks into choices, and separate the reasoning from the answer."""
 
 from __future__ import annotations
 
@@ -17,41 +17,41 @@ from faq_tui.core.endpoints.message_parts import REFUSAL, THOUGHT, TOOL, pieces_
 from faq_tui.core.endpoints.request_body import chat_body, has_limit
 from faq_tui.core.settings import Sampling
 
-MOST_CHARACTERS = 32_000_000  # largest number of characters of a reply; a server that sends more is faulty
-MOST_TOKENS = (1 << 31) - 1  # largest number of tokens of a reply whose request has no max_tokens
-MOST_CHARACTERS_PER_TOKEN = 8  # if a chunk has more on average, chunks held several tokens
-IN_THE_MIDDLE = 503  # status of an error that comes after a part of the answer; parameters do not cause such errors
-DELTA_PERIOD_S = 0.1  # deltas of one reply are merged over this time
-DELTAS_PER_S = 400  # limit for all open replies together; DELTA_PERIOD_S grows to keep it
+MOST_CHARACTERS = 32_000_000  # most characters of a reply; a server that sends more is faulty
+MOST_TOKENS = (1 << 31) - 1  # most tokens of a reply if the request has no max_tokens
+MOST_CHARACTERS_PER_TOKEN = 8  # if chunks have more characters on average, they hold several tokens
+IN_THE_MIDDLE = 503  # status of an error after a part of the answer; such an error is not about parameters
+DELTA_PERIOD_S = 0.1  # new text of a reply is collected for at least this time before `on_delta` gets it
+DELTAS_PER_S = 400  # most calls of `on_delta` per second, for all open replies together
 
-# Gets the new reasoning and the new answer. If it returns a finish_reason, the stream is closed, and the reply has
-# this finish_reason.
+# A function that is called with the new reasoning and the new answer. If it returns a finish_reason, the stream is
+# closed, and the reply gets this finish_reason.
 OnDelta = Callable[[str, str], str | None]
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A complete reply. A token count is None if the server reports no count, or an impossible count."""
+    """A complete reply. A token count is None if the server reports none, or an impossible one."""
 
     reasoning: str
     answer: str
     finish_reason: str
-    closed: bool  # False if the reasoning has an opening tag but no closing tag
+    closed: bool  # False if the reasoning has no closing tag, although it has an opening tag
     prompt_tokens: int | None
     completion_tokens: int | None
     seconds: float
-    dialect: str  # source of the reasoning: the name of the response's field, `inline`, or `none`
-    whole: bool = True  # False if nothing shows the end: no finish_reason, usage or [DONE]
-    refusal: str = ""  # the text of the field in which a server says that the model refuses
+    dialect: str  # where the reasoning was: the name of a field of the response, `inline`, or `none`
+    whole: bool = True  # False if the end was not marked: no finish_reason, usage or [DONE]
+    refusal: str = ""  # the text of the field `refusal`, if the model refuses to answer
     called_tool: bool = False
-    left_out: tuple[str, ...] = ()  # parameters that the request did not have because the server refuses them
-    tries: int = 1  # number of requests until the server accepted one
+    left_out: tuple[str, ...] = ()  # parameters that were not sent because the server refuses them
+    tries: int = 1  # number of requests that were sent until one was accepted
 
 
 def whole_reply(completion: Any, max_tokens: int) -> Reply:
-    """The reply in a chat completion that was not streamed, such as a line of a batch file. Its `seconds` are 0.
+    """Read a chat completion that was not streamed, such as a line of a batch file. The reply's `seconds` are 0.
 
-    `completion` is parsed JSON of any kind. `max_tokens` is the limit in the request. Raises BrokenStreamError.
+    `completion` is any parsed JSON. `max_tokens` is the limit in the request. Raises BrokenStreamError.
     """
     choices = Completion(None, 1)
     choices.take(completion, MESSAGE)
@@ -73,10 +73,10 @@ async def stream_chat(
 ) -> Reply:
     """Send one request, and read its reply to the end. `extra` is added to the request's body.
 
-    With `cut_here`, the request has no max_tokens, so that the answer may fill the rest of the server's window. The
-    stream is closed after sampling.most_tokens tokens; the finish_reason of the reply is then "length".
+    With `cut_here`, the request has no max_tokens. Then the answer may fill the rest of the server's window. After
+    sampling.most_tokens tokens, this function closes the stream, and the finish_reason of the reply is "length".
 
-    Raises the transport's errors, StatusError, BrokenStreamError and NotAnApiError.
+    Raises StatusError, BrokenStreamError, NotAnApiError and the errors of the transport.
     """
     reply = (await stream_choices(client, model, messages, sampling, seed, extra, on_delta, cut_here)).get(0)
     if reply is None:
@@ -96,16 +96,16 @@ async def stream_choices(
     on_delta: OnDelta | None = None,
     cut_here: bool = False,
 ) -> dict[int, Reply | BrokenStreamError]:
-    """Like `stream_chat`, but for a request for several choices (`extra={"n": …}`).
+    """Like `stream_chat`, but the request may ask for several choices (`extra={"n": …}`).
 
-    The result maps the index of each choice to its reply, or to the error that made it unreadable. `on_delta` is
-    called only for index 0. A server reports the usage of all choices together. Therefore a reply has token counts
-    only if it is the only choice.
+    The result maps the index of each choice to its reply. If the choice cannot be read, it maps the index to the
+    error. `on_delta` is called only for index 0. A server reports one usage for all choices together. Therefore a
+    reply has token counts only if it is the only choice.
 
-    If the server refuses parameters of the request, the request is sent again at once without them. All later
-    requests of this client do not have them.
+    If the server refuses parameters of the request, the request is sent again at once without them. Later requests of
+    this client do not have them either.
     """
-    response_fields()  # if a dialect cannot be loaded, this raises an error before the request is sent
+    response_fields()  # if a dialect cannot be loaded, raise the error before the request
     learned, tries, refused = client.learned, 0, frozenset[str]()
     while True:
         tries += 1
@@ -160,7 +160,7 @@ async def _exchange(
     except _CutError:
         on_accepted()
     except OSError:
-        if not completion.whole:  # if every choice has its finish_reason, nothing but the usage can be missing
+        if not completion.whole:  # if every choice has a finish_reason, only the usage can be missing
             raise
     finally:
         StreamedChoice.open_now -= 1
@@ -177,9 +177,10 @@ async def _exchange(
 
 
 class ErrorChunkError(BrokenStreamError):
-    """The server sent an error in a response with status 200, either in place of the answer or after a part of it.
+    """The server sent an error in a response with status 200, either instead of the answer or after a part of it.
 
-    `status` is the HTTP status that the error names, 400 if it names none, and 503 after a part of the answer.
+    `status` is 503 after a part of the answer. Otherwise it is the HTTP status that the error names, or 400 if it
+    names none.
     """
 
     def __init__(self, chunk: dict[str, Any], begun: bool) -> None:
@@ -192,7 +193,7 @@ class ErrorChunkError(BrokenStreamError):
 
 
 class _CutError(Exception):
-    """faq-tui cut every choice off, so the connection is closed at once."""
+    """faq-tui has cut every choice off. Therefore the connection is closed at once."""
 
 
 class Completion:
@@ -203,7 +204,7 @@ class Completion:
         self._ceiling = ceiling
         self.choices: dict[int, StreamedChoice] = {}
         self.usage: Any = None
-        self.ended = False  # True if the latest chunk, or [DONE], shows that the response is complete
+        self.ended = False  # True if the latest chunk or [DONE] shows that the response is complete
         self._usages = 0
         self.alone = expected == 1
         self._on_delta, self._expected = on_delta, expected
@@ -221,7 +222,7 @@ class Completion:
         if chunk.get("usage"):
             self.usage = chunk["usage"]
             self._usages += 1
-            # Usage that comes once, in the last chunk, shows the end; some servers send it with every chunk.
+            # Usage that is sent only once, in the last chunk, shows the end. Some servers send it in every chunk.
             self.ended |= self._usages == 1
         else:
             self.ended = False
@@ -233,7 +234,7 @@ class Completion:
                 raise BrokenStreamError("a choice that is no JSON object")
             index = body.get("index")
             index = index if isinstance(index, int) else 0
-            if not 0 <= index < self._expected:  # more choices than the request asked for
+            if not 0 <= index < self._expected:  # the server sent more choices than requested
                 self.alone = False
                 continue
             choice = self.choices.get(index)
@@ -247,27 +248,27 @@ class Completion:
 
 
 class StreamedChoice:
-    """One choice of a streamed completion, which grows with each chunk. Reasoning and answer are separate."""
+    """One choice of a streamed completion. Each chunk adds text. Reasoning and answer are kept apart."""
 
-    open_now = 0  # number of open choices of all clients in this process, which share one reader of deltas
+    open_now = 0  # number of open choices of all clients in this process
 
     def __init__(self, on_delta: OnDelta | None, ceiling: int | None = None) -> None:
-        """This class cuts the choice off after `ceiling` tokens.
+        """If `ceiling` is not None, this class cuts the choice off after `ceiling` tokens.
 
-        `ceiling` is set if the request has no max_tokens.
+        It is used if the request has no max_tokens.
         """
         self._ceiling = ceiling
         self._chunks = 0  # number of chunks with text; each chunk holds one or more tokens
-        self.cut = False  # True if faq-tui cut the choice off, at the ceiling or because of `on_delta`
-        self._cut_tokens = 0  # number of tokens of a choice that was cut off, perhaps estimated
+        self.cut = False  # True if faq-tui cut the choice off, because of `ceiling` or `on_delta`
+        self._cut_tokens = 0  # number of tokens if the choice was cut off; may be an estimate
         self._reasoning: list[str] = []
         self._content: list[str] = []
         self._field = ""
         self._finish_reason = ""
         self._refusal: list[str] = []
         self._called_tool = False
-        self._by_part = False  # True once a chunk had the expected part
-        self.whole: bool | None = None  # Reply.whole; None if only a finish_reason can show the end
+        self._by_part = False  # True after a chunk with the expected part
+        self.whole: bool | None = None  # see Reply.whole; None as long as only a finish_reason can show the end
         self._split = ReasoningStream()
         self._on_delta = on_delta
         self._pending = ["", ""]
@@ -287,7 +288,7 @@ class StreamedChoice:
         return not self._characters
 
     def add(self, delta: Any, finish_reason: str) -> None:
-        """Add one chunk's delta, or a whole message, which has the same fields."""
+        """Add the delta of one chunk. A whole message has the same fields and can be added, too."""
         if self.cut:
             return
         pieces = pieces_of(delta) if isinstance(delta, dict) else []
@@ -300,7 +301,7 @@ class StreamedChoice:
             self._finish_reason = finish_reason
         for kind, text, name in pieces:
             if kind == THOUGHT:
-                # A server that sends two fields sends the same text twice, so only the field that came first is read.
+                # Two fields with reasoning have the same text. Only the field that came first is read.
                 if self._field in ("", name):
                     self._field = name
                     self._reasoning.append(text)
@@ -331,8 +332,7 @@ class StreamedChoice:
     def reply(self, usage: Any, seconds: float, max_tokens: int) -> Reply:
         """The complete reply. Raises BrokenStreamError if the choice is incomplete.
 
-        If this class cut the choice off, the server reports no usage. Then the token count is the ceiling or an
-        estimate.
+        If this class cut the choice off, there is no usage. Then the token count is the ceiling or an estimate.
         """
         if (not self.finished and self.whole is None) or ending_of(self._finish_reason) == FAILED:
             raise BrokenStreamError(f"the stream ended with finish_reason {self._finish_reason or 'missing'}")
@@ -347,7 +347,7 @@ class StreamedChoice:
         completion = self._cut_tokens if self.cut else _count(usage.get("completion_tokens"))
         if completion is not None and (completion > max_tokens or (completion == 0 and (reasoning or answer))):
             completion = None
-        # Without a finish_reason, only the length of the answer can show that it was cut off.
+        # If there is no finish_reason, only the length of the answer can show that it was cut off.
         full = self._at_least() >= max_tokens if completion is None else completion >= max_tokens
         return Reply(
             reasoning=reasoning,
@@ -364,10 +364,10 @@ class StreamedChoice:
         )
 
     def delta_of(self, body: dict[str, Any], part: str) -> Any:
-        """The delta in a chunk's choice, or the message in a whole response's.
+        """The text fields in a choice: the delta in a chunk, or the message in a whole response.
 
         Some servers send `message` in a stream, `delta` in a whole response, or only the field `text`. Others send
-        deltas, and then the whole message once more; this repetition is ignored.
+        deltas, and then send the whole message. This repetition is ignored.
         """
         delta = body.get(part)
         if delta or self._by_part:
@@ -378,7 +378,7 @@ class StreamedChoice:
         return {"content": text} if other is None and isinstance(text, str) else other
 
     def _at_least(self) -> int:
-        """A lower limit of the number of tokens so far."""
+        """The number of tokens so far is at least this number."""
         return max(self._chunks, self._characters // MOST_CHARACTERS_PER_TOKEN)
 
 
@@ -387,7 +387,7 @@ def _count(value: Any) -> int | None:
 
 
 def _whole(text: str) -> str:
-    """Join each surrogate pair into one character, even across two chunks; replace lone surrogates by U+FFFD."""
+    """Join each surrogate pair, even across two chunks, into one character. Replace lone surrogates by U+FFFD."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Send one chat request, and yield the chunks of its response as they arrive, parsed."""
+"""Send one chat request. Parse the chunks of the response, and yield them as they arrive."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any
 from faq_tui.core.endpoints.client import MOST_ERROR_BYTES, Client, NotAnApiError, message_of
 from faq_tui.core.endpoints.sse import EventReader, SentEvent
 
-AFTER_DONE_S = 1.0  # grace period after [DONE] until the server ends its response
+AFTER_DONE_S = 1.0  # after [DONE], the server has this time to end its response
 DONE = b"[DONE]"
-# If more streams than this are open, each stream is read after a pause, which grows with the number of streams. One
-# step of the loop then reads several chunks. Without the pause, 256 streams of 100 tokens per second take more than a
-# core.
+# If more streams than this are open, there is a pause before each read of a stream. The pause grows with the number
+# of streams. Several chunks arrive during a pause, and one read gets them all. Without pauses, 256 streams of 100
+# tokens per second would need more than one core.
 STREAMS_WITHOUT_PAUSE = 64
 PAUSE_PER_STREAM_S = 0.0002
 LONGEST_PAUSE_S = 0.1
-DELTA, MESSAGE = "delta", "message"  # the field with a choice's text: in a stream, and in a whole response
-END = "end"  # the response is complete: [DONE] came, or the whole response
-# Gateways keep a connection open by sending events such as `data: : keepalive`, `data: [PING]`, `event: heartbeat`.
+DELTA, MESSAGE = "delta", "message"  # names of the field with the text: in a stream, and in a whole response
+END = "end"  # the response is complete: [DONE] or a whole response has arrived
+# To keep a connection open, gateways send events such as `data: : keepalive`, `data: [PING]` or `event: heartbeat`.
 _KEEP_ALIVE = re.compile(rb"|:.*|\W?(?:keep[-_ ]?alive|ping|heart[-_ ]?beat)\W?", re.IGNORECASE | re.DOTALL)
-# This is faster than json.loads, which first inspects its input. A stream has about a hundred chunks per second.
+# This is faster than json.loads, which inspects its input first. A stream can have a hundred chunks per second.
 _decoded = json.JSONDecoder().decode
 
 
@@ -35,11 +35,13 @@ class BrokenStreamError(Exception):
 async def chat_chunks(
     client: Client, body: dict[str, Any], headers: Mapping[str, str] | None = None
 ) -> AsyncGenerator[tuple[str, list[Any]], None]:
-    """Send one chat request. Yields (DELTA, the chunks that arrived together), or (MESSAGE, [the whole response]).
+    """Send one chat request. For a stream, yield (DELTA, the chunks that arrived together).
 
-    (END, []) follows at the end of a complete response.
+    For a response that is not a stream, yield (MESSAGE, [the whole response]).
 
-    A chunk is parsed JSON of any kind. Raises what `Client.request` raises, NotAnApiError and BrokenStreamError.
+    After a complete response, it yields (END, []).
+
+    A chunk is any parsed JSON. Raises NotAnApiError, BrokenStreamError and the errors of `Client.request`.
     """
     async with client.request("POST", "/chat/completions", body, headers) as response:
         if response.kind == "text/html":
@@ -74,17 +76,17 @@ async def chat_chunks(
 class ChunkReader:
     """Reads the chunks of a stream from its bytes."""
 
-    open_now = 0  # number of open streams of all clients in this process, which share one loop
+    open_now = 0  # number of open streams of all clients in this process; they share one loop
 
     def __init__(self) -> None:
         self.done = False  # True after the event [DONE]
         self._events = EventReader()
         self._begun = False
         self._last: SentEvent | None = None
-        self._ids_differ = True  # False once two different events had the same id
+        self._ids_differ = True  # False after two different events with the same id
 
     def feed(self, piece: bytes) -> list[Any]:
-        """Return the chunks that the piece completes.
+        """Return the chunks that are complete after this piece.
 
         Raises NotAnApiError if the stream begins like a web page, and BrokenStreamError if the stream cannot be read.
         """
@@ -99,7 +101,7 @@ class ChunkReader:
         return self._chunks(events)
 
     def end(self) -> list[Any]:
-        """Return the chunk that the end of the stream cuts off. Raises BrokenStreamError."""
+        """Return the last chunk if no empty line followed it when the stream ended. Raises BrokenStreamError."""
         return self._chunks(self._events.end())
 
     def _chunks(self, events: list[SentEvent]) -> list[Any]:
@@ -129,7 +131,7 @@ class ChunkReader:
         return chunks
 
     def _came_before(self, event: SentEvent) -> bool:
-        """True if a gateway sent the event twice: the event and its id are equal to the last event and its id.
+        """True if a gateway sent the same event twice: its content and its id are those of the event before.
 
         Some servers give all events of a stream the same id. Then the id does not show a repetition.
         """
@@ -153,7 +155,7 @@ def _message(data: bytes) -> str:
 async def _read_to_end(pieces: AsyncIterator[bytes]) -> None:
     """Wait until the server ends its response.
 
-    If the response were cut off, the server would count the request as aborted.
+    If faq-tui closed the connection earlier, the server would count the request as aborted.
 
     Errors are ignored, because the answer is already complete.
     """
@@ -161,5 +163,5 @@ async def _read_to_end(pieces: AsyncIterator[bytes]) -> None:
         async with asyncio.timeout(AFTER_DONE_S):
             async for _ in pieces:
                 pass
-    except Exception:  # noqa: BLE001  the answer is complete
+    except Exception:  # noqa: BLE001  the answer is already complete
         return

@@ -1,4 +1,4 @@
-"""The client of one endpoint: it finds the API key, sends a request, and reads the response."""
+"""The client of one endpoint. It finds the API key, sends requests, and reads the responses."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from faq_tui.core.settings.source import LOCAL
 
 MOST_ERROR_BYTES = 1 << 16
 MOST_JSON_BYTES = 64 << 20
-# Limit of a response's size after decompression. A million tokens in chunks of 500 bytes need a quarter of it.
+# Largest size of a response after decompression. It is enough for four million tokens, at 500 bytes for each token's
+# chunk.
 MOST_STREAM_BYTES = 2 << 30
-# Other encodings are not accepted, because a small piece could decompress to gigabytes.
+# Other encodings are not accepted. With them, a small piece could decompress to gigabytes.
 ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
 
 
 class NotAnApiError(Exception):
-    """The response is a web page: no API listens at this URL, and another try cannot help."""
+    """The response is a web page. There is no API at this URL, so another try cannot help."""
 
 
 class StatusError(Exception):
@@ -48,11 +49,12 @@ class StatusError(Exception):
 
 
 def api_key(endpoint: Endpoint) -> str:
-    """The API key from the environment variable that the endpoint names. Raises UsageError if the variable is not
-    set.
+    """The API key. The endpoint names the environment variable that holds it.
+
+    Raises UsageError if the variable is not set.
     """
     if endpoint.api_key_env is None:
-        return "none"  # local servers need no key, but some require the header
+        return "none"  # local servers need no key, but some need a header with any key
     key = key_of(endpoint)
     if key is None:
         raise UsageError(f"${endpoint.api_key_env} is not set: export the key for {endpoint.base_url} in it")
@@ -60,12 +62,12 @@ def api_key(endpoint: Endpoint) -> str:
 
 
 def key_of(endpoint: Endpoint) -> str | None:
-    """The API key; None if the endpoint names no environment variable, or the variable is not set."""
+    """The API key. None if the endpoint names no environment variable, or if the variable is not set."""
     return (os.environ.get(endpoint.api_key_env, "").strip() or None) if endpoint.api_key_env else None
 
 
 def secrets_of(endpoint: Endpoint) -> list[str]:
-    """The values that no message may show: the API key, and the headers that come from the environment."""
+    """The values that no message may show: the API key, and the values of headers that come from the environment."""
     named = [value[1:] for value in endpoint.extra_headers.values() if value.startswith("$")]
     secrets = [key_of(endpoint), *(os.environ.get(name, "").strip() for name in named)]
     return [secret for secret in secrets if secret]
@@ -94,7 +96,7 @@ class Response:
                 yield piece
 
     async def json(self) -> Any:
-        """The parsed body. Raises NotAnApiError if it is not JSON, or longer than MOST_JSON_BYTES."""
+        """The parsed body. Raises NotAnApiError if the body is not JSON, or if it is longer than MOST_JSON_BYTES."""
         body = bytearray()
         async with aclosing(_pieces(self._raw)) as pieces:
             async for piece in pieces:
@@ -110,13 +112,16 @@ class Response:
 class Client:
     """Sends requests to one endpoint.
 
-    It neither retries a request nor limits the total time; the caller of the client does both.
+    It does not retry requests, and it does not limit their total time. The caller must do both.
 
-    Use it as an async context manager, or close it. Every request has its own connection.
+    Use the client as an async context manager, or close it at the end. Every request has its own connection.
     """
 
     def __init__(self, endpoint: Endpoint, learned: LearnedCapabilities | None = None) -> None:
-        """`learned` holds the known facts about the server. By default it is empty, and new facts are not stored."""
+        """`learned` holds the known facts about the server.
+
+        By default nothing is known, and new facts are not stored.
+        """
         if endpoint.base_url == LOCAL:
             raise UsageError(f'the source of {endpoint.model} is "local", so it has no server')
         self.endpoint = endpoint
@@ -147,10 +152,10 @@ class Client:
     ) -> AsyncIterator[Response]:
         """Send `body` as JSON and yield the response. The connection is closed at the end of the block.
 
-        Raises StatusError unless the status is 200. Raises OSError (such as IdleError, CutOffError and ProxyError)
-        or UnicodeError if the exchange fails, even if it fails while the block reads the response.
+        Raises StatusError unless the status is 200. Raises OSError (for example IdleError, CutOffError or ProxyError)
+        or UnicodeError if the request fails. The block can raise these errors, too, while it reads the response.
         """
-        # UTF-8 cannot encode a lone surrogate in a seed
+        # A seed may contain a lone surrogate, which UTF-8 cannot encode.
         content = None if body is None else json.dumps(body, ensure_ascii=True).encode()
         try:
             raw = await self._transport.send(method, path, content, dict(headers or {}))
@@ -165,14 +170,16 @@ class Client:
             raise translated from None
 
     async def get_json(self, path: str) -> Any:
-        """The parsed body of the response to a GET request. Raises the errors of `request` and of `Response.json`."""
+        """Send a GET request, and return the parsed body. Raises the errors of `request` and of `Response.json`."""
         async with self.request("GET", path) as response:
             return await response.json()
 
 
 @asynccontextmanager
 async def open_client(endpoint: Endpoint, learned: LearnedCapabilities | None = None) -> AsyncIterator[Client]:
-    """A client of the endpoint's (first) server. Its connections are closed at the end of the block."""
+    """A client of the endpoint's server, or of its first server. The connections are closed at the end of the
+    block.
+    """
     async with Client(endpoint, learned) as client:
         yield client
 
@@ -184,7 +191,7 @@ async def _refuse(raw: Any) -> None:
     import httpx2
 
     body = bytearray()
-    with suppress(CutOffError, httpx2.HTTPError):  # the status is reported even if the body cannot be read
+    with suppress(CutOffError, httpx2.HTTPError):  # if the body cannot be read, the status is still reported
         async with aclosing(_pieces(raw)) as pieces:
             async for piece in pieces:
                 body += piece
@@ -199,14 +206,17 @@ async def _refuse(raw: Any) -> None:
 
 
 def _plain_text(raw: Any, body: bytes | bytearray) -> str:
-    """The words of a refusal in plain text, such as axum's; "" if the body is a web page or anything else."""
+    """The text of a refusal that is plain text, such as axum's. The result is "" for web pages and anything else."""
     kind = raw.headers.get("content-type", "").partition(";")[0].strip().lower()
     text = body.decode(errors="replace").strip()
     return " ".join(text.split()) if kind == "text/plain" and text[:1] not in "<" else ""
 
 
 def _pieces(raw: Any) -> Any:
-    """An async generator of the decompressed body. Raises CutOffError if the request did not accept its encoding."""
+    """An async generator of the decompressed body.
+
+    Raises CutOffError if the body has an encoding that is not accepted.
+    """
     encoding = raw.headers.get("content-encoding", "").strip().lower()
     if encoding not in ENCODINGS:
         raise CutOffError(f"the answer is compressed with {encoding[:40]!r}, which was not asked for")
@@ -214,7 +224,11 @@ def _pieces(raw: Any) -> Any:
 
 
 def message_of(body: Any) -> str:
-    """The message in an error body of OpenAI, vLLM, SGLang, FastAPI or llama.cpp; "" if there is none."""
+    """The message in an error body.
+
+    This function reads the error bodies of OpenAI, vLLM, SGLang, FastAPI and llama.cpp. The result is "" if
+    there is no message.
+    """
     if not isinstance(body, dict):
         return ""
     inner = body.get("error", body)

@@ -1,4 +1,4 @@
-"""Explain the exception of a failed request: when to try again, or what the person must change."""
+"""Explain why a request failed: when another try makes sense, or what the person must change."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from faq_tui.core.settings import Endpoint
 
 RETRY_STATUS = frozenset({408, 409, 425, 429})
 BUSY_STATUS = frozenset({429, 503})
-GATEWAY_STATUS = frozenset({502, 503, 504})  # the server behind a gateway is down, or it is still loading
-REQUEST_STATUS = frozenset({400, 413, 422, 451})  # with such a status, the server refuses only one request
+GATEWAY_STATUS = frozenset({502, 503, 504})  # the server behind a gateway is down or still loading
+REQUEST_STATUS = frozenset({400, 413, 422, 451})  # with these, the server refuses this request only
 LONGEST_RETRY_AFTER_S = 900.0  # upper limit of the wait that a server can ask for
-LONGEST_WAIT_S = 60.0  # upper limit of the wait between two tries, unless the server asks for more
-SECRET_LENGTH = 8  # a shorter key is a placeholder such as "EMPTY", which also occurs inside many words
+LONGEST_WAIT_S = 60.0  # upper limit of the wait between two tries, unless the server asks for a longer one
+SECRET_LENGTH = 8  # a shorter key is a placeholder such as "EMPTY", not a secret
 
 
 @dataclass(frozen=True)
 class RequestFault:
-    """Why a request failed. `reason` is stored; a person reads `advice` if the fault persists."""
+    """Why a request failed. `reason` is stored. `advice` is shown to the person if the fault persists."""
 
     retry: bool
     reason: str
@@ -36,8 +36,8 @@ class RequestFault:
     wait_s: float | None = None  # the wait that the header Retry-After asks for
     busy: bool = False  # True if the server asks for fewer requests
     connected: bool = True  # False if there was no connection
-    of_request: bool = False  # True if the server refuses this request, but may answer others
-    may_be_down: bool = False  # True if a server that goes down causes such failures; a probe must confirm it
+    of_request: bool = False  # True if the server refuses this request, but may accept others
+    may_be_down: bool = False  # True if the server may be down; a probe must confirm this
     unknown_host: bool = False  # True if the host's name does not exist
 
 
@@ -46,10 +46,10 @@ def no_api(endpoint: Endpoint) -> str:
 
 
 def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
-    """The fault behind an exception of a request; None if the exception does not come from a request.
+    """The fault that caused a request's exception. None if the exception does not come from a request.
 
-    Some servers repeat the API key in their error message. The key is replaced by ***, because faults are shown and
-    stored.
+    Faults are shown and stored, and some servers repeat the API key in their error message. Therefore the key is
+    replaced by ***.
     """
     url = endpoint.base_url
     if isinstance(error, StatusError):
@@ -95,11 +95,11 @@ def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
 
 
 def backoff(attempt: int, first_s: float) -> float:
-    """Seconds to wait before try `attempt` + 1: a random time up to a limit.
+    """The number of seconds to wait before the try with the number `attempt` + 1. It is random, up to a limit.
 
     The limit starts at `first_s` and doubles with each try, up to `LONGEST_WAIT_S`.
 
-    A random time ("full jitter") best spreads the next tries of clients that failed at the same time.
+    If several clients failed at the same time, random waits ("full jitter") spread their next tries best.
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
     return random.uniform(0.0, min(LONGEST_WAIT_S, first_s * 2.0 ** min(attempt - 1, 30)))
@@ -160,8 +160,9 @@ def _seconds(retry_after: str | None) -> float | None:
 
 
 def _clean(text: str, endpoint: Endpoint) -> str:
-    """Remove the secrets from the text, then shorten the text. The opposite order could leave a part of a secret in
-    the text.
+    """Remove the secrets from the text, then shorten the text.
+
+    If the text were shortened first, a part of a secret could stay in it.
     """
     for secret in secrets_of(endpoint):
         text = text.replace(secret, "***") if len(secret) >= SECRET_LENGTH else text
@@ -173,7 +174,7 @@ def _bounded(seconds: float) -> float:
 
 
 def _cause(error: OSError) -> str:
-    """The operating system's message without the address, which the rest of the sentence already names."""
+    """The operating system's message without the address. The rest of the sentence already names the address."""
     text = os.strerror(error.errno) if error.errno and not isinstance(error, socket.gaierror) else error.strerror
     return _short(text or str(error)) or type(error).__name__
 

@@ -1,8 +1,8 @@
-"""Read a reply's finish_reason. It shows if the model itself ended the answer, or what else ended it.
+"""Read a reply's finish_reason. It shows what ended the answer: the model itself, a limit, or something else.
 
 Servers spell the reasons in many ways. The tables hold the words of OpenAI, vLLM, SGLang, TGI, TensorRT-LLM,
-llama.cpp, Ollama, Anthropic, Gemini, Mistral, Cohere, DeepSeek, GLM, Qwen, watsonx and Bedrock, in lower case and
-without punctuation: `MAX_TOKENS`, `maxTokens` and `max tokens` count as the same word.
+llama.cpp, Ollama, Anthropic, Gemini, Mistral, Cohere, DeepSeek, GLM, Qwen, watsonx and Bedrock. All words are in
+lower case and have no punctuation, so `MAX_TOKENS`, `maxTokens` and `max tokens` are the same word.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ NORMAL = "normal"  # the model ended the answer
 TRUNCATED = "truncated"  # the reply reached max_tokens or the end of the model's window
 FILTERED = "filtered"  # a filter of the server ended the reply
 TOOL_CALL = "tool_call"  # the model calls a tool instead of answering
-INTERRUPTED = "interrupted"  # the server could not go on
+INTERRUPTED = "interrupted"  # the server had to stop before the answer was complete
 FAILED = "failed"  # like INTERRUPTED, but another try usually helps
 UNKNOWN = "unknown_end"  # the finish_reason is in no table
 MISSING = "missing"  # the reply has no finish_reason
@@ -52,9 +52,9 @@ _FIELDS = ("finish_reason", "finishReason", "native_finish_reason", "done_reason
 
 
 def finish_reason_of(choice: dict[str, Any]) -> str:
-    """The finish_reason of a choice as the server spells it; "" if the choice names none, or is not finished.
+    """The finish_reason of a choice, as the server spells it. "" if there is none yet.
 
-    Some servers put it into an object with the key `type`.
+    Some servers send an object. Then its key `type` holds the finish_reason.
     """
     for name in _FIELDS:
         value = choice.get(name)
@@ -68,6 +68,6 @@ def finish_reason_of(choice: dict[str, Any]) -> str:
 
 
 def ending_of(finish_reason: str) -> str:
-    """What ended the reply, as one of the constants above, such as NORMAL."""
+    """What ended the reply. The result is one of the constants above, such as NORMAL."""
     word = _spelled(re.sub(r"^finish_?reason[._:/ ]+", "", finish_reason.strip(), flags=re.IGNORECASE))
     return _ENDINGS.get(word, UNKNOWN) if word else MISSING

@@ -1,7 +1,8 @@
-"""Read one delta or message of a choice: its answer, its reasoning, and refusals or tool calls.
+"""Read one delta or one message of a choice: the answer, the reasoning, refusals and tool calls.
 
-OpenAI's content is a text. Mistral, Anthropic-compatible servers and gateways send a list of typed parts instead.
-Reasoning comes in one of the response fields of the dialects, as a text, a list of parts or an object.
+In OpenAI's API, the field `content` is a text. Mistral, Anthropic-compatible servers and gateways send a list of
+typed parts instead. The reasoning is in one of the response fields that the dialects name. It is a text, a list of
+parts or an object.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 from faq_tui.core.chat.dialects import response_fields
 
 ANSWER, THOUGHT, REFUSAL, TOOL = "answer", "thought", "refusal", "tool"
-PARTS = "content"  # the field that is given for reasoning inside the content
+PARTS = "content"  # the name of the field for reasoning that is inside the content
 _TYPES = {
     **dict.fromkeys(("", "text", "output_text", "message", "answer", "final"), ANSWER),
     **dict.fromkeys(("thinking", "thought", "reasoning", "reasoning_content", "reasoning_text", "think"), THOUGHT),
@@ -23,11 +24,11 @@ _TYPES = {
 }
 _TEXT_KEYS = ("text", "thinking", "reasoning", "content", "summary", "thought", "refusal", "value")
 _TOOL_FIELDS = ("tool_calls", "function_call")
-DEEPEST = 8  # limit of nesting, because parts may contain parts
+DEEPEST = 8  # parts may contain parts, up to this depth
 
 
 class Piece(NamedTuple):
-    """A part of a delta: its text, what the text is, and the field that holds it."""
+    """A part of a delta: its text, the kind of the text, and the field that holds it."""
 
     kind: str  # ANSWER, THOUGHT, REFUSAL or TOOL
     text: str
@@ -35,10 +36,11 @@ class Piece(NamedTuple):
 
 
 def pieces_of(delta: dict[str, Any]) -> list[Piece]:
-    """The pieces of a delta or message, in order: reasoning, answer, refusal, tool call."""
+    """The pieces of a delta or message. The order is: reasoning, answer, refusal, tool call."""
     content = delta.get("content")
     if isinstance(content, str) and (len(delta) == 1 or (len(delta) == 2 and "role" in delta)):
-        return [Piece(ANSWER, content, PARTS)] if content else []  # nearly every delta of a stream
+        # Nearly every delta of a stream has this form.
+        return [Piece(ANSWER, content, PARTS)] if content else []
     return list(_pieces(delta))
 
 
@@ -63,7 +65,10 @@ def _pieces(delta: dict[str, Any]) -> Iterator[Piece]:
 
 
 def _is_thought(delta: dict[str, Any]) -> bool:
-    """True if a flag beside the content marks it as reasoning, as Gemini's OpenAI-compatible API does."""
+    """True if a flag in the delta says that the content is reasoning.
+
+    Gemini's OpenAI-compatible API sends such a flag.
+    """
     if delta.get("thought") is True:
         return True
     extra = delta.get("extra_content")
@@ -85,7 +90,7 @@ def _parts(content: Any) -> Iterator[Piece]:
 
 
 def _text(value: Any, depth: int = 0) -> str:
-    """The text of a part, of an object that holds a text, or of a list of these; "" if there is none."""
+    """The text of a part, of an object that holds a text, or of a list of such values. "" if there is no text."""
     if isinstance(value, str):
         return value
     if depth == DEEPEST:

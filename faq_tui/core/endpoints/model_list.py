@@ -1,4 +1,4 @@
-"""Read a server's list of models, in the forms of OpenAI, Ollama, Gemini, LM Studio, OpenRouter and gateways."""
+"""Read a server's list of models. OpenAI, Ollama, Gemini, LM Studio, OpenRouter and gateways send different forms."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 LISTS = ("data", "models", "model_list", "items", "results", "result", "body")
 _NAMES = ("id", "model", "name", "model_name", "model_id", "key", "slug")
 _MORE = ("has_more", "next", "next_page", "nextPageToken", "next_page_token", "next_cursor")
-# Fields with the model's window in tokens. The first one that an entry has is used. The last ones may be too large.
+# Names of fields with the model's window in tokens. The first one that an entry has is used. The sizes in the last
+# fields may be too large.
 _WINDOWS = (
     *("loaded_context_length", "max_model_len", "context_window", "max_context_length", "max_context_len", "n_ctx"),
     *("context_length", "context_size", "context_len", "contextLength", "contextWindow", "num_ctx", "max_seq_len"),
@@ -17,11 +18,11 @@ _WINDOWS = (
     *("max_position_embeddings",),
 )
 _INSIDE = ("top_provider", "meta", "metadata", "model_info", "limits", "limit", "capabilities", "details", "config")
-SMALLEST, LARGEST = 16, 10**9  # a window outside of these limits, in tokens, is a mistake
+SMALLEST, LARGEST = 16, 10**9  # a window of fewer or more tokens is a mistake of the server
 
 
 def models_of(body: Any) -> dict[str, dict[str, Any]] | None:
-    """Map the name of each model to its entry. None if the body holds no list of models."""
+    """Map the name of each model to its entry. Returns None if the body contains no list of models."""
     if isinstance(body, Mapping):
         found = next((body[key] for key in LISTS if isinstance(body.get(key), list | dict)), None)
         if found is None and isinstance(body.get("id"), str):
@@ -45,12 +46,12 @@ def models_of(body: Any) -> dict[str, dict[str, Any]] | None:
 
 
 def is_partial(body: Any) -> bool:
-    """True if the server says that there are more models than these."""
+    """True if the server says that this list does not have all of its models."""
     return isinstance(body, Mapping) and any(body.get(key) for key in _MORE)
 
 
 def name_on(model: str, names: Iterable[str]) -> str | None:
-    """The name under which the server lists `model`; None if it does not.
+    """The name under which the server lists `model`. None if it does not list it.
 
     Some servers list `models/NAME` or `NAME:latest`, and gateways list patterns such as `openai/*`.
     """
@@ -63,12 +64,12 @@ def name_on(model: str, names: Iterable[str]) -> str | None:
 
 
 def window_of(entry: Mapping[str, Any]) -> int | None:
-    """The model's window for prompt and answer together, in tokens; None if the entry does not contain it."""
+    """The model's window for prompt and answer together, in tokens. None if the entry does not contain it."""
     inner = [entry[name] for name in _INSIDE if isinstance(entry.get(name), Mapping)]
     for field in _WINDOWS:
         sizes = [size for part in (entry, *inner) if (size := _tokens(part.get(field))) is not None]
         if sizes:
-            return min(sizes)  # a provider's limit may be lower than the model's
+            return min(sizes)  # the limit of a provider may be lower than that of the model
     return None
 
 

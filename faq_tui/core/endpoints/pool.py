@@ -1,9 +1,10 @@
-"""Decide how many requests run concurrently, which server of a source gets each request, and how long requests wait.
+"""Decide how many requests run at the same time, which server gets a request, and how long requests wait.
 
-Each server has a limit of concurrent requests. A limit of n rises by one after n successful requests, and is halved
-when the server asks for fewer requests (AIMD, as in TCP). It never exceeds `concurrency`.
+Each server has a limit of concurrent requests. If the limit is n, it rises by one after n successful requests. If the
+server asks for fewer requests, its limit is halved. (TCP uses the same method, which is called AIMD.) The limit never
+exceeds `concurrency`.
 
-A server that is down gets no requests until a probe of its `Watch` succeeds. If all servers are down for longer than
+A server that is down gets no requests until a probe of its `Watch` succeeds. If all servers stay down for longer than
 `patience_s`, all requests fail.
 """
 
@@ -29,16 +30,16 @@ from faq_tui.core.endpoints.waiting import Watch
 from faq_tui.core.run.events import Emit, Note, ServerBack, ServerWaiting
 from faq_tui.core.settings import Endpoint
 
-ENOUGH_REFUSALS = 8  # after so many refusals in a row, a server counts as refusing all requests
+ENOUGH_REFUSALS = 8  # after this number of refusals in a row, a server gets no more requests
 
 
 class Server:
-    """The server of one base URL: its limit of concurrent requests, and whether it is down."""
+    """The server at one base URL. It has a limit of concurrent requests, and it can be down."""
 
     def __init__(
         self, client: Client, concurrency: int, on_change: Callable[[Server], None] = lambda _: None
     ) -> None:
-        """`on_change` is called when the server goes down, when a probe fails, and when it is up again."""
+        """`on_change` is called when the server goes down, when a probe fails, and when the server is up again."""
         self.client = client
         self.watch = Watch(client, lambda: on_change(self))
         self.down_since: float | None = None  # unix time of the start of the outage; None while the server is up
@@ -46,8 +47,8 @@ class Server:
         self.limit = float(concurrency)
         self.in_flight = 0
         self.out = False  # True if the server gets no more requests in this run
-        self.refusals = 0  # number of refusals in a row that a retry cannot avoid, such as of the key
-        self.last_success = float("-inf")  # this and all times below are times of the event loop's clock
+        self.refusals = 0  # number of refusals in a row that no retry can change, such as those of the key
+        self.last_success = float("-inf")  # this time and those below are by the event loop's clock
         self.paused_until = 0.0
         self.max_model_len: int | None = None
         self._successes = 0
@@ -76,23 +77,23 @@ class Server:
             self._successes, self.limit = 0, min(float(self.concurrency), self.limit + 1)
 
     def lower(self, began: float, now: float) -> None:
-        """Halve the limit. Several requests that were under way at the same time halve it only once."""
+        """Halve the limit. Refusals of requests that ran at the same time halve it only once."""
         if began >= self._lowered:
             self.limit, self._lowered, self._successes = max(1.0, self.limit / 2), now, 0
 
 
 class Pool:
-    """Hands out the servers' slots for requests. The waiting request with the lowest `order` is served first."""
+    """Assigns slots of the servers to requests. The waiting request with the lowest `order` is served first."""
 
     def __init__(self, clients: Sequence[Client], emit: Emit, answered: AnsweredServers) -> None:
-        """All clients have the same settings except for base_url."""
+        """The settings of all clients must be the same, except for base_url."""
         self._answered = answered
         self.servers = [Server(client, client.endpoint.concurrency, self._changed) for client in clients]
-        self.last_success = float("-inf")  # time of the event loop's clock
+        self.last_success = float("-inf")  # by the event loop's clock
         self._emit = emit
         self._patience_s = self.servers[0].endpoint.patience_s
-        self._gives_up: float | None = None  # unix time at which all requests fail; None while a server is up
-        self._error: Exception | None = None  # set if no request can succeed any more
+        self._gives_up: float | None = None  # unix time at which all requests will fail; None while a server is up
+        self._error: Exception | None = None  # the error that all requests get, if no request can succeed any more
         self._waiting: list[tuple[int, int, asyncio.Future[Server]]] = []
         self._ticket = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
@@ -101,8 +102,9 @@ class Pool:
     async def look(self, cancel: CancelToken) -> None:
         """Ask each server for its models.
 
-        A server that is down gets requests as soon as it is up. A server with another error is left out. If no server
-        is up, the first error is raised, unless the stage waits for these servers and one may come up.
+        A server that is down gets requests when it is up again. A server with another error gets no requests. If no
+        server is up, the first error is raised. It is not raised if the stage waits for these servers and one of them
+        may come up.
         """
         looks = (look(server.client, server.endpoint, cancel) for server in self.servers)
         answers = await asyncio.gather(*looks, return_exceptions=True)
@@ -122,7 +124,7 @@ class Pool:
                 server.watch.begin(answer.fault)
 
     async def first_up(self, cancel: CancelToken) -> Server:
-        """Wait until a server is up, and return it. Raises EndpointError, or Stopped at once after a cancel."""
+        """Wait until a server is up, and return it. Raises EndpointError. Raises Stopped at once after a cancel."""
         found: list[Server] = []
 
         async def take(order: int) -> None:
@@ -133,9 +135,9 @@ class Pool:
         return found[0]
 
     async def take(self, order: int) -> Server:
-        """Wait for a free slot and return its server. The caller returns the slot with `give`.
+        """Wait for a free slot, and return its server. The caller must give the slot back with `give`.
 
-        Raises EndpointError if no server is left, or if all were down for longer than `patience_s`.
+        Raises EndpointError if no server is left, or if all servers were down for longer than `patience_s`.
         """
         if self._error is not None:
             raise self._error
@@ -174,7 +176,9 @@ class Pool:
         server.watch.end()
 
     def failed(self, server: Server, fault: RequestFault, began: float) -> None:
-        """Adapt the server's limit after a failed request, which was sent at `began` (by the event loop's clock).
+        """Adapt the server's limit after a failed request.
+
+        `began` is the time of the request, by the event loop's clock.
 
         Raises EndpointError if no server is left.
         """
@@ -194,13 +198,13 @@ class Pool:
         return server.out
 
     async def is_down(self, server: Server, fault: RequestFault, began: float) -> bool:
-        """True if a request that was sent at `began` failed because the server is down. A probe may be sent."""
+        """True if the request that was sent at `began` failed because the server is down. This may send a probe."""
         return server.out or (fault.may_be_down and await server.watch.is_down(began))
 
     def stopped_answering(self, server: Server, fault: RequestFault, since: float) -> bool:
-        """True if the server answered a request earlier, but none since then (a time of the event loop's clock).
+        """True if the server has answered a request before the time `since`, but none after it.
 
-        Then it gets no more requests until it answers a probe.
+        Then the server gets no more requests until it answers a probe. `since` is by the event loop's clock.
         """
         if not (self._patience_s and fault.unreachable and float("-inf") < server.last_success < since):
             return False
@@ -208,7 +212,7 @@ class Pool:
         return True
 
     def leave_out(self, server: Server, advice: str) -> None:
-        """Send no more requests to the server. Raises EndpointError if it was the last one."""
+        """Send no more requests to the server. Raises EndpointError if no other server is left."""
         server.out = True
         server.watch.close()
         if all(s.out for s in self.servers):
@@ -221,7 +225,7 @@ class Pool:
         return any(s.is_up and s is not server and s.paused_until <= self._now() for s in self.servers)
 
     def _changed(self, server: Server) -> None:
-        """React to the start of an outage, to a failed probe, and to the end of an outage."""
+        """This is called when an outage starts, when a probe fails, and when an outage ends."""
         watch, outage = server.watch, server.watch.outage
         if outage is not None:
             is_new = server.down_since is None
@@ -239,7 +243,7 @@ class Pool:
                 if not isinstance(watch.refusal, EndpointError):
                     raise watch.refusal
                 self.leave_out(server, str(watch.refusal))
-            except Exception as error:  # noqa: BLE001  it is raised to the requests that wait
+            except Exception as error:  # noqa: BLE001  the waiting requests get this error
                 self._end(error)
             return
         self._emit(ServerBack(server.url, round(time.time() - (down_since or time.time()), 1)))
@@ -249,7 +253,7 @@ class Pool:
         self._serve()
 
     def _mind_patience(self) -> None:
-        """Start the wait of `patience_s` when the last server goes down, and end it when a server is up."""
+        """When the last server goes down, start the wait of `patience_s`. When a server is up, end the wait."""
         if any(server.is_up for server in self.servers):
             if self._patience is not None:
                 self._patience.cancel()
@@ -264,7 +268,7 @@ class Pool:
         self._end(EndpointError(f"{advice}{waited}; finished work is kept"))
 
     def _end(self, error: Exception) -> None:
-        """Let all requests fail: those that wait now, and all later ones."""
+        """Let all requests fail: those that are waiting now, and all later ones."""
         self._error = error
         for server in self.servers:
             server.watch.close()
@@ -288,7 +292,7 @@ class Pool:
             heapq.heappop(self._waiting)[2].set_result(server)
 
     def _serve_later(self, now: float) -> None:
-        """Hand out slots again when the first pause of a server ends. Slots that are returned need no such call."""
+        """Call `_serve` when the first pause of a server ends. For returned slots, `give` calls `_serve`."""
         paused = [s.paused_until for s in self.servers if s.free > 0 and s.paused_until > now]
         if self._timer is not None:
             self._timer.cancel()

@@ -1,4 +1,4 @@
-"""Send the first request to a server, which shows if it answers, accepts the key and serves the model."""
+"""Send the first request to a server. It shows whether the server answers, accepts the key and serves the model."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from faq_tui.core.settings import EMBEDDED, Endpoint
 
 E = TypeVar("E", bound=Endpoint)
 
-# With these statuses, the server has no list of models, or cannot send it now.
+# If a server responds with one of these, it has no list of models, or cannot send it now.
 CANNOT_LIST = frozenset({404, 405, 408, 409, 410, 425, 429, 501})
-REFUSES_BODY = frozenset({400, 422})  # with these, a server refuses a request without messages
-# What a model's entry states about the server. (vLLM's `created` is the time of the request.)
+REFUSES_BODY = frozenset({400, 422})  # servers refuse a request without messages with one of these
+# Fields of a model's entry that describe the server. `created` is not among them: in vLLM, it is the time of the
+# request.
 IDENTIFYING = ("id", "owned_by", "root", "parent", "max_model_len")
-PROBE_TIMEOUT_S = 8.0  # short enough that an error is shown within 15 s after the command's start
+PROBE_TIMEOUT_S = 8.0  # with this limit, an error is shown within 15 s after the command's start
 
 
 EMBEDDED_PATIENCE_S = 60.0
@@ -44,20 +45,21 @@ class ServerDescription:
     """The facts in a server's list of models."""
 
     names: tuple[str, ...] = ()  # the names of the server's models; () if it cannot list them
-    max_model_len: int | None = None  # limit for prompt and answer together, in tokens; many servers report it
-    identity: str = ""  # a hash of what the server states about the model; "" if it states nothing
+    max_model_len: int | None = None  # most tokens of prompt and answer together; many servers report it
+    identity: str = ""  # a hash of the server's description of the model; "" if there is none
 
 
 async def probe(client: Client, endpoint: Endpoint, cancel: CancelToken | None = None) -> list[str]:
-    """The names of the served models; [] if the server cannot list them.
+    """The names of the models that the server serves. [] if the server cannot list them.
 
-    Raises EndpointError (not reachable, key refused, or another model is served), and Stopped at once after a cancel.
+    Raises EndpointError if the server cannot be reached, refuses the key or serves another model. After a cancel, it
+    raises Stopped at once.
     """
     return list((await look(client, endpoint, cancel)).names)
 
 
 async def look(client: Client, endpoint: Endpoint, cancel: CancelToken | None = None) -> ServerDescription:
-    """Like `probe`, but the result also has the window of the model."""
+    """Like `probe`, but the result contains the window of the model, too."""
     descriptions: list[ServerDescription] = []
 
     async def one(_: Endpoint) -> None:
@@ -74,7 +76,7 @@ async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
             body = await client.get_json("/models")
     except Exception as error:
         if isinstance(error, StatusError) and (error.status in CANNOT_LIST or error.status >= 500):
-            return ServerDescription()  # the first real request will show if the server works
+            return ServerDescription()  # the first real request will show whether the server works
         fault = explain(error, endpoint)
         if fault is None:
             raise
@@ -82,7 +84,7 @@ async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
             return ServerDescription()
         raise (DownError(fault) if fault.retry else EndpointError(fault.advice)) from None
     models = models_of(body)
-    if models is None or body == []:  # a server of another kind may answer with an empty list
+    if models is None or body == []:  # [] may come from a server of another kind
         if await _has_chat(client, endpoint):
             return ServerDescription()
         raise EndpointError(no_api(endpoint))
@@ -99,10 +101,10 @@ async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
 
 
 async def _has_chat(client: Client, endpoint: Endpoint) -> bool:
-    """True if the server has chat completions, although it refuses to list its models.
+    """True if the server has chat completions. Call this if the server refuses to list its models.
 
-    Some keys may not list models, and some servers answer this path with a web page or a redirect. The request has no
-    message, so servers refuse it as wrong, and it costs nothing.
+    Some keys are not allowed to list models. Some servers respond to this path with a web page or a redirect.
+    Therefore a chat request without messages is sent. Servers refuse such a request, so it costs nothing.
     """
     body = {"model": endpoint.model, "messages": [], "max_tokens": 1, "stream": False}
     try:
@@ -115,9 +117,9 @@ async def _has_chat(client: Client, endpoint: Endpoint) -> bool:
 
 
 def reachable(context: Context, endpoint: E) -> E:
-    """The endpoint with the URL of a running server. If it is the embedded server, this function starts it.
+    """The endpoint with the URL of a running server. If the endpoint is the embedded server, this function starts it.
 
-    If the embedded server ends, nothing starts it again. So requests wait only a short time for it.
+    If the embedded server ends, nothing starts it again. Therefore requests wait only a short time for it.
     """
     if endpoint.base_url != EMBEDDED:
         return endpoint

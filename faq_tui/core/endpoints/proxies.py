@@ -1,4 +1,4 @@
-"""The proxy that the environment names for a URL: HTTP(S)_PROXY, ALL_PROXY, NO_PROXY."""
+"""Find the proxy for a URL in the environment variables HTTP(S)_PROXY, ALL_PROXY and NO_PROXY."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from faq_tui.core.base.errors import UsageError
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 HTTP_PROXIES = frozenset({"http", "https"})
-SOCKS_PROXIES = {  # maps a scheme to (the protocol, whether the proxy resolves the server's name)
+SOCKS_PROXIES = {  # scheme: (protocol, True if the proxy resolves the name of the server)
     "socks": ("socks5", True),
     "socks4": ("socks4", False),
     "socks4a": ("socks4", True),
@@ -22,7 +22,7 @@ SOCKS_PROXIES = {  # maps a scheme to (the protocol, whether the proxy resolves 
 
 @dataclass(frozen=True)
 class EnvironmentProxy:
-    """A proxy, and the variable that names it. The URL may contain a password, so it is never shown."""
+    """A proxy, and the environment variable that holds its URL. It may contain a password, so it is never shown."""
 
     variable: str
     url: str
@@ -33,9 +33,9 @@ class EnvironmentProxy:
 
 
 def proxy_for(url: str) -> EnvironmentProxy | None:
-    """The proxy for requests to `url`; None for loopback addresses, which no proxy can reach.
+    """The proxy for requests to `url`. None for loopback addresses, because no proxy can reach them.
 
-    Raises UsageError if the variable holds no address of an HTTP or SOCKS proxy.
+    Raises UsageError if the variable does not hold the address of an HTTP or SOCKS proxy.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
@@ -52,7 +52,7 @@ def proxy_for(url: str) -> EnvironmentProxy | None:
 
 
 def _variable(name: str) -> str:
-    """The name of the variable as it is spelled in the environment, in upper or lower case."""
+    """The name of the variable, in upper or lower case as in the environment."""
     spelled = next((one for one in (name, name.upper()) if os.environ.get(one)), None)
     return f"${spelled}" if spelled else f"${name.upper()}"
 

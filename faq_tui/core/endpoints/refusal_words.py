@@ -1,4 +1,4 @@
-"""The words with which servers refuse a parameter of a request, or only its value."""
+"""The words with which servers refuse a parameter of a request, or the value of a parameter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def _any(*patterns: str) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
 
 
-# In an error's `code` or `type`.
+# This pattern is searched in the `code` or the `type` of an error.
 CODE_OF_REFUSAL = _any(
     "unsupported", "unknown", "unrecogni[sz]ed", "extra_?forbidden", "not_?supported", "additional"
 )
@@ -41,7 +41,7 @@ REFUSES = _any(
     "must (?:not be|be (?:unset|omitted|absent|removed|null|none|empty|disabled|left))",
     r"\b(?:remove|omit)\b",
 )
-# The server accepts one value only: a request without the parameter has it.
+# The server accepts only one value. A request without the parameter has this value.
 FIXED_VALUE = _any(
     r"\bonly (?:the )?(?:default\b|value\b|\(?\d)",
     r"only supports? (?:the )?(?:default|\(?\d)",
@@ -65,11 +65,11 @@ OUT_OF_BOUNDS = _any(
     "out of",
 )
 NOT_BOTH = _any(r"\bboth\b", "together", "mutually exclusive", "only one of", "at the same time", "simultaneously")
-# A number of tokens is too large for the window, or for the model.
+# The refusal is about a number of tokens that is too large for the window or for the model.
 ABOUT_ROOM = _any(
     "context", "max_model_len", "too (?:large|long|high)", "exceed", "greater than", "at most", "maximum"
 )
-# The rest of the sentence lists what the server does accept.
+# After these words, the sentence lists what the server does accept.
 ACCEPTED_FOLLOW = re.compile(
     "(?:"
     r"\bexpected(?: one of)?\b|did you mean|must be one of|instead of|\bknown properties"
@@ -79,7 +79,7 @@ ACCEPTED_FOLLOW = re.compile(
     ").*",
     re.IGNORECASE | re.DOTALL,
 )
-# Its groups are the name of the limit of tokens that the server wants.
+# A group of this pattern holds the parameter name that the server wants for the limit of tokens.
 WANTED_LIMIT = _any(
     r"\b(?:use|set|specify|provide|send|pass|with|to|by|expects?|requires?|favou?r of)\W+(?:the\W+)?"
     r"(?:parameter\W+|field\W+)?(max_(?:completion_)?tokens)",
@@ -87,7 +87,7 @@ WANTED_LIMIT = _any(
 )
 SENTENCE_END = re.compile(r"[.;!?](?:\s+|$)|\n(?!\s)|For further information visit \S*")
 WORD = re.compile(r"[A-Za-z_$][\w.$\[\]-]*")
-# At the end of a text: the next word is the name of a parameter.
+# If a text ends with this pattern, the next word is the name of a parameter.
 NAME_FOLLOWS = re.compile(
     r"(?:param(?:eter)?s?|fields?|property|properties|arguments?|keys?|options?|names?|inputs?|supplied|keyword)"
     r"(?:\(s\))?[\s:=]*$",

@@ -1,8 +1,8 @@
-"""Find out which parameters a server refuses, from the body of its refusal.
+"""Find out which parameters a server refuses. The body of its refusal shows this.
 
-Servers describe a refusal in many ways: OpenAI and Azure in `param` and `code`; vLLM, Mistral, Anthropic and others
-in pydantic's `loc` and `type`. Most of them write a sentence, and some repeat the text of another error in it. A
-refusal is hostile input: this module reads any JSON in a bounded time, and raises no exception.
+Servers describe a refusal in many ways. OpenAI and Azure use `param` and `code`. vLLM, Mistral, Anthropic and others
+use pydantic's `loc` and `type`. Most servers write a sentence. Some repeat the text of another error in this
+sentence. A refusal may be hostile. Therefore this module reads any JSON in a bounded time, and raises no exception.
 """
 
 from __future__ import annotations
@@ -32,10 +32,12 @@ from faq_tui.core.endpoints.refusal_words import (
 MOST_NODES, DEEPEST, LONGEST_TEXT = 2000, 12, 8000
 MAX_TOKENS, MAX_COMPLETION_TOKENS = "max_tokens", "max_completion_tokens"
 LIMITS = frozenset({MAX_TOKENS, MAX_COMPLETION_TOKENS})
-KEPT = frozenset({"model", "messages"})  # a request cannot do without them
-# Words of common English: in a sentence they name a parameter only in quotes or after a word such as "parameter".
+KEPT = frozenset({"model", "messages"})  # every request needs these parameters
+# These names are also common English words. In a sentence, such a word is the name of a parameter only if it is in
+# quotes or follows a word such as "parameter".
 COMMON_WORDS = frozenset({"stream", "n", "stop", "user", "store", "metadata", "tools", "prediction"})
-# These may be left out with any value, because they do not change the distribution from which the reply is sampled.
+# These may be left out, no matter which value they have. They do not change the distribution from which the reply is
+# sampled.
 FREE = frozenset({"seed", "stream", "stream_options", "chat_template_kwargs", "user", "store", "metadata"})
 # Values that mean the same as a missing parameter.
 NEUTRAL: Mapping[str, tuple[float, ...]] = {
@@ -46,24 +48,27 @@ NEUTRAL: Mapping[str, tuple[float, ...]] = {
     "frequency_penalty": (0,),
     "repetition_penalty": (1,),
 }
-NOT_IN_GREEDY = frozenset({"top_p", "top_k", "min_p"})  # they have no effect at temperature 0
+NOT_IN_GREEDY = frozenset({"top_p", "top_k", "min_p"})  # these have no effect at temperature 0
 ECHOES = frozenset({"input", "ctx", "url", "request", "received", "body_sent", "documentation_url", "input_value"})
 NAMING = ("param", "parameter", "field", "property", "argument", "key", "additionalProperty", "name")
 CODES = ("code", "type", "error_type", "reason", "keyword", "error_code")
 MESSAGES = ("message", "msg", "detail", "description", "error", "title", "reason")
-# A server may name one of these objects of the request as the place of the parameter.
+# Servers may put the name of an object before the name of a parameter, as in "body.top_k".
 PREFIXES = frozenset(
     {"body", "request", "req", "params", "parameters", "parameter", "extrabody", "generationconfig", "samplingparams"}
     | {"data", "json", "root", "options", "input", "inputs", "args", "kwargs", "config", "payload", "query"}
     | {"samplingparameters", "chatcompletionrequest"}
 )
-CHILDREN = {"chat_template_kwargs", "stream_options"}  # a refusal of one of their keys leaves out the whole object
+CHILDREN = {"chat_template_kwargs", "stream_options"}  # if one of their keys is refused, the whole object is left out
 ALIASES = {"randomseed": "seed", "thinking": "chat_template_kwargs", "enablethinking": "chat_template_kwargs"}
 
 
 @dataclass(frozen=True)
 class _Complaint:
-    """A text of a refusal, with the parameter's name and the code that stand beside it ("" if there is none)."""
+    """A text in a refusal.
+
+    `name` is the parameter and `code` is the code in the same JSON object; "" if there is none.
+    """
 
     text: str
     name: str = ""
@@ -71,11 +76,12 @@ class _Complaint:
 
 
 def refused_parameters(body: Any, sent: Mapping[str, Any]) -> frozenset[str]:
-    """The parameters of the request `sent` that its refusal (parsed JSON or a text) names as not accepted.
+    """The parameters of the request `sent` that the server does not accept.
 
-    If only its value is refused, a parameter does not count as refused, unless the value means the same as a missing
-    parameter, or the server accepts only one value. "max_tokens" is refused if the server wants
-    "max_completion_tokens" instead, but not if the number is too large for the window.
+    `body` is the refusal, as parsed JSON or as a text. If a server refuses only the value of a parameter, the
+    parameter is usually not in the result. There are two exceptions: the value means the same as a missing parameter,
+    or the server accepts only one value. "max_tokens" is in the result if the server wants "max_completion_tokens"
+    instead. It is not in the result if the number is too large for the window.
     """
     names = _Names(sent)
     refused: set[str] = set()
@@ -85,7 +91,7 @@ def refused_parameters(body: Any, sent: Mapping[str, Any]) -> frozenset[str]:
 
 
 class _Names:
-    """Finds the names of sent parameters in any spelling."""
+    """Finds the names of sent parameters, in any spelling."""
 
     def __init__(self, sent: Mapping[str, Any]) -> None:
         self._by_spelling = {_plain(name): name for name in sent if name not in KEPT}
@@ -150,8 +156,8 @@ def _refused_in(complaint: _Complaint, names: _Names, sent: Mapping[str, Any]) -
 def _is_refused(name: str, text: str, code: str, sent: Mapping[str, Any], alone: bool = False) -> bool:
     """True if the text says that the parameter `name` is not accepted.
 
-    `alone` is true if the refusal names the parameter in a separate field. Then its text need
-    not say that the parameter is not accepted.
+    `alone` is true if the refusal names the parameter in a separate field. Then the parameter can be refused even if
+    the text does not say so.
     """
     if name in LIMITS and ABOUT_ROOM.search(text):
         return False
@@ -208,7 +214,7 @@ def _is_word(value: Any) -> bool:
 
 
 def _name_in(node: Mapping[str, Any]) -> str:
-    """The parameter that an object of a refusal names: `param` of OpenAI, `loc` of pydantic."""
+    """The name of a parameter in an object of a refusal, from OpenAI's `param` or pydantic's `loc`."""
     loc = node.get("loc")
     if isinstance(loc, list | tuple):
         parts = [str(part)[:100] for part in loc[:DEEPEST] if isinstance(part, str)]
@@ -217,7 +223,9 @@ def _name_in(node: Mapping[str, Any]) -> str:
 
 
 def _parsed(text: str) -> tuple[str, Any]:
-    """(the text, the JSON or Python literal in the text that describes errors). The latter is None if there is none.
+    """Return (the text, the errors in the text).
+
+    The errors are the value of a JSON or Python literal in the text. They are None if there is no such literal.
 
     If the text repeats the request, the repetition is cut off.
     """
@@ -236,7 +244,7 @@ def _literal(text: str) -> Any:
         return json.JSONDecoder().raw_decode(text)[0]
     except (ValueError, RecursionError):
         pass
-    if _nesting(text) > DEEPEST or "--" in text:  # Python's parser is not made for hostile text
+    if _nesting(text) > DEEPEST or "--" in text:  # hostile text could crash Python's parser
         return None
     try:
         with warnings.catch_warnings(action="ignore"):

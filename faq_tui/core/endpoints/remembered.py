@@ -1,4 +1,4 @@
-"""Capabilities of servers that a run remembers in its database, so that nothing is learned twice."""
+"""Store the capabilities of servers in the database of a run, so that nothing must be learned twice."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from faq_tui.core.store import server_capabilities as rows
 
 
 def remembered(context: Context, endpoint: Endpoint) -> LearnedCapabilities:
-    """The capabilities of the endpoint's (first) server.
+    """The capabilities of the endpoint's server, or of its first server.
 
-    New facts are stored in the run's database. A note reports parameters that the server refuses.
+    New facts are stored in the run's database. If the server refuses parameters, a note says so.
     """
-    # The embedded server gets another port at each start.
+    # The embedded server has another port after each start.
     url = EMBEDDED if context.servers.get(EMBEDDED) == endpoint.base_url else endpoint.base_url
     known = known_capabilities(context.run.store, url, endpoint.model)
     return stored_in(
@@ -32,8 +32,9 @@ def stored_in(
     known: Capabilities = UNKNOWN,
     say: Callable[[str], None] = lambda _: None,
 ) -> LearnedCapabilities:
-    """Capabilities whose new facts are stored in a run's database. `say` is called with a sentence if the server
-    refuses parameters.
+    """Capabilities whose new facts are stored in a run's database.
+
+    If the server refuses parameters, `say` is called with a sentence about this.
     """
 
     def save(capabilities: Capabilities) -> None:
@@ -43,5 +44,5 @@ def stored_in(
 
 
 def known_capabilities(store: Store, base_url: str, model: str) -> Capabilities:
-    """The stored capabilities of the server for the model. If none are stored, the result has the defaults."""
+    """The stored capabilities of the server for this model. If nothing is stored, the result has the defaults."""
     return Capabilities.from_json(rows.facts_of(store, base_url, model))

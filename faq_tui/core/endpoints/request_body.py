@@ -1,4 +1,4 @@
-"""Build the body of a chat request from the settings and the known capabilities. No request is sent for this."""
+"""Build the body of a chat request from the settings and the known capabilities. This module sends no request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from faq_tui.core.endpoints.capabilities import MAX_COMPLETION_TOKENS, MAX_TOKEN
 from faq_tui.core.settings import Endpoint, Sampling
 from faq_tui.core.settings.source import OFF
 
-KEPT = frozenset({"model", "messages"})  # no setting and no server removes them
+KEPT = frozenset({"model", "messages"})  # neither a setting nor a server can remove these
 
 
 def chat_body(
@@ -24,17 +24,18 @@ def chat_body(
     limited: bool = True,
     stream: bool = False,
 ) -> dict[str, Any]:
-    """The body of one chat request, as an object that can be written as JSON.
+    """The body of one chat request. It can be written as JSON.
 
-    `extra` is added to the body. `endpoint` adds its `chat_template_kwargs` and its `extra_body`, and removes the
-    parameters in its `leave_out`. Parameters that the server refuses (`capabilities`) are left out, and so are those
-    that the settings switch off. Without `limited`, the body has no limit of tokens. With `stream`, the response is
-    streamed.
+    `extra` is added to the body, and so are `chat_template_kwargs` and `extra_body` of `endpoint`. Some parameters
+    are left out: those in `leave_out` of `endpoint`, those that the settings switch off, and those that the server
+    refuses according to `capabilities`. Without `limited`, the body has no limit of tokens. With `stream`, the
+    response is streamed.
     """
     body: dict[str, Any] = {"model": model, "messages": messages}
     if stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
-    # OpenAI's protocol has neither top_k, min_p nor repetition_penalty; vLLM, SGLang and llama.cpp accept them here.
+    # OpenAI's protocol does not have top_k, min_p and repetition_penalty. vLLM, SGLang and llama.cpp accept them
+    # here.
     body |= {name: value for name, value in sampling if name != "seed" and value != OFF}
     if seed is not None and sampling.seed != OFF:
         body["seed"] = seed

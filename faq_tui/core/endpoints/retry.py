@@ -12,14 +12,15 @@ from faq_tui.core.endpoints.faults import RequestFault, backoff, explain
 from faq_tui.core.endpoints.pool import Pool, Server
 from faq_tui.core.settings import Endpoint
 
-# Failures in an outage that do not use up a try. The number is limited, because a request may crash its server.
+# The first failures because of outages do not use up a try. This is their number. It is limited, because the request
+# itself may crash its server.
 FREE_OUTAGES = 3
 
 T = TypeVar("T")
 
 
 class GaveUpError(Exception):
-    """This request has failed, and it is not sent again. Other requests may succeed."""
+    """This request has failed, and it will not be sent again. Other requests may succeed."""
 
     def __init__(self, fault: RequestFault, reason: str = "") -> None:
         super().__init__(fault.advice)
@@ -35,7 +36,7 @@ S = TypeVar("S", bound=HasEndpoint)
 
 
 class Servers(Protocol[S]):
-    """Hands out the server for each try, and adapts to the results. `Pool` is an implementation."""
+    """Chooses the server for each try, and adapts to the results. `Pool` implements it."""
 
     async def take(self, order: int) -> S: ...
     def give(self, server: S) -> None: ...
@@ -47,10 +48,10 @@ class Servers(Protocol[S]):
         """True if the server gets no more requests."""
 
     async def is_down(self, server: S, fault: RequestFault, began: float) -> bool:
-        """True if the request that began at `began` failed because its server is down."""
+        """True if the request that was sent at `began` failed because its server is down."""
 
     def stopped_answering(self, server: S, fault: RequestFault, since: float) -> bool:
-        """True if the server has answered nothing since the time `since`. Then requests wait until it answers."""
+        """True if the server has answered no request since the time `since`. Then requests wait until it answers."""
 
     def has_another(self, server: S) -> bool: ...
 
@@ -63,14 +64,15 @@ async def with_retries(
     on_retry: Callable[[int, float, str], None] | None = None,
     on_refusal: Callable[[S, RequestFault, str], None] | None = None,
 ) -> T:
-    """Await `request(server)` until it succeeds, its tries are used up, or another try cannot help.
+    """Await `request(server)` again and again: until it succeeds, its tries are used up, or another try cannot help.
 
     `endpoint` sets the number of tries and the first wait. `on_retry(attempt, wait_s, reason)` is called before each
-    further try. `on_refusal(server, fault, message)` is called if the server refuses only this request. It either
-    changes the request, which is then sent again at once, or raises an exception.
+    further try. `on_refusal(server, fault, message)` is called if the server refuses only this request. It must
+    change the request or raise an exception. A changed request is sent again at once.
 
-    The first `FREE_OUTAGES` failures because a server is down use up no try; `on_retry` then gets attempt 0. If all
-    tries are used up and the server has stopped answering, the tries are counted anew once it answers.
+    If a request fails because its server is down, it does not use up a try, and `on_retry` gets the attempt 0. This
+    is so for the first `FREE_OUTAGES` such failures. If all tries are used up because the server has stopped
+    answering, the count of tries starts again when the server answers.
 
     Raises GaveUpError if the tries are used up, EndpointError if no server is left, and FaqError if no
     further try can help.
@@ -94,7 +96,8 @@ async def with_retries(
                 raise FaqError(fault.advice) from None
             else:
                 servers.failed(server, fault, began)
-                if fault.retry or not servers.is_out(server):  # otherwise another server gets the request at once
+                # A server that is out gets no more requests. Then the request goes to another server at once.
+                if fault.retry or not servers.is_out(server):
                     is_free = outages < FREE_OUTAGES and await servers.is_down(server, fault, began)
                     outages, failures = outages + is_free, failures + (not is_free)
                     if failures <= 1:
@@ -115,7 +118,7 @@ async def with_retries(
 
 
 class OneServer:
-    """The server of one endpoint. The number of concurrent requests is not limited here; the caller limits it."""
+    """The server of one endpoint. It does not limit concurrent requests; the caller must do this."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
@@ -147,22 +150,22 @@ class OneServer:
 
 
 class Retrying:
-    """Calls `with_retries` for requests to one endpoint. Its outages are watched if a `Pool` is given."""
+    """Calls `with_retries` for requests to one endpoint. A `Pool`, if given, watches for outages."""
 
     def __init__(self, endpoint: Endpoint, pool: Pool | None = None) -> None:
         self._endpoint, self._pool = endpoint, pool
 
     async def __call__(self, request: Callable[[], Awaitable[T]]) -> T:
-        """Await the request with retries. Raises the same errors as `on_server`."""
+        """Send the request, with retries. Raises the same errors as `on_server`."""
         if self._pool is None:
             return await with_retries(lambda _server: request(), OneServer(self._endpoint), self._endpoint)
         return await self.on_server(lambda _server: request())
 
     async def on_server(self, request: Callable[[Server], Awaitable[T]]) -> T:
-        """Await the request to a server of the pool, with retries. Raises the same errors as `with_retries`.
+        """Send the request to a server of the pool, with retries. Raises the same errors as `with_retries`.
 
-        If other requests succeeded meanwhile, the fault in a GaveUpError is not marked as `unreachable`, because
-        the server answers other requests.
+        If other requests succeeded in the meantime, the server can be reached. Then the fault in a GaveUpError is not
+        marked as `unreachable`.
         """
         pool = self._pool
         assert pool is not None

@@ -1,4 +1,4 @@
-"""Server-sent events from the bytes of a stream, by the standard.
+"""Read server-sent events from the bytes of a stream, as the standard defines them.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 """
@@ -8,36 +8,36 @@ from __future__ import annotations
 from typing import NamedTuple
 
 MOST_LINE_BYTES = 16 << 20  # longer lines are an error
-MOST_EVENT_BYTES = 16 << 20  # limit of the total size of an event's lines
+MOST_EVENT_BYTES = 16 << 20  # limit for all lines of one event together
 BOM = b"\xef\xbb\xbf"
 
 
 class SentEvent(NamedTuple):
-    """One event of a stream. The data's lines are joined by a line feed."""
+    """One event of a stream. If the data has several lines, they are joined by line feeds."""
 
     data: bytes
-    type: bytes = b""  # the field `event`; b"" stands for the standard's "message"
+    type: bytes = b""  # the field `event`; b"" stands for the default type "message"
     id: bytes | None = None  # the field `id` of this event; None if it has none
 
 
 class EventReader:
     """Reads events from bytes that arrive in pieces of any size.
 
-    A byte order mark, a line end or an event may be cut anywhere between two pieces. Lines end with CR LF, LF or CR.
+    A piece may end inside a byte order mark, a line end or an event. Lines end with CR LF, LF or CR.
     """
 
     def __init__(self) -> None:
-        self._start: bytes | None = b""  # bytes that may begin a byte order mark; None once the stream has begun
-        # True if the last piece ended with CR; a LF at the start of the next piece belongs to it.
+        self._start: bytes | None = b""  # possible start of a byte order mark; None after the first bytes
+        # True if the last piece ended with CR. A LF at the start of the next piece belongs to the same line end.
         self._after_cr = False
-        self._rest = bytearray()  # the incomplete last line; a bytearray appends small pieces fast
+        self._rest = bytearray()  # the incomplete last line; a bytearray, because it appends fast
         self._data: list[bytes] = []
-        self._size = 0  # number of bytes of the event's lines
+        self._size = 0  # number of bytes in the lines of the current event
         self._type = b""
         self._id: bytes | None = None
 
     def feed(self, piece: bytes) -> list[SentEvent]:
-        """Return the events that the piece completes. Raises ValueError on a line or an event that does not end."""
+        """Return the events that are complete after this piece. Raises ValueError if one of them is too long."""
         if self._start is not None:
             piece = self._start + piece
             if len(piece) < len(BOM) and BOM.startswith(piece):
@@ -69,9 +69,9 @@ class EventReader:
         return events
 
     def end(self) -> list[SentEvent]:
-        """Return the event that was not complete when the stream ended.
+        """Return the event that was incomplete when the stream ended, if there is one.
 
-        The standard drops such an event. It is returned because some servers omit the last empty line.
+        By the standard, such an event is dropped. Here it is returned, because some servers omit the last empty line.
         """
         held, self._start = self._start, None
         if held:

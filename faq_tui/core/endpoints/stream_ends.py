@@ -1,7 +1,7 @@
 """Remember how a server shows that an answer is complete.
 
-A good server gives a finish_reason. Some send only [DONE] or the usage, and a few only close the connection. The
-last kind looks as if the connection was lost. To request such an answer again costs money and does not help.
+A good server sends a finish_reason. Some servers send only [DONE] or the usage. A few servers send nothing and close
+the connection, as if it was lost. To request such an answer again would cost money and would not help.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 class StreamEnds:
     """What the answers of one server have shown so far."""
 
-    shown_once: bool = False  # True once an answer had a finish_reason, usage or [DONE]
+    shown_once: bool = False  # True after an answer with a finish_reason, usage or [DONE]
     without_reason: int = 0  # number of complete answers without a finish_reason
-    endless: int = 0  # number of answers with no sign of an end
+    endless: int = 0  # number of answers whose end was not marked in any way
 
     def shown(self, finish_reason: bool, ended: bool) -> bool | None:
-        """The value of `Reply.whole` for an answer. None if the answer is to be requested again.
+        """The value of `Reply.whole` for an answer. If it is None, the answer should be requested again.
 
-        `ended` is True if usage, [DONE] or a whole response was received.
+        `ended` is True if the usage, [DONE] or a whole response was received.
         """
         if finish_reason or ended:
             self.shown_once = True

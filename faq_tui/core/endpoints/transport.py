@@ -1,7 +1,7 @@
-"""The HTTP client of one server. It uses `openai` with its aiohttp client, and translates exceptions of both.
+"""The HTTP client of one server. It uses the packages `openai` and `aiohttp`, and translates their exceptions.
 
-The libraries handle connections, TLS, HTTP, proxies, decompression and timeouts. They are imported only when a client
-is opened, because the import takes a second.
+These packages handle connections, TLS, HTTP, proxies, decompression and timeouts. They are imported when a client is
+opened, not earlier, because the import takes a second.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.endpoints.proxies import SOCKS_PROXIES, EnvironmentProxy, proxy_for
 from faq_tui.core.settings import Endpoint
 
-# Every request has its own connection. Servers such as llama.cpp close a connection after a stream, or when it is
-# idle; a request that is sent at that moment would fail.
+# Every request has its own connection. Servers such as llama.cpp close a connection after a stream or when it is
+# idle. If a request used this connection at that moment, it would fail.
 KEEP_IDLE_S = 0.0
 ACCEPT_ENCODING = "gzip, deflate"
-# Headers that `openai` sets from environment variables; they name the person's account at OpenAI.
+# The package `openai` sets these headers from environment variables. They name the person's account at OpenAI.
 ACCOUNT = ("OpenAI-Organization", "OpenAI-Project")
 UNSENT = ("X-Stainless-Retry-Count", "X-Stainless-Read-Timeout")
 PORTS = {"socks4": 1080, "socks5": 1080}
 
 
 class IdleError(TimeoutError):
-    """The server sent nothing for the idle time."""
+    """The server sent nothing for longer than the idle time."""
 
 
 class CutOffError(ConnectionError):
@@ -36,7 +36,7 @@ class CutOffError(ConnectionError):
 
 
 class ProxyError(ConnectionError):
-    """The proxy of the environment did not let the request through."""
+    """The proxy that the environment names did not let the request through."""
 
     def __init__(self, variable: str, why: str) -> None:
         super().__init__(why)
@@ -47,8 +47,9 @@ class Transport:
     """Sends requests to the server of one endpoint. Close it at the end."""
 
     def __init__(self, endpoint: Endpoint, key: str, on_head: Callable[[Any], Awaitable[None]]) -> None:
-        """`on_head` is awaited with each httpx2.Response before the body is read. `send` raises the exceptions of
-        `on_head`.
+        """`on_head` is awaited with each httpx2.Response before its body is read.
+
+        `send` raises the exceptions of `on_head`.
 
         Raises UsageError if the environment names a proxy that cannot be used.
         """
@@ -60,16 +61,18 @@ class Transport:
         self._client: Any = None  # an openai.AsyncOpenAI, made for the first request
 
     def open(self) -> None:
-        """Load the libraries before any time limit begins, because this takes seconds on a busy machine."""
+        """Load the packages before any time limit begins. On a busy machine, this takes seconds."""
         if self._client is None:
             self._client = self._opened()
 
     async def send(self, method: str, path: str, content: bytes | None, headers: dict[str, str]) -> Any:
-        """Return the httpx2.Response to one request; its body is not read, and it must be closed.
+        """Send one request, and return its httpx2.Response. The body is not read yet.
 
-        `path` follows the path of base_url, whose query is sent with every request. No redirect is followed.
+        The caller must close the response.
 
-        Raises exceptions of the libraries: see `translated`.
+        `path` is appended to the path of base_url. The query of base_url is sent, too. No redirect is followed.
+
+        Raises exceptions of the packages. `translated` translates them.
         """
         import httpx2
         import openai
@@ -109,17 +112,18 @@ class Transport:
         http_client = openai.DefaultAioHttpClient(
             event_hooks={"response": [self._on_head]},
             follow_redirects=False,
-            limits=httpx2.Limits(max_connections=0, keepalive_expiry=KEEP_IDLE_S),  # 0: no limit
+            limits=httpx2.Limits(max_connections=0, keepalive_expiry=KEEP_IDLE_S),  # 0 means: no limit
             timeout=timeout,
             transport=transport,
             proxy=self._proxy.url if self._proxy is not None and transport is None else None,
-            trust_env=False,  # the proxy is found above
+            trust_env=False,  # `proxy_for` has already read the environment
             verify=_trusted_certificates(),
         )
         client = openai.AsyncOpenAI(
-            # The URL has no password, because a header holds it, and no query, because `send` adds it.
+            # The URL has no password, because a header holds the password. It has no query, because `send` adds the
+            # query.
             base_url=urlunsplit((self._url.scheme, self._url.netloc.rpartition("@")[2], self._url.path, "", "")),
-            api_key="none",  # the header Authorization holds the key
+            api_key="none",  # the real key is in the header Authorization
             max_retries=0,
             timeout=timeout,
             http_client=http_client,
@@ -144,9 +148,9 @@ class Transport:
         )
 
     def translated(self, error: Exception) -> Exception:
-        """Translate the exception of a request into one that `faults.explain` knows: an OSError or a UnicodeError.
+        """Translate the exception of a request into an OSError or a UnicodeError, which `faults.explain` knows.
 
-        An exception of another origin is returned unchanged.
+        An exception that does not come from the packages is returned unchanged.
         """
         import aiohttp
         import httpx2
@@ -183,7 +187,7 @@ class Transport:
         return error
 
     def _proxied(self, error: Exception) -> ProxyError | None:
-        """The error as a ProxyError if the proxy caused it; None if the server caused it."""
+        """A ProxyError if the proxy caused the error. None if the server caused it."""
         if self._proxy is None:
             return None
         import aiohttp
@@ -201,7 +205,7 @@ class Transport:
 
 
 def extra_headers(endpoint: Endpoint) -> dict[str, str]:
-    """The headers in the settings. A value "$NAME" is taken from the environment.
+    """The headers in the settings. The value "$NAME" stands for the environment variable NAME.
 
     Raises UsageError if the variable is not set.
     """
@@ -217,7 +221,7 @@ def extra_headers(endpoint: Endpoint) -> dict[str, str]:
 
 
 def _socks_transport(proxy: EnvironmentProxy) -> Any:
-    """The aiohttp transport of openai's client, with a connector that goes through a SOCKS proxy."""
+    """The transport of openai's aiohttp client, with connections through a SOCKS proxy."""
     try:
         from openai._vendor.httpx_aiohttp import AiohttpTransport
     except ImportError:
@@ -249,7 +253,7 @@ def _socks_transport(proxy: EnvironmentProxy) -> Any:
 
 
 def _basic(url: SplitResult) -> str | None:
-    """The header value `Basic …` for a URL with user and password; None for other URLs."""
+    """The header value `Basic …` for a URL that contains a user and a password. None for other URLs."""
     if url.username is None:
         return None
     pair = f"{unquote(url.username)}:{unquote(url.password or '')}"
@@ -258,9 +262,9 @@ def _basic(url: SplitResult) -> str | None:
 
 @cache
 def _trusted_certificates() -> Any:
-    """The certificate authorities of the system or of $SSL_CERT_FILE.
+    """The certificate authorities of the system, or those in $SSL_CERT_FILE.
 
-    If the system has none, as in a minimal container, the authorities of certifi are used.
+    A minimal container may have none. Then those of the package certifi are used.
     """
     import httpx2
 

@@ -1,7 +1,8 @@
 """Notice that a server is down, and probe it until it answers again.
 
-A failed request does not prove that its server is down: the probe, a request for the list of models, decides. While a
-server is down, no request is sent to it, except the probes of one task. The time between two probes grows.
+A failed request does not prove that its server is down. Therefore a probe is sent, which is a request for the list of
+models. While a server is down, one task sends probes to it, and no other requests are sent. The time between two
+probes grows.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from faq_tui.core.endpoints.faults import GATEWAY_STATUS, RequestFault, explain
 from faq_tui.core.endpoints.probe import PROBE_TIMEOUT_S, ServerDescription, look
 
 FIRST_PROBE_S, LONGEST_PROBE_S = 1.0, 30.0  # limits of the time between two probes
-PROBES_WITHIN_PATIENCE = 20  # least number of probes within `patience_s`, if this time is long enough
+PROBES_WITHIN_PATIENCE = 20  # at least this number of probes is sent within `patience_s`, if it is long
 CHAT_TIMEOUT_S = 30.0  # limit for a probe that requests an answer
 
 
@@ -34,8 +35,9 @@ class Outage:
 class Watch:
     """Watches one server.
 
-    `outage` is None while the server is up. After an outage, `description` holds what the server says about itself,
-    and `refusal` is set if this server can never answer, because it now serves another model or refuses the key.
+    `outage` is None while the server is up. After an outage, `description` holds the server's description of itself.
+    After an outage, a server may refuse the key or serve another model. Then it will never answer, and `refusal` is
+    the error.
     """
 
     def __init__(self, client: Client, on_change: Callable[[], None]) -> None:
@@ -45,24 +47,24 @@ class Watch:
         self.description: ServerDescription | None = None
         self.refusal: Exception | None = None
         self._on_change = on_change
-        self._ended = float("-inf")  # end of the last outage; like all times below, by the event loop's clock
+        self._ended = float("-inf")  # end of the last outage; this and the times below are by the event loop's clock
         self._check: asyncio.Task[None] | None = None
         self._check_began = 0.0
         self._probes: asyncio.Task[None] | None = None
 
     async def is_down(self, began: float) -> bool:
-        """True if a request that was sent at `began` failed because the server is down, or was down meanwhile."""
+        """True if the request that was sent at `began` failed because the server is down, or was down after that."""
         now = asyncio.get_running_loop().time()
         while self.outage is None and self._ended < began:
             if self._check is None or self._check.done():
                 self._check_began = asyncio.get_running_loop().time()
                 self._check = asyncio.create_task(self._confirm())
-            is_new = self._check_began >= now  # an older check may have been answered before the server went down
+            is_new = self._check_began >= now  # an older check may have ended before the server went down
             check = self._check
-            await asyncio.wait([check])  # unlike `await check`, this neither cancels the check nor is cancelled by it
+            await asyncio.wait([check])  # `await check` would cancel the check, or be cancelled by it
             if check.cancelled():
                 break
-            check.result()  # raises an unexpected error
+            check.result()  # if the check failed with an unexpected error, raise it
             if is_new:
                 break
         return self.outage is not None or self._ended >= began
@@ -70,8 +72,8 @@ class Watch:
     def begin(self, fault: RequestFault, ask_for_answer: bool = False) -> None:
         """Begin an outage, unless the server is already down.
 
-        With `ask_for_answer`, the outage ends only when the server answers a short chat request, because some
-        gateways list models even while the server behind them is down.
+        With `ask_for_answer`, the outage ends only when the server answers a short chat request. Some gateways list
+        models even while the server behind them is down.
         """
         if self.outage is None:
             now = time.time()
@@ -106,19 +108,19 @@ class Watch:
             try:
                 if await self._answers(ask_for_answer):
                     self.end()
-            except Exception as error:  # noqa: BLE001  requests wait for this task, so they must get its error
+            except Exception as error:  # noqa: BLE001  the requests that wait for this task must get its error
                 self.refusal = error
                 self.end()
             wait = min(wait * 2, max(longest, FIRST_PROBE_S))
 
     async def _answers(self, ask_for_answer: bool) -> bool:
-        """True if the server is up. Raises EndpointError if it never answers requests for the model."""
+        """True if the server is up. Raises EndpointError if the server will never answer requests for the model."""
         fault = await fault_of_probe(self.client, ask_for_answer)
         if fault is None:
             try:
                 self.description = await look(self.client, self.client.endpoint)
             except EndpointError as error:
-                fault = getattr(error, "fault", None)  # set if the server is down again
+                fault = getattr(error, "fault", None)  # it has a fault if the server is down again
                 if fault is None:
                     raise
         if fault is not None and self.outage is not None:

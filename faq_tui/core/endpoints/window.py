@@ -1,4 +1,4 @@
-"""Compute how long an answer may be, from the model's window and the prompt, or from the message of a refusal."""
+"""Compute how many tokens an answer may have: from the model's window and the prompt, or from a refusal."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
-BYTES_PER_TOKEN = 3.0  # average over languages; English has 4 to 5, so estimates are on the high side
-TEMPLATE_TOKENS = 64  # tokens that a chat template adds
+BYTES_PER_TOKEN = 3.0  # average over languages; English text has 4 to 5, so the estimate of its tokens is too high
+TEMPLATE_TOKENS = 64  # about this number of tokens is added by a chat template
 LEAST_TOKENS = 16  # an answer needs at least this many tokens
 
 # vLLM: "maximum context length is 4096 tokens. However, you requested 5000 tokens (1000 in the messages, 4000 …"
@@ -20,7 +20,8 @@ _WINDOW = re.compile(
     r"|max_model_len=(?:max_total_tokens=)?)\D{0,4}(\d{1,9})",
     re.IGNORECASE,
 )
-# vLLM stops counting at the window: a number after "at least" is the window minus max_tokens, not the prompt's size.
+# vLLM stops counting at the window. Then a number after "at least" is the window minus max_tokens, not the prompt's
+# size.
 _PROMPT = re.compile(
     r"(?<!at least )\b(\d{1,9}) (?:tokens? )?(?:in|from) the (?:input )?(?:messages|prompt|input)"
     r"|(?:request|the input) \((\d{1,9}) tokens\)",
@@ -40,27 +41,27 @@ def prompt_tokens(messages: Iterable[Mapping[str, str]]) -> int:
 
 
 def room(max_model_len: int | None, messages: Iterable[Mapping[str, str]]) -> int | None:
-    """The number of tokens left for the answer (0 or less if no room is left); None if the window is unknown."""
+    """The number of tokens that are left for the answer. It may be 0 or less. None if the window is not known."""
     return None if max_model_len is None else max_model_len - prompt_tokens(messages)
 
 
 def room_in_refusal(message: str) -> int | None:
-    """The number of tokens left for the answer, computed from a refusal.
+    """The number of tokens that are left for the answer, computed from the message of a refusal.
 
-    None if the message does not contain both the window and the prompt's length.
+    None if the message lacks the window or the prompt's length.
     """
     window, prompt = window_in_refusal(message), _PROMPT.search(message)
     return None if window is None or prompt is None else window - int(prompt[1] or prompt[2])
 
 
 def window_in_refusal(message: str) -> int | None:
-    """The model's window in tokens, from the message of a refusal; None if the message does not contain it."""
+    """The model's window in tokens, from the message of a refusal. None if the message does not contain it."""
     match = _WINDOW.search(message)
     return None if match is None else int(match[1])
 
 
 def is_about_room(message: str) -> bool:
-    """True if a refusal mentions the context or max_tokens. Then a request for fewer tokens may succeed."""
+    """True if a refusal mentions the context or max_tokens. Then a request with a lower max_tokens may succeed."""
     return _ROOM.search(message) is not None
 
 

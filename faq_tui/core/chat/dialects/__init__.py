@@ -1,4 +1,4 @@
-"""Reasoning dialects: how families of models write the reasoning before an answer.
+"""Reasoning dialects. A dialect describes how a family of models writes the reasoning before an answer.
 
 base.py      the class of all dialects
 families.py  the dialects that ship with faq-tui

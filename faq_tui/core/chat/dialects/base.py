@@ -1,4 +1,4 @@
-"""The base class of reasoning dialects: how one family of models marks the reasoning before an answer."""
+"""The base class of reasoning dialects. A dialect describes how a family of models marks the reasoning."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ReasoningDialect(Extension):
         return (self.open, self.close) if self.open else ()
 
     def split(self, text: str) -> tuple[str, str, bool] | None:
-        """(reasoning, answer, closed) of a text that begins with `open`. Returns None for any other text.
+        """Split a text that begins with `open` into (reasoning, answer, closed). Returns None for any other text.
 
         If `close` is missing, `closed` is False and the answer is empty.
         """
@@ -68,19 +68,23 @@ class ReasoningDialect(Extension):
         return reasoning.strip(), answer.strip(), bool(close)
 
     def split_reply(self, text: str) -> tuple[str, str, bool] | None:
-        """Like `split`, but for a whole reply of a server, which may lack or add some of the family's tokens."""
+        """Like `split`, but for a whole reply of a server.
+
+        In a reply, some tokens of the family may be missing or added.
+        """
         return self.split(text)
 
     def writes(self, template: str) -> bool:
-        """True if a chat template with this Jinja source writes reasoning in this dialect."""
+        """True if the chat template with the Jinja source `template` writes reasoning in this dialect."""
         return self.in_templates and any(tag in template for tag in self.tags)
 
     def knows(self, template: str, vocabulary: Container[str]) -> bool:
-        """True if a model with this chat template and these tokens could mistake text that looks like the tags for
-        its own tags.
+        """True if the model could mistake a text such as `open` for its own tags.
+
+        `template` is the source of its chat template, and `vocabulary` holds its tokens.
         """
         return self.writes(template) or (self.in_templates and bool(self.open) and self.open in vocabulary)
 
     def message(self, reasoning: str, answer: str) -> dict[str, Any]:
-        """The fields of the assistant's message in which a chat template looks for reasoning and answer."""
+        """The fields of the assistant's message, with the names that a chat template reads."""
         return {"content": answer, "reasoning_content": reasoning}

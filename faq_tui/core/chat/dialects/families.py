@@ -22,7 +22,8 @@ FIELDS = ReasoningDialect(
 )
 
 
-# The header of a message, with its special tokens or without: `<|channel|>analysis<|message|>`, `assistantfinal`.
+# The header of a message with its special tokens, such as `<|channel|>analysis<|message|>`, or without them, such as
+# `assistantfinal`.
 _HARMONY = re.compile(
     r"(?:(?:<\|start\|>)?assistant)?<\|channel\|>(?P<tagged>\w+)[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>"
     r"|assistant(?P<bare>analysis|commentary|final)"
@@ -34,7 +35,10 @@ _HARMONY_ENDS = re.compile(r"<\|(?:end|return|call)\|>")
 @dataclass(frozen=True)
 class _Channels(ReasoningDialect):
     def split_reply(self, text: str) -> Parts | None:
-        """Everything before the channel `final` is reasoning. Some servers remove the special tokens."""
+        """Everything before the channel `final` is reasoning.
+
+        The special tokens may be missing, because some servers remove them.
+        """
         text = text.strip()
         start = _BARE_START.match(text)
         bare = start is not None and "<|channel|>" not in text
@@ -67,7 +71,7 @@ GPT_OSS = _Channels(
     open="<|channel|>analysis<|message|>",
     close="<|end|><|start|>assistant<|channel|>final<|message|>",
     special_tokens=("<|channel|>", "<|message|>", "<|start|>", "<|end|>"),
-    plain=(0, 1),  # an answer without reasoning is still in the channel `final`
+    plain=(0, 1),  # even without reasoning, the answer is in the channel `final`
 )
 
 
@@ -108,12 +112,12 @@ THINK = _ThinkTags(
 
 @dataclass(frozen=True)
 class _FirstLine(ReasoningDialect):
-    """Channels whose name is on the first line. A server may remove the special tokens around the name."""
+    """Channels whose first line is the channel's name. Servers may remove the special tokens around the name."""
 
     def split_reply(self, text: str) -> Parts | None:
         name = self.open.partition(">")[2]
         bare = text.lstrip().partition("\n")
-        if bare[0].strip() == name and bare[1]:  # nothing shows where the reasoning ends
+        if bare[0].strip() == name and bare[1]:  # it is not known where the reasoning ends
             return bare[2].strip(), "", False
         return self.split(text)
 

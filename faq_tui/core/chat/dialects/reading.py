@@ -1,4 +1,4 @@
-"""Use all installed dialects: collect their tags and fields, and split replies into reasoning and answer."""
+"""Use all installed dialects: collect their tags and field names, and split replies into reasoning and answer."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def tag_dialects() -> tuple[ReasoningDialect, ...]:
 
 @cache
 def response_fields() -> tuple[str, ...]:
-    """Fields of a server's message that may hold reasoning; faq-tui's own dialects come first."""
+    """The fields of a server's message that may hold reasoning. Those of faq-tui's own dialects come first."""
     return tuple(dict.fromkeys(name for dialect in DIALECTS.all() for name in dialect.response_fields))
 
 
 @cache
 def special_tokens() -> frozenset[str]:
-    """The special tokens of all dialects, for the screen.
+    """The special tokens of all dialects. The screen marks them.
 
     If a dialect of another package cannot be loaded, only the special tokens of faq-tui's own dialects are returned.
     """
@@ -41,19 +41,19 @@ def special_tokens() -> frozenset[str]:
 def tag_pattern() -> re.Pattern[str]:
     """A pattern for any dialect's opening or closing tag.
 
-    If one tag begins with another tag, the longer tag matches.
+    If a tag begins with a shorter tag, the longer one matches.
     """
     tags = sorted({tag for dialect in tag_dialects() for tag in dialect.tags}, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, tags)))
 
 
 def closing_tags() -> frozenset[str]:
-    """Every dialect's closing tag."""
+    """The closing tags of all dialects."""
     return frozenset(dialect.close for dialect in tag_dialects())
 
 
 def dialect_of_template(template: str) -> ReasoningDialect | None:
-    """The first dialect that the chat template with this Jinja source uses.
+    """The first dialect that a chat template uses. `template` is the template's Jinja source.
 
     Returns None if the model does not reason or does not mark its reasoning.
     """
@@ -61,15 +61,15 @@ def dialect_of_template(template: str) -> ReasoningDialect | None:
 
 
 def opened_by(prompt: str) -> str:
-    """The opening tag at the end of a prompt; "" if there is none. The reply does not repeat this tag."""
+    """The opening tag at the end of a prompt, or "". The reply to such a prompt does not repeat this tag."""
     return next((dialect.open for dialect in tag_dialects() if prompt.rstrip().endswith(dialect.open)), "")
 
 
 def split_reasoning(content: str) -> tuple[str, str, bool]:
-    """(reasoning, answer, closed) of a whole reply. `closed` is False if the closing tag is missing.
+    """Split a whole reply into (reasoning, answer, closed). `closed` is False if the closing tag is missing.
 
-    The reasoning comes first, between the tags of one dialect. If the prompt may contain the opening tag, the reply
-    may contain only the closing tag.
+    The reasoning comes first, between the tags of one dialect. In some dialects the prompt may contain the opening
+    tag. Then a reply with only the closing tag is also split.
     """
     dialect = _opened_by(content.lstrip(), tag_dialects())
     if dialect is not None and (parts := dialect.split(content)) is not None:
@@ -83,9 +83,9 @@ def split_reasoning(content: str) -> tuple[str, str, bool]:
 
 
 def split_reply(content: str) -> tuple[str, str, bool]:
-    """Like `split_reasoning`, but for a server's reply, also if it does not keep to the tags of a dialect.
+    """Like `split_reasoning`, but it also splits replies of servers that do not keep to the tags of a dialect.
 
-    End tokens at the end of the answer, and tags around all of it, are left out.
+    End tokens after the answer and tags around the whole answer are removed.
     """
     dialect = _opened_by(content.lstrip(), tag_dialects())
     dialects = [*([dialect] if dialect else []), *DIALECTS.all()]
@@ -103,21 +103,22 @@ def begins_with_reasoning(text: str) -> bool:
 
 
 class ReasoningStream:
-    """Split a reply that is still arriving, only for display. `split_reasoning` splits the finished reply before it
-    is stored.
+    """Splits a reply while it arrives. The result is only for the screen.
 
-    If the prompt contains the opening tag, the results of the class and of `split_reasoning` differ, because only the
-    whole reply shows that the prompt opened the reasoning.
+    When the reply is finished, `split_reasoning` splits it again, and that result is stored.
+
+    If the prompt contained the opening tag, the two results differ. Only the whole reply shows that the prompt opened
+    the reasoning.
     """
 
     def __init__(self) -> None:
         self._dialects = tag_dialects()
         self._held = ""
-        self._begun = False  # True once it is known whether the text begins with reasoning
+        self._begun = False  # True when it is known whether the text begins with reasoning
         self._close = ""  # closing tag of the current reasoning; "" outside reasoning
 
     def feed(self, text: str) -> tuple[str, str]:
-        """(new reasoning, new answer). Text that could be the start of a tag is held back until a later call."""
+        """Return (new reasoning, new answer). Text that could be the start of a tag is returned by a later call."""
         self._held += text
         if not self._begun and not self._begin():
             return "", ""
@@ -133,7 +134,7 @@ class ReasoningStream:
         return out, ""
 
     def _begin(self) -> bool:
-        """Find out whether the text begins with reasoning. Returns False while this is not known yet."""
+        """Find out whether the text begins with reasoning. Returns False if this is not known yet."""
         start = self._held.lstrip()
         if not start or any(d.open.startswith(start) and d.open != start for d in self._dialects):
             return False
@@ -145,5 +146,8 @@ class ReasoningStream:
 
 
 def _opened_by(start: str, dialects: Sequence[ReasoningDialect]) -> ReasoningDialect | None:
-    """The dialect with the longest opening tag with which `start` begins; None if there is no such dialect."""
+    """The dialect whose opening tag is at the beginning of `start`.
+
+    If there are several, the one with the longest tag is returned. If there is none, the result is None.
+    """
     return max((d for d in dialects if start.startswith(d.open)), key=lambda d: len(d.open), default=None)

@@ -1,7 +1,7 @@
-"""Split whole replies as servers send them, which do not always keep to the tags of a dialect.
+"""Split whole replies of servers. Some replies do not keep to the tags of a dialect.
 
-A server may send the reasoning without the opening tag, because its prompt contains it; without special tokens, which
-it removes from the text; in the tags of a model that no dialect names; and the answer in tags, too.
+The opening tag may be missing, because the prompt contains it. The special tokens may be missing, because the server
+removes them from the text. The reasoning may be in tags that no dialect has. The answer may be in tags, too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from faq_tui.core.chat.dialects.base import ReasoningDialect
 
-Parts = tuple[str, str, bool]  # (reasoning, answer, closed); closed is False if the reasoning has no end
+Parts = tuple[str, str, bool]  # (reasoning, answer, closed); closed is False if the reasoning has no closing tag
 
 _THINKING = (
     "think|thinking|thoughts?|reason|reasoning|analysis|scratch_?pad|reflections?|rationale|monologue|cot"
@@ -42,7 +42,7 @@ END_TOKENS = (
 
 @dataclass(frozen=True)
 class OtherTags(ReasoningDialect):
-    """Any pair of tags at the start of a reply, if the name of the tags speaks of thinking."""
+    """Any pair of tags at the start of a reply whose name has to do with thinking."""
 
     def split_reply(self, text: str) -> Parts | None:
         opening = _OPEN.match(text)
@@ -57,7 +57,7 @@ class OtherTags(ReasoningDialect):
 
 @dataclass(frozen=True)
 class Headings(ReasoningDialect):
-    """Reasoning and answer under fixed sentences instead of tags."""
+    """The reasoning and the answer each follow a fixed sentence. There are no tags."""
 
     heading: str = ""
     answer_heading: str = ""
@@ -70,7 +70,7 @@ class Headings(ReasoningDialect):
 
 
 def closed_alone(text: str, dialects: Iterable[ReasoningDialect]) -> Parts | None:
-    """The parts of a reply with a closing tag but no opening one. None unless one such tag occurs, exactly once.
+    """Split a reply that has a closing tag, but no opening tag. Returns None unless exactly one such tag occurs.
 
     A tag in quotation marks does not count.
     """
@@ -92,7 +92,7 @@ def _closes(text: str, opening: str, closing: str) -> bool:
 
 
 def unwrapped(answer: str, reasoned: bool) -> str:
-    """The answer without end tokens at its end and, after reasoning, without tags around all of it."""
+    """Remove the end tokens after the answer. If there was reasoning, remove tags around the whole answer, too."""
     answer = without_end_tokens(answer)
     opening = _OPEN_ANSWER.match(answer) if reasoned else None
     if opening is None or not _is_tag(opening):
@@ -105,7 +105,7 @@ def unwrapped(answer: str, reasoned: bool) -> str:
 
 
 def without_end_tokens(text: str) -> str:
-    """The text without the end tokens at its end, which some servers do not remove."""
+    """Remove the end tokens at the end of the text. Some servers leave them there."""
     text = text.strip()
     while (end := next((token for token in END_TOKENS if text.endswith(token)), None)) is not None:
         text = text.removesuffix(end).rstrip()
@@ -113,9 +113,12 @@ def without_end_tokens(text: str) -> str:
 
 
 def _is_tag(match: re.Match[str]) -> bool:
-    """True if the brackets belong together. `<|channel>` and `<channel|>` are a pair of Gemma's."""
+    """True if the opening and the closing bracket are of the same kind.
+
+    Gemma has the pair `<|channel>`, `<channel|>`.
+    """
     left, more, right = match["left"], match["more"] or "", match["right"]
-    if left == "[" and not match["name"].isupper():  # `[Analysis](…)` is a link
+    if left == "[" and not match["name"].isupper():  # `[Analysis](…)` is a link, not a tag
         return False
     if more and (left != "<" or more.endswith("/")):
         return False
