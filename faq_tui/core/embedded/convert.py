@@ -173,8 +173,8 @@ def write_weights(reader: GGUFReader, path: Path) -> None:
 
     The original model and gptqmodel use bfloat16, and CPUs are fast with it. Rounding the weights to bfloat16 changes
     little: the KL divergence of the next token from the float32 model is 5e-5. With float16, the KL divergence is
-    3e-6. If the model also computes in bfloat16, it is 1e-3. With plain 4-bit rounding, it is 0.6. Quantized models
-    are compared with the model in this folder, not with the float32 model.
+    3e-6. If the model also computes in bfloat16, the KL is 1e-3. With plain 4-bit rounding, the KL is 0.6. Quantized
+    models are compared with the model in this folder, not with the float32 model.
     """
     import torch
     from gguf.quants import dequantize

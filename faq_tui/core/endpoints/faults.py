@@ -134,7 +134,7 @@ def _tls_fault(error: ssl.SSLError, url: str) -> RequestFault:
         why = _short(error.verify_message)
         advice = (
             f"the certificate of {url} is not trusted ({why}): "
-            "use the name it was made for, or name its authority's file in $SSL_CERT_FILE"
+            "use the host name in the certificate, or put the path of its authority's file into $SSL_CERT_FILE"
         )
         return RequestFault(False, f"certificate not trusted ({why})", advice, True)
     why = _short((error.reason or str(error)).replace("_", " ").lower())

@@ -64,7 +64,7 @@ class ReplyForm:
             if not self.known or form != self.form:
                 self._becomes(form)
             return result
-        raise AssertionError("the last form returns or raises")
+        raise AssertionError("the loop ends in the last form at the latest")
 
     def read(self, fits: bool) -> None:
         """Record whether the first reply to a prompt fits the schema.

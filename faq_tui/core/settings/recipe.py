@@ -56,9 +56,7 @@ class Recipe(Section):
     preset: Annotated[str | None, Field(description="name of a set of defaults of the method")] = None
     sets: Annotated[
         tuple[str, ...] | None,
-        Field(
-            description="calibration sets; default: the baseline, every source's set, and their twins at equal tokens"
-        ),
+        Field(description="calibration sets; default: the baseline, each source's set, and both cut to equal tokens"),
     ] = None
 
     @model_validator(mode="before")

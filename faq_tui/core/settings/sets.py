@@ -186,7 +186,7 @@ def check(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterab
 def in_order(unordered: Mapping[str, SetPlan]) -> Iterator[str]:
     """The names of the sets in an order in which each set comes after the sets whose size it copies.
 
-    Raises ValueError if sets copy the size of each other.
+    Raises ValueError if the size of a set depends on itself through other sets.
     """
     done: list[str] = []
     waiting = list(unordered)

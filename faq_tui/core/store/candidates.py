@@ -279,7 +279,10 @@ def add_failure(store: Store, failure: Failure) -> None:
 
 
 def clear_failures(store: Store, source_hash: str, failed: Iterable[tuple[str, int]]) -> None:
-    """Delete the failures of candidates that will be requested again. `failed` yields (seed id, number) of each."""
+    """Delete the failures of candidates that will be requested again.
+
+    `failed` holds pairs of seed id and candidate number.
+    """
     keys = ((candidate_key(seed_id, source_hash, number),) for seed_id, number in failed)
     with store.writing() as db:
         db.executemany("DELETE FROM failed_candidates WHERE key = ?", keys)

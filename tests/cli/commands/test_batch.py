@@ -248,7 +248,7 @@ def test_sources_that_cannot_be_written(tmp_path: Path) -> None:
     assert [file.name for file in write(run)] == ["elder.jsonl"]
     said = [refused(ExitCode.USAGE, "batch", "write", run, "--source", name) for name in ("eldr", "self")]
     assert said[0].endswith("faq.toml; did you mean elder?")
-    assert said[1].startswith('the source self has base_url = "local", so no server gets its requests')
+    assert said[1].startswith('the source self has base_url = "local", so it has no batch file')
     set_key(run, 'base_url = "http://127.0.0.1:9/v1"\nmodel = "fake-8b"', 'base_url = "local"\nmodel = "target"')
     assert "has no source with a server" in refused(ExitCode.USAGE, "batch", "write", run)
 

@@ -88,7 +88,7 @@ def _sources(run: Run, names: Sequence[str]) -> dict[str, Source]:
             raise UsageError(f"no source {name!r} in {run.folder / 'faq.toml'}; {hint}")
         if known[name].is_local:
             raise UsageError(
-                f'the source {name} has base_url = "local", so no server gets its requests: for a batch file, set '
+                f'the source {name} has base_url = "local", so it has no batch file: for a batch file, set '
                 "base_url to the URL of a server and model to the model's name there"
             )
     chosen = {name: known[name] for name in (names or known) if not known[name].is_local}
