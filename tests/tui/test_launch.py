@@ -17,6 +17,7 @@ from faq_tui.core import jobs
 from tests.support.fake_server import Behaviour, FakeServer
 from tests.support.on_terminal import OnTerminal
 from tests.support.shell import FAQ_TUI, environment, make_run
+from tests.support.tiny import make_tiny_model
 
 # As the command does it, but with loud company.
 NOISY = """
@@ -95,7 +96,8 @@ def test_leaving_is_quick_and_puts_the_terminal_back(folder: Path, terminals: li
 @pytest.fixture
 def slow(tmp_path: Path) -> Iterator[Path]:
     with FakeServer(Behaviour(pieces_per_s=10)) as server:
-        folder = make_run(tmp_path / "slow", server.url, seeds=40, source="concurrency = 8")
+        target = make_tiny_model(tmp_path / "target")  # a run looks at its target before it asks for anything
+        folder = make_run(tmp_path / "slow", server.url, seeds=40, source="concurrency = 8", target=str(target))
         yield folder
         job = jobs.find_live(folder)
         while job is not None and jobs.kill(job):

@@ -18,6 +18,7 @@ from faq_tui.tui.session import Session
 from tests.support.app_host import app_on, said, text_of, until
 from tests.support.fake_server import Behaviour, FakeServer
 from tests.support.shell import make_run, stored
+from tests.support.tiny import make_tiny_model
 
 SIZE = (80, 24)
 
@@ -26,7 +27,8 @@ SIZE = (80, 24)
 def slow(tmp_path: Path) -> Iterator[Path]:
     """A run whose regeneration would take half a minute."""
     with FakeServer(Behaviour(pieces_per_s=10)) as server:
-        folder = make_run(tmp_path / "slow", server.url, seeds=40, source="concurrency = 8")
+        target = make_tiny_model(tmp_path / "target")  # a run looks at its target before it asks for anything
+        folder = make_run(tmp_path / "slow", server.url, seeds=40, source="concurrency = 8", target=str(target))
         yield folder
         job = jobs.find_live(folder)
         if job is not None:

@@ -181,7 +181,9 @@ async def test_open_and_back(tmp_path: Path) -> None:
         text = await press("escape")
         assert pane.opened is None and "item" in text and pane.query_one(Lines).cursor == at + 1
         text = await press("G", "enter")
-        assert re.search(r"item \d+ +\d+ of \d+", text) and "Its text is not stored" in text
+        assert re.search(r"item \d+ +\d+ of \d+", text) and "The text of this item is not stored" in " ".join(
+            text.split()
+        )
         assert "KL 0.0000 nats a token" in text and "token perplexity" in text
         assert app.pane is pane
 
