@@ -77,7 +77,7 @@ STEPS: tuple[tuple[bytes, str], ...] = (  # keys, and what must then be on the s
 def make_run(folder: Path, bad: str) -> Path:
     """Judged, quantized and over; `bad` is in every text that a model, a server or a file gave."""
     long = bad + LONG
-    model = f"model = {json.dumps('Big-32B ' + bad)}"
+    model = f"model = {json.dumps('Big-32B ' + bad.replace(chr(0), ''))}"
     make_judged_run(folder, TOML.replace('model = "Big-32B"', model) + RECIPE, hostile=long)
     job = new_id()
     with open_run(folder) as run:

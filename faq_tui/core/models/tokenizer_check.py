@@ -114,6 +114,7 @@ def _tried(run: Run, model: ModelFolder, shapes: Sequence[Roles], cancel: Cancel
             f"the tokenizer and the chat template of {model.key} {model.name} cannot be tried ({error}): "
             "use the files of the model's publisher"
         ) from None
+    cancel.check()  # after a request to stop, the child has tried only some of the shapes
     return messages[0]
 
 
