@@ -9,24 +9,25 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.quantizing.cost_model import MethodCost
-from faq_tui.core.quantizing.job import QuantizationJob
-from faq_tui.core.quantizing.layer_profile import LayerProfile
 from faq_tui.core.quantizing.methods.gptq.format import GPTQ_FORMAT
-from faq_tui.core.quantizing.methods.gptq.method import Engine, ScaleSearch, Sym, check_engine, gptq_config
-from faq_tui.core.quantizing.methods.gptq.walked import WALK, by_engine, cost_key
-from faq_tui.core.quantizing.methods.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe
-from faq_tui.core.quantizing.output import EngineResult
+from faq_tui.core.quantizing.methods.gptq.method import (
+    Engine,
+    EngineMethod,
+    EngineRecipe,
+    ScaleSearch,
+    Sym,
+    gptq_config,
+)
+from faq_tui.core.quantizing.methods.gptq.walked import WALK
+from faq_tui.core.quantizing.methods.gptqmodel.method import Experts
 from faq_tui.core.quantizing.preflight import expert_count
-from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.settings.recipe import PAPER, Damping, GroupSize, Presets, Recipe
 
 
-class GptaqRecipe(GptqmodelRecipe):
+class GptaqRecipe(EngineRecipe):
     presets: ClassVar[Presets] = {"paper": PAPER}
-    added_later: ClassVar[dict[str, Any]] = {**GptqmodelRecipe.added_later, "engine": "auto", "scale_search": False}
 
     method: Literal["gptaq"] = "gptaq"
     bits: Literal[4, 8] = 4
@@ -39,11 +40,6 @@ class GptaqRecipe(GptqmodelRecipe):
     experts: Experts = "routed"
     engine: Engine = "auto"
 
-    @model_validator(mode="after")
-    def _engine_has_the_options(self) -> GptaqRecipe:
-        check_engine(self)
-        return self
-
     @model_validator(mode="before")
     @classmethod
     def _in_the_columns_own_order(cls, values: Any) -> Any:
@@ -54,7 +50,7 @@ class GptaqRecipe(GptqmodelRecipe):
         return values
 
 
-class Gptaq(GptqmodelMethod):
+class Gptaq(EngineMethod):
     name = "gptaq"
     title = "GPTAQ"
     help = "GPTQ that also corrects input errors caused by earlier quantized layers."
@@ -82,9 +78,6 @@ class Gptaq(GptqmodelMethod):
         }
     )
 
-    def cost_key(self, recipe: Recipe, profile: LayerProfile) -> str:
-        return cost_key(self.name, recipe, profile)
-
     def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
         """Like `Method.preflight`.
 
@@ -100,18 +93,6 @@ class Gptaq(GptqmodelMethod):
     def config(self, gptqmodel: Any, recipe: Any, scratch: Path) -> Any:
         second = gptqmodel.quantization.config.GPTAQConfig(alpha=recipe.alpha, device="auto")
         return gptq_config(gptqmodel, recipe, scratch, gptaq=second)
-
-    def quantize(
-        self,
-        job: QuantizationJob,
-        target: Path,
-        rows: list[list[int]],
-        progress: QuantizationProgress,
-        cancel: CancelToken,
-    ) -> EngineResult:
-        """Like `Method.quantize`. The recipe chooses the engine, and the manifest records it as `engine`."""
-        library = super().quantize
-        return by_engine(job, target, rows, progress, cancel, lambda: library(job, target, rows, progress, cancel))
 
 
 METHOD = Gptaq()

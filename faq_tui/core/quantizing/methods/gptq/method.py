@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -13,7 +13,7 @@ from faq_tui.core.quantizing.cost_model import MethodCost
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_profile import LayerProfile
 from faq_tui.core.quantizing.methods.gptq.format import GPTQ_FORMAT
-from faq_tui.core.quantizing.methods.gptq.walked import WALK, by_engine, cost_key
+from faq_tui.core.quantizing.methods.gptq.walked import GPTQMODEL, WALK, by_engine, cost_key
 from faq_tui.core.quantizing.methods.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe, common_options
 from faq_tui.core.quantizing.output import EngineResult
 from faq_tui.core.quantizing.progress import QuantizationProgress
@@ -31,9 +31,23 @@ ScaleSearch = Annotated[
 ]
 
 
-class GptqRecipe(GptqmodelRecipe):
-    presets: ClassVar[Presets] = {"paper": PAPER}
+class EngineRecipe(GptqmodelRecipe):
+    """The recipe of an `EngineMethod`. A subclass declares the keys `engine`, `experts` and `scale_search`."""
+
     added_later: ClassVar[dict[str, Any]] = {**GptqmodelRecipe.added_later, "engine": "auto", "scale_search": False}
+
+    @model_validator(mode="after")
+    def _engine_has_the_options(self) -> Self:
+        recipe: Any = self
+        if recipe.engine == GPTQMODEL and recipe.scale_search:
+            raise ValueError('scale_search needs engine = "walk" or "auto"')
+        if recipe.engine == WALK and recipe.experts == "all":
+            raise ValueError('experts = "all" needs engine = "gptqmodel" or "auto"')
+        return self
+
+
+class GptqRecipe(EngineRecipe):
+    presets: ClassVar[Presets] = {"paper": PAPER}
 
     method: Literal["gptq"] = "gptq"
     bits: Literal[4, 8] = 4
@@ -44,11 +58,6 @@ class GptqRecipe(GptqmodelRecipe):
     scale_search: ScaleSearch = False
     experts: Experts = "routed"
     engine: Engine = "auto"
-
-    @model_validator(mode="after")
-    def _engine_has_the_options(self) -> GptqRecipe:
-        check_engine(self)
-        return self
 
 
 def gptq_config(gptqmodel: Any, recipe: Any, scratch: Path, **more: Any) -> Any:
@@ -67,15 +76,26 @@ def gptq_config(gptqmodel: Any, recipe: Any, scratch: Path, **more: Any) -> Any:
     )
 
 
-def check_engine(recipe: Any) -> None:
-    """Raise ValueError if the recipe's engine does not support an option that the recipe sets."""
-    if recipe.engine == "gptqmodel" and recipe.scale_search:
-        raise ValueError('scale_search needs engine = "walk" or "auto"')
-    if recipe.engine == "walk" and recipe.experts == "all":
-        raise ValueError('experts = "all" needs engine = "gptqmodel" or "auto"')
+class EngineMethod(GptqmodelMethod):
+    """A method that runs on faq-tui's own walk or on GPTQModel. The recipe chooses the engine."""
+
+    def cost_key(self, recipe: Recipe, profile: LayerProfile) -> str:
+        return cost_key(self.name, recipe, profile)
+
+    def quantize(
+        self,
+        job: QuantizationJob,
+        target: Path,
+        rows: list[list[int]],
+        progress: QuantizationProgress,
+        cancel: CancelToken,
+    ) -> EngineResult:
+        """Like `Method.quantize`. The recipe chooses the engine, and the manifest records it as `engine`."""
+        library = super().quantize
+        return by_engine(job, target, rows, progress, cancel, lambda: library(job, target, rows, progress, cancel))
 
 
-class Gptq(GptqmodelMethod):
+class Gptq(EngineMethod):
     name = "gptq"
     title = "GPTQ"
     help = "Rounds weights column by column, and corrects later columns by the Hessian of the layer's inputs."
@@ -101,23 +121,8 @@ class Gptq(GptqmodelMethod):
         }
     )
 
-    def cost_key(self, recipe: Recipe, profile: LayerProfile) -> str:
-        return cost_key(self.name, recipe, profile)
-
     def config(self, gptqmodel: Any, recipe: Any, scratch: Path) -> Any:
         return gptq_config(gptqmodel, recipe, scratch)
-
-    def quantize(
-        self,
-        job: QuantizationJob,
-        target: Path,
-        rows: list[list[int]],
-        progress: QuantizationProgress,
-        cancel: CancelToken,
-    ) -> EngineResult:
-        """Like `Method.quantize`. The recipe chooses the engine, and the manifest records it as `engine`."""
-        library = super().quantize
-        return by_engine(job, target, rows, progress, cancel, lambda: library(job, target, rows, progress, cancel))
 
 
 METHOD = Gptq()
