@@ -59,10 +59,10 @@ class Restarted:
         if self.instead is not None:
             trouble = Behaviour(fault=lambda asked: self.instead, models_fault=self.instead)
             with FakeServer(trouble, port) as server:
-                time.sleep(self.down_s)
+                self._done.wait(self.down_s)
                 self.asked_while_down = len(server.requests)
         else:
-            time.sleep(self.down_s)
+            self._done.wait(self.down_s)
         self._serve(port, lambda server: self._done.wait(60))
 
     def _serve(self, port: int, until: Callable[[FakeServer], Any]) -> int:
@@ -137,11 +137,10 @@ def test_another_server_of_the_source_goes_on_and_the_first_comes_back(tmp_path:
 @pytest.mark.parametrize("patience", [0, 1])
 def test_a_server_that_stays_down_ends_the_stage_when_the_patience_ends(tmp_path: Path, patience: int) -> None:
     server = Restarted(SLOW, after=6, down_s=300)
-    life = server.running()
-    url = life.__enter__()  # its thread ends with the process
-    folder = make_run(tmp_path / "run", url, seeds=10, source=f"concurrency = 4\npatience_s = {patience}")
-    began = time.monotonic()
-    said = refused(ExitCode.UNREACHABLE, "run", folder, *UNTIL)
+    with server.running() as url:
+        folder = make_run(tmp_path / "run", url, seeds=10, source=f"concurrency = 4\npatience_s = {patience}")
+        began = time.monotonic()
+        said = refused(ExitCode.UNREACHABLE, "run", folder, *UNTIL)
     assert said.startswith(f"cannot reach {url} (Connection refused)") and "finished work is kept" in said
     assert ("it stayed down for 1 s (patience_s)" in said) == bool(patience)
     assert time.monotonic() - began < 60, "not the ten minutes of the default"
