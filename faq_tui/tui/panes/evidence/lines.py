@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -98,7 +99,10 @@ def _titled(row: TableRow, width: int) -> str:
 
 def item_head(loaded: LoadedEvidence, view_state: EvidenceViewState, width: int) -> Text:
     """The names of the columns of the list of items."""
-    return head(_item_columns(names_of(loaded, view_state), width), "bold")
+    names = names_of(loaded, view_state)
+    columns = _item_columns(names, width)
+    short = [middle(sanitize(name), column.width - 1) for name, column in zip(names, columns, strict=False)]
+    return head([replace(column, name=name) for column, name in zip(columns, (*short, "item"), strict=True)], "bold")
 
 
 def item(loaded: LoadedEvidence, view_state: EvidenceViewState, entry: Entry, width: int) -> Text:
@@ -120,5 +124,4 @@ def names_of(loaded: LoadedEvidence, view_state: EvidenceViewState) -> tuple[str
 def _item_columns(names: tuple[str, str, str], width: int) -> tuple[Column, ...]:
     longest = max(cell_len(sanitize(name)) for name in names) + 1
     each = max(ITEM_CELL, min(longest, int(ITEMS_SHARE * width) // MODELS))
-    models = [Column(middle(sanitize(name), each - 1), each) for name in names]
-    return (*models, Column("item"))
+    return (*(Column(width=each) for _ in names), Column())
