@@ -16,7 +16,7 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import EndpointError, FaqError
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.benchmarking.guard import NOT_FOUND, guarded
-from faq_tui.core.endpoints import open_client
+from faq_tui.core.endpoints import Client
 from faq_tui.core.endpoints.client import NotAnApiError, StatusError
 from faq_tui.core.endpoints.faults import explain
 from faq_tui.core.endpoints.model_list import models_of
@@ -126,7 +126,7 @@ def listed(base_url: str, api_key_env: str | None = None) -> list[str]:
 
 
 async def _asked(endpoint: Endpoint) -> Any:
-    async with open_client(endpoint) as client, asyncio.timeout(ASK_TIMEOUT_S):
+    async with Client(endpoint) as client, asyncio.timeout(ASK_TIMEOUT_S):
         return await client.get_json("/models")
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.endpoints import open_client, probe, stream_chat
+from faq_tui.core.endpoints import Client, probe, stream_chat
 from faq_tui.core.endpoints.capabilities import Capabilities, LearnedCapabilities
 from faq_tui.core.endpoints.faults import RequestFault, explain
 from faq_tui.core.endpoints.remembered import known_capabilities, stored_in
@@ -87,7 +87,7 @@ def _on_left_out(known: Capabilities) -> str:
 async def _probe(endpoint: Endpoint, learned: LearnedCapabilities) -> tuple[list[str], RequestFault | None]:
     """Return (the names of the served models, the fault of a short request or None). Raises EndpointError."""
     sampling = endpoint.sampling if isinstance(endpoint, Source) else JUDGING
-    async with open_client(endpoint, learned) as client:
+    async with Client(endpoint, learned) as client:
         served = await probe(client, endpoint)
         short = sampling.model_copy(update={} if sampling.max_tokens == OFF else {"max_tokens": TRIAL_TOKENS})
         try:

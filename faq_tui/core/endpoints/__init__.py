@@ -2,7 +2,7 @@
 
 from faq_tui.core.endpoints.bounded import run_bounded
 from faq_tui.core.endpoints.chat import Reply, stream_chat, stream_choices
-from faq_tui.core.endpoints.client import Client, api_key, open_client
+from faq_tui.core.endpoints.client import Client, api_key
 from faq_tui.core.endpoints.pool import Pool
 from faq_tui.core.endpoints.probe import look, probe
 from faq_tui.core.endpoints.retry import Retrying
@@ -14,7 +14,6 @@ __all__ = [
     "Retrying",
     "api_key",
     "look",
-    "open_client",
     "probe",
     "run_bounded",
     "stream_chat",

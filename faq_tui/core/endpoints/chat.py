@@ -168,7 +168,7 @@ async def _exchange(
     replies: dict[int, Reply | BrokenStreamError] = {}
     for index, choice in sorted(completion.choices.items()):
         usage = completion.usage if completion.alone else None
-        choice.whole = client.stream_ends.shown(choice.finished, completion.ended and not choice.empty)
+        choice.whole = client.stream_ends.shown(choice.finished, completion.ended and choice.begun)
         try:
             replies[index] = choice.reply(usage, seconds, MOST_TOKENS if cut_here else most_tokens)
         except BrokenStreamError as error:
@@ -282,10 +282,6 @@ class StreamedChoice:
     @property
     def finished(self) -> bool:
         return bool(self._finish_reason)
-
-    @property
-    def empty(self) -> bool:
-        return not self._characters
 
     def add(self, delta: Any, finish_reason: str) -> None:
         """Add the delta of one chunk. A whole message has the same fields and can be added, too."""

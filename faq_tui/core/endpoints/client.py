@@ -175,15 +175,6 @@ class Client:
             return await response.json()
 
 
-@asynccontextmanager
-async def open_client(endpoint: Endpoint, learned: LearnedCapabilities | None = None) -> AsyncIterator[Client]:
-    """A client of the endpoint's server, or of its first server. The connections are closed at the end of the
-    block.
-    """
-    async with Client(endpoint, learned) as client:
-        yield client
-
-
 async def _refuse(raw: Any) -> None:
     """Raise StatusError unless the status is 200. At most MOST_ERROR_BYTES of the body are read."""
     if raw.status_code == 200:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Protocol, Self, TypeVar
+from typing import Protocol, TypeVar
 
-from faq_tui.core.base.errors import EndpointError, FaqError
+from faq_tui.core.base.errors import FaqError
 from faq_tui.core.endpoints.faults import RequestFault, backoff, explain
 from faq_tui.core.endpoints.pool import Pool, Server
 from faq_tui.core.settings import Endpoint
@@ -117,62 +117,22 @@ async def with_retries(
         await asyncio.sleep(wait)
 
 
-class OneServer:
-    """The server of one endpoint. It does not limit concurrent requests; the caller must do this."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
-
-    async def take(self, _order: int) -> Self:
-        return self
-
-    def give(self, server: object) -> None:
-        pass
-
-    def succeeded(self, server: object) -> None:
-        pass
-
-    def failed(self, _server: object, fault: RequestFault, _began: float) -> None:
-        if not fault.retry:
-            raise EndpointError(fault.advice)
-
-    def is_out(self, _server: object) -> bool:
-        return True
-
-    async def is_down(self, _server: object, _fault: RequestFault, _began: float) -> bool:
-        return False
-
-    def stopped_answering(self, _server: object, _fault: RequestFault, _since: float) -> bool:
-        return False
-
-    def has_another(self, _server: object) -> bool:
-        return False
-
-
 class Retrying:
-    """Calls `with_retries` for requests to one endpoint. A `Pool`, if given, watches for outages."""
+    """Calls `with_retries` for the requests to one endpoint. The pool has its servers."""
 
-    def __init__(self, endpoint: Endpoint, pool: Pool | None = None) -> None:
+    def __init__(self, endpoint: Endpoint, pool: Pool) -> None:
         self._endpoint, self._pool = endpoint, pool
 
-    async def __call__(self, request: Callable[[], Awaitable[T]]) -> T:
-        """Send the request, with retries. Raises the same errors as `on_server`."""
-        if self._pool is None:
-            return await with_retries(lambda _server: request(), OneServer(self._endpoint), self._endpoint)
-        return await self.on_server(lambda _server: request())
-
-    async def on_server(self, request: Callable[[Server], Awaitable[T]]) -> T:
+    async def __call__(self, request: Callable[[Server], Awaitable[T]]) -> T:
         """Send the request to a server of the pool, with retries. Raises the same errors as `with_retries`.
 
         If other requests succeeded in the meantime, the server can be reached. Then the fault in a GaveUpError is not
         marked as `unreachable`.
         """
-        pool = self._pool
-        assert pool is not None
         begun = asyncio.get_running_loop().time()
         try:
-            return await with_retries(request, pool, self._endpoint)
+            return await with_retries(request, self._pool, self._endpoint)
         except GaveUpError as gave_up:
-            if pool.last_success < begun:
+            if self._pool.last_success < begun:
                 raise
             raise GaveUpError(replace(gave_up.fault, unreachable=False), gave_up.reason) from None

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
 
 from faq_tui.core.base.errors import EndpointError, FaqError
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.chat.render import render_answered
 from faq_tui.core.chat.template import NotAssembledError, Template
-from faq_tui.core.endpoints import Pool, Reply, Retrying, open_client, run_bounded, stream_chat
-from faq_tui.core.endpoints.answered import AnsweredServers
+from faq_tui.core.endpoints import Reply, Retrying, run_bounded, stream_chat
+from faq_tui.core.endpoints.opened import open_pool
 from faq_tui.core.endpoints.pool import Server
-from faq_tui.core.endpoints.probe import reachable
-from faq_tui.core.endpoints.remembered import remembered
 from faq_tui.core.endpoints.retry import GaveUpError
 from faq_tui.core.endpoints.window import room
 from faq_tui.core.evaluation.heldout import Item
@@ -60,17 +57,8 @@ def source_answers(context: Context, template: Template, name: str) -> list[Item
 
 
 async def _ask(context: Context, template: Template, source: Source, source_hash: str, seeds: list[Seed]) -> None:
-    endpoints: list[Source] = [
-        reachable(context, source.model_copy(update={"base_url": url, "also_at": ()})) for url in source.urls
-    ]
     failed: list[str] = []
-    async with AsyncExitStack() as stack:
-        clients = [
-            await stack.enter_async_context(open_client(endpoint, remembered(context, endpoint)))
-            for endpoint in endpoints
-        ]
-        pool = await stack.enter_async_context(Pool(clients, context.emit, AnsweredServers(context.run)))
-        await pool.look(context.cancel)
+    async with open_pool(context, source) as pool:
         retrying = Retrying(source, pool)
 
         async def one(seed: Seed) -> None:
@@ -83,7 +71,7 @@ async def _ask(context: Context, template: Template, source: Source, source_hash
                 return await stream_chat(server.client, source.model, *about, cut_here=cut_here)
 
             try:
-                reply = await retrying.on_server(send)
+                reply = await retrying(send)
             except GaveUpError as gave_up:
                 if gave_up.fault.unreachable:
                     raise EndpointError(f"{gave_up.fault.advice}; finished held-out answers are kept") from None
@@ -91,7 +79,7 @@ async def _ask(context: Context, template: Template, source: Source, source_hash
                 return
             add_heldout(context.run.store, source_hash, _in_ids(template, seed, source, reply))
 
-        await run_bounded(seeds, one, source.concurrency * len(clients), context.cancel)
+        await run_bounded(seeds, one, source.concurrency * len(pool.servers), context.cancel)
     if failed:
         raise FaqError(
             f"{len(failed)} of {len(seeds)} held-out answers failed ({failed[-1]}); the others are kept: run the "

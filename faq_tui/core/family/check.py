@@ -13,7 +13,7 @@ from pathlib import Path
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.files import atomic_text
 from faq_tui.core.base.hashing import digest
-from faq_tui.core.endpoints import open_client
+from faq_tui.core.endpoints import Client
 from faq_tui.core.endpoints.model_list import models_of
 from faq_tui.core.family.known import bare_name
 from faq_tui.core.family.verdict import FAMILY, Kinship, ModelProfile, kinship
@@ -52,7 +52,7 @@ def ask_servers(run: Run) -> None:
 
 async def _root(source: Source) -> str | None:
     try:
-        async with open_client(source) as client, asyncio.timeout(TIMEOUT_S):
+        async with Client(source) as client, asyncio.timeout(TIMEOUT_S):
             listed = models_of(await client.get_json("/models")) or {}
         roots = [model.get("root") for name, model in listed.items() if name == source.model]
     except Exception:  # noqa: BLE001  another check reports the server's fault

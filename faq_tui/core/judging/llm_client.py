@@ -86,8 +86,8 @@ class JudgeClient:
         judge: str,
         client: Client,
         endpoint: Endpoint,
+        pool: Pool,
         rubric: str | None = None,
-        pool: Pool | None = None,
     ) -> None:
         """`judge` is the id under which the judge's scores are stored. `rubric` replaces the shipped criteria."""
         self._store, self._judge, self._client, self._endpoint = store, judge, client, endpoint
@@ -159,7 +159,7 @@ class JudgeClient:
             )
 
         try:
-            reply = await self._retrying(lambda: self._form(send, schema(labels)))
+            reply = await self._retrying(lambda _server: self._form(send, schema(labels)))
         except FaqError as error:
             if type(error) is FaqError:  # Subclasses of FaqError stand for a failed server or a stop.
                 raise RequestRefusedError(str(error)) from None

@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from faq_tui.core.base.errors import EndpointError, FaqError
-from faq_tui.core.endpoints import Client, Pool, Reply, run_bounded, stream_chat
-from faq_tui.core.endpoints.answered import AnsweredServers
+from faq_tui.core.endpoints import Reply, run_bounded, stream_chat
 from faq_tui.core.endpoints.faults import RequestFault
+from faq_tui.core.endpoints.opened import open_pool
 from faq_tui.core.endpoints.pool import Server
-from faq_tui.core.endpoints.probe import reachable
-from faq_tui.core.endpoints.remembered import remembered
 from faq_tui.core.endpoints.retry import GaveUpError, with_retries
 from faq_tui.core.endpoints.window import LEAST_TOKENS, is_about_room, prompt_fills_window, window_in_refusal
 from faq_tui.core.regenerating import swallowed_answers
@@ -31,7 +28,6 @@ from faq_tui.core.regenerating.prompt_size import PromptSizes
 from faq_tui.core.regenerating.recorder import CandidateRecorder
 from faq_tui.core.regenerating.swallowed_answers import SwallowedAnswers
 from faq_tui.core.run.events import CandidateDelta, CandidateRetried, CandidateStarted, Note
-from faq_tui.core.settings import Source
 from faq_tui.core.settings.source import OFF
 
 # how a request limits its answer: max_tokens is sent, left out, or sent with half the value
@@ -62,18 +58,8 @@ class RemoteGenerator:
         asyncio.run(self._all(pending))
 
     async def _all(self, pending: list[PendingCandidate]) -> None:
-        endpoints: list[Source] = [
-            reachable(self.context, self.source.model_copy(update={"base_url": url, "also_at": ()}))
-            for url in self.source.urls
-        ]
-        async with AsyncExitStack() as stack:
-            clients = [
-                await stack.enter_async_context(Client(endpoint, remembered(self.context, endpoint)))
-                for endpoint in endpoints
-            ]
-            self.pool = await stack.enter_async_context(Pool(clients, self.emit, AnsweredServers(self.context.run)))
+        async with open_pool(self.context, self.source) as self.pool:
             self.prompt_sizes = PromptSizes(self.context.run, self.recorder.name)
-            await self.pool.look(self.context.cancel)
             slots = sum(server.concurrency for server in self.pool.servers)
             await run_bounded(pending, self._one, min(len(pending), LANES * slots), self.context.cancel)
 

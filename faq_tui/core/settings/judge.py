@@ -12,9 +12,17 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from faq_tui.core.extensions import JUDGES
 from faq_tui.core.settings.prompt_file import TextFile
-from faq_tui.core.settings.request_keys import ChatTemplateKwargs, ExtraBody, ExtraHeaders, LeaveOut
+from faq_tui.core.settings.request_keys import (
+    PATIENCE_S,
+    REQUEST_KEYS,
+    ChatTemplateKwargs,
+    ExtraBody,
+    ExtraHeaders,
+    LeaveOut,
+    PatienceS,
+)
 from faq_tui.core.settings.section import AddedLater, Count, DescribedBy, Section
-from faq_tui.core.settings.source import LOCAL, PATIENCE_S, Endpoint, checked_url
+from faq_tui.core.settings.source import LOCAL, Endpoint, checked_url
 
 MIX = "mix"  # this name is reserved, so no judge may have it
 
@@ -94,16 +102,7 @@ class JudgeSettings(Section):
     ] = None
     concurrency: Annotated[int, Field(ge=1, le=4096, description="requests at once")] = 16
     retries: Annotated[int, Field(ge=0, le=100, description="further tries of a failed request")] = 5
-    # This key is not part of the settings' hash, because it never changes a result.
-    patience_s: Annotated[
-        float,
-        Field(
-            ge=0,
-            le=604_800,
-            exclude=True,
-            description="longest wait for a server that is down, in seconds; 0: the stage fails at once",
-        ),
-    ] = PATIENCE_S
+    patience_s: PatienceS = PATIENCE_S
     extra_body: ExtraBody = Field(default_factory=dict)
     extra_headers: ExtraHeaders = Field(default_factory=dict)
     chat_template_kwargs: ChatTemplateKwargs = Field(default_factory=dict)
@@ -187,10 +186,7 @@ class JudgeSettings(Section):
             api_key_env=self.api_key_env,
             concurrency=self.concurrency,
             retries=self.retries,
-            extra_body=self.extra_body,
-            extra_headers=self.extra_headers,
-            chat_template_kwargs=self.chat_template_kwargs,
-            leave_out=self.leave_out,
+            **{name: getattr(self, name) for name in REQUEST_KEYS},
         )
         if "patience_s" not in self.model_fields_set:  # `AnsweredServers` checks if the person set this key
             return endpoint

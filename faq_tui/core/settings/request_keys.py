@@ -1,4 +1,4 @@
-"""Settings of an endpoint that change its requests: parameters and headers to add, and parameters to leave out."""
+"""Keys that sources and the judge share: what changes their requests, and how long a stage waits for a server."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 OWN_HEADERS = frozenset(
     {"host", "content-length", "content-type", "transfer-encoding", "connection", "accept-encoding"}
 )
+PATIENCE_S = 600.0
 REQUEST_KEYS = ("extra_body", "extra_headers", "chat_template_kwargs", "leave_out")
 
 
@@ -50,6 +51,16 @@ def checked_left_out(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+# This key is not part of the settings' hash, because it never changes a result.
+PatienceS = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=604_800,
+        exclude=True,
+        description="longest wait for a server that is down, in seconds; 0: the stage fails at once",
+    ),
+]
 ExtraBody = Annotated[
     dict[str, Any],
     AfterValidator(checked_parameters),

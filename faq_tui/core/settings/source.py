@@ -8,13 +8,20 @@ from urllib.parse import urlsplit
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from faq_tui.core.settings.prompt_file import QuestionFile, TextFile
-from faq_tui.core.settings.request_keys import REQUEST_KEYS, ChatTemplateKwargs, ExtraBody, ExtraHeaders, LeaveOut
+from faq_tui.core.settings.request_keys import (
+    PATIENCE_S,
+    REQUEST_KEYS,
+    ChatTemplateKwargs,
+    ExtraBody,
+    ExtraHeaders,
+    LeaveOut,
+    PatienceS,
+)
 from faq_tui.core.settings.section import EMBEDDED, AddedLater, Count, Fraction, Section
 
 LOCAL = "local"  # value of base_url if the model is loaded on this machine in a child process
 TARGET = "target"  # value of `model` if a local source uses the run's target
 
-PATIENCE_S = 600.0
 OFF: Literal["off"] = "off"  # a sampling key with this value is not sent in requests
 T = TypeVar("T")
 
@@ -125,16 +132,7 @@ class Endpoint(Section):
     idle_timeout_s: Annotated[
         float, Field(gt=0, description="longest wait for the next part of a reply, in seconds")
     ] = 120.0
-    # This key is not part of the settings' hash, because it never changes a result.
-    patience_s: Annotated[
-        float,
-        Field(
-            ge=0,
-            le=604_800,
-            exclude=True,
-            description="longest wait for servers that are down, in seconds; 0: the stage fails at once",
-        ),
-    ] = PATIENCE_S
+    patience_s: PatienceS = PATIENCE_S
     extra_body: ExtraBody = Field(default_factory=dict)
     extra_headers: ExtraHeaders = Field(default_factory=dict)
     chat_template_kwargs: ChatTemplateKwargs = Field(default_factory=dict)

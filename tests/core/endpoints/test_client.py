@@ -15,7 +15,7 @@ import pytest
 from faq_tui.core.base.errors import EndpointError
 from faq_tui.core.benchmarking import lm_eval_task, serving
 from faq_tui.core.benchmarking.serving import listed
-from faq_tui.core.endpoints import client, open_client, stream_chat
+from faq_tui.core.endpoints import Client, client, stream_chat
 from faq_tui.core.endpoints.client import StatusError
 from faq_tui.core.endpoints.probe import look
 from faq_tui.core.settings import Endpoint, Sampling
@@ -100,7 +100,7 @@ def test_the_list_of_models_is_asked_of_the_named_server_alone(pair: tuple[Loopb
 async def test_our_own_client_follows_no_redirect(pair: tuple[Loopback, Loopback]) -> None:
     named, other = pair
     endpoint = endpoint_of(named)
-    async with open_client(endpoint) as client:
+    async with Client(endpoint) as client:
         with pytest.raises(EndpointError, match="set base_url to where"):
             await look(client, endpoint)
         with pytest.raises(StatusError):

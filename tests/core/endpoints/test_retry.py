@@ -10,7 +10,7 @@ import pytest
 from faq_tui.core.base.errors import EndpointError, FaqError
 from faq_tui.core.endpoints.client import StatusError
 from faq_tui.core.endpoints.faults import RequestFault
-from faq_tui.core.endpoints.retry import GaveUpError, OneServer, Retrying, with_retries
+from faq_tui.core.endpoints.retry import GaveUpError, with_retries
 from faq_tui.core.settings import Endpoint
 
 ENDPOINT = Endpoint(base_url="http://127.0.0.1:9/v1", model="m", retries=2, retry_wait_s=1.0)
@@ -27,6 +27,38 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     monkeypatch.setattr("faq_tui.core.endpoints.retry.asyncio.sleep", sleep)
     return waited
+
+
+class OneServer:
+    """The only server of an endpoint."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+
+    async def take(self, order: int) -> OneServer:
+        return self
+
+    def give(self, server: object) -> None:
+        pass
+
+    def succeeded(self, server: object) -> None:
+        pass
+
+    def failed(self, _server: object, fault: RequestFault, _began: float) -> None:
+        if not fault.retry:
+            raise EndpointError(fault.advice)
+
+    def is_out(self, _server: object) -> bool:
+        return True
+
+    async def is_down(self, _server: object, _fault: RequestFault, _began: float) -> bool:
+        return False
+
+    def stopped_answering(self, _server: object, _fault: RequestFault, _since: float) -> bool:
+        return False
+
+    def has_another(self, _server: object) -> bool:
+        return False
 
 
 class Recorded(OneServer):
@@ -68,7 +100,7 @@ def failing(*errors: Exception) -> Callable[..., object]:
     return request
 
 
-def run(servers: Recorded, *errors: Exception, **options: object) -> object:
+def run(servers: OneServer, *errors: Exception, **options: object) -> object:
     return asyncio.run(with_retries(failing(*errors), servers, ENDPOINT, 3, **options))  # type: ignore[arg-type]
 
 
@@ -112,10 +144,9 @@ def test_a_refused_request_is_changed_and_sent_at_once_or_ends(waits: list[float
 
 
 def test_one_endpoint_has_no_other_server(waits: list[float]) -> None:
-    retrying = Retrying(ENDPOINT)
-    assert asyncio.run(retrying(failing(BUSY))) == "answer"  # type: ignore[arg-type]
+    assert run(OneServer(ENDPOINT), BUSY) == "answer"
     with pytest.raises(EndpointError, match="refused a request without a key"):
-        asyncio.run(retrying(failing(NO_KEY)))  # type: ignore[arg-type]
+        run(OneServer(ENDPOINT), NO_KEY)
     assert waits == [7.0]
 
 

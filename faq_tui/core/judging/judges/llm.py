@@ -9,10 +9,8 @@ from typing import Any, TypeVar
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.hashing import digest
-from faq_tui.core.endpoints import Pool, open_client, run_bounded
-from faq_tui.core.endpoints.answered import AnsweredServers
-from faq_tui.core.endpoints.probe import reachable
-from faq_tui.core.endpoints.remembered import remembered
+from faq_tui.core.endpoints import run_bounded
+from faq_tui.core.endpoints.opened import open_pool
 from faq_tui.core.judging import reliability
 from faq_tui.core.judging.judges.base import Item, Judge, OnScore, Score
 from faq_tui.core.judging.llm_client import AnswerVerdicts, JudgeClient
@@ -122,15 +120,12 @@ class LlmJudge(Judge):
 
 async def _score_all(context: Context, identity: str, items: Sequence[Item], on_score: OnScore) -> None:
     judge, store = context.run.settings.judge, context.run.store
-    endpoint = reachable(context, judge.endpoint())
-    async with (
-        open_client(endpoint, remembered(context, endpoint)) as http,
-        Pool([http], context.emit, AnsweredServers(context.run)) as pool,
-    ):
-        await pool.look(context.cancel)
+    async with open_pool(context, judge.endpoint()) as pool:
+        (server,) = pool.servers
+        http, endpoint = server.client, server.endpoint
         reported = (await pool.first_up(context.cancel)).max_model_len
         window = judge.max_model_len or reported or http.learned.current.window or _window_of_embedded(judge)
-        client = JudgeClient(store, identity, http, endpoint, text_of(judge.rubric), pool)
+        client = JudgeClient(store, identity, http, endpoint, pool, text_of(judge.rubric))
         if judge.probe and probe_of(store, identity) is None:
             tester = SeedJudge(client, judge, window)
             result = await _probe(tester, items, endpoint.concurrency, context.cancel)

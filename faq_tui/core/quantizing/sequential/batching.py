@@ -7,7 +7,7 @@ Matrices that share a Hessian are concatenated. Experts of one shape, each with 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,11 @@ class SolvedMatrix:
     weight: Any
     loss: float
     tensors: dict[str, Any] = field(default_factory=dict)
+
+
+def stored_tensors(solved: Mapping[str, SolvedMatrix]) -> dict[str, Any]:
+    """The stored tensors of all modules, by name."""
+    return {name: tensor for matrix in solved.values() for name, tensor in matrix.tensors.items()}
 
 
 # A function that solves a batch. Its arguments are the names of the modules (names[hessian][position]), the weights

@@ -114,7 +114,7 @@ def quantize_by_walk(
     Columns with the largest activations are solved first. Without desc_act, groups stay together (`factorize`).
     """
     from faq_tui.core.quantizing.methods.gptq.matrix import GridChoice, quantize_stack
-    from faq_tui.core.quantizing.sequential.batching import Ordering, SolvedMatrix
+    from faq_tui.core.quantizing.sequential.batching import Ordering, SolvedMatrix, stored_tensors
     from faq_tui.core.quantizing.sequential.engine import WalkMethod, quantize_layers
 
     recipe: Any = job.recipe
@@ -141,7 +141,7 @@ def quantize_by_walk(
 
     def stored(layer: int, solved: dict[str, SolvedMatrix], beside: Path) -> dict[str, Any]:
         del layer, beside
-        return {key: tensor for module in solved.values() for key, tensor in module.tensors.items()}
+        return stored_tensors(solved)
 
     def dense(module: str, tensors: dict[str, Any]) -> Any:
         del module

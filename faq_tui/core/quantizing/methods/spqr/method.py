@@ -70,7 +70,7 @@ class Spqr(Method):
 
         from faq_tui.core.quantizing.methods.spqr.matrix import quantize_stack
         from faq_tui.core.quantizing.methods.spqr.sidecar import count_folder, to_tensors
-        from faq_tui.core.quantizing.sequential.batching import Ordering, SolvedMatrix
+        from faq_tui.core.quantizing.sequential.batching import Ordering, SolvedMatrix, stored_tensors
         from faq_tui.core.quantizing.sequential.engine import WalkMethod, quantize_layers
 
         recipe = job.recipe
@@ -91,10 +91,9 @@ class Spqr(Method):
             return solved
 
         def stored(layer: int, solved: dict[str, SolvedMatrix], beside: Path) -> dict[str, Any]:
-            codes = {key: tensor for module in solved.values() for key, tensor in module.tensors.items()}
             side = beside / SIDECAR
             side.mkdir(exist_ok=True)
-            save_file(codes, side / f"layer-{layer:05}.safetensors")
+            save_file(stored_tensors(solved), side / f"layer-{layer:05}.safetensors")
             return {f"{name}.weight": module.weight for name, module in solved.items()}
 
         def dense_of(module: str, tensors: dict[str, Any]) -> Any:

@@ -59,7 +59,7 @@ class W8a8(Method):
         cancel: CancelToken,
     ) -> EngineResult:
         from faq_tui.core.quantizing.methods.w8a8.matrix import quantize_stack
-        from faq_tui.core.quantizing.sequential.batching import Ordering, SolvedMatrix
+        from faq_tui.core.quantizing.sequential.batching import Ordering, SolvedMatrix, stored_tensors
         from faq_tui.core.quantizing.sequential.engine import WalkMethod, quantize_layers
 
         recipe = job.recipe
@@ -83,7 +83,7 @@ class W8a8(Method):
 
         def stored(layer: int, solved: dict[str, SolvedMatrix], beside: Path) -> dict[str, Any]:
             del layer, beside
-            return {key: tensor for module in solved.values() for key, tensor in module.tensors.items()}
+            return stored_tensors(solved)
 
         def dense_of(module: str, tensors: dict[str, Any]) -> Any:
             del module
