@@ -81,9 +81,13 @@ def divergence(teacher: list[Any], model: Any, rows: list[list[int]], device: st
     return float(sum(part.sum() for part in sums) / sum(len(part) for part in sums))
 
 
-def quantized(model: Path, name: str, rows: list[list[int]], out: Path, device: str) -> tuple[float, float]:
-    """Quantize into `out`. Returns the seconds and the sum of the modules' losses."""
-    method, _, engine = name.partition("@")
+def quantized(
+    model: Path, options: dict[str, Any], rows: list[list[int]], out: Path, device: str
+) -> tuple[float, float]:
+    """Quantize into `out` with 4 bits and groups of 64; `options` of the recipe come first.
+
+    Returns the seconds and the sum of the modules' losses.
+    """
     shutil.rmtree(out, ignore_errors=True)
     path = out.with_suffix(".jsonl")
     path.write_text("".join(json.dumps({"input_ids": row}) + "\n" for row in rows), encoding="utf-8")
@@ -93,8 +97,8 @@ def quantized(model: Path, name: str, rows: list[list[int]], out: Path, device: 
         if kind == "quantized":
             result.update(body)
 
-    recipe = {"method": method, "bits": 4, "group_size": 64, "engine": engine}
-    spec = {"artefact": name, "model": str(model), "recipe": recipe, "rows": str(path), "out": str(out)}
+    recipe = {"bits": 4, "group_size": 64, **options}
+    spec = {"artefact": out.name, "model": str(model), "recipe": recipe, "rows": str(path), "out": str(out)}
     began = time.monotonic()
     task.run({**spec, "device": device}, send, CancelToken())
     return time.monotonic() - began, sum(one["loss"] or 0.0 for one in result["losses"])
@@ -123,7 +127,9 @@ def main() -> None:
     for number in range(options.draws):
         chosen = draw(rest, options.tokens, number)
         for name in options.engines.split(","):
-            seconds, loss = quantized(options.model.resolve(), name, chosen, work.resolve(), options.device)
+            method, _, engine = name.partition("@")
+            recipe = {"method": method, "engine": engine}
+            seconds, loss = quantized(options.model.resolve(), recipe, chosen, work.resolve(), options.device)
             model = load_dense(work, torch.float32, options.device)
             kl = divergence(teacher, model, held_out, options.device)
             found.setdefault(name, []).append((seconds, kl, loss))

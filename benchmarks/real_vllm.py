@@ -1,7 +1,7 @@
 """Regenerate with a real vLLM as elder: a whole run, a run whose server is restarted, and a run that is stopped.
 
     python benchmarks/real_vllm.py MODEL (--vllm PYTHONPATH | --python PATH) [--out FOLDER] [--seeds 256]
-        [--port 8000] [--only NAME,…] [--server-options "…"] [--streams N] [--max-tokens N]
+        [--port 8000] [--only NAME,…] [--server-options "…"] [--cuda-graphs] [--streams N] [--max-tokens N]
 
 MODEL is the folder of a Hugging Face model. It is both target and elder. vLLM cannot share an environment with
 faq-tui: it runs with PYTHONPATH, or with the interpreter `--python` of an environment that has vLLM. Its window is
@@ -42,6 +42,7 @@ from machine import about, table
 WINDOW = 4096
 NAME = "elder"
 START_S = 300.0  # longest wait until the server answers, in seconds
+GRAPHS = '{"mode": 0, "cudagraph_mode": "FULL_DECODE_ONLY", "cudagraph_capture_sizes": [1, 2, 4, 8, 16, 32, 64]}'
 BUSY_S = 20.0  # longest wait until the server has running requests, in seconds
 COLUMNS = (
     *("case", "exit code", "s", "candidates", "usable", "failed", "requests", "requested again"),
@@ -70,7 +71,8 @@ class Vllm:
         command = [
             *(self._options.python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(self._options.model)),
             *("--served-model-name", NAME, "--host", "127.0.0.1", "--port", str(self._options.port)),
-            *("--gpu-memory-utilization", "0.4", "--max-model-len", str(WINDOW), "--enforce-eager"),
+            *("--gpu-memory-utilization", "0.4", "--max-model-len", str(WINDOW)),
+            *(("--compilation-config", GRAPHS) if self._options.cuda_graphs else ("--enforce-eager",)),
             *shlex.split(self._options.server_options),
         ]
         with self._log.open("ab") as log:
@@ -273,6 +275,7 @@ def main() -> None:
     parser.add_argument("--vllm", default="", help="PYTHONPATH of vLLM")
     parser.add_argument("--python", default=sys.executable, help="interpreter of an environment that has vLLM")
     parser.add_argument("--server-options", default="", help="further options of vLLM, as one text")
+    parser.add_argument("--cuda-graphs", action="store_true", help="decode with CUDA graphs; default: --enforce-eager")
     parser.add_argument("--streams", type=int, help="concurrent requests; default: faq-tui's")
     parser.add_argument("--max-tokens", type=int, help="longest answer; default: faq-tui's")
     parser.add_argument("--out", type=Path, default=Path("vllm"))
