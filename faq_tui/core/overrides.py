@@ -19,7 +19,10 @@ NEVER_ASSEMBLED = CUT_OFF | NOT_FINISHED
 
 
 def override(run: Run, seed_text: str, candidate: str, reason: str) -> str:
-    """Store the override that a command line names. Returns a sentence about the change. Raises UsageError."""
+    """Store the override that a person gave on the command line. Returns a sentence about the change.
+
+    Raises UsageError.
+    """
     seed_id = seeds.find(run.store, seed_text)
     source, word = _source_of(run, candidate)
     if word == "judge":

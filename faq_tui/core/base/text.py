@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-# These characters change the direction of the text, and so the order in which it is shown.
+# These characters change the direction in which a terminal shows text.
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 

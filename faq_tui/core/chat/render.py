@@ -26,7 +26,8 @@ REASONING_PLACEHOLDER, ANSWER_PLACEHOLDER = f"{PREFIX}reasoning\ue001", f"{PREFI
 class Filled:
     """A rendered template with its texts.
 
-    For each placeholder, this object has the span of the text that replaced it: [start, end) in characters.
+    `spans` maps each placeholder to the span of the text that replaced the placeholder. A span is [start, end) in
+    characters.
     """
 
     text: str
@@ -130,8 +131,8 @@ def split_original(template: Template, answer: str) -> tuple[str, str]:
 
     Reasoning at its start may have the tags of any dialect.
 
-    If the target's template writes no reasoning, an answer without the target's reasoning tags is not split: the
-    result is ("", `answer`). Raises NotAssembledError if the reasoning never ends.
+    Suppose that the target's template writes no reasoning. Then an answer without the target's reasoning tags is not
+    split, and the result is ("", `answer`). Raises NotAssembledError if the reasoning never ends.
     """
     mistaken = any(tag in answer for tag in template.reasoning_tags)
     if not mistaken and (template.dialect is None or not begins_with_reasoning(answer)):
@@ -145,7 +146,8 @@ def split_original(template: Template, answer: str) -> tuple[str, str]:
 def render_seed(template: Template, messages: Sequence[Message], answer: str | None) -> Rendered:
     """Render the seed and its original answer, if there is one, with the chat template. Raises NotAssembledError.
 
-    If the template refuses or loses a turn, such as a system turn, the first of `other_turns` that it keeps is used.
+    A template may refuse or lose a turn, for example a system turn. Then the first of `other_turns` that the template
+    keeps is rendered.
     """
     if answer:
         return render_answered(template, messages, *split_original(template, answer))
@@ -164,7 +166,9 @@ def _in_turns_that_fit(messages: Sequence[Message], render: Callable[[Sequence[M
 
 
 def fitting_turns(render: Callable[[list[Message]], str], messages: Sequence[Message]) -> list[Message]:
-    """Find turns of which `render` keeps every text. First `messages` is tried, and then each of `other_turns`.
+    """Find turns that `render` writes without losing a text.
+
+    The function tries `messages` first, then each of `other_turns`.
 
     If nothing fits, the result is `messages`. `render` may raise any Exception.
     """
@@ -191,8 +195,8 @@ def _render_question(template: Template, messages: Sequence[Message]) -> Rendere
 def render_answered(template: Template, messages: Sequence[Message], reasoning: str, answer: str) -> Rendered:
     """Render the question, the reasoning and the answer. The reasoning may be "". Raises NotAssembledError.
 
-    The template determines the white space around the reasoning and the answer. If the template refuses or loses a
-    turn, such as a system turn, the first of `other_turns` that it keeps is used.
+    The template determines the white space around the reasoning and the answer. A template may refuse or lose a turn,
+    for example a system turn. Then the first of `other_turns` that the template keeps is rendered.
     """
     return _in_turns_that_fit(messages, lambda turns: _render_answered(template, turns, reasoning, answer))
 
@@ -249,7 +253,7 @@ def _lost(template: Template, messages: list[Message]) -> str:
     return "the reasoning or the answer" if kept else "the question"
 
 
-Write = Callable[[Template, list[Message], str, str], str]  # takes template, messages, reasoning, answer
+Write = Callable[[Template, list[Message], str, str], str]  # arguments: template, messages, reasoning, answer
 
 
 def _ways(template: Template, messages: list[Message], reasoned: bool) -> Iterator[tuple[str, Write]]:

@@ -29,7 +29,7 @@ class NotAssembledError(ValueError):
 class Template:
     """Renders conversations as text, and encodes text as token ids.
 
-    The template adds the special tokens, not the tokenizer.
+    The special tokens are added by the template. The tokenizer adds none.
 
     eos             the end token's text, or None
     dialect         how the template marks reasoning; None if it cannot write reasoning
@@ -71,7 +71,7 @@ class Template:
             )
         except Exception as error:  # noqa: BLE001  a template may raise any exception, such as TypeError
             reason = " ".join(str(error).split())[:120] or type(error).__name__
-            raise NotAssembledError(f"the chat template refuses it: {reason}") from None
+            raise NotAssembledError(f"the chat template refuses the conversation: {reason}") from None
         if len(text) > LONGEST + LONGER * sum(len(str(message.get("content"))) for message in messages):
             raise NotAssembledError("the chat template writes far more than the conversation")
         return str(text)

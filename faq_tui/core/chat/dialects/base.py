@@ -79,9 +79,9 @@ class ReasoningDialect(Extension):
         return self.in_templates and any(tag in template for tag in self.tags)
 
     def knows(self, template: str, vocabulary: Container[str]) -> bool:
-        """True if the model could mistake a text such as `open` for its own tags.
+        """True if a model could take a text such as `open` for one of its reasoning tags.
 
-        `template` is the source of its chat template, and `vocabulary` holds its tokens.
+        `template` is the source of the model's chat template, and `vocabulary` holds the model's tokens.
         """
         return self.writes(template) or (self.in_templates and bool(self.open) and self.open in vocabulary)
 

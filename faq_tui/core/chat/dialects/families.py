@@ -112,7 +112,10 @@ THINK = _ThinkTags(
 
 @dataclass(frozen=True)
 class _FirstLine(ReasoningDialect):
-    """Channels whose first line is the channel's name. Servers may remove the special tokens around the name."""
+    """The dialect of a model that writes the name of a channel in the channel's first line.
+
+    Servers may remove the special tokens around the name.
+    """
 
     def split_reply(self, text: str) -> Parts | None:
         name = self.open.partition(">")[2]
