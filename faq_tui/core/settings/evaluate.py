@@ -26,15 +26,17 @@ LISTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "special5": (EVALSCOPE, ("aime24", "aime25", "math_500", "live_code_bench:v5", "live_code_bench:v6")),
 }
 
-# Benchmarks that run code written by the model. Unless the settings allow this, faq-tui refuses them before the run.
-# evalscope itself reports further benchmarks of this kind when they start.
+# Benchmarks that run code written by the model. The settings must allow such code, else faq-tui refuses these
+# benchmarks before the run. Other benchmarks of evalscope may also run such code. If one does, evalscope reports this
+# when the benchmark starts.
 RUNS_CODE = frozenset({"live_code_bench"})
 
 
 def expand(engine: str, tasks: Sequence[str]) -> tuple[str, ...]:
     """The tasks of this engine. Each task is listed only once.
 
-    The name of a list is replaced by those tasks of the list that belong to this engine. There may be none.
+    All tasks of a list belong to one engine. If they belong to this engine, they replace the name of the list.
+    Otherwise the name is left out.
 
     >>> expand("lm_eval", ["ppl3", "piqa"])
     ('wikitext', 'c4', 'lambada_openai', 'piqa')
@@ -47,7 +49,7 @@ def expand(engine: str, tasks: Sequence[str]) -> tuple[str, ...]:
 
 
 def misplaced(engine: str, tasks: Sequence[str]) -> list[str]:
-    """Those entries of `tasks` that are names of lists without a task of this engine."""
+    """The names of lists in `tasks` whose tasks belong to the other engine."""
     return [task for task in tasks if task in LISTS and LISTS[task][0] != engine]
 
 
@@ -194,7 +196,7 @@ class Evalscope(_BenchmarkSection):
     concurrency: Annotated[int, Field(ge=1, le=4096, description="requests at once")] = 8
     sampling: Annotated[
         Sampling,
-        Field(description='how replies are sampled; requests have all these values, unless a value is "off"'),
+        Field(description='how replies are sampled; a value is not sent if it is "off"'),
     ] = Sampling()
     enable_thinking: Annotated[
         bool | None,
@@ -234,24 +236,24 @@ class Evaluate(Section):
         Field(description='texts for perplexity, KL and top-1: "pydoc" (no network), "wikitext2", or text files'),
     ] = ("pydoc",)
     window: Annotated[
-        int, Field(ge=8, description="window size of these texts in tokens; windows do not overlap")
+        int, Field(ge=8, description="window size of the perplexity texts in tokens; windows do not overlap")
     ] = 512
-    prose_tokens: Annotated[Count, Field(description="largest number of tokens used from each of these texts")] = (
+    prose_tokens: Annotated[Count, Field(description="at most this many tokens of each perplexity text are used")] = (
         16384
     )
 
     word_perplexity: Annotated[
         tuple[str, ...],
         Field(
-            description='texts for word perplexity as in lm_eval: the same names, or jsonl with "text" in each line'
+            description='texts for word perplexity (lm_eval): "pydoc", "wikitext2", or jsonl with "text" in each line'
         ),
     ] = ()
     word_window: Annotated[
         Annotated[int, Field(ge=8)] | Literal["model"],
-        Field(description='window size in tokens; "model" means the longest input of the model'),
+        Field(description='window size for word perplexity in tokens; "model" means the longest input of the model'),
     ] = 2048
     word_documents: Annotated[
-        Count, Field(description="largest number of documents used from each of these texts")
+        Count, Field(description="at most this many documents of each text for word perplexity are used")
     ] = 64
 
     answers: Annotated[
@@ -270,12 +272,12 @@ class Evaluate(Section):
         Field(description='"starter" (small), or jsonl with "question", "choices" and "answer"'),
     ] = ("starter",)
     items: Annotated[
-        Count, Field(description="largest number of items used of each last_word and multiple_choice text")
+        Count, Field(description="at most this many items of each last_word and multiple_choice text are used")
     ] = 500
 
     # Number of draws of each calibration set. Each draw has seeds.count seeds. Each draw is regenerated, quantized
-    # and measured. If the seed file has too few seeds for separate draws, the draws share seeds. If it has at most
-    # seeds.count seeds, each draw has the share `repeat_share` of the seeds.
+    # and measured. If the seed file has too few seeds for separate draws, the draws share seeds. If the whole file
+    # has no more seeds than one draw needs, each draw has the share `repeat_share` of all seeds.
     repeats: Annotated[
         int,
         Field(

@@ -74,7 +74,7 @@ class JudgeSettings(Section):
     pick_by: Annotated[
         dict[str, float],
         Field(
-            description="such as { likelihood = 1.0, activation = 0.5 }: this weighted mix picks, instead of kind",
+            description="weights of judges, such as { likelihood = 1.0, activation = 0.5 }; the mix decides the pick",
         ),
     ] = Field(default_factory=dict)
     length_control: Annotated[

@@ -31,7 +31,9 @@ GroupSize = Literal[-1, 16, 32, 64, 128, 256, 512, 1024]
 PAPER: Mapping[str, Any] = {"group_size": 128}  # the FAQ paper states only groups of 128, INT4 and INT8
 Damping = Annotated[
     float,
-    Field(gt=0.0, le=10.0, description="added to the Hessian's diagonal, as a share of its mean"),
+    Field(
+        gt=0.0, le=10.0, description="damping: this share of the diagonal's mean is added to the Hessian's diagonal"
+    ),
 ]
 Presets = Mapping[str, Mapping[str, Any]]  # maps the name of each preset to its default values
 
@@ -45,7 +47,7 @@ class Recipe(Section):
     """
 
     presets: ClassVar[Presets] = {}
-    # Maps each key that did not exist when older artefacts were made to the value that applies to these artefacts.
+    # Keys that did not exist when older artefacts were made. For each key, the value that applies to older artefacts.
     added_later: ClassVar[Mapping[str, Any]] = {}
 
     method: Annotated[str, Field(description="the quantization method")]
@@ -56,7 +58,7 @@ class Recipe(Section):
     preset: Annotated[str | None, Field(description="name of a set of defaults of the method")] = None
     sets: Annotated[
         tuple[str, ...] | None,
-        Field(description="calibration sets; default: the baseline, each source's set, and both cut to equal tokens"),
+        Field(description="calibration sets; default: every set of the run"),
     ] = None
 
     @model_validator(mode="before")
@@ -74,7 +76,9 @@ class Recipe(Section):
             return given
         if preset not in cls.presets:
             choice = (
-                f"choose one of {', '.join(cls.presets)}" if cls.presets else "it has no presets, so remove the key"
+                f"choose one of {', '.join(cls.presets)}"
+                if cls.presets
+                else "the method has no presets, so remove the key"
             )
             raise ValueError(f"{cls.method_name()} has no preset {preset!r}: {choice}")
         return {**cls.presets[preset], **given}
@@ -129,8 +133,8 @@ class Recipe(Section):
     def identity(self) -> dict[str, Any]:
         """The part of `values` that is stored in the artefact's signature, in the database and in the worker's job.
 
-        A key of `added_later` is omitted if its value is that of older artefacts. So the signatures of older
-        artefacts stay valid.
+        `added_later` lists keys that older artefacts did not have. Such a key is omitted if it has the value that
+        applies to older artefacts. So the signatures of older artefacts stay valid.
         """
         return {key: value for key, value in self.values().items() if self.added_later.get(key) != value}
 
@@ -220,8 +224,8 @@ def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     Each method uses only those values of a list that it supports. Suppose that `method` is a list, and one of its
     methods supports no given value of another key. Then the method uses its default for this key. For example, w8a8
-    can stand in a list beside methods with `group_size = 64`. A list of `bits` is an exception: a method that
-    supports none of these widths is omitted, because the table does not ask for its default width.
+    can stand in a list beside methods with `group_size = 64`. Lists of `bits` are an exception. If a method supports
+    none of the widths in the list, it is omitted.
     """
     lists = [key for key in recipe if key in GRID and isinstance(recipe[key], list | tuple)]
     if not lists:
@@ -251,7 +255,10 @@ def _position(listed_values: Sequence[Any], value: Any) -> int:
 
 
 def _options(method: Any, key: str, given: Any, several: bool) -> list[Any]:
-    """The values of `key` for the combinations of one method; empty if the method uses its default."""
+    """The values of `key` that are combined with one method.
+
+    The list is empty if the method uses its default value.
+    """
     values = _listed(given)
     if not isinstance(method, str) or method not in METHODS or not (several or isinstance(given, list | tuple)):
         return values
@@ -273,7 +280,7 @@ def _any_has(key: str, value: Any) -> bool:
 
 
 def check_list_of_methods(recipe: Mapping[str, Any]) -> None:
-    """Raise ValidationError if no method of a list supports a given value."""
+    """Raise ValidationError if the recipe has a list of methods, and none of them supports a value of another key."""
     methods = recipe.get("method")
     if not isinstance(methods, list | tuple) or not all(isinstance(m, str) and m in METHODS for m in methods):
         # There is only one method, or the method's name is unknown. An unknown name is refused when the recipe is
@@ -290,7 +297,7 @@ def check_list_of_methods(recipe: Mapping[str, Any]) -> None:
 
 
 def _relocated(error: Any, index: int) -> InitErrorDetails:
-    """Change an error detail of a single recipe so that it contains the recipe's `index` (0-based) in the file."""
+    """Add the recipe's `index` in the file (0-based) to the location of a pydantic error."""
     kind: Any = error["type"]
     if kind not in ("extra_forbidden", "missing"):
         kind = PydanticCustomError("value_error", "{reason}", {"reason": error["msg"]})
@@ -318,12 +325,12 @@ def listed(values: Iterable[Any]) -> str:
 
 
 class Quantize(Section):
-    """Settings of the checkpoints of gptqmodel, from which a stopped quantization continues."""
+    """Settings for checkpoints of gptqmodel. A stopped quantization continues from its last checkpoint."""
 
     checkpoint_s: Annotated[
         float,
         Field(
             ge=0.0,
-            description="seconds between checkpoints of gptqmodel's gptq (llama, qwen3_moe); 0 saves each layer",
+            description="seconds between checkpoints of gptqmodel, for gptq on llama and qwen3_moe; 0: after each layer",
         ),
     ] = 600.0

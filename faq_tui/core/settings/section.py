@@ -14,7 +14,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from pydantic.fields import FieldInfo
 
-EMBEDDED = "embedded"  # as `model`: the small model that faq-tui downloads; as `base_url`: the server of this model
+# in the key `model`, the small model that faq-tui downloads; in the key `base_url`, the server of this model
+EMBEDDED = "embedded"
 BASELINE = "baseline"
 TOKENS_SUFFIX = "-tokens"
 
@@ -63,6 +64,6 @@ class AddedLater:
 
 @dataclass(frozen=True)
 class DescribedBy:
-    """Annotation of a key whose comment depends on the installed packages: `function` returns the comment."""
+    """Annotation of a key whose comment depends on the installed packages. `function` returns this comment."""
 
     function: Callable[[], str]

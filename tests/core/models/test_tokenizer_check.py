@@ -74,7 +74,11 @@ def test_a_template_that_does_not_end_ends_the_worker(copy: Path, tmp_path: Path
 
 def test_a_template_has_little_memory(copy: Path, tmp_path: Path) -> None:
     (copy / "chat_template.jinja").write_text("{% set n = messages | length %}{{ 'x' * (n * 10 ** 10) }}" + CHATML)
-    assert facts(make_run(tmp_path / "run"), copy).shapes["user",].question.endswith("refuses the conversation: MemoryError")
+    assert (
+        facts(make_run(tmp_path / "run"), copy)
+        .shapes["user",]
+        .question.endswith("refuses the conversation: MemoryError")
+    )
 
 
 NO_TOKENIZERS = {
