@@ -200,7 +200,10 @@ class Evalscope(_BenchmarkSection):
     ] = Sampling()
     enable_thinking: Annotated[
         bool | None,
-        Field(description="enable_thinking of the chat template; default: the template decides", examples=[True]),
+        Field(
+            description="value of enable_thinking in the chat template; default: the template decides",
+            examples=[True],
+        ),
     ] = None
     dataset_dir: Annotated[
         str | None,

@@ -33,7 +33,7 @@ class Artefact:
 
 
 def add_artefact(store: Store, artefact: Artefact) -> None:
-    """Store an artefact. It replaces an earlier artefact or failure of the same name."""
+    """Store an artefact. An earlier artefact or failure of the same name is replaced."""
     a = artefact
     with store.writing() as db:
         db.execute(

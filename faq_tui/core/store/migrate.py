@@ -5,8 +5,8 @@ name is recorded in the table `migrations` of the database. Numbers may have gap
 later. A released file must never be renamed or edited.
 
 Versions of faq-tui up to 0ebf15d recorded no names. They only stored the number of applied files (`COUNTED`) in
-`PRAGMA user_version`. This number is still written. So these versions can open a database if they know all its
-migrations.
+`PRAGMA user_version`. faq-tui still writes this number. So an old version can open a database if the version knows
+all migrations of the database.
 """
 
 from __future__ import annotations
@@ -135,8 +135,8 @@ def _record_counted(db: sqlite3.Connection) -> None:
 def _count(applied: Collection[str]) -> int:
     """The new `user_version`.
 
-    If version 0ebf15d does not know all applied migrations, the value is one that makes this version refuse the
-    database.
+    Version 0ebf15d may not know all applied migrations. In this case the value is so large that this version refuses
+    the database.
     """
     return len(applied) if set(applied) <= set(COUNTED) else max(len(applied), len(COUNTED) + 1)
 

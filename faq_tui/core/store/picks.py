@@ -91,7 +91,7 @@ def details_of(store: Store, judge: str) -> dict[int, dict[str, Any]]:
 
 
 def each_details(store: Store, judge: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The items of `details_of`, one after another. Use it if not all items are needed."""
+    """Yields the items of the dict that `details_of` returns. Use this function if you do not need all items."""
     query = "SELECT candidate_id, details FROM scores WHERE judge = ?"
     for row in store.db.execute(query, (judge,)):
         yield row["candidate_id"], json.loads(row["details"])

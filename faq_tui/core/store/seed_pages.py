@@ -52,8 +52,8 @@ STATE_SQL = _STATE.format(**_PARTS)
 
 _FILE = "rtrim(rtrim(s.origin, '0123456789'), ':')"
 
-# The stored JSON contains these words outside the texts. If a person searches for a part of such a word, the JSON
-# must be parsed.
+# The stored JSON can contain these words outside the texts of the messages. If a person searches for a part of such a
+# word, the JSON must be parsed.
 _SKELETON = ("role", "content", "system", "user", "assistant", "tool", "[{", "}]", ": ", "}, {", ", ")
 
 _IDS = re.compile("[0-9a-f]{1,12}")

@@ -124,7 +124,7 @@ def counts(store: Store) -> dict[str, int]:
 
 
 def find(store: Store, text: str) -> str:
-    """The id of the seed for which `text` is the id, the beginning of the id, or the label.
+    """The id of the seed that a person names by `text`: the id itself, its beginning, or the label.
 
     Raises UsageError if no seed or more than one seed matches.
     """
