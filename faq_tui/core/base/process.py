@@ -68,8 +68,8 @@ def lower_priority() -> None:
 
     The process becomes slower only if other processes need the CPU.
 
-    If Linux groups processes by session (sched(7), autogroup), the niceness of a process counts only within its
-    session. Therefore the function also sets the niceness of the session.
+    Linux may group processes by session (autogroup in the manual sched(7)). Then the niceness of a process counts
+    only within its session. Therefore the function also sets the niceness of the session.
     """
     with suppress(OSError):
         os.nice(NICENESS)

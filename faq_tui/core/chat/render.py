@@ -257,7 +257,10 @@ Write = Callable[[Template, list[Message], str, str], str]  # arguments: templat
 
 
 def _ways(template: Template, messages: list[Message], reasoned: bool) -> Iterator[tuple[str, Write]]:
-    """The ways to write the conversation, the best one first, as pairs (name of the way, function that writes)."""
+    """Yields the ways to write the conversation, the best way first.
+
+    An item is (name of the way, function that writes).
+    """
     yield ("inline" if reasoned and template.dialect is None else "template"), _as_the_template_writes_it
     if _opens_the_turn(template, messages, reasoned):
         yield "generation_prompt", _as_the_model_writes_it
@@ -314,7 +317,7 @@ def _finished(template: Template, messages: list[Message]) -> str:
 
 
 def _proven(template: Template, turn: str, reasoned: bool) -> bool:
-    """Check a rendering with placeholders. `turn` is its text after the last question.
+    """Check a rendering with placeholders. `turn` is the rendered text after the last question.
 
     The reasoning must lie between exactly one pair of tags, and an end token must follow the answer.
     """

@@ -121,7 +121,9 @@ class JudgeSettings(Section):
     max_tokens: Annotated[Count, Field(description="longest reply in tokens for each candidate in the request")] = 512
     reasoning_tokens: Annotated[
         Count,
-        Field(description="longest reasoning that the judge sees, in tokens; the middle of a longer one is left out"),
+        Field(
+            description="longest reasoning that the judge sees, in tokens; the middle of longer reasoning is left out"
+        ),
     ] = 4000
     max_model_len: Annotated[
         Count | None,

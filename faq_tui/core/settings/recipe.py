@@ -331,6 +331,6 @@ class Quantize(Section):
         float,
         Field(
             ge=0.0,
-            description="seconds between gptqmodel's checkpoints (gptq on llama or qwen3_moe); 0 saves after each layer",
+            description="seconds between gptqmodel's checkpoints (gptq on llama, qwen3_moe); 0 saves every layer",
         ),
     ] = 600.0

@@ -174,7 +174,7 @@ class Settings(Section):
         return plans((*default_names(self.sources), *further), self.sources, self.sets)
 
     def _asked(self) -> tuple[str, ...]:
-        """The names of all sets that a recipe names."""
+        """The names of the sets in the keys `sets` of the recipes."""
         return tuple(name for recipe in self.recipes for name in recipe.sets or ())
 
     def sets_of(self, recipe: Recipe) -> tuple[str, ...]:

@@ -94,7 +94,7 @@ def add(store: Store, candidate: Candidate) -> int:
 
 
 def replace_worse(store: Store, candidate: Candidate) -> int:
-    """Replace the stored candidate with the same key by `candidate`. Returns the id of the candidate that is valid now.
+    """Replace the stored candidate with the same key by `candidate`. Returns the id of the valid candidate.
 
     If the stored candidate has fewer flags, it stays valid, and `candidate` is not stored. The row of a replaced
     candidate stays in the database, because scores may refer to it. The replaced candidate is no longer counted.

@@ -54,7 +54,10 @@ def heldout(store: Store, source_hash: str) -> dict[str, HeldoutAnswer]:
 
 @dataclass(frozen=True)
 class Measurement:
-    """The measurement of one model on one held-out text. For each item, it has sums over the predicted tokens."""
+    """The measurement of one model on one held-out text.
+
+    For each item, the measurement has sums over the predicted tokens.
+    """
 
     subject: str  # an artefact's folder, or "unquantized"
     text: str  # name of the held-out text
@@ -93,7 +96,7 @@ def all_measurements(store: Store) -> dict[tuple[str, str], Measurement]:
     }
 
 
-# Selects the items on which the unquantized target was measured, because artefacts are compared with it. A
+# Selects the items on which the unquantized target was measured, because artefacts are compared with this target. A
 # measurement's signature is "subject.items.dtype.device"; the hashes contain no dot (core.evaluation.identity).
 MEASURED = """text = :text AND EXISTS (
   SELECT 1 FROM measurements AS m

@@ -81,7 +81,7 @@ def is_current(db: sqlite3.Connection) -> bool:
 def bring_up_to_date(db: sqlite3.Connection, path: Path) -> None:
     """Apply all missing migrations, each in one transaction. Errors name `path`.
 
-    If the process is killed or fails, no migration is applied only in part. Raises UsageError if the database was
+    Each migration is applied completely or not at all, even if the process is killed. Raises UsageError if the database was
     written by a newer faq-tui, and sqlite3.DatabaseError if a migration fails.
     """
     _refuse_newer(db, path)

@@ -80,13 +80,13 @@ def _json(details: Mapping[str, Any]) -> str:
 
 
 def scores_of(store: Store, judge: str) -> dict[int, float | None]:
-    """For one judge: maps candidate ids to scores. A score is None if the judge could not score the candidate."""
+    """All scores of one judge, by candidate id. A score is None if the judge could not score the candidate."""
     query = "SELECT candidate_id, score FROM scores WHERE judge = ?"
     return dict(store.db.execute(query, (judge,)).fetchall())
 
 
 def details_of(store: Store, judge: str) -> dict[int, dict[str, Any]]:
-    """For one judge: maps candidate ids to the values from which the score was computed."""
+    """The values from which the scores of one judge were computed, by candidate id."""
     return dict(each_details(store, judge))
 
 

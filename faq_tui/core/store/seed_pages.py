@@ -77,13 +77,14 @@ class SeedFilter:
     Each field is a test, unless it is None or "". The list shows the seeds that pass every test.
     """
 
-    # A part of a message, an answer or a label, or the start of the id. The case of ASCII letters is ignored.
+    # The text of a search. It is part of a message, an answer or a label, or the start of an id. The case of ASCII
+    # letters is ignored.
     text: str = ""
     category: str | None = None
     file: str | None = None  # the file that the seed came from; one of the results of `origins`
     tag: str | None = None
     state: str | None = None  # one of STATES
-    shortest: int | None = None  # smallest number of characters
+    shortest: int | None = None  # smallest number of characters of a seed that matches
     longest: int | None = None
 
     def __bool__(self) -> bool:

@@ -21,7 +21,7 @@ class Seed:
     messages: tuple[dict[str, str], ...]  # {"role", "content"}; the last message is the user's question
     answer: str | None  # the original answer; None if there is none
     origin: str  # file:line
-    label: str | None = None  # the id of the seed in its file; None if it has none there
+    label: str | None = None  # the id that the seed has in its file; None if the file gives no id
     category: str | None = None
     language: str | None = None
 

@@ -11,7 +11,7 @@ from faq_tui.core.extensions import Extension
 
 @dataclass(frozen=True)
 class ReasoningDialect(Extension):
-    """The tags around reasoning, the names of response fields, and the message fields that a chat template reads.
+    """The tags around the reasoning, and the names of the fields in which servers and templates expect it.
 
     open, close      tags before and after the reasoning in a model's text, without white space around them;
                      both "" if the dialect only names response fields
@@ -70,7 +70,7 @@ class ReasoningDialect(Extension):
     def split_reply(self, text: str) -> tuple[str, str, bool] | None:
         """Like `split`, but for a whole reply of a server.
 
-        In a reply, some tokens of the family may be missing or added.
+        The server may have removed or added tokens of the family.
         """
         return self.split(text)
 

@@ -14,7 +14,7 @@ FIELDS = ReasoningDialect(
     name="fields",
     title="response fields",
     help="The server separates the reasoning and sends it in a field of its reply (vLLM, SGLang).",
-    # vLLM, SGLang, OpenRouter, Ollama, Gemini, and gateways
+    # These names are used by vLLM, SGLang, OpenRouter, Ollama, Gemini, and gateways.
     response_fields=(
         *("reasoning", "reasoning_content", "reasoning_details", "thinking", "thinking_content", "thought"),
         *("thinking_blocks", "reasoning_text"),

@@ -20,7 +20,7 @@ def tag_dialects() -> tuple[ReasoningDialect, ...]:
 
 @cache
 def response_fields() -> tuple[str, ...]:
-    """The fields of a server's message that may hold reasoning. Those of faq-tui's own dialects come first."""
+    """The fields of a server's message that may hold reasoning. The fields of faq-tui's own dialects come first."""
     return tuple(dict.fromkeys(name for dialect in DIALECTS.all() for name in dialect.response_fields))
 
 
