@@ -68,8 +68,8 @@ def lower_priority() -> None:
 
     The process becomes slower only if other processes need the CPU.
 
-    Linux may group processes by session (autogroup in the manual sched(7)). Then the niceness of a process counts
-    only within its session. Therefore the function also sets the niceness of the session.
+    If Linux groups processes by session (autogroup in sched(7)), niceness counts only among the processes of a
+    session. Therefore the function also sets the niceness of the session.
     """
     with suppress(OSError):
         os.nice(NICENESS)

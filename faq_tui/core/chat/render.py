@@ -131,8 +131,8 @@ def split_original(template: Template, answer: str) -> tuple[str, str]:
 
     Reasoning at its start may have the tags of any dialect.
 
-    Suppose that the target's template writes no reasoning. Then an answer without the target's reasoning tags is not
-    split, and the result is ("", `answer`). Raises NotAssembledError if the reasoning never ends.
+    If the target's template writes no reasoning, an answer without the target's reasoning tags is not split. The
+    result for such an answer is ("", `answer`). Raises NotAssembledError if the reasoning never ends.
     """
     mistaken = any(tag in answer for tag in template.reasoning_tags)
     if not mistaken and (template.dialect is None or not begins_with_reasoning(answer)):
@@ -146,8 +146,7 @@ def split_original(template: Template, answer: str) -> tuple[str, str]:
 def render_seed(template: Template, messages: Sequence[Message], answer: str | None) -> Rendered:
     """Render the seed and its original answer, if there is one, with the chat template. Raises NotAssembledError.
 
-    A template may refuse or lose a turn, for example a system turn. Then the first of `other_turns` that the template
-    keeps is rendered.
+    If the template refuses or loses a turn, the first of `other_turns` that the template keeps is rendered.
     """
     if answer:
         return render_answered(template, messages, *split_original(template, answer))
@@ -195,8 +194,8 @@ def _render_question(template: Template, messages: Sequence[Message]) -> Rendere
 def render_answered(template: Template, messages: Sequence[Message], reasoning: str, answer: str) -> Rendered:
     """Render the question, the reasoning and the answer. The reasoning may be "". Raises NotAssembledError.
 
-    The template determines the white space around the reasoning and the answer. A template may refuse or lose a turn,
-    for example a system turn. Then the first of `other_turns` that the template keeps is rendered.
+    The template determines the white space around the reasoning and the answer. If the template refuses or loses a
+    turn, the first of `other_turns` that the template keeps is rendered.
     """
     return _in_turns_that_fit(messages, lambda turns: _render_answered(template, turns, reasoning, answer))
 
@@ -259,7 +258,7 @@ Write = Callable[[Template, list[Message], str, str], str]  # arguments: templat
 def _ways(template: Template, messages: list[Message], reasoned: bool) -> Iterator[tuple[str, Write]]:
     """Yields the ways to write the conversation, the best way first.
 
-    An item is (name of the way, function that writes).
+    Each item is (name of the way, function that writes the conversation).
     """
     yield ("inline" if reasoned and template.dialect is None else "template"), _as_the_template_writes_it
     if _opens_the_turn(template, messages, reasoned):

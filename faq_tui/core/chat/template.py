@@ -29,7 +29,7 @@ class NotAssembledError(ValueError):
 class Template:
     """Renders conversations as text, and encodes text as token ids.
 
-    The special tokens are added by the template. The tokenizer adds none.
+    The chat template adds all special tokens, and the tokenizer adds none.
 
     eos             the end token's text, or None
     dialect         how the template marks reasoning; None if it cannot write reasoning

@@ -107,7 +107,7 @@ class KindsSearch:
         out: list[int] = []
         last = KINDS.index(QUESTION)
         for index, token in enumerate(ids):
-            # A sample may be cut inside a word. Then encoding its text again gives other ids at the end.
+            # If a sample was cut inside a word, encoding its text again gives other ids at the end.
             if index < len(encoded_ids) and encoded_ids[index] == token:
                 last = of_text[max(0, bisect.bisect_right(starts, offsets[index][0]) - 1)]
             out.append(KINDS.index(TEMPLATE) if token in self.specials else last)

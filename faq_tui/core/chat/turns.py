@@ -16,7 +16,8 @@ def other_turns(messages: Sequence[Mapping[str, str]]) -> Iterator[list[Message]
     """Other ways to write the conversation, with all its texts. Ways that change less come first.
 
     The first way has no system turns. In the second way, neighbouring turns always have different roles. The third
-    way combines both changes. A way that is equal to the conversation itself, or to an earlier way, is left out.
+    way has no system turns, and its neighbouring turns have different roles. A way that is equal to the conversation
+    itself, or to an earlier way, is left out.
     """
     plain = [dict(message) for message in messages]
     before = [plain]

@@ -26,17 +26,16 @@ LISTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "special5": (EVALSCOPE, ("aime24", "aime25", "math_500", "live_code_bench:v5", "live_code_bench:v6")),
 }
 
-# Benchmarks that run code written by the model. The settings must allow such code, else faq-tui refuses these
-# benchmarks before the run. Other benchmarks of evalscope may also run such code. If one does, evalscope reports this
-# when the benchmark starts.
+# Benchmarks that run code written by the model. faq-tui refuses such a benchmark before the run if the settings do
+# not allow it. If another benchmark of evalscope runs code, evalscope reports this when the benchmark starts.
 RUNS_CODE = frozenset({"live_code_bench"})
 
 
 def expand(engine: str, tasks: Sequence[str]) -> tuple[str, ...]:
     """The tasks of this engine. Each task is listed only once.
 
-    All tasks of a list belong to one engine. If they belong to this engine, they replace the name of the list.
-    Otherwise the name is left out.
+    The name of a list is replaced by the tasks of the list. If these tasks belong to the other engine, the name of
+    the list is left out.
 
     >>> expand("lm_eval", ["ppl3", "piqa"])
     ('wikitext', 'c4', 'lambada_openai', 'piqa')

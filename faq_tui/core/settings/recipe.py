@@ -47,7 +47,7 @@ class Recipe(Section):
     """
 
     presets: ClassVar[Presets] = {}
-    # Keys that did not exist when older artefacts were made. For each key, the value that applies to older artefacts.
+    # Keys that older artefacts do not have, each with the value that applies to older artefacts.
     added_later: ClassVar[Mapping[str, Any]] = {}
 
     method: Annotated[str, Field(description="the quantization method")]
@@ -133,8 +133,8 @@ class Recipe(Section):
     def identity(self) -> dict[str, Any]:
         """The part of `values` that is stored in the artefact's signature, in the database and in the worker's job.
 
-        `added_later` lists keys that older artefacts did not have. Such a key is omitted if it has the value that
-        applies to older artefacts. So the signatures of older artefacts stay valid.
+        If a key in `added_later` has the value that applies to older artefacts, the key is omitted. So the signatures
+        of older artefacts stay valid.
         """
         return {key: value for key, value in self.values().items() if self.added_later.get(key) != value}
 
@@ -224,8 +224,8 @@ def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     Each method uses only those values of a list that it supports. Suppose that `method` is a list, and one of its
     methods supports no given value of another key. Then the method uses its default for this key. For example, w8a8
-    can stand in a list beside methods with `group_size = 64`. Lists of `bits` are an exception. If a method supports
-    none of the widths in the list, it is omitted.
+    can stand in a list beside methods with `group_size = 64`. But if a method supports none of the widths in a list
+    of `bits`, the method is omitted.
     """
     lists = [key for key in recipe if key in GRID and isinstance(recipe[key], list | tuple)]
     if not lists:

@@ -1,4 +1,4 @@
-"""Keys that a source and the judge both have. They change requests, and limit the wait for a server that is down."""
+"""Keys of sources and of the judge that change requests, or limit the wait for a server that is down."""
 
 from __future__ import annotations
 

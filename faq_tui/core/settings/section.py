@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from pydantic.fields import FieldInfo
 
-# in the key `model`, the small model that faq-tui downloads; in the key `base_url`, the server of this model
+# stands for the small model that faq-tui downloads, and for the server of this model
 EMBEDDED = "embedded"
 BASELINE = "baseline"
 TOKENS_SUFFIX = "-tokens"
@@ -64,6 +64,6 @@ class AddedLater:
 
 @dataclass(frozen=True)
 class DescribedBy:
-    """Annotation of a key whose comment depends on the installed packages. `function` returns this comment."""
+    """Annotation of a key whose comment depends on the installed packages. `function` returns the key's comment."""
 
     function: Callable[[], str]

@@ -20,8 +20,7 @@ KINDS_BY_NAME: dict[str, Kind] = {f"{BASELINE}-raw": "raw", f"{BASELINE}-origina
 class Match(Section):
     """Sets whose size this set copies.
 
-    Both keys may be set. Then this set gets the number of samples of one set and the number of tokens of the other
-    set.
+    If both keys are set, this set gets the number of samples of one set and the number of tokens of the other set.
     """
 
     samples: Annotated[

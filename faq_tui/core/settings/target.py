@@ -11,7 +11,7 @@ from faq_tui.core.settings.section import AddedLater, Count, DescribedBy, Sectio
 
 
 def seed_kinds() -> str:
-    """The text in the comment of `seeds.path`. It lists suffixes of files, and then the other possible values."""
+    """The comment of the key `seeds.path`, which lists suffixes of files and the other possible values."""
     formats = SEED_FORMATS.all()
     endings = [suffix.removeprefix(".") for one in formats for suffix in one.suffixes]
     others = [one.title for one in formats if not one.suffixes]

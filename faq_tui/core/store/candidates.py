@@ -244,7 +244,10 @@ def count_unreasoned(store: Store, source_hash: str) -> int:
 
 
 def flag_counts(store: Store, source_hash: str) -> Counter[str]:
-    """For each flag, the number of candidates of `current` that have it. A candidate may have several flags."""
+    """For each flag, the number of candidates of `current` that have this flag.
+
+    A candidate may have several flags.
+    """
     query = f"SELECT c.flags{_CURRENT} AND c.flags <> '[]' ORDER BY s.position, c.number"
     return Counter(flag for row in store.db.execute(query, (source_hash,)) for flag in _flags(row["flags"]))
 

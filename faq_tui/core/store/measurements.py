@@ -79,7 +79,10 @@ def add_measurement(store: Store, m: Measurement) -> None:
 
 
 def token_kl_of(store: Store, subject: str, text: str) -> bytes | None:
-    """The value of `Measurement.token_kl`; None if it was not measured. `all_measurements` omits this large value."""
+    """The stored `token_kl` of a measurement; None if it was not measured.
+
+    `all_measurements` omits `token_kl`, because it is large.
+    """
     query = "SELECT token_kl FROM measurements WHERE subject = ? AND text = ?"
     row = store.db.execute(query, (subject, text)).fetchone()
     return None if row is None else row["token_kl"]

@@ -5,8 +5,8 @@ name is recorded in the table `migrations` of the database. Numbers may have gap
 later. A released file must never be renamed or edited.
 
 Versions of faq-tui up to 0ebf15d recorded no names. They only stored the number of applied files (`COUNTED`) in
-`PRAGMA user_version`. faq-tui still writes this number. So an old version can open a database if the version knows
-all migrations of the database.
+`PRAGMA user_version`. faq-tui still writes this number. So an old version can open a database if it knows all
+migrations of the database.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def is_current(db: sqlite3.Connection) -> bool:
 def bring_up_to_date(db: sqlite3.Connection, path: Path) -> None:
     """Apply all missing migrations, each in one transaction. Errors name `path`.
 
-    Each migration is applied completely or not at all, even if the process is killed. Raises UsageError if the database was
-    written by a newer faq-tui, and sqlite3.DatabaseError if a migration fails.
+    Each migration is applied completely or not at all, even if the process is killed. Raises UsageError if the
+    database was written by a newer faq-tui, and sqlite3.DatabaseError if a migration fails.
     """
     _refuse_newer(db, path)
     applied = applied_names(db)
@@ -135,8 +135,7 @@ def _record_counted(db: sqlite3.Connection) -> None:
 def _count(applied: Collection[str]) -> int:
     """The new `user_version`.
 
-    Version 0ebf15d may not know all applied migrations. In this case the value is so large that this version refuses
-    the database.
+    If version 0ebf15d does not know all applied migrations, a larger value makes this version refuse the database.
     """
     return len(applied) if set(applied) <= set(COUNTED) else max(len(applied), len(COUNTED) + 1)
 

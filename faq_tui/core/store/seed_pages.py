@@ -77,8 +77,7 @@ class SeedFilter:
     Each field is a test, unless it is None or "". The list shows the seeds that pass every test.
     """
 
-    # The text of a search. It is part of a message, an answer or a label, or the start of an id. The case of ASCII
-    # letters is ignored.
+    # Text to search for in messages, answers and labels, or the start of an id. The case of ASCII letters is ignored.
     text: str = ""
     category: str | None = None
     file: str | None = None  # the file that the seed came from; one of the results of `origins`

@@ -11,7 +11,7 @@ from faq_tui.core.extensions import Extension
 
 @dataclass(frozen=True)
 class ReasoningDialect(Extension):
-    """The tags around the reasoning, and the names of the fields in which servers and templates expect it.
+    """How one family of models marks the reasoning: by tags in the text, or by fields of a message.
 
     open, close      tags before and after the reasoning in a model's text, without white space around them;
                      both "" if the dialect only names response fields

@@ -85,7 +85,7 @@ def split_reasoning(content: str) -> tuple[str, str, bool]:
 def split_reply(content: str) -> tuple[str, str, bool]:
     """Like `split_reasoning`, but it also splits replies of servers that do not keep to the tags of a dialect.
 
-    It removes end tokens that follow the answer. If tags surround the whole answer, it removes these tags, too.
+    The function also removes end tokens after the answer, and tags around the whole answer.
     """
     dialect = _opened_by(content.lstrip(), tag_dialects())
     dialects = [*([dialect] if dialect else []), *DIALECTS.all()]
@@ -107,8 +107,7 @@ class ReasoningStream:
 
     When the reply is finished, `split_reasoning` splits it again, and that result is stored.
 
-    The two results differ if the opening tag is in the prompt. In this case, the screen first shows the reasoning as
-    part of the answer.
+    If the opening tag is in the prompt, the screen first shows the reasoning as part of the answer.
     """
 
     def __init__(self) -> None:
