@@ -79,7 +79,7 @@ class _BenchmarkSection(Section):
     ] = ()
     limit: Annotated[
         Count | None,
-        Field(description="number of first items of each task that are used; default: all items", examples=[100]),
+        Field(description="at most this many items of each task are used; default: all items", examples=[100]),
     ] = None
     api_key_env: Annotated[
         str | None,
@@ -179,7 +179,7 @@ class Evalscope(_BenchmarkSection):
 
     tasks: Annotated[
         tuple[str, ...],
-        Field(description='names of benchmarks, name:subset for a subset, or the list of the paper: ["special5"]'),
+        Field(description='names of benchmarks, optionally as name:subset, or the list of the paper: ["special5"]'),
     ] = ()
     base_url: Annotated[
         str, Field(description='a server\'s URL, "embedded", or "serve" for the command of [evaluate.serve]')
@@ -271,7 +271,9 @@ class Evaluate(Section):
     ] = ("starter",)
     multiple_choice: Annotated[
         tuple[str, ...],
-        Field(description='"starter" (small), or jsonl with "question", "choices" and "answer"'),
+        Field(
+            description='multiple-choice questions: "starter" (small), or jsonl with "question", "choices" and "answer"'
+        ),
     ] = ("starter",)
     items: Annotated[
         Count, Field(description="at most this many items of each last_word and multiple_choice text are used")

@@ -31,9 +31,7 @@ GroupSize = Literal[-1, 16, 32, 64, 128, 256, 512, 1024]
 PAPER: Mapping[str, Any] = {"group_size": 128}  # the FAQ paper states only groups of 128, INT4 and INT8
 Damping = Annotated[
     float,
-    Field(
-        gt=0.0, le=10.0, description="damping: this share of the diagonal's mean is added to the Hessian's diagonal"
-    ),
+    Field(gt=0.0, le=10.0, description="this share of the diagonal's mean is added to the Hessian's diagonal"),
 ]
 Presets = Mapping[str, Mapping[str, Any]]  # maps the name of each preset to its default values
 

@@ -58,7 +58,7 @@ PatienceS = Annotated[
         ge=0,
         le=604_800,
         exclude=True,
-        description="longest wait for a server that is down, in seconds; 0: the stage fails at once",
+        description="longest wait for a server that is down, in seconds; with 0 the stage fails at once",
     ),
 ]
 ExtraBody = Annotated[
