@@ -79,7 +79,9 @@ class _BenchmarkSection(Section):
     ] = ()
     limit: Annotated[
         Count | None,
-        Field(description="at most this many items of each task are used; default: all items", examples=[100]),
+        Field(
+            description="the first items of each task are used, up to this number; default: all items", examples=[100]
+        ),
     ] = None
     api_key_env: Annotated[
         str | None,
@@ -271,9 +273,7 @@ class Evaluate(Section):
     ] = ("starter",)
     multiple_choice: Annotated[
         tuple[str, ...],
-        Field(
-            description='multiple-choice questions: "starter" (small), or jsonl with "question", "choices" and "answer"'
-        ),
+        Field(description='questions: "starter" (small), or jsonl with "question", "choices" and "answer"'),
     ] = ("starter",)
     items: Annotated[
         Count, Field(description="at most this many items of each last_word and multiple_choice text are used")
