@@ -1,4 +1,4 @@
-"""Store a person's pick or rejection for one seed. It takes precedence over the judge's pick.
+"""Store a person's pick or rejection for one seed. A person's decision takes precedence over the judge's pick.
 
 Each decision is a new row in the database; existing rows are never changed.
 """

@@ -20,7 +20,7 @@ def sanitize(text: str, limit: int | None = None, newlines: bool = False) -> str
 
 
 class _Safe(dict[int, str]):
-    """A table for `str.translate`. It classifies each character only once, so long texts take little time."""
+    """A table for `str.translate`. The table classifies each character only once, so long texts take little time."""
 
     def __missing__(self, code: int) -> str:
         self[code] = safe = _safe(chr(code))

@@ -141,7 +141,7 @@ def _code(run: Run) -> Check:
 
 
 def _models(run: Run) -> list[Check]:
-    """Check the target's files. If they are a model, check its tokenizer and its template, too."""
+    """Check the target's files. If the files are a model, check the model's tokenizer and chat template, too."""
     name = run.settings.target.model
     if name == EMBEDDED:
         files = Check("target", "ok", "embedded")

@@ -1,4 +1,4 @@
-"""A registry finds the extensions of one kind by their names. It loads each extension at the first use.
+"""A registry finds the extensions of one kind by their names. A registry loads each extension at its first use.
 
 A table lists the names and import paths of faq-tui's extensions. Other packages add extensions by an entry point
 (https://packaging.python.org/specifications/entry-points/) in the registry's group:

@@ -93,7 +93,7 @@ class Recipe(Section):
     def number(self) -> int:
         """Number of the recipe's `[[recipes]]` table in the file, from one. All recipes of one table share it.
 
-        It is ignored when two recipes are compared.
+        The number is ignored when two recipes are compared.
         """
         return 1
 
@@ -220,10 +220,10 @@ def parse_recipes(recipes: Any) -> Any:
 def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The recipes of one `[[recipes]]` table: one recipe for each combination of values of its lists, in order.
 
-    Each method uses only those values of a list that it supports. Suppose that `method` is a list, and one of its
-    methods supports no given value of another key. Then the method uses its default for this key. For example, w8a8
-    can stand in a list beside methods with `group_size = 64`. But if a method supports none of the widths in a list
-    of `bits`, the method is omitted.
+    Each method uses only those values of a list that it supports. If `method` is a list, and a method supports no
+    given value of another key, the method uses its default for this key. For example, w8a8 can stand in a list beside
+    methods with `group_size = 64`. But if a method supports none of the widths in a list of `bits`, the method is
+    omitted.
     """
     lists = [key for key in recipe if key in GRID and isinstance(recipe[key], list | tuple)]
     if not lists:
@@ -247,7 +247,7 @@ def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _position(listed_values: Sequence[Any], value: Any) -> int:
     """Index of the value in the list.
 
-    A value that is not in the list is a method's default. Its index is 0.
+    A value that is not in the list is a method's default, and the index is 0.
     """
     return listed_values.index(value) if value in listed_values else 0
 

@@ -158,7 +158,7 @@ class Settings(Section):
     def all_set_names(self) -> tuple[str, ...]:
         """`set_names`, followed by the further draws of these sets.
 
-        They exist if `evaluate.repeats` is above 1: `elder-r2`, `elder-r3` …
+        Further draws, such as `elder-r2` and `elder-r3`, exist if `evaluate.repeats` is above 1.
         """
         return self._drawn(self.set_names())
 

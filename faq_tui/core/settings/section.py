@@ -1,4 +1,4 @@
-"""The base class of all sections of `faq.toml`. It refuses unknown keys, and its values cannot be changed.
+"""The base class of all sections of `faq.toml`. A section refuses unknown keys, and its values cannot be changed.
 
 Each key has a `Field` with a short description, which becomes its comment in a new `faq.toml` (`settings.comments`).
 If a key is None by default, it has an example. The description of such a key ends with `; default: ` and states what

@@ -87,12 +87,12 @@ class Sampling(Section):
 
     @property
     def most_tokens(self) -> int:
-        """The maximum length of a reply in tokens. It applies even if requests do not contain it."""
+        """The maximum length of a reply in tokens. This limit applies even if requests do not contain a limit."""
         return MOST_IF_OFF if self.max_tokens == OFF else self.max_tokens
 
     @property
     def first_seed(self) -> int:
-        """The sampling seed of the first candidate. It is defined even if requests do not contain a seed."""
+        """The sampling seed of the first candidate. This seed is defined even if requests do not contain a seed."""
         return 0 if self.seed == OFF else self.seed
 
 
@@ -266,9 +266,10 @@ def checked_url(value: str) -> str:
 
 
 def name_the_target(raw: Any) -> Any:
-    """In local sources, replace the model "target" by the target's name. This is done before the file is checked.
+    """In local sources, replace the model "target" by the target's name.
 
-    So the candidates of such a source become stale if the target changes.
+    The target's name is filled in before the file is checked. So the candidates of a local source become stale if the
+    target changes.
     """
     try:
         model = raw["target"]["model"]

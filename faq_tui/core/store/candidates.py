@@ -53,7 +53,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class CandidateOutline:
-    """A candidate without its texts. It is used for hashing, counting and picking."""
+    """A candidate without its texts. Hashing, counting and picking use this class."""
 
     id: int
     seed_id: str
@@ -79,7 +79,7 @@ def candidate_key(seed_id: str, source_hash: str, number: int) -> str:
     """The key of a candidate. If this key is already stored, the candidate is not generated again.
 
     The key is a hash of the seed id (itself a hash of the question), the source's settings (`source_hash`) and the
-    number. The source's name is not part of the key. So a renamed source keeps its candidates.
+    number. The source's name is not part of the key, so a renamed source keeps its candidates.
     """
     return digest(seed_id, source_hash, number)
 

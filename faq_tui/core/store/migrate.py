@@ -1,12 +1,12 @@
 """Update the schema of a run's database. Each migration has a name and is applied exactly once.
 
-A migration is a file `migrations/NNNN_name.sql`. Its number determines the order. When a migration is applied, its
-name is recorded in the table `migrations` of the database. Numbers may have gaps, and a lower number may be added
-later. A released file must never be renamed or edited.
+A migration is a file `migrations/NNNN_name.sql`. The numbers determine the order of the migrations. When a migration
+is applied, its name is recorded in the table `migrations` of the database. Numbers may have gaps, and a lower number
+may be added later. A released file must never be renamed or edited.
 
-Versions of faq-tui up to 0ebf15d recorded no names. They only stored the number of applied files (`COUNTED`) in
-`PRAGMA user_version`. faq-tui still writes this number. So an old version can open a database if it knows all
-migrations of the database.
+Versions of faq-tui up to 0ebf15d recorded no names. These versions only stored the number of applied files
+(`COUNTED`) in `PRAGMA user_version`. faq-tui still writes this number. So an old version can open a database if it
+knows all migrations of the database.
 """
 
 from __future__ import annotations

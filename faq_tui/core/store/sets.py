@@ -1,4 +1,4 @@
-"""Store facts about calibration sets. Their samples are in `calibration/<set>.jsonl`."""
+"""Store facts about calibration sets. The samples of a set are in `calibration/<set>.jsonl`."""
 
 from __future__ import annotations
 

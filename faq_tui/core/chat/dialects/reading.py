@@ -69,7 +69,7 @@ def split_reasoning(content: str) -> tuple[str, str, bool]:
     """Split a whole reply into (reasoning, answer, closed). `closed` is False if the closing tag is missing.
 
     The reasoning comes first, between the tags of one dialect. In some dialects the prompt may contain the opening
-    tag. Then a reply with only the closing tag is also split.
+    tag. For these dialects, a reply with only the closing tag is also split.
     """
     dialect = _opened_by(content.lstrip(), tag_dialects())
     if dialect is not None and (parts := dialect.split(content)) is not None:
