@@ -1,1 +1,4 @@
-"""The pipeline. It has no screen and prints nothing. It imports torch only inside the functions that need torch."""
+"""The pipeline. The core has no screen and prints nothing.
+
+The core imports torch only inside the functions that need torch.
+"""

@@ -34,7 +34,7 @@ class Queued:
 def queue_of(run: Run) -> list[Queued]:
     """All artefacts in the order in which they are made.
 
-    There is no state for the artefact that is being made now. Only the events of the job name it.
+    No state marks the artefact that is being made now, because the job's events name this artefact.
     """
     sets, rows = all_sets(run.store), all_artefacts(run.store)
     failures = all_failures(run.store)
@@ -66,7 +66,7 @@ def queue_of(run: Run) -> list[Queued]:
 
 
 def _ended(run: Run) -> tuple[str, str] | None:
-    """State and message of the stage if it ended early; None if it is running, is done or never began."""
+    """The state and the message of the stage if it failed or was stopped, otherwise None."""
     last = stage_rows.all_rows(run.store).get(stage.STAGE)
     if last is None or last.state == "done":
         return None

@@ -1,4 +1,4 @@
-"""Store a person's pick or rejection for one seed. It takes precedence over the judge's pick.
+"""Store a person's pick or rejection for one seed. A person's decision takes precedence over the judge's pick.
 
 Each decision is a new row in the database; existing rows are never changed.
 """
@@ -19,7 +19,10 @@ NEVER_ASSEMBLED = CUT_OFF | NOT_FINISHED
 
 
 def override(run: Run, seed_text: str, candidate: str, reason: str) -> str:
-    """Store the override that a command line names. Returns a sentence about the change. Raises UsageError."""
+    """Store the override that a person gave on the command line. Returns a sentence about the change.
+
+    Raises UsageError.
+    """
     seed_id = seeds.find(run.store, seed_text)
     source, word = _source_of(run, candidate)
     if word == "judge":

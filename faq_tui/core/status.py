@@ -136,7 +136,7 @@ def _to_come(run: Run, name: str) -> dict[str, Any]:
     source = run.settings.sources[name]
     pending = pending_candidates(run, source)
     row = stages.all_rows(run.store).get("regenerate")
-    # If the stage is done, every failed candidate was refused by the server and is not requested again.
+    # When the stage is done, all failed candidates were refused by the server, so they are not requested again.
     if row is not None and row.state == "done":
         failed = candidates.failed_numbers(run.store, source_hash_of(source))
         pending = [one for one in pending if (one.seed.id, one.number) not in failed]
@@ -152,7 +152,10 @@ def _to_come(run: Run, name: str) -> dict[str, Any]:
 
 
 def _benchmarks(run: Run) -> list[dict[str, Any]]:
-    """Every benchmark task on every model of the settings, with a message if a task could not run."""
+    """One entry for each benchmark task and each model in the settings.
+
+    If a task could not run, the entry has a message.
+    """
     left, problems = {request.key for request in benchmark_plan.missing(run)}, benchmarks.all_problems(run.store)
     return [
         {

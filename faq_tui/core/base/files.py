@@ -20,7 +20,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 # In these folders, Linux lists the open files of a process.
 DESCRIPTORS = re.compile(r"/dev/fd|/proc/[^/]+(/task/[^/]+)?/fd")
-MOST_LINKS = 40  # if a path leads through more symbolic links than this, it is an error, as in Linux
+MOST_LINKS = 40  # a path that leads through more than 40 symbolic links is an error, as in Linux
 
 
 def full_disk(where: Path) -> FaqError:

@@ -1,4 +1,7 @@
-"""Stable hashes of plain values. They serve as keys and as signatures. A signature shows whether work is stale."""
+"""Stable hashes of plain values. The hashes serve as keys and as signatures.
+
+A signature shows whether work is stale.
+"""
 
 import hashlib
 import json

@@ -12,7 +12,7 @@ READ = 32_768  # number of bytes that are read from the end of the file
 LONGEST = 400  # longer lines are cut to this many characters
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _BAR = re.compile(r"\| \d+:\d\d:\d\d")  # the times in a progress bar; a log holds many states of the same bar
-# A line that separates rows of a table. A log level may stand before it.
+# A line that separates rows of a table. A log level may stand before this line.
 _RULE = re.compile(r"(?:[A-Z]+\s)?[\s\-+=|_*#]*")
 
 

@@ -16,7 +16,7 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 def process_identity(pid: int) -> str | None:
     """The boot id of the machine and the clock tick at which the process began. None if the process has ended.
 
-    Linux may give the pid to another process later. The identity never belongs to two processes.
+    Linux may give the pid to another process later. Two processes never have the same identity.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
@@ -64,9 +64,11 @@ def send_signal(pid: int, began: str, number: signal.Signals) -> bool:
 
 
 def lower_priority() -> None:
-    """Lower the scheduling priority of this process and its session. While the CPU is idle, this slows nothing down.
+    """Lower the scheduling priority of this process and its session.
 
-    If Linux groups processes by session (sched(7), autogroup), the niceness of a process counts only within its
+    The process becomes slower only if other processes need the CPU.
+
+    If Linux groups processes by session (autogroup in sched(7)), niceness counts only among the processes of a
     session. Therefore the function also sets the niceness of the session.
     """
     with suppress(OSError):

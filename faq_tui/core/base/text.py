@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-# These characters change the direction of the text, and so the order in which it is shown.
+# These characters change the direction in which a terminal shows text.
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -20,7 +20,7 @@ def sanitize(text: str, limit: int | None = None, newlines: bool = False) -> str
 
 
 class _Safe(dict[int, str]):
-    """A table for `str.translate`. It classifies each character only once, so long texts take little time."""
+    """A table for `str.translate`. The table classifies each character only once, so long texts take little time."""
 
     def __missing__(self, code: int) -> str:
         self[code] = safe = _safe(chr(code))

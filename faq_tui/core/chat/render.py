@@ -26,7 +26,8 @@ REASONING_PLACEHOLDER, ANSWER_PLACEHOLDER = f"{PREFIX}reasoning\ue001", f"{PREFI
 class Filled:
     """A rendered template with its texts.
 
-    For each placeholder, this object has the span of the text that replaced it: [start, end) in characters.
+    `spans` maps each placeholder to the span of the text that replaced the placeholder. A span is [start, end) in
+    characters.
     """
 
     text: str
@@ -130,8 +131,8 @@ def split_original(template: Template, answer: str) -> tuple[str, str]:
 
     Reasoning at its start may have the tags of any dialect.
 
-    If the target's template writes no reasoning, an answer without the target's reasoning tags is not split: the
-    result is ("", `answer`). Raises NotAssembledError if the reasoning never ends.
+    If the target's template writes no reasoning, an answer without the target's reasoning tags is not split. The
+    result for such an answer is ("", `answer`). Raises NotAssembledError if the reasoning never ends.
     """
     mistaken = any(tag in answer for tag in template.reasoning_tags)
     if not mistaken and (template.dialect is None or not begins_with_reasoning(answer)):
@@ -145,7 +146,7 @@ def split_original(template: Template, answer: str) -> tuple[str, str]:
 def render_seed(template: Template, messages: Sequence[Message], answer: str | None) -> Rendered:
     """Render the seed and its original answer, if there is one, with the chat template. Raises NotAssembledError.
 
-    If the template refuses or loses a turn, such as a system turn, the first of `other_turns` that it keeps is used.
+    If the template refuses or loses a turn, the first of `other_turns` that the template keeps is rendered.
     """
     if answer:
         return render_answered(template, messages, *split_original(template, answer))
@@ -164,7 +165,9 @@ def _in_turns_that_fit(messages: Sequence[Message], render: Callable[[Sequence[M
 
 
 def fitting_turns(render: Callable[[list[Message]], str], messages: Sequence[Message]) -> list[Message]:
-    """Find turns of which `render` keeps every text. First `messages` is tried, and then each of `other_turns`.
+    """Find turns that `render` writes without losing a text.
+
+    The function tries `messages` first, then each of `other_turns`.
 
     If nothing fits, the result is `messages`. `render` may raise any Exception.
     """
@@ -192,7 +195,7 @@ def render_answered(template: Template, messages: Sequence[Message], reasoning: 
     """Render the question, the reasoning and the answer. The reasoning may be "". Raises NotAssembledError.
 
     The template determines the white space around the reasoning and the answer. If the template refuses or loses a
-    turn, such as a system turn, the first of `other_turns` that it keeps is used.
+    turn, the first of `other_turns` that the template keeps is rendered.
     """
     return _in_turns_that_fit(messages, lambda turns: _render_answered(template, turns, reasoning, answer))
 
@@ -249,11 +252,14 @@ def _lost(template: Template, messages: list[Message]) -> str:
     return "the reasoning or the answer" if kept else "the question"
 
 
-Write = Callable[[Template, list[Message], str, str], str]  # takes template, messages, reasoning, answer
+Write = Callable[[Template, list[Message], str, str], str]  # arguments: template, messages, reasoning, answer
 
 
 def _ways(template: Template, messages: list[Message], reasoned: bool) -> Iterator[tuple[str, Write]]:
-    """The ways to write the conversation, the best one first, as pairs (name of the way, function that writes)."""
+    """Yields the ways to write the conversation, the best way first.
+
+    Each item is (name of the way, function that writes the conversation).
+    """
     yield ("inline" if reasoned and template.dialect is None else "template"), _as_the_template_writes_it
     if _opens_the_turn(template, messages, reasoned):
         yield "generation_prompt", _as_the_model_writes_it
@@ -275,7 +281,7 @@ def _as_the_template_writes_it(template: Template, messages: list[Message], reas
 def _as_the_model_writes_it(template: Template, messages: list[Message], reasoning: str, answer: str) -> str:
     """Join the generation prompt and the reply.
 
-    Some templates remove the reasoning from finished turns. This function is for them.
+    This function is for templates that remove the reasoning from finished turns.
     """
     prompt, finished = _prompt(template, messages, bool(reasoning)), _finished(template, messages)
     ending = finished.rpartition(ANSWER_PLACEHOLDER)[2] if ANSWER_PLACEHOLDER in finished else ""
@@ -310,7 +316,7 @@ def _finished(template: Template, messages: list[Message]) -> str:
 
 
 def _proven(template: Template, turn: str, reasoned: bool) -> bool:
-    """Check a rendering with placeholders. `turn` is its text after the last question.
+    """Check a rendering with placeholders. `turn` is the rendered text after the last question.
 
     The reasoning must lie between exactly one pair of tags, and an end token must follow the answer.
     """

@@ -29,7 +29,7 @@ class NotAssembledError(ValueError):
 class Template:
     """Renders conversations as text, and encodes text as token ids.
 
-    The template adds the special tokens, not the tokenizer.
+    The chat template adds all special tokens, and the tokenizer adds none.
 
     eos             the end token's text, or None
     dialect         how the template marks reasoning; None if it cannot write reasoning
@@ -71,7 +71,7 @@ class Template:
             )
         except Exception as error:  # noqa: BLE001  a template may raise any exception, such as TypeError
             reason = " ".join(str(error).split())[:120] or type(error).__name__
-            raise NotAssembledError(f"the chat template refuses it: {reason}") from None
+            raise NotAssembledError(f"the chat template refuses the conversation: {reason}") from None
         if len(text) > LONGEST + LONGER * sum(len(str(message.get("content"))) for message in messages):
             raise NotAssembledError("the chat template writes far more than the conversation")
         return str(text)
@@ -81,8 +81,7 @@ class Template:
 
         Raises NotAssembledError if the ids do not decode to the text.
 
-        This is checked because some vocabularies lack some bytes. Their tokenizers drop rare characters without an
-        error.
+        Without this check, a tokenizer whose vocabulary lacks some bytes would drop rare characters without an error.
         """
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         ids = list(encoded["input_ids"])
@@ -104,14 +103,15 @@ def special_texts(tokenizer: Any) -> tuple[str, ...]:
 
 
 def _letters(text: str) -> str:
-    """The characters that the tokenizer must keep. It may change spaces and the Unicode normalization."""
+    """The characters that the tokenizer must keep. A tokenizer may change spaces and the Unicode normalization."""
     return re.sub("[ \t\r\n]", "", unicodedata.normalize("NFKC", text))
 
 
 def _strftime_now() -> str:
-    """A Jinja macro that writes the fixed date. It replaces a function of transformers that writes today's date.
+    """A Jinja macro that writes the fixed date.
 
-    It is a macro because transformers does not pass functions to a template, only plain data.
+    The macro replaces a function of transformers that writes today's date. A macro is needed because transformers
+    passes only plain data to a template, and no functions.
     """
     spelled = "".join(f" | replace({directive!r}, {DAY.strftime(directive)!r})" for directive in DIRECTIVES)
     return f"{{%- macro strftime_now(form) -%}}{{{{ form{spelled} }}}}{{%- endmacro -%}}"

@@ -27,7 +27,7 @@ SINK, TEMPLATE, QUESTION, REASONING, ANSWER = KINDS = ("sink", "template", "ques
 def tokens_in(offsets: Sequence[Span], span: Span) -> Span:
     """The span of all tokens that have at least one character in `span`.
 
-    A byte-level token may lie only partly in it.
+    A byte-level token may lie only partly in the span.
 
     `offsets` holds the character span of each token. Returns (0, 0) if there is no such token.
     """
@@ -107,7 +107,7 @@ class KindsSearch:
         out: list[int] = []
         last = KINDS.index(QUESTION)
         for index, token in enumerate(ids):
-            # If the sample was cut inside a word, its text has other ids at the end when it is encoded again.
+            # If a sample was cut inside a word, encoding its text again gives other ids at the end.
             if index < len(encoded_ids) and encoded_ids[index] == token:
                 last = of_text[max(0, bisect.bisect_right(starts, offsets[index][0]) - 1)]
             out.append(KINDS.index(TEMPLATE) if token in self.specials else last)

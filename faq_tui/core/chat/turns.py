@@ -15,8 +15,9 @@ BETWEEN = "\n\n"  # separates two texts that are joined to one turn
 def other_turns(messages: Sequence[Mapping[str, str]]) -> Iterator[list[Message]]:
     """Other ways to write the conversation, with all its texts. Ways that change less come first.
 
-    The first way has no system turns. The second way has no two neighbouring turns of the same role. The third way
-    has neither. If this is already true for the conversation itself, there is no other way.
+    The first way has no system turns. In the second way, neighbouring turns always have different roles. The third
+    way has no system turns, and its neighbouring turns have different roles. A way that is equal to the conversation
+    itself, or to an earlier way, is left out.
     """
     plain = [dict(message) for message in messages]
     before = [plain]

@@ -45,7 +45,8 @@ class Check:
 def endpoint_checks(run: Run) -> list[Check]:
     """One check for each server that a source or a judge uses.
 
-    Each server gets a short request with the parameters in the settings. The response shows which of them it accepts.
+    Each server gets a short request with the parameters in the settings. The response shows which parameters the
+    server accepts.
     """
     settings = run.settings
     named: dict[str, Endpoint] = {f"source {name}": source for name, source in settings.sources.items()}
@@ -81,11 +82,14 @@ def _check(run: Run, name: str, endpoint: Endpoint) -> Check:
 def _on_left_out(known: Capabilities) -> str:
     if not known.left_out:
         return ""
-    return "the server's own values apply to these parameters: serve the model elsewhere if they matter to you"
+    return "the server uses its own values for these parameters: if you need your values, serve the model elsewhere"
 
 
 async def _probe(endpoint: Endpoint, learned: LearnedCapabilities) -> tuple[list[str], RequestFault | None]:
-    """Return (the names of the served models, the fault of a short request or None). Raises EndpointError."""
+    """Return the names of the served models, and the fault of a short request.
+
+    The fault is None if the request succeeded. Raises EndpointError.
+    """
     sampling = endpoint.sampling if isinstance(endpoint, Source) else JUDGING
     async with Client(endpoint, learned) as client:
         served = await probe(client, endpoint)
@@ -137,7 +141,7 @@ def _code(run: Run) -> Check:
 
 
 def _models(run: Run) -> list[Check]:
-    """Check the target's files. If they are a model, check its tokenizer and its template, too."""
+    """Check the target's files. If the files are a model, check the model's tokenizer and chat template, too."""
     name = run.settings.target.model
     if name == EMBEDDED:
         files = Check("target", "ok", "embedded")
@@ -147,7 +151,7 @@ def _models(run: Run) -> list[Check]:
         except FaqError as error:
             return [Check("target", "failed", name, str(error))]
     if untrusted_code(run):
-        return [files]  # another check, that of the code, reports this problem
+        return [files]  # the check of the code reports this problem
     stages = [stage.name for stage in all_stages()]
     try:
         findings = check_models(run, stages, CancelToken(), run.cache / "doctor.log", lenient=True)

@@ -42,7 +42,7 @@ def machine_checks(folder: Path) -> list[Check]:
 def extension_checks() -> list[Check]:
     """One check for each extension from another package.
 
-    Otherwise a broken extension would be noticed only in the middle of a run, and would end it.
+    Without this check, a broken extension would end a run in the middle.
     """
     checks = []
     for registry in points.ALL:

@@ -23,13 +23,13 @@ def recipe_checks(run: Run) -> list[Check]:
     """One check for each recipe. If the target's files are not on this machine, a single check says so."""
     folder = _target(run)
     if folder is None or not (folder / "config.json").is_file():
-        later = "their cost can be estimated after the target's files are downloaded"
+        later = "faq-tui can estimate the cost after it has downloaded the target's files"
         return [Check("recipes", "ok", later)] if run.settings.recipes else []
     rows, tokens, longest, source = _tokens(run)
     try:
         profile = profile_of(folder, rows, tokens, longest)
     except FaqError:
-        return []  # another check, that of the target, reports this problem
+        return []  # the check of the target reports this problem
     gpu = first_gpu() if run.settings.target.device != "cpu" else None
     device = "cuda" if gpu or run.settings.target.device == "cuda" else "cpu"
     work, card = (gpu.free / 16, gpu.name) if gpu else (WORK, "")

@@ -1,4 +1,4 @@
-"""A registry finds the extensions of one kind by their names. It loads each extension at the first use.
+"""A registry finds the extensions of one kind by their names. A registry loads each extension at its first use.
 
 A table lists the names and import paths of faq-tui's extensions. Other packages add extensions by an entry point
 (https://packaging.python.org/specifications/entry-points/) in the registry's group:
@@ -34,8 +34,9 @@ class Extension:
 class Registry:
     """The extensions of one kind.
 
-    `group` is the entry point group. `kind` is the word for one extension in errors ("quantization method").
-    `builtin` maps names to "module:attribute". `base` is the import path of the base class of these extensions.
+    `group` is the entry point group. `kind` is the word that error messages use for such an extension, for example
+    "quantization method". `builtin` maps names to "module:attribute". `base` is the import path of the base class of
+    these extensions.
     """
 
     def __init__(self, group: str, kind: str, base: str, builtin: Mapping[str, str]) -> None:
@@ -67,7 +68,10 @@ class Registry:
         return name in self.builtin or name in self._found
 
     def get(self, name: str) -> Any:
-        """The extension `name`. Raises UsageError if it does not exist, and FaqError if it cannot be loaded."""
+        """The extension `name`.
+
+        Raises UsageError if this extension does not exist, and FaqError if it cannot be loaded.
+        """
         if name not in self._loaded:
             self._loaded[name] = self._load(name)
         return self._loaded[name]
@@ -107,7 +111,8 @@ class Registry:
             raise FaqError(f"{where} is not a {self.base.partition(':')[2]}: update or uninstall the package")
         if getattr(extension, "name", None) != name:
             raise FaqError(
-                f"{where} has the name {getattr(extension, 'name', None)!r}: this name and its entry point must agree"
+                f"{where} has the name {getattr(extension, 'name', None)!r} in its code: "
+                "its entry point needs the same name"
             )
         return extension
 

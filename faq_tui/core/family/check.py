@@ -106,9 +106,9 @@ def badges(run: Run) -> dict[str, str]:
 
 
 def is_quick(run: Run) -> bool:
-    """True if the check is quick: this machine has the tokenizers of fewer than two models.
+    """True if the check is quick, because this machine has the tokenizers of fewer than two models.
 
-    Otherwise the check compares tokenizers, which takes about 0.5 s.
+    If there are more tokenizers, the check compares them, which takes about 0.5 s.
     """
     sources = run.settings.sources.values()
     names = [target_profile(run).name, *(source.files or served_name(run, source) for source in sources)]

@@ -97,7 +97,7 @@ def _stripped(name: str) -> str:
 def billions(name: str) -> float | None:
     """The number of parameters that the name contains, in billions (all experts included).
 
-    None if it contains none.
+    None if the name contains no such number.
     """
     match = _SIZE.search(bare_name(name))
     if match is None:

@@ -1,4 +1,6 @@
-"""Compare two models. Names and lineage identify their families. If these are unknown, the models' files decide.
+"""Compare two models. The names and the lineage of the models identify their families.
+
+If names and lineage are unknown, the models' files decide.
 
 Two models with equal tokenizer files can belong to different families. For example, DeepSeek-R1-0528-Qwen3-8B has the
 tokenizer configuration of DeepSeek, but it was tuned from Qwen3-8B. In the FAQ paper (arXiv 2601.11200, table 4) its
@@ -32,7 +34,8 @@ class ModelProfile:
             return None, ""
         for name in self.files.lineage:
             if family := by_name(name):
-                return family, f"{self.title} names {bare_name(name)} of the {family.title} family as its origin"
+                origin = f"{bare_name(name)} of the {family.title} family"
+                return family, f"{self.title} was made from {origin}, according to its files"
         family = by_config(self.files.model_type, self.files.vocab_size)
         return family, f"{self.title} has the configuration of the {family.title} family" if family else ""
 
@@ -75,7 +78,7 @@ class Kinship:
     reasons: tuple[str, ...]
     itself: bool = False  # True if the source is the target
     larger: bool | None = None  # True if the source is larger than the target; None if this is unknown
-    known: bool = True  # False if the verdict is "stranger" only because facts are missing on this machine
+    known: bool = True  # False if facts are missing on this machine, so the verdict "stranger" is not certain
 
 
 def kinship(target: ModelProfile, source: ModelProfile) -> Kinship:
@@ -99,7 +102,10 @@ def kinship(target: ModelProfile, source: ModelProfile) -> Kinship:
 def _decide(
     target: ModelProfile, source: ModelProfile, architecture: bool | None, vocabulary: bool | None
 ) -> tuple[str, bool]:
-    """Returns (verdict, known). `known` is False if the verdict is "stranger" only because facts are missing."""
+    """Returns (verdict, known).
+
+    `known` is False if facts are missing, so the verdict "stranger" is not certain.
+    """
     if target.family and source.family:
         if target.family.id == source.family.id:
             contradicted = architecture is False and vocabulary is False
@@ -135,7 +141,7 @@ def _unplaced(target: ModelProfile, source: ModelProfile) -> str:
 def _of_names(target: ModelProfile, source: ModelProfile) -> Iterator[str]:
     yield from (profile.why for profile in (target, source) if profile.why)
     if is_teacher(source.name, target.name):
-        yield f"{source.title} is the teacher that {target.title} was distilled from, not its elder"
+        yield f"{target.title} was distilled from {source.title}, so this source is a teacher and not an elder"
 
 
 def _of_files(

@@ -1,7 +1,7 @@
 """Write the lines of a new `faq.toml` from the schema: each key with a value, and its description as a comment.
 
-Other keys are commented out. If such a key has a default value, the line shows this value. Otherwise the line shows
-an example, and the key's description states what happens without the key.
+Other keys are commented out. If such a key has a default value, the line shows this value. For a key without a
+default value, the line shows an example, and the description states what happens without the key.
 """
 
 from __future__ import annotations

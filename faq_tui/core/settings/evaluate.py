@@ -26,15 +26,16 @@ LISTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "special5": (EVALSCOPE, ("aime24", "aime25", "math_500", "live_code_bench:v5", "live_code_bench:v6")),
 }
 
-# Benchmarks that run code written by the model. Unless the settings allow this, faq-tui refuses them before the run.
-# evalscope itself reports further benchmarks of this kind when they start.
+# Benchmarks that run code written by the model. faq-tui refuses such a benchmark before the run if the settings do
+# not allow it. If another benchmark of evalscope runs code, evalscope reports this when the benchmark starts.
 RUNS_CODE = frozenset({"live_code_bench"})
 
 
 def expand(engine: str, tasks: Sequence[str]) -> tuple[str, ...]:
     """The tasks of this engine. Each task is listed only once.
 
-    The name of a list is replaced by those tasks of the list that belong to this engine. There may be none.
+    The name of a list is replaced by the tasks of the list. If these tasks belong to the other engine, the name of
+    the list is left out.
 
     >>> expand("lm_eval", ["ppl3", "piqa"])
     ('wikitext', 'c4', 'lambada_openai', 'piqa')
@@ -47,7 +48,7 @@ def expand(engine: str, tasks: Sequence[str]) -> tuple[str, ...]:
 
 
 def misplaced(engine: str, tasks: Sequence[str]) -> list[str]:
-    """Those entries of `tasks` that are names of lists without a task of this engine."""
+    """The names of lists in `tasks` whose tasks belong to the other engine."""
     return [task for task in tasks if task in LISTS and LISTS[task][0] != engine]
 
 
@@ -78,7 +79,9 @@ class _BenchmarkSection(Section):
     ] = ()
     limit: Annotated[
         Count | None,
-        Field(description="number of first items of each task that are used; default: all items", examples=[100]),
+        Field(
+            description="the first items of each task are used, up to this number; default: all items", examples=[100]
+        ),
     ] = None
     api_key_env: Annotated[
         str | None,
@@ -178,7 +181,7 @@ class Evalscope(_BenchmarkSection):
 
     tasks: Annotated[
         tuple[str, ...],
-        Field(description='names of benchmarks, name:subset for a subset, or the list of the paper: ["special5"]'),
+        Field(description='names of benchmarks, optionally as name:subset, or the list of the paper: ["special5"]'),
     ] = ()
     base_url: Annotated[
         str, Field(description='a server\'s URL, "embedded", or "serve" for the command of [evaluate.serve]')
@@ -194,11 +197,14 @@ class Evalscope(_BenchmarkSection):
     concurrency: Annotated[int, Field(ge=1, le=4096, description="requests at once")] = 8
     sampling: Annotated[
         Sampling,
-        Field(description='how replies are sampled; requests have all these values, unless a value is "off"'),
+        Field(description='how replies are sampled; a value is not sent if it is "off"'),
     ] = Sampling()
     enable_thinking: Annotated[
         bool | None,
-        Field(description="enable_thinking of the chat template; default: the template decides", examples=[True]),
+        Field(
+            description="value of enable_thinking in the chat template; default: the template decides",
+            examples=[True],
+        ),
     ] = None
     dataset_dir: Annotated[
         str | None,
@@ -234,24 +240,24 @@ class Evaluate(Section):
         Field(description='texts for perplexity, KL and top-1: "pydoc" (no network), "wikitext2", or text files'),
     ] = ("pydoc",)
     window: Annotated[
-        int, Field(ge=8, description="window size of these texts in tokens; windows do not overlap")
+        int, Field(ge=8, description="window size of the perplexity texts in tokens; windows do not overlap")
     ] = 512
-    prose_tokens: Annotated[Count, Field(description="largest number of tokens used from each of these texts")] = (
+    prose_tokens: Annotated[Count, Field(description="at most this many tokens of each perplexity text are used")] = (
         16384
     )
 
     word_perplexity: Annotated[
         tuple[str, ...],
         Field(
-            description='texts for word perplexity as in lm_eval: the same names, or jsonl with "text" in each line'
+            description='texts for word perplexity (lm_eval): "pydoc", "wikitext2", or jsonl with "text" in each line'
         ),
     ] = ()
     word_window: Annotated[
         Annotated[int, Field(ge=8)] | Literal["model"],
-        Field(description='window size in tokens; "model" means the longest input of the model'),
+        Field(description='window size for word perplexity in tokens; "model" means the longest input of the model'),
     ] = 2048
     word_documents: Annotated[
-        Count, Field(description="largest number of documents used from each of these texts")
+        Count, Field(description="at most this many documents of each text for word perplexity are used")
     ] = 64
 
     answers: Annotated[
@@ -267,15 +273,15 @@ class Evaluate(Section):
     ] = ("starter",)
     multiple_choice: Annotated[
         tuple[str, ...],
-        Field(description='"starter" (small), or jsonl with "question", "choices" and "answer"'),
+        Field(description='questions: "starter" (small), or jsonl with "question", "choices" and "answer"'),
     ] = ("starter",)
     items: Annotated[
-        Count, Field(description="largest number of items used of each last_word and multiple_choice text")
+        Count, Field(description="at most this many items of each last_word and multiple_choice text are used")
     ] = 500
 
     # Number of draws of each calibration set. Each draw has seeds.count seeds. Each draw is regenerated, quantized
-    # and measured. If the seed file has too few seeds for separate draws, the draws share seeds. If it has at most
-    # seeds.count seeds, each draw has the share `repeat_share` of the seeds.
+    # and measured. If the seed file has too few seeds for separate draws, the draws share seeds. If the whole file
+    # has no more seeds than one draw needs, each draw has the share `repeat_share` of all seeds.
     repeats: Annotated[
         int,
         Field(

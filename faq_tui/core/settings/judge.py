@@ -74,7 +74,7 @@ class JudgeSettings(Section):
     pick_by: Annotated[
         dict[str, float],
         Field(
-            description="such as { likelihood = 1.0, activation = 0.5 }: this weighted mix picks, instead of kind",
+            description="weights of judges, such as { likelihood = 1.0, activation = 0.5 }; the mix decides the pick",
         ),
     ] = Field(default_factory=dict)
     length_control: Annotated[
@@ -121,7 +121,9 @@ class JudgeSettings(Section):
     max_tokens: Annotated[Count, Field(description="longest reply in tokens for each candidate in the request")] = 512
     reasoning_tokens: Annotated[
         Count,
-        Field(description="longest reasoning that the judge sees, in tokens; the middle of a longer one is left out"),
+        Field(
+            description="longest reasoning that the judge sees, in tokens; the middle of longer reasoning is left out"
+        ),
     ] = 4000
     max_model_len: Annotated[
         Count | None,

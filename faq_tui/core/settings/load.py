@@ -96,7 +96,7 @@ def _dotted(location: tuple[int | str, ...]) -> str:
         if isinstance(part, int):
             out += f"[{part + 1}]"  # messages count recipes from 1
         else:
-            if not part:  # this part is the tag of a value that may also be "off"
+            if not part:  # pydantic adds an empty part for a key that also allows "off"
                 continue
             word = part if BARE_KEY.fullmatch(part) else json.dumps(part)
             out += f".{word}" if out else word
@@ -115,7 +115,7 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
 
 
 def _inside(annotation: Any, part: int | str) -> list[Any]:
-    """The possible types of the value at `part`, which is a key of a section or table, or an index of a list."""
+    """The possible types of the value at `part`. `part` is a key of a section or table, or an index of a list."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         fields = annotation.model_fields.items()
         field_info = next((field for name, field in fields if part in (name, field.alias)), None)

@@ -31,7 +31,7 @@ GroupSize = Literal[-1, 16, 32, 64, 128, 256, 512, 1024]
 PAPER: Mapping[str, Any] = {"group_size": 128}  # the FAQ paper states only groups of 128, INT4 and INT8
 Damping = Annotated[
     float,
-    Field(gt=0.0, le=10.0, description="added to the Hessian's diagonal, as a share of its mean"),
+    Field(gt=0.0, le=10.0, description="this share of the diagonal's mean is added to the Hessian's diagonal"),
 ]
 Presets = Mapping[str, Mapping[str, Any]]  # maps the name of each preset to its default values
 
@@ -45,7 +45,7 @@ class Recipe(Section):
     """
 
     presets: ClassVar[Presets] = {}
-    # Maps each key that did not exist when older artefacts were made to the value that applies to these artefacts.
+    # Keys that older artefacts do not have, each with the value that applies to older artefacts.
     added_later: ClassVar[Mapping[str, Any]] = {}
 
     method: Annotated[str, Field(description="the quantization method")]
@@ -56,7 +56,7 @@ class Recipe(Section):
     preset: Annotated[str | None, Field(description="name of a set of defaults of the method")] = None
     sets: Annotated[
         tuple[str, ...] | None,
-        Field(description="calibration sets; default: the baseline, each source's set, and both cut to equal tokens"),
+        Field(description="calibration sets; default: every set of the run"),
     ] = None
 
     @model_validator(mode="before")
@@ -74,7 +74,9 @@ class Recipe(Section):
             return given
         if preset not in cls.presets:
             choice = (
-                f"choose one of {', '.join(cls.presets)}" if cls.presets else "it has no presets, so remove the key"
+                f"choose one of {', '.join(cls.presets)}"
+                if cls.presets
+                else "the method has no presets, so remove the key"
             )
             raise ValueError(f"{cls.method_name()} has no preset {preset!r}: {choice}")
         return {**cls.presets[preset], **given}
@@ -91,7 +93,7 @@ class Recipe(Section):
     def number(self) -> int:
         """Number of the recipe's `[[recipes]]` table in the file, from one. All recipes of one table share it.
 
-        It is ignored when two recipes are compared.
+        The number is ignored when two recipes are compared.
         """
         return 1
 
@@ -129,8 +131,8 @@ class Recipe(Section):
     def identity(self) -> dict[str, Any]:
         """The part of `values` that is stored in the artefact's signature, in the database and in the worker's job.
 
-        A key of `added_later` is omitted if its value is that of older artefacts. So the signatures of older
-        artefacts stay valid.
+        If a key in `added_later` has the value that applies to older artefacts, the key is omitted. So the signatures
+        of older artefacts stay valid.
         """
         return {key: value for key, value in self.values().items() if self.added_later.get(key) != value}
 
@@ -218,10 +220,10 @@ def parse_recipes(recipes: Any) -> Any:
 def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The recipes of one `[[recipes]]` table: one recipe for each combination of values of its lists, in order.
 
-    Each method uses only those values of a list that it supports. Suppose that `method` is a list, and one of its
-    methods supports no given value of another key. Then the method uses its default for this key. For example, w8a8
-    can stand in a list beside methods with `group_size = 64`. A list of `bits` is an exception: a method that
-    supports none of these widths is omitted, because the table does not ask for its default width.
+    Each method uses only those values of a list that it supports. If `method` is a list, and a method supports no
+    given value of another key, the method uses its default for this key. For example, w8a8 can stand in a list beside
+    methods with `group_size = 64`. But if a method supports none of the widths in a list of `bits`, the method is
+    omitted.
     """
     lists = [key for key in recipe if key in GRID and isinstance(recipe[key], list | tuple)]
     if not lists:
@@ -245,13 +247,16 @@ def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _position(listed_values: Sequence[Any], value: Any) -> int:
     """Index of the value in the list.
 
-    A value that is not in the list is a method's default. Its index is 0.
+    A value that is not in the list is a method's default, and the index is 0.
     """
     return listed_values.index(value) if value in listed_values else 0
 
 
 def _options(method: Any, key: str, given: Any, several: bool) -> list[Any]:
-    """The values of `key` for the combinations of one method; empty if the method uses its default."""
+    """The values of `key` that are combined with one method.
+
+    The list is empty if the method uses its default value.
+    """
     values = _listed(given)
     if not isinstance(method, str) or method not in METHODS or not (several or isinstance(given, list | tuple)):
         return values
@@ -273,7 +278,7 @@ def _any_has(key: str, value: Any) -> bool:
 
 
 def check_list_of_methods(recipe: Mapping[str, Any]) -> None:
-    """Raise ValidationError if no method of a list supports a given value."""
+    """Raise ValidationError if the recipe has a list of methods, and none of them supports a value of another key."""
     methods = recipe.get("method")
     if not isinstance(methods, list | tuple) or not all(isinstance(m, str) and m in METHODS for m in methods):
         # There is only one method, or the method's name is unknown. An unknown name is refused when the recipe is
@@ -290,7 +295,7 @@ def check_list_of_methods(recipe: Mapping[str, Any]) -> None:
 
 
 def _relocated(error: Any, index: int) -> InitErrorDetails:
-    """Change an error detail of a single recipe so that it contains the recipe's `index` (0-based) in the file."""
+    """Add the recipe's `index` in the file (0-based) to the location of a pydantic error."""
     kind: Any = error["type"]
     if kind not in ("extra_forbidden", "missing"):
         kind = PydanticCustomError("value_error", "{reason}", {"reason": error["msg"]})
@@ -318,12 +323,12 @@ def listed(values: Iterable[Any]) -> str:
 
 
 class Quantize(Section):
-    """Settings of the checkpoints of gptqmodel, from which a stopped quantization continues."""
+    """Settings for checkpoints of gptqmodel. A stopped quantization continues from its last checkpoint."""
 
     checkpoint_s: Annotated[
         float,
         Field(
             ge=0.0,
-            description="seconds between checkpoints of gptqmodel's gptq (llama, qwen3_moe); 0 saves each layer",
+            description="seconds between gptqmodel's checkpoints (gptq on llama, qwen3_moe); 0 saves every layer",
         ),
     ] = 600.0

@@ -1,4 +1,4 @@
-"""Keys that sources and the judge share: what changes their requests, and how long a stage waits for a server."""
+"""Keys of sources and of the judge that change requests, or limit the wait for a server that is down."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def checked_parameters(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def checked_headers(value: dict[str, str]) -> dict[str, str]:
-    """The headers. Raises ValueError if HTTP does not allow them."""
+    """The headers. Raises ValueError if HTTP does not allow one of the headers."""
     for name, text in value.items():
         if not HEADER_NAME.fullmatch(name) or name.lower() in OWN_HEADERS:
             raise ValueError(f"{name!r} is not the name of a header that can be set")
@@ -58,7 +58,7 @@ PatienceS = Annotated[
         ge=0,
         le=604_800,
         exclude=True,
-        description="longest wait for a server that is down, in seconds; 0: the stage fails at once",
+        description="longest wait for a server that is down, in seconds; with 0 the stage fails at once",
     ),
 ]
 ExtraBody = Annotated[
@@ -70,7 +70,7 @@ ExtraBody = Annotated[
 ExtraHeaders = Annotated[
     dict[str, str],
     AfterValidator(checked_headers),
-    Field(description='further headers, such as { api-key = "$AZURE_KEY" }; $NAME: the environment variable'),
+    Field(description='further headers, such as { api-key = "$AZURE_KEY" }; $NAME is an environment variable'),
     AddedLater(),
 ]
 ChatTemplateKwargs = Annotated[

@@ -158,7 +158,7 @@ class Settings(Section):
     def all_set_names(self) -> tuple[str, ...]:
         """`set_names`, followed by the further draws of these sets.
 
-        They exist if `evaluate.repeats` is above 1: `elder-r2`, `elder-r3` …
+        Further draws, such as `elder-r2` and `elder-r3`, exist if `evaluate.repeats` is above 1.
         """
         return self._drawn(self.set_names())
 
@@ -174,7 +174,7 @@ class Settings(Section):
         return plans((*default_names(self.sources), *further), self.sources, self.sets)
 
     def _asked(self) -> tuple[str, ...]:
-        """The names of all sets that a recipe names."""
+        """The names of the sets in the keys `sets` of the recipes."""
         return tuple(name for recipe in self.recipes for name in recipe.sets or ())
 
     def sets_of(self, recipe: Recipe) -> tuple[str, ...]:

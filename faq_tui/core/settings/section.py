@@ -1,4 +1,4 @@
-"""The base class of all sections of `faq.toml`. It refuses unknown keys, and its values cannot be changed.
+"""The base class of all sections of `faq.toml`. A section refuses unknown keys, and its values cannot be changed.
 
 Each key has a `Field` with a short description, which becomes its comment in a new `faq.toml` (`settings.comments`).
 If a key is None by default, it has an example. The description of such a key ends with `; default: ` and states what
@@ -14,7 +14,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from pydantic.fields import FieldInfo
 
-EMBEDDED = "embedded"  # as `model`: the small model that faq-tui downloads; as `base_url`: the server of this model
+# stands for the small model that faq-tui downloads, and for the server of this model
+EMBEDDED = "embedded"
 BASELINE = "baseline"
 TOKENS_SUFFIX = "-tokens"
 
@@ -63,6 +64,6 @@ class AddedLater:
 
 @dataclass(frozen=True)
 class DescribedBy:
-    """Annotation of a key whose comment depends on the installed packages: `function` returns the comment."""
+    """Annotation of a key whose comment depends on the installed packages. `function` returns the key's comment."""
 
     function: Callable[[], str]

@@ -20,8 +20,7 @@ KINDS_BY_NAME: dict[str, Kind] = {f"{BASELINE}-raw": "raw", f"{BASELINE}-origina
 class Match(Section):
     """Sets whose size this set copies.
 
-    If both keys are set, this set is cut to the number of samples of one named set and the number of tokens of the
-    other.
+    If both keys are set, this set gets the number of samples of one set and the number of tokens of the other set.
     """
 
     samples: Annotated[
@@ -44,7 +43,7 @@ class SetPlan(Section):
         dict[str, Share] | None,
         Field(
             alias="from",
-            description='a source, "baseline", or the share of each; default: the set\'s name or "baseline"',
+            description='a source, "baseline", or a table of their shares; default: the set\'s name or "baseline"',
             examples=[{"elder": 0.5, "baseline": 0.5}],
         ),
     ] = None
@@ -96,7 +95,7 @@ class SetPlan(Section):
     def parts(self, own: str) -> dict[str, float]:
         """Maps each source, or "baseline", to its share of the samples.
 
-        Without `from`, all samples come from `own`.
+        If the key `from` is not set, all samples come from `own`.
         """
         return {own: 1.0} if self.made_from is None else dict(self.made_from)
 
@@ -141,7 +140,7 @@ def twin_names(sources: Iterable[str]) -> tuple[str, ...]:
 
 
 def further_names(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterable[str]) -> tuple[str, ...]:
-    """The names of the sets in `[sets]`, and the names of those kinds of the baseline that a recipe uses."""
+    """The names of the sets in `[sets]`, and of the forms of the baseline that a recipe uses."""
     default = default_names(sources)
     named = (*sets, *(name for name in requested if name in KINDS_BY_NAME))
     return tuple(dict.fromkeys(name for name in named if name not in default))
@@ -184,9 +183,9 @@ def check(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterab
 
 
 def in_order(unordered: Mapping[str, SetPlan]) -> Iterator[str]:
-    """The names of the sets in an order in which each set comes after the sets whose size it copies.
+    """The names of the sets, sorted so that a set comes after every set whose size it copies.
 
-    Raises ValueError if the size of a set depends on itself through other sets.
+    Raises ValueError if two or more sets copy their size from each other.
     """
     done: list[str] = []
     waiting = list(unordered)

@@ -52,30 +52,32 @@ class Sampling(Section):
         Field(description="sample only from this many likeliest tokens; -1 means from all"),
     ] = 20
     min_p: Annotated[
-        OrOff[Fraction], Field(description="smallest probability of a token, as a share of the likeliest token's")
+        OrOff[Fraction], Field(description="a token needs at least this share of the likeliest token's probability")
     ] = 0.0
     max_tokens: Annotated[
         OrOff[Count],
-        Field(description=f'longest reply in tokens; "off": it is not sent, and faq-tui cuts at {MOST_IF_OFF}'),
+        Field(
+            description=f'longest reply in tokens; "off" sends no limit, and faq-tui cuts the reply at {MOST_IF_OFF}'
+        ),
     ] = 8192
     seed: Annotated[
         OrOff[int], Field(description="random seed; candidate i of a question is sampled with seed + i")
     ] = 0
     presence_penalty: Annotated[
         OrOff[Annotated[float, Field(ge=-2.0, le=2.0)]],
-        Field(description="penalty for tokens that the text has"),
+        Field(description="penalty for tokens that the text already contains"),
         AddedLater(),
     ] = OFF
     repetition_penalty: Annotated[
         OrOff[Annotated[float, Field(gt=0.0, le=10.0)]],
-        Field(description="factor against tokens that the text has; 1: none"),
+        Field(description="factor against tokens that the text already contains; 1 changes nothing"),
         AddedLater(),
     ] = OFF
 
     def neutral(self) -> dict[str, Any]:
-        """All values, for a model on this machine.
+        """The values for a model on this machine.
 
-        "off" is replaced by a neutral value, such as 1.0 for temperature.
+        A value that is "off" is replaced by a neutral value, for example 1.0 for temperature.
         """
         neutral = {"temperature": 1.0, "top_p": 1.0, "top_k": -1, "min_p": 0.0}
         neutral |= {"max_tokens": self.most_tokens, "seed": self.first_seed}
@@ -85,12 +87,12 @@ class Sampling(Section):
 
     @property
     def most_tokens(self) -> int:
-        """The maximum length of a reply in tokens. It applies even if requests do not contain it."""
+        """The maximum length of a reply in tokens. This limit applies even if requests do not contain a limit."""
         return MOST_IF_OFF if self.max_tokens == OFF else self.max_tokens
 
     @property
     def first_seed(self) -> int:
-        """The sampling seed of the first candidate. It is defined even if requests do not contain a seed."""
+        """The sampling seed of the first candidate. This seed is defined even if requests do not contain a seed."""
         return 0 if self.seed == OFF else self.seed
 
 
@@ -205,7 +207,7 @@ class Source(Endpoint):
     ] = None
     sampling: Annotated[
         Sampling,
-        Field(description='how replies are sampled; requests have all these values, unless a value is "off"'),
+        Field(description='how replies are sampled; a value is not sent if it is "off"'),
     ] = Sampling()
     # `retry` requests the candidate once more with `retry_room` times max_tokens. `other_seed` requests it once more
     # with another sampling seed. `drop` sends no second request. An unusable candidate is stored and shown, but never
@@ -264,9 +266,10 @@ def checked_url(value: str) -> str:
 
 
 def name_the_target(raw: Any) -> Any:
-    """In local sources, replace the model "target" by the target's name. This is done before the file is checked.
+    """In local sources, replace the model "target" by the target's name.
 
-    So the candidates of such a source become stale if the target changes.
+    The target's name is filled in before the file is checked. So the candidates of a local source become stale if the
+    target changes.
     """
     try:
         model = raw["target"]["model"]

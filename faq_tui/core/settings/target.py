@@ -11,7 +11,7 @@ from faq_tui.core.settings.section import AddedLater, Count, DescribedBy, Sectio
 
 
 def seed_kinds() -> str:
-    """The possible values of `seeds.path` as a text for the comment: suffixes of files, then other values."""
+    """The comment of the key `seeds.path`, which lists suffixes of files and the other possible values."""
     formats = SEED_FORMATS.all()
     endings = [suffix.removeprefix(".") for one in formats for suffix in one.suffixes]
     others = [one.title for one in formats if not one.suffixes]
@@ -81,12 +81,12 @@ class Seeds(Section):
         Field(description="false downloads the whole split of a hub data set before the first row is read"),
         AddedLater(),
     ] = True
-    # Maps our names of fields to the names in the file. "a.b" is the field b of the object in the field a. system =
-    # "" ignores system columns.
+    # A key is a field of faq-tui, and its value is the name of this field in the file. "a.b" is the field b of the
+    # object in the field a. With system = "", system columns are ignored.
     fields: Annotated[
         dict[FieldName, str] | None,
         Field(
-            description="our names of fields, with the names in the file; default: common names",
+            description="names that the file uses for faq-tui's fields; default: common names",
             examples=[{"prompt": "data.ask"}],
         ),
         AddedLater(),
@@ -105,7 +105,7 @@ class Seeds(Section):
     def _known(cls, encoding: str | None) -> str | None:
         if encoding is not None:
             try:
-                "".encode(encoding)  # raises an error if the codec does not turn text into bytes
+                "".encode(encoding)  # some codecs do not turn text into bytes; for them, this line raises an error
                 b"".decode(encoding)
             except (LookupError, ValueError):
                 raise ValueError(

@@ -124,7 +124,8 @@ def _commented(text: str) -> str:
 def _group_size(target: str) -> str:
     """The group size of a new recipe.
 
-    It is 128 (as in the paper) if 128 divides the target's widths, else the largest possible size below 128.
+    If 128 divides the target's widths, the size is 128, as in the paper. Otherwise the size is the largest smaller
+    one that divides the widths.
     """
     if target == EMBEDDED:
         return "64                  # 576 input features are not a multiple of 128"

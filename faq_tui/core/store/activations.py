@@ -22,11 +22,12 @@ class ActivationsRow:
     samples: int  # number of samples on which activations were measured
     tokens: int
     seconds: float
-    summary: dict[str, Any]  # keys: places [{layer, module, channels, ...statistics}], kinds, experts
+    # a dict with the keys places (a list of {layer, module, channels, ...statistics}), kinds and experts
+    summary: dict[str, Any]
 
 
 def add_activations(store: Store, row: ActivationsRow) -> None:
-    """Store a set's activations. They replace earlier activations of the set."""
+    """Store a set's activations. Earlier activations of the same set are replaced."""
     with store.writing() as db:
         db.execute(
             "INSERT OR REPLACE INTO activations (set_name, signature, samples, tokens, seconds, summary, created)"
@@ -53,7 +54,7 @@ def all_activations(store: Store) -> dict[str, ActivationsRow]:
 
 @dataclass(frozen=True)
 class LayerErrors:
-    """How much the outputs of an artefact's layers differ from those of the target's layers, on one held-out text."""
+    """The errors of an artefact's layers on one held-out text, compared with the target's layers."""
 
     subject: str  # a folder under models/
     signature: str  # hash of subject, text and dtype
@@ -63,7 +64,7 @@ class LayerErrors:
 
 
 def add_layer_errors(store: Store, row: LayerErrors) -> None:
-    """Store an artefact's layer errors. They replace earlier errors of the artefact."""
+    """Store an artefact's layer errors. Earlier errors of the same artefact are replaced."""
     with store.writing() as db:
         db.execute(
             "INSERT OR REPLACE INTO layer_errors (subject, signature, text, tokens, errors, created)"

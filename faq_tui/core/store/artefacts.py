@@ -15,11 +15,11 @@ from faq_tui.core.store.database import Store
 class Artefact:
     """The target quantized by one recipe on one calibration set."""
 
-    name: str  # its folder under models/ has the same name, unless `same_as` is set
+    name: str  # also the name of the artefact's folder, unless `same_as` is set
     signature: str  # hash of recipe, token ids and target
     recipe: dict[str, Any]  # result of Recipe.identity
     set_name: str
-    # name of another artefact with the same recipe and token ids; this artefact uses the other one's folder
+    # name of an artefact with the same recipe and token ids; this artefact uses its folder
     same_as: str | None
     samples: int
     tokens: int
@@ -28,12 +28,12 @@ class Artefact:
 
     @property
     def folder(self) -> str:
-        """The folder under `models/` that holds its weights."""
+        """The folder under `models/` that holds the artefact's weights."""
         return self.same_as or self.name
 
 
 def add_artefact(store: Store, artefact: Artefact) -> None:
-    """Store an artefact. It replaces an earlier artefact or failure of the same name."""
+    """Store an artefact. An earlier artefact or failure of the same name is replaced."""
     a = artefact
     with store.writing() as db:
         db.execute(
@@ -58,13 +58,13 @@ def add_failure(store: Store, name: str, signature: str, message: str) -> None:
 
 
 def all_failures(store: Store) -> dict[str, tuple[str, str]]:
-    """For each artefact that could not be made: maps its name to (its signature, the reason)."""
+    """For each artefact that could not be made, its signature and the reason of the failure."""
     rows = store.db.execute("SELECT name, signature, message FROM artefact_failures")
     return {row["name"]: (row["signature"], row["message"]) for row in rows}
 
 
 def all_artefacts(store: Store) -> dict[str, Artefact]:
-    """Maps names to artefacts, the oldest artefact first."""
+    """All artefacts by name, the oldest artefact first."""
     names = list(Artefact.__dataclass_fields__)
     rows = store.db.execute(f"SELECT {', '.join(names)} FROM artefacts ORDER BY created, name")
     return {row["name"]: Artefact(**{**dict(row), "recipe": json.loads(row["recipe"])}) for row in rows}

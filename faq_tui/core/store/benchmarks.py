@@ -44,7 +44,7 @@ COLUMNS = tuple(field.name for field in fields(Result))
 
 
 def replace_results(store: Store, results: Sequence[Result]) -> None:
-    """Store all results of one task on one model. They replace earlier results of this task on this model.
+    """Store all results of one task on one model. Earlier results of this task on this model are replaced.
 
     `results` must not be empty, and all results must have the same `key`.
     """

@@ -33,7 +33,7 @@ class QueuedSeed:
 
 @dataclass(frozen=True)
 class CandidateCounts:
-    """Counts of those candidates of one seed that one source has generated."""
+    """Counts of the candidates that one source has generated for one seed."""
 
     done: int = 0
     truncated: int = 0  # candidates that were cut off
@@ -82,7 +82,7 @@ def answered(store: Store, source_hash: str, seed_ids: Iterable[str]) -> dict[st
 
 
 def candidates_of(store: Store, source_hash: str, seed_id: str) -> dict[int, Candidate]:
-    """For one seed: maps the number (from 1) of each candidate to the candidate."""
+    """The candidates of one seed, by their numbers. Numbers begin at 1."""
     query = "SELECT * FROM candidates WHERE generation = ? AND seed_id = ? ORDER BY number"
     return {row["number"]: candidate_of(row) for row in store.db.execute(query, (source_hash, seed_id))}
 

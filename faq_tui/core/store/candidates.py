@@ -44,7 +44,7 @@ class Candidate:
     seconds: float
     dialect: str
     id: int = 0
-    max_tokens: int | None = None  # maximum number of tokens that the request allowed
+    max_tokens: int | None = None  # the request's limit for the reply, in tokens
     sampling_seed: int | None = None  # the sampling seed of the request
     requests: int = 1  # number of requests that were sent for this candidate
     left_out: tuple[str, ...] = ()  # parameters that were left out of the request because the server refuses them
@@ -53,7 +53,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class CandidateOutline:
-    """A candidate without its texts. It is used for hashing, counting and picking."""
+    """A candidate without its texts. Hashing, counting and picking use this class."""
 
     id: int
     seed_id: str
@@ -79,7 +79,7 @@ def candidate_key(seed_id: str, source_hash: str, number: int) -> str:
     """The key of a candidate. If this key is already stored, the candidate is not generated again.
 
     The key is a hash of the seed id (itself a hash of the question), the source's settings (`source_hash`) and the
-    number. The source's name is not part of the key. So a renamed source keeps its candidates.
+    number. The source's name is not part of the key, so a renamed source keeps its candidates.
     """
     return digest(seed_id, source_hash, number)
 
@@ -94,10 +94,10 @@ def add(store: Store, candidate: Candidate) -> int:
 
 
 def replace_worse(store: Store, candidate: Candidate) -> int:
-    """Replace the stored candidate with the same key by `candidate`, and return the id of the candidate that counts.
+    """Replace the stored candidate with the same key by `candidate`. Returns the id of the valid candidate.
 
-    If the stored candidate has fewer flags, it is not replaced. The row of a replaced candidate stays in the
-    database, because scores may refer to it. The replaced candidate is no longer counted.
+    If the stored candidate has fewer flags, it stays valid, and `candidate` is not stored. The row of a replaced
+    candidate stays in the database, because scores may refer to it. The replaced candidate is no longer counted.
     """
     key = candidate_key(candidate.seed_id, candidate.source_hash, candidate.number)
     with store.writing() as db:
@@ -172,7 +172,7 @@ def outlines(store: Store, source: str, source_hash: str, candidates: int) -> li
 
 
 def unusable(store: Store, source_hash: str, candidates: int) -> list[Candidate]:
-    """Those candidates with flags that `current` returns.
+    """The candidates of `current` that have at least one flag.
 
     The result has only candidates with the numbers 1 to `candidates` of each seed.
     """
@@ -212,7 +212,7 @@ def tally(store: Store, source_hash: str) -> Tally:
 
 
 def tally_before(store: Store, source: str, source_hash: str) -> Tally:
-    """Counts of those candidates of this source that were made with earlier settings."""
+    """Counts of the candidates that this source made with earlier settings."""
     return _tally(store, " FROM candidates c WHERE c.source = ? AND c.generation <> ?", source, source_hash)
 
 
@@ -238,13 +238,13 @@ def saved_tokens(store: Store, source_hash: str) -> int:
 
 
 def count_unreasoned(store: Store, source_hash: str) -> int:
-    """The number of candidates without reasoning among those that `current` returns. Reads the reasoning texts."""
+    """The number of candidates of `current` that have no reasoning. Reads the reasoning texts."""
     query = f"SELECT count(*){_CURRENT} AND c.reasoning = ''"
     return int(store.db.execute(query, (source_hash,)).fetchone()[0])
 
 
 def flag_counts(store: Store, source_hash: str) -> Counter[str]:
-    """The number of candidates with each flag, among those that `current` returns.
+    """For each flag, the number of candidates of `current` that have this flag.
 
     A candidate may have several flags.
     """
@@ -265,7 +265,7 @@ def _flags(text: str) -> tuple[str, ...]:
 
 
 def add_failure(store: Store, failure: Failure) -> None:
-    """Store a failure. It replaces an earlier failure of the same candidate."""
+    """Store a failure. An earlier failure of the same candidate is replaced."""
     f = failure
     with store.writing() as db:
         db.execute(
@@ -289,7 +289,7 @@ def clear_failures(store: Store, source_hash: str, failed: Iterable[tuple[str, i
 
 
 def failures_of_seed(store: Store, source_hash: str, seed_id: str) -> dict[int, str]:
-    """Maps the number of each failed candidate of the seed to the reason of the failure."""
+    """The reasons why candidates of the seed failed, by the candidates' numbers."""
     query = "SELECT number, reason FROM failed_candidates WHERE generation = ? AND seed_id = ?"
     return {row["number"]: row["reason"] for row in store.db.execute(query, (source_hash, seed_id))}
 

@@ -72,7 +72,7 @@ class Store:
                 yield self.db
                 self.db.execute("COMMIT")
             except BaseException:
-                if self.db.in_transaction:  # it is false if a full disk has already ended the transaction
+                if self.db.in_transaction:  # a full disk may already have ended the transaction
                     self.db.execute("ROLLBACK")
                 raise
         except sqlite3.OperationalError as error:
@@ -89,7 +89,7 @@ def _is_full(error: sqlite3.Error) -> bool:
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """A connection for reading. It reads the file, or a copy in memory if the schema must be updated first."""
+    """A connection for reading. If the file has an old schema, the connection reads an updated copy in memory."""
     db = _connect(path)
     if migrate.is_current(db):
         return db

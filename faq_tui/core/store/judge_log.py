@@ -59,7 +59,10 @@ def add_reply(store: Store, key: ReplyKey, attempt: int, reply: ReplyRow) -> Non
 
 
 def replies_of(store: Store, key: ReplyKey) -> list[ReplyRow]:
-    """The stored replies. The list is empty, or has the first reply, or has the first and the repaired reply."""
+    """The stored replies. The list has at most two entries.
+
+    The first entry is the first reply, and the second entry is the repaired reply.
+    """
     query = "SELECT raw, error FROM judge_replies WHERE judge = ? AND unit = ? AND turn = ? ORDER BY attempt"
     return [ReplyRow(row["raw"], row["error"]) for row in store.db.execute(query, (key.judge, key.unit, key.turn))]
 

@@ -54,7 +54,10 @@ def heldout(store: Store, source_hash: str) -> dict[str, HeldoutAnswer]:
 
 @dataclass(frozen=True)
 class Measurement:
-    """The measurement of one model on one held-out text. For each item, it has sums over the predicted tokens."""
+    """The measurement of one model on one held-out text.
+
+    For each item, the measurement has sums over the predicted tokens.
+    """
 
     subject: str  # an artefact's folder, or "unquantized"
     text: str  # name of the held-out text
@@ -66,7 +69,7 @@ class Measurement:
 
 
 def add_measurement(store: Store, m: Measurement) -> None:
-    """Store a measurement. It replaces an earlier measurement of the same subject and text."""
+    """Store a measurement. An earlier measurement of the same subject and text is replaced."""
     with store.writing() as db:
         db.execute(
             "INSERT OR REPLACE INTO measurements (subject, text, signature, items, token_kl, created)"
@@ -76,7 +79,10 @@ def add_measurement(store: Store, m: Measurement) -> None:
 
 
 def token_kl_of(store: Store, subject: str, text: str) -> bytes | None:
-    """`Measurement.token_kl`, which `all_measurements` omits because it is large; None if it was not measured."""
+    """The stored `token_kl` of a measurement; None if it was not measured.
+
+    `all_measurements` omits `token_kl`, because it is large.
+    """
     query = "SELECT token_kl FROM measurements WHERE subject = ? AND text = ?"
     row = store.db.execute(query, (subject, text)).fetchone()
     return None if row is None else row["token_kl"]
@@ -93,7 +99,7 @@ def all_measurements(store: Store) -> dict[tuple[str, str], Measurement]:
     }
 
 
-# Selects the items on which the unquantized target was measured, because artefacts are compared with it. A
+# Selects the items on which the unquantized target was measured, because artefacts are compared with this target. A
 # measurement's signature is "subject.items.dtype.device"; the hashes contain no dot (core.evaluation.identity).
 MEASURED = """text = :text AND EXISTS (
   SELECT 1 FROM measurements AS m
@@ -104,9 +110,8 @@ MEASURED = """text = :text AND EXISTS (
 def replace_items(store: Store, text: str, items: str, bodies: Sequence[dict[str, Any]]) -> None:
     """Store the contents of a text's items. `bodies` has one entry per item, in the order of a measurement's columns.
 
-    `items` is the hash of the items. If the text has stored contents of other items, they are deleted, unless the
-    unquantized target was measured on these items. If the database already holds the same contents, nothing is
-    written.
+    `items` is the hash of the items. Other stored items of the same text are deleted. Items on which the unquantized
+    target was measured are kept. If the database already holds the same contents, nothing is written.
     """
     values = [(items, json.dumps(body)) for body in bodies]
     rows = store.db.execute("SELECT items, body FROM heldout_items WHERE text = ? ORDER BY items, number", (text,))

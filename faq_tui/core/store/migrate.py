@@ -1,12 +1,12 @@
 """Update the schema of a run's database. Each migration has a name and is applied exactly once.
 
-A migration is a file `migrations/NNNN_name.sql`. Its number determines the order. When a migration is applied, its
-name is recorded in the table `migrations` of the database. Numbers may have gaps, and a lower number may be added
-later. A released file must never be renamed or edited.
+A migration is a file `migrations/NNNN_name.sql`. The numbers determine the order of the migrations. When a migration
+is applied, its name is recorded in the table `migrations` of the database. Numbers may have gaps, and a lower number
+may be added later. A released file must never be renamed or edited.
 
-Versions of faq-tui up to 0ebf15d recorded no names. They only stored the number of applied files (`COUNTED`) in
-`PRAGMA user_version`. This number is still written. So these versions can open a database if they know all its
-migrations.
+Versions of faq-tui up to 0ebf15d recorded no names. These versions only stored the number of applied files
+(`COUNTED`) in `PRAGMA user_version`. faq-tui still writes this number. So an old version can open a database if it
+knows all migrations of the database.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def is_current(db: sqlite3.Connection) -> bool:
 def bring_up_to_date(db: sqlite3.Connection, path: Path) -> None:
     """Apply all missing migrations, each in one transaction. Errors name `path`.
 
-    If the process is killed or fails, no migration is applied only in part. Raises UsageError if the database was
-    written by a newer faq-tui, and sqlite3.DatabaseError if a migration fails.
+    Each migration is applied completely or not at all, even if the process is killed. Raises UsageError if the
+    database was written by a newer faq-tui, and sqlite3.DatabaseError if a migration fails.
     """
     _refuse_newer(db, path)
     applied = applied_names(db)
@@ -135,8 +135,7 @@ def _record_counted(db: sqlite3.Connection) -> None:
 def _count(applied: Collection[str]) -> int:
     """The new `user_version`.
 
-    If version 0ebf15d does not know all applied migrations, the value is one that makes this version refuse the
-    database.
+    If version 0ebf15d does not know all applied migrations, a larger value makes this version refuse the database.
     """
     return len(applied) if set(applied) <= set(COUNTED) else max(len(applied), len(COUNTED) + 1)
 

@@ -80,18 +80,18 @@ def _json(details: Mapping[str, Any]) -> str:
 
 
 def scores_of(store: Store, judge: str) -> dict[int, float | None]:
-    """For one judge: maps candidate ids to scores. A score is None if the judge could not score the candidate."""
+    """All scores of one judge, by candidate id. A score is None if the judge could not score the candidate."""
     query = "SELECT candidate_id, score FROM scores WHERE judge = ?"
     return dict(store.db.execute(query, (judge,)).fetchall())
 
 
 def details_of(store: Store, judge: str) -> dict[int, dict[str, Any]]:
-    """For one judge: maps candidate ids to the values from which the score was computed."""
+    """The values from which the scores of one judge were computed, by candidate id."""
     return dict(each_details(store, judge))
 
 
 def each_details(store: Store, judge: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The items of `details_of`, one after another. Use it if not all items are needed."""
+    """Yields the items of the dict that `details_of` returns. Use this function if you do not need all items."""
     query = "SELECT candidate_id, details FROM scores WHERE judge = ?"
     for row in store.db.execute(query, (judge,)):
         yield row["candidate_id"], json.loads(row["details"])

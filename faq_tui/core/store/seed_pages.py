@@ -1,7 +1,7 @@
 """Read the list of seeds page by page: find the seeds that match a filter, and read rows at given positions.
 
-`matches` yields the positions of matching seeds in file order. It yields the first positions before it has searched
-all seeds. `rows_at` reads the texts of the rows on the screen.
+`matches` yields the positions of matching seeds in file order. The function yields the first positions before it has
+searched all seeds. `rows_at` reads the texts of the rows on the screen.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ SHOWN_CHARACTERS = 400  # maximum number of characters of a question that a row 
 # a search goes through the seeds in steps; these are the numbers of seeds in the first and in the largest step
 FIRST_STRETCH, STRETCH = 2000, 65_536
 
-# The possible states of a seed for one source and judge. Their tests are tried in order, and a seed gets the first
-# state whose test is true.
+# The possible states of a seed for one source and judge. Each state has a test. A seed gets the first state whose
+# test is true.
 STATES = {
     "excluded": "s.excluded",
     "held out": "s.role = 'heldout'",
@@ -52,8 +52,8 @@ STATE_SQL = _STATE.format(**_PARTS)
 
 _FILE = "rtrim(rtrim(s.origin, '0123456789'), ':')"
 
-# The stored JSON contains these words outside the texts. If a person searches for a part of such a word, the JSON
-# must be parsed.
+# The stored JSON can contain these words outside the texts of the messages. If a person searches for a part of such a
+# word, the JSON must be parsed.
 _SKELETON = ("role", "content", "system", "user", "assistant", "tool", "[{", "}]", ": ", "}, {", ", ")
 
 _IDS = re.compile("[0-9a-f]{1,12}")
@@ -77,13 +77,13 @@ class SeedFilter:
     Each field is a test, unless it is None or "". The list shows the seeds that pass every test.
     """
 
-    # A part of a message, an answer or a label, or the start of the id. The case of ASCII letters is ignored.
+    # Text to search for in messages, answers and labels, or the start of an id. The case of ASCII letters is ignored.
     text: str = ""
     category: str | None = None
     file: str | None = None  # the file that the seed came from; one of the results of `origins`
     tag: str | None = None
     state: str | None = None  # one of STATES
-    shortest: int | None = None  # smallest number of characters
+    shortest: int | None = None  # smallest number of characters of a seed that matches
     longest: int | None = None
 
     def __bool__(self) -> bool:
@@ -125,7 +125,7 @@ def is_dense(db: sqlite3.Connection, count: int) -> bool:
 def matches(db: sqlite3.Connection, view: View, seed_filter: SeedFilter) -> Iterator[list[int]]:
     """Yield lists of the positions of matching seeds, in file order.
 
-    Each query scans many rows. During a query, Python's global interpreter lock is free. So the screen stays fast if
+    Each query scans many rows. Python's global interpreter lock is free during a query, so the screen stays fast if
     the queries run in another thread.
     """
     where, values = _where(seed_filter)

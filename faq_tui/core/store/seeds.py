@@ -21,7 +21,7 @@ class Seed:
     messages: tuple[dict[str, str], ...]  # {"role", "content"}; the last message is the user's question
     answer: str | None  # the original answer; None if there is none
     origin: str  # file:line
-    label: str | None = None  # the id of the seed in its file; None if it has none there
+    label: str | None = None  # the id that the seed has in its file; None if the file gives no id
     category: str | None = None
     language: str | None = None
 
@@ -39,7 +39,8 @@ class Seed:
 def replace_all(store: Store, seeds: Iterable[Seed]) -> int:
     """Make `seeds` the run's seeds and return how many there are.
 
-    Earlier seeds that are not in `seeds` stay in the database, marked as not present. Their candidates stay, too.
+    Earlier seeds that are not in `seeds` stay in the database, marked as not present. The candidates of earlier seeds
+    stay, too.
     """
     rows = (
         (s.id, position, s.label, s.category, s.language, json.dumps(s.messages), s.answer, s.origin, len(s.question))
@@ -60,8 +61,8 @@ def replace_all(store: Store, seeds: Iterable[Seed]) -> int:
 def record_skips(store: Store, skipped: Mapping[str, int]) -> None:
     """Store the number of skipped rows by reason.
 
-    No migration creates the table. It is created when the first row is skipped, so that earlier versions of faq-tui
-    can still open the database.
+    No migration creates the table. The table is created when the first row is skipped, so that earlier versions of
+    faq-tui can still open the database.
     """
     if not skipped and not skips(store.db):
         return
@@ -124,7 +125,7 @@ def counts(store: Store) -> dict[str, int]:
 
 
 def find(store: Store, text: str) -> str:
-    """The id of the seed for which `text` is the id, the beginning of the id, or the label.
+    """The id of the seed that a person names by `text`: the id itself, its beginning, or the label.
 
     Raises UsageError if no seed or more than one seed matches.
     """
@@ -195,7 +196,7 @@ def undo_edit(store: Store, who: str) -> Edit | None:
 
 
 def _apply(db: sqlite3.Connection, edit: Edit, who: str, undoes: int | None = None) -> Edit:
-    """Apply the edit and record it. If it undoes another edit, `undoes` is the id of that edit."""
+    """Apply the edit and record it. If the edit undoes another one, `undoes` is the id of that other edit."""
     match edit.action:
         case "tag":
             db.execute("INSERT OR IGNORE INTO seed_tags (seed_id, tag) VALUES (?, ?)", (edit.seed_id, edit.tag))

@@ -23,7 +23,7 @@ class CapabilityRow:
 
 
 def put(store: Store, base_url: str, model: str, facts: dict[str, Any]) -> None:
-    """Store the facts. They replace the earlier ones."""
+    """Store the facts about the model on this server. Earlier facts are replaced."""
     row = (digest(base_url), storable(model), storable(shown_url(base_url)), json.dumps(facts), time.time())
     with store.writing() as db:
         db.execute("INSERT OR REPLACE INTO server_capabilities VALUES (?, ?, ?, ?, ?)", row)

@@ -1,4 +1,4 @@
-"""Store facts about calibration sets. Their samples are in `calibration/<set>.jsonl`."""
+"""Store facts about calibration sets. The samples of a set are in `calibration/<set>.jsonl`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SetRow:
     tokens: int
     tokens_full: int  # number of tokens of the set before its samples were cut
     by_person: int  # number of samples whose candidate was picked by a person
-    # maps each reason to the number of conversations that could not become samples for this reason
+    # for each reason, the number of conversations that could not become samples
     refused: dict[str, int]
     answered: int = 0  # number of samples that have an answer; cutting a sample may shorten its answer
     whole_answers: int = 0  # number of samples whose answer is still complete
@@ -30,12 +30,12 @@ class SetRow:
 
     @property
     def kept(self) -> float | None:
-        """Share of the tokens that were kept when samples were cut, from 0 to 1; None for a set without tokens."""
+        """After samples were cut, this share of the set's tokens was left (0 to 1). None for a set without tokens."""
         return self.tokens / self.tokens_full if self.tokens_full else None
 
 
 def add_set(store: Store, row: SetRow) -> None:
-    """Store a set. It replaces an earlier set of the same name."""
+    """Store a set. An earlier set of the same name is replaced."""
     values = (
         *(row.name, row.ids_hash, row.samples, row.tokens, row.tokens_full, row.by_person),
         *(json.dumps(row.refused), row.answered, row.whole_answers, json.dumps(row.ways), time.time()),

@@ -111,7 +111,7 @@ def test_turns_that_no_way_of_writing_saves_are_refused_for_the_first_reason(tok
 )
 def test_a_template_that_fails_in_python_refuses_the_conversation(tokenizer: Any, fault: str) -> None:
     tokenizer.chat_template = fault + TURNS
-    with pytest.raises(NotAssembledError, match="the chat template refuses it: "):
+    with pytest.raises(NotAssembledError, match="the chat template refuses the conversation: "):
         render_seed(Template(tokenizer), QUESTION, None)
 
 

@@ -113,7 +113,7 @@ def test_equal_tokenizer_files_alone_make_no_family(tmp_path: Path, served_as: s
     assert found.verdict == (SAME_TOKENIZER if tokenizer == "deepseek" else STRANGER)
     said = "; ".join(found.reasons)
     assert "another architecture: deepseek_v3" in said
-    assert ("teacher that DeepSeek-R1-0528-Qwen3-8B was distilled from" in said) == (served_as == "DeepSeek-R1")
+    assert ("DeepSeek-R1-0528-Qwen3-8B was distilled from" in said) == (served_as == "DeepSeek-R1")
     elder = ModelProfile("Qwen3-235B-A22B", model(tmp_path / "q", QWEN3_MOE, "qwen"))
     assert kinship(target, elder).verdict == FAMILY
 

@@ -57,7 +57,7 @@ def test_the_results_are_found_again_until_a_file_changes(
         (copy / "chat_template.jinja").write_text("{% for m in messages %}")
         with pytest.raises(AssertionError, match="a worker was started"):
             facts(run, copy)
-    assert "refuses it" in facts(run, copy).shapes["user",].question
+    assert "refuses the conversation" in facts(run, copy).shapes["user",].question
     (copy / "chat_template.jinja").write_text(CHATML)
     for broken in ("{", "[]", json.dumps({"shapes": [{}]})):
         monkeypatch.setattr(tokenizer_check, "_IN_PROCESS", {})
@@ -74,7 +74,11 @@ def test_a_template_that_does_not_end_ends_the_worker(copy: Path, tmp_path: Path
 
 def test_a_template_has_little_memory(copy: Path, tmp_path: Path) -> None:
     (copy / "chat_template.jinja").write_text("{% set n = messages | length %}{{ 'x' * (n * 10 ** 10) }}" + CHATML)
-    assert facts(make_run(tmp_path / "run"), copy).shapes["user",].question.endswith("refuses it: MemoryError")
+    assert (
+        facts(make_run(tmp_path / "run"), copy)
+        .shapes["user",]
+        .question.endswith("refuses the conversation: MemoryError")
+    )
 
 
 NO_TOKENIZERS = {

@@ -58,10 +58,10 @@ def test_templates_that_can_be_used(tokenizer: Any, name: str) -> None:
 
 
 BAD = {
-    "a syntax error": ("{% for m in messages %}", "question", "refuses it: "),
-    "an unknown filter": ("{{ messages | no_such_filter }}", "question", "refuses it: "),
-    "a TypeError": ("{{ messages[0].role + messages }}", "question", "refuses it: "),
-    "an undefined name": ("{{ tools.first.name }}" + CHATML, "question", "refuses it: "),
+    "a syntax error": ("{% for m in messages %}", "question", "refuses the conversation: "),
+    "an unknown filter": ("{{ messages | no_such_filter }}", "question", "refuses the conversation: "),
+    "a TypeError": ("{{ messages[0].role + messages }}", "question", "refuses the conversation: "),
+    "an undefined name": ("{{ tools.first.name }}" + CHATML, "question", "refuses the conversation: "),
     "a text that is cut": ("{{ messages[0].content[:3] }}<|im_end|>", "question", "changes or loses the question"),
     "upper case": ("{{ messages[0].content | upper }}<|im_end|>", "question", "changes or loses the question"),
     "a text twice": ("{{ messages[0].content * 2 }}<|im_end|>", "question", "changes or loses the question"),

@@ -262,7 +262,7 @@ def test_a_hub_id_is_told_from_its_cache_or_later(tmp_path: Path, monkeypatch: p
     rest = '[[recipes]]\nmethod = "gptq"\ngroup_size = 64\n'
     with open_run(make_run(tmp_path / "run", target="someone/tiny", rest=rest)) as run:
         (line,) = recipe_checks(run)
-        assert line.found == "their cost can be estimated after the target's files are downloaded"
+        assert line.found == "faq-tui can estimate the cost after it has downloaded the target's files"
         repository = tmp_path / "hub" / "models--someone--tiny"
         make_tiny_model(repository / "snapshots" / "0123abc")
         (repository / "refs").mkdir()

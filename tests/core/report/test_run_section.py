@@ -26,7 +26,7 @@ KLS = {"baseline": 0.3, "elder": 0.2}
             "It is unknown whether mystery is of the target's family (Qwen3-8B is a name of",
         ),
         ("Qwen/Qwen3-8B", "Qwen3-235B-A22B", ""),
-        ("deepseek-ai/DeepSeek-R1-0528-Qwen3-8B", "DeepSeek-R1", "is the teacher that"),
+        ("deepseek-ai/DeepSeek-R1-0528-Qwen3-8B", "DeepSeek-R1", "so this source is a teacher"),
     ],
 )
 def test_kinship_is_said_where_it_matters(tmp_path: Path, target: str, elder: str, said: str) -> None:

@@ -11,7 +11,7 @@ from faq_tui.core.extensions import Extension
 
 @dataclass(frozen=True)
 class ReasoningDialect(Extension):
-    """The tags around reasoning, the names of response fields, and the message fields that a chat template reads.
+    """How one family of models marks the reasoning: by tags in the text, or by fields of a message.
 
     open, close      tags before and after the reasoning in a model's text, without white space around them;
                      both "" if the dialect only names response fields
@@ -70,7 +70,7 @@ class ReasoningDialect(Extension):
     def split_reply(self, text: str) -> tuple[str, str, bool] | None:
         """Like `split`, but for a whole reply of a server.
 
-        In a reply, some tokens of the family may be missing or added.
+        The server may have removed or added tokens of the family.
         """
         return self.split(text)
 
@@ -79,9 +79,9 @@ class ReasoningDialect(Extension):
         return self.in_templates and any(tag in template for tag in self.tags)
 
     def knows(self, template: str, vocabulary: Container[str]) -> bool:
-        """True if the model could mistake a text such as `open` for its own tags.
+        """True if a model could take a text such as `open` for one of its reasoning tags.
 
-        `template` is the source of its chat template, and `vocabulary` holds its tokens.
+        `template` is the source of the model's chat template, and `vocabulary` holds the model's tokens.
         """
         return self.writes(template) or (self.in_templates and bool(self.open) and self.open in vocabulary)
 

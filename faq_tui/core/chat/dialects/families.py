@@ -14,7 +14,7 @@ FIELDS = ReasoningDialect(
     name="fields",
     title="response fields",
     help="The server separates the reasoning and sends it in a field of its reply (vLLM, SGLang).",
-    # vLLM, SGLang, OpenRouter, Ollama, Gemini, and gateways
+    # These names are used by vLLM, SGLang, OpenRouter, Ollama, Gemini, and gateways.
     response_fields=(
         *("reasoning", "reasoning_content", "reasoning_details", "thinking", "thinking_content", "thought"),
         *("thinking_blocks", "reasoning_text"),
@@ -112,7 +112,10 @@ THINK = _ThinkTags(
 
 @dataclass(frozen=True)
 class _FirstLine(ReasoningDialect):
-    """Channels whose first line is the channel's name. Servers may remove the special tokens around the name."""
+    """The dialect of a model that writes the name of a channel in the channel's first line.
+
+    Servers may remove the special tokens around the name.
+    """
 
     def split_reply(self, text: str) -> Parts | None:
         name = self.open.partition(">")[2]
@@ -182,5 +185,5 @@ GRANITE = Headings(
 OTHER_TAGS = OtherTags(
     name="other-tags",
     title="other tags",
-    help="Reasoning in any other pair of tags at the start of a reply, if the name of the tags speaks of thinking.",
+    help="Reasoning in other tags at the start of a reply, such as <thought> and </thought>.",
 )

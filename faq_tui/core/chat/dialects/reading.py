@@ -20,7 +20,7 @@ def tag_dialects() -> tuple[ReasoningDialect, ...]:
 
 @cache
 def response_fields() -> tuple[str, ...]:
-    """The fields of a server's message that may hold reasoning. Those of faq-tui's own dialects come first."""
+    """The fields of a server's message that may hold reasoning. The fields of faq-tui's own dialects come first."""
     return tuple(dict.fromkeys(name for dialect in DIALECTS.all() for name in dialect.response_fields))
 
 
@@ -69,7 +69,7 @@ def split_reasoning(content: str) -> tuple[str, str, bool]:
     """Split a whole reply into (reasoning, answer, closed). `closed` is False if the closing tag is missing.
 
     The reasoning comes first, between the tags of one dialect. In some dialects the prompt may contain the opening
-    tag. Then a reply with only the closing tag is also split.
+    tag. For these dialects, a reply with only the closing tag is also split.
     """
     dialect = _opened_by(content.lstrip(), tag_dialects())
     if dialect is not None and (parts := dialect.split(content)) is not None:
@@ -85,7 +85,7 @@ def split_reasoning(content: str) -> tuple[str, str, bool]:
 def split_reply(content: str) -> tuple[str, str, bool]:
     """Like `split_reasoning`, but it also splits replies of servers that do not keep to the tags of a dialect.
 
-    End tokens after the answer and tags around the whole answer are removed.
+    The function also removes end tokens after the answer, and tags around the whole answer.
     """
     dialect = _opened_by(content.lstrip(), tag_dialects())
     dialects = [*([dialect] if dialect else []), *DIALECTS.all()]
@@ -107,8 +107,7 @@ class ReasoningStream:
 
     When the reply is finished, `split_reasoning` splits it again, and that result is stored.
 
-    If the prompt contained the opening tag, the two results differ. Only the whole reply shows that the prompt opened
-    the reasoning.
+    If the opening tag is in the prompt, the screen first shows the reasoning as part of the answer.
     """
 
     def __init__(self) -> None:

@@ -42,7 +42,7 @@ END_TOKENS = (
 
 @dataclass(frozen=True)
 class OtherTags(ReasoningDialect):
-    """Any pair of tags at the start of a reply whose name has to do with thinking."""
+    """Any pair of tags at the start of a reply, if the name of the tags is about thinking, such as `thought`."""
 
     def split_reply(self, text: str) -> Parts | None:
         opening = _OPEN.match(text)
