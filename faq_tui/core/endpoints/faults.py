@@ -1,4 +1,4 @@
-"""Explain why a request failed: when another try makes sense, or what the person must change."""
+"""Explain why a request failed. The explanation says whether to try again, and what the person must change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from faq_tui.core.settings import Endpoint
 RETRY_STATUS = frozenset({408, 409, 425, 429})
 BUSY_STATUS = frozenset({429, 503})
 GATEWAY_STATUS = frozenset({502, 503, 504})  # the server behind a gateway is down or still loading
-REQUEST_STATUS = frozenset({400, 413, 422, 451})  # with these, the server refuses this request only
+REQUEST_STATUS = frozenset({400, 413, 422, 451})  # a response with one of these refuses only this request
 LONGEST_RETRY_AFTER_S = 900.0  # upper limit of the wait that a server can ask for
 LONGEST_WAIT_S = 60.0  # upper limit of the wait between two tries, unless the server asks for a longer one
 SECRET_LENGTH = 8  # a shorter key is a placeholder such as "EMPTY", not a secret
@@ -95,11 +95,11 @@ def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
 
 
 def backoff(attempt: int, first_s: float) -> float:
-    """The number of seconds to wait before the try with the number `attempt` + 1. It is random, up to a limit.
+    """The number of seconds to wait after the try with the number `attempt`. It is a random number below a limit.
 
     The limit starts at `first_s` and doubles with each try, up to `LONGEST_WAIT_S`.
 
-    If several clients failed at the same time, random waits ("full jitter") spread their next tries best.
+    Several clients may fail at the same time. Random waits ("full jitter") spread their next tries best.
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
     return random.uniform(0.0, min(LONGEST_WAIT_S, first_s * 2.0 ** min(attempt - 1, 30)))
@@ -174,7 +174,10 @@ def _bounded(seconds: float) -> float:
 
 
 def _cause(error: OSError) -> str:
-    """The operating system's message without the address. The rest of the sentence already names the address."""
+    """The operating system's error message, without the server's address.
+
+    The sentence around it already has the address.
+    """
     text = os.strerror(error.errno) if error.errno and not isinstance(error, socket.gaierror) else error.strerror
     return _short(text or str(error)) or type(error).__name__
 

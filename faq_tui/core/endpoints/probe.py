@@ -20,9 +20,9 @@ from faq_tui.core.settings import EMBEDDED, Endpoint
 
 E = TypeVar("E", bound=Endpoint)
 
-# If a server responds with one of these, it has no list of models, or cannot send it now.
+# A server that responds with one of these HTTP statuses has no list of models, or cannot send the list now.
 CANNOT_LIST = frozenset({404, 405, 408, 409, 410, 425, 429, 501})
-REFUSES_BODY = frozenset({400, 422})  # servers refuse a request without messages with one of these
+REFUSES_BODY = frozenset({400, 422})  # the HTTP statuses with which servers refuse a request that has no messages
 # Fields of a model's entry that describe the server. `created` is not among them: in vLLM, it is the time of the
 # request.
 IDENTIFYING = ("id", "owned_by", "root", "parent", "max_model_len")
@@ -84,7 +84,7 @@ async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
             return ServerDescription()
         raise (DownError(fault) if fault.retry else EndpointError(fault.advice)) from None
     models = models_of(body)
-    if models is None or body == []:  # [] may come from a server of another kind
+    if models is None or body == []:  # a server without chat completions may answer [], too
         if await _has_chat(client, endpoint):
             return ServerDescription()
         raise EndpointError(no_api(endpoint))
