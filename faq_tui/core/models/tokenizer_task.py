@@ -163,7 +163,7 @@ def _hide_torch() -> None:
 
 
 def _limit_memory() -> None:
-    """Let this process use `BYTES` more memory than now.
+    """From now on, let this process take at most `BYTES` of further memory.
 
     There is no limit on systems other than Linux, because only Linux reports the memory of a process.
     """

@@ -187,7 +187,10 @@ class _Zstd(_Pieces):
 
 
 class _Unpacked(io.RawIOBase):
-    """The output of a decompressor. Reading fails if the file is truncated or grows too much."""
+    """The output of a decompressor.
+
+    Reading fails if the file is truncated, or if the output is far too long for the file.
+    """
 
     def __init__(self, source: IO[bytes], raw: BinaryIO, path: Path, packing: str) -> None:
         self._source, self._raw, self._path, self._packing = source, raw, path, packing
