@@ -210,7 +210,7 @@ def _pieces(raw: Any) -> Any:
     """
     encoding = raw.headers.get("content-encoding", "").strip().lower()
     if encoding not in ENCODINGS:
-        raise CutOffError(f"the answer is compressed with {encoding[:40]!r}, which was not asked for")
+        raise CutOffError(f"the answer is compressed with {encoding[:40]!r}, but faq-tui did not ask for this")
     return raw.aiter_bytes() if encoding not in ("", "identity") else raw.aiter_raw()
 
 

@@ -64,12 +64,13 @@ def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
     if isinstance(error, ssl.SSLError):
         return _tls_fault(error, url)
     if isinstance(error, TimeoutError):
-        tls = ", and does it speak TLS? If not, write http:// instead of https://" if url.startswith("https") else "?"
+        plain = ", and does it speak TLS? If it does not, write http:// instead of https://"
+        tls = plain if url.startswith("https") else "?"
         advice = f"{url} did not answer in time: is the server up and not overloaded{tls}"
         return RequestFault(True, "timed out", advice, True, may_be_down=True)
     if isinstance(error, CutOffError):
         why = _short(str(error))
-        advice = f"{url} does not answer ({why}): is the URL right, http or https included?"
+        advice = f"{url} does not answer ({why}): check the URL, and whether it needs http:// or https://"
         return RequestFault(True, f"connection lost ({why})", advice, True, may_be_down=True)
     if isinstance(error, ProxyError):
         why = _short(error.why)
@@ -80,8 +81,8 @@ def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
         return RequestFault(True, f"the proxy failed ({why})", advice, True, connected=False, may_be_down=True)
     if isinstance(error, OSError):
         why = _cause(error)
-        scheme = ", http or https included" if isinstance(error, ConnectionResetError) else ""
-        advice = f"cannot reach {url} ({why}): is the server running, and the URL right{scheme}?"
+        what = "the http:// or https:// of its URL" if isinstance(error, ConnectionResetError) else "its URL"
+        advice = f"cannot reach {url} ({why}): is the server running, and is {what} right?"
         unknown = isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN
         return RequestFault(
             *(True, f"connection failed ({why})", advice, True),
@@ -120,11 +121,11 @@ def _status_fault(error: StatusError, endpoint: Endpoint) -> RequestFault:
     if status == 404:
         whole = url.partition("?")[0].rstrip("/").endswith("/v1")
         what = "base_url and model" if whole else "that base_url ends in /v1, and the model's name"
-        advice = f"{url} knows no chat completions for model {endpoint.model!r} (HTTP 404): check {what}"
+        advice = f"{url} offers no chat completions for model {endpoint.model!r} (HTTP 404): check {what}"
         return RequestFault(False, reason, advice, True)
     if status in (301, 302, 303, 307, 308):
-        where = f"{_short(error.location)}: set" if error.location else "elsewhere: set"
-        return RequestFault(False, reason, f"{url} points {where} base_url to where the API is", True)
+        where = f"to {_short(error.location)}" if error.location else "to another URL"
+        return RequestFault(False, reason, f"{url} redirects {where}: set base_url to where the API is", True)
     refused = f"{url} refused the request: {reason}"
     return RequestFault(False, reason, refused, False, of_request=status in REQUEST_STATUS)
 
@@ -134,7 +135,7 @@ def _tls_fault(error: ssl.SSLError, url: str) -> RequestFault:
         why = _short(error.verify_message)
         advice = (
             f"the certificate of {url} is not trusted ({why}): "
-            "use the host name in the certificate, or put the path of its authority's file into $SSL_CERT_FILE"
+            "use the host name in the certificate, or set $SSL_CERT_FILE to the certificate file of its authority"
         )
         return RequestFault(False, f"certificate not trusted ({why})", advice, True)
     why = _short((error.reason or str(error)).replace("_", " ").lower())
