@@ -19,7 +19,7 @@ from faq_tui.core.embedded.cache import Say
 from faq_tui.core.embedded.model import ensure_gguf
 from faq_tui.core.worker.parent import QUIET_THREADS
 
-READY_TIMEOUT_S = 120.0  # longest wait until the server is ready; on an idle machine, this takes about 2 s
+READY_TIMEOUT_S = 120.0  # longest wait until the server is ready; on an idle machine, the start takes about 2 s
 GRACE_S = 5.0  # seconds between SIGTERM and SIGKILL
 
 

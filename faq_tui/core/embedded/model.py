@@ -53,7 +53,7 @@ def ensure_model(say: Say) -> EmbeddedModel:
 def ensure_gguf(say: Say) -> Path:
     """Return the path of the GGUF file. If the file is not in the cache, download it first.
 
-    The server needs only this file.
+    The embedded server needs only the GGUF file.
 
     Raises the same errors as `ensure_model`.
     """

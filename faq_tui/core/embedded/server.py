@@ -28,7 +28,7 @@ from faq_tui.core.worker.parent import QUIET_THREADS
 
 HOST = "127.0.0.1"
 SLOTS = 8  # number of concurrent requests; 8 slots give 1.6 times the tokens/s of 1 slot
-SLOT_TOKENS = 1024  # most tokens of a prompt and its answer together; with this, the cache takes 190 MB
+SLOT_TOKENS = 1024  # largest number of tokens in a prompt and its answer; with this limit, the cache takes 190 MB
 HEALTH_TIMEOUT_S = 60.0
 
 

@@ -29,7 +29,7 @@ class Capabilities:
     left_out: tuple[str, ...] = ()  # parameters that the server refused; they are not sent any more
     limit_name: str = MAX_TOKENS  # the name of the parameter that limits the length of the reply
     reply_format: str = ""  # form of judges' replies: json_schema, json_object or text; "" if not known
-    window: int | None = None  # most tokens of prompt and reply together
+    window: int | None = None  # largest number of tokens in prompt and reply together
     window_from: str = ""  # LISTED or REFUSAL
     reasoning_field: str = ""  # name of the field with the reasoning, or "inline", or "none"; "" if not known
     usage: bool | None = None  # True if replies contain token counts; None if not known

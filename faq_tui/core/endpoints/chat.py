@@ -17,12 +17,12 @@ from faq_tui.core.endpoints.message_parts import REFUSAL, THOUGHT, TOOL, pieces_
 from faq_tui.core.endpoints.request_body import chat_body, has_limit
 from faq_tui.core.settings import Sampling
 
-MOST_CHARACTERS = 32_000_000  # most characters of a reply; a server that sends more is faulty
-MOST_TOKENS = (1 << 31) - 1  # most tokens of a reply if the request has no max_tokens
+MOST_CHARACTERS = 32_000_000  # largest number of characters in a reply; a server that sends more is faulty
+MOST_TOKENS = (1 << 31) - 1  # largest number of tokens in a reply if the request has no max_tokens
 MOST_CHARACTERS_PER_TOKEN = 8  # if the chunks are longer on average, their characters give the number of tokens
 IN_THE_MIDDLE = 503  # status of an error after a part of the answer; such an error is not about parameters
 DELTA_PERIOD_S = 0.1  # new text of a reply is collected for at least this time before `on_delta` gets it
-DELTAS_PER_S = 400  # most calls of `on_delta` per second, for all open replies together
+DELTAS_PER_S = 400  # largest number of calls of `on_delta` per second, for all open replies together
 
 # A function that is called with the new reasoning and the new answer. If it returns a finish_reason, the stream is
 # closed, and the reply gets this finish_reason.

@@ -18,7 +18,7 @@ _WINDOWS = (
     *("max_position_embeddings",),
 )
 _INSIDE = ("top_provider", "meta", "metadata", "model_info", "limits", "limit", "capabilities", "details", "config")
-SMALLEST, LARGEST = 16, 10**9  # a window of fewer or more tokens is a mistake of the server
+SMALLEST, LARGEST = 16, 10**9  # if a server reports a window of fewer or more tokens, this is a mistake
 
 
 def models_of(body: Any) -> dict[str, dict[str, Any]] | None:
@@ -73,7 +73,7 @@ def window_of(entry: Mapping[str, Any]) -> int | None:
     for field in _WINDOWS:
         sizes = [size for part in (entry, *inner) if (size := _tokens(part.get(field))) is not None]
         if sizes:
-            return min(sizes)  # the limit of a provider may be lower than that of the model
+            return min(sizes)  # the limit of a provider may be lower than the limit of the model
     return None
 
 

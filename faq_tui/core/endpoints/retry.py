@@ -67,8 +67,8 @@ async def with_retries(
     """Await `request(server)`. If it fails, try again, as long as there are tries left and another try can help.
 
     `endpoint` sets the number of tries and the first wait. `on_retry(attempt, wait_s, reason)` is called before each
-    further try. `on_refusal(server, fault, message)` is called if the server refuses only this request. It must
-    change the request or raise an exception. A changed request is sent again at once.
+    further try. `on_refusal(server, fault, message)` is called if the server refuses only this request. This function
+    must change the request or raise an exception. A changed request is sent again at once.
 
     The first `FREE_OUTAGES` failures because of a server that is down do not use up a try. For these failures,
     `on_retry` gets the attempt 0. If all tries are used up because the server has stopped answering, the request

@@ -58,7 +58,7 @@ class Transport:
         self._authorization = (_basic(self._url) if endpoint.api_key_env is None else None) or f"Bearer {key}"
         self._extra_headers = extra_headers(endpoint)
         self._proxy = proxy_for(endpoint.base_url)
-        self._client: Any = None  # an openai.AsyncOpenAI, made for the first request
+        self._client: Any = None  # an openai.AsyncOpenAI; it is made for the first request
 
     def open(self) -> None:
         """Load the packages before any time limit begins, because this takes seconds on a busy machine."""
@@ -214,7 +214,7 @@ def extra_headers(endpoint: Endpoint) -> dict[str, str]:
         if value.startswith("$"):
             text = os.environ.get(value[1:], "").strip()
             if not (text and text.isascii() and text.isprintable()):
-                raise UsageError(f"{value} is not set to a header's value: export the value of {name} in it")
+                raise UsageError(f"{value} does not hold a valid header value: export the value of {name} in it")
             value = text
         headers[name] = value
     return headers

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 # average of all languages; English has 4 to 5 bytes per token, so its number of tokens is estimated too high
 BYTES_PER_TOKEN = 3.0
-TEMPLATE_TOKENS = 64  # about this number of tokens is added by a chat template
+TEMPLATE_TOKENS = 64  # a chat template adds about this number of tokens
 LEAST_TOKENS = 16  # an answer needs at least this many tokens
 
 # vLLM: "maximum context length is 4096 tokens. However, you requested 5000 tokens (1000 in the messages, 4000 …"

@@ -59,7 +59,7 @@ class ModelFiles:
     def lineage(self) -> tuple[str, ...]:
         """The models from which this model was made.
 
-        They are the original name in its config, and `base_model` in its card.
+        Their names come from the config (`_name_or_path`) and from the model card (`base_model`).
         """
         named = self._config.get("_name_or_path")
         card = self._text("README.md").partition("\n---")[0]

@@ -20,7 +20,7 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
-VERSION = 1  # Increase this number if a code change leads to other facts for the same files.
+VERSION = 1  # Increase this number if new code finds other facts in the same files.
 # the endings of files from which a tokenizer and a template are loaded
 SUFFIXES = (".json", ".jinja", ".model", ".txt", ".tiktoken", ".py")
 INDEX = ".index.json"  # ending of files that only list tensors
@@ -115,7 +115,7 @@ def _tried(run: Run, model: ModelFolder, shapes: Sequence[Roles], cancel: Cancel
             f"the tokenizer and the chat template of {model.key} {model.name} cannot be tried ({error}): "
             "use the files of the model's publisher"
         ) from None
-    cancel.check()  # after a request to stop, the child has tried only some of the shapes
+    cancel.check()  # after a request to stop, the worker process has tried only some of the shapes
     return messages[0]
 
 

@@ -43,7 +43,7 @@ class HubDataset(SeedFormat):
     def records(self, path: Path, settings: Seeds) -> Records:
         """The rows of the split.
 
-        Each row is downloaded when it is read. Raises FaqError if they cannot be fetched.
+        Each row is downloaded when it is read. Raises FaqError if the rows cannot be fetched.
         """
         try:
             for row, raw in enumerate(_rows(path, settings), 1):

@@ -210,8 +210,8 @@ class _Unpacked(io.RawIOBase):
         self._count += len(data)
         if self._count > FREE_BYTES and self._count > MOST_GROWTH * self._raw.tell():
             raise UsageError(
-                f"{self._path} grows to more than {MOST_GROWTH} times its size when unpacked, which is too much for text: "
-                "unpack it yourself if you trust it"
+                f"{self._path} grows to more than {MOST_GROWTH} times its size when it is unpacked, which is too "
+                "much for text: unpack it yourself if you trust it"
             )
         buffer[: len(data)] = data
         return len(data)
