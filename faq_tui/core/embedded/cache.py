@@ -68,7 +68,7 @@ def locked(folder: Path, say: Say) -> Iterator[None]:
 def scratch(folder: Path) -> Iterator[Path]:
     """A new empty folder on the cache's file system. Finished files can be moved out of it atomically.
 
-    The function first removes the folders of killed processes. Therefore the caller must hold the lock.
+    The function first removes the folders that killed processes left behind. Therefore the caller must hold the lock.
     """
     for leftover in folder.glob(f"{SCRATCH_PREFIX}*"):
         shutil.rmtree(leftover, ignore_errors=True)

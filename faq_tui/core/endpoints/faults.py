@@ -1,4 +1,4 @@
-"""Explain why a request failed: when another try makes sense, or what the person must change."""
+"""Explain why a request failed. The explanation says whether to try again, and what the person must change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from faq_tui.core.settings import Endpoint
 RETRY_STATUS = frozenset({408, 409, 425, 429})
 BUSY_STATUS = frozenset({429, 503})
 GATEWAY_STATUS = frozenset({502, 503, 504})  # the server behind a gateway is down or still loading
-REQUEST_STATUS = frozenset({400, 413, 422, 451})  # with these, the server refuses this request only
+REQUEST_STATUS = frozenset({400, 413, 422, 451})  # a response with one of these refuses only this request
 LONGEST_RETRY_AFTER_S = 900.0  # upper limit of the wait that a server can ask for
 LONGEST_WAIT_S = 60.0  # upper limit of the wait between two tries, unless the server asks for a longer one
 SECRET_LENGTH = 8  # a shorter key is a placeholder such as "EMPTY", not a secret
@@ -64,12 +64,13 @@ def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
     if isinstance(error, ssl.SSLError):
         return _tls_fault(error, url)
     if isinstance(error, TimeoutError):
-        tls = ", and does it speak TLS? If not, write http:// instead of https://" if url.startswith("https") else "?"
+        plain = ", and does it speak TLS? If it does not, write http:// instead of https://"
+        tls = plain if url.startswith("https") else "?"
         advice = f"{url} did not answer in time: is the server up and not overloaded{tls}"
         return RequestFault(True, "timed out", advice, True, may_be_down=True)
     if isinstance(error, CutOffError):
         why = _short(str(error))
-        advice = f"{url} does not answer ({why}): is the URL right, http or https included?"
+        advice = f"{url} does not answer ({why}): check the URL, and whether it needs http:// or https://"
         return RequestFault(True, f"connection lost ({why})", advice, True, may_be_down=True)
     if isinstance(error, ProxyError):
         why = _short(error.why)
@@ -80,8 +81,8 @@ def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
         return RequestFault(True, f"the proxy failed ({why})", advice, True, connected=False, may_be_down=True)
     if isinstance(error, OSError):
         why = _cause(error)
-        scheme = ", http or https included" if isinstance(error, ConnectionResetError) else ""
-        advice = f"cannot reach {url} ({why}): is the server running, and the URL right{scheme}?"
+        what = "the http:// or https:// of its URL" if isinstance(error, ConnectionResetError) else "its URL"
+        advice = f"cannot reach {url} ({why}): is the server running, and is {what} right?"
         unknown = isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN
         return RequestFault(
             *(True, f"connection failed ({why})", advice, True),
@@ -95,11 +96,11 @@ def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
 
 
 def backoff(attempt: int, first_s: float) -> float:
-    """The number of seconds to wait before the try with the number `attempt` + 1. It is random, up to a limit.
+    """The number of seconds to wait after the try with the number `attempt`. It is a random number below a limit.
 
     The limit starts at `first_s` and doubles with each try, up to `LONGEST_WAIT_S`.
 
-    If several clients failed at the same time, random waits ("full jitter") spread their next tries best.
+    Several clients may fail at the same time. Random waits ("full jitter") spread their next tries best.
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
     return random.uniform(0.0, min(LONGEST_WAIT_S, first_s * 2.0 ** min(attempt - 1, 30)))
@@ -120,11 +121,11 @@ def _status_fault(error: StatusError, endpoint: Endpoint) -> RequestFault:
     if status == 404:
         whole = url.partition("?")[0].rstrip("/").endswith("/v1")
         what = "base_url and model" if whole else "that base_url ends in /v1, and the model's name"
-        advice = f"{url} knows no chat completions for model {endpoint.model!r} (HTTP 404): check {what}"
+        advice = f"{url} offers no chat completions for model {endpoint.model!r} (HTTP 404): check {what}"
         return RequestFault(False, reason, advice, True)
     if status in (301, 302, 303, 307, 308):
-        where = f"{_short(error.location)}: set" if error.location else "elsewhere: set"
-        return RequestFault(False, reason, f"{url} points {where} base_url to where the API is", True)
+        where = f"to {_short(error.location)}" if error.location else "to another URL"
+        return RequestFault(False, reason, f"{url} redirects {where}: set base_url to where the API is", True)
     refused = f"{url} refused the request: {reason}"
     return RequestFault(False, reason, refused, False, of_request=status in REQUEST_STATUS)
 
@@ -134,7 +135,7 @@ def _tls_fault(error: ssl.SSLError, url: str) -> RequestFault:
         why = _short(error.verify_message)
         advice = (
             f"the certificate of {url} is not trusted ({why}): "
-            "use the host name in the certificate, or put the path of its authority's file into $SSL_CERT_FILE"
+            "use the host name in the certificate, or set $SSL_CERT_FILE to the certificate file of its authority"
         )
         return RequestFault(False, f"certificate not trusted ({why})", advice, True)
     why = _short((error.reason or str(error)).replace("_", " ").lower())
@@ -174,7 +175,10 @@ def _bounded(seconds: float) -> float:
 
 
 def _cause(error: OSError) -> str:
-    """The operating system's message without the address. The rest of the sentence already names the address."""
+    """The operating system's error message, without the server's address.
+
+    The sentence around it already has the address.
+    """
     text = os.strerror(error.errno) if error.errno and not isinstance(error, socket.gaierror) else error.strerror
     return _short(text or str(error)) or type(error).__name__
 

@@ -15,7 +15,7 @@ TRUNCATED = "truncated"  # the reply reached max_tokens or the end of the model'
 FILTERED = "filtered"  # a filter of the server ended the reply
 TOOL_CALL = "tool_call"  # the model calls a tool instead of answering
 INTERRUPTED = "interrupted"  # the server had to stop before the answer was complete
-FAILED = "failed"  # like INTERRUPTED, but another try usually helps
+FAILED = "failed"  # the server had to stop, and another try usually helps
 UNKNOWN = "unknown_end"  # the finish_reason is in no table
 MISSING = "missing"  # the reply has no finish_reason
 

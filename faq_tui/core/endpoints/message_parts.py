@@ -39,7 +39,7 @@ def pieces_of(delta: dict[str, Any]) -> list[Piece]:
     """The pieces of a delta or message. The order is: reasoning, answer, refusal, tool call."""
     content = delta.get("content")
     if isinstance(content, str) and (len(delta) == 1 or (len(delta) == 2 and "role" in delta)):
-        # Nearly every delta of a stream has this form.
+        # Nearly every delta of a stream holds only a text.
         return [Piece(ANSWER, content, PARTS)] if content else []
     return list(_pieces(delta))
 

@@ -9,8 +9,8 @@ from typing import Any
 LISTS = ("data", "models", "model_list", "items", "results", "result", "body")
 _NAMES = ("id", "model", "name", "model_name", "model_id", "key", "slug")
 _MORE = ("has_more", "next", "next_page", "nextPageToken", "next_page_token", "next_cursor")
-# Names of fields with the model's window in tokens. The first one that an entry has is used. The sizes in the last
-# fields may be too large.
+# Names of fields with the model's window in tokens. If an entry has several of these fields, the first is used. The
+# last fields may hold too large a size.
 _WINDOWS = (
     *("loaded_context_length", "max_model_len", "context_window", "max_context_length", "max_context_len", "n_ctx"),
     *("context_length", "context_size", "context_len", "contextLength", "contextWindow", "num_ctx", "max_seq_len"),
@@ -18,7 +18,7 @@ _WINDOWS = (
     *("max_position_embeddings",),
 )
 _INSIDE = ("top_provider", "meta", "metadata", "model_info", "limits", "limit", "capabilities", "details", "config")
-SMALLEST, LARGEST = 16, 10**9  # a window of fewer or more tokens is a mistake of the server
+SMALLEST, LARGEST = 16, 10**9  # if a server reports a window of fewer or more tokens, this is a mistake
 
 
 def models_of(body: Any) -> dict[str, dict[str, Any]] | None:
@@ -31,7 +31,8 @@ def models_of(body: Any) -> dict[str, dict[str, Any]] | None:
             lists = [body[key] for key in LISTS if key in body]
             if any(one is not None for one in lists) or (not lists and body.get("object") != "list"):
                 return None
-        if isinstance(found, Mapping):  # the list is one level deeper, or the object maps names to entries
+        # The object contains the list, or it maps the names of models to their entries.
+        if isinstance(found, Mapping):
             inner = models_of(found) if any(key in found for key in LISTS) else None
             if inner is not None:
                 return inner
@@ -46,12 +47,12 @@ def models_of(body: Any) -> dict[str, dict[str, Any]] | None:
 
 
 def is_partial(body: Any) -> bool:
-    """True if the server says that this list does not have all of its models."""
+    """True if the server says that the list lacks some of its models."""
     return isinstance(body, Mapping) and any(body.get(key) for key in _MORE)
 
 
 def name_on(model: str, names: Iterable[str]) -> str | None:
-    """The name under which the server lists `model`. None if it does not list it.
+    """The name under which the server lists `model`. None if the list does not contain this model.
 
     Some servers list `models/NAME` or `NAME:latest`, and gateways list patterns such as `openai/*`.
     """
@@ -64,12 +65,15 @@ def name_on(model: str, names: Iterable[str]) -> str | None:
 
 
 def window_of(entry: Mapping[str, Any]) -> int | None:
-    """The model's window for prompt and answer together, in tokens. None if the entry does not contain it."""
+    """The model's window for prompt and answer together, in tokens.
+
+    None if the entry does not contain the size of the window.
+    """
     inner = [entry[name] for name in _INSIDE if isinstance(entry.get(name), Mapping)]
     for field in _WINDOWS:
         sizes = [size for part in (entry, *inner) if (size := _tokens(part.get(field))) is not None]
         if sizes:
-            return min(sizes)  # the limit of a provider may be lower than that of the model
+            return min(sizes)  # the limit of a provider may be lower than the limit of the model
     return None
 
 

@@ -47,8 +47,8 @@ class Server:
         self.limit = float(concurrency)
         self.in_flight = 0
         self.out = False  # True if the server gets no more requests in this run
-        self.refusals = 0  # number of refusals in a row that no retry can change, such as those of the key
-        self.last_success = float("-inf")  # this time and those below are by the event loop's clock
+        self.refusals = 0  # number of refusals in a row for reasons that no retry can change, such as a wrong key
+        self.last_success = float("-inf")  # this attribute and those below hold times of the event loop's clock
         self.paused_until = 0.0
         self.max_model_len: int | None = None
         self._successes = 0
@@ -77,7 +77,7 @@ class Server:
             self._successes, self.limit = 0, min(float(self.concurrency), self.limit + 1)
 
     def lower(self, began: float, now: float) -> None:
-        """Halve the limit. Refusals of requests that ran at the same time halve it only once."""
+        """Halve the limit. If requests that ran at the same time are all refused, the limit is halved only once."""
         if began >= self._lowered:
             self.limit, self._lowered, self._successes = max(1.0, self.limit / 2), now, 0
 
@@ -89,7 +89,7 @@ class Pool:
         """The settings of all clients must be the same, except for base_url."""
         self._answered = answered
         self.servers = [Server(client, client.endpoint.concurrency, self._changed) for client in clients]
-        self.last_success = float("-inf")  # by the event loop's clock
+        self.last_success = float("-inf")  # a time of the event loop's clock
         self._emit = emit
         self._patience_s = self.servers[0].endpoint.patience_s
         self._gives_up: float | None = None  # unix time at which all requests will fail; None while a server is up
@@ -103,8 +103,8 @@ class Pool:
         """Ask each server for its models.
 
         A server that is down gets requests when it is up again. A server with another error gets no requests. If no
-        server is up, the first error is raised. It is not raised if the stage waits for these servers and one of them
-        may come up.
+        server is up, the first error is raised. No error is raised if the stage waits for these servers and one of
+        them may come up.
         """
         looks = (look(server.client, server.endpoint, cancel) for server in self.servers)
         answers = await asyncio.gather(*looks, return_exceptions=True)
@@ -198,13 +198,16 @@ class Pool:
         return server.out
 
     async def is_down(self, server: Server, fault: RequestFault, began: float) -> bool:
-        """True if the request that was sent at `began` failed because the server is down. This may send a probe."""
+        """True if a request failed because the server is down.
+
+        The request was sent at the time `began`. The method may send a probe.
+        """
         return server.out or (fault.may_be_down and await server.watch.is_down(began))
 
     def stopped_answering(self, server: Server, fault: RequestFault, since: float) -> bool:
-        """True if the server has answered a request before the time `since`, but none after it.
+        """True if the server has answered a request before the time `since`, but no request after this time.
 
-        Then the server gets no more requests until it answers a probe. `since` is by the event loop's clock.
+        Then the server gets no more requests until it answers a probe. `since` is a time of the event loop's clock.
         """
         if not (self._patience_s and fault.unreachable and float("-inf") < server.last_success < since):
             return False
@@ -268,7 +271,7 @@ class Pool:
         self._end(EndpointError(f"{advice}{waited}; finished work is kept"))
 
     def _end(self, error: Exception) -> None:
-        """Let all requests fail: those that are waiting now, and all later ones."""
+        """Let all requests fail that are waiting now, and also all later requests."""
         self._error = error
         for server in self.servers:
             server.watch.close()
@@ -292,7 +295,7 @@ class Pool:
             heapq.heappop(self._waiting)[2].set_result(server)
 
     def _serve_later(self, now: float) -> None:
-        """Call `_serve` when the first pause of a server ends. For returned slots, `give` calls `_serve`."""
+        """Call `_serve` when the first server ends its pause. When a slot is returned, `give` calls `_serve`."""
         paused = [s.paused_until for s in self.servers if s.free > 0 and s.paused_until > now]
         if self._timer is not None:
             self._timer.cancel()

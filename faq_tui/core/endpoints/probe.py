@@ -1,4 +1,4 @@
-"""Send the first request to a server. It shows whether the server answers, accepts the key and serves the model."""
+"""Send the first request to a server. It shows if the server answers, accepts the API key and has the model."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from faq_tui.core.settings import EMBEDDED, Endpoint
 
 E = TypeVar("E", bound=Endpoint)
 
-# If a server responds with one of these, it has no list of models, or cannot send it now.
+# A server that responds with one of these HTTP statuses has no list of models, or cannot send the list now.
 CANNOT_LIST = frozenset({404, 405, 408, 409, 410, 425, 429, 501})
-REFUSES_BODY = frozenset({400, 422})  # servers refuse a request without messages with one of these
+REFUSES_BODY = frozenset({400, 422})  # the HTTP statuses with which servers refuse a request that has no messages
 # Fields of a model's entry that describe the server. `created` is not among them: in vLLM, it is the time of the
 # request.
 IDENTIFYING = ("id", "owned_by", "root", "parent", "max_model_len")
-PROBE_TIMEOUT_S = 8.0  # with this limit, an error is shown within 15 s after the command's start
+PROBE_TIMEOUT_S = 8.0  # this limit is short, so that a command shows an error within 15 s after its start
 
 
 EMBEDDED_PATIENCE_S = 60.0
@@ -45,7 +45,7 @@ class ServerDescription:
     """The facts in a server's list of models."""
 
     names: tuple[str, ...] = ()  # the names of the server's models; () if it cannot list them
-    max_model_len: int | None = None  # most tokens of prompt and answer together; many servers report it
+    max_model_len: int | None = None  # largest number of tokens in prompt and answer; many servers report it
     identity: str = ""  # a hash of the server's description of the model; "" if there is none
 
 
@@ -84,7 +84,7 @@ async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
             return ServerDescription()
         raise (DownError(fault) if fault.retry else EndpointError(fault.advice)) from None
     models = models_of(body)
-    if models is None or body == []:  # [] may come from a server of another kind
+    if models is None or body == []:  # a server without chat completions may answer [], too
         if await _has_chat(client, endpoint):
             return ServerDescription()
         raise EndpointError(no_api(endpoint))
@@ -103,7 +103,7 @@ async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
 async def _has_chat(client: Client, endpoint: Endpoint) -> bool:
     """True if the server has chat completions. Call this if the server refuses to list its models.
 
-    Some keys are not allowed to list models. Some servers respond to this path with a web page or a redirect.
+    Some keys are not allowed to list models. Some servers have no list, and respond with a web page or a redirect.
     Therefore a chat request without messages is sent. Servers refuse such a request, so it costs nothing.
     """
     body = {"model": endpoint.model, "messages": [], "max_tokens": 1, "stream": False}

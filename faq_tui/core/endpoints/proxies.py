@@ -11,7 +11,7 @@ from faq_tui.core.base.errors import UsageError
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 HTTP_PROXIES = frozenset({"http", "https"})
-SOCKS_PROXIES = {  # scheme: (protocol, True if the proxy resolves the name of the server)
+SOCKS_PROXIES = {  # maps a URL scheme to (protocol, True if the proxy looks up the server's address)
     "socks": ("socks5", True),
     "socks4": ("socks4", False),
     "socks4a": ("socks4", True),
@@ -22,7 +22,10 @@ SOCKS_PROXIES = {  # scheme: (protocol, True if the proxy resolves the name of t
 
 @dataclass(frozen=True)
 class EnvironmentProxy:
-    """A proxy, and the environment variable that holds its URL. It may contain a password, so it is never shown."""
+    """A proxy, and the environment variable that holds its URL.
+
+    The URL is never shown, because it may contain a password.
+    """
 
     variable: str
     url: str

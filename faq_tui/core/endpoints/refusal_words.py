@@ -41,7 +41,7 @@ REFUSES = _any(
     "must (?:not be|be (?:unset|omitted|absent|removed|null|none|empty|disabled|left))",
     r"\b(?:remove|omit)\b",
 )
-# The server accepts only one value. A request without the parameter has this value.
+# The server accepts only one value. If a request lacks the parameter, the server uses this value.
 FIXED_VALUE = _any(
     r"\bonly (?:the )?(?:default\b|value\b|\(?\d)",
     r"only supports? (?:the )?(?:default|\(?\d)",
@@ -79,7 +79,7 @@ ACCEPTED_FOLLOW = re.compile(
     ").*",
     re.IGNORECASE | re.DOTALL,
 )
-# A group of this pattern holds the parameter name that the server wants for the limit of tokens.
+# This pattern finds the name that a server wants for the limit of tokens. The name is in a group of the pattern.
 WANTED_LIMIT = _any(
     r"\b(?:use|set|specify|provide|send|pass|with|to|by|expects?|requires?|favou?r of)\W+(?:the\W+)?"
     r"(?:parameter\W+|field\W+)?(max_(?:completion_)?tokens)",

@@ -36,8 +36,8 @@ KEPT = frozenset({"model", "messages"})  # every request needs these parameters
 # These names are also common English words. In a sentence, such a word is the name of a parameter only if it is in
 # quotes or follows a word such as "parameter".
 COMMON_WORDS = frozenset({"stream", "n", "stop", "user", "store", "metadata", "tools", "prediction"})
-# These may be left out, no matter which value they have. They do not change the distribution from which the reply is
-# sampled.
+# These parameters may be left out, no matter which value they have. They do not change the distribution from which
+# the reply is sampled.
 FREE = frozenset({"seed", "stream", "stream_options", "chat_template_kwargs", "user", "store", "metadata"})
 # Values that mean the same as a missing parameter.
 NEUTRAL: Mapping[str, tuple[float, ...]] = {
@@ -48,7 +48,7 @@ NEUTRAL: Mapping[str, tuple[float, ...]] = {
     "frequency_penalty": (0,),
     "repetition_penalty": (1,),
 }
-NOT_IN_GREEDY = frozenset({"top_p", "top_k", "min_p"})  # these have no effect at temperature 0
+NOT_IN_GREEDY = frozenset({"top_p", "top_k", "min_p"})  # these parameters have no effect at temperature 0
 ECHOES = frozenset({"input", "ctx", "url", "request", "received", "body_sent", "documentation_url", "input_value"})
 NAMING = ("param", "parameter", "field", "property", "argument", "key", "additionalProperty", "name")
 CODES = ("code", "type", "error_type", "reason", "keyword", "error_code")
@@ -59,7 +59,8 @@ PREFIXES = frozenset(
     | {"data", "json", "root", "options", "input", "inputs", "args", "kwargs", "config", "payload", "query"}
     | {"samplingparameters", "chatcompletionrequest"}
 )
-CHILDREN = {"chat_template_kwargs", "stream_options"}  # if one of their keys is refused, the whole object is left out
+# if the server refuses a key of such an object, the whole object is left out
+CHILDREN = {"chat_template_kwargs", "stream_options"}
 ALIASES = {"randomseed": "seed", "thinking": "chat_template_kwargs", "enablethinking": "chat_template_kwargs"}
 
 
@@ -67,7 +68,7 @@ ALIASES = {"randomseed": "seed", "thinking": "chat_template_kwargs", "enablethin
 class _Complaint:
     """A text in a refusal.
 
-    `name` is the parameter and `code` is the code in the same JSON object; "" if there is none.
+    `name` is the name of a parameter in the same JSON object, or "". `code` is the error code in this object, or "".
     """
 
     text: str
@@ -81,7 +82,7 @@ def refused_parameters(body: Any, sent: Mapping[str, Any]) -> frozenset[str]:
     `body` is the refusal, as parsed JSON or as a text. If a server refuses only the value of a parameter, the
     parameter is usually not in the result. There are two exceptions: the value means the same as a missing parameter,
     or the server accepts only one value. "max_tokens" is in the result if the server wants "max_completion_tokens"
-    instead. It is not in the result if the number is too large for the window.
+    instead. "max_tokens" is not in the result if only its value is too large for the window.
     """
     names = _Names(sent)
     refused: set[str] = set()

@@ -13,7 +13,7 @@ from faq_tui.core.store import server_capabilities as rows
 
 
 def remembered(context: Context, endpoint: Endpoint) -> LearnedCapabilities:
-    """The capabilities of the endpoint's server, or of its first server.
+    """The capabilities of the endpoint's server. If there are several servers, the first one is meant.
 
     New facts are stored in the run's database. If the server refuses parameters, a note says so.
     """

@@ -9,7 +9,8 @@ from faq_tui.core.endpoints.capabilities import MAX_COMPLETION_TOKENS, MAX_TOKEN
 from faq_tui.core.settings import Endpoint, Sampling
 from faq_tui.core.settings.source import OFF
 
-KEPT = frozenset({"model", "messages"})  # neither a setting nor a server can remove these
+# every request has these parameters, whatever the settings and the server say
+KEPT = frozenset({"model", "messages"})
 
 
 def chat_body(

@@ -12,8 +12,8 @@ from faq_tui.core.endpoints.faults import RequestFault, backoff, explain
 from faq_tui.core.endpoints.pool import Pool, Server
 from faq_tui.core.settings import Endpoint
 
-# The first failures because of outages do not use up a try. This is their number. It is limited, because the request
-# itself may crash its server.
+# If a request fails because its server is down, the failure does not use up a try. This is the greatest number of
+# such failures. Further ones use up tries, because the request itself may crash its server.
 FREE_OUTAGES = 3
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class Servers(Protocol[S]):
         """True if the server gets no more requests."""
 
     async def is_down(self, server: S, fault: RequestFault, began: float) -> bool:
-        """True if the request that was sent at `began` failed because its server is down."""
+        """True if a request failed because its server is down. The request was sent at the time `began`."""
 
     def stopped_answering(self, server: S, fault: RequestFault, since: float) -> bool:
         """True if the server has answered no request since the time `since`. Then requests wait until it answers."""
@@ -64,15 +64,15 @@ async def with_retries(
     on_retry: Callable[[int, float, str], None] | None = None,
     on_refusal: Callable[[S, RequestFault, str], None] | None = None,
 ) -> T:
-    """Await `request(server)` again and again: until it succeeds, its tries are used up, or another try cannot help.
+    """Await `request(server)`. If it fails, try again, as long as there are tries left and another try can help.
 
     `endpoint` sets the number of tries and the first wait. `on_retry(attempt, wait_s, reason)` is called before each
-    further try. `on_refusal(server, fault, message)` is called if the server refuses only this request. It must
-    change the request or raise an exception. A changed request is sent again at once.
+    further try. `on_refusal(server, fault, message)` is called if the server refuses only this request. This function
+    must change the request or raise an exception. A changed request is sent again at once.
 
-    If a request fails because its server is down, it does not use up a try, and `on_retry` gets the attempt 0. This
-    is so for the first `FREE_OUTAGES` such failures. If all tries are used up because the server has stopped
-    answering, the count of tries starts again when the server answers.
+    The first `FREE_OUTAGES` failures because of a server that is down do not use up a try. For these failures,
+    `on_retry` gets the attempt 0. If all tries are used up because the server has stopped answering, the request
+    waits. When the server answers again, the count of tries starts anew.
 
     Raises GaveUpError if the tries are used up, EndpointError if no server is left, and FaqError if no
     further try can help.
@@ -118,7 +118,7 @@ async def with_retries(
 
 
 class Retrying:
-    """Calls `with_retries` for the requests to one endpoint. The pool has its servers."""
+    """Calls `with_retries` for the requests to one endpoint. The pool holds the servers of this endpoint."""
 
     def __init__(self, endpoint: Endpoint, pool: Pool) -> None:
         self._endpoint, self._pool = endpoint, pool
@@ -126,8 +126,8 @@ class Retrying:
     async def __call__(self, request: Callable[[Server], Awaitable[T]]) -> T:
         """Send the request to a server of the pool, with retries. Raises the same errors as `with_retries`.
 
-        If other requests succeeded in the meantime, the server can be reached. Then the fault in a GaveUpError is not
-        marked as `unreachable`.
+        If other requests succeeded in the meantime, the server can certainly be reached. Then the fault in a
+        GaveUpError is not marked as `unreachable`.
         """
         begun = asyncio.get_running_loop().time()
         try:

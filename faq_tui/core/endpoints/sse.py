@@ -27,7 +27,8 @@ class EventReader:
     """
 
     def __init__(self) -> None:
-        self._start: bytes | None = b""  # possible start of a byte order mark; None after the first bytes
+        # the first bytes, which may be a byte order mark; None after they are checked
+        self._start: bytes | None = b""
         # True if the last piece ended with CR. A LF at the start of the next piece belongs to the same line end.
         self._after_cr = False
         self._rest = bytearray()  # the incomplete last line; a bytearray, because it appends fast

@@ -18,7 +18,7 @@ class StreamEnds:
     endless: int = 0  # number of answers whose end was not marked in any way
 
     def shown(self, finish_reason: bool, ended: bool) -> bool | None:
-        """The value of `Reply.whole` for an answer. If it is None, the answer should be requested again.
+        """The value of `Reply.whole` for an answer. None means that the answer should be requested again.
 
         `ended` is True if the usage, [DONE] or a whole response was received.
         """

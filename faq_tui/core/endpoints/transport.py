@@ -17,8 +17,8 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.endpoints.proxies import SOCKS_PROXIES, EnvironmentProxy, proxy_for
 from faq_tui.core.settings import Endpoint
 
-# Every request has its own connection. Servers such as llama.cpp close a connection after a stream or when it is
-# idle. If a request used this connection at that moment, it would fail.
+# Every request has its own connection. Servers such as llama.cpp close a connection after a stream, or when it is
+# idle. A second request on the same connection could fail.
 KEEP_IDLE_S = 0.0
 ACCEPT_ENCODING = "gzip, deflate"
 # The package `openai` sets these headers from environment variables. They name the person's account at OpenAI.
@@ -58,10 +58,10 @@ class Transport:
         self._authorization = (_basic(self._url) if endpoint.api_key_env is None else None) or f"Bearer {key}"
         self._extra_headers = extra_headers(endpoint)
         self._proxy = proxy_for(endpoint.base_url)
-        self._client: Any = None  # an openai.AsyncOpenAI, made for the first request
+        self._client: Any = None  # an openai.AsyncOpenAI; it is made for the first request
 
     def open(self) -> None:
-        """Load the packages before any time limit begins. On a busy machine, this takes seconds."""
+        """Load the packages before any time limit begins, because this takes seconds on a busy machine."""
         if self._client is None:
             self._client = self._opened()
 
@@ -72,7 +72,7 @@ class Transport:
 
         `path` is appended to the path of base_url. The query of base_url is sent, too. No redirect is followed.
 
-        Raises exceptions of the packages. `translated` translates them.
+        Raises the exceptions of the packages `openai` and `aiohttp`. `translated` translates them.
         """
         import httpx2
         import openai
@@ -102,7 +102,7 @@ class Transport:
         endpoint = self._endpoint
         timeout = openai.Timeout(
             connect=endpoint.connect_timeout_s,  # TCP and TLS
-            pool=endpoint.connect_timeout_s,  # name resolution, proxy, TCP and TLS together
+            pool=endpoint.connect_timeout_s,  # limit for name resolution, proxy, TCP and TLS together
             read=endpoint.idle_timeout_s,
             write=endpoint.idle_timeout_s,
         )
@@ -214,7 +214,7 @@ def extra_headers(endpoint: Endpoint) -> dict[str, str]:
         if value.startswith("$"):
             text = os.environ.get(value[1:], "").strip()
             if not (text and text.isascii() and text.isprintable()):
-                raise UsageError(f"{value} is not set to a header's value: export the value of {name} in it")
+                raise UsageError(f"{value} does not hold a valid header value: export the value of {name} in it")
             value = text
         headers[name] = value
     return headers
@@ -264,7 +264,7 @@ def _basic(url: SplitResult) -> str | None:
 def _trusted_certificates() -> Any:
     """The certificate authorities of the system, or those in $SSL_CERT_FILE.
 
-    A minimal container may have none. Then those of the package certifi are used.
+    If the system has no authorities, as in a minimal container, the authorities of the package certifi are used.
     """
     import httpx2
 

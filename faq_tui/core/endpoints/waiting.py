@@ -18,7 +18,7 @@ from faq_tui.core.endpoints.faults import GATEWAY_STATUS, RequestFault, explain
 from faq_tui.core.endpoints.probe import PROBE_TIMEOUT_S, ServerDescription, look
 
 FIRST_PROBE_S, LONGEST_PROBE_S = 1.0, 30.0  # limits of the time between two probes
-PROBES_WITHIN_PATIENCE = 20  # at least this number of probes is sent within `patience_s`, if it is long
+PROBES_WITHIN_PATIENCE = 20  # if `patience_s` is long, at least this number of probes is sent in this time
 CHAT_TIMEOUT_S = 30.0  # limit for a probe that requests an answer
 
 
@@ -36,8 +36,8 @@ class Watch:
     """Watches one server.
 
     `outage` is None while the server is up. After an outage, `description` holds the server's description of itself.
-    After an outage, a server may refuse the key or serve another model. Then it will never answer, and `refusal` is
-    the error.
+    After an outage, a server may refuse the key or serve another model. Then the server will never answer, and
+    `refusal` is the error.
     """
 
     def __init__(self, client: Client, on_change: Callable[[], None]) -> None:
@@ -47,13 +47,17 @@ class Watch:
         self.description: ServerDescription | None = None
         self.refusal: Exception | None = None
         self._on_change = on_change
-        self._ended = float("-inf")  # end of the last outage; this and the times below are by the event loop's clock
+        # end of the last outage; this time and those below are from the event loop's clock
+        self._ended = float("-inf")
         self._check: asyncio.Task[None] | None = None
         self._check_began = 0.0
         self._probes: asyncio.Task[None] | None = None
 
     async def is_down(self, began: float) -> bool:
-        """True if the request that was sent at `began` failed because the server is down, or was down after that."""
+        """True if the server is down, or was down after the time `began`.
+
+        A request was sent at this time, and failed.
+        """
         now = asyncio.get_running_loop().time()
         while self.outage is None and self._ended < began:
             if self._check is None or self._check.done():
@@ -61,7 +65,7 @@ class Watch:
                 self._check = asyncio.create_task(self._confirm())
             is_new = self._check_began >= now  # an older check may have ended before the server went down
             check = self._check
-            await asyncio.wait([check])  # `await check` would cancel the check, or be cancelled by it
+            await asyncio.wait([check])  # with `await check`, a cancel of one task would cancel the other one, too
             if check.cancelled():
                 break
             check.result()  # if the check failed with an unexpected error, raise it
@@ -120,7 +124,7 @@ class Watch:
             try:
                 self.description = await look(self.client, self.client.endpoint)
             except EndpointError as error:
-                fault = getattr(error, "fault", None)  # it has a fault if the server is down again
+                fault = getattr(error, "fault", None)  # the error has a fault if the server is down again
                 if fault is None:
                     raise
         if fault is not None and self.outage is not None:

@@ -1,4 +1,4 @@
-"""Compute how many tokens an answer may have: from the model's window and the prompt, or from a refusal."""
+"""Compute how many tokens an answer may have. The sources are the model's window and the prompt, or a refusal."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
-BYTES_PER_TOKEN = 3.0  # average over languages; English text has 4 to 5, so the estimate of its tokens is too high
-TEMPLATE_TOKENS = 64  # about this number of tokens is added by a chat template
+# average of all languages; English has 4 to 5 bytes per token, so its number of tokens is estimated too high
+BYTES_PER_TOKEN = 3.0
+TEMPLATE_TOKENS = 64  # a chat template adds about this number of tokens
 LEAST_TOKENS = 16  # an answer needs at least this many tokens
 
 # vLLM: "maximum context length is 4096 tokens. However, you requested 5000 tokens (1000 in the messages, 4000 …"

@@ -26,7 +26,7 @@ SERVERS = ("vllm", "sglang")
 class WeightFormat:
     """One way to store weights.
 
-    `servers` names the servers that can load the format. `kernels` lists, for keys of `quantization_config`, the
+    `servers` names the servers that can load the format. `kernels` maps each key of `quantization_config` to the
     values that vLLM's CUDA kernels support. vLLM refuses to serve a folder with other values.
     """
 
@@ -55,7 +55,7 @@ class WeightFormat:
     def doubts(self, quantization: Config) -> list[str]:
         """Reasons why a server may refuse a complete folder.
 
-        There is one for each setting that its CUDA kernels do not support.
+        There is one reason for each setting that the server's CUDA kernels do not support.
         """
         if not self.servers:
             return [f"no server that faq-tui knows loads {self.quant_method} weights"]
@@ -144,7 +144,8 @@ def load_dense(folder: Path, dtype: Any, device: str, trust_remote_code: bool = 
     """
     with without_code(folder, trust_remote_code) as safe:
         model, report = _load(safe, dtype, trust_remote_code)
-    if report["missing_keys"]:  # transformers would only warn, and fill the missing weights with random numbers
+    # transformers itself would only warn, and fill the missing weights with random numbers
+    if report["missing_keys"]:
         raise FaqError(f"{folder} lacks the weights {', '.join(sorted(report['missing_keys'])[:3])}: make it again")
     return model.to(device).eval()
 

@@ -50,12 +50,12 @@ def work_bytes(device: str) -> int:
 
 @dataclass(frozen=True)
 class GpuInfo:
-    name: str  # the same name as in torch
+    name: str  # the GPU's name in torch
     free: int  # free memory in bytes
 
 
 def first_gpu() -> GpuInfo | None:
-    """The first GPU, or None if there is none. The driver's library is asked, so torch is not imported."""
+    """The first GPU, or None if there is none. The facts come from the driver's library, so torch is not imported."""
     try:
         import pynvml
 
@@ -104,8 +104,8 @@ def _line(path: str, name: str) -> str:
 def dtype_name(name: str, device: str, folder: Path, trust_remote_code: bool = False) -> str:
     """Torch's name of the dtype for computations. `auto` means float32 on the CPU and the target's dtype on a GPU.
 
-    If bfloat16 replaces float32, the measured KL changes by about 1e-3. The whole KL of an 8-bit artefact is no
-    larger than this change.
+    A computation in bfloat16 instead of float32 changes the measured KL by about 1e-3. The KL of an 8-bit artefact is
+    not larger than this change.
     """
     if name != "auto":
         return name

@@ -1,4 +1,7 @@
-"""Split experts, which transformers fuses into one tensor, into single matrices that can be quantized one by one."""
+"""Split fused experts into single matrices that can be quantized one by one.
+
+transformers fuses the experts of a layer into two tensors.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,8 @@ def unfuse_block(fused: Any) -> Any:
             each, flat = chosen.shape[-1], chosen.reshape(-1)
             order = torch.argsort(flat, stable=True)
             tokens, shares = order // each, weights.reshape(-1)[order, None]
-            # The index at which the tokens of each expert end. Only at this line, the CPU waits for the GPU.
+            # The index at which the tokens of each expert end. This is the only line at which the CPU waits for the
+            # GPU.
             ends = torch.bincount(flat, minlength=count).cumsum(0)[:count].tolist()
             for expert, start, end in zip(self, [0, *ends], ends, strict=False):
                 if end > start:

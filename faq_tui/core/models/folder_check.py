@@ -1,4 +1,7 @@
-"""Check whether the files in a folder are a model that can be loaded. Of the weights, only the headers are read."""
+"""Check whether the files in a folder are a model that can be loaded.
+
+The function reads only the headers of the weights files, not the weights.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.models.headers import is_pointer, tensors_of
 
 ADAPTER = "adapter_config.json"
-# The names of the token embedding's weights in the architectures of transformers.
+# In the architectures of transformers, the weights of the token embedding have one of these names.
 _EMBEDDING = re.compile(
     r"(?:^|\.)(?:embed_tokens|wte|embed_in|word_embeddings|tok_embeddings|(?:backbone|model)\.embeddings?)\.weight$"
 )
@@ -83,7 +86,9 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def embedding_rows(folder: Path) -> int | None:
-    """The number of token ids that the model has: the rows of its table of embeddings. None if it is unknown.
+    """The number of rows in the model's table of embeddings.
+
+    Each token id has one row. None if the number is unknown.
 
     Raises UsageError if the weights cannot be read, or if config.json gives another number.
     """

@@ -18,7 +18,7 @@ def import_gptqmodel() -> Any:
     # The packing extension is not compiled: compiling takes 40 s, and the extension saves less time than that.
     os.environ.setdefault("GPTQMODEL_DISABLE_PACK_EXT", "1")
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
-        os.environ.setdefault("GPTQMODEL_OFFLINE", "1")  # otherwise gptqmodel downloads CUTLASS
+        os.environ.setdefault("GPTQMODEL_OFFLINE", "1")  # without this setting, gptqmodel downloads CUTLASS
     import gptqmodel
     from gptqmodel.utils import threadx
 

@@ -21,9 +21,9 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED
 
 KEYS = ("auto_map", "custom_generate", "custom_pipelines")
-ELSEWHERE = "configuration_files"  # The value of this key names files that are read instead of config.json.
-FOLDER = "custom_generate"  # a folder with a generate.py, which transformers runs
-# Large data files. They are not searched, because no library loads code that they name.
+ELSEWHERE = "configuration_files"  # the value of this key names files that are read instead of config.json
+FOLDER = "custom_generate"  # the name of a folder; transformers runs the file generate.py in it
+# Large data files. They are not searched for code, because no library runs code that such a file names.
 _DATA = ("tokenizer.json", INDEX)
 
 
@@ -51,8 +51,8 @@ def without_code(folder: Path, trusted: bool) -> Iterator[Path]:
     """A folder from which a library can load the model without running untrusted code.
 
     The result is `folder` itself if it is `trusted` or has no code. Otherwise it is a temporary folder with the same
-    name, which has links to the files. It has no .py files, and its JSON files lack the keys that name code. It is
-    removed at the end of the block. Raises UsageError if a JSON file cannot be read.
+    name, which has links to the files. It has no .py files, and its JSON files lack the keys that name code. The
+    temporary folder is removed at the end of the block. Raises UsageError if a JSON file cannot be read.
     """
     if trusted or not (named_code(folder) or _has_python(folder)):
         yield folder
@@ -125,7 +125,7 @@ def _without(value: Any, keys: list[str]) -> Any:
 def _names_code(key: str, value: Any) -> bool:
     """True if the key of a JSON file names code.
 
-    A key whose value is a number names no code. It may be a token in vocab.json.
+    A key whose value is a number names no code. Such a key may be a token in vocab.json.
     """
     if key == ELSEWHERE:  # we check only the JSON files of the folder, not the files that this key names
         names = value if isinstance(value, list) else [value]

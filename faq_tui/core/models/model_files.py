@@ -14,7 +14,8 @@ from typing import Any
 
 NAMES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "README.md")
 MAX_BYTES = 64 << 20
-# Two vocabularies count as the same if at least this share of the larger one has the same ids in the other one.
+# Two vocabularies are treated as the same if most tokens have the same id in both. This is the smallest share of such
+# tokens among the tokens of the larger vocabulary.
 SAME_SHARE = 0.99
 
 
@@ -58,7 +59,7 @@ class ModelFiles:
     def lineage(self) -> tuple[str, ...]:
         """The models from which this model was made.
 
-        They are the original name in its config, and `base_model` in its card.
+        Their names come from the config (`_name_or_path`) and from the model card (`base_model`).
         """
         named = self._config.get("_name_or_path")
         card = self._text("README.md").partition("\n---")[0]
@@ -67,7 +68,7 @@ class ModelFiles:
 
     @cached_property
     def vocabulary(self) -> dict[str, int]:
-        """Maps each token to its id, without added tokens. The dict is empty if there is no tokenizer.json."""
+        """Maps each token, except the added tokens, to its id. The dict is empty if there is no tokenizer.json."""
         vocab = self._model.get("vocab")
         if isinstance(vocab, list):  # a unigram tokenizer has a list of [piece, score], sorted by id
             return {str(entry[0]): i for i, entry in enumerate(vocab) if isinstance(entry, list) and entry}
@@ -93,7 +94,10 @@ class ModelFiles:
         return template.strip() if isinstance(template, str) else ""
 
     def same_vocabulary(self, other: ModelFiles) -> bool | None:
-        """True if tokens (except added tokens) and merges agree; None if one of the two vocabularies is unknown."""
+        """True if both models have the same tokens (except added tokens) and the same merges.
+
+        None if one of the two vocabularies is unknown.
+        """
         if not (self.vocabulary and other.vocabulary):
             return None
         small, large = sorted((self.vocabulary, other.vocabulary), key=len)

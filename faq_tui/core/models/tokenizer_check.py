@@ -1,4 +1,4 @@
-"""Facts about a model's tokenizer and chat template. A worker process tries both; the results are cached."""
+"""Facts about a model's tokenizer and chat template. A worker process tries them, and the results are cached."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
-VERSION = 1  # Increase this number if a code change leads to other facts for the same files.
+VERSION = 1  # Increase this number if new code finds other facts in the same files.
 # the endings of files from which a tokenizer and a template are loaded
 SUFFIXES = (".json", ".jinja", ".model", ".txt", ".tiktoken", ".py")
 INDEX = ".index.json"  # ending of files that only list tensors
@@ -30,15 +30,16 @@ Roles = tuple[str, ...]
 
 @dataclass(frozen=True)
 class ShapeFacts:
-    """The results for one conversation.
+    """The facts about one conversation.
 
-    A text field is "" if the template can write the conversation in this form. Otherwise it has the reason.
+    The fields of type str are results. A result is "" if the template can write the conversation. Otherwise it is the
+    reason of the failure.
     """
 
-    question: str  # the conversation without an answer
-    plain: str  # the conversation with an answer
-    reasoned: str  # the conversation with reasoning and an answer
-    prompt: str  # the conversation with the beginning of the model's turn
+    question: str  # the result for the conversation without an answer
+    plain: str  # the result for the conversation with an answer
+    reasoned: str  # the result for the conversation with reasoning and an answer
+    prompt: str  # the result for the conversation with the beginning of the model's turn
     folded: bool  # True if a system turn becomes the beginning of the user's next turn
     joined: bool  # True if adjacent turns of the same role become one turn
     parts: bool  # True if the template reads only messages whose content is a list of parts
@@ -53,10 +54,10 @@ class TokenizerFacts:
     eos: str | None  # the end token
     shapes: dict[Roles, ShapeFacts]
     beyond: tuple[tuple[str, int], ...]  # (token, id) of the first ordinary tokens that have no row in the embedding
-    beyond_count: int  # the number of all such tokens
+    beyond_count: int  # the number of all ordinary tokens that have no row
     # (token, id) of the first special tokens that have no row in the embedding
     special_beyond: tuple[tuple[str, int], ...]
-    # (name, token, id) of tokens without a row that have a name, for example ("eos_token", "</s>", 32000)
+    # (name, token, id) of named tokens without a row, for example ("eos_token", "</s>", 32000)
     named_beyond: tuple[tuple[str, str, int], ...]
 
 
@@ -64,11 +65,11 @@ class TokenizerFacts:
 class ModelFolder:
     """A model whose tokenizer is checked."""
 
-    key: str  # the setting that names it, such as target.model
+    key: str  # the setting that names the model, such as target.model
     name: str
     folder: Path
-    trusted: bool  # True if its Python code may run
-    rows: int | None  # the number of rows of its embedding; None if unknown
+    trusted: bool  # True if the Python code in the folder may run
+    rows: int | None  # the number of rows of the model's embedding; None if unknown
 
 
 def tokenizer_facts(
@@ -109,12 +110,12 @@ def _tried(run: Run, model: ModelFolder, shapes: Sequence[Roles], cancel: Cancel
         run_worker("check_tokenizer", spec, messages.append, cancel, log, without_keys(run.settings))
     except (UsageError, Stopped):
         raise
-    except FaqError as error:  # for example, the operating system ended the process
+    except FaqError as error:  # the worker process failed; for example, the operating system ended it
         raise UsageError(
             f"the tokenizer and the chat template of {model.key} {model.name} cannot be tried ({error}): "
             "use the files of the model's publisher"
         ) from None
-    cancel.check()  # after a request to stop, the child has tried only some of the shapes
+    cancel.check()  # after a request to stop, the worker process has tried only some of the shapes
     return messages[0]
 
 

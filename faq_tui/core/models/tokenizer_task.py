@@ -112,7 +112,7 @@ def _takes_parts(template: Template, messages: Sequence[dict[str, str]]) -> bool
     parts = [{**message, "content": [{"type": "text", "text": message["content"]}]} for message in messages]
     with suppress(NotAssembledError):
         text = template.render(parts)
-        # A template for plain text may write the whole list in Python's notation.
+        # If a template expects plain text, it may write the list of parts in Python's notation.
         return "'type':" not in text and all(message["content"] in text for message in messages)
     return False
 
@@ -163,7 +163,7 @@ def _hide_torch() -> None:
 
 
 def _limit_memory() -> None:
-    """Let this process use `BYTES` more memory than now.
+    """From now on, let this process take at most `BYTES` of further memory.
 
     There is no limit on systems other than Linux, because only Linux reports the memory of a process.
     """

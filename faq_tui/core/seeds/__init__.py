@@ -1,4 +1,4 @@
-"""Read seeds from a file or data set. A format splits it into records; a shape turns each record into a seed."""
+"""Read seeds from a file or data set. A format reads the records. A shape turns a record into a seed."""
 
 from faq_tui.core.seeds.formats.base import Problem, Record
 from faq_tui.core.seeds.read import read_records

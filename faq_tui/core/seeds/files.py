@@ -23,7 +23,7 @@ SPLIT = re.compile(r"(train|test|validation|valid|val|dev|eval)(?![a-z])", re.IG
 
 @dataclass(frozen=True)
 class SeedFile:
-    """A seed file. The origin of each of its seeds contains `name`."""
+    """A seed file. Every seed from this file has `name` in its origin."""
 
     path: Path
     name: str
@@ -44,7 +44,8 @@ def files_of_pattern(path: Path, name: str) -> list[SeedFile]:
 
 def _matching(path: Path, name: str) -> list[SeedFile]:
     count = next(n for n, part in enumerate(Path(name).parts) if MAGIC.search(part))
-    wild = len(Path(name).parts) - count  # those parts of the pattern that follow the last folder without wildcards
+    # number of the pattern's parts, from the first part with a wildcard to the end
+    wild = len(Path(name).parts) - count
     base, pattern = Path(*path.parts[:-wild]), str(Path(*path.parts[-wild:]))
     start = Path(*Path(name).parts[:count])
     found = sorted(one for one in base.glob(pattern) if one.is_file())
@@ -52,7 +53,7 @@ def _matching(path: Path, name: str) -> list[SeedFile]:
 
 
 def files_of_folder(path: Path, name: str, split: str, known: Callable[[str], bool]) -> list[SeedFile]:
-    """The seed files of a folder and the folders in it, in alphabetical order, without hidden files.
+    """The seed files of a folder and of its subfolders, in alphabetical order. Hidden files are left out.
 
     `known` returns True for the suffixes of seed files. Text files are left out if the folder also has seed files of
     another kind. If names of files begin with a split's name (such as `train`), only the files of `split` are used.

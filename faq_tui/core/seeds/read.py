@@ -19,7 +19,7 @@ STARTER = "starter"
 
 
 def starter_path() -> Path:
-    """The file of the seeds that ship with faq-tui."""
+    """The file with the seeds that ship with faq-tui."""
     return Path(str(files("faq_tui.core") / "data" / "starter_seeds.jsonl"))
 
 
@@ -106,7 +106,7 @@ def _of_copy(seed_format: SeedFormat, path: Path, settings: Seeds) -> Records:
 
 
 def _of_content(path: Path, suffix: str) -> SeedFormat | None:
-    """The format of the file's content if this is not the format of the suffix; None if the suffix decides."""
+    """The format that the file's content shows. None if the file's suffix decides about the format."""
     if not path.is_file():
         return None
     head = first_bytes(path)
@@ -116,8 +116,8 @@ def _of_content(path: Path, suffix: str) -> SeedFormat | None:
     if by_suffix is not None and by_suffix.name not in SEED_FORMATS.builtin:
         return None
     if suffix in (".txt", ".json", ".jsonl", ".ndjson"):
-        # The suffix decides, because a line of plain text may be JSON, and each JSON format also reads the files of
-        # the other.
+        # The suffix decides. A line of plain text may be JSON, and each of the two JSON formats reads files of the
+        # other one, too.
         return None
     return _builtin("jsonl") if _begins_as_json(head.removeprefix(b"\xef\xbb\xbf").lstrip()) else None
 

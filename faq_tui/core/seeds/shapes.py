@@ -30,7 +30,7 @@ SYSTEM_FIELDS = (
     *("system", "system_prompt", "system_message", "system_instruction", "system_instructions"),
     *("sys_prompt", "developer", "developer_prompt"),
 )
-# The library TRL uses prompt and chosen.
+# The library TRL uses the fields `prompt` and `chosen`.
 FURTHER_CHATS = ("prompt", "dialog", "dialogue", "chat", "turns", "history", "data", "chosen")
 FURTHER_PROMPTS = ("user", "human", "user_prompt", "user_message", "inputs", "ask")
 FURTHER_ANSWERS = (
@@ -45,7 +45,7 @@ TRANSCRIPT = re.compile(r"(?:\A|\n\n)(Human|Assistant):[ \n]?")  # the form of t
 class SeedOfRecord:
     """A record's seed.
 
-    `left_out` lists the parts of the record that are not in the seed, as keys of `reasons.LEFT_OUT`.
+    `left_out` names the parts of the record that are not in the seed. The names are keys of `reasons.LEFT_OUT`.
     """
 
     seed: Seed
@@ -247,7 +247,7 @@ def _with_system(chat: Chat, raw: dict[str, Any], settings: Seeds) -> Chat:
 def _instruction(raw: dict[str, Any], chat: Chat) -> str:
     """The text of the field `instruction`.
 
-    The result is "" if there is no such text, if the question contains it, or if it contains the question.
+    The result is "" if there is no such text. It is also "" if the question contains this text or is a part of it.
     """
     given = raw.get("instruction")
     if not isinstance(given, str) or len(chat.messages) != 1:
@@ -265,7 +265,7 @@ def _user(text: str) -> dict[str, str]:
 def _field(raw: dict[str, Any], named: str | None, usual: tuple[str, ...]) -> str | None:
     """The name of the field with the text.
 
-    It is `named` if the settings name the field, else the first usual field that has text.
+    If the settings name a field, `named` is this field. Otherwise the first usual field that has text is used.
     """
     if named is not None:
         return named if _has(raw, named) else None
@@ -308,7 +308,7 @@ def _first(value: Any) -> str | None:
 
 
 def _names(settings: Seeds) -> Mapping[str, str]:
-    """For the fields that the settings name: maps our name of each field to its name in the file."""
+    """Maps faq-tui's name of a field to its name in the file. Contains only the fields that the settings name."""
     return {str(ours): theirs for ours, theirs in (settings.fields or {}).items()}
 
 

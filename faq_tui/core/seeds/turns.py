@@ -33,14 +33,14 @@ PAIRS = tuple(  # (key of the question, key of the answer) in a turn that holds 
     for answer in ("assistant", "gpt", "bot", "model", "output", "answer", "response")
 )
 CALL_STARTS = ("<tool_call>", "<functioncall>", "<function_call>")
-LONGEST_JSON = 1 << 24  # longer texts, in characters, are not parsed as JSON
+LONGEST_JSON = 1 << 24  # a text with more characters than this is not parsed as JSON
 
 Messages = tuple[dict[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Chat:
-    """The messages up to the last question, the answer after this question, and keys of `reasons.LEFT_OUT`."""
+    """The messages up to the last question, and the answer after it. `left_out` has keys of `reasons.LEFT_OUT`."""
 
     messages: Messages
     answer: str | None

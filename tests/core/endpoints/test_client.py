@@ -92,7 +92,7 @@ def endpoint_of(server: Loopback) -> Endpoint:
 
 def test_the_list_of_models_is_asked_of_the_named_server_alone(pair: tuple[Loopback, Loopback]) -> None:
     named, other = pair
-    with pytest.raises(EndpointError, match=f"points http://localhost:{other.server_port}.*set base_url to where"):
+    with pytest.raises(EndpointError, match=f"redirects to http://localhost:{other.server_port}.*set base_url to"):
         listed(named.url, "FAKE_KEY")
     assert KEY in named.seen[0] and other.seen == []
 

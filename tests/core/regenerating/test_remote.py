@@ -284,7 +284,7 @@ def test_a_trusted_certificate_is_no_trouble(tmp_path: Path) -> None:
     with tls_server(tmp_path) as url:
         folder = make_run(tmp_path / "run", url)
         result = faq_tui_process("run", folder, *UNTIL, SSL_CERT_FILE=str(tmp_path / "cert.pem"))
-        assert result.code == ExitCode.UNREACHABLE and f"{url} knows no chat completions" in result.err
+        assert result.code == ExitCode.UNREACHABLE and f"{url} offers no chat completions" in result.err
 
 
 @contextmanager

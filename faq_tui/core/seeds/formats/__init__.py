@@ -1,4 +1,4 @@
-"""Seed formats: one object for each kind of file or data set that seeds can come in.
+"""Seed formats. There is one object for each kind of file or data set that can hold seeds.
 
 base.py          the base class of formats, and functions that several formats use
 opening.py       unpacking and encodings

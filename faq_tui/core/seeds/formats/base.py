@@ -1,6 +1,6 @@
 """The base class of seed formats.
 
-A format turns a file or a data set into records: one per seed, with its line number.
+A format turns a file or a data set into records. Each record can become one seed and has a line number.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class SeedFormat(Extension):
     """
 
     suffixes: tuple[str, ...] = ()
-    # True if `records` itself unpacks files with `opening.opened`. If this is False, `records` gets an unpacked copy.
+    # True if `records` itself unpacks files with `opening.opened`. Otherwise `records` gets an unpacked copy.
     unpacks = False
 
     def recognises(self, path: Path, name: str) -> bool:

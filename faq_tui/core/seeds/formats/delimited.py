@@ -54,7 +54,8 @@ class Delimited(SeedFormat):
     def _delimiter_in(self, first: str, settings: Seeds) -> str:
         """The delimiter of the first line.
 
-        Usually it is the delimiter of this format. It is another character if the line contains only that one.
+        Usually it is the delimiter of this format. If the line lacks it and contains exactly one other delimiter, the
+        other one is used.
         """
         if self.delimiter in first or first.strip().strip('"') == settings.prompt_field:
             return self.delimiter

@@ -43,7 +43,7 @@ class HubDataset(SeedFormat):
     def records(self, path: Path, settings: Seeds) -> Records:
         """The rows of the split.
 
-        Each row is downloaded when it is read. Raises FaqError if they cannot be fetched.
+        Each row is downloaded when it is read. Raises FaqError if the rows cannot be fetched.
         """
         try:
             for row, raw in enumerate(_rows(path, settings), 1):
@@ -77,7 +77,7 @@ def _rows(path: Path, settings: Seeds) -> Iterator[dict[str, Any]]:
 
 
 def _undecoded(rows: Any) -> Any:
-    """The rows with the decoding of images, sounds and films switched off."""
+    """The same rows, but their images, sounds and films will not be decoded."""
     import datasets
 
     media = (datasets.Image, datasets.Audio, datasets.Video)
@@ -88,7 +88,7 @@ def _undecoded(rows: Any) -> Any:
 
 
 def _failure(path: Path, settings: Seeds, error: Exception) -> FaqError:
-    """The library's error as a sentence that names the key of the settings to change."""
+    """Turn an error of the library into a sentence that names the setting to change."""
     text, name = " ".join(str(error).split()), settings.path
     listed = NAMES.search(text)
     names = ", ".join(part.strip().strip("'\"") for part in listed[1].split(",")[:12]) if listed else ""

@@ -22,7 +22,7 @@ BROKEN_AT_FIRST = 20  # if this many lines at the beginning are all broken, the 
 CHUNK = 1 << 20  # number of bytes in one read
 LONGEST_FIRST_LINE = 1 << 24  # only this many characters are searched for the end of the first line
 LONGEST_ROW = 1 << 28  # maximum length of one row of a list, in characters
-# maximum length in characters of an object that holds the list, because it is read as a whole
+# maximum length, in characters, of an object that holds the list; such an object is read as a whole
 LONGEST_OBJECT = 1 << 32
 SPACE = " \t\r\n"
 
@@ -191,12 +191,13 @@ class _Document:
                     reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
                     raise self.fail(f"not JSON ({reason[:80]} in row {row})") from None
                 continue
-            if end < len(self._text) or not self._more():  # more digits of a number at the end may follow
+            # if the text ends in a number, its next digits may still be unread
+            if end < len(self._text) or not self._more():
                 self._at = end
                 return value
 
     def _more(self) -> bool:
-        """Append more text from the file: at least as much as the text that is still unprocessed.
+        """Append more text from the file. The new text is at least as long as the text that is still unprocessed.
 
         Returns False at the end of the file.
         """
@@ -216,7 +217,7 @@ class _Document:
 
 
 def _rows_of_objects(text: _Document, settings: Seeds) -> list[Any]:
-    """The rows of a text that is an object with a list or a chat, or several objects one after another."""
+    """The rows in the text of a JSON file. The text is one object with a list or a chat, or several objects."""
     whole = text.whole()
     try:
         data = json.loads(whole)

@@ -187,7 +187,10 @@ class _Zstd(_Pieces):
 
 
 class _Unpacked(io.RawIOBase):
-    """The output of a decompressor. Reading fails if the file is truncated or grows too much."""
+    """The output of a decompressor.
+
+    Reading fails if the file is truncated, or if the output is far too long for the file.
+    """
 
     def __init__(self, source: IO[bytes], raw: BinaryIO, path: Path, packing: str) -> None:
         self._source, self._raw, self._path, self._packing = source, raw, path, packing
@@ -207,8 +210,8 @@ class _Unpacked(io.RawIOBase):
         self._count += len(data)
         if self._count > FREE_BYTES and self._count > MOST_GROWTH * self._raw.tell():
             raise UsageError(
-                f"{self._path} grows to more than {MOST_GROWTH} times its size when it is unpacked, unlike text: "
-                "unpack it yourself if you trust it"
+                f"{self._path} grows to more than {MOST_GROWTH} times its size when it is unpacked, which is too "
+                "much for text: unpack it yourself if you trust it"
             )
         buffer[: len(data)] = data
         return len(data)
