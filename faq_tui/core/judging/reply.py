@@ -171,7 +171,7 @@ def _sections(raw: str, labels: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield ALONE, raw
         return
     letters = "|".join(map(re.escape, labels))
-    # "B: 8", "**Answer B** (8/10)", "Candidate 2 gets 8".
+    # Matches "B: 8", "**Answer B** (8/10)" and "Candidate 2 gets 8".
     heading = re.compile(
         rf"(?<!\w)(?:(?i:answer|candidate|response|option)\s*#?(?P<of>{letters}|\d{{1,2}})\b[\"'*)\]]*\s*"
         rf"(?:[:=–-]|(?=[(|])|(?:is|gets|scores?)\b)|(?P<letter>{letters})[\"'*)\]]*\s*[:=–-])"

@@ -33,7 +33,7 @@ class ControlTokens:
 
     def __init__(self, of: Mapping[str, str] | None = None) -> None:
         self._of = of or {}
-        # maps the first two characters of tokens to the lengths of these tokens
+        # for each two characters that begin tokens, the lengths of these tokens
         self._lengths: dict[str, set[int]] = defaultdict(set)
         for token in self._of:
             self._lengths[token[:2]].add(len(token))

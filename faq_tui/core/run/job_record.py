@@ -91,5 +91,5 @@ def all_jobs(folder: Path) -> list[Job]:
 
 
 def last_job(folder: Path) -> Job | None:
-    """The newest job of the run in `folder`. It may still run, or have ended."""
+    """The newest job of the run in `folder`. This job may be running, or it may have ended."""
     return max(all_jobs(folder), key=lambda job: (job.started, job.id), default=None)

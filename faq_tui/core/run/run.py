@@ -102,7 +102,7 @@ def run_folder(folder: Path) -> Path:
 
 
 def nearest_run(folder: Path) -> Path:
-    """If `folder` is a run, `folder`; else the only run directly inside it.
+    """The folder of the run: `folder` itself if it is a run, otherwise the only run directly inside it.
 
     Raises UsageError if `folder` is no run and contains no run or several runs.
     """

@@ -82,7 +82,7 @@ class _Problems:
             self.context.emit(
                 Note(
                     f"in {self.reasoned} {_seeds(self.reasoned)} the original answer begins with reasoning; "
-                    "sets keep it apart from the answer if the target's template writes reasoning"
+                    "sets keep the reasoning apart from the answer if the target's template writes reasoning"
                 )
             )
         count = self.reasons.get(ENCODING, 0)

@@ -38,7 +38,7 @@ FULL_DISK = re.compile(rf"\[?(?:os error|Errno) (?:{'|'.join(map(str, FULL))})\b
 # errors are raised.
 NO_MEMORY = re.compile(r"out of memory|ALLOC_FAILED|can't allocate memory|cusolverDnCreate")
 
-# Maps each task to the advice in the error message if there was not enough memory.
+# For each task, the advice in the error message if there was not enough memory.
 SMALLER = {
     "quantize": "fewer or shorter calibration rows, or a smaller model",
     "evaluate": "a smaller batch, window or model",
@@ -92,7 +92,7 @@ def run_worker(
         if not last:
             _end(child)
         code = child.wait()
-        with suppress(BrokenPipeError):  # `close` also writes the rest of the spec, which a dead child does not read
+        with suppress(BrokenPipeError):  # `close` writes the rest of the spec, and fails if the child is dead
             lifeline.close()
     _raise_if_failed(task, spec, last, code, cancel, log)
 

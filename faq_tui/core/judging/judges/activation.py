@@ -38,7 +38,7 @@ class ActivationJudge(TargetJudge):
     short = "act"
     version = "activation-1"
     task = "judge_activations"
-    close = 0.02  # a share of the channels, as the score itself
+    close = 0.02  # 2% of the outlier channels
 
     def column_id(self, run: Run) -> str:
         return digest(self.version, fingerprint(run), reference_hash())
