@@ -128,7 +128,7 @@ class Material:
     """
 
     chosen: Sequence[Seed]
-    reserve: Callable[[], Iterable[Seed]]  # loads more seeds; no source generated answers to them
+    reserve: Callable[[], Iterable[Seed]]  # loads further seeds, for which no source has generated answers
     picks: Mapping[str, Mapping[str, Pick]]  # for each source, its picks by seed id
     candidates: Mapping[int, Candidate]
     key: object  # random seed for mixing the sources of a set
@@ -174,7 +174,8 @@ class Builder:
             sets[name] = self._sized(name, self._ordered(name, parts[name]), sets)
             if not sets[name]:
                 raise FaqError(
-                    f"set {name} shares no seed with the others: set assemble.common_seeds = false, or remove the set"
+                    f"set {name} has no seed in common with the other sets: "
+                    "set assemble.common_seeds = false, or remove the set"
                 )
         return {name: sets[name] for name in self.plans}
 

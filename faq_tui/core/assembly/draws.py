@@ -18,8 +18,8 @@ from faq_tui.core.store.seeds import Seed
 def draws(seeds: Sequence[Seed], count: int, repeats: int, share: float, key: object) -> list[list[Seed]]:
     """The seeds of each draw, in the order of `seeds`. All draws have the same number of seeds.
 
-    If there are at least `count` x `repeats` seeds, no two draws share a seed, and each draw has `count` seeds.
-    The first draw is then the same as with `repeats = 1`.
+    If there are at least `count` x `repeats` seeds, no two draws share a seed, and each draw has `count` seeds. In
+    this case, the first draw is the same as with `repeats = 1`.
 
     Otherwise each draw is a random subset of all seeds, and draws may share seeds. If there are more than `count`
     seeds, each draw has `count` seeds. If there are at most `count` seeds, each draw has the fraction `share` of

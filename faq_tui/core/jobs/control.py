@@ -62,7 +62,7 @@ def _spawn(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # detached from the terminal and its signals
+            start_new_session=True,  # a terminal that closes sends no signal to the job
             cwd=folder,
             env={**os.environ, **QUIET_THREADS},
         )

@@ -96,7 +96,7 @@ class Feed:
 
     def __init__(self, job: Job, poll_s: float = 0.05) -> None:
         self.job = job
-        self.failure = ""  # the error, if the events could not be read until the end of the job; otherwise ""
+        self.failure = ""  # the error if the events could not be read; otherwise ""
         self._queue: queue.SimpleQueue[list[Timed]] = queue.SimpleQueue()
         self._batch = _Batch()
         self._closed = threading.Event()

@@ -17,7 +17,7 @@ from faq_tui.core.judging.reply_json import ALONE, SCORE_KEYS, entries, json_and
 LOWEST, HIGHEST = 1.0, 10.0
 PARTS = ("correctness", "soundness", "completeness", "form")
 OVERALL = "overall"
-# The reason may have at most this length. Without a limit, a small model may write until max_tokens.
+# The reason may have at most this length. Without a limit, a small model may write until it reaches max_tokens.
 REASON_CHARACTERS = 240
 
 
@@ -126,7 +126,7 @@ def salvage(raw: str, labels: Sequence[str]) -> dict[str, Verdict]:
 
 
 def _objects(raw: str) -> Iterator[dict[str, Any]]:
-    """Yield the reply if it is a JSON object. Otherwise yield the JSON object in the prose, if there is one."""
+    """Yield the reply if it is a JSON object. Otherwise yield the JSON object inside its prose, if any."""
     for text in (raw, raw[raw.find("{") : raw.rfind("}") + 1]):
         try:
             # strict=False allows the line breaks that models write into strings.

@@ -102,7 +102,7 @@ def _money(cost: float) -> str:
 
 
 def consent_sentences(run: Run) -> list[str]:
-    """One sentence for each source whose cost a person must accept before its generation starts."""
+    """A sentence for each source whose cost a person must accept before the source starts."""
     sentences = []
     for name, source in run.settings.sources.items():
         if source.price is None and not source.confirm_over_tokens:

@@ -69,10 +69,7 @@ def language_of(text: str) -> str | None:
 
 
 def script_of_language(code: str) -> str:
-    """The script of the language:
-
-    `latin`, `cyrillic`, or the language's code if no other language uses the script.
-    """
+    """Returns `latin` or `cyrillic`. If no other language uses the language's script, returns `code`."""
     if code in CYRILLIC:
         return "cyrillic"
     return code if code in SCRIPTS.values() else "latin"

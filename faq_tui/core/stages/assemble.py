@@ -1,7 +1,7 @@
 """The stage `assemble`: build all calibration sets.
 
-The baseline consists of plain seeds. Each source has a set of its picks. The twin of a set is a copy that is cut so
-that all twins have equal numbers of tokens. The section `[sets]` in the settings defines further sets.
+The baseline consists of plain seeds. Each source has a set of its picks. The baseline and the sources' sets also have
+twins. All twins are cut to the same number of tokens. The section `[sets]` in the settings defines further sets.
 """
 
 from __future__ import annotations

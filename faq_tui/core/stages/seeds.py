@@ -138,8 +138,8 @@ def _draw(context: Context, total: int) -> None:
     if (chosen, heldout) != (settings.count * repeats, settings.heldout):
         context.emit(
             Note(
-                f"{total} seeds are fewer than {_times(repeats)}count {settings.count} + heldout {settings.heldout}: "
-                f"{chosen} are regenerated and {heldout} are held out",
+                f"{total} seeds are fewer than the settings ask for ({_times(repeats)}count {settings.count} "
+                f"+ heldout {settings.heldout}): {chosen} are regenerated and {heldout} are held out",
                 "warning",
             )
         )

@@ -24,9 +24,8 @@ from faq_tui.core.base.cancel import CancelToken
 # A process that has used CUDA or ROCm cannot be forked. Some libraries already use them when they are imported,
 # because they look for GPUs.
 GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-ENOUGH_MEMORY = (
-    4 << 30
-)  # in bytes; with less free memory, no fork server is started, because a fork server takes 450 MB
+# In bytes. A fork server takes 450 MB, so none is started if less memory than this is free.
+ENOUGH_MEMORY = 4 << 30
 POLL_S = 0.2  # seconds between two checks for a request to stop
 LEAVING_S = 1.0  # seconds until a server that should end is killed
 MAX_ANSWER = 1 << 10  # maximum size of an answer in bytes

@@ -61,7 +61,7 @@ def run_worker(
 
     `on_message` is called with every message except the last, in order, on the calling thread. The child's stdout and
     stderr are appended to `log`. Raises `Stopped` after a cancel. If the child raised a `FaqError`, this function
-    raises it again. If the child died, it raises a `FaqError` that says how.
+    raises it again. If the child died, this function raises a `FaqError` that says how the child died.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     read_fd, write_fd = os.pipe()
@@ -113,7 +113,7 @@ def _start(task: str, log: Path, environment: dict[str, str], stdin: int, channe
             stdout=output,
             stderr=output,
             pass_fds=(channel,),
-            start_new_session=True,  # so that only the parent handles a Ctrl-C in the terminal
+            start_new_session=True,  # the child gets no Ctrl-C from the terminal; the parent handles Ctrl-C
             cwd=folder,
             env=environment,
         )

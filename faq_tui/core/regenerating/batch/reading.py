@@ -156,7 +156,7 @@ def _lines_of(path: Path) -> Iterator[tuple[int, bytes | None]]:
     Raises UsageError as `opened` does.
     """
     encoding = None
-    with suppress(UsageError):  # `opened` raises it again
+    with suppress(UsageError):  # if this fails, the call of `opened` below raises the same error
         encoding = "utf-16" if first_bytes(path, 2) in UTF_16 else None
     with opened(path, encoding) as file:
         number = 0
