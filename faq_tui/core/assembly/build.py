@@ -128,8 +128,8 @@ class Material:
     """
 
     chosen: Sequence[Seed]
-    reserve: Callable[[], Iterable[Seed]]  # loads more seeds; no source generated answers to them
-    picks: Mapping[str, Mapping[str, Pick]]  # maps each source to a map from seed ids to picks
+    reserve: Callable[[], Iterable[Seed]]  # loads further seeds, for which no source has generated answers
+    picks: Mapping[str, Mapping[str, Pick]]  # for each source, its picks by seed id
     candidates: Mapping[int, Candidate]
     key: object  # random seed for mixing the sources of a set
 
@@ -174,7 +174,8 @@ class Builder:
             sets[name] = self._sized(name, self._ordered(name, parts[name]), sets)
             if not sets[name]:
                 raise FaqError(
-                    f"set {name} shares no seed with the others: set assemble.common_seeds = false, or remove the set"
+                    f"set {name} has no seed in common with the other sets: "
+                    "set assemble.common_seeds = false, or remove the set"
                 )
         return {name: sets[name] for name in self.plans}
 
@@ -223,15 +224,15 @@ class Builder:
             samples = self._cut(self._widened(name, plan, samples, budget), budget)
         if abs(tokens(samples) - budget) > EQUAL * budget:
             self.warnings.append(
-                f"set {name} has {tokens(samples)} tokens and {match.tokens} has {budget}, so cutting cannot make "
-                f"them equal: let {match.tokens} take its size from {name}, or give {name} more seeds"
+                f"set {name} has {tokens(samples)} tokens, but set {match.tokens} has {budget}, and cutting cannot "
+                f"make them equal: match {match.tokens} to {name} instead, or give {name} more seeds"
             )
         return samples
 
     def _widened(self, name: str, plan: SetPlan, samples: list[Sample], budget: int) -> list[Sample]:
         """Add samples of reserve seeds until the set reaches the token budget.
 
-        A set with other parts stays unchanged.
+        Only a set that consists of the baseline alone gets reserve seeds; every other set stays unchanged.
         """
         if set(plan.parts(BASELINE)) != {BASELINE}:
             return samples

@@ -77,19 +77,21 @@ def covering_order(context: Context, target: TargetModel, samples: Sequence[Samp
         "modules": list(run.settings.activations.modules),
         "rows": str(path),
     }
-    context.emit(Note(f"measuring which outlier channels of the target each of {len(samples)} samples drives"))
+    context.emit(
+        Note(f"measuring which of the target's outlier channels each sample drives ({len(samples)} samples)")
+    )
     run_worker("coverage", spec, messages.append, context.cancel, run.log(context.job), without_keys(run.settings))
     path.unlink(missing_ok=True)
     result = next((message for message in messages if message["kind"] == "order"), None)
     if result is None:
         raise FaqError(f"the target's activations could not be measured: the details are in {run.log(context.job)}")
     if not result["outliers"]:
-        context.emit(Note('the target has no outlier channels: select = "coverage" keeps the order of the draw'))
+        context.emit(Note('the target has no outlier channels, so select = "coverage" does not sort the samples'))
     return [int(index) for index in result["order"]]
 
 
 def greedy_cover(driven: NDArray[np.bool_]) -> list[int]:
-    """Order the rows of `driven` [samples, channels]. The next row is the one that adds the most new channels.
+    """Order the rows of the array `driven` [samples, channels]. Each step takes the row with the most new channels.
 
     This is a greedy set cover. The first k rows cover at least 63% (1 - 1/e) of the channels that the best k rows
     would cover (Nemhauser, Wolsey and Fisher 1978). When no row adds a channel, a new cover begins with the remaining

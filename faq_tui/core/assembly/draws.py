@@ -18,12 +18,12 @@ from faq_tui.core.store.seeds import Seed
 def draws(seeds: Sequence[Seed], count: int, repeats: int, share: float, key: object) -> list[list[Seed]]:
     """The seeds of each draw, in the order of `seeds`. All draws have the same number of seeds.
 
-    If there are at least `count` x `repeats` seeds, no two draws share a seed, and each draw has `count` seeds.
-    The first draw is then the same as with `repeats = 1`.
+    If there are at least `count` x `repeats` seeds, no two draws share a seed, and each draw has `count` seeds. In
+    this case, the first draw is the same as with `repeats = 1`.
 
     Otherwise each draw is a random subset of all seeds, and draws may share seeds. If there are more than `count`
-    seeds, each draw has `count` seeds. If not, each draw has the fraction `share` of all seeds. Draws that share
-    seeds differ less from each other than draws of new seeds would.
+    seeds, each draw has `count` seeds. If there are at most `count` seeds, each draw has the fraction `share` of
+    them. Draws with common seeds are more alike than draws without common seeds.
     """
     if repeats == 1:
         return [list(seeds)]
@@ -34,7 +34,7 @@ def draws(seeds: Sequence[Seed], count: int, repeats: int, share: float, key: ob
 
 
 def size_of_draw(total: int, count: int, share: float) -> int:
-    """The number of seeds in each draw, for draws that may share seeds. `total` is the number of all seeds."""
+    """The number of seeds in each draw if draws may share seeds. `total` is the number of all seeds."""
     return count if total > count else max(1, round(share * total))
 
 
@@ -49,7 +49,7 @@ def in_words(draws_made: Sequence[Sequence[Seed]]) -> str:
     sizes = f"every set is drawn {len(draws_made)} times, from {len(draws_made[0])} seeds each"
     if len(every) == sum(map(len, draws_made)):
         return f"{sizes}; no two draws share a seed"
-    return f"{sizes} out of {len(every)}: draws share seeds, so they differ less than draws of new seeds would"
+    return f"{sizes} out of {len(every)}: draws share seeds, so they are more alike than draws without common seeds"
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class Overlap:
     def widening(self, draws: int) -> float:
         """A factor that turns the spread of overlapping draws into the standard error of their mean.
 
-        Overlapping draws differ too little. Multiply the standard error that their spread gives by this factor. The
-        product is the standard error for an estimate of the mean over new seeds.
+        Overlapping draws differ too little, so a standard error that is computed from their spread is too small.
+        Multiplied by this factor, it becomes the standard error of the mean over new seeds.
 
         The unit of all variances is the variance of one seed. If n seeds are drawn from N seeds without replacement,
         their mean has the variance (1 - n/N) / n around the mean of the N seeds. The mean of the N seeds has the

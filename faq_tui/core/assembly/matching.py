@@ -14,11 +14,11 @@ Decode = Callable[[tuple[int, ...]], str]
 
 
 def cut_to_tokens(samples: Sequence[Sample], budget: int, decode: Decode) -> list[Sample]:
-    """Keep whole samples in order, and the start of the next sample. In total, `budget` tokens are kept.
+    """Keep the first `budget` tokens of the samples, in order. The last kept sample may be cut.
 
-    No kept sample is shorter than MIN_TOKENS. If the last sample would be shorter, it gets MIN_TOKENS tokens, and the
-    sample before it loses as many tokens as the last sample gains. If the sample before it is too short for this, the
-    last sample is dropped. Then the total is up to MIN_TOKENS - 1 tokens below the budget.
+    No kept sample is shorter than MIN_TOKENS. If the last sample would be shorter, it gets MIN_TOKENS tokens. The
+    additional tokens are taken away from the sample before it. If that sample is too short for this, the last sample
+    is dropped, and the total is up to MIN_TOKENS - 1 tokens below the budget.
     """
     out: list[Sample] = []
     left = budget
@@ -80,9 +80,10 @@ def only(samples: Iterable[Sample], seeds: set[str]) -> list[Sample]:
 def mix(parts: Mapping[str, Sequence[Sample]], shares: Mapping[str, float], key: object) -> list[Sample]:
     """Choose one sample for each seed. The parts give samples in proportion to `shares`.
 
-    The result has the order of the first part's seeds. Seeds are assigned to parts in an order that depends only on
-    `key`. Each seed goes to a part that has a sample of it. If several parts have one, the seed goes to the part that
-    is furthest below its share. If every part has every seed, the shares are exact to within one sample.
+    The samples are returned in the order of the first part's seeds. Seeds are assigned to parts in an order that
+    depends only on `key`. Each seed goes to a part that has a sample of it. If several parts have one, the seed goes
+    to the part that is furthest below its share. If every part has every seed, the shares are exact to within one
+    sample.
     """
     of_part = {name: {sample.seed_id: sample for sample in samples} for name, samples in parts.items()}
     order = list(dict.fromkeys(sample.seed_id for samples in parts.values() for sample in samples))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def ordering(
     context: Context, target: TargetModel, questions: Mapping[str, str]
 ) -> Callable[[SetPlan, list[Sample]], list[Sample]]:
-    """Return a function that sorts the samples of a set. It uses `select` of the set's plan.
+    """Return a function that sorts the samples of a set. The field `select` of the set's plan names the order.
 
     `questions` maps each seed's id to the text of its question. With `judge`, samples with a better score come first.
     Samples without a score come last. Samples with equal scores stay in the order of the draw. With `diversity`, the
@@ -65,7 +65,7 @@ def diverse_order(texts: Sequence[str], check: Callable[[], None] = lambda: None
 
     Each next text is the one that is farthest from all texts chosen before. If several texts are equally far, the
     earliest of them is taken. For n texts, this compares O(n²) pairs of vectors with WIDTH numbers each. `check` is
-    called before each text is chosen. It may raise an exception.
+    called before each text is chosen; it may raise an exception to end the work.
     """
     import numpy as np
 
@@ -86,8 +86,9 @@ def diverse_order(texts: Sequence[str], check: Callable[[], None] = lambda: None
 def _vectors(texts: Sequence[str]) -> Vectors:
     """The weights of the features in each text, [texts, WIDTH]. Each row is scaled to length 1.
 
-    The weight of a feature is (1 + log tf) · (log((1 + n) / (1 + df)) + 1), smoothed as in scikit-learn: `tf` is the
-    feature's count in the text, `n` is the number of texts, and `df` is the number of texts that have the feature.
+    The weight of a feature is (1 + log tf) · (log((1 + n) / (1 + df)) + 1). This is smoothed tf-idf as in
+    scikit-learn. `tf` is the feature's count in the text. `n` is the number of texts. `df` is the number of texts
+    that have the feature.
     """
     import numpy as np
 

@@ -16,7 +16,7 @@ from faq_tui.core.chat.template import NotAssembledError
 
 @dataclass(frozen=True)
 class Truncated:
-    """The part of a rendered conversation that the token limit leaves."""
+    """The part of a rendered conversation that is kept under the token limit."""
 
     ids: tuple[int, ...]
     kinds: bytes  # kind of each kept token
@@ -26,8 +26,8 @@ class Truncated:
 def truncate(rendered: Rendered, max_tokens: int, overflow: str) -> Truncated:
     """Keep at most `max_tokens` tokens of the conversation. Raises NotAssembledError if no token can be kept.
 
-    `overflow` says what to do with a longer conversation. `keep_answer` cuts the middle of the reasoning. If there is
-    neither reasoning nor answer, it keeps the beginning, as is usual for calibration sets. `head` keeps the
+    `overflow` says what to do with a longer conversation. `keep_answer` cuts the middle of the reasoning. If the
+    conversation has no answer, `keep_answer` keeps the beginning, as is usual for calibration sets. `head` keeps the
     beginning, `tail` keeps the end, and `drop` refuses the sample.
     """
     first, second = _kept(rendered, max_tokens, overflow)
@@ -76,7 +76,7 @@ def _kept(rendered: Rendered, max_tokens: int, overflow: str) -> tuple[range, ra
     return range(first), range(first + over, total)
 
 
-MIN_TOKENS = 11  # gptqmodel silently drops shorter rows
+MIN_TOKENS = 11  # gptqmodel silently drops rows with fewer tokens
 
 FIELDS = ("seed_id", "candidate_id", "source", "text", "input_ids", "n_tokens", "n_tokens_full", "picked_by")
 

@@ -27,7 +27,7 @@ State = Literal["running", "done", "failed", "stopped", "killed"]
 
 PATIENCE_S = 120.0  # A new job must hold the lock within this time. Imports from a slow disk take long.
 RECORD_WAIT_S = 1.0  # After a job has taken the lock, its job.json must be readable within this time.
-TAIL = 1 << 20  # The last stage event is searched in this number of bytes at the end of events.jsonl.
+TAIL = 1 << 20  # Only this number of bytes at the end of events.jsonl is searched for a stage event.
 
 
 def start(folder: Path, only: str | None = None, until: str | None = None, confirmed: bool = False) -> Job:
@@ -56,12 +56,13 @@ def _spawn(
     options += ["--yes"] if confirmed else []
     with (job_folder / "log.txt").open("ab") as log:
         return subprocess.Popen(
-            # -P prevents the import of a `datasets/` or `torch/` in the run's folder.
+            # The run's folder may contain a folder `datasets/` or `torch/`. With -P, Python does not import it as a
+            # module.
             [sys.executable, "-P", "-m", "faq_tui.core.jobs.child", str(folder), job_folder.name, *options],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # detached from the terminal and its signals
+            start_new_session=True,  # a terminal that closes sends no signal to the job
             cwd=folder,
             env={**os.environ, **QUIET_THREADS},
         )
@@ -88,13 +89,15 @@ def _begun(job_folder: Path, child: subprocess.Popen[bytes]) -> Job:
 def _refusal(job_folder: Path, code: int) -> FaqError:
     """Returns the error that ended the child before the job began.
 
-    Removes the job's folder if the log has the reason.
+    If the log gives the reason, this function removes the job's folder.
     """
     log = job_folder / "log.txt"
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     reasons = [line.removeprefix(LOG_PREFIX) for line in lines if line.startswith(LOG_PREFIX)]
     if not reasons:
-        return FaqError(f"the job ended before it began (exit status {code}): read its output in {log}")
+        return FaqError(
+            f"the job's process ended before the job began (exit status {code}): read its output in {log}"
+        )
     shutil.rmtree(job_folder, ignore_errors=True)
     kinds: dict[int, type[FaqError]] = {ExitCode.USAGE: UsageError, ExitCode.STOPPED: Stopped}
     return kinds.get(code, FaqError)(reasons[-1])
@@ -108,7 +111,9 @@ def find_live(folder: Path) -> Job | None:
         if job is not None and job.pid == owner.pid and process_identity(job.pid) == job.began:
             return job
         if time.monotonic() > deadline:
-            return None  # Without a record, the holder of the lock is not a job, or it is a job that will be refused.
+            return (
+                None  # The holder of the lock has written no job.json, so it is no job, or its job will be refused.
+            )
         time.sleep(0.01)
     return None
 
@@ -122,7 +127,7 @@ def is_running(job: Job) -> bool:
 
 
 def state(job: Job) -> State:
-    """The job's state. `killed` means that its process ended without recording the end of a stage."""
+    """The job's state. `killed` means that the job's process ended without recording the end of its last stage."""
     return "running" if is_running(job) else _ended(job)
 
 
@@ -152,7 +157,7 @@ def _ended(job: Job) -> State:
 
 
 def _last_stage_event(path: Path) -> Event | None:
-    """The last start or end of a stage in the file; None if its last `TAIL` bytes have no such event."""
+    """The file's last event about the start or end of a stage; None if the last `TAIL` bytes have no such event."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))

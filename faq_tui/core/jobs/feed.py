@@ -34,8 +34,9 @@ def follow(
 ) -> Iterator[Timed | None]:
     """Yield every event of the job in order. While there is no new event, yield None about every `poll_s` seconds.
 
-    The stream ends after the job's last event, or when `stopped` is set. With `skip_settled`, deltas of tries that
-    ended before the call are skipped, because the database has the finished candidates. Invalid lines are skipped.
+    The stream ends after the job's last event, or when `stopped` is set. With `skip_settled`, the deltas of an
+    attempt are skipped if the attempt ended before the call. The database has the finished candidates. Invalid lines
+    are skipped.
     """
     settled = _settled(job.events, stopped) if skip_settled else {}
     while not job.events.exists():
@@ -46,7 +47,8 @@ def follow(
     with job.events.open("rb") as file:
         half, offset = b"", 0
         while not stopped.is_set():
-            # The check comes before the reading, so that the job's last lines are read, too.
+            # Check first whether the job runs, and read afterwards. Then the last lines of an ended job are read,
+            # too.
             running = is_running(job)
             while (line := file.readline()) and not stopped.is_set():
                 offset += len(line)
@@ -68,7 +70,7 @@ def follow(
 
 
 def _settled(path: Path, stopped: threading.Event) -> dict[bytes, int]:
-    """Maps each candidate to an offset in the file: the place at which its last finished try ends."""
+    """For each candidate, the file offset of the end of its last finished attempt."""
     offsets: dict[bytes, int] = {}
     offset = 0
     try:
@@ -88,18 +90,18 @@ class Feed:
     """Follow one job until its end or `close()`. `drain()` never blocks.
 
     Deltas that wait for `drain` are merged if they belong to the same candidate and are at most `MERGED_S` seconds
-    apart. Therefore a slow screen gets about two deltas per second for each candidate, and not thousands. The order
+    apart. Therefore a slow screen gets about two deltas per second for each candidate instead of thousands. The order
     of a candidate's events is kept.
     """
 
     def __init__(self, job: Job, poll_s: float = 0.05) -> None:
         self.job = job
-        self.failure = ""  # the error, if the events could not be read until the end of the job; otherwise ""
+        self.failure = ""  # the error if the events could not be read; otherwise ""
         self._queue: queue.SimpleQueue[list[Timed]] = queue.SimpleQueue()
         self._batch = _Batch()
         self._closed = threading.Event()
         self._finished = threading.Event()
-        # The thread is a daemon, so that the app does not wait for it at its end.
+        # The thread is a daemon, so that the app can end without waiting for the thread.
         threading.Thread(target=self._work, args=(poll_s,), daemon=True, name=f"feed-{job.id}").start()
 
     def drain(self) -> list[Event]:

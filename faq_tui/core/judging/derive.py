@@ -70,7 +70,7 @@ def _sum_in_words(weights: dict[str, float], zs: dict[str, float]) -> str:
 
 
 def z_scores(values: Mapping[int, float], groups: Groups) -> dict[int, float]:
-    """Map the id of each candidate to its z-score: (score - mean of its seed's scores) / s.
+    """The z-score of each candidate, by candidate id. It is (score - mean of the seed's scores) / s.
 
     s is the standard deviation of these differences over all seeds of the run that have at least two scores. All
     seeds share the same s, so that small differences within a seed stay small. If all scores are equal, every z-score
@@ -93,7 +93,7 @@ def z_scores(values: Mapping[int, float], groups: Groups) -> dict[int, float]:
 def mixed(
     weights: Mapping[str, float], scores: Mapping[str, Mapping[int, float]], groups: Groups
 ) -> dict[int, tuple[float | None, dict[str, float]]]:
-    """Map the id of each candidate to (mixed score, z-score by kind of judge).
+    """For each candidate's id, the mixed score and a dict of the z-scores by kind of judge.
 
     The mixed score is the sum of weight * z-score over the judges. If a judge scored no candidate of a seed, this
     judge is left out of the sums for that seed. If a judge scored only some candidates of a seed, the mixed score of
@@ -116,7 +116,8 @@ def slope_of(values: Mapping[int, float], lengths: Mapping[int, int], groups: Gr
     None if there are too few candidates, or if all have the same length. `values` maps the id of each candidate to
     its score; `lengths` maps it to the candidate's number of tokens. The slope is fitted by ordinary least squares
     after the mean of each seed is subtracted (the within estimator of a fixed-effects model). Easy questions have
-    short and probable answers. Without this step, this would look like an effect of length.
+    short and probable answers. If the means were not subtracted, the difference between easy and hard questions would
+    look like an effect of length.
     """
     products = squares = 0.0
     count = 0

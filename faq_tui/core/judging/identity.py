@@ -31,7 +31,10 @@ def column_id(run: Run, kind: str) -> str:
 
 
 def shown_id(run: Run, kind: str) -> str:
-    """The id of the scores with which this judge picks. They are length-controlled if the settings require it."""
+    """The id of the scores with which this judge picks.
+
+    The scores are length-controlled if the settings require it.
+    """
     identity = column_id(run, kind)
     controlled = judge_named(kind).length_matters and run.settings.judge.length_control
     return digest("length control", identity) if controlled else identity
@@ -65,5 +68,5 @@ def usable_groups(run: Run) -> list[list[int]]:
 
 
 def current_picks(run: Run, source: str) -> dict[str, Pick]:
-    """Maps the id of each seed to its pick under the present settings of the source and of the judge."""
+    """Each seed's pick under the present settings of the source and of the judge, by seed id."""
     return picks.current(run.store, source, judge_id(run), source_hash_of(run.settings.sources[source]))

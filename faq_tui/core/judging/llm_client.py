@@ -1,8 +1,8 @@
 """Ask one LLM judge at one server for scores.
 
 Replies are checked against a schema. If a reply does not fit the schema, the judge is asked once to repair it. If the
-repaired reply does not fit either, the scores that can be found in the text are used. There is one exception: if the
-server supports no form of JSON, and all scores can be found in the first reply, no repair is requested.
+repaired reply does not fit either, the scores that can be found in the text are used. A server that supports no form
+of JSON is not asked for a repair if all scores can be found in its first reply.
 
 Every reply is stored, and the same request is never sent again. If a prompt shows several answers, the judge gets
 them in two random orders, because judges favour the first position.
@@ -48,7 +48,10 @@ class Reading:
 
 @dataclass(frozen=True)
 class AnswerVerdicts:
-    """The verdicts on one answer. `seen` has (position, verdict or None) for each order in which it was shown."""
+    """The verdicts on one answer.
+
+    `seen` has (position, verdict or None) for each order in which the answer was shown.
+    """
 
     seen: tuple[tuple[int, Verdict | None], ...]
     readings: tuple[Reading, ...]
@@ -102,7 +105,7 @@ class JudgeClient:
 
         A single answer is shown once. Several answers are shown together, in two orders.
 
-        Raises RequestRefusedError if the server refuses the request. Also raises the errors of Retrying.
+        Raises RequestRefusedError if the server refuses the request. It also raises the errors of `Retrying`.
         """
         unit = digest(question, [[a.reasoning, a.answer] for a in answers])
         labels = labels_of(len(answers))
@@ -178,7 +181,7 @@ class JudgeClient:
 
 
 def orders(count: int, key: str) -> tuple[tuple[int, ...], ...]:
-    """Two random orders of `count` answers. No answer has the same position in both.
+    """Two random orders of `count` answers. No answer has the same position in both orders.
 
     The orders depend only on the key and `count`. Entry p of an order is the index of the answer that is shown at
     position p. For a single answer, only one order is returned.
@@ -193,6 +196,6 @@ def orders(count: int, key: str) -> tuple[tuple[int, ...], ...]:
 
 
 def _without_reasoning(raw: str) -> str:
-    """A stored reply without the reasoning at its beginning."""
+    """The stored reply, after the reasoning at its beginning was removed."""
     parts = THINK.split(raw) if raw.startswith(THINK.open) else None
     return parts[1] if parts else raw

@@ -72,7 +72,7 @@ def prompt_of(question: str, answers: Sequence[ShownAnswer], reasoning_tokens: i
 
 
 def _with_place_for_rubric(prompt: Prompt) -> Prompt:
-    """The shipped prompt with `{rubric}` instead of its criteria, which are its second paragraph."""
+    """The shipped prompt, in which `{rubric}` replaces the second paragraph (the criteria)."""
     task, _criteria, rest = prompt.text.split("\n\n", 2)
     return Prompt(prompt.version, f"{task}\n\n{{rubric}}\n\n{rest}")
 
@@ -125,7 +125,7 @@ def shorten(text: str, limit: int) -> str:
     over = tokens(text) - limit
     if over <= 0:
         return text
-    # Convert the limit to characters by this text's average bytes per character.
+    # Multiply the limit in tokens by this text's average number of characters per token.
     kept = len(text) * limit // max(1, tokens(text))
     half = kept // 2
     return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[len(text) - half :]}"

@@ -80,7 +80,7 @@ def probe_in_words(probe: ProbeRow) -> str:
     if probe.auc is None:
         return f"in the test before use, no score of the judge could be read{advice}"
     text = (
-        "in the test before use, the judge separates real answers from garbage and from answers to other questions "
+        "in the test before use, the judge separates real answers from garbage and from answers to other questions, "
         f"with AUC {probe.auc:.2f} [{probe.low:.2f}, {probe.high:.2f}]"
     )
     return f"{text}, below {LEAST_AUC}{advice}" if is_low(probe) else text
@@ -115,7 +115,7 @@ class OrderBias:
 
 
 def bias_of(groups: Sequence[Sequence[Sequence[tuple[int, float]]]]) -> OrderBias:
-    """The bias over `groups`.
+    """The effect of the order over all groups in `groups`.
 
     A group holds two pairs for each answer: (position, score) in the first order, and (position, score) in the second
     order.
@@ -176,7 +176,7 @@ def reliability_in_words(judging: Mapping[str, Any]) -> list[str]:
         places = ", ".join(f"{score:.2f}" for score in orders["mean_by_place"])
         parts.append(
             f"the order of the answers changed the winner of {orders['changed']} of {orders['seeds']} seeds, "
-            f"{orders['tied']} ended in a tie, the mean scores by position are {places}"
+            f"and {orders['tied']} of {orders['seeds']} ended in a tie; the mean scores by position are {places}"
         )
     if probe := judging["probe"]:
         if probe["auc"] is None:
@@ -184,7 +184,7 @@ def reliability_in_words(judging: Mapping[str, Any]) -> list[str]:
         else:
             below = f", below {LEAST_AUC}: its scores are unreliable" if probe["warning"] else ""
             parts.append(
-                "the judge separates real answers from garbage and from answers to other questions "
+                "the judge separates real answers from garbage and from answers to other questions, "
                 f"with AUC {probe['auc']:.2f} [{probe['low']:.2f}, {probe['high']:.2f}]{below}"
             )
     return parts

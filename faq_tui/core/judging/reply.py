@@ -17,7 +17,7 @@ from faq_tui.core.judging.reply_json import ALONE, SCORE_KEYS, entries, json_and
 LOWEST, HIGHEST = 1.0, 10.0
 PARTS = ("correctness", "soundness", "completeness", "form")
 OVERALL = "overall"
-# The reason may have at most this length. Without a limit, a small model may write until max_tokens.
+# The reason may have at most this length. Without a limit, a small model may write until it reaches max_tokens.
 REASON_CHARACTERS = 240
 
 
@@ -126,7 +126,7 @@ def salvage(raw: str, labels: Sequence[str]) -> dict[str, Verdict]:
 
 
 def _objects(raw: str) -> Iterator[dict[str, Any]]:
-    """Yield the reply if it is a JSON object. Otherwise yield the JSON object in the prose, if there is one."""
+    """Yield the reply if it is a JSON object. Otherwise yield the JSON object inside its prose, if any."""
     for text in (raw, raw[raw.find("{") : raw.rfind("}") + 1]):
         try:
             # strict=False allows the line breaks that models write into strings.
@@ -171,7 +171,7 @@ def _sections(raw: str, labels: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield ALONE, raw
         return
     letters = "|".join(map(re.escape, labels))
-    # "B: 8", "**Answer B** (8/10)", "Candidate 2 gets 8".
+    # Matches "B: 8", "**Answer B** (8/10)" and "Candidate 2 gets 8".
     heading = re.compile(
         rf"(?<!\w)(?:(?i:answer|candidate|response|option)\s*#?(?P<of>{letters}|\d{{1,2}})\b[\"'*)\]]*\s*"
         rf"(?:[:=–-]|(?=[(|])|(?:is|gets|scores?)\b)|(?P<letter>{letters})[\"'*)\]]*\s*[:=–-])"

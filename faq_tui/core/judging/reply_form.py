@@ -19,7 +19,7 @@ FORMS = (SCHEMA, OBJECT, TEXT)
 IGNORED = 4  # If this many replies in a row break the schema, the server is assumed to ignore the schema.
 # These statuses say nothing about the request itself.
 _OTHER_STATUS = frozenset({401, 402, 403, 407, 408, 409, 413, 425, 429, 502, 503, 504})
-_REFUSES_ANYTHING = frozenset({400, 415, 422, 501})  # A refusal with one of these statuses may be about the form.
+_REFUSES_ANYTHING = frozenset({400, 415, 422, 501})  # A server may use one of these statuses to refuse a form.
 _FORM_WORDS = re.compile(
     r"response.?format|json.?schema|json.?object|json.?mode|structured|schema|guided|grammar|outlines|\bformat\b",
     re.IGNORECASE,
@@ -42,8 +42,8 @@ class ReplyForm:
     async def __call__(self, request: Callable[[dict[str, Any]], Awaitable[T]], schema: dict[str, Any]) -> T:
         """Await `request(parameters)`.
 
-        The parameters ask for the form that the server accepts. Raises the same errors as the request. Until the form
-        is known, requests wait for each other, so that only one of them is refused.
+        The parameters ask for a reply in the form that the server accepts. Raises the same errors as the request.
+        Until the form is known, requests wait for each other, so that only one of them is refused.
         """
         if self.known:
             return await self._tried(request, schema)
@@ -64,7 +64,7 @@ class ReplyForm:
             if not self.known or form != self.form:
                 self._becomes(form)
             return result
-        raise AssertionError("the loop ends in the last form at the latest")
+        raise AssertionError("the request with the last form neither returned nor raised")
 
     def read(self, fits: bool) -> None:
         """Record whether the first reply to a prompt fits the schema.
@@ -90,7 +90,7 @@ class ReplyForm:
 
 
 def parameters(form: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """The keys of the request's body that ask for a form."""
+    """The keys of a request's body that ask for JSON in the form `form`."""
     if form == SCHEMA:
         named = {"name": "marks", "strict": True, "schema": schema}
         return {"response_format": {"type": SCHEMA, "json_schema": named}}

@@ -11,7 +11,8 @@ from faq_tui.core.judging.llm_client import AnswerVerdicts, JudgeClient, Request
 from faq_tui.core.judging.prompt import MOST_TOGETHER, PromptBudget, ShownAnswer, budget_for
 from faq_tui.core.settings import JudgeSettings
 
-# A function that gets the index of an answer, its verdicts (None if the answer is too long to be shown) and the mode.
+# A function that gets three values: the index of an answer, the verdicts on the answer, and the mode. The verdicts
+# are None if the answer is too long to be shown.
 Ready = Callable[[int, AnswerVerdicts | None, str], None]
 LISTWISE, POINTWISE = "listwise", "pointwise"
 

@@ -1,10 +1,10 @@
-"""Find the pending candidates, write the request for each, and decide whether to request a candidate a second time.
+"""Find the pending candidates, write their requests, and decide whether to request a candidate a second time.
 
 A source has one of three ways of reasoning:
 
-native    the model reasons by itself, and the server (or a think tag) separates the reasoning from the answer
-prompted  the prompt asks for steps first, and for the answer after a line "Answer:"
-off       the request asks for no reasoning
+With `native`, the model reasons by itself, and the server (or a think tag) separates the reasoning from the answer.
+With `prompted`, the prompt asks for steps first, and then for the answer after a line "Answer:". With `off`, the
+request asks for no reasoning.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from faq_tui.core.store.seeds import Seed
 SAMPLE = 3  # number of candidates from which the cost of all candidates is estimated
 # these settings influence an answer, but need not be set
 ANSWER_KEYS = ("extra_body", "chat_template_kwargs", "leave_out")
-SEED_STEP = 1000  # added to the sampling seed for a second request; larger than the number of candidates per seed
+SEED_STEP = 1000  # a second request adds this to the sampling seed; it exceeds the number of candidates per seed
 
 # Matches "Answer:", "**Final answer:**" and "### Answer:" at the start of a line. The possessive `*+` prevents
 # backtracking, so a long run of spaces is read only once.
@@ -98,11 +98,11 @@ def pending_candidates(run: Run, source: Source) -> list[PendingCandidate]:
 
 
 def unusable_candidates(run: Run, source: Source, first_order: int) -> list[PendingCandidate]:
-    """The stored, unusable candidates, as candidates to request again.
+    """The stored, unusable candidates, which are to be requested again.
 
     The first of them gets the order `first_order`.
 
-    The first request follows the policy that the present settings give for the stored candidate's flags.
+    The flags of the stored candidate and the present settings determine the policy of the new request.
     """
     found: list[PendingCandidate] = []
     seeds = {seed.id: seed for seed in seed_rows.by_role(run.store, "chosen")}
@@ -124,7 +124,8 @@ def cost_sample(pending: Sequence[PendingCandidate]) -> list[PendingCandidate]:
     by_length = sorted(first.values(), key=lambda candidate: len(candidate.seed.question))
     if len(by_length) < SAMPLE:
         return list(pending[:SAMPLE])
-    # Take questions at the quartiles of length. The shortest and the longest question would not be typical.
+    # Sort the questions by length, and take those at the quartiles. The shortest and the longest question are not
+    # typical.
     return [by_length[round(len(by_length) * quarter / (SAMPLE + 1))] for quarter in range(1, SAMPLE + 1)]
 
 
@@ -139,7 +140,8 @@ class Question:
 def question_for(seed: Seed, source: Source) -> Question:
     """The request for a seed.
 
-    If the person and the seed both have a system turn, the two are sent as one turn, the person's text first.
+    If the person and the seed both have a system turn, the two are sent as one turn, which begins with the person's
+    text.
     """
     messages = [dict(message) for message in seed.messages]
     prompt = _prompt(source)
@@ -186,8 +188,8 @@ def first_request(source: Source, number: int) -> RequestPolicy:
 def next_request(source: Source, policy: RequestPolicy, candidate: Candidate) -> RequestPolicy | None:
     """The policy for a second request of an unusable candidate; None if the settings ask for no second request.
 
-    If a candidate was cut off and also loops, more tokens would only make the loop longer. So `on_flagged` applies to
-    it.
+    If a candidate was cut off and also loops, more tokens would only make the loop longer. So the setting
+    `on_flagged` applies to such a candidate.
     """
     if not candidate.flags or policy.again:
         return None

@@ -33,7 +33,7 @@ class ControlTokens:
 
     def __init__(self, of: Mapping[str, str] | None = None) -> None:
         self._of = of or {}
-        # maps the first two characters of tokens to the lengths of these tokens
+        # the key is two characters; the value is the set of lengths of the tokens that begin with these characters
         self._lengths: dict[str, set[int]] = defaultdict(set)
         for token in self._of:
             self._lengths[token[:2]].add(len(token))
@@ -47,7 +47,7 @@ class ControlTokens:
     def found_in(self, reasoning: str, answer: str, question: str) -> str | None:
         """The reason why the reply is unusable; None if it has no control token.
 
-        A reply may quote tokens of chat templates that the question contains, unless they are tokens of the target.
+        If the question contains a token of another model's chat template, the reply may contain it, too.
         """
         for text in (answer, reasoning):
             token = self._special_in(text)
@@ -75,7 +75,7 @@ class ControlTokens:
 
 
 def begins_with_tool_call(answer: str) -> bool:
-    """True if the answer is the text of a tool call, which the server did not recognise as one."""
+    """True if the answer is the text of a tool call that the server did not recognise."""
     return _TOOL_CALL.match(answer) is not None
 
 

@@ -17,7 +17,7 @@ from faq_tui.core.store.seeds import Seed
 TRUNCATED, UNCLOSED, EMPTY, LOOP = "truncated", "unclosed_think", "empty", "loop"
 REFUSAL, LANGUAGE = "refusal", "wrong_language"
 CONTROL = "control_token"
-# The flags of answers that the server ended for a reason other than length, so more tokens cannot help.
+# The flags of answers that ended for a reason other than length. A larger max_tokens does not help.
 FILTERED, TOOL_CALL, INTERRUPTED, UNKNOWN_END = "filtered", "tool_call", "interrupted", "unknown_end"
 NOT_FINISHED = frozenset({FILTERED, TOOL_CALL, INTERRUPTED, UNKNOWN_END})
 # the flags of answers that might be usable with a larger max_tokens
@@ -49,7 +49,7 @@ FLAG_WORDS = {
 
 LOOP_MIN_CHARACTERS = 300
 LOOP_RATIO = 5.0  # smallest ratio of bytes to compressed bytes in a loop
-GRAM = 8  # number of words (of characters, if the script has no spaces) in a gram; a loop repeats grams
+GRAM = 8  # a gram is this number of words, or of characters in a script without spaces
 LEAST_GRAMS = 64
 REPEATED_SHARE = 0.5  # in a loop, at least this share of the grams occurred earlier in the text
 TAIL_WORDS, TAIL_REPEATS = 30, 4
@@ -101,7 +101,7 @@ def unusable_reasons(
     elif reply.finish_reason == LOOP:
         reasons[LOOP] = "it ends with a loop"
     if reply.finish_reason == LOOP:
-        reasons[LOOP] += f"; faq-tui ended its stream after {reply.completion_tokens} tokens"
+        reasons[LOOP] += f"; faq-tui ended the stream after {reply.completion_tokens} tokens"
     if reply.refusal:
         reasons[REFUSAL] = f"the server marks it as a refusal: {reply.refusal[:REFUSAL_BEGINS]!r}"
     elif refusal := refusal_in(answer):
@@ -118,7 +118,7 @@ def _end_reasons(reply: Reply) -> dict[str, str]:
     """
     ending, word = finish.ending_of(reply.finish_reason), reply.finish_reason
     reasons: dict[str, str] = {}
-    if word == LOOP:  # faq-tui ended its stream
+    if word == LOOP:  # faq-tui ended the stream of this reply
         return reasons
     if ending == finish.TRUNCATED:
         reasons[TRUNCATED] = "it reached max_tokens or the end of the model's window"
@@ -154,7 +154,7 @@ def loop_in(text: str) -> str | None:
 
 
 def repeated_share(tokens: list[str]) -> float:
-    """The share of the sequences of `GRAM` words that occurred earlier in the text; 0 for a short text."""
+    """The share of word sequences (`GRAM` words each) that occurred earlier in the text; 0 for a short text."""
     grams = [tuple(tokens[start : start + GRAM]) for start in range(len(tokens) - GRAM + 1)]
     return 1 - len(set(grams)) / len(grams) if len(grams) >= LEAST_GRAMS else 0.0
 
@@ -175,7 +175,7 @@ def _refusal_patterns() -> re.Pattern[str]:
 
 
 def refusal_in(answer: str) -> str | None:
-    """The words of a short answer that refuse the request; None if the answer does not refuse."""
+    """The words with which a short answer refuses the request; None if the answer does not refuse."""
     if len(answer) > LONGEST_REFUSAL:
         return None
     text = answer[:REFUSAL_BEGINS].replace("’", "'").replace("ʼ", "'")

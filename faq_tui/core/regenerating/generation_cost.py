@@ -18,7 +18,7 @@ from faq_tui.core.settings import Source
 from faq_tui.core.store import Store
 from faq_tui.core.store.candidates import Tally, tally, tally_before
 
-# used in estimates as long as no server has reported counts of tokens
+# estimates use these numbers as long as no server has reported counts of tokens
 CHARACTERS_PER_TOKEN, TEMPLATE_TOKENS = 4.0, 30
 
 MEASURED, EARLIER, BOUND = "measured", "earlier settings", "at most"
@@ -59,8 +59,8 @@ def estimate_cost(store: Store, name: str, source: Source, pending: Sequence[Pen
     """Estimate the cost from the seeds' lengths and from finished candidates.
 
     The estimate uses finished candidates with the present settings. If there are fewer than `SAMPLE`, it uses
-    candidates with earlier settings. If there are too few of these as well, the result is an upper bound, which is
-    computed from max_tokens.
+    candidates with earlier settings. If there are too few of both, the result is an upper bound, which is computed
+    from max_tokens.
     """
     counts, basis = tally(store, source_hash_of(source)), MEASURED
     if counts.counted < SAMPLE:
@@ -102,7 +102,7 @@ def _money(cost: float) -> str:
 
 
 def consent_sentences(run: Run) -> list[str]:
-    """One sentence for each source whose cost a person must accept before its generation starts."""
+    """A sentence for each source whose cost a person must accept before the source starts."""
     sentences = []
     for name, source in run.settings.sources.items():
         if source.price is None and not source.confirm_over_tokens:

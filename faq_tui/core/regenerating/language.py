@@ -13,8 +13,8 @@ from collections import Counter
 from functools import cache
 from importlib.resources import files
 
-LEAST_LETTERS = 12  # smallest number of letters if only one language uses the script; Chinese sentences are short
-LEAST_WORDS = 15  # smallest number of words if several languages use the script
+LEAST_LETTERS = 12  # smallest number of letters if only one language uses the script
+LEAST_WORDS = 15  # smallest number of words in a text if several languages use its script
 # smallest share of function words (such as "the" and "of") among all words; in prose it is 0.2 to 0.5
 LEAST_SHARE = 0.12
 # The text must have this many times more function words of the language than of the second most likely language.
@@ -69,7 +69,7 @@ def language_of(text: str) -> str | None:
 
 
 def script_of_language(code: str) -> str:
-    """`latin` or `cyrillic`. For a language that is the only one with its script, the language's code."""
+    """Returns `latin` or `cyrillic`. If no other language uses the language's script, returns `code`."""
     if code in CYRILLIC:
         return "cyrillic"
     return code if code in SCRIPTS.values() else "latin"

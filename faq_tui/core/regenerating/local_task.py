@@ -146,7 +146,7 @@ class _Writer:
             self.send(
                 "note",
                 id=batch[0].id,
-                text=f"{len(batch)} candidates at once do not fit into memory, so they are halved",
+                text=f"{len(batch)} candidates at once do not fit into memory, so half as many are generated at once",
             )
             left = [row for row in batch if not row.done]
             middle = (len(left) + 1) // 2

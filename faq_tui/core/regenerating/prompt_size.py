@@ -47,7 +47,7 @@ class PromptSizes:
     async def room(self, window: int | None, question: Question, max_tokens: int) -> Room:
         """The room for an answer to the question.
 
-        The prompt is counted only if less room than `max_tokens` is possible.
+        The tokens of the prompt are counted only if the answer may have less room than `max_tokens`.
         """
         estimate = room(window, question.messages)
         most = sum(len(message["content"].encode("utf-8", "replace")) for message in question.messages)

@@ -100,7 +100,10 @@ class CandidateRecorder:
         self.context.emit(CandidateRetried(pending.seed.id, self.name, pending.number, 1, 0.0, policy.again))
 
     def keep(self, candidate: Candidate, replaces: bool = False) -> None:
-        """Store the candidate. With `replaces`, it replaces the stored candidate unless it has more flags."""
+        """Store the candidate.
+
+        With `replaces`, the new candidate replaces the stored one, unless the new one has more flags.
+        """
         store = self.context.run.store
         candidate_id = candidates.replace_worse(store, candidate) if replaces else candidates.add(store, candidate)
         if not replaces:
@@ -118,7 +121,7 @@ class CandidateRecorder:
     def fail(self, pending: PendingCandidate, reason: str, requests: int, refused: bool = False) -> None:
         """Store the reason why the candidate has no answer. `refused` is True if another request cannot help."""
         failure = Failure(pending.seed.id, self.name, pending.number, self.source_hash, reason, requests)
-        if not pending.replaces:  # otherwise the stored candidate still exists
+        if not pending.replaces:  # a failed replacement needs no record, because the stored candidate is kept
             candidates.add_failure(self.context.run.store, failure)
         self.progress.failed += 1
         self.progress.refused += refused

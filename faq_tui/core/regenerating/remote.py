@@ -101,7 +101,7 @@ class RemoteGenerator:
             self.note_once(
                 f"{server.url} end",
                 f"{server.url} sends neither finish_reason nor [DONE], so a complete answer looks like one that "
-                "was cut off: its answers are unusable; use another server or gateway for this source",
+                "was cut off. All answers of this server are unusable: use another server or gateway for this source",
             )
         elif not reply.finish_reason:
             self.note_once(
@@ -199,7 +199,7 @@ class _CandidateRequest:
         self._emit(CandidateRetried(*self._who, attempt, wait_s, reason))
 
     def _on_refusal(self, server: Server, fault: RequestFault, message: str) -> None:
-        """Limit the answer in another way if that can help.
+        """Change how the request limits the answer, if such a change can help.
 
         Raises GaveUpError if the server can never answer this request. Raises FaqError if the server would also
         refuse the requests for all other candidates.
@@ -257,9 +257,9 @@ class SharedRefusals:
     def add(self, ticket: int, seed_id: str, reason: str, about_room: bool) -> bool:
         """Count a refusal. Returns True if the server would refuse further requests, too.
 
-        A refusal because of the window is not counted if any request was answered before: then only this prompt is
-        too long. A request that was sent before the first counted refusal may still be open. As long as it is, the
-        result is False.
+        A refusal because of the window is not counted if any request was answered before. In this case, only this
+        prompt is too long. The result is also False as long as a request is open that was sent before the first
+        counted refusal.
         """
         self._undecided.discard(ticket)
         if about_room and self._any_answered:

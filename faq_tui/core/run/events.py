@@ -130,7 +130,7 @@ class CandidateDone(Event):
 class CandidateRetried(Event):
     """An attempt to generate a candidate failed.
 
-    Its text is dropped. The next attempt starts after `wait_s` seconds.
+    The text of the failed attempt is dropped. The next attempt starts after `wait_s` seconds.
     """
 
     seed_id: str
@@ -143,7 +143,10 @@ class CandidateRetried(Event):
 
 @dataclass(frozen=True)
 class LoopEnded(Event):
-    """A candidate repeated itself, so faq-tui ended its stream. This saved at most `saved_tokens` tokens."""
+    """A candidate repeated itself, so faq-tui ended the candidate's stream.
+
+    This saved at most `saved_tokens` tokens.
+    """
 
     seed_id: str
     source: str
@@ -241,7 +244,7 @@ class ReportWritten(Event):
 
 KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__subclasses__()}
 
-_KEYS = {"number": "index"}  # maps the name of a field to its key in the JSON line, if the two differ
+_KEYS = {"number": "index"}  # in the JSON line, the field `number` has the key `index`
 _FIELDS = {name: {_KEYS.get(f.name, f.name): f.name for f in fields(kind)} for name, kind in KINDS.items()}
 
 

@@ -14,7 +14,7 @@ from faq_tui.core.base.files import atomic_text
 from faq_tui.core.base.process import process_identity
 
 FILE = "job.json"
-LOG_PREFIX = "faq-tui: "  # the line of a job's log that says why the job ended begins with this text
+LOG_PREFIX = "faq-tui: "  # in a job's log, this text begins the line with the reason for the job's end
 
 
 @dataclass(frozen=True)
@@ -91,5 +91,5 @@ def all_jobs(folder: Path) -> list[Job]:
 
 
 def last_job(folder: Path) -> Job | None:
-    """The newest job of the run in `folder`. It may still run, or have ended."""
+    """The newest job of the run in `folder`. This job may be running, or it may have ended."""
     return max(all_jobs(folder), key=lambda job: (job.started, job.id), default=None)

@@ -102,9 +102,9 @@ def run_folder(folder: Path) -> Path:
 
 
 def nearest_run(folder: Path) -> Path:
-    """If `folder` is a run, `folder`; else the only run directly inside it.
+    """The folder of the run: `folder` itself if it is a run, otherwise the only run directly inside it.
 
-    Raises UsageError if `folder` is no run and contains no run or several runs.
+    Raises UsageError if `folder` is not a run and does not contain exactly one run.
     """
     if (folder / "faq.toml").is_file():
         return folder

@@ -80,7 +80,7 @@ def _missing(run: Run, current: dict[str, str]) -> dict[str, str]:
 
 
 def _measure(context: Context, todo: dict[str, str]) -> str:
-    """Run the worker on the sets in `todo`. If the target cannot be measured, returns the reason, else ""."""
+    """Run the worker on the sets in `todo`. Returns the reason if the target cannot be measured; otherwise ""."""
     run, settings = context.run, context.run.settings.activations
     target, sets = find_target(run, lambda text: context.emit(Note(text))), all_sets(run.store)
     spec = {

@@ -1,7 +1,7 @@
 """The stage `assemble`: build all calibration sets.
 
-The sets are: the baseline of plain seeds, one set of picks per source, the twins of these sets (cut to equal numbers
-of tokens), and the sets of the section `[sets]` in the settings.
+The baseline consists of plain seeds. Each source has a set of its picks. The baseline and the sources' sets also have
+twins. All twins are cut to the same number of tokens. The section `[sets]` in the settings defines further sets.
 """
 
 from __future__ import annotations
@@ -97,7 +97,10 @@ def ranked(run: Run, role: str) -> list[Seed]:
 
 
 def _material(run: Run, chosen: Sequence[Seed], draw: int) -> Material:
-    """The material for one draw of a set. In each draw, the unused seeds are in another order."""
+    """The seeds, picks and candidates for one draw of the sets.
+
+    Each draw has its reserve seeds in a different order.
+    """
     key = run.settings.seeds.sample_seed if draw == 1 else (run.settings.seeds.sample_seed, draw)
     picks = {name: current_picks(run, name) for name in run.settings.sources}
     picked = (pick.candidate_id for of_seed in picks.values() for pick in of_seed.values() if pick.candidate_id)

@@ -75,7 +75,7 @@ class _Listener:
         getattr(self, f"on_{message['kind']}")(**body)
 
     def with_answers(self) -> Spec:
-        """The worker's job description, to which the answers that the worker has generated were added."""
+        """The worker's job description, together with the answers that the worker has already generated."""
         stored = heldout(self.context.run.store, self.source_hash)
         answers = [
             replace(answer, ids=list(stored[answer.seed_id].answer_ids)) if answer.seed_id in stored else answer

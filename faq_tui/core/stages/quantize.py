@@ -145,7 +145,7 @@ def _sweep_checkpoints(run: Run, kept: set[Path]) -> None:
     for entry in folder.glob("*"):
         if entry not in kept:
             shutil.rmtree(entry, ignore_errors=True)
-    with suppress(OSError):  # the folder is missing or not empty
+    with suppress(OSError):  # `rmdir` fails if the folder is missing or not empty
         folder.rmdir()
 
 

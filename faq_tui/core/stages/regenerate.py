@@ -57,8 +57,8 @@ def execute(context: Context) -> str:
             raise FaqError(f"{failed}: run the same command again to request the failed candidates")
         context.emit(
             Note(
-                f"{failed}, and the stage is done, because the server refuses these requests (pane 2 shows the "
-                "reasons); --retry-unusable requests them again",
+                f"{failed}. The server refuses these requests (pane 2 shows the reasons), so the stage is done; "
+                "--retry-unusable requests them again",
                 "warning",
             )
         )

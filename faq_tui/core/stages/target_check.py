@@ -53,8 +53,8 @@ def check_models(run: Run, stages: Sequence[str], cancel: CancelToken, log: Path
     """Check the target and the local sources for the stages named in `stages`.
 
     This takes some seconds, or almost no time if the same files were checked before. Raises UsageError at the first
-    problem. If one of `stages` loads the target, a hub id that cannot be downloaded now is a problem. With `lenient`,
-    it is only a notice.
+    problem. A hub id that cannot be downloaded now is a problem if one of `stages` loads the target. With `lenient`,
+    the function only gives a notice about such a hub id.
     """
     chosen = seed_rows.by_role(run.store, "chosen")
     shapes = _shapes(chosen)
@@ -155,7 +155,10 @@ def _rows_if_known(folder: Path) -> int | None:
 
 
 def _pending_local(run: Run, stages: Sequence[str]) -> dict[str, Source]:
-    """The local sources that have candidates to generate, by name. Before seeds are drawn, all local sources."""
+    """The local sources that have candidates to generate, by name.
+
+    Before seeds are drawn, all local sources are returned.
+    """
     if "regenerate" not in stages:
         return {}
     drawn = seed_rows.counts(run.store)["chosen"] > 0
@@ -176,7 +179,7 @@ def _local_sources(run: Run, stages: Sequence[str]) -> Iterator[ModelFolder]:
         if not folder.is_dir():
             raise UsageError(
                 f"{key} {source.model}: no Hugging Face model folder at {folder}; "
-                'a local source names one, or "target"'
+                'the model of a local source is such a folder, or "target"'
             )
         check_folder(key, folder)
         yield ModelFolder(key, folder.name, folder, target.trust_remote_code, embedding_rows(folder))
@@ -189,7 +192,7 @@ def _refuse_beyond(model: ModelFolder, facts: TokenizerFacts) -> Iterator[str]:
     for name, token, number in facts.named_beyond:
         raise UsageError(
             f"{name} of {where} is {token!r} with id {number}, {rows}: name another {name} in tokenizer_config.json, "
-            "or use a model whose embedding has it"
+            "or use a model whose embedding has this id"
         )
     if facts.beyond:
         (token, number), more = facts.beyond[0], facts.beyond_count - 1
@@ -212,8 +215,8 @@ def _refuse_beyond(model: ModelFolder, facts: TokenizerFacts) -> Iterator[str]:
 def _about_the_end(model: ModelFolder, facts: TokenizerFacts) -> Iterator[str]:
     if facts.eos is None:
         yield (
-            f"{model.key} {model.name} names no end token: set eos_token in tokenizer_config.json, "
-            "or its answers end only at their largest length"
+            f"{model.key} {model.name} names no end token, so its answers end only at max_tokens: "
+            "set eos_token in tokenizer_config.json"
         )
 
 

@@ -56,7 +56,7 @@ def follow_lifeline() -> None:
 
 
 def read_line(fd: int) -> str:
-    """Read one line, byte by byte. So no byte after the line is read."""
+    """Read one line byte by byte, so that no byte after the line is read."""
     data = bytearray()
     while not data.endswith(b"\n"):
         chunk = os.read(fd, 1)

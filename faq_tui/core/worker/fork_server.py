@@ -1,4 +1,6 @@
-"""A process that imports torch and transformers once and then forks worker children. They need not import them again.
+"""A process that imports torch and transformers once and then forks worker children.
+
+The children need not import the libraries again.
 
 Its program is `python -m faq_tui.core.worker.fork_server SOCKET_FD`. After the imports it sends `ready`. Each request
 then contains a task's name, a working directory and three file descriptors: the child's stdin, the log and the
@@ -44,11 +46,11 @@ def main() -> None:
     with _ends_with(server):
         import_libraries()
     if not _has_one_thread():
-        # a forked child gets only the thread that forks; if another thread holds a lock now, the child could never
-        # get it
+        # A forked child gets only the thread that forks. If another thread holds a lock now, the child can never get
+        # this lock.
         return
     gc.collect()
-    # otherwise garbage collection in a child would write to shared memory pages, and Linux would copy them
+    # Without `freeze`, garbage collection in a child writes to shared memory pages, and Linux copies these pages.
     gc.freeze()
     server.send(json.dumps({"ready": True}).encode())
     while serve_one(server):
@@ -88,7 +90,8 @@ def _ends_with(server: socket.socket) -> Iterator[None]:
     def watch() -> None:
         while not over.is_set():
             if select.select([server], [], [], POLL_S)[0]:
-                # the parent sends no request before `ready`, so if there is something to read, the socket was closed
+                # The parent sends nothing before it gets `ready`. So the socket is readable only if the parent has
+                # closed it.
                 os._exit(1)
 
     thread = threading.Thread(target=watch, daemon=True, name="lifeline")

@@ -24,7 +24,8 @@ from faq_tui.core.base.cancel import CancelToken
 # A process that has used CUDA or ROCm cannot be forked. Some libraries already use them when they are imported,
 # because they look for GPUs.
 GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-ENOUGH_MEMORY = 4 << 30  # in bytes; with less free memory, no server is started, because it takes 450 MB
+# In bytes. A fork server takes 450 MB, so none is started if less memory than this is free.
+ENOUGH_MEMORY = 4 << 30
 POLL_S = 0.2  # seconds between two checks for a request to stop
 LEAVING_S = 1.0  # seconds until a server that should end is killed
 MAX_ANSWER = 1 << 10  # maximum size of an answer in bytes
@@ -62,7 +63,7 @@ class ForkedChild:
 
 
 class _Server:
-    """A fork server. Its children inherit its environment variables."""
+    """A fork server. The children that it forks inherit its environment variables."""
 
     def __init__(self, environment: dict[str, str], folder: Path, log: int) -> None:
         self.environment = environment
@@ -97,7 +98,7 @@ class _Server:
     def receive(self, timeout: float | None) -> tuple[dict[str, Any] | None, list[int]]:
         """The next answer and its file descriptors.
 
-        The answer is None if none came in time, {} if the server has ended.
+        The answer is None if it did not come in time, and {} if the server has ended.
         """
         if not select.select([self._socket], [], [], timeout)[0]:
             return None, []
@@ -108,7 +109,7 @@ class _Server:
         return json.loads(data or b"{}"), list(fds)
 
     def end(self) -> None:
-        self._socket.close()  # the server notices this and then ends
+        self._socket.close()  # this makes the server end
         try:
             self._process.wait(LEAVING_S)
         except subprocess.TimeoutExpired:
@@ -116,9 +117,9 @@ class _Server:
             self._process.wait()
 
 
-_one_child = threading.Lock()  # held from the start of a forked child to its end
+_one_child = threading.Lock()  # this lock is held while a forked child runs
 _server: _Server | None = None
-_failed = False  # True if a server could not import the libraries, or has died
+_failed = False  # True if a fork server could not import the libraries, or has died
 
 
 def fork_child(

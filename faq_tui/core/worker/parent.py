@@ -38,7 +38,7 @@ FULL_DISK = re.compile(rf"\[?(?:os error|Errno) (?:{'|'.join(map(str, FULL))})\b
 # errors are raised.
 NO_MEMORY = re.compile(r"out of memory|ALLOC_FAILED|can't allocate memory|cusolverDnCreate")
 
-# Maps each task to the advice in the error message if there was not enough memory.
+# For each task, the advice in the error message if there was not enough memory.
 SMALLER = {
     "quantize": "fewer or shorter calibration rows, or a smaller model",
     "evaluate": "a smaller batch, window or model",
@@ -61,7 +61,7 @@ def run_worker(
 
     `on_message` is called with every message except the last, in order, on the calling thread. The child's stdout and
     stderr are appended to `log`. Raises `Stopped` after a cancel. If the child raised a `FaqError`, this function
-    raises it again. If the child died, it raises a `FaqError` that says how.
+    raises it again. If the child died, this function raises a `FaqError` that says how the child died.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     read_fd, write_fd = os.pipe()
@@ -92,7 +92,7 @@ def run_worker(
         if not last:
             _end(child)
         code = child.wait()
-        with suppress(BrokenPipeError):  # `close` also writes the rest of the spec, which a dead child does not read
+        with suppress(BrokenPipeError):  # `close` writes the rest of the spec, and fails if the child is dead
             lifeline.close()
     _raise_if_failed(task, spec, last, code, cancel, log)
 
@@ -113,7 +113,7 @@ def _start(task: str, log: Path, environment: dict[str, str], stdin: int, channe
             stdout=output,
             stderr=output,
             pass_fds=(channel,),
-            start_new_session=True,  # so that only the parent handles a Ctrl-C in the terminal
+            start_new_session=True,  # the child gets no Ctrl-C from the terminal; the parent handles Ctrl-C
             cwd=folder,
             env=environment,
         )

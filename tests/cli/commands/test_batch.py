@@ -280,7 +280,9 @@ def test_answers_for_other_settings_are_refused(run: Path, tmp_path: Path) -> No
     new = run_batch(write(run), tmp_path / "new.jsonl", most=2)
     result = faq_tui("batch", "read", run, old, new)
     assert result.code == ExitCode.DONE and len(stored(run)) == 2
-    assert "12 answers for other settings, not stored: the model, prompt, reasoning or sampling" in result.out
+    assert (
+        "12 answers not stored, because the settings differ: the model, prompt, reasoning or sampling" in result.out
+    )
     set_key(run, "sampling = { temperature = 0.1 }", "")
     assert counts(read(run, old)) == (12, 0, 0, 0)
 

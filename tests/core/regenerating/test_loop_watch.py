@@ -92,7 +92,7 @@ def test_a_looping_stream_is_closed_and_goes_by_on_flagged(server: FakeServer, t
     )
     if policy == "drop":
         assert (flags, reason, tokens) == ('["loop"]', "loop", ended["tokens"])
-        assert "faq-tui ended its stream after" in json.loads(why)["loop"]
+        assert "faq-tui ended the stream after" in json.loads(why)["loop"]
         assert (
             json.loads(faq_tui("status", folder, "--json").out)["sources"]["elder"]["saved_tokens"] == 9000 - tokens
         )

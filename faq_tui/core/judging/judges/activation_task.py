@@ -1,4 +1,4 @@
-"""The worker's task `judge_activations`: count the outlier channels of a model that each row drives."""
+"""The worker's task `judge_activations`: for each row, count the model's outlier channels that the row drives."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from faq_tui.core.base.cancel import CancelToken
 
 MODULES = ("o_proj",)
 TOGETHER = 16  # number of rows that are measured together and share one set of histograms
-# The outlier layers are the layers with the highest crest on the reference. This number is their share of all layers.
-# There is at least one outlier layer.
+# The outlier layers are the layers with the highest crest on the reference. This number is the share of outlier
+# layers among all layers. There is at least one outlier layer.
 OUTLIER_LAYERS = 0.25
 Absmax = Any  # numpy array [channels]: the largest |x| of each channel
 
@@ -25,11 +25,12 @@ Absmax = Any  # numpy array [channels]: the largest |x| of each channel
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
     """Measure every item. The keys of `spec` are model, trust_remote_code, device, dtype, items and reference.
 
-    `items` is the path of a JSONL file whose lines have id, input_ids and spans; the lines of `reference` have
-    input_ids. The task sends one `score` message for each item, with these fields: id; tokens, the number of tokens
-    in its spans; outliers, the number of outlier channels of all layers; covered, the number of outlier channels that
-    the item drives; layers, the outlier layers; crest and kurtosis, means over the outlier layers, null if a mean is
-    not finite.
+    `items` and `reference` are paths of JSONL files. A line of `items` has id, input_ids and spans. A line of
+    `reference` has input_ids. The task sends one `score` message for each item. The message has the item's id. The
+    field `tokens` is the number of tokens in the item's spans. The field `outliers` is the number of outlier channels
+    of all layers. The field `covered` is the number of outlier channels that the item drives. The field `layers`
+    lists the outlier layers. The fields `crest` and `kurtosis` are means over the outlier layers; they are null if
+    they are not finite.
     """
     import torch
 

@@ -45,7 +45,7 @@ class Judge(Extension, ABC):
 
     measures: str  # the meaning of the score, such as "how probable the target itself finds an answer"
     short: str  # heading of its scores in the judge pane, three or four letters
-    version: str = "1"  # Change it if a code change gives the same candidate another score.
+    version: str = "1"  # Change the version if a code change gives the same candidate another score.
     keys: tuple[str, ...] = ()  # the optional keys of `[judge]` that this judge reads
     required: tuple[str, ...] = ()  # the `keys` that must be set
     shaping: tuple[str, ...] = ()  # the `keys` that affect a score
@@ -68,7 +68,7 @@ class Judge(Extension, ABC):
     def check_here(self, run: Run) -> str:
         """The text that doctor reports about this judge on this machine; "" if there is nothing to report.
 
-        Raises FaqError with one sentence if the judge cannot work here. Doctor checks `server` separately.
+        Raises FaqError with one sentence if the judge cannot work here. Doctor checks the judge's server separately.
         """
         return ""
 

@@ -34,7 +34,10 @@ class LikelihoodJudge(TargetJudge):
         return digest(self.version, fingerprint(run))
 
     def score_of(self, message: Mapping[str, Any]) -> Score:
-        """The mean over both spans, and the mean over each span that has tokens."""
+        """The score is the mean over the tokens of all spans.
+
+        Its details have the mean of each span that has tokens.
+        """
         spans: dict[str, list[float]] = {name: span for name, span in message["spans"].items() if span[1]}
         tokens = sum(int(count) for _, count in spans.values())
         if not tokens:

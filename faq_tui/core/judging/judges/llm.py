@@ -48,7 +48,7 @@ class LlmJudge(Judge):
     )
     explains = True
     replaces = True  # a candidate is scored again when it is compared with other candidates
-    close = 1.0  # one step of the scale
+    close = 1.0  # one step on the scale from 1 to 10
 
     def column_id(self, run: Run) -> str:
         judge = run.settings.judge
@@ -159,9 +159,9 @@ async def _score_all(context: Context, identity: str, items: Sequence[Item], on_
 async def _probe(
     seed_judge: SeedJudge, items: Sequence[Item], concurrency: int, cancel: CancelToken
 ) -> ProbeRow | None:
-    """The result of the test; None if the judge failed on a part of the test.
+    """The result of the test.
 
-    In this case, the next run repeats the test.
+    If the judge failed on a part of the test, returns None, and the next run repeats the test.
     """
     firsts = [group[0] for group in _by_seed(items)]
     of_seed = {seed.id: (_question(seed), ShownAnswer(c.reasoning, c.answer)) for seed, c in reversed(firsts)}
@@ -200,7 +200,7 @@ def _by_seed(items: Sequence[Item]) -> list[list[Item]]:
 
 
 def _grouped(things: Sequence[T], key: Callable[[T], tuple[str, str]]) -> list[list[T]]:
-    """Group `things` by the key (seed id, source) of each. The groups are in the order of their first items."""
+    """Group `things` by their keys (seed id, source). The groups are in the order of their first items."""
     groups: dict[tuple[str, str], list[T]] = {}
     for thing in things:
         groups.setdefault(key(thing), []).append(thing)

@@ -1,10 +1,8 @@
 """Batch files in OpenAI's format: write the requests of missing candidates, and read the answers.
 
-custom_id.py  the name of a request, which also identifies its answer
-requests.py   write files of requests
-answers.py    parse one line of an output file
-summary.py    the counts of lines that were read, in words and as JSON
-reading.py    read output files and store their answers
+`custom_id.py` names each request; the answer to a request has the same name. `requests.py` writes files of requests.
+`answers.py` parses one line of an output file. `summary.py` holds the counts of lines that were read. `reading.py`
+reads output files and stores their answers.
 """
 
 from faq_tui.core.regenerating.batch.reading import read_batch

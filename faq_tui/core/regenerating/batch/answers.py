@@ -81,7 +81,7 @@ def _layers(row: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _object(value: Any) -> dict[str, Any] | None:
-    """The value if it is an object, or if it is the JSON text of one."""
+    """The object `value`, or the object whose JSON text is `value`; None for other values."""
     if isinstance(value, str) and value.lstrip()[:1] == "{":
         try:
             value = json.loads(value)

@@ -30,7 +30,7 @@ from faq_tui.core.store import candidates as rows
 from faq_tui.core.store import seeds as seed_rows
 
 LONGEST_LINE = 1 << 25  # limit in bytes; longer lines are skipped
-UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # PowerShell writes such files
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # PowerShell writes files in UTF-16
 SAY_EVERY = 1000  # number of lines between two messages about the progress
 # Errors of `opened` contain this advice, which is only right for files of seeds.
 ADVICE = re.compile(r"[;:] set (another )?seeds\.encoding.*")
@@ -83,7 +83,7 @@ class _Reader:
                 self._cancel.check()
                 self._line(path, number, line)
                 yield number
-        except UsageError as error:  # the packed file is cut off; its lines up to here are stored
+        except UsageError as error:  # the compressed file is cut off; the lines before the cut are stored
             reason = ADVICE.sub("; save it as UTF-8", str(error).removeprefix(f"{path} "))
             self.summary.add_unreadable(path, number + 1, reason)
 
@@ -156,7 +156,7 @@ def _lines_of(path: Path) -> Iterator[tuple[int, bytes | None]]:
     Raises UsageError as `opened` does.
     """
     encoding = None
-    with suppress(UsageError):  # `opened` raises it again
+    with suppress(UsageError):  # if this fails, the call of `opened` below raises the same error
         encoding = "utf-16" if first_bytes(path, 2) in UTF_16 else None
     with opened(path, encoding) as file:
         number = 0

@@ -60,8 +60,8 @@ def write_batch(
     from 1: `SOURCE.1.jsonl`. No file is written for a source without missing candidates. `max_model_len` is the
     model's window, as in `body_of`.
 
-    Raises UsageError if the run has no such source. Raises it also if several files are needed but `output` is a
-    device or a pipe.
+    Raises UsageError if the run has no such source. Also raises UsageError if several files are needed but `output`
+    is a device or a pipe.
     """
     sources = _sources(run, names)
     pending = {name: pending_candidates(run, source) for name, source in sources.items()}
@@ -88,8 +88,8 @@ def _sources(run: Run, names: Sequence[str]) -> dict[str, Source]:
             raise UsageError(f"no source {name!r} in {run.folder / 'faq.toml'}; {hint}")
         if known[name].is_local:
             raise UsageError(
-                f'the source {name} has base_url = "local", so it has no batch file: for a batch file, set '
-                "base_url to the URL of a server and model to the model's name there"
+                f'the source {name} has base_url = "local", so it has no batch file: set its '
+                "base_url to the URL of a server, and its model to the name of the model on that server"
             )
     chosen = {name: known[name] for name in (names or known) if not known[name].is_local}
     if not chosen:
@@ -136,8 +136,9 @@ def body_of(
 ) -> dict[str, Any]:
     """The body that a first live request to the source would have, but without streaming.
 
-    If prompt and answer together may be longer than `max_model_len`, the body has no max_tokens, because the server
-    would refuse a request for more tokens than its window has. `capabilities` are those of the source's server.
+    If prompt and answer together may be longer than `max_model_len`, max_tokens is left out of the body. A server
+    refuses a request if prompt and max_tokens do not fit into the server's window. `capabilities` says what the
+    source's server supports.
     """
     question, policy = question_for(pending.seed, source), first_request(source, pending.number)
     sampling = source.sampling.model_copy(update={"max_tokens": policy.max_tokens})
@@ -174,7 +175,8 @@ def _write_file(path: Path, lines: list[bytes], name: str, source: Source) -> Ba
 def _remove_earlier(path: Path, written: set[Path]) -> None:
     """Remove the source's requests of an earlier call, so that nobody sends them a second time.
 
-    A file is removed only if it begins with a request. So the output of a batch with such a name is kept.
+    A file is removed only if it begins with a request. So the output file of a batch is kept, even if it has such a
+    name.
     """
     numbered = re.compile(re.escape(path.stem) + r"(\.[0-9]+)?" + re.escape(path.suffix))
     for old in path.parent.iterdir():

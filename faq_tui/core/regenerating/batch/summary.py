@@ -30,7 +30,7 @@ class SourceCounts:
     flags: Counter[str] = field(default_factory=Counter)  # flags of the stored answers
     reasons: Counter[str] = field(default_factory=Counter)  # reasons of the failures
     missing: int = 0  # candidates that are still to be generated
-    # maps a reason without its numbers to the reason as it first occurred
+    # for each reason without its numbers, the text of the first failure with this reason
     _kinds: dict[str, str] = field(default_factory=dict)
 
     def add_failure(self, reason: str) -> None:
@@ -56,7 +56,7 @@ class BatchSummary:
     run: Path
     sources: dict[str, SourceCounts]
     lines: int = 0
-    other_settings: int = 0  # answers to requests with settings that the run does not have now
+    other_settings: int = 0  # answers to requests that were written with other settings than the present ones
     foreign: int = 0  # lines whose custom_id belongs to no candidate of this run
     unreadable: int = 0
     first_unreadable: list[UnreadableLine] = field(default_factory=list)
@@ -92,11 +92,11 @@ class BatchSummary:
         lines = [line for name, counts in self.sources.items() for line in _source_lines(name, counts)]
         if self.other_settings:
             lines.append(
-                f"{_answers(self.other_settings)} for other settings, not stored: the model, prompt, reasoning or "
-                "sampling of the source has changed since the requests were written"
+                f"{_answers(self.other_settings)} not stored, because the settings differ: the model, prompt, "
+                "reasoning or sampling of the source has changed since the requests were written"
             )
         if self.foreign:
-            lines.append(f"{_answers(self.foreign)} for no candidate of this run, not stored")
+            lines.append(f"{_answers(self.foreign)} not stored, because no candidate of this run has such an id")
         if self.unreadable:
             lines.append(f"{self.unreadable:,} unreadable {'line' if self.unreadable == 1 else 'lines'}:")
             lines += [f"  {one.path} line {one.line}: {one.reason}" for one in self.first_unreadable]
