@@ -2,7 +2,7 @@
 
 The file has the tensors `absmax.<layer>.<module>` (float32 [channels]), `landscape.<layer>.<module>` (float32
 [slices, columns]) and `experts.<layer>` (int64 [experts], the number of tokens per expert). The header's metadata has
-the entry `faq`: JSON that contains the signature. Reading needs numpy, but not torch.
+the entry `faq`, a JSON text that contains the signature. Reading needs numpy, but not torch.
 """
 
 from __future__ import annotations

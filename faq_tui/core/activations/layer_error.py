@@ -30,7 +30,7 @@ from faq_tui.core.store.measurements import heldout
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
-Seen = Callable[[int, int, Any], None]  # arguments: layer, number of tokens before the row, states [tokens, hidden]
+Seen = Callable[[int, int, Any], None]  # gets the layer, the number of tokens before the row, states [tokens, hidden]
 
 
 def layers_of(model: Any) -> Sequence[Any]:
@@ -112,7 +112,10 @@ Rows = list[list[int]]
 
 
 def layer_error_limit(run: Run) -> int:
-    """The number of tokens of held-out text on which the layers are compared. With 0, they are not compared."""
+    """The number of tokens of held-out text on which the layers are compared.
+
+    If the number is 0, the layers are not compared.
+    """
     settings = run.settings.activations
     return settings.layer_error_tokens if settings.enabled else 0
 

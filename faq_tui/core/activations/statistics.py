@@ -57,7 +57,7 @@ class Accumulator:
     def add(self, x: Any, kinds: Any, runs: Sequence[Run], first_is_sink: bool) -> None:
         """Add `x`, a tensor [tokens, channels] of any float dtype.
 
-        `kinds` is int64 [tokens]. Together, `runs` cover all tokens in order.
+        `kinds` is int64 [tokens]. `runs` divides all tokens, in order, into ranges.
         """
         import torch
 
@@ -164,7 +164,10 @@ Number = float | None
 
 @dataclass(frozen=True)
 class Moments:
-    """Moments of the values of some tokens. `kurtosis` is Pearson's, which is 3 for a normal distribution."""
+    """Moments of a module's input values, computed over a group of tokens.
+
+    `kurtosis` is Pearson's, which is 3 for a normal distribution.
+    """
 
     values: int  # tokens x channels
     max: float  # largest |x|
@@ -203,8 +206,9 @@ class Statistics:
     `sink` describes the first tokens of the samples, which are attention sinks. All other fields exclude these
     tokens. Shares and quantiles refer to |x|. `over_6_sigma` is the share of values whose |x| exceeds 6 standard
     deviations. `over_20_median` is the share of values whose |x| exceeds 20 times the median. The energy of a channel
-    is its sum of squares. `top_channel_energy` is the share of the total energy that the 1% of channels with the
-    highest energy have (at least one channel). A statistic is None if it is not finite or if its denominator is zero.
+    is its sum of squares. `top_channel_energy` is the energy of the top channels divided by the energy of all
+    channels. The top channels are the 1% of channels with the highest energy, but at least one channel. A statistic
+    is None if it is not finite or if its denominator is zero.
     """
 
     values: int

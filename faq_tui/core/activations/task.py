@@ -114,7 +114,7 @@ def head_of(path: Path, samples: int, tokens: int) -> list[dict[str, Any]]:
 
 
 def tensors_of(measured: Measured) -> dict[str, Any]:
-    """Map the names in a set's activations file to the arrays."""
+    """The arrays of a set's activations file, by their names in the file."""
     tensors: dict[str, Any] = {f"{files.EXPERTS}.{layer}": counts for layer, counts in measured.experts.items()}
     for ref, at in measured.places.items():
         tensors[f"{files.ABSMAX}.{ref.name}"] = at.absmax

@@ -47,14 +47,15 @@ class Overview:
         return sorted(layers)
 
     def values(self, set_name: str, module: str, metric: str) -> dict[int, float | None]:
-        """Map the number of each layer to the value of `metric` in this layer."""
+        """The value of `metric` in each layer, keyed by the layer's number."""
         places = self.sets[set_name].summary["places"]
         return {entry["layer"]: entry[metric] for entry in places if entry["module"] == module}
 
     def pairs(self) -> list[tuple[str, str]]:
         """Pairs (set, baseline).
 
-        Sets that were cut to equal token counts come first. Their baseline is the one with the same token count.
+        Sets that were cut to equal token counts come first. Such a set is paired with the baseline that was cut to
+        the same token count.
         """
         pairs = []
         for name in sorted(self.sets, key=lambda name: not name.endswith(TOKENS_SUFFIX)):
@@ -92,7 +93,10 @@ def landscape(run: Run, set_name: str, ref: ModuleRef) -> Floats | None:
 
 
 def covered(run: Run, names: list[str], ref: ModuleRef) -> dict[str, tuple[int, int]]:
-    """Map each set to two numbers: the outlier channels that it drives, and those of all sets together."""
+    """For each set, return (number of outlier channels in which this set has outliers, number of outlier channels).
+
+    The outlier channels are those of all sets together.
+    """
     arrays = {name: array for name in names if (array := absmax(run, name, ref)) is not None}
     if not arrays:
         return {}
