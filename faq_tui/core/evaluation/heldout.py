@@ -34,7 +34,7 @@ class Item:
 
 @dataclass(frozen=True)
 class ChoiceQuestion:
-    """A multiple-choice question. Each of its choices is an item of the text, in the same order."""
+    """A multiple-choice question. The text has one item for each choice, in the order of the choices."""
 
     answer: int  # index of the right choice
     lengths: tuple[int, ...]  # number of characters of each choice; acc_norm needs it
@@ -59,7 +59,10 @@ class Heldout:
         return self.kind != CHOICES
 
     def __len__(self) -> int:
-        """The number of units that the bootstrap draws: the questions, or the items of a text without questions."""
+        """The number of units that the bootstrap draws.
+
+        The units are questions; in a text without questions, they are items.
+        """
         return len(self.questions) or len(self.items)
 
     @property
@@ -108,7 +111,7 @@ def windows(ids: Sequence[int], size: int, bos: int | None = None) -> list[Item]
     """Split `ids` into non-overlapping windows of `size` tokens. The first token of a window is not predicted.
 
     If `bos` is given, each window starts with this token. Models that were trained with a bos token predict badly
-    without it. The last window may be shorter. It is dropped if it has no token to predict.
+    without it. The last window may be shorter. If the last window has no token to predict, it is dropped.
     """
     head = () if bos is None else (bos,)
     step = size - len(head)
@@ -122,7 +125,8 @@ def rolling(ids: Sequence[int], size: int, prefix: int) -> list[Item]:
     The windows equal those of `loglikelihood_rolling` in lm_eval 0.4.13. That function calls
     `get_rolling_token_windows` of lm_eval/utils.py with context_len 1, and then `make_disjoint_window`. The token
     `prefix` precedes the first token. Each later window starts with one token of context, the last token of the
-    window before it. The last window predicts fewer tokens, so it starts with more tokens of context.
+    window before it. The last window may predict fewer tokens than the others; then it starts with more tokens of
+    context.
     """
     items = []
     for start in range(0, len(ids), size):
@@ -135,7 +139,7 @@ def rolling(ids: Sequence[int], size: int, prefix: int) -> list[Item]:
 
 
 def digest_of(items: Sequence[Item], *more: object) -> str:
-    """A hash of the items and of `more`. `more` is other data that affects the sums."""
+    """A hash of the items and of `more`. `more` holds other data that affect the sums."""
     body: list[object] = [item.to_json() for item in items]
     return digest(body, *more) if more else digest(body)
 
@@ -143,8 +147,8 @@ def digest_of(items: Sequence[Item], *more: object) -> str:
 def batches(items: Sequence[Item], size: int) -> Iterator[list[int]]:
     """Yield the indices of each batch. The items of a batch have similar lengths.
 
-    The longest items come first, so that a lack of memory shows at the first batch. If the items of a batch are
-    shorter than SHORT tokens, it has at most `size` * SHORT tokens. Any other batch has at most `size` items.
+    The longest items come first, so that a lack of memory shows at the first batch. A batch of items that are shorter
+    than SHORT tokens has at most `size` * SHORT tokens. Any other batch has at most `size` items.
     """
     order = sorted(range(len(items)), key=lambda index: -len(items[index].ids))
     while order:

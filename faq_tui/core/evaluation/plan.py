@@ -75,7 +75,7 @@ def _files(context: Context, target: TargetModel, tokenizer: object) -> dict[str
     loaded = {name: Heldout(PROSE, _prose(context, target, tokenizer, name)) for name in settings.perplexity}
     if loaded and settings.window > longest:
         message = (
-            f"evaluate.window = {settings.window} is more than this target can read: windows have {longest} tokens"
+            f"evaluate.window = {settings.window} is more than this target can read, so windows have {longest} tokens"
         )
         context.emit(Note(message, "warning"))
     for name in settings.word_perplexity:

@@ -58,8 +58,8 @@ class Spec:
         return cls(**{**body, **more})
 
 
-DEFAULT = 2048  # The longest input in tokens, if config.json states none.
-KEYS = ("n_positions", "max_position_embeddings", "n_ctx")  # the order is that of lm_eval's resolve_max_length
+DEFAULT = 2048  # The longest input in tokens if config.json does not state it.
+KEYS = ("n_positions", "max_position_embeddings", "n_ctx")  # tried in this order, as in lm_eval's resolve_max_length
 
 
 def prose_window(run: Run, target: TargetModel) -> int:
