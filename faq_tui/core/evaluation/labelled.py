@@ -99,7 +99,10 @@ def load_passages(run: Run, name: str) -> list[str]:
 
 
 def passages(text: str) -> list[str]:
-    """Cut each paragraph into passages that have MIN_WORDS to MAX_WORDS words. A passage ends where a sentence ends."""
+    """Cut each paragraph into passages that have MIN_WORDS to MAX_WORDS words.
+
+    A passage ends where a sentence ends.
+    """
     cut = []
     for paragraph in re.split(r"\n\s*\n", text):
         words: list[str] = []

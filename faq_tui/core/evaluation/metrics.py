@@ -72,7 +72,10 @@ class Metric(Extension):
         raise NotImplementedError
 
     def item_value(self, values: Sequence[float]) -> float:
-        """The value that `token_column` holds for an item. By default, this value is the sum over the item's tokens."""
+        """The value that `token_column` holds for an item.
+
+        By default, this value is the sum over the item's tokens.
+        """
         return math.fsum(values)
 
     def value_of(self, sums: Sums) -> float:
@@ -238,7 +241,7 @@ class AccuracyByLength(Ratio):
 
 
 class LastWordPerplexity(Ratio):
-    """exp(sum of nll / number of items): lm_eval's perplexity of the target word for LAMBADA (Paperno et al. 2016)."""
+    """exp(sum of nll / number of items): lm_eval's perplexity of the last word in LAMBADA (Paperno et al. 2016)."""
 
     name, title, unit = "last_perplexity", "perplexity of the word", "per word"
     help = "How badly the model predicts the last word of a passage (lm_eval's perplexity of LAMBADA)."

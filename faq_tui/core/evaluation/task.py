@@ -176,7 +176,7 @@ class _Evaluation:
         return reference_path(Path(self.order.cache), self._signature(UNQUANTIZED, text))
 
     def _lost_references(self) -> set[str]:
-        """The texts that must still be measured for an artefact, but whose stored states of the target are missing."""
+        """The texts that must still be measured for an artefact, but for which the target's states are missing."""
         artefacts = [subject for subject in self.order.subjects if subject != UNQUANTIZED]
         needed = {text for subject in artefacts for text in self._todo(subject) if self.texts[text].compared}
         return {t for t in needed if open_reference(self._reference_path(t), self.texts[t].items, "cpu") is None}

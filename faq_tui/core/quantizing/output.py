@@ -48,8 +48,8 @@ def average_bits(bits: int, group_size: int, shapes: Iterable[tuple[int, int]]) 
     Each output row is split into groups of `group_size` inputs. With `group_size` -1, the whole row is one group.
     Each group stores one 16-bit scale and one zero point of `bits` bits, so a weight needs about bits + (16 + bits) /
     group_size bits. For example, 3-bit weights with groups of 128 need 0.15 additional bits (GPTQ, arXiv:2210.17323,
-    section 4). As in the paper, the tensor `g_idx` is not counted. Without desc_act, the CUDA kernels do not need
-    this tensor.
+    section 4). As in the paper, the tensor `g_idx` is not counted. If desc_act is false, the CUDA kernels do not need
+    `g_idx`.
     """
     weights = stored = 0
     for out_features, in_features in shapes:

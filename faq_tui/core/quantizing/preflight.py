@@ -24,7 +24,7 @@ GIB = 1 << 30
 
 
 def check_target(folder: Path) -> dict[str, Any]:
-    """The target's config.json. Raises UsageError unless it is an unquantized causal language model."""
+    """The target's config.json. Raises UsageError unless the target is an unquantized causal language model."""
     config = read_config(folder)
     if config.get("quantization_config"):
         raise UsageError(f"{folder} is quantized already: give the unquantized model")
@@ -48,7 +48,7 @@ def check_chat_template(folder: Path) -> None:
     if any((folder / f"chat_template.{suffix}").is_file() for suffix in ("jinja", "json")):
         return
     if (folder / "additional_chat_templates").is_dir():
-        return  # they are tried later, which shows whether one of them can be used
+        return  # a later step finds out whether one of these templates can be used
     path = folder / "tokenizer_config.json"
     try:
         if path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("chat_template"):
@@ -178,7 +178,7 @@ def check_memory(bytes_needed: int, device: str = "cpu") -> None:
 def refuse_unquantizable(run: Run, recipes: bool = True) -> None:
     """Raise UsageError if a recipe cannot quantize the target, or the target is no chat model.
 
-    A chat model is a causal model with a chat template. Without `recipes`, only this is checked, because a
+    A chat model is a causal model with a chat template. If `recipes` is false, recipes are not checked, because a
     calibration set can also be made for other quantizers. Nothing is downloaded here: a hub id is checked after its
     model was downloaded.
     """

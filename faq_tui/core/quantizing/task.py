@@ -48,7 +48,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 
     started = time.monotonic()
     progress = QuantizationProgress(send, cancel)
-    # Some methods use libraries that run the folder's code even if the person does not trust it.
+    # The libraries of some methods run code in the model's folder even if the person does not trust this code.
     with without_code(target, job.trust_remote_code) as safe:
         outcome = method.quantize(job, safe, rows, progress, cancel)
         complete_folder(job.out, safe)
@@ -99,8 +99,8 @@ def check_job(job: QuantizationJob, method: Method, cancel: CancelToken) -> tupl
 def vocab_size(config: dict[str, Any], folder: Path, trust_remote_code: bool) -> int:
     """The vocabulary size.
 
-    In a multimodal config, the value is under `text_config`. If it is not there, the default of the config's class
-    counts.
+    In a multimodal config, the value is under `text_config`. If the value is in neither place, the default of the
+    config's class is used.
     """
     size = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
     if size is None:

@@ -82,8 +82,8 @@ def drifts(hessians: Sequence[Hessian]) -> Any:
 def _fast_products(inputs: Any) -> Iterator[None]:
     """Let CUDA multiply in TF32 if `inputs` are bfloat16 or float16.
 
-    TF32 has a mantissa of 10 bits, float16 also 10 bits, and bfloat16 7 bits. So TF32 does not round the inputs. Sums
-    are in float32.
+    TF32 has a mantissa of 10 bits, float16 also 10 bits, and bfloat16 7 bits. So TF32 does not round the inputs. The
+    products are summed in float32.
     """
     import torch
 

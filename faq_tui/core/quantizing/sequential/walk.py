@@ -27,8 +27,8 @@ from faq_tui.core.quantizing.sequential.groups import ModuleGroup, find_groups, 
 from faq_tui.core.quantizing.sequential.hessian import Hessian
 from faq_tui.core.quantizing.sequential.stack import Inputs, Stack, capture, in_batches
 
-# An expert that gets a smaller share of the tokens is only rounded, because its Hessian would be too inaccurate.
-# gptqmodel does the same.
+# An expert that gets a smaller share of the tokens is only rounded, because its Hessian would be too inaccurate. The
+# library gptqmodel does the same.
 FEW_TOKENS = 0.005
 
 
@@ -41,7 +41,10 @@ Keep = Callable[[int, dict[str, SolvedMatrix]], None]
 
 
 class _Captured(Exception):
-    """Raised in a hook when the inputs of a group are recorded. It skips the rest of the layer."""
+    """A hook raises this exception after it has recorded the inputs of a group.
+
+    The rest of the layer is then skipped.
+    """
 
 
 @dataclass

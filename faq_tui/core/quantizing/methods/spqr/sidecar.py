@@ -10,7 +10,7 @@ from faq_tui.core.models.headers import tensors_of
 from faq_tui.core.quantizing.methods.spqr.grid import Level
 from faq_tui.core.quantizing.methods.spqr.matrix import Knobs, Quantized, decoded
 
-VALUE_BITS = INDEX_BITS = 16  # number of bits of an outlier's value, and of its column number
+VALUE_BITS = INDEX_BITS = 16  # an outlier's value and its column number take this many bits each
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,10 @@ def to_tensors(name: str, quantized: Quantized, order: Any, knobs: Knobs, weight
     """Make the named tensors of one matrix, on the CPU. Columns are in solving order.
 
     `weight` is the exported matrix, and outliers have its dtype. `codes` are packed row by row. `scale` and `zero`
-    are float16 [groups, out]. At the second level, they are packed 3-bit codes instead, each with a `_step` and a
-    `_least` [groups, runs]. `crow`, `col` and `values` are the outliers as a CSR matrix whose columns are in solving
-    order. `order` maps each position in solving order to its column.
+    are float16 [groups, out]. If scales and zeros are quantized at the second level, `scale` and `zero` hold packed
+    3-bit codes instead. Two further tensors [groups, runs] then belong to each of them, with the suffixes `_step` and
+    `_least`. `crow`, `col` and `values` are the outliers as a CSR matrix whose columns are in solving order. `order`
+    maps each position in solving order to its column.
     """
     import torch
 
