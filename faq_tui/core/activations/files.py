@@ -75,7 +75,10 @@ def places_of(path: Path) -> list[ModuleRef]:
 
 
 def read(path: Path, kind: str, ref: ModuleRef) -> Array | None:
-    """Read one array: `kind` is `ABSMAX` ([channels]) or `LANDSCAPE` ([slices, columns]). None if it is missing."""
+    """Read one array. `kind` is `ABSMAX` ([channels]) or `LANDSCAPE` ([slices, columns]).
+
+    Returns None if the array is missing.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -30,19 +30,21 @@ if TYPE_CHECKING:
     Counts = NDArray[np.int64]
 
 MANTISSA = {"float32": 17, "bfloat16": 7, "float16": 10}
-FULL = 23  # mantissa bits of float32; all values are counted in float32
+FULL = 23  # number of mantissa bits of float32, in which all values are counted
 COARSE = 7  # number of leading mantissa bits that choose a block within an octave
-BELOW = 2  # bins begin this number of octaves below the median of the first values
+BELOW = 2  # the edge lies this number of octaves below the median of the first values
 FIRST_VALUES = 1 << 12  # the median of the first values is computed from about this number of values
 ALL_UNTIL = 1 << 15  # all bins are filled until this number of values has been counted
 ROOM = 2  # number of spare octaves above the largest value; they take no memory until a value is counted there
 AROUND = 1 << (COARSE - 1)  # bins are filled in this number of blocks (half an octave) below and above the median
-TAIL = 0.97  # the tail begins at this quantile; by Chebyshev's inequality, at most 1/36 of values exceed 6 sigma
+TAIL = (
+    0.97  # the tail begins at this quantile, because at most 1/36 of values exceed 6 sigma (Chebyshev's inequality)
+)
 MEDIANS_UP = (4 << COARSE) + (
     1 << (COARSE - 2)
 )  # number of blocks between the median and 19 times the median; the tail begins there or earlier
 
-ENDLESS = 1 << 30  # the end of an interval of blocks that has no upper limit
+ENDLESS = 1 << 30  # stands for the end of an interval of blocks without an upper limit
 Interval = tuple[int, int]  # an interval of blocks: (first block, block after the last one)
 
 
@@ -202,7 +204,7 @@ class Quantiles:
         return beyond + round(int(self._blocks[block]) * (1 - rest / self._block))
 
     def _value(self, index: int) -> float:
-        """Estimate of the value at `index` in sorted order."""
+        """Estimate the value at position `index` of the sorted values."""
         import numpy as np
 
         block = int(np.searchsorted(self._ends, index, side="right"))
@@ -233,7 +235,10 @@ class Quantiles:
 
 
 def _common(ours: list[Interval], others: list[Interval]) -> list[Interval]:
-    """The blocks that are in both lists of intervals. If there are none, the result is one empty interval."""
+    """The blocks that are in both lists of intervals.
+
+    If no block is in both lists, the result is one empty interval.
+    """
     overlaps = [(max(a, c), min(b, d)) for a, b in ours for c, d in others]
     return [(a, b) for a, b in overlaps if a < b] or [(0, 0)]
 

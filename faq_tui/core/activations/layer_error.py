@@ -168,7 +168,7 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) 
 def _rows(context: Context, target: TargetModel, tokenizer: Any, limit: int) -> tuple[str, Rows]:
     """Return (name of the held-out text, its rows). The rows have at most `limit` tokens in total.
 
-    The text consists of the held-out answers. If there are none, it is prose.
+    The text consists of the held-out answers. If there are no held-out answers, the text is prose.
     """
     run, settings = context.run, context.run.settings.evaluate
     answers = [[*one.prompt_ids, *one.answer_ids] for one in heldout(run.store, evaluation_hash(run)).values()]

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 
-SLICES, COLUMNS = 128, 256  # most slices and most columns in a landscape
+SLICES, COLUMNS = 128, 256  # the largest number of slices, and of columns, in a landscape
 CHUNK_VALUES = 1 << 18  # 1 MB of float32 values, so that the results for a chunk fit into the processor's cache
 MOMENTS = 5  # the number of moments: the count, and the sums of x, x^2, x^3 and x^4
 
-Run = tuple[int, int, int]  # first token, end token, slice of the landscape
+Run = tuple[int, int, int]  # (first token, token after the last one, slice of the landscape)
 
 
 def column_width(channels: int) -> int:

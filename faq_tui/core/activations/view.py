@@ -126,7 +126,7 @@ def export(run: Run, seen: Overview, ref: ModuleRef, names: Sequence[str]) -> li
     _table(layers, ["set", "layer", *METRICS], _by_layer(seen, ref.module, list(maxima)))
     top = max(float(one.max()) for one in maps.values())
     titles = [f"{name}: highest {maps[name].max():.4g}" for name in maps]
-    note = f"layer {ref.layer} {ref.module}: |x|, tokens down, channels across, one scale to {top:.4g}; "
+    note = f"layer {ref.layer} {ref.module}: |x| of each token (down) and channel (across), up to {top:.4g}; "
     with atomic_text(svg) as file:
         file.write(picture.svg(titles, list(maps.values()), top, f"{note}red from {PEAK * top:.4g}"))
     with whole_file(png) as image:

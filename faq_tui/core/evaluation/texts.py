@@ -140,7 +140,7 @@ def _file(path: Path, limit: int | None, key: str) -> str:
 
 
 def pydoc_prose() -> str:
-    """The prose in `pydoc_data.topics`. It differs between Python versions.
+    """The prose in `pydoc_data.topics`. This prose differs between Python versions.
 
     The topics are sorted. The lines of each paragraph are joined, and a repeated paragraph is kept once.
     """

@@ -76,7 +76,9 @@ def check_group_size(
         if in_features % group_size:
             fits = [size for size in sizes if all(width % size == 0 for _, width in shapes.values())]
             choice = (
-                f"choose one of {', '.join(map(str, fits))}" if fits else "no group size does: choose another method"
+                f"choose one of {', '.join(map(str, fits))}"
+                if fits
+                else "no group size fits this model: choose another method"
             )
             raise UsageError(
                 f"group_size {group_size} does not divide the {in_features} input features of {name}: {choice}"

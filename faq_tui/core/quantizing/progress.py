@@ -35,7 +35,10 @@ class QuantizationProgress:
         self._begun = False
 
     def begin(self, layers: int, rows: list[list[int]]) -> None:
-        """Report once that `layers` layers will be quantized on `rows`. A second engine may call it again."""
+        """Report that `layers` layers will be quantized on `rows`.
+
+        If a second engine calls this method again, nothing is reported.
+        """
         if self._begun:
             return
         self._begun = True

@@ -74,7 +74,7 @@ class AwqFormat(WeightFormat):
 class Awq(GptqmodelMethod):
     name = "awq"
     title = "AWQ"
-    help = "Before rounding, scales up channels with large activations, by the best of twenty scales."
+    help = "Scales up channels with large activations before rounding, and chooses the best of twenty scales."
     recipe = AwqRecipe
     format = AwqFormat()
     cuda_backend = "awq_torch"

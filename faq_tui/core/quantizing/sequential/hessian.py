@@ -14,7 +14,7 @@ DAMP_STEPS = (
     10.0,
     100.0,
     1000.0,
-)  # the recipe's damping is multiplied by each of these until the matrix is positive definite
+)  # factors of the recipe's damping, tried in this order until the matrix is positive definite
 
 
 class UnsolvableHessian(FaqError):

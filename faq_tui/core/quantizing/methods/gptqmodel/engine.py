@@ -109,7 +109,7 @@ def _quantized(
     If `checkpoint` has layers, continue after them. Returns further entries for the manifest.
     """
     device, send = device_of(job.device), progress.send
-    # On Hopper GPUs, `auto` downloads CUTLASS. The CUDA kernel does not change the quantized weights.
+    # On Hopper GPUs, `auto` downloads CUTLASS. The choice of the CUDA kernel does not affect the quantized weights.
     backend = method.cuda_backend if job.backend == "auto" and device == "cuda" else job.backend
     with scratch_folder(job.out) as scratch:
         model = gptqmodel.GPTQModel.load(
@@ -130,7 +130,7 @@ def _quantized(
             with _rows_to(progress):
                 model.quantize(rows, batch_size=1, calibration_sort=None, **more)
         except Exception as error:
-            # raises Stopped if the job was cancelled, or the error of the module that caused this exception
+            # after a cancel, this raises Stopped; if a module is broken, it raises the error of that module
             progress.check()
             if checkpoint is not None and checkpoint.exists and _about_checkpoints(error):
                 raise UnusableCheckpoint from error

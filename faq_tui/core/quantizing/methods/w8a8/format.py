@@ -45,7 +45,7 @@ class Int8Format(WeightFormat):
         scaled = {name.removesuffix("_scale") for name in tensors if name.endswith(".weight_scale")}
         lost = sorted(scaled - tensors)
         if not scaled or lost:
-            sentences.append(f"no weights go with the scales{f' of {lost[0]}' if lost else ''}")
+            sentences.append(f"the scale of {lost[0]} has no weight" if lost else "no weight has a scale")
         return sentences
 
 

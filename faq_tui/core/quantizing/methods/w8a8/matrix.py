@@ -52,7 +52,7 @@ def quantize_stack(weights: Sequence[Any], factor: Factor, check: Callable[[], N
 
     Any floating dtype is allowed. The matrices may differ in their size [out].
 
-    The scale of each row is max|w| / 127. It is rounded to its stored dtype before any code is computed.
+    The scale of each row is max|w| / 127. The scale is rounded to its stored dtype before any code is computed.
     """
     import torch
 
