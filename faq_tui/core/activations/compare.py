@@ -187,7 +187,10 @@ def threshold(reference: Floats) -> float:
 
 
 def outlier_channels(reference: Floats) -> Mask:
-    """A mask [channels]. It is true for each channel whose value in `reference` exceeds the outlier threshold."""
+    """A mask [channels].
+
+    The mask is true for each channel whose value in `reference` exceeds the outlier threshold.
+    """
     mask: Mask = reference > threshold(reference)
     return mask
 

@@ -57,7 +57,7 @@ class Histogram:
     def __init__(self, dtype: Any) -> None:
         self.bits = MANTISSA.get(str(dtype).removeprefix("torch."), MANTISSA["float32"])
         self.block = 1 << (self.bits - COARSE)  # number of bins in a block
-        self.edge: int | None = None  # the leading bits of a float at the edge; all values below it share bin 0
+        self.edge: int | None = None  # the leading bits of the edge; all values below the edge share bin 0
         self.counts: Any = None  # int32 [bins], on the device
         self.blocks: Counts | None = None  # number of values in each block; None if all bins are filled
         self.filled: list[Interval] = []  # the blocks whose bins count every value; an empty list means all blocks
@@ -176,7 +176,7 @@ class Quantiles:
 
     @property
     def floor(self) -> float:
-        """The edge of the table: all values below it share one bin, so only the number of these values is known."""
+        """The edge of the table. All values below the edge share one bin, so only their number is known."""
         return self._start(self._block)
 
     def at(self, share: float) -> float:

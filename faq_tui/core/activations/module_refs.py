@@ -60,7 +60,7 @@ def find_experts(model: Any) -> Iterator[tuple[int, str, Any]]:
 def find_single_experts(model: Any) -> Iterator[tuple[int, int, Any]]:
     """Yield (layer, number of the expert, module) for every expert that is a separate module.
 
-    Such experts occur in models that bring their own code.
+    Some models that bring their own code have experts of this form.
     """
     for name, module in model.named_modules():
         match = NUMBERED.fullmatch(name)

@@ -137,7 +137,7 @@ class Accumulator:
 
 
 def _pooled(highest: Any) -> Any:
-    """Max-pool [runs, channels] to [runs, columns]."""
+    """Reduce [runs, channels] to [runs, columns] by max-pooling."""
     import torch
 
     width = column_width(highest.shape[1])

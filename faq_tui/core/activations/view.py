@@ -93,9 +93,9 @@ def landscape(run: Run, set_name: str, ref: ModuleRef) -> Floats | None:
 
 
 def covered(run: Run, names: list[str], ref: ModuleRef) -> dict[str, tuple[int, int]]:
-    """For each set, return (number of outlier channels in which this set has outliers, number of outlier channels).
+    """For each set, count the outlier channels in which the set exceeds the threshold, and all outlier channels.
 
-    The outlier channels are those of all sets together.
+    The outlier channels and the threshold are computed from all sets together.
     """
     arrays = {name: array for name in names if (array := absmax(run, name, ref)) is not None}
     if not arrays:

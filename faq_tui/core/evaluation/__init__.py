@@ -1,6 +1,6 @@
 """Measure how close a quantized model is to the unquantized one, on text that is in no calibration set.
 
-What is measured:
+These files define the texts and the metrics:
 kinds.py           lists the kinds of held-out text, and names held-out texts in a run.
 metrics.py         defines the metrics, with their names, formulas, directions and number formats.
 heldout.py         is the class of a held-out text with its items and columns.
@@ -11,7 +11,7 @@ source_answers.py  requests held-out answers from a source.
 item_texts.py      stores the readable text of each item, token by token.
 identity.py        lists the models and texts to measure, and computes the hashes of measurements.
 
-How it is measured:
+These files make the measurements:
 plan.py            makes the worker's job description from settings and store.
 spec.py            is the job description, which the worker child reads from a file.
 task.py            is the worker child's task `evaluate`, which measures each model on all held-out texts.

@@ -44,7 +44,7 @@ class ChoiceQuestion:
 class Heldout:
     kind: str
     items: list[Item]
-    # Only for documents: the number of words and of bytes of each item.
+    # The numbers of words and bytes of each item. Only documents have these columns.
     columns: Columns = field(default_factory=dict)
     questions: list[ChoiceQuestion] = field(default_factory=list)
 
@@ -81,7 +81,7 @@ class Heldout:
         return kept | self.columns
 
     def _answered(self, nll: Sequence[float]) -> Columns:
-        """For each question: the model's choice, and whether this choice is right.
+        """The model's choice for each question, and whether this choice is right.
 
         Two choices are computed: the one with the highest log-likelihood (acc), and the one with the highest
         log-likelihood per character (acc_norm).
@@ -167,7 +167,7 @@ def encode_pair(tokenizer: object, text: str, special: bool | None = None) -> li
 def item_of_pair(tokenizer: object, context: str, continuation: str, longest: int) -> Item | None:
     """An item that predicts only the continuation. Returns None if no token of the continuation can be predicted.
 
-    The pair is split as in lm_eval 0.4.13 (`_encode_pair` in lm_eval/api/model.py): context and continuation are
+    The pair is split as in lm_eval 0.4.13 (`_encode_pair` in lm_eval/api/model.py). Context and continuation are
     encoded as one text. If the context alone has n tokens, the tokens after the first n are the continuation. If the
     model would have to read more than `longest` tokens, the start of the context is cut off.
     """

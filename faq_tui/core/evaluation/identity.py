@@ -42,7 +42,10 @@ def subjects(run: Run) -> dict[str, str]:
 
 
 def texts(run: Run) -> tuple[str, ...]:
-    """The names of the held-out texts of the present settings, in the form in which measurements are stored."""
+    """The names of the held-out texts of the present settings.
+
+    Measurements are stored under these names.
+    """
     settings = run.settings.evaluate
     answers = settings.answers if run.settings.seeds.heldout else ()
     names = (

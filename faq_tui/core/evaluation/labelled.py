@@ -113,8 +113,8 @@ def passages(text: str) -> list[str]:
             passage = " ".join(words[-MAX_WORDS:])
             last = passage.rpartition(" ")[2]
             word = last.rstrip(".!?\"”’')")
-            # Skip a passage that ends in markup. Also skip a passage that ends in the middle of a sentence, because
-            # SENTENCE_END has found a sentence end that is none.
+            # Skip a passage that ends in markup. SENTENCE_END may split the text in the middle of a sentence; also
+            # skip a passage that ends at such a place.
             if word.isalpha() and len(word) >= MIN_LETTERS and last[len(word) :].startswith((".", "!", "?")):
                 cut.append(passage[: len(passage) - len(last) + len(word)])
             words = []

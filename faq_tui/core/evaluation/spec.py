@@ -70,7 +70,7 @@ def prose_window(run: Run, target: TargetModel) -> int:
 def longest_input(target: TargetModel) -> int:
     """The largest number of tokens that the target can read, from its config.json.
 
-    DEFAULT if config.json lacks it.
+    The result is DEFAULT if config.json does not state this number.
     """
     config: dict[str, Any] = json.loads(
         (local_folder(target.path, only_config=True) / "config.json").read_text(encoding="utf-8")

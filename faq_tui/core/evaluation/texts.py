@@ -96,7 +96,7 @@ def load_text(run: Run, name: str, key: str, limit: int | None = None) -> str:
 
 
 def state(run: Run, name: str) -> Any:
-    """A value that changes whenever the text changes. The text itself is not read."""
+    """A value that changes whenever the text changes. The function does not read the text itself."""
     if name == PYDOC:
         return platform.python_version()
     if name in (WIKITEXT2, STARTER):

@@ -133,7 +133,8 @@ def summed(factors: Mapping[str, float], terms: Mapping[str, float]) -> float:
 
 
 # Host memory in bytes after torch, transformers and gptqmodel are imported. The memory check must never refuse a job
-# that could run. Therefore it uses the amount of the version that takes least. An estimate uses the usual amount.
+# that could run. Therefore it uses the smallest amount that any version of these libraries takes. An estimate uses
+# the usual amount.
 LIBRARIES_AT_LEAST = 800_000_000
 LIBRARIES_USUALLY = 1_500_000_000
 
@@ -168,7 +169,8 @@ STARTUP = 18.0  # seconds until a worker has imported torch, transformers and gp
 READING = 5e8  # speed of reading and writing the model, in bytes per second
 # Rough speeds of a CPU in units per second, for the terms in `layer_seconds`.
 SPEEDS = {"forward": 6e10, "hessian": 6e10, "solve": 3e10, "column": 1e4}
-# A row that was measured on another GPU is less similar: it counts like a job that is 1.5 times as large.
+# If a row was measured on another GPU, its distance from the job grows by this number. A job of 1.5 times the size
+# has the same distance.
 OTHER_GPU = math.log(1.5)
 
 
@@ -269,8 +271,8 @@ def read_costs() -> dict[str, Any]:
 def _nearest(key: str, profile: LayerProfile, device: str, name: str) -> list[dict[str, Any]]:
     """The measured rows that are most similar to the job. They all come from one model and one GPU.
 
-    A dense model is compared with dense models, and a mixture of experts with mixtures of experts. If the data have
-    no row of a model of this type, all rows are used.
+    A dense model is compared with dense models, and a mixture of experts with mixtures of experts. If no model of the
+    same type was measured, all rows are used.
     """
     rows = [row for row in costs() if row["method"] == key and row["device"] == device]
     alike = [row for row in rows if bool(row["profile"]["experts"]) == bool(profile.experts)] or rows

@@ -18,7 +18,7 @@ from faq_tui.core.settings.section import EMBEDDED
 if TYPE_CHECKING:
     from faq_tui.core.run.run import Run
 
-MIN_TOKENS = 11  # gptqmodel silently drops shorter rows
+MIN_TOKENS = 11  # fewest tokens of a row; gptqmodel silently drops shorter rows
 MIN_SET = 64  # smallest total number of tokens; some quantizers run with fewer, but give useless results
 GIB = 1 << 30
 

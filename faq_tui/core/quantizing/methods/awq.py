@@ -39,8 +39,8 @@ class AwqFormat(WeightFormat):
         """Compute w = scale * (q - zero).
 
         The columns in a word are in the order of AWQ's first CUDA kernel. This function restores the original order
-        of the columns. The function `convert_awq_file` of gptqmodel does not, so its dense weights have their columns
-        in the wrong order.
+        of the columns. The function `convert_awq_file` of gptqmodel keeps the kernel's order, so its dense weights
+        have their columns in the wrong order.
         """
         import torch
 

@@ -57,7 +57,7 @@ class Gptaq(EngineMethod):
     recipe = GptaqRecipe
     format = GPTQ_FORMAT
     cuda_backend = "gptq_torch"
-    # The factor `hessian` could not be determined from the measurements. Its value is an assumption: two float32
+    # The factor `hessian` could not be determined from the measurements. The value is computed for two float32
     # products at 50 TFLOP/s.
     cost = MethodCost(
         seconds={"column": 5.83e-4, "hessian": 8e-14, "weight": 3.54e-9},

@@ -126,10 +126,9 @@ def quantize_run(columns: Any, ahead: Any, drift: Any, grid: RunGrid, codes: Any
     """Quantize a run of columns on CUDA, as `Rule.column` does for one column.
 
     Each column in `columns` [..., run, out] is corrected for the errors of the columns before it, and then quantized.
-    At the end, `columns` holds the corrected values before their quantization. `ahead` and `drift` have the shape
-    [..., run, run]. They are parts of the matrices `ahead` and `drift` in solver.walk. `drift` may be None. The
-    function writes `codes` (as floats), `values` and `errors`, all [..., run, out]. The last dimension of every
-    tensor must be contiguous.
+    At the end, `columns` holds the corrected values before their quantization. `ahead` and `drift` are parts, [...,
+    run, run], of the matrices with the same names in solver.walk. `drift` may be None. The function writes `codes`
+    (as floats), `values` and `errors`, all [..., run, out]. The last dimension of every tensor must be contiguous.
     """
     import triton
 

@@ -196,10 +196,10 @@ def with_drift(factor: Factor, drift: Any, alpha: float) -> Factor:
 
 
 def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:
-    """Write U into `out`. Returns a boolean tensor on the device: true if the factorization failed.
+    """Write U into `out`. Returns a boolean tensor on the device, which is true if the factorization failed.
 
     Let J be the matrix that reverses the order of rows. If J H J = L Lᵀ, then H⁻¹ = (J L⁻¹ J)ᵀ (J L⁻¹ J), and J L⁻¹ J
-    is upper triangular. This needs one Cholesky factorization; inverting H would need two.
+    is upper triangular. This method needs one Cholesky factorization. Inverting H would need two.
     """
     import torch
 

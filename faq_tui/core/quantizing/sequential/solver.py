@@ -88,8 +88,8 @@ def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[
     computed with the damped Hessian. With `group_size` -1, all columns are one group. `check` is called once per
     block and may raise an exception.
 
-    `drift` is P of `Factor`, or None. If it is given, w · P[c, c+1:] is added to W[:, c+1:]. Here w is the value of
-    column c just before the column is quantized.
+    `drift` is P of `Factor`, or None. If `drift` is given, w · P[c, c+1:] is added to W[:, c+1:]. Here w is the value
+    of column c just before the column is quantized.
     """
     count = columns.shape[-2]
     group = count if group_size == -1 else group_size

@@ -115,7 +115,10 @@ class LayerWalk:
                 torch.cuda.empty_cache()
 
     def _store(self, rows: Sequence[Sequence[int]]) -> str:
-        """The device for the hidden states: the GPU if they need at most a third of its free memory, else the CPU."""
+        """The device for the hidden states.
+
+        The GPU holds the hidden states if they need at most a third of its free memory; otherwise the CPU holds them.
+        """
         if self.device == "cpu":
             return "cpu"
         hidden = self.stack.base.config.get_text_config().hidden_size
@@ -246,6 +249,6 @@ class LayerWalk:
             result, module = results[prefix + name], modules[name]
             module.weight.data = result.weight.to(module.weight)
             tokens = hessians[part.shared[number]].tokens
-            note = f"rounded without calibration, too few tokens reached it: {tokens}" if part.few else ""
+            note = f"rounded without calibration, because too few tokens reached it: {tokens}" if part.few else ""
             damp = float(factor.damp[number])
             self.progress.solved(index, name, None if part.few else result.loss, note, seconds, tokens, damp)

@@ -27,8 +27,8 @@ class GridChoice:
 
     `symmetric` fixes the zero point in the middle of the codes. With `search`, the scale with the least rounding
     error is used; otherwise the grid covers the largest weight. With `scattered`, a group consists of `group_size`
-    columns that are consecutive in solving order. In the matrix they may be far apart. Without `scattered`, a group
-    consists of neighbouring columns, and the solving order must keep them together.
+    columns that are consecutive in solving order. In the matrix, these columns may be far apart. Without `scattered`,
+    a group consists of neighbouring columns, and the solving order must keep them together.
     """
 
     bits: int

@@ -73,7 +73,7 @@ def quantize(
 class UnusableCheckpoint(Exception):
     """The checkpoint of an earlier attempt cannot be used.
 
-    Package versions or the GPU are different now, or files are damaged.
+    Possible reasons are another GPU, another version of a package, or damaged files.
     """
 
 

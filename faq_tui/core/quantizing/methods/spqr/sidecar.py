@@ -72,9 +72,9 @@ def to_tensors(name: str, quantized: Quantized, order: Any, knobs: Knobs, weight
 
     `weight` is the exported matrix, and outliers have its dtype. `codes` are packed row by row. `scale` and `zero`
     are float16 [groups, out]. If scales and zeros are quantized at the second level, `scale` and `zero` hold packed
-    3-bit codes instead. Two further tensors [groups, runs] then belong to each of them, with the suffixes `_step` and
-    `_least`. `crow`, `col` and `values` are the outliers as a CSR matrix whose columns are in solving order. `order`
-    maps each position in solving order to its column.
+    3-bit codes instead. Then four further tensors [groups, runs] are made: `scale_step`, `scale_least`, `zero_step`
+    and `zero_least`. `crow`, `col` and `values` are the outliers as a CSR matrix whose columns are in solving order.
+    `order` maps each position in solving order to its column.
     """
     import torch
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from faq_tui.core.quantizing.sequential.hessian import Factor
 
 SCALE_BITS = 16
-ACTIVATIONS = "INT8, symmetric, one scale per token, computed at inference; not rounded during calibration"
+ACTIVATIONS = "symmetric INT8 with one scale per token, computed at inference; calibration does not round activations"
 FORMAT = "int-quantized"
 
 
