@@ -3,7 +3,7 @@
 In some models, experts are fused: transformers stores all experts of a layer in two parameters. The parameter
 gate_up_proj has the shape [experts, 2 x width, hidden], and the parameter down_proj has the shape [experts, hidden,
 width]. No hook can see the input of down_proj, because down_proj is not a module. Therefore this file computes this
-input again for each expert. It uses the same formulas as the model's own code.
+input again for each expert, by the formulas of the model's own code.
 """
 
 from __future__ import annotations
@@ -114,8 +114,8 @@ def measure(
     lm_head is not run. `modules` lists the last parts of module names, for example `o_proj`; the entry `experts`
     stands for fused experts. `kinds` holds an index into `token_kinds.KINDS` for each token of each row; by default
     all tokens are question tokens. A row's first token always counts as the attention sink. If `per_row` is true, the
-    results of each row are also kept. They take one float for each channel and row. `tick` is called after each row
-    with the row's number of tokens.
+    results of each row are also kept. These results take one float for each channel and row. `tick` is called after
+    each row with the row's number of tokens.
 
     For each module, the function keeps O(channels) numbers, one landscape and one histogram in memory. The size of
     these data does not depend on the number of tokens. The activations of a layer are freed before the next layer

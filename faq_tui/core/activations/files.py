@@ -46,7 +46,10 @@ def write(path: Path, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> N
 
 
 def signature_of(path: Path) -> str | None:
-    """The signature of the inputs from which the file was made. None if the file is missing or cannot be read."""
+    """The signature of the inputs from which the file was made.
+
+    Returns None if the file is missing or cannot be read.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:

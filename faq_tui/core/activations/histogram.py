@@ -9,8 +9,8 @@ quantiles is at most 7.6e-6. The formats bfloat16 and float16 have so few bits t
 
 On a CPU, filling all bins takes several times as long as sorting the values. Therefore, after the first 32,768
 values, bins are filled only near the median and in the tail of the values so far (`_wanted`). In the end, a quantile
-may fall into a block whose bins miss some values. Then the quantile is interpolated within the block. The error of
-the interpolation is at most 2^-7 = 0.8%, and usually 0.008%. On other devices all bins are filled.
+may fall into a block whose bins miss some values. Such a quantile is interpolated within the block. The error of the
+interpolation is at most 2^-7 = 0.8%, and usually 0.008%. On other devices all bins are filled.
 
 The edge of the table is a quarter of the median of the first values. All values below the edge share block 0 and bin
 0. If a value is too large for the table, octaves are added. Therefore the memory depends on the number of octaves
@@ -166,7 +166,7 @@ class Quantiles:
 
     @cached_property
     def _ends(self) -> Counts:
-        """For each block: the number of values in it and in all blocks below it."""
+        """The number of values in each block and in all blocks below that block."""
         import numpy as np
 
         return np.cumsum(self._blocks, dtype=np.int64)

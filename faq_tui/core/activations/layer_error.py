@@ -121,7 +121,10 @@ def layer_error_limit(run: Run) -> int:
 
 
 def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) -> None:
-    """Measure and store layer errors that are missing or out of date. If this fails, a warning is emitted."""
+    """Measure and store layer errors that are missing or out of date.
+
+    If the measurement fails, a warning is emitted.
+    """
     run, limit = context.run, layer_error_limit(context.run)
     if not limit:
         return

@@ -1,6 +1,6 @@
 """Compute statistics of one module's input, such as crest, kurtosis and quantiles.
 
-An accumulator updates sums, maxima and a landscape with each token. It does not store the activations.
+An accumulator updates sums, maxima and a landscape with each token. The accumulator does not store the activations.
 """
 
 from __future__ import annotations

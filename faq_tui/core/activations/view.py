@@ -1,4 +1,4 @@
-"""Read the measured activations of a run for panes, reports and exports. Only numpy is needed."""
+"""Read the measured activations of a run for panes, reports and exports. This module needs only numpy."""
 
 from __future__ import annotations
 
@@ -83,12 +83,15 @@ def _summary(row: ActivationsRow) -> dict[str, Any]:
 
 
 def absmax(run: Run, set_name: str, ref: ModuleRef) -> Floats | None:
-    """The largest |x| of each channel, [channels]. None if the file is missing or does not have the module."""
+    """The largest |x| of each channel, [channels].
+
+    Returns None if the file is missing or does not have the module.
+    """
     return files.read(files.path_of(run, set_name), files.ABSMAX, ref)
 
 
 def landscape(run: Run, set_name: str, ref: ModuleRef) -> Floats | None:
-    """The landscape, [slices, columns]. None if the file is missing or does not have the module."""
+    """The landscape, [slices, columns]. Returns None if the file is missing or does not have the module."""
     return files.read(files.path_of(run, set_name), files.LANDSCAPE, ref)
 
 

@@ -94,9 +94,9 @@ def compare(
     top-1 tokens of the two models differ.
 
     nll = -log q(target). KL(p || q) = sum over the vocabulary of p (log p - log q) (Kullback and Leibler 1951). Here
-    p is the distribution of the unquantized model and q that of the measured model. Both are computed by log-softmax
-    in float32.
-    Sums over tokens use float64, so that their order does not change the result noticeably.
+    p is the unquantized model's distribution, and q is the measured model's distribution. Both distributions are
+    computed by log-softmax in float32. Sums over tokens use float64, so that their order does not change the result
+    noticeably.
     """
     import torch
 
@@ -177,9 +177,9 @@ def decode_token_kl(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Unpack item `number`.
 
-    Returns two arrays with one entry per predicted token. The first has the KL in nats. The second has a bool, which
-    is True if the top-1 tokens differ. `tokens` is the measurement's column with the number of predicted tokens of
-    each item.
+    Returns two arrays with one entry per predicted token. The first array has the KL in nats. The second array has a
+    bool, which is True if the two top-1 tokens differ. `tokens` is the measurement's column with the number of
+    predicted tokens of each item.
     """
     import numpy as np
 

@@ -1,6 +1,6 @@
 """Read whole documents for word perplexity.
 
-They are split, and their words are counted, as in lm_eval's task wikitext. The counts and the detokenizer follow
+Documents are split, and their words are counted, as in lm_eval's task wikitext. The counts and the detokenizer follow
 lm_eval/tasks/wikitext/preprocess_wikitext.py of lm_eval 0.4.13, and `ConfigurableTask.count_words` and `count_bytes`
 in lm_eval/api/task.py (MIT licence, EleutherAI).
 """

@@ -26,7 +26,7 @@ NOT_MEASURED: Mapping[str, float] = MappingProxyType({})
 
 
 class Metric(Extension):
-    """A number for one model on one held-out text. It is computed from columns that hold one number per item.
+    """A number for one model on one held-out text. A metric is computed from columns that hold one number per item.
 
     The bootstrap draws items. An item is a window of prose or of a document, an answer, a passage or a question. Each
     item has these columns, which are sums over its predicted tokens: `tokens` (the number of predicted tokens), `nll`

@@ -141,7 +141,10 @@ def _answers(context: Context, template: Template) -> list[HeldoutQuestion]:
 
 
 def _prompt(template: Template, seed: Seed) -> list[int] | None:
-    """The prompt's token ids. None if a message has a special token, or if the chat template refuses the seed."""
+    """The prompt's token ids.
+
+    Returns None if a message has a special token, or if the chat template refuses the seed.
+    """
     if any(special in message["content"] for message in seed.messages for special in template.specials):
         return None
     turns = fitting_turns(lambda messages: template.render(messages, add_generation_prompt=True), seed.messages)

@@ -1,9 +1,9 @@
 """The worker child's task `evaluate`: measure one model after the other on all held-out texts.
 
 The task sends the messages `environment`, `plan`, `answer`, `progress` and `measurement`. `plan` holds the total
-number of tokens and the number of processed tokens. It is sent again when all held-out answers exist. Each answer has
-one message `answer`. Each pair of subject and text has one message `measurement`, which is sent when the measurement
-is complete.
+number of tokens and the number of processed tokens. `plan` is sent again when all held-out answers exist. Each answer
+has one message `answer`. Each pair of subject and text has one message `measurement`, which is sent when the
+measurement is complete.
 """
 
 from __future__ import annotations

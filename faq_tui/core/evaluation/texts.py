@@ -75,7 +75,7 @@ def is_jsonl(run: Run, name: str) -> bool:
 
 
 def load_head(run: Run, name: str) -> str:
-    """The start of a text of `evaluate.perplexity`. It is long enough for `evaluate.prose_tokens` tokens.
+    """The start of a text of `evaluate.perplexity`. The start is long enough for `evaluate.prose_tokens` tokens.
 
     Raises the same errors as `load_text`.
     """

@@ -28,8 +28,7 @@ from faq_tui.core.models.headers import linear_shapes, tensors_of
 from faq_tui.core.quantizing.layer_profile import LayerProfile
 from faq_tui.core.settings.recipe import Recipe
 
-# GPU memory for one batch of rows, in bytes. It is a sixteenth of the memory of the GPU on which the costs were
-# measured.
+# GPU memory for one batch of rows, in bytes: a sixteenth of the memory of the GPU on which the costs were measured.
 WORK = 9_400_000_000
 
 
@@ -58,8 +57,8 @@ class MethodCost:
     # shape together. If the GPU is small, they keep the hidden states in host memory. (gptqmodel solves one matrix
     # after the other.)
     walk: bool = False
-    # True if the method also stores the hidden states of the unquantized model, and a second matrix beside each
-    # Hessian. The second matrix has the size of the Hessian.
+    # True if the method also stores the hidden states of the unquantized model, and a second matrix for each Hessian.
+    # This matrix has the size of the Hessian.
     twofold: bool = False
     solves: bool = True  # whether the method computes Hessians and uses them to quantize column by column
 
@@ -269,7 +268,7 @@ def read_costs() -> dict[str, Any]:
 
 
 def _nearest(key: str, profile: LayerProfile, device: str, name: str) -> list[dict[str, Any]]:
-    """The measured rows that are most similar to the job. They all come from one model and one GPU.
+    """The measured rows that are most similar to the job. All these rows come from one model and one GPU.
 
     A dense model is compared with dense models, and a mixture of experts with mixtures of experts. If no model of the
     same type was measured, all rows are used.

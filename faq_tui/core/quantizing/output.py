@@ -1,6 +1,7 @@
 """Complete the folder of an artefact: its manifest, its average bits and its side files.
 
-`faq_manifest.json` records how the artefact was made. It is written last, so a folder with a manifest is complete.
+`faq_manifest.json` records how the artefact was made. The manifest is written last, so a folder with a manifest is
+complete.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ NAME = "faq_manifest.json"
 
 
 def write_manifest(folder: Path, body: dict[str, Any]) -> None:
-    """Write the manifest atomically. It holds `body` and the package versions."""
+    """Write the manifest atomically. The manifest holds `body` and the package versions."""
     whole = {**body, "versions": versions()}
     part = folder / (NAME + ".part")
     part.write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -29,7 +30,7 @@ def write_manifest(folder: Path, body: dict[str, Any]) -> None:
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of an artefact's folder. None if the folder is not complete."""
+    """The manifest of an artefact's folder. Returns None if the folder is not complete."""
     try:
         body: dict[str, Any] = json.loads((folder / NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):

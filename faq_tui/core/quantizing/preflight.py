@@ -110,7 +110,7 @@ def check_rows(rows: Iterable[list[int]], vocab_size: int) -> None:
     for number, row in enumerate(rows, start=1):
         if len(row) < MIN_TOKENS:
             raise UsageError(
-                f"calibration row {number} has only {len(row)} tokens: remove it, a row needs {MIN_TOKENS} tokens"
+                f"calibration row {number} has only {len(row)} tokens, but a row needs {MIN_TOKENS}: remove the row"
             )
         wrong = next((token for token in row if not 0 <= token < vocab_size), None)
         if wrong is not None:
@@ -152,7 +152,10 @@ def check_finite(folder: Path, tensors: Iterable[str]) -> None:
 
 
 def not_finite(folder: Path, tensors: Iterable[str]) -> str | None:
-    """The first name in `tensors` whose tensor holds NaN or infinity. None if all tensors are finite."""
+    """The first name in `tensors` whose tensor holds NaN or infinity.
+
+    Returns None if all tensors are finite.
+    """
     from safetensors import safe_open
 
     files = {name: path for name, (path, _, _) in tensors_of(folder).items()}

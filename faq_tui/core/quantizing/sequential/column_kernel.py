@@ -1,8 +1,8 @@
 """A Triton kernel for the column walk on CUDA: it quantizes a run of columns and corrects the columns after them.
 
 Each column needs about ten operations on one row of numbers. If each operation were a separate CUDA kernel, launching
-the kernels would take longer than the arithmetic. Here one program does all operations for OUTPUTS outputs. It keeps
-the run's columns of these outputs in registers.
+the kernels would take longer than the arithmetic. In this kernel, one program does all operations for OUTPUTS
+outputs. The program keeps the run's columns of these outputs in registers.
 """
 
 from __future__ import annotations

@@ -214,7 +214,7 @@ def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:
 
 
 def identity_factor(in_features: int, device: Any, batch: tuple[int, ...] = ()) -> Factor:
-    """A factor with which the solver only rounds. It is used for modules that got too few tokens."""
+    """A factor with which the solver only rounds. This factor is used for modules that got too few tokens."""
     import torch
 
     return Factor(

@@ -41,7 +41,8 @@ class Rule(Protocol):
     def column(self, offset: int, weights: Any, values: Any, error: Any) -> None:
         """Write the quantized `weights` to `values`, and the difference weights - values to `error`.
 
-        All three have the shape [..., out]. `offset` is the number of the column, counted from the block's start.
+        The three tensors have the shape [..., out]. `offset` is the number of the column, counted from the block's
+        start.
         """
 
     def run_grid(self, first: int, last: int) -> RunGrid:

@@ -57,7 +57,7 @@ class Inputs:
     """
 
     hidden: list[Any] = field(default_factory=list)  # one tensor [rows, tokens, hidden] per batch
-    # Maps the shape (rows, tokens) of a batch to a list. The list has the other arguments of each layer.
+    # For each shape (rows, tokens) of a batch, a list of the layers' other arguments.
     arguments: dict[tuple[int, int], list[dict[str, Any]]] = field(default_factory=dict)
 
     def of(self, batch: int, layer: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Quantize layer by layer. Each layer gets the hidden states from the quantized layers before it."""
+"""Quantize a model layer by layer. Each layer gets the hidden states from the quantized layers before it."""
 
 from __future__ import annotations
 

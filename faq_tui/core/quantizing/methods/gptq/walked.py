@@ -109,7 +109,7 @@ def by_engine(
 def quantize_by_walk(
     job: QuantizationJob, target: Path, rows: list[list[int]], progress: QuantizationProgress, cancel: CancelToken
 ) -> EngineResult:
-    """Quantize by GPTQ, or by GPTAQ if the recipe has `alpha`. It implements `Method.quantize`.
+    """Quantize by GPTQ, or by GPTAQ if the recipe has `alpha`. This function implements `Method.quantize`.
 
     Columns with the largest activations are solved first. Without desc_act, groups stay together (`factorize`).
     """

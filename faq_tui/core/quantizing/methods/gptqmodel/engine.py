@@ -80,7 +80,9 @@ class UnusableCheckpoint(Exception):
 def _checkpoint(
     method: EngineOptions, job: QuantizationJob, target: Path, rows: list[list[int]]
 ) -> Checkpoint | None:
-    """The job's checkpoint. None if the job is too short for checkpoints, or if gptqmodel cannot resume such a job.
+    """The job's checkpoint.
+
+    Returns None if the job is too short for checkpoints, or if gptqmodel cannot resume such a job.
 
     gptqmodel 7.7 also writes checkpoints of AWQ, but cannot resume from them ("checkpoint tensor schema differs").
     """

@@ -37,8 +37,8 @@ class Bits:
 def count_bits(out: int, columns: int, knobs: Knobs, outliers: int, ordered: bool) -> Bits:
     """Count the bits of one matrix: about b + (qs + qz) / g + 64 / (g · qqg) + 32 ρ per weight (SpQR, section 4.3).
 
-    The count is exact even if the last group or run is short. It includes the outliers' row pointers and the column
-    order.
+    The count is exact even if the last group or run is short. The count includes the outliers' row pointers and the
+    column order.
     """
     groups = 1 if knobs.group_size == -1 else -(-columns // knobs.group_size)
     if knobs.scale_bits is None:

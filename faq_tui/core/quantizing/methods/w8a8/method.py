@@ -107,7 +107,7 @@ class W8a8(Method):
 
 
 def quantization_config(ignored: list[str]) -> dict[str, Any]:
-    """Make the `quantization_config` of config.json. The library compressed-tensors checks and completes it.
+    """Make the `quantization_config` of config.json. The library compressed-tensors checks and completes this config.
 
     `ignored` lists the names of the Linear modules that are not quantized.
     """
