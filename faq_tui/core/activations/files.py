@@ -1,8 +1,8 @@
 """Write and read `activations/<set>.safetensors`: the channel maxima and the landscape of each measured module.
 
-The file has the tensors `absmax.<layer>.<module>` (float32 [channels]), `landscape.<layer>.<module>` (float32
-[slices, columns]) and `experts.<layer>` (int64 [experts], the number of tokens per expert). The header's metadata has
-the entry `faq`, a JSON text that contains the signature. Reading needs numpy, but not torch.
+The file has three kinds of tensors. `absmax.<layer>.<module>` is float32 [channels]. `landscape.<layer>.<module>` is
+float32 [slices, columns]. `experts.<layer>` is int64 [experts], the number of tokens that each expert gets. The
+header's metadata has the entry `faq`, a JSON text that contains the signature. Reading needs numpy, but not torch.
 """
 
 from __future__ import annotations

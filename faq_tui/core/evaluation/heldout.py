@@ -83,7 +83,7 @@ class Heldout:
     def _answered(self, nll: Sequence[float]) -> Columns:
         """The model's choice for each question, and whether this choice is right.
 
-        Two choices are computed: the one with the highest log-likelihood (acc), and the one with the highest
+        The function computes two choices. One has the highest log-likelihood (acc). The other has the highest
         log-likelihood per character (acc_norm).
         """
         columns: Columns = {"choice": [], "choice_norm": [], "correct": [], "correct_norm": []}

@@ -29,10 +29,11 @@ class Metric(Extension):
     """A number for one model on one held-out text. A metric is computed from columns that hold one number per item.
 
     The bootstrap draws items. An item is a window of prose or of a document, an answer, a passage or a question. Each
-    item has these columns, which are sums over its predicted tokens: `tokens` (the number of predicted tokens), `nll`
-    (nats), `kl` (KL divergence from the unquantized model, nats) and `agree` (number of tokens with the same top-1
-    token). Windows of documents also have `words` and `bytes`. Passages also have `correct` and `flipped`. Questions
-    have only `correct`, `correct_norm` and `flipped`.
+    item has the columns `tokens`, `nll`, `kl` and `agree`, which are sums over the item's predicted tokens. `tokens`
+    is the number of these tokens. `nll` is the negative log-likelihood in nats. `kl` is the KL divergence from the
+    unquantized model in nats. `agree` is the number of tokens for which both models have the same top-1 token.
+    Windows of documents also have `words` and `bytes`. Passages also have `correct` and `flipped`. Questions have
+    only `correct`, `correct_norm` and `flipped`.
 
     `title` is the metric's name within a sentence ("top-1 agreement"). `help` is one sentence that says what the
     metric measures.
@@ -64,8 +65,8 @@ class Metric(Extension):
     def token_values(self, unquantized: Any, measured: Any, targets: Any) -> Any:
         """The metric's value of each token, shape [tokens]. The tokens are a part of one item.
 
-        The evaluation's child process calls this method. `unquantized` and `measured` are log-probabilities as torch
-        tensors of float32, [tokens, vocabulary]; `targets` are the ids of the text's tokens, [tokens]. Do not change
+        The evaluation's child process calls this method. `unquantized` and `measured` are log-probabilities: torch
+        tensors of float32, [tokens, vocabulary]. `targets` are the ids of the text's tokens, [tokens]. Do not change
         these tensors in place. When the unquantized model itself is measured, `unquantized` and `measured` are the
         same tensor.
         """

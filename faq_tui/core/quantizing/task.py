@@ -38,8 +38,9 @@ from faq_tui.core.quantizing.servable import check_servable
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     """Quantize as `spec` says (see `QuantizationJob.from_spec`) into the new folder `spec["out"]`.
 
-    Raises UsageError on anything that can be checked beforehand, FaqError if a module is broken (the message names
-    layer and module), and Stopped after a cancel. The folder `out` holds a manifest only if the folder is complete.
+    Raises UsageError on anything that can be checked beforehand, and Stopped after a cancel. If a module is broken,
+    raises a FaqError that names the layer and the module. The folder `out` holds a manifest only if the folder is
+    complete.
     """
     job = QuantizationJob.from_spec(spec)
     method: Method = METHODS.get(job.recipe.method)

@@ -66,7 +66,7 @@ class Method(Extension):
     ) -> EngineResult:
         """Quantize the model in the folder `target` on `rows` (token ids) and write it into `job.out`.
 
-        The worker child calls it. The method reports to `progress`, calls `cancel.check` between steps, and raises
-        FaqError with layer and module if a weight matrix cannot be quantized.
+        The worker child calls it. The method reports to `progress`, and calls `cancel.check` between steps. If a
+        weight matrix cannot be quantized, the method raises a FaqError that names the layer and the module.
         """
         raise NotImplementedError

@@ -43,10 +43,9 @@ def stored_tensors(solved: Mapping[str, SolvedMatrix]) -> dict[str, Any]:
     return {name: tensor for matrix in solved.values() for name, tensor in matrix.tensors.items()}
 
 
-# A function that solves a batch. The function has four arguments: the names of the modules
-# (names[hessian][position]), the weights [batch, out, in] at each position, the factor of the batch, and a function
-# that raises after a cancel. The function returns a dict from the full name of each module to the module's solved
-# matrix.
+# A function that solves a batch. The first two arguments are the names of the modules (names[hessian][position]), and
+# the weights [batch, out, in] at each position. The other two are the factor of the batch, and a function that raises
+# after a cancel. The function returns a dict from the full name of each module to the module's solved matrix.
 Solve = Callable[[list[list[str]], list[Any], Factor, Callable[[], None]], dict[str, SolvedMatrix]]
 
 

@@ -16,8 +16,8 @@ from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
 
 TINY = 6e-8  # the smallest positive float16
 # The search for a scale shrinks the range of a group in STEPS steps, down to the share LEAST_RANGE of the whole
-# range. For each range, it raises every weight's error to the power NORM and sums the results, as Frantar's reference
-# code does (quant.py).
+# range. For each range, the search sums the errors of all weights to the power NORM, as Frantar's reference code does
+# (quant.py).
 STEPS, LEAST_RANGE, NORM = 80, 0.2, 2.4
 
 

@@ -54,9 +54,10 @@ def rounded_per_token(inputs: Any) -> Any:
 
     The scale is max|x| / 127 in float32.
 
-    The codes are x · (127 / max|x|), rounded half to even. vLLM's CUDA kernel `dynamic_scaled_int8_quant` computes
-    the same codes (csrc/quantization/w8a8/int8/scaled_quant.cu). The forward pass of the library compressed-tensors
-    uses the scale max|x| / 127.5 and 256 levels instead, so its results in transformers differ a little.
+    The codes are x · (127 / max|x|), rounded half to even. The CUDA kernel `dynamic_scaled_int8_quant` of vLLM
+    computes the same codes (csrc/quantization/w8a8/int8/scaled_quant.cu). The forward pass of the library
+    compressed-tensors uses the scale max|x| / 127.5 and 256 levels instead, so its results in transformers differ a
+    little.
 
     vLLM multiplies by the scale after the product of the codes. This function multiplies by the scale before the
     product, and rounds to the dtype of `inputs`. In bfloat16, this is an additional rounding.
