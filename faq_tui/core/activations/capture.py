@@ -1,9 +1,9 @@
 """Run rows of token ids through a model, and measure the inputs of chosen modules.
 
-Experts may be fused. Then transformers stores all experts of a layer in two parameters: gate_up_proj has the shape
-[experts, 2 x width, hidden], and down_proj has the shape [experts, hidden, width]. No hook can see the input of
-down_proj, because down_proj is not a module. Therefore this file computes the input again for each expert, with the
-same formulas as the model's own code.
+In some models, experts are fused: transformers stores all experts of a layer in two parameters. The parameter
+gate_up_proj has the shape [experts, 2 x width, hidden], and the parameter down_proj has the shape [experts, hidden,
+width]. No hook can see the input of down_proj, because down_proj is not a module. Therefore this file computes this
+input again for each expert, by the formulas of the model's own code.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def tokens_per_expert(experts: Any, chosen: Any) -> Any:
 
 
 def expert_inputs(experts: Any, states: Any, chosen: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """For each expert that gets a token, yield (sorted token numbers, input of gate_up_proj, input of down_proj).
+    """Yield (sorted token numbers, input of gate_up_proj, input of down_proj) for each expert that gets a token.
 
     Raises FaqError if the experts' weights do not have the shapes in the docstring of this file.
     """
@@ -110,18 +110,19 @@ def measure(
 ) -> Measured:
     """Run each row of token ids through `model` once, without batching, and measure the inputs of `modules`.
 
-    `model` is a Hugging Face causal LM in eval mode, on any device, in float32, bfloat16 or float16. Its lm_head is
-    not run. `modules` lists the last parts of module names, for example `o_proj`; the entry `experts` stands for
-    fused experts. `kinds` holds an index into `token_kinds.KINDS` for each token of each row; by default all tokens
-    are question tokens. A row's first token always counts as the attention sink. With `per_row`, the results of each
-    row are also kept, which takes one float for each channel and row. `tick` is called after each row with the row's
-    number of tokens.
+    `model` is a Hugging Face causal LM in eval mode, on any device, in float32, bfloat16 or float16. The model's
+    lm_head is not run. `modules` lists the last parts of module names, for example `o_proj`; the entry `experts`
+    stands for fused experts. `kinds` holds an index into `token_kinds.KINDS` for each token of each row; by default
+    all tokens are question tokens. A row's first token always counts as the attention sink. If `per_row` is true, the
+    results of each row are also kept. These results take one float for each channel and row. `tick` is called after
+    each row with the row's number of tokens.
 
-    Besides the model, the memory holds O(channels) numbers, one landscape and one histogram for each module. Their
-    size does not depend on the number of tokens. The activations of a layer are freed before the next layer runs.
+    For each module, the function keeps O(channels) numbers, one landscape and one histogram in memory. The size of
+    these data does not depend on the number of tokens. The activations of a layer are freed before the next layer
+    runs.
 
-    Raises UsageError if the model has none of the `modules`, and FaqError if an input contains NaN or infinity.
-    Raises Stopped after a cancel, but only between two rows.
+    Raises UsageError if the model has none of the `modules`, and FaqError if an input contains NaN or infinity. After
+    a cancel, the function finishes the current row and raises Stopped.
     """
     import torch
 

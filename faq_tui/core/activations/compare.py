@@ -5,9 +5,9 @@ One module, such as o_proj, is compared in all layers.
 The value of a layer under one set is compared with the value of the same layer under the other set. The change of a
 metric is the mean of log(ours / theirs) over all layers. If a value is zero, the change is the mean of ours - theirs
 instead. For each change, a bootstrap over the layers gives an interval. A sign test (Conover, "Practical
-nonparametric statistics", 3.4) gives a p-value; layers with equal values do not count in it. The layers of one model
-are not independent, so the interval tends to be too narrow. Therefore a change is reported only if the interval and
-the sign test agree.
+nonparametric statistics", 3.4) gives a p-value. This test leaves out layers in which both sets have the same value.
+The layers of one model are not independent, so the interval tends to be too narrow. Therefore a change is reported
+only if the interval and the sign test agree.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def compared(metric: str, ours: Sequence[float | None], theirs: Sequence[float |
 
 
 def _mean(changes: Any, resamples: int) -> Estimate:
-    """The mean over layers. It has a bootstrap interval if there are enough layers."""
+    """The mean over layers, with a bootstrap interval if there are enough layers."""
     import numpy as np
 
     if not len(changes):
@@ -117,7 +117,7 @@ def _mean(changes: Any, resamples: int) -> Estimate:
 
 
 def sign_test(higher: int, lower: int) -> float:
-    """The two-sided p-value of the sign test. Its null hypothesis: both signs are equally likely."""
+    """The two-sided p-value of the sign test. The null hypothesis is that both signs are equally likely."""
     trials = higher + lower
     if not trials:
         return 1.0
@@ -126,9 +126,9 @@ def sign_test(higher: int, lower: int) -> float:
 
 
 def overall(metrics: Sequence[Compared]) -> str:
-    """The verdict that more than half of the metrics in `DECIDING` share.
+    """The verdict of the majority of the metrics in `DECIDING`.
 
-    The result is SAME if there is no such verdict, or if one of these metrics has the opposite verdict.
+    The result is SAME if no verdict has a majority, or if one of these metrics has the opposite verdict.
     """
     verdicts = [one.verdict for one in metrics if one.metric in DECIDING]
     for verdict, opposite in ((SMOOTHER, ROUGHER), (ROUGHER, SMOOTHER)):
@@ -187,13 +187,18 @@ def threshold(reference: Floats) -> float:
 
 
 def outlier_channels(reference: Floats) -> Mask:
-    """A mask [channels]. It is true for channels whose value in `reference` exceeds the threshold."""
+    """A mask [channels].
+
+    The mask is true for each channel whose value in `reference` exceeds the outlier threshold.
+    """
     mask: Mask = reference > threshold(reference)
     return mask
 
 
 def coverage(absmax: Floats, reference: Floats) -> float | None:
-    """The share of the outlier channels of `reference` in which `absmax` exceeds the threshold of `reference`.
+    """The share of outlier channels in which `absmax` exceeds the outlier threshold.
+
+    The outlier channels and the threshold are those of `reference`.
 
     Returns None if `reference` has no outlier channel.
     """

@@ -1,8 +1,8 @@
 """Write and read `activations/<set>.safetensors`: the channel maxima and the landscape of each measured module.
 
-The file has the tensors `absmax.<layer>.<module>` (float32 [channels]), `landscape.<layer>.<module>` (float32
-[slices, columns]) and `experts.<layer>` (int64 [experts], the number of tokens per expert). The header's metadata has
-the entry `faq`: JSON that contains the signature. Reading needs numpy, but not torch.
+The file has three kinds of tensors. `absmax.<layer>.<module>` is float32 [channels]. `landscape.<layer>.<module>` is
+float32 [slices, columns]. `experts.<layer>` is int64 [experts], the number of tokens that each expert gets. The
+header's metadata has the entry `faq`, a JSON text that contains the signature. Reading needs numpy, but not torch.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ def write(path: Path, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> N
 
 
 def signature_of(path: Path) -> str | None:
-    """The signature of the inputs from which the file was made. None if the file is missing or cannot be read."""
+    """The signature of the inputs from which the file was made.
+
+    Returns None if the file is missing or cannot be read.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -75,7 +78,10 @@ def places_of(path: Path) -> list[ModuleRef]:
 
 
 def read(path: Path, kind: str, ref: ModuleRef) -> Array | None:
-    """Read one array: `kind` is `ABSMAX` ([channels]) or `LANDSCAPE` ([slices, columns]). None if it is missing."""
+    """Read one array. `kind` is `ABSMAX` ([channels]) or `LANDSCAPE` ([slices, columns]).
+
+    Returns None if the array is missing.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -5,17 +5,17 @@ the leading mantissa bits of a float can serve as the number of a logarithmic bi
 *block*. An octave (a factor of two) has 128 blocks. Quantiles are needed near the median and in the tail, so blocks
 are split into *bins* there. A bin uses 17 of float32's 23 mantissa bits, so its relative width is 2^-17. If a value
 is replaced by the middle of its bin, the relative error is at most 2^-18 = 3.8e-6. The error of a ratio of two
-quantiles is at most 7.6e-6. bfloat16 and float16 have so few bits that each bin holds a single value.
+quantiles is at most 7.6e-6. The formats bfloat16 and float16 have so few bits that each bin holds a single value.
 
 On a CPU, filling all bins takes several times as long as sorting the values. Therefore, after the first 32,768
 values, bins are filled only near the median and in the tail of the values so far (`_wanted`). In the end, a quantile
-may fall into a block whose bins miss some values. Then the quantile is interpolated within the block. The error of
-the interpolation is at most 2^-7 = 0.8%, and usually 0.008%. On other devices all bins are filled.
+may fall into a block whose bins miss some values. Such a quantile is interpolated within the block. The error of the
+interpolation is at most 2^-7 = 0.8%, and usually 0.008%. On other devices all bins are filled.
 
-Bins begin at a quarter of the median of the first values. All smaller values share block 0 and bin 0. If a value is
-too large for the table, octaves are added. Therefore the memory depends on the number of octaves between the median
-and the maximum, not on the number of values. An octave of float32 takes 512 kB. Memory pages that are never written
-take no memory.
+The edge of the table is a quarter of the median of the first values. All values below the edge share block 0 and bin
+0. If a value is too large for the table, octaves are added. Therefore the memory depends on the number of octaves
+between the median and the maximum, not on the number of values. An octave of float32 takes 512 kB. Memory pages that
+are never written take no memory.
 """
 
 from __future__ import annotations
@@ -30,35 +30,37 @@ if TYPE_CHECKING:
     Counts = NDArray[np.int64]
 
 MANTISSA = {"float32": 17, "bfloat16": 7, "float16": 10}
-FULL = 23  # mantissa bits of float32; all values are counted in float32
+FULL = 23  # number of mantissa bits of float32, in which all values are counted
 COARSE = 7  # number of leading mantissa bits that choose a block within an octave
-BELOW = 2  # bins begin this number of octaves below the median of the first values
+BELOW = 2  # the edge lies this number of octaves below the median of the first values
 FIRST_VALUES = 1 << 12  # the median of the first values is computed from about this number of values
 ALL_UNTIL = 1 << 15  # all bins are filled until this number of values has been counted
 ROOM = 2  # number of spare octaves above the largest value; they take no memory until a value is counted there
 AROUND = 1 << (COARSE - 1)  # bins are filled in this number of blocks (half an octave) below and above the median
-TAIL = 0.97  # the tail begins at this quantile; by Chebyshev's inequality, at most 1/36 of values exceed 6 sigma
+TAIL = (
+    0.97  # the tail begins at this quantile, because at most 1/36 of values exceed 6 sigma (Chebyshev's inequality)
+)
 MEDIANS_UP = (4 << COARSE) + (
     1 << (COARSE - 2)
 )  # number of blocks between the median and 19 times the median; the tail begins there or earlier
 
-ENDLESS = 1 << 30  # the end of an interval of blocks that has no upper limit
-Interval = tuple[int, int]  # (first block, block after the last one)
+ENDLESS = 1 << 30  # stands for the end of an interval of blocks without an upper limit
+Interval = tuple[int, int]  # an interval of blocks: (first block, block after the last one)
 
 
 class Histogram:
     """Counts the values |x| of float32 tensors on their device.
 
-    The values were converted from the torch dtype `dtype`.
+    `dtype` is the torch dtype of the values before they were converted to float32.
     """
 
     def __init__(self, dtype: Any) -> None:
         self.bits = MANTISSA.get(str(dtype).removeprefix("torch."), MANTISSA["float32"])
         self.block = 1 << (self.bits - COARSE)  # number of bins in a block
-        self.edge: int | None = None  # number of the first bin, by bits; smaller values share bin 0
+        self.edge: int | None = None  # the leading bits of the edge; all values below the edge share bin 0
         self.counts: Any = None  # int32 [bins], on the device
         self.blocks: Counts | None = None  # number of values in each block; None if all bins are filled
-        self.filled: list[Interval] = []  # blocks whose bins hold all their values; if empty, all blocks
+        self.filled: list[Interval] = []  # the blocks whose bins count every value; an empty list means all blocks
         self.used = 1  # number of bins up to the highest bin that holds a value
         self.total = 0
 
@@ -164,7 +166,7 @@ class Quantiles:
 
     @cached_property
     def _ends(self) -> Counts:
-        """For each block: the number of values in it and in all blocks below it."""
+        """The number of values in each block and in all blocks below that block."""
         import numpy as np
 
         return np.cumsum(self._blocks, dtype=np.int64)
@@ -174,7 +176,7 @@ class Quantiles:
 
     @property
     def floor(self) -> float:
-        """Smaller values than this one share a single bin, so only their number is known."""
+        """The edge of the table. All values below the edge share one bin, so only their number is known."""
         return self._start(self._block)
 
     def at(self, share: float) -> float:
@@ -202,7 +204,7 @@ class Quantiles:
         return beyond + round(int(self._blocks[block]) * (1 - rest / self._block))
 
     def _value(self, index: int) -> float:
-        """Estimate of the value at `index` in sorted order."""
+        """Estimate the value at position `index` of the sorted values."""
         import numpy as np
 
         block = int(np.searchsorted(self._ends, index, side="right"))
@@ -233,7 +235,10 @@ class Quantiles:
 
 
 def _common(ours: list[Interval], others: list[Interval]) -> list[Interval]:
-    """The blocks that are in both lists of intervals. If there are none, the result is one empty interval."""
+    """The blocks that are in both lists of intervals.
+
+    If no block is in both lists, the result is one empty interval.
+    """
     overlaps = [(max(a, c), min(b, d)) for a, b in ours for c, d in others]
     return [(a, b) for a, b in overlaps if a < b] or [(0, 0)]
 
@@ -241,7 +246,8 @@ def _common(ours: list[Interval], others: list[Interval]) -> list[Interval]:
 def _zeros(length: int, device: Any) -> Any:
     """An int32 tensor of `length` zeros.
 
-    On the CPU numpy makes the zeros. numpy uses large pages, and a page takes no memory until it is written.
+    On the CPU, the zeros come from numpy. This library uses large pages, and a page takes no memory until it is
+    written.
     """
     import numpy as np
     import torch

@@ -30,7 +30,7 @@ from faq_tui.core.store.measurements import heldout
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
-Seen = Callable[[int, int, Any], None]  # arguments: layer, number of tokens before the row, states [tokens, hidden]
+Seen = Callable[[int, int, Any], None]  # gets the layer, the number of tokens before the row, states [tokens, hidden]
 
 
 def layers_of(model: Any) -> Sequence[Any]:
@@ -112,13 +112,19 @@ Rows = list[list[int]]
 
 
 def layer_error_limit(run: Run) -> int:
-    """The number of tokens of held-out text on which the layers are compared. With 0, they are not compared."""
+    """The number of tokens of held-out text on which the layers are compared.
+
+    If the number is 0, the layers are not compared.
+    """
     settings = run.settings.activations
     return settings.layer_error_tokens if settings.enabled else 0
 
 
 def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) -> None:
-    """Measure and store layer errors that are missing or out of date. If this fails, a warning is emitted."""
+    """Measure and store layer errors that are missing or out of date.
+
+    If the measurement fails, a warning is emitted.
+    """
     run, limit = context.run, layer_error_limit(context.run)
     if not limit:
         return
@@ -165,7 +171,7 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) 
 def _rows(context: Context, target: TargetModel, tokenizer: Any, limit: int) -> tuple[str, Rows]:
     """Return (name of the held-out text, its rows). The rows have at most `limit` tokens in total.
 
-    The text consists of the held-out answers. If there are none, it is prose.
+    The text consists of the held-out answers. If there are no held-out answers, the text is prose.
     """
     run, settings = context.run, context.run.settings.evaluate
     answers = [[*one.prompt_ids, *one.answer_ids] for one in heldout(run.store, evaluation_hash(run)).values()]

@@ -1,6 +1,6 @@
 """Compute statistics of one module's input, such as crest, kurtosis and quantiles.
 
-An accumulator updates sums, maxima and a landscape with each token. It does not store the activations.
+An accumulator updates sums, maxima and a landscape with each token. The accumulator does not store the activations.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 
-SLICES, COLUMNS = 128, 256  # most slices and most columns in a landscape
+SLICES, COLUMNS = 128, 256  # the largest number of slices, and of columns, in a landscape
 CHUNK_VALUES = 1 << 18  # 1 MB of float32 values, so that the results for a chunk fit into the processor's cache
 MOMENTS = 5  # the number of moments: the count, and the sums of x, x^2, x^3 and x^4
 
-Run = tuple[int, int, int]  # first token, end token, slice of the landscape
+Run = tuple[int, int, int]  # (first token, token after the last one, slice of the landscape)
 
 
 def column_width(channels: int) -> int:
@@ -57,7 +57,7 @@ class Accumulator:
     def add(self, x: Any, kinds: Any, runs: Sequence[Run], first_is_sink: bool) -> None:
         """Add `x`, a tensor [tokens, channels] of any float dtype.
 
-        `kinds` is int64 [tokens]. Together, `runs` cover all tokens in order.
+        `kinds` is int64 [tokens]. `runs` divides all tokens, in order, into ranges.
         """
         import torch
 
@@ -137,7 +137,7 @@ class Accumulator:
 
 
 def _pooled(highest: Any) -> Any:
-    """Max-pool [runs, channels] to [runs, columns]."""
+    """Reduce [runs, channels] to [runs, columns] by max-pooling."""
     import torch
 
     width = column_width(highest.shape[1])
@@ -164,7 +164,10 @@ Number = float | None
 
 @dataclass(frozen=True)
 class Moments:
-    """Moments of the values of some tokens. `kurtosis` is Pearson's, which is 3 for a normal distribution."""
+    """Moments of a module's input values, computed over a group of tokens.
+
+    `kurtosis` is Pearson's, which is 3 for a normal distribution.
+    """
 
     values: int  # tokens x channels
     max: float  # largest |x|
@@ -203,8 +206,9 @@ class Statistics:
     `sink` describes the first tokens of the samples, which are attention sinks. All other fields exclude these
     tokens. Shares and quantiles refer to |x|. `over_6_sigma` is the share of values whose |x| exceeds 6 standard
     deviations. `over_20_median` is the share of values whose |x| exceeds 20 times the median. The energy of a channel
-    is its sum of squares. `top_channel_energy` is the share of the total energy that the 1% of channels with the
-    highest energy have (at least one channel). A statistic is None if it is not finite or if its denominator is zero.
+    is its sum of squares. `top_channel_energy` is the energy of the top channels divided by the energy of all
+    channels. The top channels are the 1% of channels with the highest energy, but at least one channel. A statistic
+    is None if it is not finite or if its denominator is zero.
     """
 
     values: int

@@ -1,8 +1,8 @@
 """The worker child's task `activations`: run the calibration sets through the target, and measure the activations.
 
-First, the task sends the message `plan` with the total number of tokens. Then it sends `progress` after each row, and
-`activations` when the file of a set is written. If the model has none of the modules, the task sends `unfit` and
-measures nothing.
+First, the task sends the message `plan` with the total number of tokens. Then the task sends `progress` after each
+row, and `activations` when the file of a set is written. If the model has none of the modules, the task sends `unfit`
+and measures nothing.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 def _kinds(one: dict[str, Any], rows: list[dict[str, Any]], search: Callable[[], KindsSearch]) -> list[list[int]]:
     """The token kinds of `rows`, which are the first rows of a set.
 
-    Older sets have no recorded kinds. For them, the kinds are found in the text.
+    Older sets have no recorded kinds, so their kinds are found in the text.
     """
     recorded = read_kinds(Path(one["kinds"]), one["ids_hash"], [len(row["input_ids"]) for row in rows])
     if recorded is not None:
@@ -99,7 +99,7 @@ def _kinds(one: dict[str, Any], rows: list[dict[str, Any]], search: Callable[[],
 def head_of(path: Path, samples: int, tokens: int) -> list[dict[str, Any]]:
     """The first samples of a set, uncut.
 
-    There are at most `samples` of them, and they have at most `tokens` tokens in total. The first sample is always
+    The result has at most `samples` samples, and at most `tokens` tokens in total. The first sample is always
     included.
     """
     rows: list[dict[str, Any]] = []
@@ -114,7 +114,7 @@ def head_of(path: Path, samples: int, tokens: int) -> list[dict[str, Any]]:
 
 
 def tensors_of(measured: Measured) -> dict[str, Any]:
-    """Map the names in a set's activations file to the arrays."""
+    """The arrays of a set's activations file, by their names in the file."""
     tensors: dict[str, Any] = {f"{files.EXPERTS}.{layer}": counts for layer, counts in measured.experts.items()}
     for ref, at in measured.places.items():
         tensors[f"{files.ABSMAX}.{ref.name}"] = at.absmax

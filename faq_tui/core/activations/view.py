@@ -1,4 +1,4 @@
-"""Read the measured activations of a run for panes, reports and exports. Only numpy is needed."""
+"""Read the measured activations of a run for panes, reports and exports. This module needs only numpy."""
 
 from __future__ import annotations
 
@@ -47,14 +47,15 @@ class Overview:
         return sorted(layers)
 
     def values(self, set_name: str, module: str, metric: str) -> dict[int, float | None]:
-        """Map the number of each layer to the value of `metric` in this layer."""
+        """The value of `metric` in each layer, keyed by the layer's number."""
         places = self.sets[set_name].summary["places"]
         return {entry["layer"]: entry[metric] for entry in places if entry["module"] == module}
 
     def pairs(self) -> list[tuple[str, str]]:
         """Pairs (set, baseline).
 
-        Sets that were cut to equal token counts come first. Their baseline is the one with the same token count.
+        Sets that were cut to equal token counts come first. Such a set is paired with the baseline that was cut to
+        the same token count.
         """
         pairs = []
         for name in sorted(self.sets, key=lambda name: not name.endswith(TOKENS_SUFFIX)):
@@ -82,17 +83,23 @@ def _summary(row: ActivationsRow) -> dict[str, Any]:
 
 
 def absmax(run: Run, set_name: str, ref: ModuleRef) -> Floats | None:
-    """The largest |x| of each channel, [channels]. None if the file is missing or does not have the module."""
+    """The largest |x| of each channel, [channels].
+
+    Returns None if the file is missing or does not have the module.
+    """
     return files.read(files.path_of(run, set_name), files.ABSMAX, ref)
 
 
 def landscape(run: Run, set_name: str, ref: ModuleRef) -> Floats | None:
-    """The landscape, [slices, columns]. None if the file is missing or does not have the module."""
+    """The landscape, [slices, columns]. Returns None if the file is missing or does not have the module."""
     return files.read(files.path_of(run, set_name), files.LANDSCAPE, ref)
 
 
 def covered(run: Run, names: list[str], ref: ModuleRef) -> dict[str, tuple[int, int]]:
-    """Map each set to two numbers: the outlier channels that it drives, and those of all sets together."""
+    """For each set, count the outlier channels in which the set exceeds the threshold, and all outlier channels.
+
+    The outlier channels and the threshold are computed from all sets together.
+    """
     arrays = {name: array for name in names if (array := absmax(run, name, ref)) is not None}
     if not arrays:
         return {}
@@ -122,7 +129,7 @@ def export(run: Run, seen: Overview, ref: ModuleRef, names: Sequence[str]) -> li
     _table(layers, ["set", "layer", *METRICS], _by_layer(seen, ref.module, list(maxima)))
     top = max(float(one.max()) for one in maps.values())
     titles = [f"{name}: highest {maps[name].max():.4g}" for name in maps]
-    note = f"layer {ref.layer} {ref.module}: |x|, tokens down, channels across, one scale to {top:.4g}; "
+    note = f"layer {ref.layer} {ref.module}: |x| of each token (down) and channel (across), up to {top:.4g}; "
     with atomic_text(svg) as file:
         file.write(picture.svg(titles, list(maps.values()), top, f"{note}red from {PEAK * top:.4g}"))
     with whole_file(png) as image:

@@ -10,7 +10,8 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.identity import TEMPERATURE, TOP_P
 
 ROWS_A_BATCH = (
-    # A batch has ROWS_A_BATCH * evaluate.batch_size rows. Further rows slow a decoding step only a little.
+    # A batch has ROWS_A_BATCH * evaluate.batch_size rows. This constant is more than 1, because more rows slow a
+    # decoding step only a little.
     4
 )
 
@@ -27,9 +28,9 @@ def generate(
     """Sample an answer to each prompt (token ids).
 
     `on_answer` gets the index of a prompt and the token ids of its answer, including the end token. `tick` gets the
-    number of newly decoded tokens. If an answer is shorter than `max_new_tokens`, the missing tokens are added to
-    the count, so that each prompt counts `max_new_tokens` in total. The torch seed of a batch is a hash of its
-    prompts. Raises Stopped after the current token if a stop was requested.
+    number of newly decoded tokens. Each prompt counts `max_new_tokens` in total: after a shorter answer, `tick` gets
+    the number of missing tokens. The torch seed of a batch is a hash of its prompts. Raises Stopped after the current
+    token if a stop was requested.
     """
     import torch
     from transformers import StoppingCriteriaList
@@ -68,7 +69,7 @@ def _end_tokens(model: Any) -> tuple[list[int], int]:
 def _sampling(max_new_tokens: int, ends: list[int], pad: int) -> Any:
     """The complete sampling configuration.
 
-    Every key is set, because generate() takes missing keys from the model's generation_config.json.
+    Every key is set. Otherwise generate() would take the key's value from the model's generation_config.json.
     """
     from transformers import GenerationConfig
 

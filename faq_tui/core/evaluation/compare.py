@@ -39,12 +39,13 @@ def measure(
 ) -> Columns:
     """Run `model` over `items`. Returns columns of sums over each item's predicted tokens.
 
-    The columns are `tokens`, `nll`, `kl`, `agree` (number of tokens with the same top-1 token as in the reference),
-    `hits` (number of tokens at which the text's token is the top-1 token), and the token column of each metric in
-    `metrics`. If `reference` is None, `model` is the unquantized model itself: `kl` is 0, and `agree` equals
-    `tokens`. `keep` stores the states of `model`. `each` is called for each item with its index, a list of the KL of
-    its tokens, and a list with a bool for each token. The bool is True if the top-1 tokens of the two models differ.
-    `tick` gets the number of tokens of each batch. Raises FaqError if a metric fails.
+    The columns are `tokens`, `nll`, `kl`, `agree`, `hits`, and the token column of each metric in `metrics`. `agree`
+    is the number of tokens for which `model` and the reference have the same top-1 token. `hits` is the number of
+    tokens that are the top-1 token of `model`. If `reference` is None, `model` is the unquantized model itself: `kl`
+    is 0, and `agree` equals `tokens`. `keep` stores the states of `model`. `each` is called for each item. Its
+    arguments are the item's index, a list with the KL of each token, and a list with a bool for each token. The bool
+    is True if the top-1 tokens of the two models differ. `tick` gets the number of tokens of each batch. Raises
+    FaqError if a metric fails.
     """
     sums: Columns = {
         "tokens": [float(item.predicted) for item in items],
@@ -56,7 +57,8 @@ def measure(
     }
     for indices in batches(items, batch_size):
         cancel.check()
-        # The last token is not an input, because it predicts nothing. It may also lie beyond the model's window.
+        # The last token is not an input, because it predicts nothing. The last token may also lie beyond the model's
+        # window.
         states = model.states([items[index].ids[:-1] for index in indices])
         for row, index in enumerate(indices):
             item = items[index]
@@ -92,9 +94,9 @@ def compare(
     top-1 tokens of the two models differ.
 
     nll = -log q(target). KL(p || q) = sum over the vocabulary of p (log p - log q) (Kullback and Leibler 1951). Here
-    p is the distribution of the unquantized model and q that of the measured model. Both are computed by log-softmax
-    in float32.
-    Sums over tokens use float64, so that their order does not change the result noticeably.
+    p is the unquantized model's distribution, and q is the measured model's distribution. Both distributions are
+    computed by log-softmax in float32. Sums over tokens use float64, so that their order does not change the result
+    noticeably.
     """
     import torch
 
@@ -135,7 +137,7 @@ def _token_values(metric: Metric, p: Any, q: Any, targets: Any) -> list[float]:
 
 
 def _item_values(metrics: Sequence[Metric], values: Mapping[str, list[float]]) -> dict[str, float]:
-    """A dict from the name of each token column to the metric's value for the whole item."""
+    """The value of each metric for the whole item, keyed by the name of the metric's token column."""
     numbers = {}
     for metric in metrics:
         try:
@@ -175,9 +177,9 @@ def decode_token_kl(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Unpack item `number`.
 
-    Returns two arrays with one entry per predicted token. The first has the KL in nats. The second has a bool, which
-    is True if the top-1 tokens differ. `tokens` is the measurement's column with the number of predicted tokens of
-    each item.
+    Returns two arrays with one entry per predicted token. The first array has the KL in nats. The second array has a
+    bool, which is True if the two top-1 tokens differ. `tokens` is the measurement's column with the number of
+    predicted tokens of each item.
     """
     import numpy as np
 

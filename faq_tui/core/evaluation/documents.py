@@ -1,6 +1,6 @@
 """Read whole documents for word perplexity.
 
-They are split, and their words are counted, as in lm_eval's task wikitext. The counts and the detokenizer follow
+Documents are split, and their words are counted, as in lm_eval's task wikitext. The counts and the detokenizer follow
 lm_eval/tasks/wikitext/preprocess_wikitext.py of lm_eval 0.4.13, and `ConfigurableTask.count_words` and `count_bytes`
 in lm_eval/api/task.py (MIT licence, EleutherAI).
 """
@@ -60,9 +60,9 @@ def load_documents(run: Run, name: str) -> list[Document]:
 def heldout_documents(documents: list[Document], tokenizer: object, window: int) -> Heldout:
     """Split each document into windows.
 
-    The document's numbers of words and bytes are divided among its windows, in proportion to their numbers of
-    predicted tokens. Because each window has its own share, the bootstrap can draw single windows. The shares of a
-    document add up to its numbers of words and bytes.
+    Each window gets a share of the document's words and bytes, in proportion to the window's number of predicted
+    tokens. Because each window has its own share, the bootstrap can draw single windows. The shares of a document add
+    up to its numbers of words and bytes.
     """
     prefix = prefix_of(tokenizer)
     items, words, lengths = [], [], []

@@ -23,8 +23,8 @@ def _path(run: Run) -> Path:
 def write_environment(run: Run, spec: Spec, worker: dict[str, Any]) -> None:
     """Write the file.
 
-    `worker` has the keys device, device_name, dtype, weight_bytes and bits. The last two describe the unquantized
-    target.
+    `worker` has the keys device, device_name, dtype, weight_bytes and bits. `weight_bytes` and `bits` describe the
+    unquantized target.
     """
     texts = {name: describe(run, name, text.items) for name, text in spec.texts.items()}
     if spec.answers:

@@ -34,7 +34,7 @@ class Item:
 
 @dataclass(frozen=True)
 class ChoiceQuestion:
-    """A multiple-choice question. Each of its choices is an item of the text, in the same order."""
+    """A multiple-choice question. The text has one item for each choice, in the order of the choices."""
 
     answer: int  # index of the right choice
     lengths: tuple[int, ...]  # number of characters of each choice; acc_norm needs it
@@ -44,7 +44,7 @@ class ChoiceQuestion:
 class Heldout:
     kind: str
     items: list[Item]
-    # Only for documents: the number of words and of bytes of each item.
+    # The numbers of words and bytes of each item. Only documents have these columns.
     columns: Columns = field(default_factory=dict)
     questions: list[ChoiceQuestion] = field(default_factory=list)
 
@@ -59,7 +59,10 @@ class Heldout:
         return self.kind != CHOICES
 
     def __len__(self) -> int:
-        """The number of units that the bootstrap draws: the questions, or the items of a text without questions."""
+        """The number of units that the bootstrap draws.
+
+        The units are questions; in a text without questions, they are items.
+        """
         return len(self.questions) or len(self.items)
 
     @property
@@ -78,9 +81,9 @@ class Heldout:
         return kept | self.columns
 
     def _answered(self, nll: Sequence[float]) -> Columns:
-        """For each question: the model's choice, and whether this choice is right.
+        """The model's choice for each question, and whether this choice is right.
 
-        Two choices are computed: the one with the highest log-likelihood (acc), and the one with the highest
+        The function computes two choices. One has the highest log-likelihood (acc). The other has the highest
         log-likelihood per character (acc_norm).
         """
         columns: Columns = {"choice": [], "choice_norm": [], "correct": [], "correct_norm": []}
@@ -108,7 +111,7 @@ def windows(ids: Sequence[int], size: int, bos: int | None = None) -> list[Item]
     """Split `ids` into non-overlapping windows of `size` tokens. The first token of a window is not predicted.
 
     If `bos` is given, each window starts with this token. Models that were trained with a bos token predict badly
-    without it. The last window may be shorter. It is dropped if it has no token to predict.
+    without it. The last window may be shorter. If the last window has no token to predict, it is dropped.
     """
     head = () if bos is None else (bos,)
     step = size - len(head)
@@ -122,7 +125,8 @@ def rolling(ids: Sequence[int], size: int, prefix: int) -> list[Item]:
     The windows equal those of `loglikelihood_rolling` in lm_eval 0.4.13. That function calls
     `get_rolling_token_windows` of lm_eval/utils.py with context_len 1, and then `make_disjoint_window`. The token
     `prefix` precedes the first token. Each later window starts with one token of context, the last token of the
-    window before it. The last window predicts fewer tokens, so it starts with more tokens of context.
+    window before it. The last window may predict fewer tokens than the others; then it starts with more tokens of
+    context.
     """
     items = []
     for start in range(0, len(ids), size):
@@ -135,7 +139,7 @@ def rolling(ids: Sequence[int], size: int, prefix: int) -> list[Item]:
 
 
 def digest_of(items: Sequence[Item], *more: object) -> str:
-    """A hash of the items and of `more`. `more` is other data that affects the sums."""
+    """A hash of the items and of `more`. `more` holds other data that affect the sums."""
     body: list[object] = [item.to_json() for item in items]
     return digest(body, *more) if more else digest(body)
 
@@ -143,8 +147,8 @@ def digest_of(items: Sequence[Item], *more: object) -> str:
 def batches(items: Sequence[Item], size: int) -> Iterator[list[int]]:
     """Yield the indices of each batch. The items of a batch have similar lengths.
 
-    The longest items come first, so that a lack of memory shows at the first batch. If the items of a batch are
-    shorter than SHORT tokens, it has at most `size` * SHORT tokens. Any other batch has at most `size` items.
+    The longest items come first, so that a lack of memory shows at the first batch. A batch of items that are shorter
+    than SHORT tokens has at most `size` * SHORT tokens. Any other batch has at most `size` items.
     """
     order = sorted(range(len(items)), key=lambda index: -len(items[index].ids))
     while order:
@@ -163,7 +167,7 @@ def encode_pair(tokenizer: object, text: str, special: bool | None = None) -> li
 def item_of_pair(tokenizer: object, context: str, continuation: str, longest: int) -> Item | None:
     """An item that predicts only the continuation. Returns None if no token of the continuation can be predicted.
 
-    The pair is split as in lm_eval 0.4.13 (`_encode_pair` in lm_eval/api/model.py): context and continuation are
+    The pair is split as in lm_eval 0.4.13 (`_encode_pair` in lm_eval/api/model.py). Context and continuation are
     encoded as one text. If the context alone has n tokens, the tokens after the first n are the continuation. If the
     model would have to read more than `longest` tokens, the start of the context is cut off.
     """

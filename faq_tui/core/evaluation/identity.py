@@ -11,7 +11,7 @@ from faq_tui.core.store.artefacts import Artefact, all_artefacts
 
 UNQUANTIZED = "unquantized"  # the name of the unquantized target among the subjects
 
-VERSION = 1  # Increase it if a code change leads to other numbers for the same model and text.
+VERSION = 1  # Increase this number if a code change gives other results for the same model and text.
 TEMPERATURE, TOP_P = 0.6, 0.95  # sampling of the held-out answers
 
 
@@ -21,7 +21,7 @@ def evaluation_hash(run: Run) -> str:
 
 
 def wanted_artefacts(run: Run) -> list[Artefact]:
-    """The existing artefacts that the present settings name, in the order of the settings."""
+    """The artefacts of the present settings, as far as they exist, in the order of the settings."""
     made = all_artefacts(run.store)
     names = [recipe.folder(name) for recipe in run.settings.recipes for name in run.settings.sets_of(recipe)]
     return [made[name] for name in names if name in made]
@@ -42,7 +42,10 @@ def subjects(run: Run) -> dict[str, str]:
 
 
 def texts(run: Run) -> tuple[str, ...]:
-    """The names of the held-out texts of the present settings, in the form in which measurements are stored."""
+    """The names of the held-out texts of the present settings.
+
+    Measurements are stored under these names.
+    """
     settings = run.settings.evaluate
     answers = settings.answers if run.settings.seeds.heldout else ()
     names = (

@@ -34,7 +34,7 @@ def keep_words(run: Run, spec: Spec, tokenizer: Any) -> None:
 
 
 def _questions(run: Run) -> dict[tuple[int, ...], str]:
-    """Maps the token ids of each rendered prompt to the question of its held-out seed."""
+    """The question of each held-out seed, keyed by the token ids of the seed's rendered prompt."""
     questions = {seed.id: seed.messages[-1]["content"] for seed in seed_rows.by_role(run.store, "heldout")}
     rows = run.store.db.execute("SELECT seed_id, prompt_ids FROM heldout_answers")
     return {

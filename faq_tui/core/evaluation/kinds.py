@@ -4,7 +4,7 @@ from __future__ import annotations
 
 PROSE, WORDS, ANSWERS, LAST_WORD, CHOICES = "prose", "words", "answers", "last_word", "choices"
 KINDS = (PROSE, ANSWERS, WORDS, LAST_WORD, CHOICES)
-LABELLED = (LAST_WORD, CHOICES)  # An item of these kinds is answered right or wrong, so it can flip.
+LABELLED = (LAST_WORD, CHOICES)  # The answer to an item of these kinds is right or wrong, so it can flip.
 
 
 def named(kind: str, name: str) -> str:

@@ -99,7 +99,10 @@ def load_passages(run: Run, name: str) -> list[str]:
 
 
 def passages(text: str) -> list[str]:
-    """Cut each paragraph into passages of MIN_WORDS to MAX_WORDS words. A passage ends where a sentence ends."""
+    """Cut each paragraph into passages that have MIN_WORDS to MAX_WORDS words.
+
+    A passage ends where a sentence ends.
+    """
     cut = []
     for paragraph in re.split(r"\n\s*\n", text):
         words: list[str] = []
@@ -110,8 +113,8 @@ def passages(text: str) -> list[str]:
             passage = " ".join(words[-MAX_WORDS:])
             last = passage.rpartition(" ")[2]
             word = last.rstrip(".!?\"”’')")
-            # Skip a passage that ends in markup. Also skip a passage that ends in the middle of a sentence:
-            # SENTENCE_END has split this sentence wrongly.
+            # Skip a passage that ends in markup. SENTENCE_END may split the text in the middle of a sentence; also
+            # skip a passage that ends at such a place.
             if word.isalpha() and len(word) >= MIN_LETTERS and last[len(word) :].startswith((".", "!", "?")):
                 cut.append(passage[: len(passage) - len(last) + len(word)])
             words = []

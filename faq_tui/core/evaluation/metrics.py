@@ -1,7 +1,8 @@
 """Define the metrics: their names, formulas and number formats.
 
 A metric is an instance of a subclass of `Metric`, registered in `METRICS`. The settings, the report and pane 6 read
-all facts about a metric from that instance. docs/extending/metric.md shows how another package adds a metric.
+all facts about a metric from that instance. The page docs/extending/metric.md shows how another package adds a
+metric.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ NOT_MEASURED: Mapping[str, float] = MappingProxyType({})
 
 
 class Metric(Extension):
-    """A number for one model on one held-out text. It is computed from columns that hold one number per item.
+    """A number for one model on one held-out text. A metric is computed from columns that hold one number per item.
 
     The bootstrap draws items. An item is a window of prose or of a document, an answer, a passage or a question. Each
-    item has these columns, which are sums over its predicted tokens: `tokens` (the number of predicted tokens), `nll`
-    (nats), `kl` (KL divergence from the unquantized model, nats) and `agree` (number of tokens with the same top-1
-    token). Windows of documents also have `words` and `bytes`. Passages also have `correct` and `flipped`. Questions
-    have only `correct`, `correct_norm` and `flipped`.
+    item has the columns `tokens`, `nll`, `kl` and `agree`, which are sums over the item's predicted tokens. `tokens`
+    is the number of these tokens. `nll` is the negative log-likelihood in nats. `kl` is the KL divergence from the
+    unquantized model in nats. `agree` is the number of tokens for which both models have the same top-1 token.
+    Windows of documents also have `words` and `bytes`. Passages also have `correct` and `flipped`. Questions have
+    only `correct`, `correct_norm` and `flipped`.
 
     `title` is the metric's name within a sentence ("top-1 agreement"). `help` is one sentence that says what the
     metric measures.
@@ -39,12 +41,12 @@ class Metric(Extension):
 
     unit: str  # unit of the value, such as "nats per token"
     higher_is_better: bool
-    # For each kind of text: a difference in the metric that can occur between two draws of the same calibration set.
+    # A difference in the metric that can occur between two draws of the same calibration set, for each kind of text.
     # The mapping is empty if this difference was not measured.
     close: Mapping[str, float]
     kinds: tuple[str, ...]  # the kinds of held-out text on which the metric is measured
     columns: tuple[str, ...]  # the columns that its formula reads
-    percent: bool = False  # True for a share: its value is written in percent, and its changes in percentage points
+    percent: bool = False  # if True, values are written in percent, and changes in percentage points
     decimals: int = 3  # digits after the decimal point; not used if `percent` is set
     # heading of its column in the report's table of models; if empty, the metric has no column there
     heading: str = ""
@@ -63,19 +65,22 @@ class Metric(Extension):
     def token_values(self, unquantized: Any, measured: Any, targets: Any) -> Any:
         """The metric's value of each token, shape [tokens]. The tokens are a part of one item.
 
-        The evaluation's child process calls this method. `unquantized` and `measured` are log-probabilities as torch
-        tensors of float32, [tokens, vocabulary]; `targets` are the ids of the text's tokens, [tokens]. Do not change
+        The evaluation's child process calls this method. `unquantized` and `measured` are log-probabilities: torch
+        tensors of float32, [tokens, vocabulary]. `targets` are the ids of the text's tokens, [tokens]. Do not change
         these tensors in place. When the unquantized model itself is measured, `unquantized` and `measured` are the
         same tensor.
         """
         raise NotImplementedError
 
     def item_value(self, values: Sequence[float]) -> float:
-        """The item's number in `token_column`. By default, it is the sum of the values of all tokens."""
+        """The value that `token_column` holds for an item.
+
+        By default, this value is the sum over the item's tokens.
+        """
         return math.fsum(values)
 
     def value_of(self, sums: Sums) -> float:
-        """The metric's value on the whole text: each item counts once."""
+        """The metric's value on the whole text. Each item counts once."""
         import numpy as np
 
         return float(self.values(sums, np.ones((1, len(sums))))[0])
@@ -92,7 +97,7 @@ class Metric(Extension):
         first, second = self.help[:1], self.help[1:2]
         help_ = (
             self.help if second.isupper() else first.lower() + self.help[1:]
-        )  # Capitals at the start are kept in words such as "KL".
+        )  # The first letter of words such as "KL" stays a capital.
         return f"- **{self.heading}**: {self.legend or help_}"
 
     def faults(self) -> list[str]:
@@ -106,7 +111,7 @@ class Metric(Extension):
             return faults
         faults += [f"names an unknown kind of text {kind!r}" for kind in self.kinds if kind not in KINDS]
         if self.token_column and CHOICES in self.kinds:
-            faults.append(f"has a token column and the kind {CHOICES!r}, whose tokens are not compared")
+            faults.append(f"has a token column, but the tokens of the kind {CHOICES!r} are not compared")
         return faults
 
 
@@ -135,9 +140,9 @@ class Ratio(Metric):
 class KlDivergence(Ratio):
     """The mean of KL(p || q) over all predicted tokens.
 
-    Here p is the unquantized model's distribution over the vocabulary, and q is this model's distribution.
-    KL(p || q) = sum of p (log p - log q) (Kullback and Leibler 1951). llama.cpp's `perplexity --kl-divergence` prints
-    this value as "Mean KLD".
+    Here p is the unquantized model's distribution over the vocabulary, and q is this model's distribution. KL(p || q)
+    = sum of p (log p - log q) (Kullback and Leibler 1951). The command `perplexity --kl-divergence` of llama.cpp
+    prints this value as "Mean KLD".
     """
 
     name, title, unit = "kl", "KL", "nats a token"
@@ -201,7 +206,7 @@ class BytePerplexity(Ratio):
 class TopTokenAgreement(Ratio):
     """The share of predicted tokens for which both models have the same top-1 token.
 
-    llama.cpp's `perplexity --kl-divergence` prints this share as "Same top p".
+    The command `perplexity --kl-divergence` of llama.cpp prints this share as "Same top p".
     """
 
     name, title, unit = "top1", "top-1 agreement", "share of tokens"
@@ -229,7 +234,7 @@ class AccuracyByLength(Ratio):
     """The share of questions whose right choice has the highest log-likelihood per character: lm_eval's acc_norm."""
 
     name, title, unit = "accuracy_norm", "accuracy by length", "share of items"
-    help = "Accuracy with each choice's log-likelihood divided by its length (lm_eval's acc_norm)."
+    help = "Accuracy if each choice's log-likelihood is divided by the choice's length (lm_eval's acc_norm)."
     numerator, denominator = "correct_norm", ITEMS
     higher_is_better, percent = True, True
     close = NOT_MEASURED
@@ -237,7 +242,7 @@ class AccuracyByLength(Ratio):
 
 
 class LastWordPerplexity(Ratio):
-    """exp(sum of nll / items): lm_eval's perplexity of the target word for LAMBADA (Paperno et al. 2016)."""
+    """exp(sum of nll / number of items): lm_eval's perplexity of the last word in LAMBADA (Paperno et al. 2016)."""
 
     name, title, unit = "last_perplexity", "perplexity of the word", "per word"
     help = "How badly the model predicts the last word of a passage (lm_eval's perplexity of LAMBADA)."
@@ -248,7 +253,7 @@ class LastWordPerplexity(Ratio):
 
 
 class FlippedItems(Ratio):
-    """The share of items whose correctness differs from the unquantized model's.
+    """The share of items that exactly one of the two models answers correctly: this model or the unquantized model.
 
     Dutta et al. 2024, "Accuracy is not all you need".
     """
@@ -296,8 +301,8 @@ def main_metric(kind: str) -> Metric:
 def metrics_in(kind: str, *columns: Iterable[str]) -> tuple[Metric, ...]:
     """The metrics of this kind that can be computed from every one of the given measurements.
 
-    `columns` holds the column names of each measurement. If a metric was installed after a measurement,
-    the measurement lacks the metric's token column until the stage evaluate has run again.
+    `columns` holds the column names of each measurement. A measurement lacks the token column of a metric that was
+    installed later. The column is added when the stage evaluate runs again.
     """
     shared = set.intersection(*map(set, columns))
     return tuple(metric for metric in metrics_of(kind) if shared.issuperset(metric.columns))

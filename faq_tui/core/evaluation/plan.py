@@ -75,7 +75,7 @@ def _files(context: Context, target: TargetModel, tokenizer: object) -> dict[str
     loaded = {name: Heldout(PROSE, _prose(context, target, tokenizer, name)) for name in settings.perplexity}
     if loaded and settings.window > longest:
         message = (
-            f"evaluate.window = {settings.window} is more than this target can read: windows have {longest} tokens"
+            f"evaluate.window = {settings.window} is more than this target can read, so windows have {longest} tokens"
         )
         context.emit(Note(message, "warning"))
     for name in settings.word_perplexity:
@@ -141,7 +141,10 @@ def _answers(context: Context, template: Template) -> list[HeldoutQuestion]:
 
 
 def _prompt(template: Template, seed: Seed) -> list[int] | None:
-    """The prompt's token ids. None if a message has a special token, or if the chat template refuses the seed."""
+    """The prompt's token ids.
+
+    Returns None if a message has a special token, or if the chat template refuses the seed.
+    """
     if any(special in message["content"] for message in seed.messages for special in template.specials):
         return None
     turns = fitting_turns(lambda messages: template.render(messages, add_generation_prompt=True), seed.messages)

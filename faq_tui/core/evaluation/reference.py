@@ -70,7 +70,7 @@ def reference_path(cache: Path, text_key: str) -> Path:
 
 
 def open_reference(path: Path, items: Sequence[Item], device: str) -> Reference | None:
-    """Open the reference. Returns None if it is missing or unusable and must be computed again."""
+    """Open the reference. Returns None if the file is missing or unusable."""
     with suppress(Exception):  # If the file is missing, cut off or unreadable, the caller computes the states again.
         return Reference(path, items, device)
     return None
@@ -78,7 +78,7 @@ def open_reference(path: Path, items: Sequence[Item], device: str) -> Reference 
 
 @contextmanager
 def writing(path: Path, items: Sequence[Item], head: LmHead) -> Iterator[Writer]:
-    """Yield a writer for a new file. The file gets its final name at the end of the block."""
+    """Yield a writer for a new file. The file gets its final name when the `with` block ends."""
     import numpy as np
     import torch
 
@@ -119,11 +119,11 @@ def _lay_out(
 ) -> tuple[int, dict[str, tuple[int, int]], int]:
     """Create a safetensors file with its header and with space for all tensors.
 
-    Returns three results in bytes: the offset of the data in the file, the start and end of each tensor within the
-    data, and the size of the data. A safetensors file (https://huggingface.co/docs/safetensors) has three parts: the
-    length of the header as 8 little-endian bytes, the JSON header, and the data. The function allocates the whole
-    file on disk at once. Otherwise the disk could become full during a later write to the memory-mapped file, which
-    would cause SIGBUS and no exception.
+    Returns (start of the data in the file, start and end of each tensor within the data, size of the data), in bytes.
+    A safetensors file (https://huggingface.co/docs/safetensors) has three parts: the length of the header as 8
+    little-endian bytes, the JSON header, and the data. The function allocates the whole file on disk at once.
+    Otherwise a later write to the memory-mapped file could find the disk full, and the process would get the signal
+    SIGBUS instead of an exception.
     """
     import torch
 

@@ -58,8 +58,8 @@ class Spec:
         return cls(**{**body, **more})
 
 
-DEFAULT = 2048  # The longest input in tokens, if config.json states none.
-KEYS = ("n_positions", "max_position_embeddings", "n_ctx")  # the order is that of lm_eval's resolve_max_length
+DEFAULT = 2048  # The longest input in tokens if config.json does not state it.
+KEYS = ("n_positions", "max_position_embeddings", "n_ctx")  # tried in this order, as in lm_eval's resolve_max_length
 
 
 def prose_window(run: Run, target: TargetModel) -> int:
@@ -70,7 +70,7 @@ def prose_window(run: Run, target: TargetModel) -> int:
 def longest_input(target: TargetModel) -> int:
     """The largest number of tokens that the target can read, from its config.json.
 
-    DEFAULT if config.json lacks it.
+    The result is DEFAULT if config.json does not state this number.
     """
     config: dict[str, Any] = json.loads(
         (local_folder(target.path, only_config=True) / "config.json").read_text(encoding="utf-8")

@@ -1,8 +1,9 @@
 """The worker child's task `evaluate`: measure one model after the other on all held-out texts.
 
-It sends these messages: `environment`; `plan` (the total number of tokens, and the number of processed tokens; sent
-again once the held-out answers exist); `answer` (one for each answer); `progress`; `measurement` (one for each
-subject and text, as soon as it is complete).
+The task sends the messages `environment`, `plan`, `answer`, `progress` and `measurement`. `plan` holds the total
+number of tokens and the number of processed tokens. `plan` is sent again when all held-out answers exist. Each answer
+has one message `answer`. Each pair of subject and text has one message `measurement`, which is sent when the
+measurement is complete.
 """
 
 from __future__ import annotations
@@ -175,7 +176,7 @@ class _Evaluation:
         return reference_path(Path(self.order.cache), self._signature(UNQUANTIZED, text))
 
     def _lost_references(self) -> set[str]:
-        """The texts that an artefact still needs, but for which the target's stored states are missing."""
+        """The texts that must still be measured for an artefact, but for which the target's states are missing."""
         artefacts = [subject for subject in self.order.subjects if subject != UNQUANTIZED]
         needed = {text for subject in artefacts for text in self._todo(subject) if self.texts[text].compared}
         return {t for t in needed if open_reference(self._reference_path(t), self.texts[t].items, "cpu") is None}

@@ -75,7 +75,7 @@ def is_jsonl(run: Run, name: str) -> bool:
 
 
 def load_head(run: Run, name: str) -> str:
-    """The start of a text of `evaluate.perplexity`, long enough for `evaluate.prose_tokens`.
+    """The start of a text of `evaluate.perplexity`. The start is long enough for `evaluate.prose_tokens` tokens.
 
     Raises the same errors as `load_text`.
     """
@@ -96,7 +96,7 @@ def load_text(run: Run, name: str, key: str, limit: int | None = None) -> str:
 
 
 def state(run: Run, name: str) -> Any:
-    """A value that changes whenever the text changes. The text itself is not read."""
+    """A value that changes whenever the text changes. The function does not read the text itself."""
     if name == PYDOC:
         return platform.python_version()
     if name in (WIKITEXT2, STARTER):
@@ -140,7 +140,7 @@ def _file(path: Path, limit: int | None, key: str) -> str:
 
 
 def pydoc_prose() -> str:
-    """The prose in `pydoc_data.topics`. It differs between Python versions.
+    """The prose in `pydoc_data.topics`. This prose differs between Python versions.
 
     The topics are sorted. The lines of each paragraph are joined, and a repeated paragraph is kept once.
     """

@@ -1,11 +1,11 @@
 """Estimate the time and memory of a quantization.
 
 On CUDA, time and memory are sums of terms, with separate factors for each method (`MethodCost`). The factors were
-fitted to measurements of benchmarks/cuda_scale.py. `estimate` scales the sums by the most similar measurement. Its
-results differ from these measurements by at most 25%. The walk of sequential/ was measured on one or two models per
-method. These few measurements do not determine all factors of the walk, so some of its factors are assumed. On a CPU,
-a few rough speeds are used instead. `min_memory` and `min_host_memory` are lower bounds: a job that has less memory
-is refused.
+fitted to measurements of benchmarks/cuda_scale.py. `estimate` scales the sums by the most similar measurement. The
+results of `estimate` differ from the measured values by at most 25%. The walk of sequential/ was measured on one or
+two models per method. These few measurements do not determine all factors of the walk, so some of its factors are
+assumed. On a CPU, a few rough speeds are used instead. `min_memory` and `min_host_memory` are lower bounds: a job
+that has less memory is refused.
 
 Factors and measured rows are found by a cost key (`Method.cost_key`). The cost key is usually the name of the method,
 for example `gptq`. If an engine of the method has its own factors, the key also names the engine, for example
@@ -28,7 +28,7 @@ from faq_tui.core.models.headers import linear_shapes, tensors_of
 from faq_tui.core.quantizing.layer_profile import LayerProfile
 from faq_tui.core.settings.recipe import Recipe
 
-# GPU memory for one batch of rows, in bytes. It is a sixteenth of the memory of the GPU of the measurements.
+# GPU memory for one batch of rows, in bytes: a sixteenth of the memory of the GPU on which the costs were measured.
 WORK = 9_400_000_000
 
 
@@ -39,7 +39,7 @@ class MethodCost:
     `seconds` maps each term of `layer_terms` to GPU seconds per layer and unit of the term. `gpu_bytes` and
     `host_bytes` map terms of `memory_terms` to bytes per unit of the term. The defaults are a rough guess for a
     method that reads the whole model. If data/quantize_costs.json has no measured rows for a cost key, the estimate
-    uses only the sums. Then the `source` of the estimate is empty.
+    uses only the sums of terms, and the estimate's `source` is empty.
     """
 
     seconds: Mapping[str, float] = field(
@@ -53,12 +53,12 @@ class MethodCost:
         3.5  # number of forward passes through each layer: one per group of modules, and one for the layer's output
     )
     whole_model: bool = False  # True if the method always reads the whole model into host memory
-    # True for the methods in sequential/. These methods read one layer at a time and solve matrices of one shape
-    # together. If the GPU is small, they keep the hidden states in host memory. (gptqmodel solves one matrix after
-    # the other.)
+    # True for the methods in sequential/. These methods read one layer at a time, and solve matrices of the same
+    # shape together. If the GPU is small, they keep the hidden states in host memory. (gptqmodel solves one matrix
+    # after the other.)
     walk: bool = False
-    # True if the method also stores the hidden states of the unquantized model, and a second matrix of the Hessian's
-    # size for each Hessian.
+    # True if the method also stores the hidden states of the unquantized model, and a second matrix for each Hessian.
+    # This matrix has the size of the Hessian.
     twofold: bool = False
     solves: bool = True  # whether the method computes Hessians and uses them to quantize column by column
 
@@ -90,7 +90,7 @@ def layer_terms(cost: MethodCost, profile: LayerProfile) -> dict[str, float]:
 
 
 def _met(profile: LayerProfile) -> list[tuple[int, int, float]]:
-    """For each shape of weight matrix: (out, in, number of matrices of this shape that process one token).
+    """List (out, in, number of matrices of this shape that process one token) for each shape of weight matrix.
 
     Only the experts that the router chooses are counted.
     """
@@ -131,8 +131,9 @@ def summed(factors: Mapping[str, float], terms: Mapping[str, float]) -> float:
     return sum(factor * terms[name] for name, factor in factors.items())
 
 
-# Host memory in bytes after torch, transformers and gptqmodel are imported. The check of memory must never refuse a
-# job that could run, so it uses the smallest amount that any version takes. An estimate uses the usual amount.
+# Host memory in bytes after torch, transformers and gptqmodel are imported. The memory check must never refuse a job
+# that could run. Therefore it uses the smallest amount that any version of these libraries takes. An estimate uses
+# the usual amount.
 LIBRARIES_AT_LEAST = 800_000_000
 LIBRARIES_USUALLY = 1_500_000_000
 
@@ -144,7 +145,7 @@ def min_memory(target: Path, key: str, longest: int, tokens: int, device: str = 
     matrix, the method needs an fp32 copy, a result, losses, and the Hessian with its inverse (in_features x
     in_features, fp32). The embeddings also stay in memory, and so do the hidden states of all tokens before and after
     the layer. The methods in sequential/ need less: if the GPU is small, they keep the hidden states in host memory.
-    They read embeddings as memory-mapped files, which are not counted here.
+    The methods in sequential/ read embeddings as memory-mapped files, which are not counted here.
     """
     cost, tensors, shapes = cost_of(key), tensors_of(target), linear_shapes(target)
     squares = 3 if cost.twofold else 2
@@ -167,14 +168,15 @@ STARTUP = 18.0  # seconds until a worker has imported torch, transformers and gp
 READING = 5e8  # speed of reading and writing the model, in bytes per second
 # Rough speeds of a CPU in units per second, for the terms in `layer_seconds`.
 SPEEDS = {"forward": 6e10, "hessian": 6e10, "solve": 3e10, "column": 1e4}
-# A measured row of another GPU counts as less similar: as if its job were 1.5 times as large.
+# If a row was measured on another GPU, its distance from the job grows by this number. A job of 1.5 times the size
+# has the same distance.
 OTHER_GPU = math.log(1.5)
 
 
 @dataclass(frozen=True)
 class QuantizationCost:
     seconds: float
-    gpu_bytes: float  # 0 if the device is a CPU
+    gpu_bytes: float  # GPU memory; 0 if the job runs on a CPU
     host_bytes: float
     source: str  # name of the measured run on which the estimate is based; empty if there is none
 
@@ -221,7 +223,7 @@ def layer_seconds(key: str, profile: LayerProfile, device: str) -> float:
         return summed(cost.seconds, layer_terms(cost, profile))
     attention = 2 * profile.longest * profile.hidden  # multiply-adds per token for attention scores and values
     forward = 2 * cost.passes * profile.tokens * (profile.weights * profile.active + attention)
-    # A module may get only a share of the tokens. Its cost is then multiplied by this share.
+    # If a module gets only a share of the tokens, the module's cost is multiplied by this share.
     hessian = 2 * profile.tokens * profile.active * sum(i * i * n for _, i, n in profile.shapes)
     solve = sum((i * i * o + 2 * i**3) * n for o, i, n in profile.shapes)
     columns = profile.columns_together if cost.walk else profile.columns
@@ -266,10 +268,10 @@ def read_costs() -> dict[str, Any]:
 
 
 def _nearest(key: str, profile: LayerProfile, device: str, name: str) -> list[dict[str, Any]]:
-    """All measured rows of the model and GPU that are most similar to `profile` and to the job's GPU.
+    """The measured rows that are most similar to the job. All these rows come from one model and one GPU.
 
-    A dense model is compared with dense models, and a mixture of experts with mixtures of experts. If there are no
-    rows of the same kind, all rows are used.
+    A dense model is compared with dense models, and a mixture of experts with mixtures of experts. If no model of the
+    same type was measured, all rows are used.
     """
     rows = [row for row in costs() if row["method"] == key and row["device"] == device]
     alike = [row for row in rows if bool(row["profile"]["experts"]) == bool(profile.experts)] or rows

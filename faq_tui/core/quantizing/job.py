@@ -32,8 +32,8 @@ class QuantizationJob:
     def from_spec(cls, spec: Mapping[str, Any]) -> QuantizationJob:
         """Read a job from `spec`: the fields of this class, with `recipe` in the form of `Recipe.identity`.
 
-        Raises UsageError if a field is missing or the method refuses a value; the message names it. Paths become
-        absolute, because gptqmodel changes the working directory.
+        Raises UsageError if a field is missing, or if the method refuses a value. The message names the field. Paths
+        become absolute, because gptqmodel changes the working directory.
         """
         given = {name: spec[name] for name in cls.__dataclass_fields__ if spec.get(name) is not None}
         missing = [name for name in REQUIRED if name not in given]

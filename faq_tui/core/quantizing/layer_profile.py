@@ -49,7 +49,7 @@ class LayerProfile:
 
     @property
     def columns(self) -> float:
-        """The number of quantization steps for one layer if a solver quantizes one column at a time."""
+        """The number of steps that a solver needs for one layer if it quantizes one column at a time."""
         return sum(columns * count for _, columns, count in self.shapes)
 
     @property

@@ -44,7 +44,7 @@ class LossTable:
     def scale(self) -> tuple[float, float] | None:
         """The range of the positive losses, without outliers.
 
-        With outliers, all other losses would have the same colour.
+        If the range included outliers, all other losses would have almost the same colour.
         """
         positive = sorted(x for x in self.losses.values() if x is not None and x > 0 and math.isfinite(x))
         if not positive:

@@ -15,9 +15,9 @@ from faq_tui.core.models.headers import INDEX, tensors_of
 class LayerFiles:
     """The new tensors of each layer, kept on disk until the whole model is written.
 
-    An earlier attempt may have left layers in the folder. `count` is the number of these layers: layers 0 to count -
-    1 are stored without a gap. `files` maps each tensor's name to its file. `modules` maps each module's name to the
-    names of its new tensors.
+    An earlier attempt may have left layers in the folder. `count` is the number of stored layers, which are the
+    layers 0 to count - 1. `files` maps each tensor's name to its file. `modules` maps each module's name to the names
+    of its new tensors.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Complete the folder of an artefact: its manifest, its average bits and its side files.
 
-`faq_manifest.json` records how the artefact was made. It is written last, so a folder with a manifest is complete.
+`faq_manifest.json` records how the artefact was made. The manifest is written last, so a folder with a manifest is
+complete.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ NAME = "faq_manifest.json"
 
 
 def write_manifest(folder: Path, body: dict[str, Any]) -> None:
-    """Write the manifest atomically. It holds `body` and the package versions."""
+    """Write the manifest atomically. The manifest holds `body` and the package versions."""
     whole = {**body, "versions": versions()}
     part = folder / (NAME + ".part")
     part.write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -29,7 +30,7 @@ def write_manifest(folder: Path, body: dict[str, Any]) -> None:
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest of an artefact's folder. None if the folder is not complete."""
+    """The manifest of an artefact's folder. Returns None if the folder is not complete."""
     try:
         body: dict[str, Any] = json.loads((folder / NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -48,8 +49,8 @@ def average_bits(bits: int, group_size: int, shapes: Iterable[tuple[int, int]]) 
     Each output row is split into groups of `group_size` inputs. With `group_size` -1, the whole row is one group.
     Each group stores one 16-bit scale and one zero point of `bits` bits, so a weight needs about bits + (16 + bits) /
     group_size bits. For example, 3-bit weights with groups of 128 need 0.15 additional bits (GPTQ, arXiv:2210.17323,
-    section 4). As in the paper, the tensor `g_idx` is not counted. Without desc_act, the CUDA kernels do not need
-    this tensor.
+    section 4). As in the paper, the tensor `g_idx` is not counted. If desc_act is false, the CUDA kernels do not need
+    `g_idx`.
     """
     weights = stored = 0
     for out_features, in_features in shapes:

@@ -18,13 +18,13 @@ from faq_tui.core.settings.section import EMBEDDED
 if TYPE_CHECKING:
     from faq_tui.core.run.run import Run
 
-MIN_TOKENS = 11  # gptqmodel silently drops shorter rows
+MIN_TOKENS = 11  # fewest tokens of a row; gptqmodel silently drops shorter rows
 MIN_SET = 64  # smallest total number of tokens; some quantizers run with fewer, but give useless results
 GIB = 1 << 30
 
 
 def check_target(folder: Path) -> dict[str, Any]:
-    """The target's config.json. Raises UsageError unless it is an unquantized causal language model."""
+    """The target's config.json. Raises UsageError unless the target is an unquantized causal language model."""
     config = read_config(folder)
     if config.get("quantization_config"):
         raise UsageError(f"{folder} is quantized already: give the unquantized model")
@@ -48,7 +48,7 @@ def check_chat_template(folder: Path) -> None:
     if any((folder / f"chat_template.{suffix}").is_file() for suffix in ("jinja", "json")):
         return
     if (folder / "additional_chat_templates").is_dir():
-        return  # they are tried later, which shows whether one of them can be used
+        return  # a later step finds out whether one of these templates can be used
     path = folder / "tokenizer_config.json"
     try:
         if path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("chat_template"):
@@ -76,7 +76,9 @@ def check_group_size(
         if in_features % group_size:
             fits = [size for size in sizes if all(width % size == 0 for _, width in shapes.values())]
             choice = (
-                f"choose one of {', '.join(map(str, fits))}" if fits else "no group size does: choose another method"
+                f"choose one of {', '.join(map(str, fits))}"
+                if fits
+                else "no group size fits this model: choose another method"
             )
             raise UsageError(
                 f"group_size {group_size} does not divide the {in_features} input features of {name}: {choice}"
@@ -108,7 +110,7 @@ def check_rows(rows: Iterable[list[int]], vocab_size: int) -> None:
     for number, row in enumerate(rows, start=1):
         if len(row) < MIN_TOKENS:
             raise UsageError(
-                f"calibration row {number} has only {len(row)} tokens: remove it, a row needs {MIN_TOKENS} tokens"
+                f"calibration row {number} has only {len(row)} tokens, but a row needs {MIN_TOKENS}: remove the row"
             )
         wrong = next((token for token in row if not 0 <= token < vocab_size), None)
         if wrong is not None:
@@ -150,7 +152,10 @@ def check_finite(folder: Path, tensors: Iterable[str]) -> None:
 
 
 def not_finite(folder: Path, tensors: Iterable[str]) -> str | None:
-    """The first name in `tensors` whose tensor holds NaN or infinity. None if all tensors are finite."""
+    """The first name in `tensors` whose tensor holds NaN or infinity.
+
+    Returns None if all tensors are finite.
+    """
     from safetensors import safe_open
 
     files = {name: path for name, (path, _, _) in tensors_of(folder).items()}
@@ -178,7 +183,7 @@ def check_memory(bytes_needed: int, device: str = "cpu") -> None:
 def refuse_unquantizable(run: Run, recipes: bool = True) -> None:
     """Raise UsageError if a recipe cannot quantize the target, or the target is no chat model.
 
-    A chat model is a causal model with a chat template. Without `recipes`, only this is checked, because a
+    A chat model is a causal model with a chat template. If `recipes` is false, recipes are not checked, because a
     calibration set can also be made for other quantizers. Nothing is downloaded here: a hub id is checked after its
     model was downloaded.
     """

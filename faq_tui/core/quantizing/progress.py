@@ -35,7 +35,10 @@ class QuantizationProgress:
         self._begun = False
 
     def begin(self, layers: int, rows: list[list[int]]) -> None:
-        """Report once that `layers` layers will be quantized on `rows`. A second engine may call it again."""
+        """Report that `layers` layers will be quantized on `rows`.
+
+        If a second engine calls this method again, nothing is reported.
+        """
         if self._begun:
             return
         self._begun = True
@@ -44,7 +47,7 @@ class QuantizationProgress:
     def start_layer(self, layer: int, modules: list[str]) -> None:
         """Send the message that `layer` begins, but only once for each layer.
 
-        Names of modules are relative to the layer. Call it only on the thread that runs the quantization.
+        Names of modules are relative to the layer. Call this method only on the thread that runs the quantization.
         """
         if layer not in self._layers:
             self._layers.add(layer)
@@ -58,7 +61,7 @@ class QuantizationProgress:
     def module_done(self, row: dict[str, Any]) -> None:
         """Record a quantized module from a log row of gptqmodel.
 
-        All values in the row are text. Any thread may call it.
+        All values in the row are text. Any thread may call this method.
         """
         try:
             layer, module, loss = int(row["layer"]), str(row["module"]), read_loss(str(row["loss"]))
@@ -92,7 +95,7 @@ class QuantizationProgress:
     def again(self, messages: list[dict[str, Any]], send: Send) -> None:
         """Repeat the messages of layers that an earlier attempt has quantized.
 
-        Call it only on the thread that runs the quantization.
+        Call this method only on the thread that runs the quantization.
         """
         for message in messages:
             body = dict(message)
@@ -117,7 +120,7 @@ class QuantizationProgress:
     def layer_done(self, layer: int) -> None:
         """Send the message that all modules of the layer are quantized and packed.
 
-        Any thread may call this; it never raises.
+        Any thread may call this method. The method never raises an exception.
         """
         try:
             self.send("layer_done", layer=layer)
@@ -127,7 +130,7 @@ class QuantizationProgress:
     def check(self) -> None:
         """Raise the first recorded error, or `Stopped` after a cancel.
 
-        Call it only on the thread that runs the quantization.
+        Call this method only on the thread that runs the quantization.
         """
         if self.failure is not None:
             raise self.failure
@@ -155,9 +158,9 @@ def read_loss(text: str) -> Loss:
     if text.startswith("fallback("):
         if not _finite(text.rpartition(":")[2]):
             return Loss(None, text, "its weights are not finite")
-        return Loss(None, f"rounded without calibration, too few tokens reached it: {text}")
+        return Loss(None, f"rounded without calibration, because too few tokens reached it: {text}")
     if text == NO_SCALE:
-        return Loss(None, "rounded without scaling: AWQ has no earlier module that could take the inverse scales")
+        return Loss(None, "rounded without scaling, because no earlier module can take the inverse scales")
     try:
         value = float(text)
     except ValueError:

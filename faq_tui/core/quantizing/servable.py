@@ -47,7 +47,7 @@ def problems(folder: Path) -> list[str]:
 
 
 def check_servable(folder: Path) -> None:
-    """Raise FaqError with the first of `problems`.
+    """Raise FaqError with the first problem that `problems` finds.
 
     Missing files are ignored, because a target without a chat template or generation_config.json can also be served.
     """

@@ -38,8 +38,9 @@ from faq_tui.core.quantizing.servable import check_servable
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     """Quantize as `spec` says (see `QuantizationJob.from_spec`) into the new folder `spec["out"]`.
 
-    Raises UsageError on anything that can be checked beforehand, FaqError if a module is broken (the message names
-    layer and module), and Stopped after a cancel. The folder `out` holds a manifest only if the folder is complete.
+    Raises UsageError on anything that can be checked beforehand, and Stopped after a cancel. If a module is broken,
+    raises a FaqError that names the layer and the module. The folder `out` holds a manifest only if the folder is
+    complete.
     """
     job = QuantizationJob.from_spec(spec)
     method: Method = METHODS.get(job.recipe.method)
@@ -48,7 +49,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 
     started = time.monotonic()
     progress = QuantizationProgress(send, cancel)
-    # Some methods use libraries that run the folder's code even if the person does not trust it.
+    # The libraries of some methods run code in the model's folder even if the person does not trust this code.
     with without_code(target, job.trust_remote_code) as safe:
         outcome = method.quantize(job, safe, rows, progress, cancel)
         complete_folder(job.out, safe)
@@ -99,8 +100,8 @@ def check_job(job: QuantizationJob, method: Method, cancel: CancelToken) -> tupl
 def vocab_size(config: dict[str, Any], folder: Path, trust_remote_code: bool) -> int:
     """The vocabulary size.
 
-    In a multimodal config, the value is under `text_config`. If it is not there, the default of the config's class
-    counts.
+    In a multimodal config, the value is under `text_config`. If the value is in neither place, the default of the
+    config's class is used.
     """
     size = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
     if size is None:

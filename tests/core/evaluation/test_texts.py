@@ -45,5 +45,5 @@ def test_no_window_is_longer_than_the_target_can_read(tmp_path: Path) -> None:
         described = environment.read_environment(run)["texts"]["prose.txt"]
     assert max(tokens) == LONGEST - 1  # a window's first token is not predicted
     assert f"windows of {LONGEST} tokens" in described
-    said = f"evaluate.window = 1500 is more than this target can read: windows have {LONGEST} tokens"
+    said = f"evaluate.window = 1500 is more than this target can read, so windows have {LONGEST} tokens"
     assert said in [event.message for event in events if isinstance(event, Note)]

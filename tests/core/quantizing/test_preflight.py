@@ -58,7 +58,9 @@ def test_the_group_sizes_that_fit_are_named() -> None:
     preflight.check_group_size(shapes, -1)
     with pytest.raises(UsageError, match=r"576 input features of a\.q_proj: choose one of -1, 16, 32, 64$"):
         preflight.check_group_size(shapes, 128)
-    with pytest.raises(UsageError, match="100 input features of odd: no group size does: choose another method"):
+    with pytest.raises(
+        UsageError, match="100 input features of odd: no group size fits this model: choose another method"
+    ):
         preflight.check_group_size({"odd": (64, 100)}, 128, (16, 32, 64))
 
 

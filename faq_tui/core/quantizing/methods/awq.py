@@ -38,8 +38,9 @@ class AwqFormat(WeightFormat):
     def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
         """Compute w = scale * (q - zero).
 
-        The columns in a word are in the order of AWQ's first CUDA kernel. This function undoes that order.
-        gptqmodel's `convert_awq_file` does not, so the columns of its dense weights are in the wrong order.
+        The columns in a word are in the order of AWQ's first CUDA kernel. This function restores the original order
+        of the columns. The function `convert_awq_file` of gptqmodel keeps the kernel's order, so its dense weights
+        have their columns in the wrong order.
         """
         import torch
 
@@ -73,7 +74,7 @@ class AwqFormat(WeightFormat):
 class Awq(GptqmodelMethod):
     name = "awq"
     title = "AWQ"
-    help = "Before rounding, scales up channels with large activations, by the best of twenty scales."
+    help = "Scales up channels with large activations before rounding, and chooses the best of twenty scales."
     recipe = AwqRecipe
     format = AwqFormat()
     cuda_backend = "awq_torch"

@@ -36,7 +36,7 @@ class Method(Extension):
     engine_costs: Mapping[str, MethodCost] = MappingProxyType({})
 
     def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
-        """Raise UsageError if the target cannot be quantized by `recipe`. It is called before the costly work.
+        """Raise UsageError if the target cannot be quantized by `recipe`. This check runs before the costly work.
 
         `config` is the target's config.json; `shapes` maps each module's name to (out_features, in_features).
         """
@@ -51,7 +51,7 @@ class Method(Extension):
     def workload(self, recipe: Recipe, profile: LayerProfile) -> LayerProfile:
         """The profile for the cost estimate.
 
-        It differs from `profile` if the recipe changes how many tokens experts get.
+        The result differs from `profile` if the recipe changes how many tokens experts get.
         """
         del recipe
         return profile
@@ -66,7 +66,7 @@ class Method(Extension):
     ) -> EngineResult:
         """Quantize the model in the folder `target` on `rows` (token ids) and write it into `job.out`.
 
-        The worker child calls it. The method reports to `progress`, calls `cancel.check` between steps, and raises
-        FaqError with layer and module if a weight matrix cannot be quantized.
+        The worker child calls it. The method reports to `progress`, and calls `cancel.check` between steps. If a
+        weight matrix cannot be quantized, the method raises a FaqError that names the layer and the module.
         """
         raise NotImplementedError

@@ -57,7 +57,8 @@ class Gptaq(EngineMethod):
     recipe = GptaqRecipe
     format = GPTQ_FORMAT
     cuda_backend = "gptq_torch"
-    # The measurements do not determine the factor `hessian`. Its value assumes two float32 products at 50 TFLOP/s.
+    # The factor `hessian` could not be determined from the measurements. The value is computed for two float32
+    # products at 50 TFLOP/s.
     cost = MethodCost(
         seconds={"column": 5.83e-4, "hessian": 8e-14, "weight": 3.54e-9},
         gpu_bytes={"context": 1.69e9, "inputs": 1.08, "weight": 17.75},
@@ -81,7 +82,7 @@ class Gptaq(EngineMethod):
     def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
         """Like `Method.preflight`.
 
-        Also raises UsageError if an expert would not get all tokens, because GPTAQ needs this.
+        Also raises UsageError if the recipe does not give every token to every expert, because GPTAQ needs that.
         """
         if getattr(recipe, "experts", None) != "all" and expert_count(config) > 0:
             raise UsageError(

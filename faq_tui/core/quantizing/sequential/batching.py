@@ -1,6 +1,6 @@
 """Make batches of weight matrices that are solved together.
 
-This is possible if their inputs are known at the same time.
+Matrices can be solved together if their inputs are known at the same time.
 
 Matrices that share a Hessian are concatenated. Experts of one shape, each with its own Hessian, form a batch.
 """
@@ -29,7 +29,8 @@ from faq_tui.core.quantizing.sequential.hessian import (
 class SolvedMatrix:
     """A quantized matrix.
 
-    `weight` is the dequantized matrix [out, in] in the model's dtype. `tensors` are the tensors that are stored.
+    `weight` is the dequantized matrix [out, in] in the model's dtype. `tensors` are the tensors that are written to
+    disk.
     """
 
     weight: Any
@@ -42,9 +43,9 @@ def stored_tensors(solved: Mapping[str, SolvedMatrix]) -> dict[str, Any]:
     return {name: tensor for matrix in solved.values() for name, tensor in matrix.tensors.items()}
 
 
-# A function that solves a batch. Its arguments are the names of the modules (names[hessian][position]), the weights
-# at each position with shape [batch, out, in], the factor of the batch, and a function that raises after a cancel. It
-# maps the full name of each module to its solved matrix.
+# A function that solves a batch. The first two arguments are the names of the modules (names[hessian][position]), and
+# the weights [batch, out, in] at each position. The other two are the factor of the batch, and a function that raises
+# after a cancel. The function returns a dict from the full name of each module to the module's solved matrix.
 Solve = Callable[[list[list[str]], list[Any], Factor, Callable[[], None]], dict[str, SolvedMatrix]]
 
 
@@ -84,7 +85,7 @@ class SolveBatch:
     few: bool
 
     def weights(self, modules: dict[str, Any]) -> list[Any]:
-        """For each position in the lists of `modules`, the weights [batch, out, in].
+        """The weights [batch, out, in] of each position in the lists of `modules`.
 
         Raises UnsolvableMatrix if a weight is not finite.
         """

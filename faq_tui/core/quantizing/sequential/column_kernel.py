@@ -1,8 +1,8 @@
 """A Triton kernel for the column walk on CUDA: it quantizes a run of columns and corrects the columns after them.
 
 Each column needs about ten operations on one row of numbers. If each operation were a separate CUDA kernel, launching
-the kernels would take longer than the arithmetic. Here one program does all operations for OUTPUTS outputs. It keeps
-the run's columns of these outputs in registers.
+the kernels would take longer than the arithmetic. In this kernel, one program does all operations for OUTPUTS
+outputs. The program keeps the run's columns of these outputs in registers.
 """
 
 from __future__ import annotations
@@ -126,9 +126,9 @@ def quantize_run(columns: Any, ahead: Any, drift: Any, grid: RunGrid, codes: Any
     """Quantize a run of columns on CUDA, as `Rule.column` does for one column.
 
     Each column in `columns` [..., run, out] is corrected for the errors of the columns before it, and then quantized.
-    At the end, `columns` holds the corrected values before their quantization. `ahead` and `drift` (or None) are the
-    parts [..., run, run] of the matrices in `walk`. The function writes `codes` (as floats), `values` and `errors`,
-    all [..., run, out]. The last dimension of every tensor must be contiguous.
+    At the end, `columns` holds the corrected values before their quantization. `ahead` and `drift` are parts, [...,
+    run, run], of the matrices with the same names in solver.walk. `drift` may be None. The function writes `codes`
+    (as floats), `values` and `errors`, all [..., run, out]. The last dimension of every tensor must be contiguous.
     """
     import triton
 

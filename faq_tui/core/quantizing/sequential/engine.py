@@ -32,8 +32,8 @@ class WalkMethod:
     """What a method does in the walk.
 
     `solve` quantizes the matrices of a batch. `stored` returns the tensors that replace the weights of a layer's
-    solved modules in the files. It may also write files into the folder that it gets as an argument; this folder
-    becomes part of the artefact. `dense` returns the weight [out, in] of a module from its stored tensors.
+    solved modules in the files. The last argument of `stored` is a folder. `stored` may write files into it, which
+    become part of the artefact. `dense` returns the weight [out, in] of a module from its stored tensors.
     """
 
     solve: Solve

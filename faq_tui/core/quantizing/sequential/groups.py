@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 EXPERT = re.compile(r"\.\d+\.")  # the number of an expert, as in mlp.experts.17.up_proj
-# Routers are not quantized. They are small, and the wrong choice of an expert clearly harms the model's quality.
+# Routers are not quantized. Routers are small, and the wrong choice of an expert clearly harms the model's quality.
 KEPT = re.compile(r"(^|\.)(gate|router|shared_expert_gate)$")
 
 

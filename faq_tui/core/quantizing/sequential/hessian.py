@@ -14,7 +14,7 @@ DAMP_STEPS = (
     10.0,
     100.0,
     1000.0,
-)  # the recipe's damping is multiplied by each of these until the matrix is positive definite
+)  # factors of the recipe's damping, tried in this order until the matrix is positive definite
 
 
 class UnsolvableHessian(FaqError):
@@ -82,8 +82,8 @@ def drifts(hessians: Sequence[Hessian]) -> Any:
 def _fast_products(inputs: Any) -> Iterator[None]:
     """Let CUDA multiply in TF32 if `inputs` are bfloat16 or float16.
 
-    TF32 has a mantissa of 10 bits, float16 also 10 bits, and bfloat16 7 bits. So TF32 does not round the inputs. Sums
-    are in float32.
+    TF32 has a mantissa of 10 bits, float16 also 10 bits, and bfloat16 7 bits. So TF32 does not round the inputs. The
+    products are summed in float32.
     """
     import torch
 
@@ -196,10 +196,10 @@ def with_drift(factor: Factor, drift: Any, alpha: float) -> Factor:
 
 
 def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:
-    """Write U into `out`. Returns a boolean tensor on the device: true if the factorization failed.
+    """Write U into `out`. Returns a boolean tensor on the device, which is true if the factorization failed.
 
     Let J be the matrix that reverses the order of rows. If J H J = L Lᵀ, then H⁻¹ = (J L⁻¹ J)ᵀ (J L⁻¹ J), and J L⁻¹ J
-    is upper triangular. This needs one Cholesky factorization; inverting H would need two.
+    is upper triangular. This method needs one Cholesky factorization. Inverting H would need two.
     """
     import torch
 
@@ -214,7 +214,7 @@ def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:
 
 
 def identity_factor(in_features: int, device: Any, batch: tuple[int, ...] = ()) -> Factor:
-    """A factor with which the solver only rounds. It is used for modules that got too few tokens."""
+    """A factor with which the solver only rounds. This factor is used for modules that got too few tokens."""
     import torch
 
     return Factor(

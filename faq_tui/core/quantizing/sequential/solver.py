@@ -41,7 +41,8 @@ class Rule(Protocol):
     def column(self, offset: int, weights: Any, values: Any, error: Any) -> None:
         """Write the quantized `weights` to `values`, and the difference weights - values to `error`.
 
-        All three have the shape [..., out]. `offset` is the number of the column, counted from the block's start.
+        The three tensors have the shape [..., out]. `offset` is the number of the column, counted from the block's
+        start.
         """
 
     def run_grid(self, first: int, last: int) -> RunGrid:
@@ -83,13 +84,13 @@ def restored(columns: Any, order: Any) -> Any:
 def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[[], None], drift: Any = None) -> Any:
     """Quantize `columns` ([..., in, out] float32) in place. Returns the loss of each output, [..., out].
 
-    For each column c, err = (w - ŵ) / U_cc is computed and err · U[c, c+1:] is subtracted from W[:, c+1:] (GPTQ,
-    arXiv:2210.17323, algorithm 1). The loss is sum(err²) / 2: the mean squared output error per token, computed with
-    the damped Hessian. With `group_size` -1, all columns are one group. `check` is called once per block and may
-    raise an exception.
+    For each column c, the function computes err = (w - ŵ) / U_cc, and subtracts err · U[c, c+1:] from W[:, c+1:]
+    (GPTQ, arXiv:2210.17323, algorithm 1). The loss is sum(err²) / 2: the mean squared output error per token,
+    computed with the damped Hessian. With `group_size` -1, all columns are one group. `check` is called once per
+    block and may raise an exception.
 
-    `drift` is P of `Factor`, or None: w · P[c, c+1:] is added to W[:, c+1:], where w is the value of column c just
-    before it is quantized.
+    `drift` is P of `Factor`, or None. If `drift` is given, w · P[c, c+1:] is added to W[:, c+1:]. Here w is the value
+    of column c just before the column is quantized.
     """
     count = columns.shape[-2]
     group = count if group_size == -1 else group_size

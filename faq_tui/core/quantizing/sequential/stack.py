@@ -57,7 +57,7 @@ class Inputs:
     """
 
     hidden: list[Any] = field(default_factory=list)  # one tensor [rows, tokens, hidden] per batch
-    # Maps the shape (rows, tokens) of a batch to a list: the other arguments of each layer.
+    # For each shape (rows, tokens) of a batch, a list of the layers' other arguments.
     arguments: dict[tuple[int, int], list[dict[str, Any]]] = field(default_factory=dict)
 
     def of(self, batch: int, layer: int) -> dict[str, Any]:
@@ -93,12 +93,13 @@ def capture(
     store: str,
     check: Callable[[], None],
 ) -> Inputs:
-    """Embed `batches` on `device` in `dtype`, and record the arguments of every layer. The layers are
-    not computed.
+    """Embed `batches` on `device` in `dtype`, and record the arguments of every layer.
+
+    The layers are not computed.
 
     During this function, `device` holds the model's base without its layers. Hidden states are kept on the device
-    `store`. Raises UnsupportedModel if a layer has further arguments that depend on the tokens. `Inputs.arguments`
-    could not hold them: it has only one set of arguments for all rows of equal length.
+    `store`. Raises UnsupportedModel if another argument of a layer depends on the tokens. `Inputs.arguments` cannot
+    hold such an argument, because it has only one set of arguments for all batches of the same shape.
     """
     import torch
 

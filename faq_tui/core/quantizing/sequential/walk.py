@@ -1,4 +1,4 @@
-"""Quantize layer by layer. Each layer gets the hidden states from the quantized layers before it."""
+"""Quantize a model layer by layer. Each layer gets the hidden states from the quantized layers before it."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from faq_tui.core.quantizing.sequential.groups import ModuleGroup, find_groups, 
 from faq_tui.core.quantizing.sequential.hessian import Hessian
 from faq_tui.core.quantizing.sequential.stack import Inputs, Stack, capture, in_batches
 
-# An expert that gets a smaller share of the tokens is only rounded, because its Hessian would be too inaccurate.
-# gptqmodel does the same.
+# An expert that gets a smaller share of the tokens is only rounded, because its Hessian would be too inaccurate. The
+# library gptqmodel does the same.
 FEW_TOKENS = 0.005
 
 
@@ -41,7 +41,10 @@ Keep = Callable[[int, dict[str, SolvedMatrix]], None]
 
 
 class _Captured(Exception):
-    """Raised in a hook when the inputs of a group are recorded. It skips the rest of the layer."""
+    """A hook raises this exception after it has recorded the inputs of a group.
+
+    The rest of the layer is then skipped.
+    """
 
 
 @dataclass
@@ -112,7 +115,10 @@ class LayerWalk:
                 torch.cuda.empty_cache()
 
     def _store(self, rows: Sequence[Sequence[int]]) -> str:
-        """The device for the hidden states: the GPU if they need at most a third of its free memory, else the CPU."""
+        """The device for the hidden states.
+
+        The GPU holds the hidden states if they need at most a third of its free memory; otherwise the CPU holds them.
+        """
         if self.device == "cpu":
             return "cpu"
         hidden = self.stack.base.config.get_text_config().hidden_size
@@ -243,6 +249,6 @@ class LayerWalk:
             result, module = results[prefix + name], modules[name]
             module.weight.data = result.weight.to(module.weight)
             tokens = hessians[part.shared[number]].tokens
-            note = f"rounded without calibration, too few tokens reached it: {tokens}" if part.few else ""
+            note = f"rounded without calibration, because too few tokens reached it: {tokens}" if part.few else ""
             damp = float(factor.damp[number])
             self.progress.solved(index, name, None if part.few else result.loss, note, seconds, tokens, damp)

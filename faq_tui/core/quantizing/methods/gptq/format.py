@@ -33,7 +33,7 @@ class GptqFormat(WeightFormat):
     }
 
     def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
-        """The dense state dict: see `dense_of`."""
+        """The state dict of the dense model, with the weights that `dense_of` computes."""
         tensors, state = FolderTensors(folder), dict[str, Any]()
         for name in tensors.files:
             module, _, part = name.rpartition(".")
@@ -65,7 +65,7 @@ def pack(values: Any, bits: int) -> Any:
 
 
 def unpack(words: Any, bits: int) -> Any:
-    """Undo `pack`: int32 words [..., words] to whole numbers [..., words · 32 / bits] in int32."""
+    """Unpack int32 words [..., words] into whole numbers, int32 [..., words · 32 / bits]. This undoes `pack`."""
     import torch
 
     shifts = torch.arange(0, WORD, bits, device=words.device, dtype=torch.int32)

@@ -15,8 +15,9 @@ from faq_tui.core.quantizing.sequential.hessian import Factor
 from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
 
 TINY = 6e-8  # the smallest positive float16
-# The search for a scale tries smaller and smaller ranges of a group, down to the share LEAST_RANGE, in STEPS steps.
-# It sums each weight's error to the power NORM (Frantar's reference code, quant.py).
+# The search for a scale shrinks the range of a group in STEPS steps, down to the share LEAST_RANGE of the whole
+# range. For each range, the search sums the errors of all weights to the power NORM, as Frantar's reference code does
+# (quant.py).
 STEPS, LEAST_RANGE, NORM = 80, 0.2, 2.4
 
 
@@ -26,8 +27,8 @@ class GridChoice:
 
     `symmetric` fixes the zero point in the middle of the codes. With `search`, the scale with the least rounding
     error is used; otherwise the grid covers the largest weight. With `scattered`, a group consists of `group_size`
-    columns that are consecutive in solving order. In the matrix they may be far apart. Without `scattered`, a group
-    consists of neighbouring columns, and the solving order must keep them together.
+    columns that are consecutive in solving order. In the matrix, these columns may be far apart. Without `scattered`,
+    a group consists of neighbouring columns, and the solving order must keep them together.
     """
 
     bits: int
@@ -44,7 +45,9 @@ class GridChoice:
 
 @dataclass(frozen=True)
 class Packable:
-    """A quantized matrix: ŵ = scale · (code - zero), with scale and zero of the column's group.
+    """A quantized matrix.
+
+    A dequantized weight is ŵ = scale · (code - zero), with the scale and zero of the column's group.
 
     In the shapes, `...` stands for one batch dimension or for no dimension.
     """
@@ -101,8 +104,8 @@ def fit(weights: Any, grid: GridChoice) -> tuple[Any, Any]:
     """The scale and the zero point [..., out] of a group of `weights` [..., group, out], in float32.
 
     The scale is rounded to float16, because it is stored in float16. The zero point is a whole number. The range of
-    the codes covers 0 and every weight of the group: [-m, m] with m = max |w| if the grid is symmetric, else [min,
-    max].
+    the codes covers 0 and every weight of the group. For a symmetric grid, the range is [-m, m] with m = max |w|;
+    otherwise it is [min, max].
     """
     import torch
 
@@ -145,7 +148,7 @@ def quantize_stack(
 ) -> list[Packable]:
     """Quantize matrices [..., out, in] that share their Hessians.
 
-    Any floating dtype is allowed. [out] may differ between matrices.
+    Any floating dtype is allowed. The matrices may differ in their size [out].
 
     If `grid.scattered` is false, the solving order must keep the columns of a group together.
     """

@@ -23,7 +23,9 @@ from faq_tui.core.settings.section import AddedLater
 Sym = Annotated[bool, Field(description="true uses a symmetric grid, whose zero point is fixed")]
 Engine = Annotated[
     Literal["auto", "walk", "gptqmodel"],
-    Field(description="auto; walk: faq-tui's own solver; gptqmodel: the library, for models that walk cannot handle"),
+    Field(
+        description="auto, walk (faq-tui's own solver) or gptqmodel (a library, for models that walk cannot handle)"
+    ),
     AddedLater(),
 ]
 ScaleSearch = Annotated[
@@ -53,7 +55,7 @@ class GptqRecipe(EngineRecipe):
     bits: Literal[4, 8] = 4
     group_size: GroupSize = 128
     sym: Sym = True
-    desc_act: Annotated[bool, Field(description="true quantizes columns in the order of falling activations")] = False
+    desc_act: Annotated[bool, Field(description="true quantizes columns with large activations first")] = False
     damp_percent: Damping = 0.05
     scale_search: ScaleSearch = False
     experts: Experts = "routed"
@@ -67,8 +69,8 @@ def gptq_config(gptqmodel: Any, recipe: Any, scratch: Path, **more: Any) -> Any:
         group_size=recipe.group_size,
         sym=recipe.sym,
         desc_act=recipe.desc_act,
-        # This option changes the order of whole groups, so it needs more than one group. It does not slow down
-        # inference.
+        # This option changes the order of whole groups, so it needs more than one group. The option does not slow
+        # down inference.
         act_group_aware=not recipe.desc_act and recipe.group_size != -1,
         damp_percent=recipe.damp_percent,
         **common_options(gptqmodel, recipe, scratch),

@@ -70,7 +70,7 @@ def cost_key(name: str, recipe: Any, profile: LayerProfile) -> str:
     """Implements `Method.cost_key` for the method `name`: `name@walk` for the walk, else `name`.
 
     The function knows only the recipe and the profile. `refusal` checks more. Therefore a job may run on GPTQModel
-    although this function returned the key of the walk.
+    even if this function has returned the key of the walk.
     """
     each = WORD // recipe.bits
     odd = any(out % each or columns % each for out, columns, _ in profile.shapes)
@@ -88,8 +88,8 @@ def by_engine(
 ) -> EngineResult:
     """Quantize with the recipe's engine. Implements `Method.quantize`. The argument `by_library` runs GPTQModel.
 
-    Some models can be refused only after their layers were called. With engine = "auto", GPTQModel then quantizes
-    such a model.
+    Some models turn out to be unsupported only after their layers were called. If engine = "auto", GPTQModel then
+    quantizes such a model.
     """
     from faq_tui.core.quantizing.sequential.stack import UnsupportedModel
 
@@ -109,7 +109,7 @@ def by_engine(
 def quantize_by_walk(
     job: QuantizationJob, target: Path, rows: list[list[int]], progress: QuantizationProgress, cancel: CancelToken
 ) -> EngineResult:
-    """Quantize by GPTQ, or by GPTAQ if the recipe has `alpha`. It implements `Method.quantize`.
+    """Quantize by GPTQ, or by GPTAQ if the recipe has `alpha`. This function implements `Method.quantize`.
 
     Columns with the largest activations are solved first. Without desc_act, groups stay together (`factorize`).
     """

@@ -27,7 +27,7 @@ class EngineOptions(Protocol):
     checkpoints: bool
 
     def config(self, gptqmodel: Any, recipe: Any, scratch: Path) -> Any:
-        """Make gptqmodel's configuration for `recipe`. gptqmodel offloads weights to the folder `scratch`."""
+        """Make gptqmodel's configuration for `recipe`. The library offloads weights to the folder `scratch`."""
 
 
 def quantize(
@@ -71,13 +71,18 @@ def quantize(
 
 
 class UnusableCheckpoint(Exception):
-    """An earlier attempt's checkpoint cannot be used: package versions or the GPU differ, or files are damaged."""
+    """The checkpoint of an earlier attempt cannot be used.
+
+    Possible reasons are another GPU, another version of a package, or damaged files.
+    """
 
 
 def _checkpoint(
     method: EngineOptions, job: QuantizationJob, target: Path, rows: list[list[int]]
 ) -> Checkpoint | None:
-    """The job's checkpoint. None if the job is too short for checkpoints, or if gptqmodel could not resume it.
+    """The job's checkpoint.
+
+    Returns None if the job is too short for checkpoints, or if gptqmodel cannot resume such a job.
 
     gptqmodel 7.7 also writes checkpoints of AWQ, but cannot resume from them ("checkpoint tensor schema differs").
     """
@@ -103,10 +108,10 @@ def _quantized(
 ) -> dict[str, Any]:
     """Quantize once.
 
-    Continue after the layers in `checkpoint`, if it has any. Returns further entries for the manifest.
+    If `checkpoint` has layers, continue after them. Returns further entries for the manifest.
     """
     device, send = device_of(job.device), progress.send
-    # On Hopper GPUs, `auto` downloads CUTLASS. The CUDA kernel does not change the quantized weights.
+    # On Hopper GPUs, `auto` downloads CUTLASS. The choice of the CUDA kernel does not affect the quantized weights.
     backend = method.cuda_backend if job.backend == "auto" and device == "cuda" else job.backend
     with scratch_folder(job.out) as scratch:
         model = gptqmodel.GPTQModel.load(
@@ -127,7 +132,7 @@ def _quantized(
             with _rows_to(progress):
                 model.quantize(rows, batch_size=1, calibration_sort=None, **more)
         except Exception as error:
-            # raises Stopped if the job was cancelled, or the error of the module that caused this exception
+            # after a cancel, this raises Stopped; if a module is broken, it raises the error of that module
             progress.check()
             if checkpoint is not None and checkpoint.exists and _about_checkpoints(error):
                 raise UnusableCheckpoint from error
@@ -202,8 +207,8 @@ def _rows_to(progress: QuantizationProgress) -> Iterator[None]:
     original = LoopProcessor.log_new_row
 
     def log_new_row(processor: Any, row: dict[str, Any]) -> None:
-        # If a module's loss is NaN, gptqmodel quantizes the module again without a Hessian, and its log row has the
-        # loss 0.0.
+        # If a module's loss is NaN, gptqmodel quantizes the module again without a Hessian. Then the module's log row
+        # has the loss 0.0.
         solver = processor.tasks.get(row["module"])
         given_up = bool(getattr(getattr(solver, "qcfg", None), "mock_quantization", False))
         progress.module_done({**row, "loss": "nan"} if given_up else row)

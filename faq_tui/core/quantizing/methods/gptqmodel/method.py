@@ -45,7 +45,7 @@ class GptqmodelMethod(Method):
     checkpoints: bool = False
 
     def config(self, gptqmodel: Any, recipe: Any, scratch: Path) -> Any:
-        """Make gptqmodel's configuration for `recipe`. gptqmodel offloads weights to the folder `scratch`."""
+        """Make gptqmodel's configuration for `recipe`. The library offloads weights to the folder `scratch`."""
         raise NotImplementedError
 
     def workload(self, recipe: Recipe, profile: LayerProfile) -> LayerProfile:

@@ -42,8 +42,8 @@ class Grid:
 def fit(low: Any, high: Any, bits: int) -> Grid:
     """Compute the scale s = (max - min) / (2^b - 1) and the zero point z = -min / s (SpQR, section 4.3).
 
-    If the weights of a row are almost equal, the scale is raised to 1/2048 of the weights. Otherwise the zero point
-    would be too large for float16.
+    If the weights of a row are almost equal, the scale is raised to 1/2048 of the largest |weight|. Otherwise the
+    zero point would be too large for float16.
     """
     import torch
 
@@ -101,11 +101,11 @@ def second_level(values: Any, bits: int, group: int) -> Level:
 def likely_outliers(weights: Any, diagonal: Any, bits: int, threshold: Any) -> Any:
     """Mask [..., group, out] of the weights that are likely outliers.
 
-    The error of a row is E = sum(((ŵ - w) / U_jj)²). A weight is an outlier if the row without this weight has an
-    error that is smaller by more than `threshold`. `diagonal` holds U_jj and has the shape [..., group]. `threshold`
-    is a number, or has the shape [..., out]. The grid of a row depends only on its minimum and maximum. So the row is
-    fitted again only without its minimum, and without its maximum. For any other weight, it is enough to remove the
-    weight's term from the sum.
+    The error of a row is E = sum(((ŵ - w) / U_jj)²). A weight is an outlier if the row's error falls by more than
+    `threshold` when this weight is left out. `diagonal` holds U_jj and has the shape [..., group]. `threshold` is a
+    number, or has the shape [..., out]. The grid of a row depends only on its minimum and maximum. Therefore the grid
+    is fitted again only for two weights, the minimum and the maximum. For any other weight, it is enough to remove
+    the weight's term from the sum.
     """
     import torch
 
@@ -122,7 +122,7 @@ def likely_outliers(weights: Any, diagonal: Any, bits: int, threshold: Any) -> A
         second = weights.scatter(-2, least[..., None, :], math.inf).amin(-2)
         second_high = weights.scatter(-2, most[..., None, :], -math.inf).amax(-2)
         for index, bottom, top in ((least, second, high), (most, low, second_high)):
-            # If a row has two weights and one is left out, the other is both minimum and maximum.
+            # If a row has two weights and one of them is left out, the other weight is both minimum and maximum.
             without = terms(fit(torch.minimum(bottom, top), torch.maximum(bottom, top), bits))
             at = index[..., None, :]
             left = without.sum(-2, keepdim=True) - without.gather(-2, at)

@@ -132,7 +132,7 @@ def quantize_stack(
 ) -> list[Quantized]:
     """Quantize matrices [..., out, in] that share their Hessians.
 
-    Any floating dtype is allowed; [out] may differ between matrices.
+    Any floating dtype is allowed. The matrices may differ in their size [out].
 
     The outlier threshold of each matrix is T = τ · mean_c(var_rows(W_c) / U_cc²) (SpQR, algorithm 1). A run of scales
     never contains scales of two matrices.

@@ -10,7 +10,7 @@ from faq_tui.core.models.headers import tensors_of
 from faq_tui.core.quantizing.methods.spqr.grid import Level
 from faq_tui.core.quantizing.methods.spqr.matrix import Knobs, Quantized, decoded
 
-VALUE_BITS = INDEX_BITS = 16  # number of bits of an outlier's value, and of its column number
+VALUE_BITS = INDEX_BITS = 16  # an outlier's value and its column number take this many bits each
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Bits:
 def count_bits(out: int, columns: int, knobs: Knobs, outliers: int, ordered: bool) -> Bits:
     """Count the bits of one matrix: about b + (qs + qz) / g + 64 / (g · qqg) + 32 ρ per weight (SpQR, section 4.3).
 
-    The count is exact even if the last group or run is short. It includes the outliers' row pointers and the column
-    order.
+    The count is exact even if the last group or run is short. The count includes the outliers' row pointers and the
+    column order.
     """
     groups = 1 if knobs.group_size == -1 else -(-columns // knobs.group_size)
     if knobs.scale_bits is None:
@@ -71,9 +71,10 @@ def to_tensors(name: str, quantized: Quantized, order: Any, knobs: Knobs, weight
     """Make the named tensors of one matrix, on the CPU. Columns are in solving order.
 
     `weight` is the exported matrix, and outliers have its dtype. `codes` are packed row by row. `scale` and `zero`
-    are float16 [groups, out]. At the second level, they are packed 3-bit codes instead, each with a `_step` and a
-    `_least` [groups, runs]. `crow`, `col` and `values` are the outliers as a CSR matrix whose columns are in solving
-    order. `order` maps each position in solving order to its column.
+    are float16 [groups, out]. If scales and zeros are quantized at the second level, `scale` and `zero` hold packed
+    3-bit codes instead. Then four further tensors [groups, runs] are made: `scale_step`, `scale_least`, `zero_step`
+    and `zero_least`. `crow`, `col` and `values` are the outliers as a CSR matrix whose columns are in solving order.
+    `order` maps each position in solving order to its column.
     """
     import torch
 

@@ -45,7 +45,7 @@ class Int8Format(WeightFormat):
         scaled = {name.removesuffix("_scale") for name in tensors if name.endswith(".weight_scale")}
         lost = sorted(scaled - tensors)
         if not scaled or lost:
-            sentences.append(f"no weights go with the scales{f' of {lost[0]}' if lost else ''}")
+            sentences.append(f"the scale of {lost[0]} has no weight" if lost else "no weight has a scale")
         return sentences
 
 
@@ -54,11 +54,13 @@ def rounded_per_token(inputs: Any) -> Any:
 
     The scale is max|x| / 127 in float32.
 
-    This matches vLLM's CUDA kernel `dynamic_scaled_int8_quant` (csrc/quantization/w8a8/int8/scaled_quant.cu): the
-    codes are x · (127 / max|x|), rounded half to even. compressed-tensors' own forward pass uses max|x| / 127.5 and
-    256 levels instead, so its results in transformers differ a little. vLLM multiplies by the scale after the product
-    of the codes. This function applies the scale before the product and rounds to the dtype of `inputs`. In bfloat16,
-    this is an additional rounding.
+    The codes are x · (127 / max|x|), rounded half to even. The CUDA kernel `dynamic_scaled_int8_quant` of vLLM
+    computes the same codes (csrc/quantization/w8a8/int8/scaled_quant.cu). The forward pass of the library
+    compressed-tensors uses the scale max|x| / 127.5 and 256 levels instead, so its results in transformers differ a
+    little.
+
+    vLLM multiplies by the scale after the product of the codes. This function multiplies by the scale before the
+    product, and rounds to the dtype of `inputs`. In bfloat16, this is an additional rounding.
     """
     import torch
 

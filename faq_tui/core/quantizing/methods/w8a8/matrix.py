@@ -50,9 +50,9 @@ class _ChannelRule:
 def quantize_stack(weights: Sequence[Any], factor: Factor, check: Callable[[], None]) -> list[Int8]:
     """Quantize matrices [..., out, in] that share their Hessians.
 
-    Any floating dtype is allowed; [out] may differ between matrices.
+    Any floating dtype is allowed. The matrices may differ in their size [out].
 
-    The scale of each row is max|w| / 127. It is rounded to its stored dtype before any code is computed.
+    The scale of each row is max|w| / 127. The scale is rounded to its stored dtype before any code is computed.
     """
     import torch
 

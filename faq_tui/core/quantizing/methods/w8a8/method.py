@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from faq_tui.core.quantizing.sequential.hessian import Factor
 
 SCALE_BITS = 16
-ACTIVATIONS = "INT8, symmetric, one scale per token, computed at inference; not rounded during calibration"
+ACTIVATIONS = "symmetric INT8 with one scale per token, computed at inference; calibration does not round activations"
 FORMAT = "int-quantized"
 
 
@@ -107,7 +107,7 @@ class W8a8(Method):
 
 
 def quantization_config(ignored: list[str]) -> dict[str, Any]:
-    """Make the `quantization_config` of config.json. The library compressed-tensors checks and completes it.
+    """Make the `quantization_config` of config.json. The library compressed-tensors checks and completes this config.
 
     `ignored` lists the names of the Linear modules that are not quantized.
     """
