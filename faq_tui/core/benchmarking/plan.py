@@ -12,7 +12,7 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.settings.evaluate import EVALSCOPE, LM_EVAL, SERVE, expand, split_subset
 from faq_tui.core.store import benchmarks as rows
 
-VERSION = 1  # increase it if new code gives other numbers for the same model and task
+VERSION = 1  # increase this number if new code changes the results of the same model and task
 
 
 @dataclass(frozen=True)
