@@ -54,9 +54,9 @@ class EventLines:
 
 
 def _when(wait_s: float) -> str:
-    """A phrase for the time until the next attempt.
+    """Say when the next attempt starts.
 
-    "" if the next attempt starts at once, perhaps on another server.
+    Returns "" if the next attempt starts at once, perhaps on another server.
     """
     return f"; next try in {wait_s:.1f} s" if wait_s else ""
 

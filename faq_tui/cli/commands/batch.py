@@ -12,14 +12,16 @@ import click
 def command() -> None:
     """Regenerate through batch files in OpenAI's format, which vLLM run-batch and many services read.
 
-    `faq-tui batch write RUN` writes the requests of all missing candidates. After they were answered,
-    `faq-tui batch read RUN FILE` stores the answers.
+    `faq-tui batch write RUN` writes the requests of all missing candidates. After a
+    service has answered the requests, `faq-tui batch read RUN FILE` stores the answers.
     """
 
 
 @command.command("write", short_help="Write the requests of all missing candidates.")
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--source", "sources", multiple=True, metavar="NAME", help="Only this source. Can be given repeatedly.")
+@click.option(
+    "--source", "sources", multiple=True, metavar="NAME", help="Only this source. The option can be given repeatedly."
+)
 @click.option(
     "--output",
     "-o",
@@ -76,7 +78,7 @@ def write(
         if not is_stream(file.path):  # a path must not be printed between the requests
             click.echo(file.path)
     if files:
-        click.echo(f"after they are answered: faq-tui batch read {run_folder} OUTPUT_FILE", err=True)
+        click.echo(f"when the answers are there: faq-tui batch read {run_folder} OUTPUT_FILE", err=True)
 
 
 @command.command("read", short_help="Store the answers of a batch.")

@@ -19,7 +19,7 @@ def _list_presets(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 
 
 class SettingOption(click.Option):
-    """An option that sets a key of `faq.toml`. Its help ends with the key's description from the schema.
+    """An option that sets a key of `faq.toml`. The option's help ends with the schema's description of the key.
 
     The schema is loaded only when the help is shown, because loading takes time. The schema includes settings of
     other installed packages.
@@ -41,7 +41,8 @@ class SettingOption(click.Option):
 @click.option("--target", cls=SettingOption, section="target", key="model", help="The model to quantize")
 @click.option("--seeds", cls=SettingOption, section="seeds", key="path", help="The questions")
 @click.option(
-    "--preset", help="One of the paper's experiments, such as paper/table1. Its settings are written to the file."
+    "--preset",
+    help="One of the paper's experiments, such as paper/table1. The experiment's settings are written to the file.",
 )
 @click.option("--elder-url", help="URL of the server of a larger model of the family; it ends in /v1.")
 @click.option("--elder-model", help="Name of the larger model on its server.")

@@ -155,7 +155,7 @@ def runs_code(task: str) -> str:
     )
 
 
-Means = dict[tuple[str, Any], float]  # maps (subset, question) to the mean over all answers to the question
+Means = dict[tuple[str, Any], float]  # for each (subset, question): the mean over all answers to the question
 
 
 def parse(answer: dict[str, Any], task: str, repeats: int) -> list[dict[str, Any]]:

@@ -157,7 +157,7 @@ def _started(context: Context, subject: Subject) -> Iterator[ServedModel]:
 
 
 def _answers(url: str) -> list[str]:
-    """The names of the models that the server at `url` lists. If it does not answer yet, the result is empty."""
+    """The names of the models that the server at `url` lists. Empty if the server does not answer yet."""
     try:
         return listed(url)
     except FaqError:

@@ -136,6 +136,6 @@ def _decades(low: float, high: float) -> list[tuple[int, int]]:
 
 
 def _round_step(step: float) -> float:
-    """The smallest number of the form 1, 2 or 5 times a power of ten that is at least `step`."""
+    """Round `step` up to 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(step))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * 0.999)

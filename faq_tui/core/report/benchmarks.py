@@ -106,7 +106,7 @@ def _difference(ours: Result, baseline: Result | None) -> dict[str, Any] | None:
 
 
 def _of_items(result: Result) -> tuple[float, float] | None:
-    """For the delta method: (f(m), f'(m)), where m is the mean over the items and f(m) is the result's value.
+    """Returns (f(m), f'(m)), for the delta method. m is the mean over the items, and f(m) is the result's value.
 
     f(m) is m, or exp(-m) if the items are log-likelihoods that lm_eval aggregated with `perplexity`. Returns None for
     any other value.

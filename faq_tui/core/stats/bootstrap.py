@@ -39,7 +39,7 @@ Draws = Sums | Sequence[Sums]
 
 
 class Measure(Protocol):
-    """The quantity that is estimated, such as a metric of `core.evaluation`. It is computed from weighted items."""
+    """The estimated quantity, such as a metric of `core.evaluation`. It is a function of weighted items."""
 
     @property
     def higher_is_better(self) -> bool: ...
