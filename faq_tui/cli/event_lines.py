@@ -42,11 +42,11 @@ class EventLines:
                 return []
         if isinstance(event, ServerWaiting):
             outage = (event.url, event.since)
-            # a note only names a server; other servers do its work
+            # while another server does the work, a note names the server that is down
             if outage in self._waiting or event.gives_up is None:
                 return []
             self._waiting.add(outage)
-        # The candidate's server is down. The outage already has a line.
+        # The candidate's server is down. The outage of the server already has a line.
         if isinstance(event, CandidateRetried) and not event.attempt:
             return []
         line = _LINES.get(type(event))
@@ -54,9 +54,9 @@ class EventLines:
 
 
 def _when(wait_s: float) -> str:
-    """A phrase for the time until the next attempt.
+    """Say when the next attempt starts.
 
-    "" if the next attempt starts at once, perhaps on another server.
+    Returns "" if the next attempt starts at once, perhaps on another server.
     """
     return f"; next try in {wait_s:.1f} s" if wait_s else ""
 
@@ -79,7 +79,9 @@ _LINES: dict[type[Event], Callable[..., str]] = {
     Note: lambda e: f"  {'warning: ' if e.level == 'warning' else ''}{e.message}",
     CandidateRetried: lambda e: f"  {e.source} {e.seed_id}#{e.number}: {e.reason}{_when(e.wait_s)}",
     CandidateFailed: lambda e: f"  {e.source} {e.seed_id}#{e.number}: gave up: {e.reason}",
-    LoopEnded: lambda e: f"  {e.source} {e.seed_id}#{e.number}: repeats itself, ended after {e.tokens:,} tokens",
+    LoopEnded: lambda e: (
+        f"  {e.source} {e.seed_id}#{e.number}: repeats itself and was ended after {e.tokens:,} tokens"
+    ),
     ServerWaiting: _server_waits,
     ServerBack: lambda e: f"  {e.url} answers again after {duration(e.waited_s)}",
     SetAssembled: lambda e: f"  set {e.set}: {e.samples} samples, {e.tokens} tokens",

@@ -10,7 +10,7 @@ from faq_tui.core.extensions import Registry
 
 
 class FormatCommand(click.Command):
-    """A command whose help describes each format of a registry."""
+    """A command whose help describes every available format."""
 
     def __init__(self, *args: Any, formats: Registry, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""The command `faq-tui`. It finds the subcommand, and converts every error into one sentence and an exit code."""
+"""The command `faq-tui`: find the subcommand, and convert every error into one sentence and an exit code."""
 
 from __future__ import annotations
 

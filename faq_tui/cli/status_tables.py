@@ -11,7 +11,7 @@ from rich.text import Text
 
 from faq_tui.core.base.text import sanitize
 
-WIDEST = 10_000  # a width in characters; every table is narrower
+WIDEST = 10_000  # in characters; no table is wider
 EMPTY = "·"  # the text of a cell that is not measured yet
 STYLE = {"done": "green", "running": "cyan", "stale": "yellow", "failed": "red", "interrupted": "yellow"}
 
@@ -96,7 +96,7 @@ def print_paper(console: Console, paper: dict[str, Any]) -> None:
 
 
 def _parts(console: Console, cells: list[dict[str, Any]], metrics: list[str]) -> list[list[str]]:
-    """Divide the metrics into several tables with the same rows if one table would be too wide."""
+    """If one table would be too wide, divide the metrics into several tables with the same rows."""
     parts: list[list[str]] = [[]]
     for metric in metrics:
         longer = [*parts[-1], metric]

@@ -12,14 +12,16 @@ import click
 def command() -> None:
     """Regenerate through batch files in OpenAI's format, which vLLM run-batch and many services read.
 
-    `faq-tui batch write RUN` writes the requests of all missing candidates. After they were answered,
-    `faq-tui batch read RUN FILE` stores the answers.
+    `faq-tui batch write RUN` writes the requests of all missing candidates. After a
+    service has answered the requests, `faq-tui batch read RUN FILE` stores the answers.
     """
 
 
 @command.command("write", short_help="Write the requests of all missing candidates.")
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--source", "sources", multiple=True, metavar="NAME", help="Only this source. Can be given repeatedly.")
+@click.option(
+    "--source", "sources", multiple=True, metavar="NAME", help="Only this source. The option can be given repeatedly."
+)
 @click.option(
     "--output",
     "-o",
@@ -31,13 +33,13 @@ def command() -> None:
     type=click.IntRange(min=1),
     default=50_000,
     show_default=True,
-    help="Most requests in a file. If there are more, several files are written.",
+    help="Maximum number of requests in a file. If there are more requests, several files are written.",
 )
 @click.option(
     "--max-model-len",
     type=click.IntRange(min=1),
     metavar="TOKENS",
-    help="The model's context window. If an answer may not fit into it, its request omits max_tokens.",
+    help="The model's context window. If an answer may be too long for the window, its request omits max_tokens.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the files as one JSON object.")
 def write(
@@ -73,10 +75,10 @@ def write(
         size = f"{max(1, round(file.size / 1000)):,} kB"
         words = f"{file.source}: {file.requests:,} requests to {file.model}, {size}"
         click.echo(sanitize(words), err=True)
-        if not is_stream(file.path):  # the requests themselves may be on standard output
+        if not is_stream(file.path):  # a path must not be printed between the requests
             click.echo(file.path)
     if files:
-        click.echo(f"after they are answered: faq-tui batch read {run_folder} OUTPUT_FILE", err=True)
+        click.echo(f"when the answers are there: faq-tui batch read {run_folder} OUTPUT_FILE", err=True)
 
 
 @command.command("read", short_help="Store the answers of a batch.")
@@ -85,14 +87,14 @@ def write(
 @click.option(
     "--skip-unusable",
     is_flag=True,
-    help="Do not store answers that on_truncated or on_flagged would request again. `faq-tui run` requests them.",
+    help="Do not store an answer if on_truncated or on_flagged says to ask again. `faq-tui run` then requests it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON object.")
 def read(run_folder: Path, files: tuple[Path, ...], skip_unusable: bool, as_json: bool) -> None:
     """Store the answers in the output FILEs of a batch (JSON lines, also packed with gzip, bzip2, xz or zstd).
 
-    A file can be read again, also after it has grown: stored answers stay as they are. The exit code is 2 if no line
-    belongs to a candidate of RUN.
+    The same file can be read again, for example after it has grown. Answers that are already stored do not change.
+    The exit code is 2 if no line belongs to a candidate of RUN.
     """
     from faq_tui.cli.foreground import stop_on_signals
     from faq_tui.core.base.errors import UsageError

@@ -17,5 +17,5 @@ def command(shell: str) -> None:
     from faq_tui.cli.main import faq_tui
 
     completion_class = get_completion_class(shell)
-    assert completion_class is not None  # click supports all three shells
+    assert completion_class is not None  # click supports bash, zsh and fish
     click.echo(completion_class(faq_tui, {}, "faq-tui", "_FAQ_TUI_COMPLETE").source())

@@ -14,8 +14,8 @@ import click
 def command(folder: Path, headless: bool, as_json: bool) -> None:
     """Run all stages once on a small real model. The demo needs no GPU, server or account.
 
-    The demo takes about ten minutes on two cores, after a download of 93 MB. If it is stopped or killed, run the same
-    command again to resume it.
+    The demo takes about ten minutes on two cores, after a download of 93 MB. If the demo is stopped or killed, run
+    the same command again to resume it.
     """
     from faq_tui.cli.foreground import run_in_foreground
     from faq_tui.core.run.run import open_run

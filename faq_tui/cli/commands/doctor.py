@@ -15,9 +15,9 @@ import click
 def command(run_folder: Path | None, as_json: bool) -> int:
     """Check Python, compiler, libpcre2, torch, GPU, memory, disk and model cache.
 
-    With RUN, also check its target, its endpoints, and whether its sources belong to the target's family. Each
-    server gets a request for at most 16 tokens, which shows the parameters that it accepts. The exit code is 1 if a
-    check failed, 3 if the check of an endpoint failed.
+    With RUN, also check its target, its endpoints, and whether its sources belong to the target's family. A test
+    request for at most 16 tokens shows which parameters a server accepts. The exit code is 3 if the check of an
+    endpoint failed, and 1 if any other check failed.
     """
     from faq_tui.core.base.errors import ExitCode
     from faq_tui.core.base.text import sanitize

@@ -19,7 +19,7 @@ def _list_presets(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 
 
 class SettingOption(click.Option):
-    """An option that sets a key of `faq.toml`. Its help ends with the key's description from the schema.
+    """An option that sets a key of `faq.toml`. The option's help ends with the schema's description of the key.
 
     The schema is loaded only when the help is shown, because loading takes time. The schema includes settings of
     other installed packages.
@@ -41,7 +41,8 @@ class SettingOption(click.Option):
 @click.option("--target", cls=SettingOption, section="target", key="model", help="The model to quantize")
 @click.option("--seeds", cls=SettingOption, section="seeds", key="path", help="The questions")
 @click.option(
-    "--preset", help="One of the paper's experiments, such as paper/table1. Its settings are written to the file."
+    "--preset",
+    help="One of the paper's experiments, such as paper/table1. The experiment's settings are written to the file.",
 )
 @click.option("--elder-url", help="URL of the server of a larger model of the family; it ends in /v1.")
 @click.option("--elder-model", help="Name of the larger model on its server.")
@@ -80,12 +81,12 @@ def command(run_folder: Path, target: str | None, seeds: str | None, preset: str
     if target is not None and (problem := _no_model(target)):
         click.echo(f"warning: {problem}", err=True)
     if preset is not None:
-        click.echo(f"first set the URLs of the servers in {path}; comments in the file mark them", err=True)
+        click.echo(f"first set the URLs of the servers in {path}: edit the lines with the comment 'yours'", err=True)
     click.echo(f"next: faq-tui doctor {run_folder}, then faq-tui run {run_folder}", err=True)
 
 
 def _no_model(target: str) -> str:
-    """A sentence that says that the target is a local path without a loadable model; "" if this is not the case."""
+    """Say in one sentence why no model can be loaded from a local path. Returns "" if a model can be loaded."""
     from faq_tui.core.base.errors import FaqError
     from faq_tui.core.models.folder_check import check_folder
 
@@ -95,7 +96,7 @@ def _no_model(target: str) -> str:
     if path.is_file():
         return f"{path} is a file, but target.model must name a Hugging Face model folder"
     if not path.is_dir():
-        return f"there is no folder {path} yet, which target.model names"
+        return f"target.model names the folder {path}, which does not exist yet"
     try:
         check_folder("target.model", path)
     except FaqError as error:
@@ -107,5 +108,5 @@ def _absolute(name: str) -> str:
     try:
         path = Path(name).expanduser()
         return str(path.resolve()) if path.exists() else name
-    except (OSError, RuntimeError, ValueError):  # the name is no path
+    except (OSError, RuntimeError, ValueError):  # the name cannot be a path
         return name

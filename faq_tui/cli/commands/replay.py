@@ -19,7 +19,7 @@ import click
 )
 @click.option("--low-bandwidth", is_flag=True, help="Draw at most twice per second, without animations.")
 def command(run_folder: Path, job: str | None, speed: float, low_bandwidth: bool) -> None:
-    """Play a recorded job of RUN at its original speed. This changes nothing in RUN."""
+    """Play a recorded job of RUN at its original speed. The replay changes nothing in RUN."""
     from faq_tui.cli.screen import show_replay
 
     show_replay(run_folder, job, speed, low_bandwidth)

@@ -13,7 +13,7 @@ import click
 @click.option("--until", metavar="STAGE", help="Run the stages up to and including this stage.")
 @click.option("--json", "as_json", is_flag=True, help="Print the events as JSON lines.")
 @click.option("--yes", "confirmed", is_flag=True, help="Agree to the estimated cost of regeneration.")
-@click.option("--retry-unusable", is_flag=True, help="Request unusable candidates that are stored once more.")
+@click.option("--retry-unusable", is_flag=True, help="Request a new answer for each unusable stored candidate.")
 def command(
     run_folder: Path, only: str | None, until: str | None, as_json: bool, confirmed: bool, retry_unusable: bool
 ) -> None:

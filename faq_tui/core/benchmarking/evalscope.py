@@ -44,7 +44,7 @@ def python_of(run: Run) -> str:
     try:
         done = subprocess.run([python, "-c", FIND], capture_output=True, timeout=FIND_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        raise FaqError(f"evaluate.evalscope.python: {given} cannot be run: name the python of a venv") from None
+        raise FaqError(f"evaluate.evalscope.python: {given} cannot be run: give the python of a venv") from None
     if done.returncode != 0:
         raise FaqError(
             f"{python} has no evalscope: make a separate environment for it (python -m venv DIR, then "
@@ -58,7 +58,7 @@ def run_evalscope(
 ) -> list[dict[str, Any]]:
     """Run the benchmark and return its rows. Raises FaqError with the reason in one sentence, or Stopped.
 
-    If the benchmark is stopped, the answers received so far stay in the run's cache. They are not requested again.
+    If the benchmark is stopped, the answers received so far stay in the run's cache and are not requested again.
     """
     settings = context.run.settings.evaluate.evalscope
     work = context.run.cache / "evalscope" / request.signature
@@ -149,19 +149,20 @@ def runs_code(task: str) -> str:
     It says why the benchmark is left out, and how to allow it.
     """
     return (
-        f"{task} is left out because it runs code that the model wrote: set allow_code_execution = true under "
-        '[evaluate.evalscope] to run it in a Docker container (or, with sandbox = "none", on this machine as you)'
+        f"{task} is left out because it runs code that the model wrote: to allow this in a Docker container, set "
+        "allow_code_execution = true under [evaluate.evalscope]; to allow it on this machine with your rights, also "
+        'set sandbox = "none"'
     )
 
 
-Means = dict[tuple[str, Any], float]  # maps (subset, question) to the mean over all answers to the question
+Means = dict[tuple[str, Any], float]  # for each (subset, question): the mean over all answers to the question
 
 
 def parse(answer: dict[str, Any], task: str, repeats: int) -> list[dict[str, Any]]:
     """Convert evalscope's answer to rows. The keys of a row are those of `Result`.
 
-    Each metric has one row for the whole benchmark. If there are several subsets, it also has one row for each
-    subset.
+    Each metric has one row for the whole benchmark. If the benchmark has several subsets, each metric also has one
+    row for each subset.
 
     evalscope reports no standard error, so this function computes one. Answers to the same question are not
     independent, so the mean over the answers to each question is taken first. The standard error is the standard
@@ -209,7 +210,7 @@ def _means(scores: Iterable[dict[str, Any]], identity: dict[str, Any]) -> Means:
 
 
 def _spread(means: Means, counted: dict[str, Any], repeats: int) -> dict[str, Any]:
-    """The number of questions, the standard error, and each question's mean in the order of the data."""
+    """Returns the number of questions, the standard error, and the mean of each question in the order of the data."""
     if not means:
         return {"n": int(counted["num"]) // repeats, "stderr": None, "items": None}
     items = [means[key] for key in sorted(means, key=lambda key: (key[0], key[1]))]

@@ -2,8 +2,8 @@
 
 PYTHON is the interpreter of any environment that has evalscope. faq-tui need not be installed there, because this
 file imports nothing from faq-tui. ORDER is a JSON file with the task configuration. ANSWER is the JSON file that this
-program writes. It holds the report, the score of each answer, and the versions of the packages. After an error, it
-holds the names of the error's classes and the text of the error instead.
+program writes. ANSWER holds the report, the score of each answer, and the versions of the packages. If an error
+occurs, ANSWER only holds the names of the error's classes and the text of the error.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _run(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def _resume_or_start(run_task: Any, config_class: Any, order: dict[str, Any], key: str) -> None:
-    """Resume a stopped run with its stored answers. If the requests have changed, start without them."""
+    """Resume a stopped run with its stored answers. If the requests have changed, do not use these answers."""
     outputs = order["config"]["work_dir"]
     try:
         run_task(config_class(**order["config"], api_key=key or "EMPTY", use_cache=outputs))
@@ -75,7 +75,7 @@ def _resume_or_start(run_task: Any, config_class: Any, order: dict[str, Any], ke
 
 
 def _runs_code(benchmark: Any) -> bool:
-    """True if the benchmark runs code of the model: in a sandbox, or because the model acts as an agent."""
+    """True if the benchmark runs code that the model wrote, for example because the model acts as an agent."""
     kinds = {kind.__name__ for kind in type(benchmark).__mro__}
     meta = benchmark.benchmark_meta
     return bool(getattr(meta, "sandbox_config", None)) or bool(
@@ -104,4 +104,4 @@ if __name__ == "__main__":
     main(Path(sys.argv[1]), Path(sys.argv[2]))
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)  # otherwise, threads of evalscope could keep this process alive
+    os._exit(0)  # end this process even if threads of evalscope still run

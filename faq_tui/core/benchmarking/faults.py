@@ -13,7 +13,7 @@ LONGEST = 200  # messages of other programs are cut to this number of characters
 
 
 def explain(engine: str, task: str, names: list[str], message: str) -> str:
-    """A sentence that explains an error. `names` is the result of `names_of`, `message` the error's text."""
+    """A sentence that explains an error. `names` is the result of `names_of`, and `message` is the error's text."""
     reason = " ".join(message.split())[:LONGEST]
     if "not a registered task" in message or ("Benchmark" in message and "not found" in message):
         return f"{engine} has no task {task!r}: check its name, or set include_path to the folder of your own task"
@@ -29,7 +29,7 @@ def explain(engine: str, task: str, names: list[str], message: str) -> str:
 
 
 def names_of(error: BaseException) -> list[str]:
-    """The names of the error's class and its base classes. The names for each error that caused it follow."""
+    """The names of the classes of the error, and of every error that caused it. Base classes are included."""
     names, seen = list[str](), set[int]()
     at: BaseException | None = error
     while at is not None and id(at) not in seen:

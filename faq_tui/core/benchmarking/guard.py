@@ -1,8 +1,8 @@
 """Run an external program that must end with faq-tui: `python -m faq_tui.core.benchmarking.guard COMMAND…`.
 
 Such a program starts further processes, and it does not notice when faq-tui ends. The guard does notice this, because
-its stdin is then closed. When its stdin is closed or when it gets SIGTERM, the guard ends the program's whole process
-group: it sends SIGTERM, and after a few seconds SIGKILL.
+the guard's stdin is then closed. The guard then ends the program's whole process group: it sends SIGTERM, and after a
+few seconds SIGKILL. It does the same when it gets SIGTERM itself.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def guarded(
     with log.open("ab") as output:
         guard = subprocess.Popen(
             [sys.executable, "-m", "faq_tui.core.benchmarking.guard", *command],
-            stdin=subprocess.PIPE,  # when this process ends, this pipe is closed, which the guard notices
+            stdin=subprocess.PIPE,  # the guard ends when this pipe is closed, at the latest when this process ends
             stdout=output,
             stderr=output,
-            start_new_session=True,  # so that Ctrl-C in the terminal does not reach the program
+            start_new_session=True,  # Ctrl-C in the terminal must not reach the program
             cwd=folder,
             env={**os.environ, **env},
         )

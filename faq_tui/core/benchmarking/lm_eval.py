@@ -23,7 +23,7 @@ Rows = list[dict[str, Any]]
 def refuse_unusable(folder: Path | None) -> None:
     """Raise FaqError if lm_eval is not installed, and UsageError if `folder` is missing.
 
-    `folder` holds the user's own tasks. It is None if the user has none.
+    `folder` holds the user's own tasks. If `folder` is None, there are no such tasks.
     """
     if importlib.util.find_spec("lm_eval") is None:
         raise FaqError("lm_eval is not installed: pip install 'faq-tui[lm-eval]'")
@@ -107,10 +107,10 @@ STDERR = "_stderr"
 def parse(results: dict[str, Any]) -> list[dict[str, Any]]:
     """Convert lm_eval's results to rows. Each metric of the task, of its parts and of its groups gets one row.
 
-    `results` is the value that lm_eval's `simple_evaluate` returned. In it, the key of a metric is "METRIC,FILTER",
-    for example `acc,none`. The key of its standard error is then `acc_stderr,none`. An unknown standard error is
-    "N/A". The keys of a row are those of `Result`. Values stay as in lm_eval: an accuracy is a share, not a
-    percentage.
+    `results` is the value that lm_eval's `simple_evaluate` returned. The key of a metric in `results` is
+    "METRIC,FILTER": for example, `acc,none` is the accuracy and `acc_stderr,none` is the accuracy's standard error.
+    An unknown standard error is "N/A". The keys of a row are those of `Result`. Values stay as in lm_eval: an
+    accuracy is a share, not a percentage.
     """
     rows = []
     for name, metrics in {**results["results"], **results.get("groups", {})}.items():
@@ -163,7 +163,7 @@ def _text(value: Any) -> str:
 def _items(samples: list[dict[str, Any]], metric: str, how: str) -> list[float] | None:
     """The value of the metric for each item, in the order of the data.
 
-    None if a value is not a number (it may be a pair).
+    None if a value is not a number, for example if it is a pair of numbers.
     """
     own = sorted((s for s in samples if s.get("filter") == how), key=lambda s: int(s["doc_id"]))
     values = [s.get(metric) for s in own]

@@ -48,7 +48,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
         for name in CALLS:
             if hasattr(lm, name):
                 setattr(lm, name, stoppable(getattr(lm, name), cancel))
-        with contextlib.chdir(own or Path.cwd()):  # own tasks may name data files relative to this folder
+        with contextlib.chdir(own or Path.cwd()):  # the user's own tasks may name data files relative to this folder
             for task in model["tasks"]:
                 cancel.check()
                 send("started", subject=subject, task=task)
@@ -183,11 +183,11 @@ def _sentence(task: str, error: Exception) -> str:
     if isinstance(error, NoPromptScoresError):
         return (
             f"{task} needs log-probabilities of the prompt's tokens, which the server does not give ({error}): serve "
-            'it with vLLM, or set mode = "process" under [evaluate.lm_eval]'
+            'the model with vLLM, or set mode = "process" under [evaluate.lm_eval]'
         )
     if "confirm_run_unsafe_code" in str(error):
         return (
-            f"{task} runs code that the model wrote on this machine with your rights, because lm_eval has no "
-            "sandbox: set allow_code_execution = true under [evaluate.lm_eval] to allow this"
+            f"{task} runs code that the model wrote, on this machine and with your rights (lm_eval has no sandbox): "
+            "to allow this, set allow_code_execution = true under [evaluate.lm_eval]"
         )
     return explain(LM_EVAL, task, names_of(error), str(error))

@@ -12,7 +12,7 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.settings.evaluate import EVALSCOPE, LM_EVAL, SERVE, expand, split_subset
 from faq_tui.core.store import benchmarks as rows
 
-VERSION = 1  # increase it if new code gives other numbers for the same model and task
+VERSION = 1  # increase this number if new code changes the results of the same model and task
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,6 @@ def _way(run: Run, base_url: str) -> Any:
 
 
 def _state(folder: Path) -> Any:
-    """A value that changes whenever a file in the folder changes. To compute it, no file is read."""
+    """A value that changes whenever a file in the folder changes. The function reads no file contents."""
     files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     return sorted((str(f.relative_to(folder)), f.stat().st_size, f.stat().st_mtime_ns) for f in files)

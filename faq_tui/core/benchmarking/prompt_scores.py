@@ -19,7 +19,7 @@ class NoPromptScoresError(Exception):
 
 
 def checked_before_scoring(lm: Any) -> None:
-    """Change lm_eval's model `lm`. Before the first score, `lm` now sends one request that checks the server.
+    """Change lm_eval's model `lm`, so that it checks the server with one request before the first score.
 
     If the check fails, all later scores fail, too.
     """

@@ -77,7 +77,7 @@ def served(context: Context, subject: Subject, base_url: str, api_key_env: str |
         shown = ", ".join(name[:MOST_NAME] for name in names[:5])
         raise EndpointError(
             f"{endpoint.base_url} does not serve {subject.name} (it serves {shown or 'nothing'}): "
-            f'serve {subject.folder} there under this name, or set base_url = "serve"'
+            f'serve {subject.folder} under the name {subject.name}, or set base_url = "serve"'
         )
     yield ServedModel(endpoint.base_url, match)
 
@@ -102,7 +102,7 @@ def listed(base_url: str, api_key_env: str | None = None) -> list[str]:
     try:
         body = asyncio.run(_asked(endpoint))
         models = models_of(body)
-        if models is None or body == []:  # [] may come from a server of another kind
+        if models is None or body == []:  # a server that is not OpenAI-compatible may answer []
             raise NotAnApiError
         return list(models)
     except StatusError as error:
@@ -150,14 +150,14 @@ def _started(context: Context, subject: Subject) -> Iterator[ServedModel]:
             if guard.poll() is not None:
                 raise FaqError(f"{command[0]} ended instead of serving {subject.name}: see its output in {log}")
             if waited > settings.ready_timeout_s:
-                raise FaqError(f"{command[0]} did not serve {subject.name} in {waited:.0f} s: see {log}")
+                raise FaqError(f"{command[0]} did not serve {subject.name} within {waited:.0f} s: see the log {log}")
             _wait(context.cancel, 0.5)
             waited += 0.5
         yield ServedModel(url, name if name in names else names[0])
 
 
 def _answers(url: str) -> list[str]:
-    """The names of the models that the server at `url` lists. If it does not answer yet, the result is empty."""
+    """The names of the models that the server at `url` lists. Empty if the server does not answer yet."""
     try:
         return listed(url)
     except FaqError:
@@ -171,7 +171,10 @@ def _filled(part: str, values: dict[str, str]) -> str:
 
 
 def _free_port(name: str) -> int:
-    """A free port: the same one for the same name, if possible. evalscope resumes a run only with the same URL."""
+    """A free port. If possible, the same name always gets the same port.
+
+    evalscope resumes a run only with the same URL.
+    """
     for port in (20000 + int(digest(name), 16) % 10000, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HOST, port))

@@ -24,7 +24,7 @@ Measured = dict[str, dict[str, Sums]]  # sums by subject and text: Measured[subj
 def collect(run: Run) -> Evidence:
     """The evidence measured so far. Raises UsageError if the unquantized target is not measured yet.
 
-    If the settings have no held-out text, and public benchmarks have results, the evidence contains only the models.
+    A run without held-out texts can have results of public benchmarks. Its evidence then contains only the models.
     """
     measured, tails = _measured(run)
     if not measured.get(UNQUANTIZED):
@@ -61,9 +61,9 @@ def measured(run: Run) -> Measured:
 
 
 def _measured(run: Run) -> tuple[Measured, dict[str, str]]:
-    """The comparable measurements. They have the same items, dtype and device as the unquantized target's.
+    """The comparable measurements: those with the same items, dtype and device as the unquantized target.
 
-    The second result maps each text to the part of the signature that is common to these measurements.
+    The second result maps each text to the part of the signature that all measurements of the text share.
     """
     rows = all_measurements(run.store)
     tails = {

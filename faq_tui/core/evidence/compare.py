@@ -1,8 +1,8 @@
-"""Compare each source's set with the baseline. Both models have the same recipe.
+"""Compare each source's set with the baseline. The two compared models have the same recipe.
 
 There are two comparisons: between sets with equally many samples, and between sets with equally many tokens. A set
-from `[sets]` is compared with the set whose size it copies. It is also compared with the baseline if both have the
-same number of samples.
+from `[sets]` is compared with the set whose size it copies. If it has as many samples as the baseline, it is also
+compared with the baseline.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def compare_all(run: Run, measured: dict[str, dict[str, Sums]]) -> tuple[Compari
 def _pairs(run: Run) -> Iterator[tuple[str, str, str, list[Pair]]]:
     """Yield (recipe, source, unit, pairs of artefacts).
 
-    There is one pair for each draw. Both sets of a pair have the same size in the unit, which is "samples" or
-    "tokens".
+    There is one pair for each draw. The unit is "samples" or "tokens". Both sets of a pair have the same number of
+    this unit.
     """
     made = {artefact.name: artefact for artefact in wanted_artefacts(run)}
     for recipe in run.settings.recipes:
@@ -76,9 +76,10 @@ def _pairs(run: Run) -> Iterator[tuple[str, str, str, list[Pair]]]:
 
 
 def _set_pairs(run: Run) -> Iterator[tuple[str, str, tuple[str, str]]]:
-    """Yield (set or source, unit, (its set, the other set)).
+    """Yield (name, unit, (our set, other set)) for each comparison.
 
-    Both sets have the same size in the unit, which is "samples" or "tokens".
+    The name is a source, or a set from `[sets]`. The unit is "samples" or "tokens". Both sets have the same number of
+    this unit.
     """
     settings = run.settings
     for source in settings.sources:

@@ -79,7 +79,7 @@ class Flips:
     text: str
     lost: tuple[int, ...]  # numbers of the items that only the unquantized model gets right
     won: tuple[int, ...]  # numbers of the items that only the quantized model gets right
-    # Maps a question's number to (choice of the unquantized model, choice of this model).
+    # For each question's number: (choice of the unquantized model, choice of this model).
     choices: dict[int, tuple[int, int]]
 
 

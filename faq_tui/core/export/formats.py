@@ -47,7 +47,7 @@ class CalibrationSet:
 class ExportFormat(Extension):
     """A format for calibration sets.
 
-    `name` is the value of `--format`. `help` is one sentence, which the help of the command shows.
+    `name` is the value of `--format`. `help` is one sentence for the help of the command.
     """
 
     suffix: str  # the usual suffix of its files, such as ".jsonl"

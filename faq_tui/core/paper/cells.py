@@ -20,7 +20,7 @@ def paper_cells(run: Run) -> dict[str, Any] | None:
     """The cells of the preset's table. Each has the paper's value (`paper`) and our value (`ours`, None if missing).
 
     Also returns `preset`, `model` and `filled`. `filled` is the number of cells that have our value. Returns None if
-    the run has no preset, or if the preset's table does not have its model.
+    the run has no preset, or if the preset's model is not in the preset's table.
     """
     preset = run.settings.preset
     experiment = next(

@@ -13,7 +13,7 @@ from faq_tui.core.settings.evaluate import EVALSCOPE, LISTS, LM_EVAL, RUNS_CODE,
 def tasks_of(experiment: Experiment, engine: str) -> list[str]:
     """The tasks that the table's columns need.
 
-    If the table needs all tasks of a named list, the list's name stands for them.
+    If the table needs all tasks of a named list, the result has the name of the list instead of these tasks.
     """
     tasks_wanted = [SOURCES[column].task for column in experiment.columns() if SOURCES[column].engine == engine]
     lists = [name for name, (owner, tasks) in LISTS.items() if owner == engine and set(tasks) <= set(tasks_wanted)]

@@ -51,12 +51,12 @@ class Experiment:
         return list(dict.fromkeys(cell.calibration for cell in self.cells() if cell.bits != UNQUANTIZED))
 
     def columns(self) -> list[str]:
-        """The measured columns. A column of means is replaced by the columns of which it is the mean."""
+        """The measured columns. Instead of a column of means, the result has the columns that are averaged."""
         named = dict.fromkeys(cell.metric for cell in self.cells())
         return list(dict.fromkeys(part for name in named for part in MEANS.get(name, (name,))))
 
     def about(self) -> str:
-        """One line for a list of presets."""
+        """Describe the experiment in one line, for a list of presets."""
         methods = dict.fromkeys(f"{method.upper()} {bits} bit" for method, bits in self.recipes())
         columns = self.columns()
         kinds = {

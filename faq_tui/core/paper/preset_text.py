@@ -65,9 +65,9 @@ def _head(experiment: Experiment, c: PresetChoices) -> str:
     )
     return f"""\
 # Table {experiment.table} of the FAQ paper (arXiv 2601.11200): {experiment.model}.
-# Settings from the paper are marked (paper). The paper does not publish its seeds, its prompts, its judge's prompt
-# and scale, sampling, sample length or damping. Settings marked (our choice) are ours, so figures may differ from
-# the paper's.
+# Settings from the paper are marked (paper). The paper does not publish its seeds, prompts, sampling, sample length
+# or damping. It does not publish the prompt and the scale of its judge, either. Settings marked (our choice) are
+# ours, so figures may differ from the paper's.
 {more}
 [preset]
 name = {quoted(experiment.name)}  # `faq-tui status` shows which of the table's cells this run has filled

@@ -1,8 +1,8 @@
 """Read tables 1 to 11 of the FAQ paper (arXiv 2601.11200) from `data/paper_tables.csv`, which has one value per row.
 
 Metrics named `*_ppl` are word perplexities of lm_eval (lower is better). All other metrics are accuracies in percent.
-Two misprints of the paper are corrected. For table 1, the bit labels of section 5.2.1 are used. In table 7, some rows
-have no mark; they are read as rows of the teacher, as in table 4.
+Two misprints of the paper are corrected. For table 1, the bit labels of section 5.2.1 are used. Some rows of
+table 7 do not say which data they belong to. As in table 4, they are read as rows of the teacher.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def same_name(one: str, other: str) -> bool:
 
 
 def of_recipes(model: str, recipes: Iterable[tuple[str, int]]) -> list[Cell]:
-    """The paper's values for this model: those of the unquantized model, and those of the given (method, bits)."""
+    """The paper's values for the model: unquantized, and quantized with each given method and number of bits."""
     ours = {("w8a8-int8", "w8a8") if method == "w8a8" else (method, f"INT{bits}") for method, bits in recipes}
     return [
         cell

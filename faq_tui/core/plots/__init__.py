@@ -1,1 +1,1 @@
-"""Plots as text for a terminal: functions of numbers and a size, without side effects."""
+"""Draw plots as text for a terminal. Each function gets numbers and a size, and has no side effects."""

@@ -19,7 +19,7 @@ Cells = list[list[tuple[str, str]]]
 
 
 def mark_of(index: int) -> tuple[str, str]:
-    """(mark, colour) of a curve. plotext and Rich share these names of colours."""
+    """(mark, colour) of a curve. Both plotext and Rich know the colour by this name."""
     return MARKS[index % len(MARKS)], COLOURS[index % len(COLOURS)]
 
 
@@ -128,7 +128,7 @@ def _axis(low: float, high: float, as_log: bool, most: int) -> tuple[float, floa
 
 
 def _decades(low: float, high: float) -> list[tuple[int, int]]:
-    """(exponent, digit) of numbers such as 1, 2, 5, 10, 20 and 50, ascending.
+    """Round numbers such as 1, 2, 5, 10, 20 and 50 in ascending order, as (exponent, digit).
 
     `low` and `high` are logarithms. The first number is at most `low`, and the last number is above `high`.
     """
@@ -136,6 +136,6 @@ def _decades(low: float, high: float) -> list[tuple[int, int]]:
 
 
 def _round_step(step: float) -> float:
-    """The smallest number of the form 1, 2 or 5 times a power of ten that is at least `step`."""
+    """Round `step` up to 1, 2 or 5 times a power of ten."""
     power = 10.0 ** math.floor(math.log10(step))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * 0.999)

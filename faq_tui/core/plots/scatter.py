@@ -67,7 +67,8 @@ def _apart(
     """(point, x, y) of each point.
 
     Points are moved so that no two points share a cell. If there is no free cell, a point stays where it is. `step`
-    is the width and the height of a cell, in the units of x and y. Both may be slightly too large.
+    is the width and the height of a cell, in the units of x and y. The width and the height may be slightly too
+    large.
     """
     placed: list[tuple[Point, float, float]] = []
     for point in points:
@@ -86,7 +87,7 @@ def _ends(values: Sequence[float]) -> tuple[float, float]:
     """The ends of an axis, with a margin at each end.
 
     The margin is a share of the range. If the range is almost 0, the margin is a share of the largest |value|. If
-    this is almost 0, too, the margin is a share of 1.
+    the largest |value| is almost 0, too, the margin is a share of 1.
     """
     spread = next((width for width in (max(values) - min(values), abs(max(values))) if width > SMALLEST_SPREAD), 1.0)
     return min(values) - MARGIN * spread, max(values) + MARGIN * spread

@@ -31,7 +31,7 @@ PHRASES = {
 MIXED, BOTH_WAYS = "mixed", "leans both ways"
 BY_TEXT = {
     BETTER: "Yes. With this data, the quantized model is closer to the original, even {}",
-    WORSE: "No. With the same amount of text on both sides, the quantized model is further from the original",
+    WORSE: "No. This data makes the quantized model worse: {}, it is further from the original",
     MIXED: "Mixed: {}, this data helped on some held-out texts and hurt on others",
     LEANS_BETTER: "Perhaps: {}, this data looks better, but chance can explain the difference",
     LEANS_WORSE: "No gain was seen: {}, this data looks worse, but chance can explain the difference",
@@ -41,7 +41,7 @@ BY_TEXT = {
     UNKNOWN: "Unknown: {}, too little was measured, or a measured number is not finite",
 }
 EVEN = "with the same amount of text on both sides"
-MORE_TEXT = "No. The gain comes from having more text: with the same amount of text on both sides, there is none"
+MORE_TEXT = "No. The gain comes from having more text: with the same amount of text on both sides, there is no gain"
 BY_QUESTIONS = {
     BETTER: "Better",
     WORSE: "Worse",
@@ -73,8 +73,8 @@ def in_short(body: dict[str, Any]) -> list[str]:
 def headline(counts: dict[str, Counter[str]]) -> str:
     """The answer in one line.
 
-    The keys of `counts` are "samples" and "tokens": the two compared sets have equal numbers of this unit. The value
-    is the number of texts with each verdict. The verdict on a text is the verdict of its main metric.
+    The keys of `counts` are "samples" and "tokens". The key is the unit in which both compared sets have the same
+    size. The value is the number of texts with each verdict. The verdict on a text is the verdict of its main metric.
     """
     if "tokens" not in counts:
         return UNFAIR.format(BY_QUESTIONS[_together(counts["samples"])])
@@ -124,21 +124,21 @@ CAVEAT = (
     f"±{KL.close[PROSE]} nats per token. Set `evaluate.repeats` to 3 or more before you trust a small difference."
 )
 COVERED = (
-    "The intervals account for the random choice of held-out items and of calibration samples, because every set was "
-    "drawn {draws} times, and a model was quantized and measured for each draw."
+    "The intervals account for the random choice of held-out items and of calibration samples. For this, every set "
+    "was drawn {draws} times, and a model was quantized and measured for each draw."
 )
 SHARED = (
     " The draws share seeds: each uses {seeds} of the same {total} seeds. Draws of new seeds would differ more, so "
     "the intervals are widened to correct for this. To make the result more certain, add seeds rather than draws."
 )
 HOW_TO_READ = (
-    "How to read this: the same model is quantized twice (its weights are stored in fewer bits), once calibrated on "
-    "plain questions and once on regenerated answers. Both are compared with the model before quantization: the "
-    "closer one is better. At equal *samples*, both sets have the same number of questions, but the regenerated set "
-    "has more text, which helps by itself. At equal *tokens*, both sets have the same amount of text, so this is "
-    "the fairer comparison. *Better* and *worse* mark differences that are larger than noise. *Leans* marks a "
-    "difference that chance can produce, because many comparisons were made. *Within noise* means that no difference "
-    "could be measured."
+    "How to read this: the same model is quantized twice, that is, its weights are stored in fewer bits. One of the "
+    "quantized models is calibrated on plain questions, the other on regenerated answers. Both are compared with "
+    "the model before quantization: the closer one is better. At equal *samples*, both sets have the same number of "
+    "questions, but the regenerated set has more text, which helps by itself. At equal *tokens*, both sets have the "
+    "same amount of text, so this is the fairer comparison. *Better* and *worse* mark differences that are larger "
+    "than noise. *Leans* marks a difference that chance can produce, because many comparisons were made. *Within "
+    "noise* means that no difference could be measured."
 )
 
 
@@ -174,7 +174,7 @@ def details(body: dict[str, Any]) -> list[str]:
 
 
 def covered(body: dict[str, Any]) -> str:
-    """A sentence about the intervals over several draws: which variation they include and which they do not."""
+    """Say which variation the intervals over several draws include, and which variation they do not include."""
     draws, shared = min(comparison["draws"] for comparison in body["comparisons"]), body["run"]["shared_seeds"]
     return COVERED.format(draws=draws) + (SHARED.format(**shared) if shared else "")
 
@@ -239,7 +239,7 @@ def _outcome(metric: str, outcome: dict[str, Any]) -> str:
 
 
 def _too_close(metric: str, kind: str, outcome: dict[str, Any]) -> str:
-    """A warning if another draw of the calibration set could also cause a difference of this size; otherwise ""."""
+    """Warn if another draw of the calibration set could cause a difference of this size. Otherwise returns ""."""
     close, difference = METRICS.get(metric).close.get(kind), outcome["difference"]["value"]
     if close is None or outcome["verdict"] == SAME or difference is None or abs(difference) >= close:
         return ""

@@ -91,7 +91,7 @@ def _baselines(run: Run) -> dict[str, str]:
 def _difference(ours: Result, baseline: Result | None) -> dict[str, Any] | None:
     """Our value minus the baseline's, and the standard error of this difference.
 
-    The standard error is computed from the difference at each item: both models answered the same items, so the
+    The standard error is computed from the difference at each item. Both models answered the same items, so the
     difficulty of an item cancels out (Miller 2024, arXiv 2411.00640, section 4.2). This is possible only if each
     value is the mean of its items, or the perplexity of its items' log-likelihoods. Otherwise returns None.
     """
@@ -106,7 +106,7 @@ def _difference(ours: Result, baseline: Result | None) -> dict[str, Any] | None:
 
 
 def _of_items(result: Result) -> tuple[float, float] | None:
-    """For the delta method: (f(m), f'(m)), where m is the mean over the items and f(m) is the result's value.
+    """Returns (f(m), f'(m)), for the delta method. m is the mean over the items, and f(m) is the result's value.
 
     f(m) is m, or exp(-m) if the items are log-likelihoods that lm_eval aggregated with `perplexity`. Returns None for
     any other value.
@@ -124,9 +124,8 @@ def _of_items(result: Result) -> tuple[float, float] | None:
 def is_shown(result: dict[str, Any], results: list[dict[str, Any]]) -> bool:
     """True if the Markdown shows the row.
 
-    The Markdown shows the overall result of a task. If there is none, it shows the results of the task's parts.
-
-    The file report.json holds all rows.
+    The Markdown shows the overall result of a task. A task without an overall result is shown by the
+    results of its parts. The file report.json holds all rows.
     """
     whole = any(other["task"] == other["name"] == result["task"] for other in results)
     return result["name"] == result["task"] or not whole

@@ -11,9 +11,7 @@ from faq_tui.core.report.tables import table
 from faq_tui.core.run.run import Run
 from faq_tui.core.store.measurements import all_items
 
-EXPLANATION = (
-    "A flipped item is answered correctly either only before quantization (lost) or only after quantization (won)."
-)
+EXPLANATION = "A flipped item is answered correctly only before quantization (lost) or only after quantization (won)."
 SHOWN = 12  # number of items shown per text; report.json holds all items
 LONGEST = 160
 

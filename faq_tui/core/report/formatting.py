@@ -14,7 +14,7 @@ LONGEST = 200  # longer texts are cut to this many characters
 # private use, line separator and paragraph separator.
 INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 MARKUP = re.compile(r"[\\`*\[\]<>|#~&!@$]|(?<![^\W_])_|_(?![^\W_])")
-LINK = re.compile(r"(?<=\w):(?=//)|(?<=www)\.", re.IGNORECASE)  # GitHub makes no link if these characters are removed
+LINK = re.compile(r"(?<=\w):(?=//)|(?<=www)\.", re.IGNORECASE)  # without these characters, GitHub makes no link
 
 
 def one_line(text: object, longest: int = LONGEST) -> str:

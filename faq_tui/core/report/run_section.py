@@ -100,7 +100,7 @@ def _text(text: dict[str, Any]) -> str:
 def _evaluation(body: dict[str, Any]) -> list[str]:
     e = body["evaluation"]
     name = f" ({escape(e['device_name'])})" if e["device_name"] else ""
-    if not body["texts"]:  # only public benchmarks were measured; their section names the programs
+    if not body["texts"]:  # only public benchmarks were measured, and the section on benchmarks names their programs
         return []
     lines = [f"- **Evaluated on**: {escape(e['device'])}{name} in {escape(e['dtype'])}"]
     versions = ", ".join(

@@ -86,8 +86,8 @@ def spike_lines(body: dict[str, Any]) -> list[str]:
         lines += [f"- {escape(one['sentence'], SENTENCE)}" for one in data["comparisons"]]
         lines += ["", *table(("set", *NAMES.values()), _rows(data["comparisons"])), ""]
         lines += [
-            "Each number is the median over all layers. It was measured on the inputs of the modules named above, "
-            "without each sample's first token. A higher number means more or larger spikes.",
+            "Each number is the median over all layers. The inputs of the modules named above were measured, without "
+            "each sample's first token. A higher number means more or larger spikes.",
             "",
         ]
     for one in data["experts"]:

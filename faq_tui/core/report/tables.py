@@ -105,9 +105,9 @@ def _notes(body: dict[str, Any]) -> list[str]:
     return [
         f"- **95% interval**: from {body['interval']['resamples']:,} paired bootstrap resamples over {over} "
         "(windows, answers, questions). **Within noise**: the interval of the difference includes zero.",
-        "- **p**: the probability of a difference at least this large by chance, adjusted for all "
-        f"{body['interval']['comparisons']} comparisons of this report (Benjamini and Hochberg). Of the "
-        "results called better or worse, at most about 5% are expected to be due to chance. **Leans**: the interval "
+        "- **p**: the probability that chance alone gives a difference at least this large, adjusted for all "
+        f"{body['interval']['comparisons']} comparisons of this report (Benjamini and Hochberg). On "
+        "average, chance explains at most about 5% of the results that are called better or worse. **Leans**: the interval "
         "excludes zero, but p is above 0.05 after the adjustment.",
         "- **Loss recovered**: (baseline - set) / (baseline - unquantized); 100% means that the set "
         f"recovers the whole loss; {formatting.MISSING} means that the baseline's loss is within noise.",

@@ -34,12 +34,12 @@ LEVEL = 0.95
 MIN_ITEMS = 5  # smallest number of items for which there is an interval
 SEED = 20260120
 
-# the sums of one artefact, or of several artefacts: those of one recipe on several draws
+# the sums of one artefact, or of the artefacts that one recipe made from several draws
 Draws = Sums | Sequence[Sums]
 
 
 class Measure(Protocol):
-    """The quantity that is estimated, such as a metric of `core.evaluation`. It is computed from weighted items."""
+    """The estimated quantity, such as a metric of `core.evaluation`. It is a function of weighted items."""
 
     @property
     def higher_is_better(self) -> bool: ...
@@ -93,8 +93,8 @@ def recovered(
 
     It is 1 if our data recovers everything that quantization lost, and 0 if it recovers nothing.
 
-    Returns None if the loss of the baseline is not significant, if the baseline is better than the unquantized model,
-    or if a value is not finite. The value is not finite if the baseline loses nothing in a resample.
+    Returns None if the baseline is not significantly worse than the unquantized model, or if a value is not finite. A
+    value is not finite if the baseline loses nothing in a resample.
     """
     mine, base = _paired(ours, baseline)
     _same_items(mine[0], unquantized)
@@ -200,7 +200,7 @@ def resampled(items: int, resamples: int, seed: int) -> Array:
 
 
 def tail_share(items: int) -> float:
-    """The share of resamples outside each end of the interval: Phi(-sqrt(n / (n - 1)) t[n - 1])."""
+    """The share of resamples outside each end of the interval. For n items: Phi(-sqrt(n / (n - 1)) t[n - 1])."""
     t = t_distribution.quantile((1.0 - LEVEL) / 2, items - 1)
     return NormalDist().cdf(-t * math.sqrt(items / (items - 1)))
 

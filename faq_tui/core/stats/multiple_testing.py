@@ -1,6 +1,6 @@
 """Correct p-values for many comparisons.
 
-Without a correction, 5% of the comparisons without an effect look significant.
+If nothing has an effect, 5% of uncorrected comparisons still look significant by chance.
 """
 
 from __future__ import annotations

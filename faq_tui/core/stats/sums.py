@@ -31,7 +31,7 @@ class Sums:
         return len(next(iter(self.columns.values())))
 
     def column(self, name: str) -> Array:
-        """The column `name`. Raises KeyError if it does not exist."""
+        """The column `name`. Raises KeyError if there is no such column."""
         import numpy as np
 
         return np.ones(len(self)) if name == ITEMS else self.columns[name]

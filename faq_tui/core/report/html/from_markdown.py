@@ -100,7 +100,7 @@ def _cells(line: str) -> list[str]:
 
 
 def _marked(cell: str) -> str:
-    """The cell as HTML. A verdict gets its colour."""
+    """The cell as HTML. Each kind of verdict has a colour."""
     return f'<span class="verdict {VERDICTS[cell]}">{cell}</span>' if cell in VERDICTS else inline(cell)
 
 

@@ -17,7 +17,7 @@ EQUAL = {
     "samples": "Same number of samples on both sides",
     "tokens": "Same number of tokens on both sides",
 }
-# The page has no script and makes no request. With this policy, the browser refuses both.
+# The page has no script and makes no request. This policy makes the browser refuse scripts and requests.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 

@@ -127,7 +127,7 @@ def _point(point: SvgPoint, x: Scale, y: Scale) -> list[str]:
 
 
 def _labels(points: list[SvgPoint], x: Scale, y: Scale) -> list[str]:
-    """The labels. They are in a column on the right, because the points of similar models overlap.
+    """The labels in a column on the right, because the points of similar models overlap.
 
     A line connects each label to its point.
     """
