@@ -137,7 +137,10 @@ class AppController(App[None]):
         self.say(f"copied {len(text):,} characters, also to {path}")
 
     def copy_to_clipboard(self, text: str) -> None:
-        """Copy text with an escape sequence, as Textual does. Our sequence also works inside tmux."""
+        """Copy text with an escape sequence, as Textual does.
+
+        Unlike Textual's sequence, this one also works inside tmux.
+        """
         self._clipboard = text
         if self._driver is not None:
             self._driver.write(clipboard.osc52(text, os.environ))

@@ -84,7 +84,7 @@ class GrowingCandidate:
 
 @dataclass
 class Regeneration:
-    """The candidates that are being generated, and the totals since this job began to regenerate."""
+    """The candidates that are being generated, and the totals since this job began to generate candidates."""
 
     growing: dict[CandidateKey, GrowingCandidate] = field(default_factory=dict)
     failures: dict[CandidateKey, str] = field(default_factory=dict)  # maps a failed candidate to the reason
@@ -237,7 +237,8 @@ class LiveState:
     def apply(self, event: e.Event, at: float) -> None:
         """Apply one event. `at` is its time in unix seconds."""
         self.version += 1
-        # Thousands of events of this type can arrive in a second, so they are handled first. Other events are rare.
+        # Thousands of CandidateDelta events can arrive in a second, so this type is handled first. Other events are
+        # rare.
         if type(event) is e.CandidateDelta:
             self.regeneration.delta(event, at)
             return
@@ -255,7 +256,8 @@ class LiveState:
             case e.Note():
                 self.lines.append(event.message)
             case e.ArtefactStarted():
-                self.artefacts.pop(event.artefact, None)  # remove an earlier try, so that the newest try comes last
+                # Remove an earlier try of this artefact, so that the newest try comes last.
+                self.artefacts.pop(event.artefact, None)
                 self.artefacts[event.artefact] = ArtefactLive(
                     event.artefact, event.layers, at, event.samples, event.tokens
                 )

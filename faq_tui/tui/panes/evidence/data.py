@@ -189,7 +189,7 @@ class Reader:
 def export(run: Run, on_done: Callable[[str, bool], None]) -> None:
     """Write the report on a thread.
 
-    The thread then calls `on_done` with a sentence, and with True if the export failed.
+    The thread then calls `on_done` with two arguments: a sentence for the screen, and True if the export failed.
     """
     threading.Thread(target=_export, args=(run, on_done), name="export", daemon=True).start()
 

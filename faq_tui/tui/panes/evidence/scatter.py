@@ -43,7 +43,7 @@ def drawing(loaded: LoadedEvidence, width: int, height: int) -> str:
         return "No scatter plot: it needs a prose text (evaluate.perplexity) and answers or labelled items."
     placed = _placed(loaded, across, up)
     if len(placed) < 2:
-        return "No scatter plot yet: no quantized model is measured both on prose and on your own kind of question."
+        return "No scatter plot yet. First measure a quantized model on prose and on answers or labelled items."
     columns = max(1, width // LEGEND_WIDTH)
     legend = [_entry(mark, row, x, y, across, up, width // columns) for row, mark, _, x, y in placed]
     lines = [line(_styled(legend[n : n + columns], placed[n : n + columns])) for n in range(0, len(legend), columns)]
