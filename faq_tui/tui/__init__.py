@@ -1,4 +1,7 @@
-"""The terminal app. The app uses core only through events, jobs and the database. The app's process never loads torch."""
+"""The terminal app.
+
+The app uses core only through events, jobs and the database. The app's process never loads torch.
+"""
 
 import os
 

@@ -1,4 +1,7 @@
-"""The position of a scroll bar's thumb in whole rows. A finer position would need a redraw for every new line."""
+"""The position of a scroll bar's thumb in whole rows.
+
+If the thumb moved in parts of a row, every new line of text would redraw it.
+"""
 
 from __future__ import annotations
 

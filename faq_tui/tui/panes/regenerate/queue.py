@@ -26,13 +26,14 @@ NOTHING = CandidateCounts()
 class Follower:
     """Chooses the candidate to show.
 
-    It follows one candidate until this candidate is finished or gets no more text. Then it follows the candidate that
-    received text last.
+    The follower stays with one candidate until this candidate is finished or gets no more text. Then the follower
+    changes to the candidate that received text last.
     """
 
     def __init__(self) -> None:
         self.on = False
-        self._length, self._since = 0, 0.0  # number of characters of the candidate, and the time when it last grew
+        # Number of characters of the followed candidate, and the time when its text last grew.
+        self._length, self._since = 0, 0.0
 
     def toggle(self) -> None:
         self.on = not self.on
@@ -122,7 +123,7 @@ class SeedPage:
     def _load_around(self, position: int, row: int) -> None:
         """Fill the page around the seed at `position`, and select this seed.
 
-        The seed is on `row`, unless this would leave rows empty.
+        The seed is on the line `row` of the page if all lines of the page can then be filled.
         """
         ahead = queue.before(self._store, position, row)
         here = queue.after(self._store, position - 1, self.height - len(ahead))
@@ -160,7 +161,7 @@ class SeedQueue(QueueList):
     """Draws the whole page once. After that, it draws only the rows that changed."""
 
     class PageResized(Message):
-        """The height of the page has changed, so the page has other seeds."""
+        """The height of the page has changed, so it now shows more or fewer seeds."""
 
     def __init__(self, page: SeedPage) -> None:
         super().__init__(id="queue")
