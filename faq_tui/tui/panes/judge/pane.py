@@ -342,11 +342,8 @@ class JudgePane(Pane):
             return
         standing = self.case.standing
         known = standing.override.reason if standing.override else self.reasons.get(standing.seed_id, "")
-        prompt = (
-            "Why? The reason is stored with your "
-            + ("override" if standing.override else "next pick")
-            + " of this seed"
-        )
+        what = "override" if standing.override else "next pick"
+        prompt = f"Why? The reason is stored with your {what} of this seed"
         self.app.push_screen(Ask(prompt, known), lambda text: self._reasoned(standing.seed_id, text))
 
     def _reasoned(self, seed_id: str, text: str | None) -> None:
