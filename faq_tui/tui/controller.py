@@ -67,7 +67,7 @@ class AppController(App[None]):
         self.notify(sanitize(sentence), severity=severity, markup=False)
 
     def perform(self, action: Action) -> None:
-        """Run an action. If it is an action of a pane, show this pane first."""
+        """Run an action. If the action belongs to a pane, show this pane first."""
         if action.scope != APP:
             self.show_pane(action.scope)
         self.call_later(self.run_action, action.command, self if action.scope == APP else self.pane)

@@ -94,7 +94,8 @@ class Regeneration:
     truncated: int = 0
     retried: int = 0
     tokens: int = 0
-    # Tokens and characters of the finished streamed candidates. Their ratio is the number of tokens per character.
+    # Tokens and characters of the finished streamed candidates. The ratio of the two numbers gives the tokens per
+    # character.
     learned_tokens: int = 0
     learned_characters: int = 0
     characters: Rate = field(default_factory=Rate)  # streamed characters
@@ -169,7 +170,7 @@ class StageLive:
     def seconds_a_unit(self, now: float) -> float | None:
         """Mean seconds per unit since the first progress event, without the time to load a model.
 
-        None if it is not known yet.
+        Return None if too few units are done yet.
         """
         if not self.done or (self.total and self.done < MIN_SHARE_DONE * self.total):
             return None

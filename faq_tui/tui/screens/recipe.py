@@ -115,7 +115,7 @@ def about(method: str) -> str:
 
 
 def choices_of(model: type[Recipe], key: str) -> tuple[tuple[str, Any], ...]:
-    """(label, value) for each allowed value. Empty if the user types a number or a word."""
+    """The allowed values of a setting, as pairs (label, value). Empty if the user types the value."""
     if key == "preset":
         return ("none", None), *((name, name) for name in model.choices(key))
     return tuple((words(key, value), value) for value in model.choices(key))

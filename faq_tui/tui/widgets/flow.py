@@ -114,7 +114,7 @@ class FlowView(Widget, can_focus=False):
         self._sticks = True  # scroll to the end until the user scrolls up
         self._thumb = range(0)
         self._base = Style()
-        self._room, self._height = 0, 0  # columns and rows of the text; asking Textual would take longer
+        self._room, self._height = 0, 0  # columns and rows of the text, kept because asking Textual takes longer
 
     def show(self, parts: list[Part | None], at_end: bool = False) -> None:
         """Replace the text. Scroll to its beginning or its end."""
@@ -163,7 +163,7 @@ class FlowView(Widget, can_focus=False):
 
     @property
     def at_end(self) -> bool:
-        """Whether the end of the text is on the screen."""
+        """True if the end of the text is on the screen."""
         return self.top >= self._last_top
 
     @property
@@ -234,7 +234,7 @@ class FlowView(Widget, can_focus=False):
 
     def _add(self, part: Part | None) -> None:
         if not self._room:
-            self._flow.width = 0  # not laid out yet: `on_resize` wraps all text once the width is known
+            self._flow.width = 0  # the width is not known yet; `on_resize` wraps all text later
         elif part is None:
             self._flow.gap()
         else:

@@ -41,7 +41,7 @@ class LineList(ScrollView, can_focus=False):
 
     @dataclass
     class LineHighlighted(Message):
-        """The cursor is on another line."""
+        """The cursor has moved to another line."""
 
         index: int
 

@@ -46,7 +46,7 @@ def _same(one: Text, other: Text) -> bool:
 
 
 def _height(text: Text, width: int) -> int | None:
-    """The number of lines if every line fits into `width`; else None."""
+    """The number of lines, or None if a line is longer than `width`."""
     if not width:
         return None
     lines = text.plain.split("\n")

@@ -78,7 +78,7 @@ class EvidenceViewState:
 class LoadedEvidence:
     """Everything that the pane shows. If there is no evidence, `why` gives the reason."""
 
-    state: object = None  # a value that is different after each change of the database or of the settings
+    state: object = None  # changes whenever the database or the settings change
     evidence: Evidence | None = None
     why: str = ""
     model: str = ""  # the target's name in the settings

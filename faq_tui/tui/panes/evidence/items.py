@@ -181,7 +181,7 @@ def marked(words: Words, name: str) -> Text:
 
 
 def item_parts(loaded: LoadedEvidence, entry: Entry, words: Words) -> Parts:
-    """The text of the item, as parts (text, style). A part that is None is a gap."""
+    """The text of the item, as parts (text, style). None stands for a gap between two parts."""
     kind, body = kind_of(entry.text), body_of(loaded, entry.text, entry.number)
     if kind == CHOICES and body:
         listed = "\n".join(

@@ -34,7 +34,7 @@ LEAST_NAME, MOST_NAME = 18, 40
 GAPS = {"value": 1, "interval": 1}
 GAP = 2
 ITEM_CELL = 13  # minimum width of a column for an item's model
-ITEMS_SHARE = 0.6  # the three models get at most this share of a line
+ITEMS_SHARE = 0.6  # the columns of the three models get at most this share of a line
 ITEM_STYLES = {"right": "green", "wrong": "bold red"}
 MODELS = 3
 

@@ -41,7 +41,7 @@ class PaperView(FlowView):
 def parts(loaded: LoadedEvidence, width: int) -> list[Part]:
     """The tables, as parts (text, style).
 
-    A part that is None is a gap. Rows have at most `width` cells if possible.
+    None stands for a gap between two parts. Rows have at most `width` cells if possible.
     """
     cells = [cell for cell in loaded.paper if cell.bits not in (UNQUANTIZED, AVERAGE)]
     if not cells:

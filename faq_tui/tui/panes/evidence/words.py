@@ -140,7 +140,7 @@ def run_parts(body: dict[str, Any]) -> list[Part]:
 
     `body` is the report as data. Without a report, the view is empty.
 
-    Parts are (text, style). A part that is None is a gap.
+    Parts are (text, style). None stands for a gap between two parts.
     """
     if not body:
         return []

@@ -27,7 +27,7 @@ class JudgeQueue:
     due: float = 0.0  # earliest time of the next read, on the clock time.monotonic
 
     def read(self, store: Store, view: View) -> None:
-        """Read the seeds again. Keep the current seed even if the filter excludes it now."""
+        """Read the seeds again. The current seed stays, even if the filter excludes it now."""
         began = time.monotonic()
         self.everything = standings(store, view)
         self.due = time.monotonic() + max(READ_EVERY_S, READ_SHARE * (time.monotonic() - began))
@@ -67,7 +67,7 @@ class JudgeQueue:
     def move_undecided(self, step: int) -> bool:
         """Go to the nearest seed in this direction that has no decision of a person.
 
-        Returns False if there is none.
+        Returns False if there is no such seed.
         """
         rest = range(self.index + step, len(self.shown) if step > 0 else -1, step)
         index = next((i for i in rest if self.shown[i].override is None), None)

@@ -36,7 +36,7 @@ Fetch = Callable[[Sequence[int]], dict[int, SeedListRow]]
 
 @lru_cache(maxsize=4)
 def columns(width: int) -> tuple[Column, ...]:
-    """Columns that fill `width` cells."""
+    """The columns of the list for lines of `width` cells."""
     fixed = [Column("state", 11, gap=1), Column("category", 11, gap=GAP)]
     after = [Column("length", 12, right=True, gap=GAP)]
     if width >= LANGUAGE_FROM:

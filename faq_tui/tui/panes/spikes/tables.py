@@ -1,4 +1,4 @@
-"""A table of the metrics of two sets, and sentences with more facts about each set."""
+"""A table that compares two sets by their metrics, and sentences with more facts about each set."""
 
 from __future__ import annotations
 

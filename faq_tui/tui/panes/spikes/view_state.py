@@ -14,7 +14,7 @@ MOST_ZOOM = 16
 
 @dataclass(frozen=True)
 class SpikesViewState:
-    """`left` and `right` are names of sets. If there is only one set, both are its name."""
+    """`left` and `right` are names of sets. If there is only one set, `left` and `right` are equal."""
 
     module: str = ""
     layer: int = 0
