@@ -13,8 +13,8 @@ APP = "app"
 class Action:
     """An action that a key starts.
 
-    `id` is `scope.name`. The widget of the scope (the app or a pane) has the method `action_name`, or the method
-    named in `call`.
+    `id` is `scope.name`. The scope is the app or a pane. The key calls the method `action_name` of the scope's
+    widget. If `call` is set, the key calls the method in `call` instead.
     """
 
     id: str
@@ -39,7 +39,10 @@ class Action:
 
 
 def bindings_of(actions: tuple[Action, ...]) -> list[Binding]:
-    """Textual's bindings for the actions of one scope. The keymap of the config file uses their ids."""
+    """Textual's bindings for the actions of one scope.
+
+    In the config file, the user changes keys by the ids of actions.
+    """
     return [
         Binding(action.keys, action.command, action.label, show=action.footer, id=action.id, tooltip=action.help)
         for action in actions

@@ -1,4 +1,4 @@
-"""The app: it composes the screen and switches the panes. The module `controller` has its actions."""
+"""The app: it composes the screen and switches the panes. The module `controller` has the app's actions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ from faq_tui.tui.session import Session
 from faq_tui.tui.themes import suited_theme
 
 HZ, LOW_HZ = 10, 2
-ALWAYS = ("app.start", "app.stop", "app.help", "app.quit")  # the footer shows these at every width
+# The footer shows the keys of these actions at every width.
+ALWAYS = ("app.start", "app.stop", "app.help", "app.quit")
 WHEN_BUSY = {"app.start": False, "app.stop": True}
 
 
@@ -143,7 +144,10 @@ class FaqApp(AppController):
         self._keys_changed()
 
     def _keys_changed(self) -> None:
-        """Draw the keys only once, after the next refresh. Showing a pane changes the bindings several times."""
+        """Draw the keys in the footer once, after the next refresh.
+
+        One draw is enough, although showing a pane changes the bindings several times.
+        """
         if not self._keys_due:
             self._keys_due = True
             self.call_after_refresh(self._show_keys)

@@ -67,7 +67,7 @@ class AppController(App[None]):
         self.notify(sanitize(sentence), severity=severity, markup=False)
 
     def perform(self, action: Action) -> None:
-        """Run an action. If it is an action of a pane, show this pane first."""
+        """Run an action. If the action belongs to a pane, show this pane first."""
         if action.scope != APP:
             self.show_pane(action.scope)
         self.call_later(self.run_action, action.command, self if action.scope == APP else self.pane)
@@ -137,7 +137,10 @@ class AppController(App[None]):
         self.say(f"copied {len(text):,} characters, also to {path}")
 
     def copy_to_clipboard(self, text: str) -> None:
-        """Copy text with an escape sequence, as Textual does. Our sequence also works inside tmux."""
+        """Copy text with an escape sequence, as Textual does.
+
+        Unlike Textual's sequence, this one also works inside tmux.
+        """
         self._clipboard = text
         if self._driver is not None:
             self._driver.write(clipboard.osc52(text, os.environ))

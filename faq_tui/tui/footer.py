@@ -13,12 +13,14 @@ from textual.reactive import reactive
 from faq_tui.tui.widgets.text import LiteralText
 
 GAP = "  "
-HELP, MORE = "Help", "more"  # both labels must have the same length
+HELP, MORE = "Help", "more"  # the labels HELP and MORE must have the same length
 
 
 class KeyFooter(LiteralText):
-    """Shows (key, label) pairs: first as many of `keys` as fit, then all of `always`. `keys` begins with the most
-    important key.
+    """Shows keys with their labels.
+
+    `keys` and `always` are lists of (key, label). All of `always` are shown at the end of the line. Before them, as
+    many of `keys` are shown as fit. `keys` begins with the most important key.
 
     Neighbouring keys with equal labels share one label. If some `keys` are left out, the label HELP becomes MORE.
     """

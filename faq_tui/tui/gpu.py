@@ -16,7 +16,7 @@ GIB = 1 << 30
 
 @dataclass(frozen=True)
 class GpuLoad:
-    """One GPU at one time."""
+    """The load of one GPU when the sample was taken."""
 
     name: str
     load: int  # percentage of the last sampling period in which the GPU was busy
@@ -27,7 +27,7 @@ class GpuLoad:
 
 @dataclass(frozen=True)
 class MachineSample:
-    """The machine at one time."""
+    """The load of the machine when the sample was taken."""
 
     gpus: tuple[GpuLoad, ...]
     cpu: float | None  # load of all cores in percent; None until the second sample
@@ -36,7 +36,10 @@ class MachineSample:
 
 
 class MachineSampler:
-    """Takes samples on a thread. `latest` is None until the first sample. Tests and replays replace `read`."""
+    """Takes samples of the machine's load on a thread.
+
+    `latest` is None until the first sample. Tests and replays replace `read`.
+    """
 
     def __init__(self, read: Callable[[], MachineSample] | None = None) -> None:
         self.latest: MachineSample | None = None
@@ -70,7 +73,7 @@ def reader() -> Callable[[], MachineSample]:
             tuple(filter(None, map(_gpu, handles))), cpu, memory.total - memory.available, memory.total
         )
 
-    psutil.cpu_percent(None)  # this first call only sets the beginning of the measured period
+    psutil.cpu_percent(None)  # the first call only starts the period whose load the next call returns
     return read
 
 

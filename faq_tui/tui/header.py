@@ -21,7 +21,8 @@ from faq_tui.tui.widgets.text import LiteralText
 class Header(LiteralText):
     """Shows the run, its target and its sources.
 
-    The header shows how each source is related to the target. `badge` marks an unusual session, such as a replay.
+    The header shows how each source is related to the target. `badge` is a mark for an unusual session, such as a
+    replay.
     """
 
     kin: reactive[dict[str, str]] = reactive(dict, repaint=False)  # maps a source to its relation to the target

@@ -37,7 +37,9 @@ def describe(session: Session, now: float, keys: tuple[str, str], width: int) ->
             line = _running(session.live, now, width)
         case "stopping":
             name = sanitize(session.live.stage.stage) if session.live.stage else "the job"
-            line = Text(f"Stopping {name} at its next safe point; {stop} again ends it at once.", style="yellow")
+            line = Text(
+                f"Stopping {name} at its next safe point; press {stop} again to end it at once.", style="yellow"
+            )
         case _:
             line = _idle(session, start)
     line.no_wrap = True

@@ -20,7 +20,7 @@ from faq_tui.tui.terminal import hung_up, own_terminal
 LOOK_EVERY_S = 1.0
 PATIENCE_S = 3.0  # after the terminal is gone, the app must end within this many seconds
 SWITCH_S = 0.0005  # seconds between thread switches; Python's default is ten times longer and delays keys
-GARBAGE = 20_000  # number of new objects before a garbage collection; drawing a whole screen creates fewer objects
+GARBAGE = 20_000  # Python collects garbage after this many new objects; drawing a whole screen creates fewer objects
 ENDS = (signal.SIGHUP, signal.SIGTERM)
 
 
@@ -56,7 +56,8 @@ async def _run(app: FaqApp, terminal: int) -> None:
 async def _watch(app: FaqApp, terminal: int) -> None:
     """End the app when its terminal is gone.
 
-    The loop checks this regularly: a lost terminal may send no signal, and nohup blocks the signal.
+    The loop checks regularly whether the terminal still exists, because a signal may not arrive: a lost terminal does
+    not always send one, and nohup blocks it.
     """
     stands = False
     while True:

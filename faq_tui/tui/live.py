@@ -84,7 +84,7 @@ class GrowingCandidate:
 
 @dataclass
 class Regeneration:
-    """The candidates that are being generated, and the totals since this job began to regenerate."""
+    """The candidates that are being generated, and the totals since this job began to generate candidates."""
 
     growing: dict[CandidateKey, GrowingCandidate] = field(default_factory=dict)
     failures: dict[CandidateKey, str] = field(default_factory=dict)  # maps a failed candidate to the reason
@@ -94,7 +94,8 @@ class Regeneration:
     truncated: int = 0
     retried: int = 0
     tokens: int = 0
-    # Tokens and characters of the finished streamed candidates. Their ratio is the number of tokens per character.
+    # Tokens and characters of the finished streamed candidates. The ratio of the two numbers gives the tokens per
+    # character.
     learned_tokens: int = 0
     learned_characters: int = 0
     characters: Rate = field(default_factory=Rate)  # streamed characters
@@ -169,7 +170,7 @@ class StageLive:
     def seconds_a_unit(self, now: float) -> float | None:
         """Mean seconds per unit since the first progress event, without the time to load a model.
 
-        None if it is not known yet.
+        Return None if too few units are done yet.
         """
         if not self.done or (self.total and self.done < MIN_SHARE_DONE * self.total):
             return None
@@ -237,7 +238,8 @@ class LiveState:
     def apply(self, event: e.Event, at: float) -> None:
         """Apply one event. `at` is its time in unix seconds."""
         self.version += 1
-        # Thousands of events of this type can arrive in a second, so they are handled first. Other events are rare.
+        # Thousands of CandidateDelta events can arrive in a second, so this type is handled first. Other events are
+        # rare.
         if type(event) is e.CandidateDelta:
             self.regeneration.delta(event, at)
             return
@@ -255,7 +257,8 @@ class LiveState:
             case e.Note():
                 self.lines.append(event.message)
             case e.ArtefactStarted():
-                self.artefacts.pop(event.artefact, None)  # remove an earlier try, so that the newest try comes last
+                # Remove an earlier try of this artefact, so that the newest try comes last.
+                self.artefacts.pop(event.artefact, None)
                 self.artefacts[event.artefact] = ArtefactLive(
                     event.artefact, event.layers, at, event.samples, event.tokens
                 )

@@ -17,10 +17,11 @@ class ArtefactLive:
     samples: int = 0
     tokens: int = 0
     modules: dict[tuple[int, str], e.ModuleQuantized] = field(default_factory=dict)
-    expected: dict[int, tuple[str, ...]] = field(default_factory=dict)  # maps each begun layer to its modules
+    # Maps each layer that has begun to its modules.
+    expected: dict[int, tuple[str, ...]] = field(default_factory=dict)
     layer_started: dict[int, float] = field(default_factory=dict)
     layer_done: dict[int, float] = field(default_factory=dict)
-    seconds: float | None = None  # None until it is finished
+    seconds: float | None = None  # None until the artefact is finished
     version: int = 0
 
     def seconds_a_layer(self) -> float | None:

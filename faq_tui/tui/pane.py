@@ -40,9 +40,9 @@ class Pane(Container, can_focus=True):
     """A container that reads the store when it is shown, and the live state while it is visible.
 
     The UI thread opens `run` and is the only thread that uses it. Jobs write to the same database from their own
-    process. The visible pane itself has the focus, so that its keys work. The focus never moves to a widget inside
-    the pane, so no widget must be redrawn for this reason. If an action raises FaqError, the app shows the error in a
-    notification.
+    process. The visible pane itself has the focus, so that its keys work. Widgets inside the pane never get the
+    focus. A widget would be redrawn whenever it gets or loses the focus. If an action raises FaqError, the app shows
+    the error in a notification.
     """
 
     BLANK = True  # widgets cover the whole pane, so Textual need not draw its background
@@ -75,7 +75,7 @@ class Pane(Container, can_focus=True):
     def room(self) -> Size:
         """The size of the pane.
 
-        For a hidden pane, this is the size that it will have when it is shown. Then the pane needs only one layout.
+        A hidden pane returns the size that it will have on the screen. With it, the pane needs only one layout.
         """
         if self.size or not isinstance(self.parent, Widget):
             return self.size
@@ -92,7 +92,10 @@ class Pane(Container, can_focus=True):
             self._waits = live
 
     def watch_has_focus(self, _has_focus: bool) -> None:
-        """Do nothing. Textual would update the styles of all inner widgets, but no style depends on the focus."""
+        """Do nothing.
+
+        Textual's own method updates the styles of all inner widgets. Here no style depends on the focus.
+        """
 
     def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
         """Draw only the given regions. Without regions, draw nothing, because widgets cover the whole pane."""

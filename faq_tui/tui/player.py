@@ -13,7 +13,10 @@ MOST = 5_000  # one call reads at most this many events from the file
 
 
 class Player:
-    """An `EventSource` that plays a recording. With `speed` 2, it plays twice as fast as the job; with 0, at once."""
+    """An `EventSource` that plays a recording.
+
+    With `speed` 2, the recording plays twice as fast as the job ran. With `speed` 0, all events come at once.
+    """
 
     failure = ""
 
@@ -41,7 +44,7 @@ class Player:
         return self._next is None
 
     def drain_timed(self) -> list[Timed]:
-        """The next events: those whose recorded time has come."""
+        """The next events: all that the job had recorded up to the current time of the recording."""
         if self._began is None:
             self._began = self._timer()
         due = self._first + (self._timer() - self._began) * self._speed if self._speed else float("inf")

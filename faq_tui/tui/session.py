@@ -30,7 +30,7 @@ KILLED = "the job was killed before it recorded a reason"
 class EventSource(Protocol):
     """A source of events: a running job or a recording."""
 
-    failure: str  # why the source ended early; "" if it did not end early
+    failure: str  # the reason why the source ended early, or "" if it did not
 
     def drain_timed(self) -> list[Timed]: ...
     @property
@@ -62,7 +62,7 @@ class Session:
 
     @property
     def waiting(self) -> int:
-        """The number of events that were read but not applied yet."""
+        """The number of events that were read from the source but are not yet in the live state."""
         return len(self._pending)
 
     def open(self) -> None:

@@ -1,6 +1,6 @@
-"""Keep all output except the app's away from the terminal.
+"""Only the app may write to the terminal.
 
-The output of native code, child processes and threads goes to a log file.
+All other output, for example of native code and child processes, goes to a log file.
 
 Python can redirect its own `print`. But CUDA, tokenizers and child processes write directly to the file descriptors 1
 and 2, and this output would destroy the screen. Therefore Textual gets a copy of the terminal's descriptor. The
@@ -62,7 +62,7 @@ def own_terminal(log: Path) -> Iterator[int]:
     os.dup2(target, 1)
     os.dup2(target, 2)
     os.close(target)
-    # Textual's driver reads the terminal's size from one of these files and writes to the other.
+    # Textual's driver reads the terminal's size from `sys.__stdout__` and writes to `sys.__stderr__`.
     _set_streams(terminal, terminal)
     try:
         yield copy

@@ -11,7 +11,10 @@ from faq_tui.tui.duration import clock_time
 
 
 def waiting_in_words(waiting: Iterable[ServerWaiting], now: float) -> str:
-    """The server that the job waits for, and the times. "" if the job waits for none or other servers answer."""
+    """Say for which server the job waits, since when, and when it gives up.
+
+    Return "" if the job waits for no server, or if other servers answer.
+    """
     event = next((event for event in waiting if event.gives_up is not None), None)
     if event is None or event.gives_up is None:
         return ""

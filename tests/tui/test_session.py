@@ -127,7 +127,7 @@ async def test_a_job_that_does_not_stop_can_be_ended(slow: Path) -> None:
         assert job is not None
         os.kill(job.pid, signal.SIGSTOP)
         await pilot.press("x")
-        await until(pilot, lambda: "x again ends it at once" in jobs_line(app))
+        await until(pilot, lambda: "press x again to end it at once" in jobs_line(app))
         await pilot.press("x")
         assert "will stop at its next" in text_of(app)
         await pilot.press("e")

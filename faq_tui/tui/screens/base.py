@@ -1,4 +1,4 @@
-"""The screen of the panes, and the widget that switches them. Both draw nothing except their children."""
+"""The screen of the panes, and the widget that switches them. Neither draws a background."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from textual.widgets import ContentSwitcher
 
 
 class BaseScreen(Screen[Any]):
-    """A screen that is not redrawn when the focus moves, because the widgets show the focus.
+    """A screen that is not redrawn when the focus moves.
 
-    Textual's screen redraws itself.
+    Textual's own screen would then redraw everything. This is not necessary, because the widgets show the focus.
     """
 
-    BLANK: ClassVar[bool] = True  # the panes cover the whole screen
+    BLANK: ClassVar[bool] = True  # the panes cover the whole screen, so Textual need not draw its background
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
 
 

@@ -18,7 +18,7 @@ from faq_tui.core.settings.recipe import model_of
 from faq_tui.tui.widgets.dialog import Dialog
 from faq_tui.tui.widgets.form import Field, FieldRow, Form, Values
 
-ALWAYS = ("method", "bits", "group_size")  # these keys are written even if they have their default values
+ALWAYS = ("method", "bits", "group_size")  # faq.toml gets these keys even if they have their default values
 
 
 class RecipeScreen(Dialog[Values]):
@@ -85,11 +85,13 @@ class RecipeScreen(Dialog[Values]):
     def _keys(self, values: Values) -> dict[str, Any]:
         """The keys for faq.toml. Default values are left out.
 
-        If all sets are chosen, the sets are also left out. The default then includes sources that are added later.
+        If all sets are chosen, the key `sets` is also left out. The recipe then also uses the sets of sources that
+        are added later.
         """
         usual = {key: field.default for key, field in model_of(values["method"]).model_fields.items()}
         usual["sets"] = self._sets
-        # While the fields change to those of another method, the form still has some fields of the previous method.
+        # After a change of the method, the form briefly still has some fields of the previous method. Ignore these
+        # fields.
         given = {key: value for key, value in values.items() if value is not None and key in usual}
         return {key: value for key, value in given.items() if key in ALWAYS or value != usual[key]}
 
@@ -113,7 +115,7 @@ def about(method: str) -> str:
 
 
 def choices_of(model: type[Recipe], key: str) -> tuple[tuple[str, Any], ...]:
-    """(label, value) for each allowed value. Empty if the user types a number or a word."""
+    """The allowed values of a setting, as pairs (label, value). Empty if the user types the value."""
     if key == "preset":
         return ("none", None), *((name, name) for name in model.choices(key))
     return tuple((words(key, value), value) for value in model.choices(key))

@@ -1,4 +1,7 @@
-"""The base of all dialogs: a box over the panes. Its upper border has a title. Its lower border shows the keys."""
+"""The base of all dialogs: a box over the panes.
+
+The upper border of the box has a title, and the lower border shows the keys.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,16 @@ T = TypeVar("T")
 
 
 class Dialog(ModalScreen[T | None]):
-    """A dialog in a box. A subclass yields the widgets in `body`. If they do not fit on the screen, the box scrolls.
+    """A dialog in a box. A subclass yields the widgets of the box in `body`.
+
+    If the widgets do not fit on the screen, the box scrolls.
 
     The first widget that can have the focus gets it. Escape closes the dialog with the result `cancelled`.
     """
 
     DEFAULT_CSS = (Path(__file__).parent / "dialog.tcss").read_text(encoding="utf-8")
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Close")]
-    HINT: ClassVar[str] = ""  # the text that names the keys
+    HINT: ClassVar[str] = ""  # the text in the lower border that names the keys
     cancelled: T | None = None
 
     def __init__(self, title: str = "") -> None:

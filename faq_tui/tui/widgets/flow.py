@@ -1,7 +1,7 @@
 """A scrolling view of one long text that grows at its end.
 
-It needs no layout and draws only changed lines. It is not based on `ScrollView`, because the text grows ten times per
-second, and a `ScrollView` needs a layout of the whole screen each time.
+The text may grow ten times per second. This view then draws only the changed lines, without a new layout. Textual's
+`ScrollView` would need a layout of the whole screen each time.
 """
 
 from __future__ import annotations
@@ -30,12 +30,15 @@ class FlowLine:
 
 
 class Flow:
-    """Wrapped lines of styled parts. When text is appended, only the last line is wrapped again."""
+    """Parts of text with their styles, wrapped into lines.
+
+    When text is appended, only the last line is wrapped again.
+    """
 
     def __init__(self, width: int) -> None:
         self.width = max(1, width)
         self.lines: list[FlowLine] = []
-        self._open = False  # True if the next text continues the last line
+        self._open = False  # True if text that is appended next continues the last line
 
     def append(self, text: str, style: str = "") -> None:
         """Add text. If the last line has the same style, continue this line."""
@@ -69,7 +72,7 @@ def wrap(paragraph: str, width: int) -> list[str]:
         lines.append(paragraph[start:stop])
         start = stop + 1 if stop < end and paragraph[stop] == " " else stop
     if paragraph.endswith(" ") and not lines[-1].endswith(" "):
-        lines[-1] += " "  # this space is beyond the edge and not drawn, but it separates words that follow later
+        lines[-1] += " "  # nobody sees this space beyond the edge, but it separates the last word from later text
     return lines
 
 
@@ -78,10 +81,13 @@ def _fits_narrow(text: str, start: int, width: int) -> int:
 
 
 def _fits_wide(text: str, start: int, width: int) -> int:
-    """The end of the longest piece of at most `width` cells. The piece has at least one character."""
+    """The end of the longest piece of `text` that begins at `start` and has at most `width` cells.
+
+    The piece has at least one character.
+    """
     stop = min(len(text), start + width)
     if text[start:stop].isascii():
-        return stop  # a shortcut, so that one wide character does not make a text of 1 MB slow
+        return stop  # an ASCII piece needs no search for its end, even if the text has a wide character elsewhere
     while stop > start + 1 and cell_len(text[start:stop]) > width:
         over = cell_len(text[start:stop]) - width
         stop -= max(1, over // 2)
@@ -94,7 +100,7 @@ class FlowView(Widget, can_focus=False):
     """Shows parts of text.
 
     `grow` adds text at the end. It then scrolls to the end, unless the user has scrolled up. One scroll step is half
-    the height of the view. Between two steps, only the cells of the new text are drawn.
+    the height of the view. If new text fits without scrolling, only the cells of this text are drawn.
     """
 
     ALLOW_SELECT = False
@@ -108,7 +114,7 @@ class FlowView(Widget, can_focus=False):
         self._sticks = True  # scroll to the end until the user scrolls up
         self._thumb = range(0)
         self._base = Style()
-        self._room, self._height = 0, 0  # columns and rows of the text; asking Textual would take longer
+        self._room, self._height = 0, 0  # columns and rows of the text, kept because asking Textual takes longer
 
     def show(self, parts: list[Part | None], at_end: bool = False) -> None:
         """Replace the text. Scroll to its beginning or its end."""
@@ -157,7 +163,7 @@ class FlowView(Widget, can_focus=False):
 
     @property
     def at_end(self) -> bool:
-        """Whether the end of the text is on the screen."""
+        """True if the end of the text is on the screen."""
         return self.top >= self._last_top
 
     @property
@@ -228,7 +234,7 @@ class FlowView(Widget, can_focus=False):
 
     def _add(self, part: Part | None) -> None:
         if not self._room:
-            self._flow.width = 0  # not laid out yet: `on_resize` wraps all text once the width is known
+            self._flow.width = 0  # the width is not known yet; `on_resize` wraps all text later
         elif part is None:
             self._flow.gap()
         else:
@@ -240,7 +246,8 @@ class FlowView(Widget, can_focus=False):
             self._add(part)
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        self._base = self.rich_style  # searches the whole widget tree, so call it once and not for every line
+        # `rich_style` searches the whole widget tree, so read it once and not for every line.
+        self._base = self.rich_style
         return super().render_lines(crop)
 
     def render_line(self, y: int) -> Strip:

@@ -52,7 +52,7 @@ class Several(OptionList):
 
     @property
     def value(self) -> tuple[Any, ...]:
-        """The included values, in the order of the choices."""
+        """The values that the user included, in the order of `choices`."""
         return tuple(value for _, value, included in self._choices if included)
 
     def _words(self, index: int) -> str:

@@ -28,19 +28,20 @@ T = TypeVar("T")
 class LineList(ScrollView, can_focus=False):
     """A list of `count` lines with a cursor on one of them. A subclass draws a line in `line` or `strip`.
 
-    The list never has the focus: the pane has it and handles the keys. A click moves the cursor.
+    The list never has the focus. The pane has the focus and handles the keys. A click moves the cursor.
     """
 
     DEFAULT_CSS = (Path(__file__).parent / "list.tcss").read_text(encoding="utf-8")
     COMPONENT_CLASSES = {"list--cursor"}  # noqa: RUF012  Textual reads this name
-    HEADS = 0  # number of heading lines at the top; when the line below them scrolls into view, they do so too
-    TO_THE_EDGE = False  # True if the cursor's bar also covers the scrollbar's column while no scrollbar is shown
+    HEADS = 0  # number of heading lines at the top; the list scrolls to them if the cursor is on the line below
+    TO_THE_EDGE = False  # True if the cursor's bar is as wide as the list when no scrollbar is shown
     count: reactive[int] = reactive(0, repaint=False)
-    cursor: reactive[int] = reactive(0, repaint=False)  # a move changes only two lines
+    # No repaint of the whole list, because a move of the cursor changes only two lines.
+    cursor: reactive[int] = reactive(0, repaint=False)
 
     @dataclass
     class LineHighlighted(Message):
-        """The cursor is on another line."""
+        """The cursor has moved to another line."""
 
         index: int
 
@@ -86,14 +87,14 @@ class LineList(ScrollView, can_focus=False):
         return max(0, min(cursor, self.count - 1))
 
     def watch_cursor(self, before: int, now: int) -> None:
-        self.into_view()  # if this scrolls, all lines are drawn
+        self.into_view()  # if the list scrolls here, all lines are drawn
         self.refresh_lines(before)
         self.refresh_lines(now)
         self.post_message(self.LineHighlighted(now))
 
     def watch_count(self) -> None:
         self._resize()
-        self.cursor = self.cursor  # the assignment validates the cursor again
+        self.cursor = self.cursor  # this assignment limits the cursor to the new number of lines
 
     def on_resize(self) -> None:
         self._resize()
@@ -107,7 +108,7 @@ class LineList(ScrollView, can_focus=False):
             self.post_message(self.LineClicked(index, again))
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        # Textual finds these values by a search of the widget tree, so read them once and not for each line.
+        # Textual searches the widget tree for each of the following values, so read them once and not for each line.
         self._top, self._base = self.scroll_offset.y, self.rich_style
         self._room = self.scrollable_content_region.width
         self._width = self.size.width if self.TO_THE_EDGE else self._room
@@ -142,10 +143,10 @@ class QueueList(LineList):
 
 
 def index_of(entry: T | None, entries: Sequence[T], otherwise: int) -> int:
-    """The index of the cursor after its list was read again.
+    """The new index of the cursor after the entries were read again.
 
-    If `entry` is in the list, this is its index. Otherwise it is the valid index nearest to `otherwise`. It is -1 if
-    the list is empty.
+    If `entry` is in `entries`, return its index. Otherwise return the valid index that is nearest to `otherwise`. If
+    `entries` is empty, return -1.
     """
     if entry is not None and entry in entries:
         return entries.index(entry)

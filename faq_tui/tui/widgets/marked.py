@@ -28,7 +28,10 @@ def any_family() -> re.Pattern[str]:
 
 
 def spelled(tokens: Iterable[str]) -> re.Pattern[str]:
-    """A pattern that matches `tokens`, longer ones first. If `tokens` is empty, it matches those of all families."""
+    """A pattern that matches `tokens`, longer ones first.
+
+    If `tokens` is empty, the pattern matches the special tokens of all families.
+    """
     known = _longest_first(tokens)
     return re.compile("|".join(known)) if known else any_family()
 
@@ -45,5 +48,5 @@ def marked(text: str, special: re.Pattern[str] | None = None, limit: int = LIMIT
 
 
 def rest(text: str, limit: int = LIMIT) -> str:
-    """A note with the number of characters beyond the limit. Empty if there are none."""
+    """A note with the number of characters beyond the limit, or "" if the text is within the limit."""
     return f"\n\n… {len(text) - limit:,} more characters, not shown" if len(text) > limit else ""

@@ -34,12 +34,15 @@ class Column:
     width: int = 0
     right: bool = False
     gap: int = 0  # cells before the column
-    cut: Literal["start", "middle", "end"] = "end"  # the part that a longer text loses
+    cut: Literal["start", "middle", "end"] = "end"  # where a text is cut if it is longer than the column
 
 
 @lru_cache(maxsize=64)
 def filled(columns: tuple[Column, ...], width: int, least: int = 1) -> tuple[Column, ...]:
-    """The columns for a line of `width` cells. The column without a width gets the other cells, at least `least`."""
+    """The columns for a line of `width` cells.
+
+    The column without a width gets all cells that the others leave, but at least `least` cells.
+    """
     rest = max(least, width - sum(column.gap + column.width for column in columns))
     return tuple(column if column.width else replace(column, width=rest) for column in columns)
 
@@ -67,7 +70,7 @@ def row(columns: Iterable[Column], cells: Iterable[Cell]) -> Text:
 
 
 def row_strip(columns: Iterable[Column], cells: Iterable[Cell], base: Style) -> Strip:
-    """The same line as from `row`, but as a Strip, which Textual can draw directly. This is faster than `row`."""
+    """The line that `row` makes, as a Strip. Textual can draw a Strip directly, so this is faster than `row`."""
     segments = []
     for column, (text, style) in zip(columns, cells, strict=True):
         segments.append(Segment(" " * column.gap, base))

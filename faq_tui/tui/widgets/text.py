@@ -28,7 +28,8 @@ class LiteralText(Static):
             resizes, pending = self._may_resize(before, self._shown), self._layout_required
             self.update(self._shown, layout=resizes)
             if resizes and pending:
-                # Until Textual has handled the first request, it ignores a second one and may lay out the old text.
+                # An earlier request for a layout is still open. Textual ignores a second request now, and may lay out
+                # the old text. So ask again after the next refresh.
                 self.call_after_refresh(self.refresh, layout=True)
 
     def _may_resize(self, before: Text, now: Text) -> bool:
@@ -45,7 +46,7 @@ def _same(one: Text, other: Text) -> bool:
 
 
 def _height(text: Text, width: int) -> int | None:
-    """The number of lines if every line fits into `width`; else None."""
+    """The number of lines, or None if a line is longer than `width`."""
     if not width:
         return None
     lines = text.plain.split("\n")

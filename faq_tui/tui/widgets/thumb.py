@@ -1,10 +1,16 @@
-"""The position of a scroll bar's thumb in whole rows. A finer position would need a redraw for every new line."""
+"""The position of a scroll bar's thumb in whole rows.
+
+If the thumb moved in parts of a row, every new line of text would redraw it.
+"""
 
 from __future__ import annotations
 
 
 def thumb(lines: int, height: int, top: int) -> range:
-    """The rows of the thumb for a view of `height` rows that begins at line `top`. Empty if all lines fit."""
+    """The rows of the thumb for a view of `height` rows that begins at line `top`.
+
+    The range is empty if all lines fit.
+    """
     if height <= 0 or (lines <= height and not top):
         return range(0)
     lines = max(lines, top + height)

@@ -78,7 +78,7 @@ class EvidenceViewState:
 class LoadedEvidence:
     """Everything that the pane shows. If there is no evidence, `why` gives the reason."""
 
-    state: object = None  # a value that is different after each change of the database or of the settings
+    state: object = None  # changes whenever the database or the settings change
     evidence: Evidence | None = None
     why: str = ""
     model: str = ""  # the target's name in the settings
@@ -189,7 +189,7 @@ class Reader:
 def export(run: Run, on_done: Callable[[str, bool], None]) -> None:
     """Write the report on a thread.
 
-    The thread then calls `on_done` with a sentence, and with True if the export failed.
+    The thread then calls `on_done` with two arguments: a sentence for the screen, and True if the export failed.
     """
     threading.Thread(target=_export, args=(run, on_done), name="export", daemon=True).start()
 

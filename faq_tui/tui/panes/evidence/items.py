@@ -33,7 +33,8 @@ LONGEST = 1000  # maximum number of characters of an item in the list
 MOST_DIFFERENT = 12  # number of listed items for each text without labels
 UNITS = {PROSE: "window", ANSWERS: "answer"}
 RIGHT, WRONG, UNKNOWN = "right", "wrong", "–"
-HIGHEST, HIGH = 0.95, 0.85  # a token is marked if its KL is above a quantile of the KL of both models' tokens
+# The KL of both models' tokens has two quantiles; a token is marked if its KL reaches one of the quantiles.
+HIGHEST, HIGH = 0.95, 0.85
 LEGEND = "bold red: highest 5% of KL · yellow: next 10% · underlined: other top-1"
 UNMARKED = "The tokens of these models are not stored, because an older faq-tui measured them."
 HIGHEST_STYLE, HIGH_STYLE, OTHER_STYLE = "bold red", "yellow", "underline"
@@ -52,7 +53,11 @@ class Entry:
 
 
 def entries(loaded: LoadedEvidence, view_state: EvidenceViewState) -> list[Entry]:
-    """The items: labelled items that flipped in any model. After them, items on which the two models differ most."""
+    """The items of the list.
+
+    Labelled items that flipped in any model come first. The other items are those on which the left and the right
+    model differ most.
+    """
     if loaded.evidence is None:
         return []
     texts = sorted((text.name for text in loaded.evidence.texts), key=lambda name: kind_of(name) not in LABELLED)
@@ -118,7 +123,7 @@ def _words(body: dict[str, Any]) -> str:
 class Words:
     """The text of one opened item and the KL of its tokens.
 
-    Empty if the item is labelled or its text was not stored.
+    `body` is empty if the item is labelled or its text was not stored.
     """
 
     body: dict[str, Any] = field(default_factory=dict)
@@ -133,7 +138,10 @@ class Words:
 
     @property
     def legend(self) -> str:
-        """The meaning of the marks. Percentages are shares of both models' tokens. top-1 is the likeliest token."""
+        """A line that explains the marks.
+
+        Its percentages are shares of the tokens of both models. "top-1" is the likeliest token.
+        """
         return LEGEND if self.marks else UNMARKED
 
 
@@ -156,7 +164,10 @@ def words_of(run: Run, loaded: LoadedEvidence, names: tuple[str, str], text: str
 
 
 def marked(words: Words, name: str) -> Text:
-    """The predicted tokens, with marks where the model `name` differs most from the unquantized model."""
+    """The predicted tokens of an item.
+
+    Those tokens are marked on which the model `name` differs most from the unquantized model.
+    """
     pieces, text = words.pieces, Text()
     kl, differs = words.marks.get(name, ([0.0] * len(pieces), [False] * len(pieces)))
     highest, high = words.levels
@@ -170,7 +181,7 @@ def marked(words: Words, name: str) -> Text:
 
 
 def item_parts(loaded: LoadedEvidence, entry: Entry, words: Words) -> Parts:
-    """The text of the item, as parts (text, style). A part that is None is a gap."""
+    """The text of the item, as parts (text, style). None stands for a gap between two parts."""
     kind, body = kind_of(entry.text), body_of(loaded, entry.text, entry.number)
     if kind == CHOICES and body:
         listed = "\n".join(
@@ -212,7 +223,7 @@ def model_parts(loaded: LoadedEvidence, entry: Entry, name: str) -> Parts:
 
 
 def _figures(figures: dict[str, float]) -> list[str]:
-    """The figures of the item's predicted tokens, one per line."""
+    """Lines with figures about the item's predicted tokens. Each line has one figure."""
     tokens = figures.get("tokens", 0.0)
     if not tokens:
         return []
@@ -259,7 +270,8 @@ class ItemView(Vertical):
         self.set_class(bool(words.pieces), "-words")
         models = (UNQUANTIZED, view_state.left, view_state.right)
         for box, model in zip(self.query(ModelBox), models, strict=True):
-            # For items without labels, the unquantized model's box would have no marks. The others get its space.
+            # For items without labels, the box of the unquantized model would have no marks. Hide this box, so that
+            # the boxes of the other models get its space.
             box.display = model != UNQUANTIZED or not words.pieces
             parts = model_parts(loaded, entry, model)
             if words.pieces:
@@ -267,9 +279,9 @@ class ItemView(Vertical):
             box.show(model or "no model", _cut(parts), marked(words, model))
 
     def scroll_by(self, pages: int) -> None:
-        """Scroll by `pages`. When scrolling down, the item's text moves first, and then the models' boxes move.
+        """Scroll by `pages`.
 
-        When scrolling up, the boxes move first.
+        Down: first the item's text scrolls to its end, then the models' boxes scroll. Up: first the boxes scroll.
         """
         body, boxes = self.query_one("#item-body", FlowView), list(self.query(ModelBox))
         above = body.at_end if pages > 0 else any(box.scrolled for box in boxes)

@@ -34,7 +34,10 @@ class Lines(LineList):
         self.width = 0  # width of a line in cells when the list was last visible
 
     def show(self, count: int, line: Callable[[int, int], Text]) -> None:
-        """Show `count` lines. `line` makes one from its index and a width. The cursor keeps its index if possible."""
+        """Show `count` lines.
+
+        `line(index, width)` returns one of the lines. The cursor keeps its index if possible.
+        """
         self.count, self._line = count, line
         self.refresh()
 
@@ -81,7 +84,7 @@ class Detail(FlowView):
             self.styles.height = self._lines + BORDER
 
     def say(self, text: str, last: str = "") -> None:
-        """Show `text`, and below it the line `last` if it is given. Shorten `text` so that this line fits."""
+        """Show `text`. If `last` is given, show it as the last line, and shorten `text` so that both fit."""
         self._text = text, last
         width = self.size.width - BAR
         if last and width > 0:

@@ -1,4 +1,7 @@
-"""The lines of the table and of the list of items. If not all columns fit on one page, there are more pages."""
+"""The lines of the table and of the list of items.
+
+If the columns do not all fit on the screen, they are divided into pages.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +30,11 @@ HEADS = {
 }
 ALWAYS = ("value", "verdict")  # columns that are shown on every page
 LEAST_NAME, MOST_NAME = 18, 40
-GAPS = {"value": 1, "interval": 1}  # number of empty cells before these columns; other columns have GAP cells
+# Maps a column to the number of empty cells before it. For other columns, this number is GAP.
+GAPS = {"value": 1, "interval": 1}
 GAP = 2
 ITEM_CELL = 13  # minimum width of a column for an item's model
-ITEMS_SHARE = 0.6  # the three models get at most this share of a line
+ITEMS_SHARE = 0.6  # the columns of the three models get at most this share of a line
 ITEM_STYLES = {"right": "green", "wrong": "bold red"}
 MODELS = 3
 
@@ -52,7 +56,7 @@ def pages_of(rows: Iterable[TableRow], width: int) -> list[Page]:
     }
     longest = max([LEAST_NAME, *(cell_len(row.name) for row in models)])
     pages = _pages(columns, width - min(longest, MOST_NAME))
-    if len(pages) > 1:  # with a shorter column for the names, one page fewer may be enough
+    if len(pages) > 1:  # try whether a narrower column for the names saves a page
         fewer = _pages(columns, width - LEAST_NAME)
         pages = fewer if len(fewer) < len(pages) else pages
     rest = width - max(sum(column.gap + column.width for column in page.values()) for page in pages)
@@ -61,8 +65,9 @@ def pages_of(rows: Iterable[TableRow], width: int) -> list[Page]:
 
 
 def _pages(columns: Page, room: int) -> list[Page]:
-    """Divide the columns into pages of at most `room` cells. Each page has the columns in ALWAYS and at least one
-    further column.
+    """Divide the columns into pages of at most `room` cells.
+
+    Each page has the columns in ALWAYS and one or more of the other columns.
     """
     widths = {key: column.gap + column.width for key, column in columns.items()}
     fixed = sum(widths[key] for key in ALWAYS)
@@ -88,7 +93,7 @@ def line(table_row: TableRow, page: Page, width: int) -> Text:
 
 
 def _titled(row: TableRow, width: int) -> str:
-    """The name of a heading or group. If it is too long, the title of the held-out text is shortened."""
+    """The name of a heading or group. If the name is too long, the title of the held-out text in it is shortened."""
     name, title = sanitize(row.name), sanitize(row.title)
     over = cell_len(name) - width
     if over > 0 and title and cell_len(title) - over >= MODELS:

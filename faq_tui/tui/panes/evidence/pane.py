@@ -37,7 +37,7 @@ READING = "Reading the measurements …"
 
 
 class Summary(LiteralText, can_focus=True):
-    """The summary at the top. It takes the focus, so that the pane's keys work."""
+    """The summary at the top. The summary takes the focus, so that the pane's keys work."""
 
 
 class EvidencePane(Pane):
@@ -64,7 +64,7 @@ class EvidencePane(Pane):
         # (rows, width, pages): the pages of columns that were computed for these rows and this width.
         self._fitted: tuple[object, int, list[Page]] | None = None
         self._seen: object = None
-        self._described: LoadedEvidence | None = None  # the evidence that the view `run` describes
+        self._described: LoadedEvidence | None = None  # the evidence from which the text of the view `run` was made
         self.reader = Reader(run.folder, self._post_loaded)
 
     def _post_loaded(self, loaded: LoadedEvidence) -> None:
@@ -137,7 +137,7 @@ class EvidencePane(Pane):
         }.get(action, True)
 
     def text_to_copy(self) -> str | None:
-        """The text of the open item. If no item is open, the table."""
+        """The text of the open item, or the table if no item is open."""
         if self.loaded.evidence is None:
             return None
         if self.opened is not None:
@@ -207,7 +207,10 @@ class EvidencePane(Pane):
         self.query_one("#evidence-paper").display = self._paper
 
     def _pages(self, width: int | None = None) -> list[Page]:
-        """The pages of the table's columns for lines of `width` cells (default: the current width of the lines)."""
+        """The pages of the table's columns for lines of `width` cells.
+
+        The default is the current width of the lines.
+        """
         width = self.query_one(Lines).width if width is None else width
         if self._fitted is None or self._fitted[0] is not self.rows or self._fitted[1] != width:
             self._fitted = self.rows, width, pages_of(self.rows, width)

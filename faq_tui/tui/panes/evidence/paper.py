@@ -17,12 +17,13 @@ NAME, COLUMN, LEAST_COLUMN = 20, 10, 7
 WORDS = 14  # width in cells of a text such as ` better +10.00`
 NOTE = (
     "Copied from the paper: word ppl is lm_eval's perplexity per word; all other values are accuracy in percent. "
-    "The paper reports no intervals, seeds, prompts or sampling. Compare only the directions of differences."
+    "The paper reports no intervals, seeds, prompts or sampling. "
+    "Use these figures only to see which value is better, not by how much."
 )
 
 
 class PaperView(FlowView):
-    """The tables. A new width changes their layout."""
+    """The tables of the paper. When the width changes, the tables are arranged anew."""
 
     loaded: reactive[LoadedEvidence] = reactive(LoadedEvidence, repaint=False)
     _shown: tuple[LoadedEvidence, int] | None = None
@@ -40,7 +41,7 @@ class PaperView(FlowView):
 def parts(loaded: LoadedEvidence, width: int) -> list[Part]:
     """The tables, as parts (text, style).
 
-    A part that is None is a gap. Rows have at most `width` cells if possible.
+    None stands for a gap between two parts. Rows have at most `width` cells if possible.
     """
     cells = [cell for cell in loaded.paper if cell.bits not in (UNQUANTIZED, AVERAGE)]
     if not cells:

@@ -37,13 +37,16 @@ Request = tuple[LoadedEvidence, int, int]  # the data to draw, and the width and
 
 
 def drawing(loaded: LoadedEvidence, width: int, height: int) -> str:
-    """At most `height` lines of ANSI text of at most `width` cells."""
+    """The plot with its legend as ANSI text, or a sentence why there is none.
+
+    The text has at most `height` lines of at most `width` cells.
+    """
     across, up = _axis(loaded, GENERAL), _axis(loaded, SPECIAL)
     if across is None or up is None:
         return "No scatter plot: it needs a prose text (evaluate.perplexity) and answers or labelled items."
     placed = _placed(loaded, across, up)
     if len(placed) < 2:
-        return "No scatter plot yet: no quantized model is measured both on prose and on your own kind of question."
+        return "No scatter plot yet. First measure a quantized model on prose and on answers or labelled items."
     columns = max(1, width // LEGEND_WIDTH)
     legend = [_entry(mark, row, x, y, across, up, width // columns) for row, mark, _, x, y in placed]
     lines = [line(_styled(legend[n : n + columns], placed[n : n + columns])) for n in range(0, len(legend), columns)]
@@ -71,9 +74,9 @@ def _axis(loaded: LoadedEvidence, kinds: tuple[str, ...]) -> Axis | None:
 
 
 def _placed(loaded: LoadedEvidence, across: Axis, up: Axis) -> list[tuple[ModelRow, str, str, Estimate, Estimate]]:
-    """The points to draw, as (model, mark, colour, x, y), one for each model that is measured on both texts.
+    """The points to draw, as (model, mark, colour, x, y). Each model that is measured on both texts gets a point.
 
-    Models with the same weights get only one point.
+    Models with the same weights share one point.
     """
     out = []
     marks = iter(MARKS * 9)

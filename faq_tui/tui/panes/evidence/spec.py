@@ -4,10 +4,12 @@ from faq_tui.tui.actions import Action
 from faq_tui.tui.pane import PaneSpec
 
 ACTIONS: tuple[Action, ...] = (
-    Action("evidence.view", "v", "View", "Show the next view: table, scatter plot, items, or what was run."),
+    Action("evidence.view", "v", "View", "Show the next view: table, scatter plot, items or run."),
     Action("evidence.open", "enter", "Open", "Open the selected item: question, answers and figures."),
     Action("evidence.back", "escape,backspace", "Back", "Close the item."),
-    Action("evidence.match", "m", "Matched by", "Compare sets of equal samples, of equal tokens, or both."),
+    Action(
+        "evidence.match", "m", "Matched by", "Compare sets with equally many samples, equally many tokens, or both."
+    ),
     Action("evidence.metrics", "a", "Metrics", "Show all metrics, or only the main metric of each text."),
     Action("evidence.columns", "l,right,h,left", "Columns", "Show the columns that do not fit."),
     Action("evidence.paper", "p", "Paper", "Show or hide the results in the FAQ paper for this model."),

@@ -24,7 +24,7 @@ class TableRow:
 
     kind: str
     name: str = ""
-    title: str = ""  # the part of a heading's name that may be cut if there is no room
+    title: str = ""  # the part of `name` that is cut if a heading is too long
     value: str = ""
     interval: str = ""
     recovered: str = ""
@@ -170,7 +170,7 @@ def _alone(row: ModelRow, text: str, metric: str, indent: str) -> TableRow:
 
 
 def _mean(row: ModelRow, draws: int, metric: str, number: float) -> TableRow:
-    """The table row with the mean over several draws. `row` describes the model of the first draw."""
+    """The table row with the mean over several draws of a set. `row` is the model of the first draw."""
     return TableRow(
         MODEL,
         f"    {row.set_name or row.name}",
@@ -184,7 +184,10 @@ def _mean(row: ModelRow, draws: int, metric: str, number: float) -> TableRow:
 def _compared(
     alone: TableRow, row: ModelRow, c: Comparison, outcome: MetricOutcome, metric: str, base: ModelRow
 ) -> TableRow:
-    """Add to the row `alone` how the model `row` compares with the model `base`."""
+    """Return the table row `alone` with the comparison of two models added.
+
+    `row` is the model of a source's set, and `base` is the model of the baseline.
+    """
     recovered = words.share(outcome.recovered)
     p = formatting.probability(outcome.p_adjusted)
     ours, theirs = row.set_name or row.name, base.set_name or base.name

@@ -34,8 +34,8 @@ MEANINGS = {
     BETTER: "larger than noise, even among this many comparisons",
     WORSE: "larger than noise, even among this many comparisons",
     WITHIN_NOISE: "this measurement shows no difference",
-    LEANS_BETTER: "the interval excludes zero, but among this many comparisons that can be chance",
-    LEANS_WORSE: "the interval excludes zero, but among this many comparisons that can be chance",
+    LEANS_BETTER: "the interval excludes zero, but with this many comparisons, chance can cause this",
+    LEANS_WORSE: "the interval excludes zero, but with this many comparisons, chance can cause this",
     SAME: "both sets have the same token ids, so the models are identical",
     UNKNOWN: "there are too few items for an interval, or a number is not finite",
 }
@@ -49,7 +49,10 @@ def heading(metric: str, title: str, window: int | None) -> str:
 
 
 def short_title(metric: str, title: str) -> str:
-    """The title of the held-out text for a heading. "words of" is left out if the metric's name already has it."""
+    """The title of the held-out text for a heading.
+
+    The words "words of" are left out if the metric's name already contains them.
+    """
     return title.removeprefix("words of ") if METRICS.get(metric).kinds == (WORDS,) else title
 
 
@@ -92,7 +95,7 @@ def summary(loaded: LoadedEvidence, view_state: EvidenceViewState) -> Text:
     if loaded.report["outdated"]:
         line.append(f"{sanitize(loaded.report['outdated'])}.\n", "bold")
     if shared := loaded.report["run"]["shared_seeds"]:
-        line.append(f"Draws overlap ({shared['seeds']} of the same {shared['total']} seeds in each): ", "bold")
+        line.append(f"Draws overlap (each has {shared['seeds']} of the same {shared['total']} seeds): ", "bold")
         line.append("intervals are widened.\n", "bold")
     parts = 0
     for equal in MATCHES[1:]:
@@ -129,13 +132,15 @@ def _counts(evidence: Evidence, equal: str) -> Counter[str]:
 def _nothing_compared(evidence: Evidence) -> str:
     if len(evidence.rows) == 1:
         return "Only the unquantized model is measured so far. r measures the artefacts."
-    return "There is nothing to compare yet: a baseline and a set of a source must be measured first."
+    return "There is nothing to compare yet. First measure the baseline and a set of a source."
 
 
 def run_parts(body: dict[str, Any]) -> list[Part]:
-    """The view `run`: activation spikes, and what was run. It is built from the report; without one, it is empty.
+    """The view `run`: activation spikes, and what was run.
 
-    Parts are (text, style). A part that is None is a gap.
+    `body` is the report as data. Without a report, the view is empty.
+
+    Parts are (text, style). None stands for a gap between two parts.
     """
     if not body:
         return []

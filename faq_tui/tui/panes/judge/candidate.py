@@ -20,7 +20,8 @@ from faq_tui.tui.widgets.flow import FlowView, Part
 from faq_tui.tui.widgets.marked import LIMIT, rest
 from faq_tui.tui.widgets.text import LiteralText
 
-LONG = 400  # in characters; longer reasoning is folded at first, and a longer reason of the judge is shown last
+# Number of characters; reasoning above LONG is folded at first, and a judge's reason above LONG is shown last.
+LONG = 400
 LABEL_STYLE = "bold cyan"
 
 
@@ -39,13 +40,16 @@ def score_in_words(row: ScoreRow | None) -> str:
 
 
 def reason_of(row: ScoreRow | None, columns: Sequence[ScoreRow]) -> str:
-    """The first explanation that a judge wrote. If no judge wrote one, the reason of the score that decides."""
+    """The first explanation that a judge wrote.
+
+    If no judge wrote an explanation, return the reason of `row`, the score by which the judge picks.
+    """
     explained = next((c.reason for c in columns if c.reason and JUDGES.get(c.kind).explains), "")
     return explained or (row.reason if row is not None else "")
 
 
 def parts_of_scores(row: ScoreRow | None, columns: Sequence[ScoreRow]) -> list[str]:
-    """One line for each score that is made of parts. The line lists the parts."""
+    """Lines for the scores that consist of parts. Each line lists the parts of one score."""
     lines = [row.reason] if row is not None and row.kind == MIX and row.reason else []
     for column in columns or ((row,) if row is not None else ()):
         line = str(JUDGES.get(column.kind).parts(column.details)) if column.kind in JUDGES else ""
@@ -59,7 +63,10 @@ def _number(row: ScoreRow) -> str:
 
 
 class CandidateBox(Vertical):
-    """One candidate. The box is empty until `show` is called. It draws only changes, so the scroll position stays."""
+    """One candidate.
+
+    The box is empty until `show` is called. `show` draws only changes, so the scroll position stays.
+    """
 
     @dataclass
     class CandidateChosen(Message):
@@ -103,7 +110,7 @@ def title(case: Case, candidate: Candidate, blind: bool) -> Text:
 
 
 def chip(case: Case, candidate: Candidate, blind: bool, chosen: bool) -> Text:
-    """The candidate's tab. The tabs are shown if not all boxes fit."""
+    """The candidate's tab. The tabs are shown if the boxes do not all fit on the screen."""
     line = Text(f" {candidate.number} ", "bold reverse" if chosen else "bold")
     for words, style in (score(case, candidate, blind, whole=chosen), picked(case, candidate, blind)):
         if words:
@@ -112,7 +119,7 @@ def chip(case: Case, candidate: Candidate, blind: bool, chosen: bool) -> Text:
 
 
 def score(case: Case, candidate: Candidate, blind: bool, whole: bool = True) -> tuple[str, str]:
-    """The scores of all judges as (words, style). If `whole` is false, only the score of the first judge."""
+    """The scores of all judges as (words, style). If `whole` is false, return only the score of the first judge."""
     if candidate.flags:
         return "unusable", "bold red"
     if blind:
@@ -124,7 +131,7 @@ def score(case: Case, candidate: Candidate, blind: bool, whole: bool = True) -> 
 
 
 def picked(case: Case, candidate: Candidate, blind: bool) -> tuple[str, str]:
-    """Who picked this candidate, as (words, style). The pick that applies is bold."""
+    """Who picked this candidate, as (words, style). The words are bold if the set uses this pick."""
     standing = case.standing
     by = ["person"] if standing.override is not None and standing.override.candidate_id == candidate.id else []
     if not blind and standing.judge_pick == candidate.id:
@@ -157,7 +164,7 @@ def parts_of(case: Case, candidate: Candidate, blind: bool, folded: bool) -> lis
             parts.append((reasoning[:LIMIT] + rest(reasoning), "dim"))
         parts += [None, ("answer", LABEL_STYLE)]
     parts.append((answer[:LIMIT] + rest(answer), "") if answer else ("no answer", "dim"))
-    if len(reason) > LONG:  # above the answer, a long reason would push the answer off the screen
+    if len(reason) > LONG:  # show a long reason below the answer, so that the answer stays on the screen
         parts += [None, explanation]
     return parts
 

@@ -53,7 +53,10 @@ def read_case(store: Store, view: View, standing: Standing) -> Case:
 
 
 def verdict(case: Case, blind: bool, day: str) -> str:
-    """A sentence that gives the decision that applies, and its author. `day` is the date of the override."""
+    """A sentence about the seed's current decision: what was decided, and by whom.
+
+    `day` is the date of the override.
+    """
     standing, person = case.standing, case.standing.override
     judge = _judge(case)
     if person is None:
@@ -73,9 +76,9 @@ def _judge(case: Case) -> str:
 
 
 def flags_in_words(flags: tuple[str, ...]) -> str:
-    """Say why the candidate is unusable, and who can still pick it. "" if the candidate is usable."""
+    """Say why the candidate is unusable, and who can still pick it. Return "" if the candidate is usable."""
     if not flags:
         return ""
     never = any(flag in NEVER_ASSEMBLED for flag in flags)
-    end = "cannot be picked" if never else "the judge never picks it, but you can"
+    end = "cannot be picked" if never else "the judge never picks this answer, but you can"
     return f"{', '.join(words_of(flag).sentence for flag in flags)}: {end}"

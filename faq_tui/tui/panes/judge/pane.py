@@ -54,7 +54,7 @@ class JudgePane(Pane):
         self.case: Case | None = None
         self.chosen = 0  # index of the selected candidate
         self.blind = False
-        self.folded: bool | None = None  # None means that only long reasoning is folded
+        self.folded: bool | None = None  # True folds all reasoning, False none; None folds only long reasoning
         self.reasons: dict[str, str] = {}  # maps a seed id to the reason for its next override
         self._version = -1
 
@@ -164,7 +164,7 @@ class JudgePane(Pane):
     def _draw_boxes(self, case: Case) -> None:
         candidates, room = case.candidates, min(MOST_BOXES, max(1, self.room.width // BOX_WIDTH))
         if len(candidates) > room and self.room.width < 3 * BOX_WIDTH:
-            room = 1  # show one candidate at full width instead of two of three candidates
+            room = 1  # if only two of three candidates fit, show one candidate at full width
         first = max(0, min(self.chosen - room // 2, len(candidates) - room))
         visible = candidates[first : first + room]
         tabs = Text(" ")
@@ -188,7 +188,7 @@ class JudgePane(Pane):
             return "This run has no source, so it has nothing to judge."
         if self.queue.everything:
             return f"No seed matches the filter “{self.queue.filter}”. F changes the filter."
-        return "No candidates yet. The stage regenerate generates them."
+        return "No candidates yet. The stage regenerate generates candidates."
 
     # Moving.
 
@@ -266,7 +266,7 @@ class JudgePane(Pane):
     def action_blind(self) -> None:
         self.blind = not self.blind
         if self.blind and self.queue.now is not None and self.queue.now.override is None:
-            self.chosen = 0  # the selected candidate would reveal the judge's pick
+            self.chosen = 0  # if the judge's pick stayed selected, the selection would reveal it
         self._draw()
 
     def action_fold(self) -> None:
@@ -297,7 +297,7 @@ class JudgePane(Pane):
         self._override(0, None)
 
     def _override(self, number: int, reason: str | None) -> None:
-        """Pick candidate `number`; 0 rejects all candidates.
+        """Pick candidate `number`. The number 0 rejects all candidates.
 
         If `reason` is None, use the reason stored for this seed.
         """
@@ -342,7 +342,8 @@ class JudgePane(Pane):
             return
         standing = self.case.standing
         known = standing.override.reason if standing.override else self.reasons.get(standing.seed_id, "")
-        prompt = "Why? It is stored with your " + ("override" if standing.override else "next pick") + " of this seed"
+        what = "override" if standing.override else "next pick"
+        prompt = f"Why? The reason is stored with your {what} of this seed"
         self.app.push_screen(Ask(prompt, known), lambda text: self._reasoned(standing.seed_id, text))
 
     def _reasoned(self, seed_id: str, text: str | None) -> None:

@@ -12,7 +12,7 @@ from faq_tui.core.store.seed_pages import View
 from faq_tui.tui.widgets.list import index_of
 
 READ_EVERY_S = 1.0
-READ_SHARE = 20  # after each read, the pause is at least 20 times as long as the read
+READ_SHARE = 20  # after each read, wait at least 20 times as long as the read took
 
 
 @dataclass
@@ -24,10 +24,10 @@ class JudgeQueue:
     index: int = -1
     everything: list[Standing] = field(default_factory=list)
     shown: list[Standing] = field(default_factory=list)
-    due: float = 0.0  # earliest time of the next read, as a value of time.monotonic
+    due: float = 0.0  # earliest time of the next read, on the clock time.monotonic
 
     def read(self, store: Store, view: View) -> None:
-        """Read the seeds again. Keep the current seed even if the filter excludes it now."""
+        """Read the seeds again. The current seed stays, even if the filter excludes it now."""
         began = time.monotonic()
         self.everything = standings(store, view)
         self.due = time.monotonic() + max(READ_EVERY_S, READ_SHARE * (time.monotonic() - began))
@@ -48,7 +48,10 @@ class JudgeQueue:
         return sum(admits(name, standing, self.kind) for standing in self.everything)
 
     def move(self, by: int) -> bool:
-        """Move by `by` seeds. Returns False if the list ends there."""
+        """Move the cursor by `by` seeds.
+
+        Returns False if the cursor cannot move, because it is at an end of the list.
+        """
         target = max(0, min(self.index + by, len(self.shown) - 1))
         moved, self.index = target != self.index, target
         return moved
@@ -64,7 +67,7 @@ class JudgeQueue:
     def move_undecided(self, step: int) -> bool:
         """Go to the nearest seed in this direction that has no decision of a person.
 
-        Returns False if there is none.
+        Returns False if there is no such seed.
         """
         rest = range(self.index + step, len(self.shown) if step > 0 else -1, step)
         index = next((i for i in rest if self.shown[i].override is None), None)

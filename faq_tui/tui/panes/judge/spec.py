@@ -8,7 +8,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("judge.pick_2", "2", "Pick", "Choose candidate 2 for this seed."),
     Action("judge.pick_3", "3", "Pick", "Choose candidate 3 for this seed."),
     Action("judge.reject", "0", "Reject", "Leave this seed out of the source's set."),
-    Action("judge.undo", "u", "Undo", "Remove your override of this seed, or else your last override."),
+    Action(
+        "judge.undo", "u", "Undo", "Remove your override of this seed. If there is none, remove your last override."
+    ),
     Action("judge.next", "n", "Next", "Go to the next seed."),
     Action("judge.previous", "p", "Previous", "Go to the previous seed.", footer=False),
     Action("judge.filter", "F", "Filter", "Show only close calls, disagreements, unusable or overridden seeds."),

@@ -98,7 +98,7 @@ class LossGrid(Widget):
 
 
 def layout(layers: int, width: int) -> tuple[int, int]:
-    """(columns, cells per column) for `layers` layers in `width` cells."""
+    """Return (number of columns, cells per column) for a grid with `layers` layers in `width` cells."""
     width = max(1, width)
     if layers > width:
         return width, 1
@@ -106,7 +106,7 @@ def layout(layers: int, width: int) -> tuple[int, int]:
 
 
 def axis(layers: int, columns: int, cell: int) -> str:
-    """The line under the columns. It shows as many layer numbers as fit."""
+    """The line under the columns, with as many layer numbers as fit."""
     text = [" "] * (columns * cell + 4)
     free = 0
     for column in range(columns):

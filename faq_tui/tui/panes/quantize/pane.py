@@ -39,7 +39,7 @@ from faq_tui.tui.widgets.list import index_of
 from faq_tui.tui.widgets.short import joined_with_dots
 from faq_tui.tui.widgets.text import LiteralText
 
-ALL_VIEWS_HEIGHT = 28  # minimum height in rows for showing grid, curve and log together
+ALL_VIEWS_HEIGHT = 28  # minimum height of the pane in rows to show grid, curve and log together
 SLOW_S = 1.0  # seconds between two updates of the figures and the log
 VIEWS = ("grid", "curve", "log")
 REMOVE, KEEP = "remove", "keep"
@@ -80,7 +80,7 @@ class QuantizePane(Pane):
                 yield LiteralText(id="log")
 
     def on_mount(self) -> None:
-        # This import takes 0.1 s or more, so start it before the first curve is needed.
+        # The import of the plot library takes 0.1 s or more, so start it before the first curve is needed.
         threading.Thread(target=__import__, args=("plotext",), name="plotext", daemon=True).start()
 
     @property
@@ -119,7 +119,7 @@ class QuantizePane(Pane):
         self.draw(all_of_it=changed)
 
     def text_to_copy(self) -> str | None:
-        """The log if only the log is shown, otherwise the table of losses."""
+        """If only the log is shown, return the log. Otherwise return the table of losses."""
         if self.view == "log" and not self._all_views:
             return "\n".join(self._log(200))
         grid = self._grid()
@@ -228,7 +228,10 @@ class QuantizePane(Pane):
         return self._kept(current.name, key, lambda: from_manifest(read_manifest(folder) or {}))
 
     def _kept(self, name: str, key: object, make: Callable[[], LossTable]) -> LossTable:
-        """The table that `make` returns. It is cached until `key` changes. A new table changes the layout."""
+        """The table that `make` returns.
+
+        The table is cached until `key` changes. With a new table, arrange the widgets again.
+        """
         known = self._grids.get(name)
         if known is None or known[0] != key:
             known = self._grids[name] = (key, make())
@@ -338,8 +341,9 @@ class QuantizePane(Pane):
             raise UsageError("a quantization is starting and its recipe is not known yet; try again in a few seconds")
 
     def _edit(self, change: Callable[[Path], Settings], index: int | None = None) -> None:
-        """Change faq.toml, then show the change. While an artefact of the recipe `index` is being quantized, nothing
-        is changed.
+        """Change faq.toml, then show the change.
+
+        If an artefact of the recipe `index` is being quantized now, change nothing.
         """
         try:
             if self.run.store.read_only:

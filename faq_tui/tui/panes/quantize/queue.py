@@ -21,7 +21,7 @@ WORDS = {"no set": "waits for set", "stale": "out of date"}
 
 
 def figures(live: LiveState, queue: Sequence[Queued], now: float) -> list[str]:
-    """The progress and rate of the running quantization. If none is running, the number of artefacts."""
+    """Figures about the queue: the number of artefacts, and the progress and rate of a running quantization."""
     done = sum(queued.state == "done" for queued in queue)
     running = live.running_artefact()
     parts = [f"{done} of {len(queue)} artefacts done"]
@@ -61,7 +61,10 @@ def describe(recipe: Recipe) -> str:
 
 
 def outcome(queued: Queued, live: ArtefactLive | None) -> str:
-    """For a finished artefact, its size and time. For a running one, the layer that is being quantized."""
+    """Words about the result of an artefact.
+
+    A finished artefact has a size and a time. A running artefact has the number of the layer that is being quantized.
+    """
     if live is not None:
         return f"layer {min(len(live.layer_done) + 1, live.layers)} of {live.layers}"
     row = queued.artefact
@@ -83,7 +86,7 @@ class ArtefactQueue(QueueList):
         self._columns: tuple[Column, ...] = ()
 
     def show(self, queue: list[Queued], cursor: int, running: ArtefactLive | None) -> None:
-        """Show the queue, and draw what changed."""
+        """Show the queue, and draw only the lines that changed."""
         self._queue, self._making = queue, running
         now = queue, running and (running.name, running.version)
         if now != self._drawn:

@@ -29,8 +29,8 @@ class CandidateView(Vertical):
         self._growing: GrowingCandidate | None = None
         self._read = [0, 0]  # number of characters of reasoning and of answer that were read so far
         self._state = ("", "")  # (words, style)
-        self._more: list[str] = []  # texts that are shown after the state if there is room
-        self._failure: str | None = None  # the failure that the text shows
+        self._more: list[str] = []  # texts that the title shows after the state if there is room
+        self._failure: str | None = None  # the reason for the failure that is on the screen
         self._title = LiteralText(classes="title")
         self.flow = FlowView()
 
@@ -69,7 +69,7 @@ class CandidateView(Vertical):
             self.flow.show([])
         parts: list[Part | None] = []
         if growing.reasoning.length > self._read[0]:
-            if self._read[1]:  # new reasoning arrived after the answer had begun, so build the text again
+            if self._read[1]:  # new reasoning came after the beginning of the answer, so build the whole text again
                 self._read = [0, 0]
                 self.flow.show([])
             parts.append((growing.reasoning.since(self._read[0]), REASONING))
@@ -105,7 +105,8 @@ class CandidateView(Vertical):
         flags = ", ".join(words_of(flag).title for flag in candidate.flags)
         tokens = f"{candidate.completion_tokens:,} tokens" if candidate.completion_tokens is not None else "done"
         self._set_state(flags or tokens, "yellow" if flags else "green")
-        time = [f"{candidate.seconds:.0f} s"] if candidate.seconds else []  # answers in batch files have no times
+        # The time of an answer from a batch file is unknown.
+        time = [f"{candidate.seconds:.0f} s"] if candidate.seconds else []
         self._more = [tokens, *time][not flags :]
 
     def _wait(self, failure: str | None, other: bool) -> None:

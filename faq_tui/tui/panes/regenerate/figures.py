@@ -1,4 +1,7 @@
-"""The figures of the regeneration. A thread counts the totals, because the count reads every candidate's row."""
+"""The figures about the regeneration.
+
+A thread counts the totals, because a count reads the rows of all candidates.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ def count_totals(app: App[Any], path: Path, source_hash: str, on_totals: Callabl
 
 
 def figures(live: LiveState, totals: Totals | None, expected: int, now: float) -> list[str]:
-    """The progress and rate of the running regeneration. If none is running, the totals.
+    """The progress and rate of the running regeneration. If none is running, return the totals.
 
     `expected` is the number of candidates that all sources together should have.
     """

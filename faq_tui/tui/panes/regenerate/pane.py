@@ -56,7 +56,7 @@ class RegeneratePane(Pane):
         self.follower = Follower()
         self._finished: dict[int, Candidate] = {}  # finished candidates of the selected seed, by number
         self._lost: dict[int, str] = {}  # maps the number of each failed candidate to the reason
-        self._loaded: tuple[object, ...] = ()  # the state for which `_finished` was read
+        self._loaded: tuple[object, ...] = ()  # the state of the pane when `_finished` was last read
         self._queue_drawn = self._figures_drawn = 0.0
         self._stage: tuple[str, str] | None = None  # (name, state) of the stage at the last tick
         self._totals: Totals | None = None
@@ -114,7 +114,7 @@ class RegeneratePane(Pane):
         changed = stage != self._stage
         if changed:
             self._stage = stage
-            self.page.load()  # the stage `seeds` may have stored new seeds just now
+            self.page.load()  # after a change of the stage, there may be new seeds
             self._count()
         self.draw(all_of_it=changed)
 
@@ -138,7 +138,7 @@ class RegeneratePane(Pane):
         self.draw()
 
     def draw(self, all_of_it: bool = True) -> None:
-        """Draw the changes. With `all_of_it`, also draw the slow parts."""
+        """Draw the changes. If `all_of_it` is true, also draw the parts that take long."""
         now = self.now
         if all_of_it or abs(now - self._figures_drawn) >= FIGURES_EVERY_S:
             self._figures_drawn = now
@@ -152,7 +152,8 @@ class RegeneratePane(Pane):
         names = list(self.run.settings.sources)
         expected = sum(s.candidates for s in self.run.settings.sources.values()) * self.page.total
         if self._totals is not None and self.settings is not None and not self.live.is_running("regenerate"):
-            expected = self.settings.candidates * self.page.total  # the totals belong to the shown source
+            # The totals count only the shown source, so expect only the candidates of this source.
+            expected = self.settings.candidates * self.page.total
         which = f"source {self.source}"
         if len(names) > 1:
             which += f" ({names.index(self.source) + 1} of {len(names)})"

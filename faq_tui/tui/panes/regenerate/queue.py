@@ -26,13 +26,14 @@ NOTHING = CandidateCounts()
 class Follower:
     """Chooses the candidate to show.
 
-    It follows one candidate until this candidate is finished or gets no more text. Then it follows the candidate that
-    received text last.
+    The follower stays with one candidate until this candidate is finished or gets no more text. Then the follower
+    changes to the candidate that received text last.
     """
 
     def __init__(self) -> None:
         self.on = False
-        self._length, self._since = 0, 0.0  # number of characters of the candidate, and the time when it last grew
+        # Number of characters of the followed candidate, and the time when its text last grew.
+        self._length, self._since = 0, 0.0
 
     def toggle(self) -> None:
         self.on = not self.on
@@ -122,7 +123,7 @@ class SeedPage:
     def _load_around(self, position: int, row: int) -> None:
         """Fill the page around the seed at `position`, and select this seed.
 
-        The seed is on `row`, unless this would leave rows empty.
+        The seed is on the line `row` of the page if all lines of the page can then be filled.
         """
         ahead = queue.before(self._store, position, row)
         here = queue.after(self._store, position - 1, self.height - len(ahead))
@@ -136,7 +137,7 @@ def state_of(answered: CandidateCounts, expected: int, writing: int, failed: int
     """The state of a seed as (words, style). `expected` is the number of candidates that the seed should have."""
     if writing:
         return f"writing {answered.done}/{expected}", "bold cyan"
-    if failed := max(failed, answered.failed):  # failures of this job, or of an earlier job
+    if failed := max(failed, answered.failed):  # candidates that failed in this job or in an earlier one
         return f"{failed} failed", "bold red"
     if answered.done < expected:
         return (f"waiting {answered.done}/{expected}" if answered.done else "waiting"), "dim"
@@ -160,7 +161,7 @@ class SeedQueue(QueueList):
     """Draws the whole page once. After that, it draws only the rows that changed."""
 
     class PageResized(Message):
-        """The height of the page has changed, so the page has other seeds."""
+        """The height of the page has changed, so it now shows more or fewer seeds."""
 
     def __init__(self, page: SeedPage) -> None:
         super().__init__(id="queue")

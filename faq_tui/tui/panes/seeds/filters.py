@@ -9,7 +9,7 @@ from faq_tui.core.store.seed_pages import STATES, SeedFilter
 from faq_tui.tui.widgets.menu import Group
 
 STATE, LENGTH, CATEGORY, FILE, TAG = "State", "Length of the question", "Category", "File", "Tag"
-ANY = ""  # value of a group that does not filter
+ANY = ""  # the value of a group if this group does not filter the seeds
 LENGTHS: dict[str, tuple[int | None, int | None]] = {
     "up to 100 characters": (None, 100),
     "101 to 500 characters": (101, 500),
@@ -31,7 +31,11 @@ MEANINGS = {
 
 
 def groups(now: SeedFilter, categories: Sequence[str], files: Sequence[str], tags: Sequence[str]) -> list[Group]:
-    """The groups of the menu. Categories and tags appear if any seed has one. Files appear if there are several."""
+    """The groups of the menu.
+
+    The groups Category and Tag appear if any seed has a category or a tag. The group File appears if there are
+    several files.
+    """
     menu = [
         Group(STATE, {ANY: "any", **{name: MEANINGS[name] for name in STATES}}, now.state or ANY),
         Group(LENGTH, {ANY: "any", **{name: name for name in LENGTHS}}, length_name(now)),
@@ -45,7 +49,7 @@ def groups(now: SeedFilter, categories: Sequence[str], files: Sequence[str], tag
 
 
 def narrowed(now: SeedFilter, group: str, value: str) -> SeedFilter:
-    """The filter after a choice in the menu."""
+    """The filter after the user has chosen `value` in a group of the menu."""
     match group:
         case "State":
             return replace(now, state=value or None)

@@ -23,7 +23,7 @@ POST_EVERY_S = 0.05
 
 @dataclass
 class SeedFacts(Message):
-    """Counts and names over all seeds."""
+    """The number of all seeds, and the names of their categories, files and tags."""
 
     total: int
     dense: bool
@@ -31,7 +31,7 @@ class SeedFacts(Message):
     files: list[str]
     tags: list[str]
     roles: dict[str, int]
-    # For each reason, the number of rows of the file that are not seeds.
+    # Some rows of the file are not seeds. Maps each reason for this to the number of rows.
     skipped: dict[str, int] = field(default_factory=dict)
 
 
@@ -80,7 +80,7 @@ class Finder:
             with closing(Store(self._store.path, read_only=True).db) as db, self._interruptible(number, db):
                 self._post_matches(number, seed_pages.matches(db, view, seed_filter), began)
         except (FaqError, sqlite3.OperationalError):
-            pass  # interrupted, or the database cannot be read: keep the matches that were found so far
+            pass  # the search was interrupted, or the database cannot be read; keep the matches found so far
         if number == self._number:
             self._post(SeedsFound(number, array("I"), True, time.monotonic() - began))
 

@@ -376,7 +376,7 @@ class SeedsPane(Pane):
     def _move(self, by: int, pages: int = 0) -> None:
         """Move the cursor by `by` seeds.
 
-        In the large preview, scroll by `pages`, or by `by` lines if `pages` is 0.
+        If the large preview is shown, scroll its text by `pages`. If `pages` is 0, scroll the text by `by` lines.
         """
         if self.has_class("-zoom"):
             self.query_one(SeedPreview).scroll_text(pages, 0 if pages else by)

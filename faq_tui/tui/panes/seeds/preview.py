@@ -35,11 +35,12 @@ class SampleSets:
         if not self._asked:
             self._asked = True
             self.special = spelled(special_tokens(self._run))
-        changed = [index.refresh() for index in self.indexes.values()]  # build a list so that every set is refreshed
+        # A list, because `any` on a generator would stop at the first changed set.
+        changed = [index.refresh() for index in self.indexes.values()]
         return any(changed)
 
     def holding(self, seed_id: str) -> list[str]:
-        """Names of the sets with a sample of this seed."""
+        """Names of the sets that contain a sample of this seed."""
         return [name for name, index in self.indexes.items() if seed_id in index.offsets]
 
     def tokens(self, name: str) -> dict[str, int]:
@@ -51,7 +52,7 @@ class SampleSets:
 class SeedPreview(Vertical):
     """The whole text of one seed, below a title line."""
 
-    whole = ""  # the whole text, including the part that is not shown
+    whole = ""  # the whole text of the seed; a long text is cut on the screen
     _shown_title = ""
 
     def compose(self) -> ComposeResult:
@@ -61,7 +62,7 @@ class SeedPreview(Vertical):
             yield LiteralText(id="seed-text")
 
     def show(self, row: SeedListRow | None, seed: Seed | None, sets: SampleSets, set_name: str) -> None:
-        """Show a seed. If the set `set_name` contains it, show its sample."""
+        """Show a seed. If the set `set_name` contains this seed, show the seed's sample in the set."""
         if row is None or seed is None:
             self._fill("", "", "", Text())
             return

@@ -15,7 +15,8 @@ from faq_tui.tui.widgets.list import LineList
 from faq_tui.tui.widgets.table import Cell, Column, filled, row_strip
 
 GAP = 2
-# Minimum width of a line in cells for each of these: the column language, the column origin, and a wide origin.
+# Three minimum widths of a line in cells: for the column language, for the column origin, and for a wider column
+# origin.
 LANGUAGE_FROM, ORIGIN_FROM, WIDE_ORIGIN_FROM = 97, 113, 151
 LEAST_QUESTION = 10
 STATE_STYLES = {
@@ -35,7 +36,7 @@ Fetch = Callable[[Sequence[int]], dict[int, SeedListRow]]
 
 @lru_cache(maxsize=4)
 def columns(width: int) -> tuple[Column, ...]:
-    """Columns that fill `width` cells."""
+    """The columns of the list for lines of `width` cells."""
     fixed = [Column("state", 11, gap=1), Column("category", 11, gap=GAP)]
     after = [Column("length", 12, right=True, gap=GAP)]
     if width >= LANGUAGE_FROM:
@@ -75,7 +76,10 @@ def length(row: SeedListRow, tokens: Mapping[str, int]) -> str:
 
 
 class SeedList(LineList):
-    """Shows the seeds at `positions` of the seed file, in ascending order. A `range` stands for all seeds."""
+    """Shows the seeds at `positions` of the seed file.
+
+    The positions are in ascending order. If all seeds are shown, `positions` is a range.
+    """
 
     TO_THE_EDGE = True
     tokens: reactive[Mapping[str, int]] = reactive(dict)  # maps seed ids to known numbers of tokens
@@ -104,7 +108,7 @@ class SeedList(LineList):
             self.reread()
 
     def grew(self) -> None:
-        """Update the list after more positions were added to the shown sequence."""
+        """Update the list after more seeds were added at the end of `positions`."""
         self.count = len(self.positions)
         self.refresh()
 
@@ -143,6 +147,6 @@ class SeedList(LineList):
 
 
 def _index(positions: Sequence[int], position: int) -> int | None:
-    """The index of a position in ascending positions. None if the position is missing."""
+    """The index of `position` in the ascending `positions`, or None if `position` is missing."""
     index = bisect_left(positions, position)
     return index if index < len(positions) and positions[index] == position else None

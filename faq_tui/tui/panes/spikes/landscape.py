@@ -74,7 +74,10 @@ def drawn(run: Run, view_state: SpikesViewState, width: int, height: int) -> lis
 
 
 def window(sides: list[Side], zoom: int) -> tuple[int, int]:
-    """The range (start, stop) of the channels to show. With a zoom, whole columns around the highest peak."""
+    """The range (start, stop) of the channels to show.
+
+    If `zoom` is above 1, the range has only the columns around the highest peak.
+    """
     channels = len(sides[0].absmax)
     step = column_width(channels)
     highest = max(sides, key=lambda side: side.highest)

@@ -34,7 +34,7 @@ NOTHING = (
 
 
 class Drawing(LiteralText):
-    """The widget with the drawing. A separate class lets queries find it."""
+    """The widget with the drawing. This class exists so that a query can find the widget."""
 
 
 class SpikesPane(Pane):
@@ -91,7 +91,10 @@ class SpikesPane(Pane):
         self.call_after_refresh(self.draw)
 
     def _arrange(self) -> None:
-        """Reserve a fixed height for the sentence. Otherwise a longer sentence would cause a second drawing."""
+        """Reserve a fixed height for the sentence.
+
+        If the height changed with the sentence, the drawing would be made twice.
+        """
         sentence = self.query_one("#spikes-sentence", LiteralText)
         sentence.display = bool(self.seen.sets)
         sentence.styles.min_height = 3 if self.room.width < NARROW else 2

@@ -1,4 +1,4 @@
-"""A table of the metrics of two sets, and sentences with more facts about each set."""
+"""A table that compares two sets by their metrics, and sentences with more facts about each set."""
 
 from __future__ import annotations
 
@@ -55,7 +55,11 @@ def table(comparison: SetComparison, width: int) -> list[str]:
 
 
 def details(run: Run, seen: Overview, view_state: SpikesViewState, width: int) -> list[str]:
-    """Rows about each set: tokens by kind, attention sink, driven outlier channels, experts with few tokens."""
+    """Rows of figures about each set.
+
+    The figures are the tokens by kind, the attention sink, the outlier channels that the set drives, and the experts
+    that get few tokens.
+    """
     rows = []
     driven = covered(run, list(seen.sets), view_state.module_ref)
     for name in view_state.names:

@@ -14,7 +14,7 @@ MOST_ZOOM = 16
 
 @dataclass(frozen=True)
 class SpikesViewState:
-    """`left` and `right` are names of sets. If there is only one set, both are its name."""
+    """`left` and `right` are names of sets. If there is only one set, `left` and `right` are equal."""
 
     module: str = ""
     layer: int = 0
@@ -35,7 +35,10 @@ class SpikesViewState:
         return tuple(dict.fromkeys((self.left, self.right)))
 
     def fitted(self, seen: Overview) -> SpikesViewState:
-        """The same state, but with valid values in place of layers, modules or sets that `seen` does not contain."""
+        """The same state with valid values.
+
+        A layer, module or set that is not in `seen` is replaced with one from `seen`.
+        """
         if not seen.sets:
             return self
         modules, names = seen.modules, list(seen.sets)

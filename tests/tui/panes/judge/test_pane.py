@@ -99,7 +99,9 @@ async def test_half_an_answer_is_refused_and_a_loop_is_not(run_folder: Path) -> 
         await until(judge.pilot, lambda: any("is truncated: it cannot be assembled" in s for s in said(judge.app)), 5)
         assert judge.overrides() == []
         await judge.press("G")
-        await judge.sees("the judge found no usable answer", "repeats itself: the judge never picks it, but you can")
+        await judge.sees(
+            "the judge found no usable answer", "repeats itself: the judge never picks this answer, but you can"
+        )
         await judge.press("1")
         await judge.sees("Now: candidate 1, by")
 
