@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ import llmcompressor, transformers
 folder, path, out, dense = sys.argv[1:5]
 rows = [json.loads(line)["input_ids"] for line in open(path)]
 model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
-batches = [{"input_ids": torch.tensor([row]), "attention_mask": torch.ones(1, len(row), dtype=torch.long)} for row in rows]
+size = (1, len(rows[0]))
+batches = [{"input_ids": torch.tensor([row]), "attention_mask": torch.ones(size, dtype=torch.long)} for row in rows]
 data = DataLoader(batches, batch_size=None)
 ignore = ["lm_head"] if dense == "dense" else ["lm_head", "re:.*mlp.gate$"]
 recipe = GPTQModifier(targets="Linear", scheme="W4A16", ignore=ignore)
@@ -91,7 +93,7 @@ def measured(name: str, options: argparse.Namespace, work: Path) -> dict[str, An
     lines = [line for line in text.splitlines() if line.startswith("FACTS ")]
     facts: dict[str, Any] = json.loads(lines[-1].removeprefix("FACTS ")) if lines else {}
     times = [start for _, start in sorted(starts.items())]
-    each = [end - start for start, end in zip(times, times[1:], strict=False)][-options.layers :]
+    each = [end - start for start, end in pairwise(times)][-options.layers :]
     last = text.strip().splitlines()[-1:] if not lines else [""]
     return {"model": name, "starts": starts, "each": each, "note": last[0][-120:] if last else "", **facts}
 

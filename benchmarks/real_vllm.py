@@ -275,7 +275,9 @@ def main() -> None:
     parser.add_argument("--vllm", default="", help="PYTHONPATH of vLLM")
     parser.add_argument("--python", default=sys.executable, help="interpreter of an environment that has vLLM")
     parser.add_argument("--server-options", default="", help="further options of vLLM, as one text")
-    parser.add_argument("--cuda-graphs", action="store_true", help="decode with CUDA graphs; default: --enforce-eager")
+    parser.add_argument(
+        "--cuda-graphs", action="store_true", help="decode with CUDA graphs; default: --enforce-eager"
+    )
     parser.add_argument("--streams", type=int, help="concurrent requests; default: faq-tui's")
     parser.add_argument("--max-tokens", type=int, help="longest answer; default: faq-tui's")
     parser.add_argument("--out", type=Path, default=Path("vllm"))

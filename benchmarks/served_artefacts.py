@@ -83,7 +83,12 @@ def own(folder: Path, windows: list[list[int]], device: str) -> str:
 
 def asked(program: str, folder: Path, windows: Path, path: str | None, log: Path) -> str:
     """Run a reader in a process. Returns its NLL, or the last line of its error."""
-    environment = {**os.environ, "VLLM_USE_FLASHINFER_SAMPLER": "0", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
+    environment = {
+        **os.environ,
+        "VLLM_USE_FLASHINFER_SAMPLER": "0",
+        "VLLM_NO_USAGE_STATS": "1",
+        "HF_HUB_OFFLINE": "1",
+    }
     if path:
         environment["PYTHONPATH"] = path
     done = subprocess.run(
@@ -126,7 +131,7 @@ def main() -> None:
         began = time.monotonic()
         try:
             quantized(options.model.resolve(), recipe, draw(rest, options.tokens, 0), work / name, options.device)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 the other artefacts are still of use
             print(name, "failed:", error, flush=True)
             continue
         folders[name] = work / name

@@ -296,11 +296,13 @@ class Evaluate(Section):
     batch_size: Annotated[Count, Field(description="number of windows or items in a batch")] = 4
     bootstrap: Annotated[int, Field(ge=100, description="number of bootstrap resamples for each interval")] = 2000
 
-    lm_eval: Annotated[LmEval, Field(description="public benchmarks: pip install 'faq-tui[lm-eval]'")] = LmEval()
+    lm_eval: Annotated[
+        LmEval, Field(description="public benchmarks of lm-eval; install them with pip install 'faq-tui[lm-eval]'")
+    ] = LmEval()
     evalscope: Annotated[
         Evalscope,
-        Field(description="public benchmarks, in another environment: pip install evalscope==1.14.0"),
+        Field(description="public benchmarks of evalscope, in another environment: pip install evalscope==1.14.0"),
     ] = Evalscope()
-    serve: Annotated[Serve, Field(description='the server that base_url = "serve" starts for each model in turn')] = (
-        Serve()
-    )
+    serve: Annotated[
+        Serve, Field(description='with base_url = "serve", this server is started for each model in turn')
+    ] = Serve()

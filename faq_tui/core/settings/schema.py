@@ -62,7 +62,7 @@ class Settings(Section):
     target: Annotated[Target, Field(description="the model that is quantized")]
     seeds: Annotated[Seeds, Field(description="the questions")]
     sources: Annotated[
-        dict[str, Source], Field(description="models that regenerate answers; any number, with any names")
+        dict[str, Source], Field(description="models that regenerate answers; give each source a name")
     ] = Field(default_factory=dict)
     judge: Annotated[JudgeSettings, Field(description="the judges that score the candidates")] = Field(
         default_factory=JudgeSettings
@@ -70,25 +70,26 @@ class Settings(Section):
     assemble: Annotated[Assemble, Field(description="how a picked conversation becomes token ids")] = Assemble()
     sets: Annotated[
         dict[str, SetPlan],
-        Field(description="calibration sets in addition to the baseline and the sources' sets, with any names"),
+        Field(
+            description="further calibration sets, besides the baseline and the set of each source; give each a name"
+        ),
     ] = Field(default_factory=dict)
     activations: Annotated[
         Activations, Field(description="measurement of spikes in the target's activations; it changes no artefact")
     ] = Activations()
     recipes: Annotated[
         tuple[Recipe, ...],
-        Field(
-            description="how the target is quantized; several recipes, or lists in a recipe, run one after the other"
-        ),
+        Field(description="how the target is quantized; the recipes run one after the other"),
     ] = Field(default_factory=lambda: (default_recipe(),))
     quantize: Annotated[
-        Quantize, Field(description="checkpoints while artefacts are made; they change no artefact")
+        Quantize, Field(description="checkpoints during quantization; they do not change the artefacts")
     ] = Quantize()
     evaluate: Annotated[
         Evaluate, Field(description="texts and benchmarks that compare artefacts with the target")
     ] = Evaluate()
     preset: Annotated[
-        Preset | None, Field(description="written by `faq-tui init --preset`; it changes no result; default: none")
+        Preset | None,
+        Field(description="names the preset of `faq-tui init --preset`; has no effect on results; default: none"),
     ] = None
 
     @model_validator(mode="before")
