@@ -14,6 +14,7 @@ from faq_tui.core.base.files import atomic_text
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.models.devices import device_name, device_of
 from faq_tui.core.models.gptqmodel_environment import scratch_folder
+from faq_tui.core.models.layer_source import open_stack
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_messages import LayerMessages
 from faq_tui.core.quantizing.model_writer import LayerFiles, check_layout, write_model
@@ -21,7 +22,6 @@ from faq_tui.core.quantizing.output import versions
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import Ordering, Solve, SolvedMatrix
 from faq_tui.core.quantizing.sequential.groups import linears
-from faq_tui.core.quantizing.sequential.layer_source import open_stack
 from faq_tui.core.quantizing.sequential.walk import LayerWalk
 
 LAYERS, BESIDE, MESSAGES, ORIGIN = "layers", "beside", "messages.jsonl", "origin.json"

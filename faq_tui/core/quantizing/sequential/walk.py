@@ -14,6 +14,7 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.devices import free_bytes, work_bytes
 from faq_tui.core.models.experts import unfuse_experts
+from faq_tui.core.models.stack import Inputs, Stack, capture, in_batches
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import (
     Ordering,
@@ -25,7 +26,6 @@ from faq_tui.core.quantizing.sequential.batching import (
 )
 from faq_tui.core.quantizing.sequential.groups import ModuleGroup, find_groups, linears
 from faq_tui.core.quantizing.sequential.hessian import Hessian
-from faq_tui.core.quantizing.sequential.stack import Inputs, Stack, capture, in_batches
 
 # An expert that gets a smaller share of the tokens is only rounded, because its Hessian would be too inaccurate. The
 # library gptqmodel does the same.

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.models.stack import find_stack
 from faq_tui.core.quantizing.methods.spqr.grid import Level
 from faq_tui.core.quantizing.methods.spqr.matrix import Knobs, Quantized, quantize_matrix, quantize_stack
 from faq_tui.core.quantizing.methods.w8a8 import matrix as w8a8
@@ -18,7 +19,6 @@ from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import Ordering, SolvedMatrix, batch_matrices
 from faq_tui.core.quantizing.sequential.groups import ModuleGroup
 from faq_tui.core.quantizing.sequential.hessian import Factor, Hessian, UnsolvableHessian, factorize, means
-from faq_tui.core.quantizing.sequential.stack import find_stack
 from faq_tui.core.quantizing.sequential.walk import LayerWalk
 
 EXPERTS, COLUMNS = 3, 160

@@ -10,12 +10,12 @@ import torch
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped
 from faq_tui.core.models.experts import unfuse_experts
+from faq_tui.core.models.stack import capture, find_stack
 from faq_tui.core.quantizing.output import coverage
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import Ordering, Solve, SolvedMatrix
 from faq_tui.core.quantizing.sequential.groups import find_groups
 from faq_tui.core.quantizing.sequential.hessian import Factor
-from faq_tui.core.quantizing.sequential.stack import capture, find_stack
 from faq_tui.core.quantizing.sequential.walk import LayerWalk
 from tests.support.model_families import FAMILIES, ROWS, model_of
 

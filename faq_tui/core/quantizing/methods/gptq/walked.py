@@ -45,7 +45,7 @@ def refusal(job: QuantizationJob, target: Path) -> str:
 
     Reads only the shapes of weights.
     """
-    from faq_tui.core.quantizing.sequential.layer_source import refusal_of
+    from faq_tui.core.models.layer_source import refusal_of
 
     recipe: Any = job.recipe
     config = json.loads((target / "config.json").read_text(encoding="utf-8"))
@@ -91,7 +91,7 @@ def by_engine(
     Some models turn out to be unsupported only after their layers were called. If engine = "auto", GPTQModel then
     quantizes such a model.
     """
-    from faq_tui.core.quantizing.sequential.stack import UnsupportedModel
+    from faq_tui.core.models.stack import UnsupportedModel
 
     recipe: Any = job.recipe
     if uses_walk(job, target):

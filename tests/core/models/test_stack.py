@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faq_tui.core.quantizing.sequential.stack import in_batches
+from faq_tui.core.models.stack import in_batches
 
 
 def test_rows_of_one_length_go_together_up_to_the_limit() -> None:

@@ -9,7 +9,7 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.dense import FolderTensors
 from faq_tui.core.models.experts import unfuse_experts
 from faq_tui.core.models.headers import tensors_of
-from faq_tui.core.quantizing.sequential.stack import Stack, UnsupportedModel, find_stack
+from faq_tui.core.models.stack import Stack, UnsupportedModel, find_stack
 
 
 def open_stack(folder: Path, trust_remote_code: bool) -> Stack:
