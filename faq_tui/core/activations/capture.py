@@ -1,9 +1,8 @@
 """Run rows of token ids through a model, and measure the inputs of chosen modules.
 
-In some models, experts are fused: transformers stores all experts of a layer in two parameters. The parameter
-gate_up_proj has the shape [experts, 2 x width, hidden], and the parameter down_proj has the shape [experts, hidden,
-width]. No hook can see the input of down_proj, because down_proj is not a module. Therefore this file computes this
-input again for each expert, by the formulas of the model's own code.
+In some models, experts are fused: transformers stores all experts of a layer in the parameters gate_up_proj and
+down_proj. No hook can see the input of down_proj, because down_proj is not a module. Therefore this file computes
+this input again for each expert, by the formulas of the model's own code.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from faq_tui.core.activations.statistics import SLICES, Accumulator, Moments, Ru
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.chat.token_kinds import KINDS, QUESTION
+from faq_tui.core.models.experts import Layout, down_input
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,25 +46,23 @@ def tokens_per_expert(experts: Any, chosen: Any) -> Any:
 def expert_inputs(experts: Any, states: Any, chosen: Any) -> Iterator[tuple[Any, Any, Any]]:
     """Yield (sorted token numbers, input of gate_up_proj, input of down_proj) for each expert that gets a token.
 
-    Raises FaqError if the experts' weights do not have the shapes in the docstring of this file.
+    If `chosen` is None, `states` holds one copy of all tokens for each expert, and zeros for the tokens that the
+    expert does not get. Raises FaqError if the experts have an unknown form.
     """
-    import torch
-
-    weight = experts.gate_up_proj
-    if (
-        weight.dim() != 3
-        or weight.shape[2] != states.shape[-1]
-        or getattr(experts, "gate_up_proj_bias", None) is not None
-    ):
+    try:
+        Layout.of(experts)
+    except (FaqError, AttributeError) as error:
         raise FaqError(
             f'the inputs of {type(experts).__name__} cannot be measured: remove "experts" from activations.modules'
-        )
+        ) from error
+    copies = None if chosen is not None else states.view(experts.num_experts, -1, states.shape[-1])
     for number in range(experts.num_experts):
-        tokens = (chosen == number).any(-1).nonzero().view(-1)
+        given = states if copies is None else copies[number]
+        mask = (chosen == number) if copies is None else given != 0
+        tokens = mask.any(-1).nonzero().view(-1)
         if len(tokens):
-            own = states[tokens]
-            gate, up = torch.nn.functional.linear(own, weight[number]).chunk(2, dim=-1)
-            yield tokens, own, experts.act_fn(gate) * up
+            own = given[tokens]
+            yield tokens, own, down_input(experts, number, own)
 
 
 DEFAULT_MODULES = ("o_proj",)
@@ -219,9 +217,13 @@ class _Capture:
 
     def _experts(self, layer: int, inputs: tuple[ModuleRef, ...]) -> Callable[..., None]:
         def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            states, chosen = (*args, *kwargs.values())[:2]
+            states, chosen = (*args, *kwargs.values(), None)[:2]
             states = states.reshape(-1, states.shape[-1])
-            self.experts[layer] = self.experts.get(layer, 0) + tokens_per_expert(module, chosen)
+            if chosen is None:
+                counts = (states.view(module.num_experts, -1, states.shape[-1]) != 0).any(-1).sum(-1)
+            else:
+                counts = tokens_per_expert(module, chosen)
+            self.experts[layer] = self.experts.get(layer, 0) + counts
             for tokens, *tensors in expert_inputs(module, states, chosen) if inputs else ():
                 numbers = tokens.tolist()
                 runs = _runs([self.slices[number] for number in numbers])

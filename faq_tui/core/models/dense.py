@@ -17,6 +17,8 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.extensions import METHODS
 from faq_tui.core.models.headers import tensors_of
 from faq_tui.core.models.model_code import without_code
+from faq_tui.core.models.tensor_map import WEIGHT, TensorMap
+from faq_tui.core.models.text_model import auto_class
 
 Config = Mapping[str, Any]  # the content of quantization_config
 Kernels = Mapping[str, tuple[Any, ...]]  # maps a key of quantization_config to the values that CUDA kernels support
@@ -153,21 +155,38 @@ def load_dense(folder: Path, dtype: Any, device: str, trust_remote_code: bool = 
 def _load(folder: Path, dtype: Any, trust_remote_code: bool) -> tuple[Any, dict[str, Any]]:
     """The model, and transformers' report about missing and unexpected weights."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     quantization = getattr(config, "quantization_config", None)
     options = {"dtype": dtype, "output_loading_info": True}
     if quantization is None:
-        model, report = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=trust_remote_code, **options)
+        auto = auto_class(config)
+        model, report = auto.from_pretrained(folder, trust_remote_code=trust_remote_code, **options)
     else:
         format = format_of(quantization.get("quant_method"))
         if format is None or format is DENSE:
             raise FaqError(f"{folder} is quantized as {quantization.get('quant_method')!r}: faq-tui cannot read that")
         del config.quantization_config
         with torch.device("meta"):
-            shell = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+            shell = auto_class(config).from_config(config, trust_remote_code=trust_remote_code)
         state = format.dense_state(folder, quantization, dtype)
-        model, report = type(shell).from_pretrained(None, config=config, state_dict=state, **options)
-        format.prepare(model, quantization)
+        names = TensorMap.of(shell, state)
+        state = names.restored(state, _quantized(folder, state))
+        model, report = type(shell).from_pretrained(None, config=shell.config, state_dict=state, **options)
+        format.prepare(model, _in_memory(quantization, names))
     return model, report
+
+
+def _quantized(folder: Path, state: Mapping[str, Any]) -> set[str]:
+    """The names in the dense `state` of a folder whose tensors the folder does not store in dense form."""
+    stored = tensors_of(folder)
+    return {name for name in state if name not in stored or f"{name}_scale" in stored}
+
+
+def _in_memory(quantization: Config, names: TensorMap) -> Config:
+    """`quantization` with the modules in `ignore` named as in memory."""
+    if "ignore" not in quantization:
+        return quantization
+    known = {place.tensor: key.removesuffix(WEIGHT) for key, place in names.places.items()}
+    return {**quantization, "ignore": [known.get(f"{one}{WEIGHT}", one) for one in quantization["ignore"]]}

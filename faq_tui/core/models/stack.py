@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.models.tensor_map import TensorMap
 
 
 @dataclass
@@ -16,17 +17,24 @@ class Stack:
 
     `name` is the attribute path of the list of layers, such as `model.layers`. `base` is the model without its head.
     `load` takes the number of a layer, reads the layer's weights and returns the layer. `load` is None if all weights
-    are already loaded.
+    are already loaded. `places` maps the model's parameters to tensors in its files; it is None for a model without
+    files.
     """
 
     base: Any
     name: str
     layers: Any  # nn.ModuleList
     load: Callable[[int], Any] | None = None
+    places: TensorMap | None = None
 
     def layer(self, index: int) -> Any:
         """The layer with its weights."""
         return self.layers[index] if self.load is None else self.load(index)
+
+    def stored(self, index: int, module: str) -> str:
+        """The name in the files of a matrix of the layer `index`. `module` is its name inside the layer."""
+        name = f"{self.name}.{index}.{module}"
+        return name if self.places is None else self.places.module(name)
 
 
 class UnsupportedModel(FaqError):
@@ -43,9 +51,10 @@ def find_stack(model: Any) -> Stack:
 
     count = model.config.get_text_config().num_hidden_layers
     base = model.get_decoder()
-    for name, module in model.named_modules():
+    outer = next((f"{name}." for name, module in model.named_modules() if name and module is base), "")
+    for name, module in base.named_modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == count:
-            return Stack(base, name, module)
+            return Stack(base, f"{outer}{name}", module)
     raise UnsupportedModel(f"{type(model).__name__} is not a plain stack of {count} layers")
 
 
@@ -107,13 +116,13 @@ def capture(
     compared: set[tuple[int, int]] = set()
     _move_all_but(stack.base, stack.layers, device, dtype)
     try:
-        with _calls_recorded(stack.layers) as calls, torch.no_grad():
+        with _Calls(stack.layers) as calls, torch.no_grad():
             for batch in batches:
                 check()
-                calls.clear()
-                stack.base(input_ids=torch.tensor([list(row) for row in batch], device=device), use_cache=False)
-                inputs.hidden.append(calls[0].hidden.to(store))
-                arguments = [call.arguments for call in calls]
+                ids = torch.tensor([list(row) for row in batch], device=device)
+                _call_base(stack, ids, calls)
+                inputs.hidden.append(calls.seen[0].hidden.to(store))
+                arguments = [call.arguments for call in calls.seen]
                 size = (len(batch), len(batch[0]))
                 before = inputs.arguments.setdefault(size, arguments)
                 if before is not arguments and size not in compared:
@@ -132,30 +141,66 @@ class LayerCall:
     arguments: dict[str, Any]  # all other arguments, by name
 
 
-@contextmanager
-def _calls_recorded(layers: Any) -> Iterator[list[LayerCall]]:
-    """Replace each layer's `forward`: it only records the call and returns the hidden states unchanged.
+class _Calls:
+    """Replace each layer's `forward` while the context is open.
 
-    The layers are not replaced, because models read attributes of a layer, such as the type of attention.
+    The new `forward` only records the call in `seen`, and returns the hidden states unchanged. If `in_tuple` is true,
+    it returns them as the first entry of a tuple, because some models expect a tuple from a layer. The layers are not
+    replaced, because models read attributes of a layer, such as the type of attention.
     """
-    calls: list[LayerCall] = []
 
-    def pass_on(layer: Any) -> Callable[..., Any]:
-        def forward(hidden: Any, *rest: Any, **named: Any) -> Any:
-            if rest:
-                raise UnsupportedModel(f"{type(layer).__name__} takes positional arguments")
-            calls.append(LayerCall(hidden, named))
-            return hidden
+    def __init__(self, layers: Any) -> None:
+        self.layers = layers
+        self.seen: list[LayerCall] = []
+        self.in_tuple = False
+
+    def __enter__(self) -> _Calls:
+        for layer in self.layers:
+            layer.forward = self._pass_on(layer)  # this instance attribute takes precedence over the class's method
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for layer in self.layers:
+            layer.__dict__.pop("forward", None)
+
+    def _pass_on(self, layer: Any) -> Callable[..., Any]:
+        names = list(inspect.signature(type(layer).forward).parameters)[1:]
+
+        def forward(*given: Any, **named: Any) -> Any:
+            arguments = {**dict(zip(names, given, strict=False)), **named}
+            if len(given) > len(names) or not names or names[0] not in arguments:
+                raise UnsupportedModel(f"{type(layer).__name__} takes its arguments in an unsupported form")
+            hidden = arguments.pop(names[0])
+            self.seen.append(LayerCall(hidden, arguments))
+            return (hidden, None) if self.in_tuple else hidden
 
         return forward
 
-    try:
-        for layer in layers:
-            layer.forward = pass_on(layer)  # this instance attribute takes precedence over the method of the class
-        yield calls
-    finally:
-        for layer in layers:
-            layer.__dict__.pop("forward", None)
+    def plausible(self) -> bool:
+        """True if all layers were called with hidden states of the same shape."""
+        return len(self.seen) == len(self.layers) and len({call.hidden.shape for call in self.seen}) == 1
+
+
+def _call_base(stack: Stack, ids: Any, calls: _Calls) -> None:
+    """Call the model's base once, and record the calls of its layers.
+
+    If the base cannot use the hidden states that a layer returns, the call is repeated with tuples.
+    """
+    error: Exception | None = None
+    for in_tuple in dict.fromkeys((calls.in_tuple, True)):
+        calls.seen.clear()
+        calls.in_tuple = in_tuple
+        try:
+            stack.base(input_ids=ids, use_cache=False)
+        except (TypeError, ValueError, RuntimeError, IndexError, AttributeError) as problem:
+            if isinstance(problem, NotImplementedError) or "memory" in str(problem):
+                raise
+            error = problem
+            continue
+        if calls.plausible():
+            return
+    kind = type(stack.layers[0]).__name__
+    raise UnsupportedModel(f"{kind} is called in an unsupported form") from error
 
 
 def _equal(one: Any, other: Any) -> bool:

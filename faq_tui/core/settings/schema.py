@@ -36,7 +36,8 @@ class Activations(Section):
     modules: Annotated[
         tuple[str, ...],
         Field(
-            description='last part of the names of the modules whose inputs are measured; "experts" means all experts'
+            description="last part of the names of the modules whose inputs are measured; o_proj means the output "
+            'projection of the attention under any name, and "experts" means all experts'
         ),
     ] = ("o_proj",)
     samples: Annotated[

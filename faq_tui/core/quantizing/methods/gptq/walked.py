@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.models.headers import linear_shapes, packed_modules
+from faq_tui.core.models.headers import packed_shapes, quantized_shapes
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_profile import LayerProfile
 from faq_tui.core.quantizing.methods.gptq.format import WORD, dense_of, packed_tensors, quantization_config
@@ -52,7 +52,7 @@ def refusal(job: QuantizationJob, target: Path) -> str:
     if why := _refusal_of_experts(recipe, expert_count(config)):
         return why
     each = WORD // recipe.bits
-    for name, (out, columns) in linear_shapes(target).items():
+    for name, (out, columns) in quantized_shapes(target).items():
         if out % each or columns % each:
             return f"{out} x {columns} weights of {name} do not fill whole words of {WORD} bits"
     return refusal_of(target, job.trust_remote_code)
@@ -150,6 +150,5 @@ def quantize_by_walk(
     method = WalkMethod(solve, stored, dense)
     facts = quantize_layers(job, ordering, target, rows, progress, cancel, method)
     (job.out / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    shapes = linear_shapes(target)
-    packed = [shapes[name] for name in packed_modules(job.out)]
+    packed = packed_shapes(job.out, recipe.bits).values()
     return EngineResult(average_bits(recipe.bits, recipe.group_size, packed), {"engine": WALK, **facts})

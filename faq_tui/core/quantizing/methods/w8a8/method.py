@@ -94,11 +94,12 @@ class W8a8(Method):
         scaled = [
             name.removesuffix(".weight_scale") for name in tensors_of(job.out) if name.endswith(".weight_scale")
         ]
-        shapes = {name: shape for name, shape in linear_shapes(target).items() if name in set(scaled)}
+        made = tensors_of(job.out)
+        shapes = {name: made[f"{name}.weight"][1] for name in scaled}
         path = job.out / "config.json"
         config = json.loads(path.read_text(encoding="utf-8"))
         # Routers are linear layers in servers, so servers would quantize them unless they are ignored.
-        ignored = [*sorted(set(linear_shapes(target)) - set(shapes)), "lm_head"]
+        ignored = [*sorted(set(linear_shapes(target, whole=True)) - set(shapes)), "lm_head"]
         config["quantization_config"] = quantization_config(ignored)
         path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         weights = sum(out * columns for out, columns in shapes.values())

@@ -1,0 +1,203 @@
+"""Map the parameters of a model in memory to tensors in its files.
+
+transformers renames and fuses tensors when it loads a model. For example, Mixtral's files have one tensor for each
+matrix of an expert (`block_sparse_moe.experts.3.w1.weight`), and the model in memory has one parameter for all
+experts of a layer (`mlp.experts.gate_up_proj`). This module applies the rules of transformers to the names in the
+files, and keeps which tensor, or which part of a tensor, belongs to each parameter. In the map, experts are single
+matrices as after `unfuse_experts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from faq_tui.core.models.experts import EXPERT_PARTS, Layout, fused_blocks, transposed_matrices
+
+WEIGHT = ".weight"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A tensor in the files, or a part of it.
+
+    `expert` is an index along the first axis. If `transposed` is true, the files have the axes [in, out] instead of
+    [out, in]. `rows` selects output rows; None selects all of them.
+    """
+
+    tensor: str
+    expert: int | None = None
+    transposed: bool = False
+    rows: slice | None = None
+
+    @property
+    def whole(self) -> bool:
+        """True if the tensor has no other content."""
+        return self.expert is None and self.rows is None
+
+    def of(self, tensor: Any) -> Any:
+        """The parameter, as a view of `tensor`."""
+        part = tensor if self.expert is None else tensor[self.expert]
+        part = part.mT if self.transposed else part
+        return part if self.rows is None else part[self.rows]
+
+
+@dataclass(frozen=True)
+class TensorMap:
+    """`places` maps each parameter of a model, by its name in memory, to its place in the files.
+
+    `biased` holds the names of the blocks of experts that have biases.
+    """
+
+    places: Mapping[str, Place]
+    biased: frozenset[str] = frozenset()
+    _blocks: Mapping[str, Layout] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, model: Any, stored: Iterable[str]) -> TensorMap:
+        """The map of `model`, whose experts are fused by transformers. `stored` are the names in the files.
+
+        A parameter for which the files have no tensor, or which transformers computes in another way, is not in the
+        map.
+        """
+        keys, blocks = model.state_dict(), dict(fused_blocks(model))
+        found = dict(_sources(model, stored, keys))
+        places = {key: parts[0][0] for key, parts in found.items() if len(parts) == len(parts[0]) == 1}
+        for name in transposed_matrices(model):
+            if (key := f"{name}{WEIGHT}") in places:
+                places[key] = replace(places[key], transposed=True)
+        for block, layout in blocks.items():
+            for parameter in layout.parameters:
+                places.pop(f"{block}.{parameter}", None)
+                if f"{block}.{parameter}" in found:
+                    places |= _of_experts(block, parameter, layout, found[f"{block}.{parameter}"])
+        biased = frozenset(block for block, layout in blocks.items() if layout.biased)
+        return cls(places, biased, blocks)
+
+    def module(self, name: str) -> str:
+        """The name in the files of the module `name`, a matrix in memory.
+
+        For a part of a fused tensor `experts.gate_up_proj`, it is the name that servers know, such as
+        `experts.3.gate_proj`.
+        """
+        place = self.places.get(f"{name}{WEIGHT}")
+        if place is None:
+            return name
+        if place.whole:
+            return place.tensor.removesuffix(WEIGHT)
+        stem, _, last = place.tensor.removesuffix(WEIGHT).rpartition(".")
+        number, part = name.split(".")[-2:]
+        known = last in ("gate_up_proj", "down_proj") and place.tensor.endswith(last)
+        return f"{stem if known else f'{stem}.{last}'}.{number}.{part}"
+
+    def refusal(self, modules: Iterable[str], packed: bool) -> str:
+        """The reason why quantized `modules` cannot be written into the files; "" if they can.
+
+        If `packed` is true, a module is written as several tensors, which no fused tensor can hold.
+        """
+        for name in modules:
+            place = self.places.get(f"{name}{WEIGHT}")
+            if place is None:
+                return f"its files have no tensor for the weights of {name}"
+            if place.whole and not place.tensor.endswith(WEIGHT):
+                return f"its files store the weights of {name} as {place.tensor}, which is an unknown form"
+            if not packed or place.whole:
+                continue
+            block = name.rsplit(".", 2)[0]
+            if block in self.biased or not place.tensor.endswith(tuple(EXPERT_PARTS)):
+                return (
+                    f"its files store all experts of a layer as one tensor {place.tensor}, "
+                    "and no server reads packed weights of such experts"
+                )
+        return ""
+
+    def restored(self, state: dict[str, Any], quantized: set[str]) -> dict[str, Any]:
+        """Give `state` the form of the unquantized files. `state` maps names in an artefact's files to dense tensors.
+
+        Matrices of experts that transformers cannot fuse by its own rules are fused here, and the matrices of
+        `quantized` modules are transposed if the model needs it. The map must be that of the names in `state`.
+        """
+        result = dict(state)
+        keys = {place.tensor: key for key, place in self.places.items() if place.whole}
+        for name in quantized & set(result):
+            place = self.places.get(keys.get(name, ""))
+            if place is not None and place.transposed:
+                result[name] = result[name].t().contiguous()
+        for block, layout in self._blocks.items():
+            for parameter, parts in EXPERT_PARTS.items():
+                names = self._loose(block, parts, set(result))
+                if names:
+                    rows = [[result.pop(name) for name in one] for one in names]
+                    stem = names[0][0].removesuffix(f".0.{parts[0]}{WEIGHT}")
+                    result[f"{stem}.{parameter}"] = layout.fused(rows)
+        return result
+
+    def _loose(self, block: str, parts: tuple[str, ...], names: set[str]) -> list[list[str]]:
+        """The names of the single matrices of a block, [experts][parts], if transformers has no rule for them."""
+        suffix = f"{block}.0.{parts[0]}{WEIGHT}"
+        if suffix in self.places:
+            return []
+        tail = block[block.index("layers.") :] if "layers." in block else block
+        first = next((name for name in sorted(names) if name.endswith(f"{tail}.0.{parts[0]}{WEIGHT}")), None)
+        if first is None:
+            return []
+        stem, found = first.removesuffix(f".0.{parts[0]}{WEIGHT}"), list[list[str]]()
+        while f"{stem}.{len(found)}.{parts[0]}{WEIGHT}" in names:
+            found.append([f"{stem}.{len(found)}.{part}{WEIGHT}" for part in parts])
+        return found
+
+
+def _of_experts(block: str, parameter: str, layout: Layout, parts: list[list[Place]]) -> dict[str, Place]:
+    """The places of the single matrices of `block.parameter`, a fused parameter."""
+    inner, suffix = layout.inner(parameter), layout.suffix(parameter)
+    if len(parts) == 1 and len(parts[0]) == 1:  # one tensor holds all experts
+        place = parts[0][0]
+        return {
+            f"{block}.{expert}.{part}.{suffix}": Place(
+                place.tensor, expert, place.transposed != (layout.transposed and suffix == "weight"), rows
+            )
+            for expert in range(layout.count)
+            for part, rows in inner.items()
+        }
+    if len(parts) != len(inner) or any(len(one) != layout.count for one in parts):
+        return {}
+    return {
+        f"{block}.{expert}.{part}.{suffix}": place
+        for part, places in zip(inner, parts, strict=True)
+        for expert, place in enumerate(places)
+    }
+
+
+def _sources(model: Any, stored: Iterable[str], keys: Mapping[str, Any]) -> Iterator[tuple[str, list[list[Place]]]]:
+    """Yield (name of a parameter in memory, its places): one list for each part, with a place for each expert."""
+    from transformers.conversion_mapping import get_model_conversion_mapping
+    from transformers.core_model_loading import (
+        Concatenate,
+        MergeModulelist,
+        Transpose,
+        WeightConverter,
+        WeightRenaming,
+        dot_natural_key,
+        rename_source_key,
+    )
+
+    rules = get_model_conversion_mapping(model)
+    renamings = [rule for rule in rules if isinstance(rule, WeightRenaming)]
+    converters = [rule for rule in rules if isinstance(rule, WeightConverter)]
+    by_pattern = {pattern: rule for rule in converters for pattern in rule.source_patterns}
+    collected: dict[str, tuple[Any, dict[str, list[str]]]] = {}
+    for name in sorted(stored, key=dot_natural_key):
+        key, pattern = rename_source_key(name, renamings, converters, model.base_model_prefix, keys)
+        if pattern is not None and key in keys:
+            collected.setdefault(key, (by_pattern[pattern], {}))[1].setdefault(pattern, []).append(name)
+        elif key in keys:
+            yield key, [[Place(name)]]
+    for key, (rule, names) in collected.items():
+        kinds = [type(one) for one in rule.operations]
+        lists = [[Place(name) for name in names.get(pattern, [])] for pattern in rule.source_patterns]
+        if kinds in ([MergeModulelist], [MergeModulelist, Concatenate]) and len(rule.target_patterns) == 1:
+            if all(lists):
+                yield key, lists
+        elif kinds == [Transpose] and len(lists) == len(lists[0]) == 1:
+            yield key, [[replace(lists[0][0], transposed=True)]]
