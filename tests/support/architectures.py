@@ -173,13 +173,16 @@ EYES: dict[str, dict[str, Any]] = {
 }
 
 
-def make(kind: str, folder: Path, dtype: str = "float32") -> Path:
-    """Write a random model of the architecture `kind` into `folder`, without a tokenizer. Returns the folder."""
+def make(kind: str, folder: Path, dtype: str = "float32", **changes: Any) -> Path:
+    """Write a random model of the architecture `kind` into `folder`, without a tokenizer. Returns the folder.
+
+    `changes` are settings of a text model.
+    """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
     if kind in TEXT:
-        settings = {**COMMON, **TEXT[kind]}
+        settings = {**COMMON, **TEXT[kind], **changes}
         config = AutoConfig.for_model(kind, **{key: value for key, value in settings.items() if value is not None})
         maker: Any = AutoModelForCausalLM
     else:

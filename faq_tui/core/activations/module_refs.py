@@ -57,7 +57,7 @@ def _attention_outputs(model: Any) -> dict[ModuleRef, Any]:
 
 def _outputs(module: Any) -> int | None:
     """The number of outputs of a linear module; None for other modules."""
-    weight = getattr(module, "weight", None)
+    weight: Any = getattr(module, "weight", None)
     if getattr(weight, "dim", int)() != 2 or "Embedding" in type(module).__name__:
         return None
     swapped = type(module).__name__ == "Conv1D"  # the older GPT models have linear modules with swapped axes

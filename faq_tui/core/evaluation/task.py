@@ -52,6 +52,10 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
         raise
 
 
+class Unreadable(FaqError):
+    """A model folder cannot be loaded."""
+
+
 @dataclass
 class _Evaluation:
     order: Spec
@@ -67,9 +71,16 @@ class _Evaluation:
     def run(self) -> None:
         self.texts = dict(self.order.texts)
         self._unquantized()
+        unreadable: list[str] = []
         for subject, (_, folder) in self.order.subjects.items():
             if subject != UNQUANTIZED:
-                self._artefact(subject, Path(folder))
+                try:
+                    self._artefact(subject, Path(folder))
+                except Unreadable as error:  # the other artefacts are evaluated before the task fails
+                    unreadable.append(str(error))
+        if unreadable:
+            others = "; all others are evaluated" if len(unreadable) < len(self.order.subjects) - 1 else ""
+            raise FaqError(f"{'; '.join(unreadable)}{others}")
 
     def _unquantized(self) -> None:
         """Generate the target's missing answers, measure the target, and store its states for the artefacts."""
@@ -204,5 +215,11 @@ class _Evaluation:
         if self.device == "cuda":
             torch.cuda.empty_cache()
         if not folder.is_dir():
-            raise FaqError(f"no model folder at {folder}: run quantize again")
-        return load_dense(folder, getattr(torch, self.dtype), self.device, self.order.trust_remote_code)
+            raise Unreadable(f"no model folder at {folder}: run quantize again")
+        try:
+            return load_dense(folder, getattr(torch, self.dtype), self.device, self.order.trust_remote_code)
+        except (FaqError, KeyError, ValueError, OSError) as error:
+            if isinstance(error, FaqError):
+                raise Unreadable(str(error)) from error
+            reason = " ".join(str(error).split())[:200]
+            raise Unreadable(f"{folder} cannot be read ({reason}): run quantize again") from error

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.dense import FolderTensors, load_dense
 from faq_tui.core.models.experts import unfuse_experts
 from faq_tui.core.models.headers import tensors_of
-from faq_tui.core.models.stack import Stack, UnsupportedModel, find_stack
+from faq_tui.core.models.stack import Stack, find_stack
 from faq_tui.core.models.tensor_map import TensorMap
 from faq_tui.core.models.text_model import empty_model
 
@@ -39,18 +38,6 @@ def open_shell(folder: Path, trust_remote_code: bool) -> Stack:
     Raises UnsupportedModel if the model is not a plain stack of layers.
     """
     return _shell(folder, trust_remote_code)[1]
-
-
-def refusal_of(folder: Path, trust_remote_code: bool) -> str:
-    """The reason why the walk cannot read this model layer by layer; "" if it can. Only headers of files are read."""
-    try:
-        _, stack = _shell(folder, trust_remote_code)
-    except UnsupportedModel as error:
-        return error.reason
-    except FaqError as error:
-        return str(error)
-    name = _unread(stack)
-    return f"its files have no tensor named {name}" if name else ""
 
 
 def _shell(folder: Path, trust_remote_code: bool) -> tuple[Any, Stack]:

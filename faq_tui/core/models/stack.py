@@ -38,10 +38,10 @@ class Stack:
 
 
 class UnsupportedModel(FaqError):
-    """The walk cannot quantize this model."""
+    """The walk cannot quantize this model. `advice` says what to do instead."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f'{reason}: use awq, or gptq with engine = "gptqmodel", for this model')
+    def __init__(self, reason: str, advice: str = "use another method for this model") -> None:
+        super().__init__(f"{reason}; {advice}")
         self.reason = reason
 
 

@@ -18,6 +18,7 @@ from faq_tui.core.models.hub import cached_folder, local_folder
 from faq_tui.core.models.target import local_target
 from faq_tui.core.models.tokenizer_check import ModelFolder, Roles, ShapeFacts, TokenizerFacts, tokenizer_facts
 from faq_tui.core.quantizing.preflight import check_target
+from faq_tui.core.quantizing.recipe_check import check_recipes
 from faq_tui.core.regenerating.candidate_requests import pending_candidates
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED, Source
@@ -66,6 +67,8 @@ def check_models(run: Run, stages: Sequence[str], cancel: CancelToken, log: Path
         notices += _refuse_beyond(target, facts)
         notices += _about_the_end(target, facts)
         notices += _about_seeds(run, target, facts, chosen)
+        if "quantize" in stages and run.settings.recipes and list(target.folder.glob("*.safetensors")):
+            check_recipes(run, target.folder, cancel, log)
     for source in _local_sources(run, stages):
         if target is None or source.folder != target.folder:
             of_source = tokenizer_facts(run, source, shapes, cancel, log)

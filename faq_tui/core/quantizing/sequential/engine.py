@@ -26,6 +26,7 @@ from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import Ordering, Solve, SolvedMatrix
 from faq_tui.core.quantizing.sequential.groups import linears
 from faq_tui.core.quantizing.sequential.walk import LayerWalk
+from faq_tui.core.quantizing.sequential.walk_check import other_method
 
 LAYERS, BESIDE, MESSAGES, ORIGIN = "layers", "beside", "messages.jsonl", "origin.json"
 
@@ -64,7 +65,7 @@ def quantize_layers(
     dense = METHODS.get(job.recipe.method).format is DENSE
     names = [f"{stack.name}.{index}.{name}" for index, layer in enumerate(stack.layers) for name in linears(layer)]
     if stack.places is not None and (why := stack.places.refusal(names, packed=not dense)):
-        raise UnsupportedModel(why)
+        raise UnsupportedModel(why, other_method(target, job.trust_remote_code, packed=not dense))
     progress.begin(len(stack.layers), rows)
     send = progress.send
     with scratch_folder(job.out) as scratch:

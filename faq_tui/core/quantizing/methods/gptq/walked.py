@@ -34,20 +34,19 @@ def uses_walk(job: QuantizationJob, target: Path) -> bool:
     recipe: Any = job.recipe
     if recipe.engine == GPTQMODEL:
         return False
-    why = refusal(job, target)
+    why = refusal(recipe, target, job.trust_remote_code)
     if recipe.engine == WALK and why:
         raise FaqError(f'engine = "walk" does not support this target: {why}; {ADVICE}')
     return not why
 
 
-def refusal(job: QuantizationJob, target: Path) -> str:
+def refusal(recipe: Any, target: Path, trust_remote_code: bool) -> str:
     """The reason why the walk cannot quantize this target by this recipe; "" if it can.
 
     Reads only the shapes of weights.
     """
-    from faq_tui.core.models.layer_source import refusal_of
+    from faq_tui.core.quantizing.sequential.walk_check import walk_refusal
 
-    recipe: Any = job.recipe
     config = json.loads((target / "config.json").read_text(encoding="utf-8"))
     if why := _refusal_of_experts(recipe, expert_count(config)):
         return why
@@ -55,7 +54,24 @@ def refusal(job: QuantizationJob, target: Path) -> str:
     for name, (out, columns) in quantized_shapes(target).items():
         if out % each or columns % each:
             return f"{out} x {columns} weights of {name} do not fill whole words of {WORD} bits"
-    return refusal_of(target, job.trust_remote_code)
+    return walk_refusal(target, trust_remote_code, packed=True)
+
+
+def engines_refusal(recipe: Any, target: Path, trust_remote_code: bool, of_library: str) -> str:
+    """Implements `Method.refusal`: the reason why neither engine can quantize; "" if one of them can.
+
+    `of_library` is the reason why GPTQModel cannot quantize the target.
+    """
+    from faq_tui.core.quantizing.sequential.walk_check import other_method
+
+    if recipe.engine == GPTQMODEL:
+        return of_library
+    why = refusal(recipe, target, trust_remote_code)
+    if not why or (recipe.engine != WALK and not of_library):
+        return ""
+    if recipe.engine == WALK and not of_library:
+        return f'engine = "walk" does not support this target: {why}; {ADVICE}'
+    return f"{why}; {other_method(target, trust_remote_code, packed=True)}"
 
 
 def _refusal_of_experts(recipe: Any, experts: int) -> str:

@@ -8,8 +8,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.models.folder_check import read_config
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_profile import LayerProfile
+from faq_tui.core.quantizing.library_definitions import library_refusal
 from faq_tui.core.quantizing.methods.base import Method
 from faq_tui.core.quantizing.output import EngineResult
 from faq_tui.core.quantizing.progress import QuantizationProgress
@@ -50,6 +52,11 @@ class GptqmodelMethod(Method):
 
     def workload(self, recipe: Recipe, profile: LayerProfile) -> LayerProfile:
         return profile.routed(getattr(recipe, "experts", None))
+
+    def refusal(self, recipe: Recipe, target: Path, trust_remote_code: bool) -> str:
+        del recipe, trust_remote_code
+        why = library_refusal(read_config(target))
+        return f"{why}; use another method" if why else ""
 
     def quantize(
         self,
