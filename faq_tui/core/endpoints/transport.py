@@ -214,7 +214,7 @@ def extra_headers(endpoint: Endpoint) -> dict[str, str]:
         if value.startswith("$"):
             text = os.environ.get(value[1:], "").strip()
             if not (text and text.isascii() and text.isprintable()):
-                raise UsageError(f"{value} does not hold a valid header value: export the value of {name} in it")
+                raise UsageError(f"{value} is not set or no valid header value: export the value of {name} in it")
             value = text
         headers[name] = value
     return headers

@@ -185,5 +185,5 @@ GRANITE = Headings(
 OTHER_TAGS = OtherTags(
     name="other-tags",
     title="other tags",
-    help="Reasoning in other tags at the start of a reply, such as <thought> and </thought>.",
+    help="Reasoning in other tags at the start of a reply, such as `<thought>` and `</thought>`.",
 )
