@@ -146,7 +146,7 @@ def _sentence(task: str, error: dict[str, Any]) -> str:
 
 
 def runs_code(task: str) -> str:
-    """The error for a benchmark that runs code written by the model. The error explains how to allow the benchmark."""
+    """The error for a benchmark that runs code written by the model. The error says how to allow the benchmark."""
     return (
         f"{task} is left out because it runs code that the model wrote: to allow this in a Docker container, set "
         "allow_code_execution = true under [evaluate.evalscope]; to allow it on this machine with your rights, also "

@@ -61,8 +61,9 @@ def measured(run: Run) -> Measured:
 
 
 def _measured(run: Run) -> tuple[Measured, dict[str, str]]:
-    """The measurements with the same items, dtype and device as those of the unquantized target. Only these are
-    comparable.
+    """The measurements with the same items, dtype and device as those of the unquantized target.
+
+    Only these measurements are comparable.
 
     The second result maps each text to "items.dtype.device", the part of the signature that its measurements share.
     """

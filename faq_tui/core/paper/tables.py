@@ -82,8 +82,9 @@ def same_name(one: str, other: str) -> bool:
 
 
 def of_recipes(model: str, recipes: Iterable[tuple[str, int]]) -> list[Cell]:
-    """The paper's values for the unquantized model, and for the model quantized with each of the given recipes
-    (method, bits).
+    """The paper's values for the unquantized model and for its quantized forms.
+
+    `recipes` holds (method, bits) of each form.
     """
     ours = {("w8a8-int8", "w8a8") if method == "w8a8" else (method, f"INT{bits}") for method, bits in recipes}
     return [
