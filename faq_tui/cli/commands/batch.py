@@ -75,7 +75,7 @@ def write(
         size = f"{max(1, round(file.size / 1000)):,} kB"
         words = f"{file.source}: {file.requests:,} requests to {file.model}, {size}"
         click.echo(sanitize(words), err=True)
-        if not is_stream(file.path):  # a path must not be printed between the requests
+        if not is_stream(file.path):  # in a stream, a path would mix with the requests
             click.echo(file.path)
     if files:
         click.echo(f"when the answers are there: faq-tui batch read {run_folder} OUTPUT_FILE", err=True)

@@ -46,7 +46,7 @@ class SettingOption(click.Option):
 )
 @click.option("--elder-url", help="URL of the server of a larger model of the family; it ends in /v1.")
 @click.option("--elder-model", help="Name of the larger model on its server.")
-@click.option("--judge-url", help="URL of the judge model. Without this URL, the target's likelihood is the judge.")
+@click.option("--judge-url", help="URL of the judge model. Without it, the target's likelihood judges answers.")
 @click.option("--judge-model", help="Name of the judge model on its server.")
 @click.option(
     "--list-presets",

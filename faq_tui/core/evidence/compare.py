@@ -58,8 +58,8 @@ def compare_all(run: Run, measured: dict[str, dict[str, Sums]]) -> tuple[Compari
 def _pairs(run: Run) -> Iterator[tuple[str, str, str, list[Pair]]]:
     """Yield (recipe, source, unit, pairs of artefacts).
 
-    There is one pair for each draw. The unit is "samples" or "tokens". Both sets of a pair have the same number of
-    this unit.
+    There is one pair for each draw. If the unit is "samples", both sets of a pair have the same number of samples. If
+    the unit is "tokens", both have the same number of tokens.
     """
     made = {artefact.name: artefact for artefact in wanted_artefacts(run)}
     for recipe in run.settings.recipes:
@@ -78,8 +78,8 @@ def _pairs(run: Run) -> Iterator[tuple[str, str, str, list[Pair]]]:
 def _set_pairs(run: Run) -> Iterator[tuple[str, str, tuple[str, str]]]:
     """Yield (name, unit, (our set, other set)) for each comparison.
 
-    The name is a source, or a set from `[sets]`. The unit is "samples" or "tokens". Both sets have the same number of
-    this unit.
+    The name is a source, or a set from `[sets]`. If the unit is "samples", both sets have the same number of samples.
+    If the unit is "tokens", both have the same number of tokens.
     """
     settings = run.settings
     for source in settings.sources:

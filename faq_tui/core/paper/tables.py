@@ -25,9 +25,9 @@ class Cell:
 
     table: int
     model: str  # name of the target
-    bits: str  # BF16 | INT8 | INT4 | w8a8 | AVG
-    method: str  # GPTQ | AWQ | SPQR | GPTAQ | w8a8-int8 | average of quantized | -
-    calibration: str  # baseline | self | elder | teacher | none
+    bits: str  # "BF16", "INT8", "INT4", "w8a8" or "AVG"
+    method: str  # "GPTQ", "AWQ", "SPQR", "GPTAQ", "w8a8-int8", "average of quantized" or "-"
+    calibration: str  # "baseline", "self", "elder", "teacher" or "none"
     metric: str
     value: float
 
