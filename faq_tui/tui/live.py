@@ -43,7 +43,7 @@ class Rate:
             self._buckets.popleft()
 
     def per_second(self, now: float) -> float:
-        """The mean of the last ten seconds, or of the time since the first unit if this time is shorter."""
+        """The mean rate since the first unit, but at most over the last ten seconds."""
         if self._first is None:
             return 0.0
         span = min(WINDOW_S, max(now - self._first, 1.0))

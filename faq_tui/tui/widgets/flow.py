@@ -117,7 +117,7 @@ class FlowView(Widget, can_focus=False):
         self._room, self._height = 0, 0  # columns and rows of the text, kept because asking Textual takes longer
 
     def show(self, parts: list[Part | None], at_end: bool = False) -> None:
-        """Replace the text. Scroll to its beginning or its end."""
+        """Replace the text. Scroll to the beginning of the new text, or to the end if `at_end` is true."""
         if not parts and not self._parts:
             return
         self._parts = list(parts)
