@@ -25,7 +25,7 @@ CandidateEvent = e.CandidateStarted | e.CandidateDelta | e.CandidateRetried | e.
 
 
 class Rate:
-    """Units per second over a sliding window of half-second slots."""
+    """The number of units per second, measured over a sliding window of half-second slots."""
 
     def __init__(self) -> None:
         self._buckets: deque[list[float]] = deque()  # each slot is [start time, units]
@@ -168,7 +168,7 @@ class StageLive:
     first: tuple[int, float] | None = None  # (units done at the first progress event, time of this event)
 
     def seconds_a_unit(self, now: float) -> float | None:
-        """Mean seconds per unit since the first progress event, without the time to load a model.
+        """The mean seconds per unit since the first progress event. The time to load a model is not counted.
 
         Return None if too few units are done yet.
         """

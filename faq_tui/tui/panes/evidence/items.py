@@ -97,7 +97,7 @@ def _most_different(loaded: LoadedEvidence, view_state: EvidenceViewState, text:
 def _three_sums(
     loaded: LoadedEvidence, view_state: EvidenceViewState, text: str
 ) -> tuple[Sums | None, Sums | None, Sums | None]:
-    """The sums of the unquantized model, the left model and the right model."""
+    """The stored measurements of the unquantized model, the left model and the right model."""
     return (
         loaded.sums_of(UNQUANTIZED, text),
         loaded.sums_of(view_state.left, text),

@@ -252,7 +252,7 @@ class EvidencePane(Pane):
             entry = self.entries[at]
             detail.say(f"{self.loaded.title(entry.text)}: {entry.words}", "enter opens the item")
         else:
-            detail.say("No item flipped, and there are no two models to compare.")
+            detail.say("No item flipped between right and wrong, and there are no two models to compare.")
 
     # Actions.
 
