@@ -43,7 +43,7 @@ class Rate:
             self._buckets.popleft()
 
     def per_second(self, now: float) -> float:
-        """The mean rate since the first unit, but at most over the last ten seconds."""
+        """The mean rate over the last ten seconds, or since the first unit if it came later."""
         if self._first is None:
             return 0.0
         span = min(WINDOW_S, max(now - self._first, 1.0))
@@ -162,7 +162,7 @@ class StageLive:
     unit: str = ""
     detail: str = ""
     started: float = 0.0
-    state: str = "running"  # running | done | failed | stopped
+    state: str = "running"  # "running", "done", "failed" or "stopped"
     message: str = ""
     already: int = 0  # units that were already done when the stage began
     first: tuple[int, float] | None = None  # (units done at the first progress event, time of this event)

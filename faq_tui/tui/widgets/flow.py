@@ -87,7 +87,7 @@ def _fits_wide(text: str, start: int, width: int) -> int:
     """
     stop = min(len(text), start + width)
     if text[start:stop].isascii():
-        return stop  # an ASCII piece needs no search for its end, even if the text has a wide character elsewhere
+        return stop  # each ASCII character has one cell, so no search is needed
     while stop > start + 1 and cell_len(text[start:stop]) > width:
         over = cell_len(text[start:stop]) - width
         stop -= max(1, over // 2)

@@ -1,4 +1,4 @@
-"""Show single items: the list of items, and one item with each model's result."""
+"""Show the list of items, and a single item with the result of each model."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def entries(loaded: LoadedEvidence, view_state: EvidenceViewState) -> list[Entry
     """The items of the list.
 
     The list begins with labelled items for which a quantized model was right and the unquantized model was wrong, or
-    the reverse. Then it has the items of other texts on which the left and the right model differ most.
+    the reverse. Items of other texts follow, namely those on which the left and the right model differ most.
     """
     if loaded.evidence is None:
         return []

@@ -136,7 +136,7 @@ def _nothing_compared(evidence: Evidence) -> str:
 
 
 def run_parts(body: dict[str, Any]) -> list[Part]:
-    """The view `run`: activation spikes, and what was run.
+    """The text of the view `run`: sentences about the activation spikes, and the facts of the run.
 
     `body` is the report as data. Without a report, the view is empty.
 

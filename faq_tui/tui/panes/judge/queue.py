@@ -1,4 +1,4 @@
-"""The seeds of the Judge pane in order: filter, cursor, and the agreement of person and judge."""
+"""The ordered seeds of the Judge pane, with the filter, the cursor, and how often person and judge agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The filters of the list of seeds: the menu and their description."""
+"""The filters of the list of seeds: the menu that chooses a filter, and the text that describes it."""
 
 from __future__ import annotations
 
