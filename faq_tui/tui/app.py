@@ -99,7 +99,7 @@ class FaqApp(AppController):
     def on_mount(self) -> None:
         self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self._keys_changed())
         self.show_pane(next(iter(self.panes)))
-        self._show_keys()  # now, so that the first screen already shows the keys
+        self._show_keys()  # draw the keys at once, so that the first screen has them
         self.sampler.start()
         if self.player is not None:
             self.session.play(self.player)

@@ -36,7 +36,7 @@ def open_app(app: FaqApp) -> str:
         asyncio.run(_run(app, terminal))
         crash = app.crash
         if crash is not None:
-            traceback.print_exception(crash)  # to the log, because descriptor 2 still points to it
+            traceback.print_exception(crash)  # file descriptor 2 still points to the log, so this goes there
     if crash is not None:
         raise FaqError(f"the app crashed with {type(crash).__name__}: {crash}; the details are in {log}")
     return app.farewell

@@ -1,4 +1,4 @@
-"""The queue of seeds: one page of the database, the widget, and the choice of the candidate to follow."""
+"""The queue of seeds: it reads a page of seeds, draws it, and chooses the candidate to follow."""
 
 from __future__ import annotations
 
