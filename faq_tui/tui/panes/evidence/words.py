@@ -95,7 +95,7 @@ def summary(loaded: LoadedEvidence, view_state: EvidenceViewState) -> Text:
     if loaded.report["outdated"]:
         line.append(f"{sanitize(loaded.report['outdated'])}.\n", "bold")
     if shared := loaded.report["run"]["shared_seeds"]:
-        line.append(f"The draws share seeds (each has {shared['seeds']} of the same {shared['total']}), ", "bold")
+        line.append(f"Each draw has {shared['seeds']} of the same {shared['total']} seeds, ", "bold")
         line.append("so the intervals are wider.\n", "bold")
     parts = 0
     for equal in MATCHES[1:]:
