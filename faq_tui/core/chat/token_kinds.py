@@ -27,9 +27,9 @@ SINK, TEMPLATE, QUESTION, REASONING, ANSWER = KINDS = ("sink", "template", "ques
 def tokens_in(offsets: Sequence[Span], span: Span) -> Span:
     """The span of all tokens that have at least one character in `span`.
 
-    A byte-level token may lie only partly in the span.
+    If the tokenizer splits characters into bytes, a token at the edge may lie only partly in the span.
 
-    `offsets` holds the character span of each token. Returns (0, 0) if there is no such token.
+    `offsets` holds the character span of each token. Returns (0, 0) if no token has a character in `span`.
     """
     touched = [i for i, (start, end) in enumerate(offsets) if start < span[1] and end > span[0]]
     return (touched[0], touched[-1] + 1) if touched else (0, 0)
@@ -83,7 +83,7 @@ def read_kinds(path: Path, ids_hash: str, lengths: Sequence[int]) -> list[bytes]
 
 PLACEHOLDERS = ("\ue000one\ue001", "\ue000two\ue001", "\ue000three\ue001")
 
-Piece = tuple[str, str]  # (text of the template, kind of the text that follows it: question or answer)
+Piece = tuple[str, str]  # (text of the template, kind of the text after it); the kind is question or answer
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class KindsSearch:
     """Finds the kinds of tokens. The samples must have been rendered with the template of one tokenizer."""
 
     tokenizer: Any
-    pieces: tuple[Piece, ...]  # texts of the template, each with the kind of the text that follows it
+    pieces: tuple[Piece, ...]  # texts of the template, each with the kind of the text after it
     specials: frozenset[int]
 
     @classmethod
@@ -140,7 +140,10 @@ class KindsSearch:
 
 
 def _reasoning_in(text: str, start: int, end: int) -> list[tuple[int, str]]:
-    """Split one answer into stretches of reasoning and answer. The kind of the reasoning tags is "template"."""
+    """Split one reply into stretches of reasoning and stretches of the answer.
+
+    The kind of the reasoning tags is "template".
+    """
     tags, closing = list(tag_pattern().finditer(text, start, end)), closing_tags()
     if not tags:
         return []

@@ -14,7 +14,7 @@ FIELDS = ReasoningDialect(
     name="fields",
     title="response fields",
     help="The server separates the reasoning and sends it in a field of its reply (vLLM, SGLang).",
-    # These names are used by vLLM, SGLang, OpenRouter, Ollama, Gemini, and gateways.
+    # vLLM, SGLang, OpenRouter, Ollama, Gemini and gateways send the reasoning in fields with these names.
     response_fields=(
         *("reasoning", "reasoning_content", "reasoning_details", "thinking", "thinking_content", "thought"),
         *("thinking_blocks", "reasoning_text"),
@@ -22,8 +22,8 @@ FIELDS = ReasoningDialect(
 )
 
 
-# The header of a message with its special tokens, such as `<|channel|>analysis<|message|>`, or without them, such as
-# `assistantfinal`.
+# Matches the header of a message. The header may have special tokens, as in `<|channel|>analysis<|message|>`, or
+# none, as in `assistantfinal`.
 _HARMONY = re.compile(
     r"(?:(?:<\|start\|>)?assistant)?<\|channel\|>(?P<tagged>\w+)[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>"
     r"|assistant(?P<bare>analysis|commentary|final)"
@@ -35,7 +35,7 @@ _HARMONY_ENDS = re.compile(r"<\|(?:end|return|call)\|>")
 @dataclass(frozen=True)
 class _Channels(ReasoningDialect):
     def split_reply(self, text: str) -> Parts | None:
-        """Everything before the channel `final` is reasoning.
+        """Split a reply that has channels. All text before the channel `final` is reasoning.
 
         The special tokens may be missing, because some servers remove them.
         """
@@ -93,7 +93,7 @@ MISTRAL = _Blocks(
 @dataclass(frozen=True)
 class _ThinkTags(ReasoningDialect):
     def knows(self, template: str, vocabulary: Container[str]) -> bool:
-        # Some templates build the tags from pieces, such as '</' + 'think>'.
+        # Some templates join a tag from two pieces, such as '</' + 'think>'.
         return "think>" in template or self.open in vocabulary
 
 
@@ -112,7 +112,7 @@ THINK = _ThinkTags(
 
 @dataclass(frozen=True)
 class _FirstLine(ReasoningDialect):
-    """The dialect of a model that writes the name of a channel in the channel's first line.
+    """A dialect in which the reasoning is a channel, and the first line of the channel is the channel's name.
 
     Servers may remove the special tokens around the name.
     """
@@ -120,7 +120,7 @@ class _FirstLine(ReasoningDialect):
     def split_reply(self, text: str) -> Parts | None:
         name = self.open.partition(">")[2]
         bare = text.lstrip().partition("\n")
-        if bare[0].strip() == name and bare[1]:  # it is not known where the reasoning ends
+        if bare[0].strip() == name and bare[1]:  # without the special tokens, the end of the reasoning is not known
             return bare[2].strip(), "", False
         return self.split(text)
 
