@@ -35,7 +35,7 @@ def override(run: Run, seed_text: str, candidate: str, reason: str) -> str:
 
 
 def pick(run: Run, seed_id: str, source: str, number: int, reason: str) -> str:
-    """Pick this candidate for the seed. Raises UsageError if it does not exist or can never be assembled."""
+    """Pick this candidate for the seed. Raises UsageError if it does not exist, or if it is cut off."""
     source_hash = source_hash_of(run.settings.sources[source])
     of_seed = {c.number: c for c in candidate_rows.of_seed(run.store, source, source_hash, seed_id)}
     chosen = of_seed.get(number)

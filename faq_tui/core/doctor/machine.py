@@ -42,7 +42,7 @@ def machine_checks(folder: Path) -> list[Check]:
 def extension_checks() -> list[Check]:
     """One check for each extension from another package.
 
-    Without this check, a broken extension would end a run in the middle.
+    Without this check, a run could stop in the middle because of a broken extension.
     """
     checks = []
     for registry in points.ALL:

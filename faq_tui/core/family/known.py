@@ -95,9 +95,9 @@ def _stripped(name: str) -> str:
 
 
 def billions(name: str) -> float | None:
-    """The number of parameters that the name contains, in billions (all experts included).
+    """Read the number of parameters from a model's name, in billions. All experts are included.
 
-    None if the name contains no such number.
+    Returns None if the name does not contain the number.
     """
     match = _SIZE.search(bare_name(name))
     if match is None:

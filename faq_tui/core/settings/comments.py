@@ -1,7 +1,7 @@
 """Write the lines of a new `faq.toml` from the schema: each key with a value, and its description as a comment.
 
-Other keys are commented out. If such a key has a default value, the line shows this value. For a key without a
-default value, the line shows an example, and the description states what happens without the key.
+A key without a value is commented out. If such a key has a default value, the line shows this value. For a key
+without a default value, the line shows an example, and the description states what happens without the key.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def keys_text(
 ) -> str:
     """The keys of a section, one per line.
 
-    First come the keys in `values` and `live`. All other keys follow as comments. `values` maps keys to their values.
-    The keys in `live` get their defaults. The keys in `without` are omitted.
+    The keys in `values` and `live` are written first. All other keys follow as comments. `values` maps keys to their
+    values. The keys in `live` get their defaults. The keys in `without` are omitted.
     """
     values = values or {}
     fields = {field.alias or name: field for name, field in model.model_fields.items()}
@@ -89,7 +89,7 @@ def choices(annotation: Any) -> tuple[Any, ...]:
 
 
 def with_comment(line: str, comment: str) -> str:
-    """The line with its comment. If both do not fit into one line, the comment is written above the line."""
+    """The line with its comment. If the comment does not fit, it is written above the line."""
     padded = f"{line:<{COLUMN - 1}} # {comment}" if len(line) < COLUMN else f"{line}  # {comment}"
     if not comment:
         return f"{line}\n"
@@ -169,7 +169,7 @@ def _presets() -> list[str]:
 
 
 def _bits() -> str:
-    """All bit widths. If only one method supports a width, the method's name follows the width in brackets."""
+    """All bit widths. If only one method supports a width, the method's name is added in brackets."""
     methods_of: dict[int, list[str]] = {}
     for name in METHODS.names():
         for bits in model_of(name).choices("bits"):

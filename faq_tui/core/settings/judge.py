@@ -101,7 +101,7 @@ class JudgeSettings(Section):
         ),
     ] = None
     concurrency: Annotated[int, Field(ge=1, le=4096, description="requests at once")] = 16
-    retries: Annotated[int, Field(ge=0, le=100, description="further tries of a failed request")] = 5
+    retries: Annotated[int, Field(ge=0, le=100, description="how many times a failed request is repeated")] = 5
     patience_s: PatienceS = PATIENCE_S
     extra_body: ExtraBody = Field(default_factory=dict)
     extra_headers: ExtraHeaders = Field(default_factory=dict)
@@ -190,6 +190,6 @@ class JudgeSettings(Section):
             retries=self.retries,
             **{name: getattr(self, name) for name in REQUEST_KEYS},
         )
-        if "patience_s" not in self.model_fields_set:  # `AnsweredServers` checks if the person set this key
+        if "patience_s" not in self.model_fields_set:  # `AnsweredServers` checks whether the person set this key
             return endpoint
         return endpoint.model_copy(update={"patience_s": self.patience_s})

@@ -82,7 +82,7 @@ class Seeds(Section):
         AddedLater(),
     ] = True
     # A key is a field of faq-tui, and its value is the name of this field in the file. "a.b" is the field b of the
-    # object in the field a. With system = "", system columns are ignored.
+    # object in the field a. If system is "", system columns are ignored.
     fields: Annotated[
         dict[FieldName, str] | None,
         Field(
@@ -115,13 +115,16 @@ class Seeds(Section):
 
 
 class Preset(Section):
-    """The published table that `faq-tui status` compares with. `faq-tui init --preset` writes this section."""
+    """The published table with which `faq-tui status` compares the results.
+
+    `faq-tui init --preset` writes this section.
+    """
 
     name: Annotated[
         str,
         Field(
             pattern=r"^paper/table([1-9]|1[01])$",
-            description="the table of the FAQ paper that `faq-tui status` compares with",
+            description="table of the FAQ paper with which `faq-tui status` compares results",
             examples=["paper/table1"],
         ),
     ]

@@ -2,8 +2,8 @@
 
 The key of each candidate is a hash of the seed, the source's settings and the candidate's number.
 
-Candidates contain long texts. Signatures, status and picks need no text, so they read only outlines and counts.
-Failed candidates are in a table of failures until they are requested again.
+Candidates contain long texts. The code for signatures, status and picks needs no texts. So it reads only outlines and
+counts. Failed candidates are in a table of failures until they are requested again.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ class Tally:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     counted: int = 0  # candidates whose completion tokens are known
-    seconds: float = 0.0  # generation time of the counted candidates
+    seconds: float = 0.0  # sum of the generation times of the counted candidates
     # number of counted candidates whose generation time is known; for answers of a batch file it is not known
     timed: int = 0
 

@@ -77,7 +77,7 @@ def usable_groups(store: Store, source_hash: str, candidates: int) -> list[list[
 def count_scored(store: Store, source_hash: str, judge: str) -> int:
     """Number of candidates that this judge scored.
 
-    Only candidates of chosen seeds are counted, and only those that were made with the source settings `source_hash`.
+    A candidate is counted if its seed is chosen and if it was made with the source settings `source_hash`.
     """
     query = (
         "SELECT count(m.score) FROM candidates c JOIN seeds s ON s.id = c.seed_id"

@@ -83,7 +83,7 @@ class SeedFilter:
     file: str | None = None  # the file that the seed came from; one of the results of `origins`
     tag: str | None = None
     state: str | None = None  # one of STATES
-    shortest: int | None = None  # smallest number of characters of a seed that matches
+    shortest: int | None = None  # only seeds with at least this many characters match
     longest: int | None = None
 
     def __bool__(self) -> bool:
@@ -164,7 +164,7 @@ def position_of(store: Store, seed_id: str) -> int | None:
 
 
 def categories(db: sqlite3.Connection) -> list[str]:
-    """Every category in the file."""
+    """Every category that a seed has."""
     query = "SELECT DISTINCT category FROM seeds WHERE present AND category IS NOT NULL ORDER BY category"
     return [row[0] for row in db.execute(query)]
 

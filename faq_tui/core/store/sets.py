@@ -30,7 +30,10 @@ class SetRow:
 
     @property
     def kept(self) -> float | None:
-        """After samples were cut, this share of the set's tokens was left (0 to 1). None for a set without tokens."""
+        """The share of the set's tokens that is left after its samples were cut (0 to 1).
+
+        None for a set without tokens.
+        """
         return self.tokens / self.tokens_full if self.tokens_full else None
 
 
