@@ -19,7 +19,7 @@ class Queued:
     """One artefact: the target, quantized with one recipe on one calibration set.
 
     `state` is one of "done", "stale", "failed", "stopped", "waiting" and "no set". A stale artefact was made with
-    other settings or from another set. With "no set", the set must be assembled first.
+    other settings or from another set. The state "no set" means that the set must be assembled first.
     """
 
     recipe_index: int  # index of the recipe in `Settings.recipes`, from 0

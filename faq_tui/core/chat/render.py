@@ -129,7 +129,7 @@ def render_raw(template: Template, messages: Sequence[Message], answer: str | No
 def split_original(template: Template, answer: str) -> tuple[str, str]:
     """Split a seed's original answer into (reasoning, answer).
 
-    Reasoning at its start may have the tags of any dialect.
+    The original answer may begin with reasoning in the tags of any dialect.
 
     If the answer has no reasoning tag of the target, and the target's template cannot write reasoning, the answer is
     not split. Then the result is ("", `answer`). Raises NotAssembledError if the reasoning never ends.
@@ -169,7 +169,7 @@ def fitting_turns(render: Callable[[list[Message]], str], messages: Sequence[Mes
 
     The function tries `messages` first, then each of `other_turns`.
 
-    If `render` loses a text in all of them, the result is `messages`. `render` may raise any Exception.
+    If `render` always loses a text, the result is `messages`. `render` may raise any Exception.
     """
     as_they_are = [dict(message) for message in messages]
     others = list(other_turns(messages))

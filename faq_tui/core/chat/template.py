@@ -10,8 +10,8 @@ from typing import Any
 
 from faq_tui.core.chat.dialects import dialect_of_template, tag_dialects
 
-# Some templates write the current date. A fixed date makes two runs equal. The Llama-3 template has this date as its
-# default.
+# Some templates write the current date. With a fixed date, all runs render the same text. The Llama-3 template has
+# this date as its default.
 DAY = datetime(2024, 7, 26)
 DATE = "26 Jul 2024"
 # A rendered text may have LONGEST characters, and LONGER more for each character of the conversation.
@@ -39,7 +39,7 @@ class Template:
         self._pinned = f"{_strftime_now()}{spelled}" if "strftime_now" in spelled else None
         # How the template marks reasoning. None if the template cannot write reasoning.
         self.dialect = dialect_of_template(spelled)
-        # A vocabulary may contain reasoning tags that the model never writes. This is so in Qwen3-Instruct-2507.
+        # A vocabulary may contain reasoning tags that the model never writes. One such model is Qwen3-Instruct-2507.
         vocabulary = tokenizer.get_vocab()
         self.reasoning_tags = tuple(  # texts that the model could mistake for reasoning tags
             tag for dialect in tag_dialects() if dialect.knows(spelled, vocabulary) for tag in dialect.tags

@@ -118,7 +118,7 @@ class KindsSearch:
     def _spans(self, text: str) -> tuple[list[int], list[int]]:
         """Split the text into stretches, each with one kind.
 
-        Returns (start of each stretch in characters, their kinds).
+        Returns two lists: the starts of the stretches in characters, and the kinds of the stretches.
 
         The start of the first stretch is 0.
         """

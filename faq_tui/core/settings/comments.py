@@ -30,7 +30,8 @@ DEFAULT_IS = "; default: "  # the text after this mark in a description says wha
 def head_text(head: str, field: FieldInfo) -> str:
     """The line that begins a section.
 
-    `head` is, for example, "[activations]". For a section that is commented out, it is, for example, "# [preset]".
+    `head` is, for example, "[activations]". For a section that is commented out, `head` is, for example, "#
+    [preset]".
     """
     return with_comment(head, comment_of(field))
 
@@ -73,13 +74,16 @@ def comment_of(field: FieldInfo) -> str:
 
 
 def description(section: str, key: str) -> str:
-    """The result of `comment_of` for the key `key` of the section `[section]`, such as "path" of "seeds"."""
+    """The comment of a key, for example of the key "path" in the section "seeds"."""
     model: Any = Settings.model_fields[section].annotation
     return comment_of(model.model_fields[key])
 
 
 def choices(annotation: Any) -> tuple[Any, ...]:
-    """The values of a Literal type, even if it is part of an optional or tuple type. Empty for other types."""
+    """The values of a Literal type, even if it is part of an optional or tuple type.
+
+    The result is empty for all other types.
+    """
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Literal:
         return arguments
@@ -97,7 +101,10 @@ def with_comment(line: str, comment: str) -> str:
 
 
 def _as_sentence(comment: str) -> str:
-    """The comment with a capital letter, unless it begins with the name of a method, such as `gptq`."""
+    """Write the first letter as a capital.
+
+    But the name of a method at the beginning, such as `gptq`, stays as it is.
+    """
     first = comment.partition(" ")[0].rstrip(",:")
     return comment if first in METHODS.names() else f"{comment[:1].upper()}{comment[1:]}"
 

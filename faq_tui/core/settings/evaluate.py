@@ -49,7 +49,7 @@ def expand(engine: str, tasks: Sequence[str]) -> tuple[str, ...]:
 
 
 def misplaced(engine: str, tasks: Sequence[str]) -> list[str]:
-    """The names of lists in `tasks` whose tasks belong to the other engine."""
+    """The names in `tasks` that stand for a list of tasks of the other engine."""
     return [task for task in tasks if task in LISTS and LISTS[task][0] != engine]
 
 

@@ -22,7 +22,7 @@ class ActivationsRow:
     samples: int  # number of samples on which activations were measured
     tokens: int
     seconds: float
-    # a dict with the keys places (a list of {layer, module, channels, ...statistics}), kinds and experts
+    # a dict with the keys "places", "kinds" and "experts"
     summary: dict[str, Any]
 
 

@@ -36,9 +36,9 @@ class CandidateCounts:
     """Counts of the candidates that one source has generated for one seed."""
 
     done: int = 0
-    truncated: int = 0  # candidates that were cut off
-    unusable: int = 0  # candidates with at least one flag
-    failed: int = 0  # candidates that could not be generated
+    truncated: int = 0  # number of candidates that were cut off
+    unusable: int = 0  # number of candidates with at least one flag
+    failed: int = 0  # number of candidates that could not be generated
 
 
 def after(store: Store, position: int, limit: int) -> list[QueuedSeed]:

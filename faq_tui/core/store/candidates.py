@@ -200,7 +200,7 @@ class Tally:
     unusable: int = 0  # candidates with a flag
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    counted: int = 0  # candidates whose completion tokens are known
+    counted: int = 0  # number of candidates whose completion tokens are known
     seconds: float = 0.0  # sum of the generation times of the counted candidates
     # number of counted candidates whose generation time is known; for answers of a batch file it is not known
     timed: int = 0

@@ -64,7 +64,7 @@ class ReasoningDialect(Extension):
         return reasoning.strip(), answer.strip(), bool(close)
 
     def split_reply(self, text: str) -> tuple[str, str, bool] | None:
-        """Like `split`, but for a whole reply of a server.
+        """Split a whole reply of a server as `split` does.
 
         The server may have removed or added tokens of the family.
         """
