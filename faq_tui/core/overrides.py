@@ -28,7 +28,10 @@ def override(run: Run, seed_text: str, candidate: str, reason: str) -> str:
     if word == "judge":
         return give_back(run, seed_id, source, reason)
     if not (word.isascii() and word.isdigit()):
-        raise UsageError(f"candidate {candidate!r}: give a number (1, 2, 3 …), 0 to reject the seed, or `judge`")
+        raise UsageError(
+            f"candidate {candidate!r}: give a number (1, 2, 3 …), 0 to reject the seed, "
+            "or `judge` to use the judge's pick"
+        )
     if int(word) == 0:
         return reject(run, seed_id, source, reason)
     return pick(run, seed_id, source, int(word), reason)

@@ -71,7 +71,7 @@ def with_placeholders(messages: Sequence[Message]) -> tuple[list[Message], dict[
 def fill_placeholders(rendering: str, texts: Mapping[str, str]) -> Filled | None:
     """Replace each placeholder in the rendering by its text.
 
-    Returns None if a placeholder is missing or repeated, or if the placeholders do not have the order of `texts`.
+    Returns None if a placeholder is missing, repeated or not in the order of `texts`.
     """
     out, spans, rest = "", {}, rendering
     for placeholder, text in texts.items():
@@ -131,8 +131,8 @@ def split_original(template: Template, answer: str) -> tuple[str, str]:
 
     The original answer may begin with reasoning in the tags of any dialect.
 
-    If the answer has no reasoning tag of the target, and the target's template cannot write reasoning, the answer is
-    not split. Then the result is ("", `answer`). Raises NotAssembledError if the reasoning never ends.
+    Some templates cannot write reasoning. With such a template, an answer without reasoning tags of the target is not
+    split, and the result is ("", `answer`). Raises NotAssembledError if the reasoning never ends.
     """
     mistaken = any(tag in answer for tag in template.reasoning_tags)
     if not mistaken and (template.dialect is None or not begins_with_reasoning(answer)):

@@ -78,7 +78,7 @@ class Template:
 
         Raises NotAssembledError if the ids do not decode to the text.
 
-        Without this check, a tokenizer whose vocabulary lacks some bytes would drop rare characters without an error.
+        Without this check, rare characters could be lost, because some vocabularies do not contain all bytes.
         """
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         ids = list(encoded["input_ids"])

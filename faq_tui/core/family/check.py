@@ -150,8 +150,8 @@ def target_profile(run: Run) -> ModelProfile:
 def _is_target(run: Run, name: str, source: Source) -> bool:
     """True if the source is the target.
 
-    This is true in three cases. The name of the source is `self`. The source loads the target on this machine. The
-    source uses the embedded server, and the target is the embedded model.
+    One of these must be true: the name of the source is `self`, the source loads the target on this machine, or the
+    source and the target are both "embedded".
     """
     if name == SELF or (source.base_url, source.model) == (LOCAL, TARGET):
         return True

@@ -30,8 +30,7 @@ DEFAULT_IS = "; default: "  # the text after this mark in a description says wha
 def head_text(head: str, field: FieldInfo) -> str:
     """The line that begins a section.
 
-    `head` is, for example, "[activations]". For a section that is commented out, `head` is, for example, "#
-    [preset]".
+    `head` is, for example, "[activations]", or "# [preset]" for a section that is commented out.
     """
     return with_comment(head, comment_of(field))
 

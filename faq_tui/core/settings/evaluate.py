@@ -219,7 +219,7 @@ class Evalscope(_BenchmarkSection):
     ] = "modelscope"
     sandbox: Annotated[
         Literal["docker", "none"],
-        Field(description="where the model's code runs; none means on this machine, with your rights"),
+        Field(description='where code written by the model runs; "none" means on this machine, with your rights'),
     ] = "docker"
 
     _check_tasks = _own_lists(EVALSCOPE, LM_EVAL)

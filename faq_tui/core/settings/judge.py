@@ -56,8 +56,8 @@ def _every_judge() -> str:
 def _moved_by_length() -> str:
     judges: tuple[Any, ...] = JUDGES.all()
     return (
-        f"true corrects the scores of {_list([judge.name for judge in judges if judge.length_matters])} "
-        "for length before the pick"
+        "true removes the effect of length from the scores of "
+        f"{_list([judge.name for judge in judges if judge.length_matters])} before the pick"
     )
 
 
@@ -79,7 +79,7 @@ class JudgeSettings(Section):
     ] = Field(default_factory=dict)
     length_control: Annotated[
         bool,
-        Field(description="true corrects scores for the effect of length before the pick"),
+        Field(description="true removes the effect of length from the scores before the pick"),
         DescribedBy(_moved_by_length),
     ] = True
     base_url: Annotated[
@@ -128,7 +128,7 @@ class JudgeSettings(Section):
     max_model_len: Annotated[
         Count | None,
         Field(
-            description="tokens of the judge's context window; default: the value that its server reports",
+            description="size of the judge's context window in tokens; default: the value that its server reports",
             examples=[32768],
         ),
     ] = None

@@ -39,9 +39,9 @@ Presets = Mapping[str, Mapping[str, Any]]  # maps the name of each preset to its
 class Recipe(Section):
     """One way to quantize the target on each set in `sets`. Every method has a subclass, which declares its keys.
 
-    A subclass limits `method`, `bits` and `group_size` to `Literal` types with defaults, and adds its own keys, each
-    with a default and a description. `presets` maps the name of each preset to its default values. A key with the
-    value None is treated like a missing key.
+    A subclass limits `method`, `bits` and `group_size` to `Literal` types with defaults. It also adds its own keys,
+    each with a default and a description. `presets` maps the name of each preset to its default values. A key with
+    the value None is treated like a missing key.
     """
 
     presets: ClassVar[Presets] = {}
@@ -281,7 +281,7 @@ def _any_has(key: str, value: Any) -> bool:
 
 
 def check_list_of_methods(recipe: Mapping[str, Any]) -> None:
-    """Raise ValidationError if no method in the recipe's list of methods supports some value of another key."""
+    """Raise ValidationError if no method in the recipe's list of methods supports one of the other values."""
     methods = recipe.get("method")
     if not isinstance(methods, list | tuple) or not all(isinstance(m, str) and m in METHODS for m in methods):
         # There is only one method, or the method's name is unknown. An unknown name is refused when the recipe is

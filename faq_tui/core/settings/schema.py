@@ -179,7 +179,7 @@ class Settings(Section):
         return plans((*default_names(self.sources), *further), self.sources, self.sets)
 
     def _asked(self) -> tuple[str, ...]:
-        """The names of the sets in the keys `sets` of the recipes."""
+        """The names of all sets that a recipe lists in its key `sets`."""
         return tuple(name for recipe in self.recipes for name in recipe.sets or ())
 
     def sets_of(self, recipe: Recipe) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ class Seeds(Section):
     count: Annotated[Count, Field(description="number of seeds that are regenerated")] = 256
     heldout: Annotated[int, Field(ge=0, description="number of further seeds, which only the evaluation uses")] = 32
     sample_seed: Annotated[
-        int, Field(description="random seed of the draw; with another number, other seeds are drawn")
+        int, Field(description="number that fixes the random draw; with another number, other seeds are drawn")
     ] = 0
     shape: Annotated[
         Literal["auto", "messages", "prompt", "text"], Field(description="form of the question in a record")
@@ -62,7 +62,7 @@ class Seeds(Section):
         str | None,
         Field(
             min_length=1,
-            description="configuration (subset) of a data set on the hub; default: its only one",
+            description="configuration (subset) of a data set on the hub; default: the only one",
             examples=["main"],
         ),
         AddedLater(),

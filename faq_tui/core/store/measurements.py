@@ -99,9 +99,9 @@ def all_measurements(store: Store) -> dict[tuple[str, str], Measurement]:
     }
 
 
-# Selects the items on which the unquantized target was measured, because artefacts are compared with this target. A
-# measurement's signature has the form "subject.items.dtype.device" (see core.evaluation.identity). In the signature,
-# `subject` and `items` are hashes, so they contain no dot.
+# Selects the items on which the unquantized target was measured. Artefacts are compared with the target on these
+# items. A measurement's signature has the form "subject.items.dtype.device" (see core.evaluation.identity). In the
+# signature, `subject` and `items` are hashes, so they contain no dot.
 MEASURED = """text = :text AND EXISTS (
   SELECT 1 FROM measurements AS m
   WHERE m.subject = 'unquantized' AND m.text = :text AND instr(m.signature, '.' || heldout_items.items || '.')

@@ -125,7 +125,7 @@ def is_dense(db: sqlite3.Connection, count: int) -> bool:
 def matches(db: sqlite3.Connection, view: View, seed_filter: SeedFilter) -> Iterator[list[int]]:
     """Yield lists of the positions of matching seeds, in file order.
 
-    Each query scans many rows. Python's global interpreter lock is free during a query, so the screen stays fast if
+    Each query scans many rows. Python's global interpreter lock is free during a query. So the screen stays fast if
     the queries run in another thread.
     """
     where, values = _where(seed_filter)

@@ -20,7 +20,7 @@ class SetRow:
     tokens: int
     tokens_full: int  # number of tokens of the set before its samples were cut
     by_person: int  # number of samples whose candidate was picked by a person
-    # for each reason, the number of conversations that could not become samples
+    # maps each reason to the number of conversations that could not become samples
     refused: dict[str, int]
     answered: int = 0  # number of samples that have an answer; cutting a sample may shorten its answer
     whole_answers: int = 0  # number of samples whose answer is still complete
