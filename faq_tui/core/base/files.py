@@ -104,7 +104,10 @@ def is_stream(path: Path) -> bool:
 
 
 def _replaceable(path: Path) -> Path | None:
-    """The regular file to which `path` leads, even if that file does not exist yet. None for a device or a pipe."""
+    """The regular file to which `path` leads, even if that file does not exist yet.
+
+    Returns None for a device or a pipe.
+    """
     at = path.absolute()
     for _ in range(MOST_LINKS):
         folder = os.path.realpath(at.parent)

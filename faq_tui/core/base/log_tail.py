@@ -17,7 +17,9 @@ _RULE = re.compile(r"(?:[A-Z]+\s)?[\s\-+=|_*#]*")
 
 
 def log_tail(path: Path, lines: int) -> list[str]:
-    """The last `lines` lines, sanitized. Colours and separator lines of tables are removed. [] if there is no file.
+    """The last `lines` lines, sanitized. Colours and separator lines of tables are removed.
+
+    Returns [] if there is no file.
 
     If a line or a progress bar was drawn several times, only its last state is kept. Repeated lines are merged.
     """

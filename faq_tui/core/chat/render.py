@@ -132,7 +132,7 @@ def split_original(template: Template, answer: str) -> tuple[str, str]:
     The original answer may begin with reasoning in the tags of any dialect.
 
     Some templates cannot write reasoning. With such a template, an answer without reasoning tags of the target is not
-    split, and the result is ("", `answer`). Raises NotAssembledError if the reasoning never ends.
+    split, and the result is ("", `answer`). Raises NotAssembledError if the reasoning has no closing tag.
     """
     mistaken = any(tag in answer for tag in template.reasoning_tags)
     if not mistaken and (template.dialect is None or not begins_with_reasoning(answer)):
@@ -154,7 +154,7 @@ def render_seed(template: Template, messages: Sequence[Message], answer: str | N
 
 
 def _in_turns_that_fit(messages: Sequence[Message], render: Callable[[Sequence[Message]], Rendered]) -> Rendered:
-    """Render `messages`. If this fails, try `other_turns`. If all fail, raise the error of `messages`."""
+    """Render `messages`. If this fails, render `other_turns`. If no turns fit, raise the first error."""
     try:
         return render(messages)
     except NotAssembledError:

@@ -2,7 +2,8 @@
 
 When a sample is rendered, the kind of each token is recorded as one byte, an index into KINDS. If the sample is cut,
 its kinds are cut, too. The kinds are stored in a separate file, because other programs rely on the fields in the
-JSONL file of a set. Older versions did not record kinds. For their sets, `KindsSearch` finds the kinds in the text.
+JSONL file of a set. Older versions of faq-tui did not record kinds. For sets of these versions, `KindsSearch` finds
+the kinds in the text.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def tokens_in(offsets: Sequence[Span], span: Span) -> Span:
 
 
 def kinds_of(tokens: int, spans: Iterable[tuple[Span, str]], other: str = TEMPLATE) -> bytes:
-    """The kinds of `tokens` tokens. `spans` holds spans of tokens with their kinds.
+    """Make the list of kinds. `tokens` is the number of tokens, and `spans` holds spans of tokens with their kinds.
 
     All other tokens get the kind `other`.
     """
@@ -157,7 +158,7 @@ def _reasoning_in(text: str, start: int, end: int) -> list[tuple[int, str]]:
 def _pieces(tokenizer: Any) -> tuple[Piece, ...]:
     """The texts that the template writes before a question, before an answer and after an answer.
 
-    Empty if there is no template.
+    The result is empty if there is no template.
     """
     if not getattr(tokenizer, "chat_template", None):
         return ()

@@ -141,7 +141,7 @@ def _code(run: Run) -> Check:
 
 
 def _models(run: Run) -> list[Check]:
-    """Check the target's files. If they pass, check the tokenizer and the chat template, too."""
+    """Check the target's files, then its tokenizer and its chat template."""
     name = run.settings.target.model
     if name == EMBEDDED:
         files = Check("target", "ok", "embedded")

@@ -84,7 +84,10 @@ def bare_name(name: str) -> str:
 
 
 def _stripped(name: str) -> str:
-    """Remove path, tag and quantization suffix. `bare_name` calls this function until nothing more is removed."""
+    """Remove path, tag and quantization suffix from the name.
+
+    `bare_name` calls this function until nothing more is removed.
+    """
     name = name.strip().rstrip("/")
     if cached := _CACHED.search(name):
         name = cached[1]

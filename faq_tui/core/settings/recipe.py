@@ -1,9 +1,9 @@
 """Settings in `[[recipes]]`: how the target is quantized.
 
 Each quantization method declares its keys in a subclass of `Recipe` (see `faq_tui.core.quantizing.methods`). The
-registry of methods finds the subclass. This module defines the keys that all methods share. It reads the recipes of a
-file in two steps. First, `combinations` splits a recipe with lists into several recipes. Then `build_recipe` parses
-each recipe with the subclass of its method.
+registry of methods finds the subclass. This module defines the keys that all methods share. The module reads the
+recipes of a file in two steps. First, `combinations` splits a recipe with lists into several recipes. Then
+`build_recipe` parses each recipe with the subclass of its method.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ class Recipe(Section):
 
     @cached_property
     def number(self) -> int:
-        """Number of the recipe's `[[recipes]]` table in the file, from one. All recipes of one table share it.
+        """Number of the recipe's `[[recipes]]` table in the file, from one.
+
+        All recipes of one table have the same number.
 
         The number is ignored when two recipes are compared.
         """
@@ -124,7 +126,7 @@ class Recipe(Section):
     def values(self) -> dict[str, Any]:
         """The values of all keys that affect the weights, except `sets`.
 
-        The manifest stores them as `recipe`.
+        The manifest stores these values as `recipe`.
         """
         return {key: getattr(self, key) for key in ("method", "bits", "group_size", *self.own_keys())}
 
@@ -224,9 +226,9 @@ def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The recipes of one `[[recipes]]` table: one recipe for each combination of values of its lists, in order.
 
     Each method uses only those values of a list that it supports. A method in a list of methods may support none of
-    the values of another key. Then it uses its default for that key. For example, w8a8 can stand in a list beside
-    methods with `group_size = 64`. The key `bits` is an exception: if a method supports none of the widths in a list,
-    the method is omitted.
+    the values of another key. Then this method uses its default for that key. For example, w8a8 can stand in a list
+    beside methods with `group_size = 64`. The key `bits` is an exception: if a method supports none of the widths in
+    a list, the method is omitted.
     """
     lists = [key for key in recipe if key in GRID and isinstance(recipe[key], list | tuple)]
     if not lists:
@@ -284,8 +286,8 @@ def check_list_of_methods(recipe: Mapping[str, Any]) -> None:
     """Raise ValidationError if no method in the recipe's list of methods supports one of the other values."""
     methods = recipe.get("method")
     if not isinstance(methods, list | tuple) or not all(isinstance(m, str) and m in METHODS for m in methods):
-        # There is only one method, or the method's name is unknown. An unknown name is refused when the recipe is
-        # built.
+        # Nothing is checked if there is only one method, or if a method's name is unknown. An unknown name is refused
+        # when the recipe is built.
         return
     for key in CHOICES:
         for value in _listed(recipe.get(key, [])):

@@ -48,8 +48,8 @@ class SetPlan(Section):
         ),
     ] = None
     # With "seed", a sample holds the question and the original answer (if there is one), in the chat template. With
-    # "raw", it holds the same texts without a template. With "template", it holds only the question, in the chat
-    # template. "original" is like "seed", but only seeds with an original answer are used.
+    # "raw", a sample holds the texts of "seed" without a template. With "template", a sample holds only the question,
+    # in the chat template. "original" is like "seed", but only seeds with an original answer are used.
     kind: Annotated[
         Kind | None, Field(description="form of the baseline's samples; default: seed", examples=["seed"])
     ] = None
@@ -134,7 +134,10 @@ def default_names(sources: Iterable[str]) -> tuple[str, ...]:
 
 
 def twin_names(sources: Iterable[str]) -> tuple[str, ...]:
-    """The twins of the default sets, which have equal numbers of tokens. Empty if the run has no source."""
+    """The twins of the default sets, which have equal numbers of tokens.
+
+    The result is empty if the run has no source.
+    """
     names = tuple(sources)
     return tuple(f"{name}{TOKENS_SUFFIX}" for name in default_names(names)) if names else ()
 

@@ -210,9 +210,9 @@ class Source(Endpoint):
         Sampling,
         Field(description='how replies are sampled; a value is not sent if it is "off"'),
     ] = Sampling()
-    # `retry` requests the candidate once more with `retry_room` times max_tokens. `other_seed` requests it once more
-    # with another sampling seed. `drop` sends no second request. An unusable candidate is stored and shown, but never
-    # picked.
+    # `retry` requests the candidate once more with `retry_room` times max_tokens. `other_seed` requests the candidate
+    # once more with another sampling seed. `drop` sends no second request. An unusable candidate is stored and shown,
+    # but never picked.
     on_truncated: Annotated[OnUnfit, Field(description="what to do if a candidate is cut off or empty")] = "retry"
     on_flagged: Annotated[OnUnfit, Field(description="what to do if a candidate is unusable for another reason")] = (
         "other_seed"

@@ -24,11 +24,11 @@ class ReasoningDialect(Extension):
     # if the dialect only names response fields.
     open: str = ""
     close: str = ""
-    # The same tags with the white space that the model writes around the tags. Default: `open` and `close`.
+    # The same tags with the white space that the model writes around the tags. The defaults are `open` and `close`.
     opening: str = ""
     closing: str = ""
     response_fields: tuple[str, ...] = ()  # fields of a server's message or delta that hold only the reasoning
-    # Tokens that the screen shows in the style of special tokens. Default: `open` and `close`.
+    # Tokens that the screen shows in the style of special tokens. The default is `open` and `close`.
     special_tokens: tuple[str, ...] = ()
     # True if a chat template may end the prompt with `open`, so that a reply contains only `close`.
     opened_by_prompt: bool = False

@@ -1,4 +1,7 @@
-"""The reasoning dialects that ship with faq-tui, one object each. `extensions/points.py` lists them by name."""
+"""The reasoning dialects that ship with faq-tui, one object each.
+
+`extensions/points.py` lists the dialects by name.
+"""
 
 from __future__ import annotations
 

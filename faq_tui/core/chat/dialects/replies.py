@@ -79,7 +79,7 @@ class Headings(ReasoningDialect):
 def closed_alone(text: str, dialects: Iterable[ReasoningDialect]) -> Parts | None:
     """Split a reply that has a closing tag, but no opening tag.
 
-    Returns None if the reply has no closing tag or several.
+    Returns None if the reply has no closing tag, or several closing tags.
 
     A tag in quotation marks does not count.
     """
