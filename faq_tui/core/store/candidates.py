@@ -197,7 +197,7 @@ class Tally:
     """Counts of one source's candidates."""
 
     candidates: int = 0
-    unusable: int = 0  # candidates with a flag
+    unusable: int = 0  # number of candidates with a flag
     prompt_tokens: int = 0
     completion_tokens: int = 0
     counted: int = 0  # number of candidates whose completion tokens are known
@@ -238,7 +238,7 @@ def saved_tokens(store: Store, source_hash: str) -> int:
 
 
 def count_unreasoned(store: Store, source_hash: str) -> int:
-    """The number of candidates of `current` that have no reasoning. Reads the reasoning texts."""
+    """The number of candidates of `current` that have no reasoning. This function reads the reasoning texts."""
     query = f"SELECT count(*){_CURRENT} AND c.reasoning = ''"
     return int(store.db.execute(query, (source_hash,)).fetchone()[0])
 
@@ -301,7 +301,10 @@ def failed_numbers(store: Store, source_hash: str) -> set[tuple[str, int]]:
 
 
 def count_failures(store: Store, source_hash: str, candidates: int) -> int:
-    """The number of failed candidates of chosen seeds. Only candidates with the numbers 1 to `candidates` count."""
+    """The number of failed candidates of chosen seeds.
+
+    Only candidates with the numbers 1 to `candidates` are counted.
+    """
     query = (
         "SELECT count(*) FROM failed_candidates f JOIN seeds s ON s.id = f.seed_id WHERE f.generation = ?"
         " AND f.number <= ? AND s.present AND NOT s.excluded AND s.role = 'chosen'"

@@ -21,7 +21,7 @@ class Standing:
     judge_pick: int | None  # candidate id; None if no candidate is usable, or if the seed is not judged yet
     override: Pick | None  # the person's pick or rejection that is valid now; None if there is none
     margin: float | None  # best score minus second-best score of the usable candidates
-    unusable: int  # candidates with a flag
+    unusable: int  # number of candidates with a flag
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,8 @@ def bring_up_to_date(db: sqlite3.Connection, path: Path) -> None:
     for migration in pending:
         applied.append(migration.name)
         try:
-            # The name is inserted first. If another process has already applied the migration, the insertion fails.
+            # The migration's name is inserted first. If another process has already applied the migration, the
+            # insertion fails.
             db.executescript(
                 "BEGIN IMMEDIATE;\n"
                 f"INSERT INTO migrations VALUES ('{migration.name}', {time.time()!r});\n"

@@ -175,7 +175,7 @@ def origins(db: sqlite3.Connection) -> list[str]:
 
 
 def tags(db: sqlite3.Connection) -> list[str]:
-    """Every tag that is on a seed."""
+    """Every tag that a seed has."""
     return [row[0] for row in db.execute("SELECT DISTINCT tag FROM seed_tags ORDER BY tag")]
 
 

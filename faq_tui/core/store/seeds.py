@@ -27,7 +27,7 @@ class Seed:
 
     @property
     def id(self) -> str:
-        """A hash of only the question. So two rows with the same question and different answers are one seed."""
+        """A hash of the question alone. So two rows with the same question and different answers are one seed."""
         return digest(self.messages, length=12)
 
     @property
@@ -183,7 +183,7 @@ def toggle_tag(store: Store, seed_id: str, tag: str, who: str) -> Edit:
 
 
 def undo_edit(store: Store, who: str) -> Edit | None:
-    """Undo the newest edit that is not undone yet, and return that edit. Returns None if there is none."""
+    """Undo the newest edit that is not undone yet, and return that edit. Returns None if there is no such edit."""
     with store.writing() as db:
         row = db.execute(
             "SELECT * FROM seed_edits e WHERE undoes IS NULL"

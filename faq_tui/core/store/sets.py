@@ -32,7 +32,7 @@ class SetRow:
     def kept(self) -> float | None:
         """The share of the set's tokens that is left after its samples were cut (0 to 1).
 
-        None for a set without tokens.
+        The result is None for a set without tokens.
         """
         return self.tokens / self.tokens_full if self.tokens_full else None
 
