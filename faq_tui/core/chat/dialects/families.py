@@ -188,9 +188,5 @@ GRANITE = Headings(
 OTHER_TAGS = OtherTags(
     name="other-tags",
     title="other tags",
-<<<<<<< HEAD
-    help="Reasoning in other tags at the start of a reply, such as `<thought>` and `</thought>`.",
-=======
     help="The reasoning is at the start of a reply in other tags, such as <thought> and </thought>.",
->>>>>>> r/ma
 )
