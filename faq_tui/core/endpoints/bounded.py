@@ -21,7 +21,7 @@ async def run_bounded(
     At most `limit` calls run at a time.
 
     If a call raises an exception, the other calls are cancelled, and this function raises the exception. After a
-    cancel, it raises `Stopped`.
+    cancel, this function raises `Stopped`.
     """
     waiting = iter(items)
 

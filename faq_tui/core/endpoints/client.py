@@ -18,10 +18,11 @@ from faq_tui.core.settings.source import LOCAL
 
 MOST_ERROR_BYTES = 1 << 16
 MOST_JSON_BYTES = 64 << 20
-# Largest size of a response after decompression. This is enough for the chunks of four million tokens with 500 bytes
-# per chunk.
+# Largest size of a response after decompression. Four million chunks of 500 bytes each fit into it, and each chunk
+# holds at least one token.
 MOST_STREAM_BYTES = 2 << 30
-# A response with another encoding is refused. A small piece of it could decompress to gigabytes.
+# The content encodings that are accepted. With other encodings, a small piece of a response could decompress to
+# gigabytes.
 ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
 
 
@@ -49,7 +50,7 @@ class StatusError(Exception):
 
 
 def api_key(endpoint: Endpoint) -> str:
-    """The API key. It is in an environment variable that the endpoint names.
+    """The API key. The endpoint names the environment variable that holds the key.
 
     Raises UsageError if the variable is not set.
     """
@@ -112,7 +113,8 @@ class Response:
 class Client:
     """Sends requests to one endpoint.
 
-    It does not retry requests, and it does not limit their total time. The caller must do both.
+    It does not retry requests, and it does not limit their total time. The caller must retry requests and limit their
+    time.
 
     Use the client as an async context manager, or close it at the end. Every request has its own connection.
     """
@@ -153,7 +155,7 @@ class Client:
         """Send `body` as JSON and yield the response. The connection is closed at the end of the block.
 
         Raises StatusError unless the status is 200. Raises OSError (for example IdleError, CutOffError or ProxyError)
-        or UnicodeError if the request fails. The block can raise these errors, too, while it reads the response.
+        or UnicodeError if the request fails. When the block reads the response, it can raise the same errors.
         """
         # A seed may contain a lone surrogate, which UTF-8 cannot encode.
         content = None if body is None else json.dumps(body, ensure_ascii=True).encode()

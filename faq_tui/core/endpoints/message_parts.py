@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from faq_tui.core.chat.dialects import response_fields
 
 ANSWER, THOUGHT, REFUSAL, TOOL = "answer", "thought", "refusal", "tool"
-PARTS = "content"  # the name of the field for reasoning that is inside the content
+PARTS = "content"  # the value of Piece.field for a text that was in the field `content`
 _TYPES = {
     **dict.fromkeys(("", "text", "output_text", "message", "answer", "final"), ANSWER),
     **dict.fromkeys(("thinking", "thought", "reasoning", "reasoning_content", "reasoning_text", "think"), THOUGHT),
@@ -39,7 +39,7 @@ def pieces_of(delta: dict[str, Any]) -> list[Piece]:
     """The pieces of a delta or message. The order is: reasoning, answer, refusal, tool call."""
     content = delta.get("content")
     if isinstance(content, str) and (len(delta) == 1 or (len(delta) == 2 and "role" in delta)):
-        # Nearly every delta of a stream holds only a text.
+        # This case is checked first because nearly every delta of a stream holds only a text.
         return [Piece(ANSWER, content, PARTS)] if content else []
     return list(_pieces(delta))
 
