@@ -93,7 +93,7 @@ def wait_until_healthy(port: int) -> None:
 def claim_stdout() -> TextIO:
     """Return the original stdout, and redirect file descriptor 1 to stderr.
 
-    llama.cpp prints its messages to file descriptor 1. Therefore they do not mix with the line for the parent process.
+    llama.cpp prints its messages to file descriptor 1. Therefore they do not mix with the line of JSON on stdout.
     """
     ours = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

@@ -19,8 +19,7 @@ from faq_tui.core.settings import Sampling
 
 MOST_CHARACTERS = 32_000_000  # largest number of characters in a reply; a server that sends more is faulty
 MOST_TOKENS = (1 << 31) - 1  # largest number of tokens in a reply if the request has no max_tokens
-# if chunks have more characters than this on average, the number of tokens is estimated from the characters
-MOST_CHARACTERS_PER_TOKEN = 8
+MOST_CHARACTERS_PER_TOKEN = 8  # if chunks are longer on average, the number of tokens is estimated from characters
 IN_THE_MIDDLE = 503  # status of an error after a part of the answer; such an error is not about parameters
 DELTA_PERIOD_S = 0.1  # new text of a reply is collected for at least this time before `on_delta` gets it
 DELTAS_PER_S = 400  # largest number of calls of `on_delta` per second, for all open replies together
@@ -74,9 +73,8 @@ async def stream_chat(
 ) -> Reply:
     """Send one request, and read its reply to the end. `extra` is added to the request's body.
 
-    With `cut_here`, the request has no max_tokens. Therefore the server itself may write tokens until its window is
-    full. After sampling.most_tokens tokens, this function closes the stream, and the finish_reason of the reply is
-    "length".
+    With `cut_here`, the request has no max_tokens, so the server may fill its whole window. After
+    sampling.most_tokens tokens, this function closes the stream, and the finish_reason of the reply is "length".
 
     Raises StatusError, BrokenStreamError, NotAnApiError and the errors of the transport.
     """
@@ -218,12 +216,9 @@ class Completion:
         return bool(self.choices) and all(choice.finished for choice in self.choices.values())
 
     def take(self, chunk: Any, part: str) -> None:
-        """Add one chunk. `part` is the field of a choice that holds its text: `delta` or `message`.
-
-        Raises BrokenStreamError.
-        """
+        """Add one chunk. Its choices hold their text in the field `part`, delta or message. Raises BrokenStreamError."""
         if not isinstance(chunk, dict):
-            raise BrokenStreamError("a chunk that is no JSON object")
+            raise BrokenStreamError("a chunk is not a JSON object")
         if chunk.get("error"):
             raise ErrorChunkError(chunk, any(choice.begun for choice in self.choices.values()))
         if chunk.get("usage"):
@@ -236,10 +231,10 @@ class Completion:
             self.ended = False
         choices = chunk.get("choices") or ()
         if not isinstance(choices, list | tuple):
-            raise BrokenStreamError("choices that are no JSON list")
+            raise BrokenStreamError("the choices are not a JSON list")
         for body in choices:
             if not isinstance(body, dict):
-                raise BrokenStreamError("a choice that is no JSON object")
+                raise BrokenStreamError("a choice is not a JSON object")
             index = body.get("index")
             index = index if isinstance(index, int) else 0
             if not 0 <= index < self._expected:  # the server sent more choices than requested

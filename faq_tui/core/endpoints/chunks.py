@@ -130,9 +130,9 @@ class ChunkReader:
             try:
                 chunks.append(_decoded(event.data.decode()))
             except ValueError:
-                raise BrokenStreamError("a chunk that is no JSON") from None
+                raise BrokenStreamError("a chunk is not JSON") from None
             except RecursionError:
-                raise BrokenStreamError("a chunk that nests too deep") from None
+                raise BrokenStreamError("a chunk is nested too deeply") from None
         return chunks
 
     def _came_before(self, event: SentEvent) -> bool:

@@ -93,7 +93,7 @@ class Response:
             async for piece in pieces:
                 most -= len(piece)
                 if most < 0:
-                    raise CutOffError("the answer has no end")
+                    raise CutOffError("the answer is too long")
                 yield piece
 
     async def json(self) -> Any:

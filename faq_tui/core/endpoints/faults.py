@@ -145,7 +145,7 @@ def _tls_fault(error: ssl.SSLError, url: str) -> RequestFault:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """The seconds that a Retry-After header asks for.
+    """The number of seconds that a Retry-After header asks for.
 
     The header holds seconds or an HTTP date. The result is None if it holds neither.
     """

@@ -11,7 +11,9 @@ from faq_tui.core.base.errors import UsageError
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 HTTP_PROXIES = frozenset({"http", "https"})
-SOCKS_PROXIES = {  # maps a URL scheme to (protocol, True if the proxy looks up the server's address)
+# Each value is a pair: the protocol, and True if the proxy looks up the server's address. Each key is the scheme of a
+# proxy's URL.
+SOCKS_PROXIES = {
     "socks": ("socks5", True),
     "socks4": ("socks4", False),
     "socks4a": ("socks4", True),

@@ -29,8 +29,8 @@ def chat_body(
 
     `extra` is added to the body, and so are `chat_template_kwargs` and `extra_body` of `endpoint`. Some parameters
     are left out: those in `leave_out` of `endpoint`, those that the settings switch off, and those that the server
-    refuses according to `capabilities`. Without `limited`, the body has no limit of tokens. With `stream`, the
-    response is streamed.
+    refuses according to `capabilities`. If `limited` is false, the body does not limit the number of tokens. If
+    `stream` is true, the server streams the response.
     """
     body: dict[str, Any] = {"model": model, "messages": messages}
     if stream:

@@ -31,7 +31,7 @@ class EventReader:
         self._start: bytes | None = b""
         # True if the last piece ended with CR. A LF at the start of the next piece belongs to the same line end.
         self._after_cr = False
-        self._rest = bytearray()  # the incomplete last line; a bytearray, because it appends fast
+        self._rest = bytearray()  # the incomplete last line; it is a bytearray, because appending to one is fast
         self._data: list[bytes] = []
         self._size = 0  # number of bytes in the lines of the current event
         self._type = b""

@@ -112,18 +112,18 @@ class Transport:
         http_client = openai.DefaultAioHttpClient(
             event_hooks={"response": [self._on_head]},
             follow_redirects=False,
-            limits=httpx2.Limits(max_connections=0, keepalive_expiry=KEEP_IDLE_S),  # 0 means: no limit
+            limits=httpx2.Limits(max_connections=0, keepalive_expiry=KEEP_IDLE_S),  # 0 means that there is no limit
             timeout=timeout,
             transport=transport,
             proxy=self._proxy.url if self._proxy is not None and transport is None else None,
-            trust_env=False,  # `proxy_for` has already read the environment
+            trust_env=False,  # httpx2 must not read the environment, because `proxy_for` has already found the proxy
             verify=_trusted_certificates(),
         )
         client = openai.AsyncOpenAI(
             # The URL has no password, because a header holds the password. It has no query, because `send` adds the
             # query.
             base_url=urlunsplit((self._url.scheme, self._url.netloc.rpartition("@")[2], self._url.path, "", "")),
-            api_key="none",  # the real key is in the header Authorization
+            api_key="none",  # openai requires a key; the real one is in the header Authorization
             max_retries=0,
             timeout=timeout,
             http_client=http_client,

@@ -1,4 +1,7 @@
-"""Compute how many tokens an answer may have. The sources are the model's window and the prompt, or a refusal."""
+"""Compute how many tokens an answer may have.
+
+The number is computed from the model's window and the prompt, or from a refusal.
+"""
 
 from __future__ import annotations
 

@@ -28,7 +28,8 @@ class LmHead:
 
     weight: Any  # [vocabulary, hidden]
     bias: Any = None  # [vocabulary] or None
-    scale: float = 1.0  # Cohere multiplies by logit_scale, Granite divides by logits_scaling
+    # Cohere's models multiply the logits by logit_scale; Granite's models divide them by logits_scaling
+    scale: float = 1.0
     softcap: float | None = None  # used by Gemma
 
     @classmethod

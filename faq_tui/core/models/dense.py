@@ -111,7 +111,7 @@ class FolderTensors:
         return self.readers[self.files[name]].get_tensor(name)
 
     def read_as(self, name: str, dtype: Any) -> Any:
-        """The tensor `name`. It is cast to `dtype` if its stored dtype is a floating-point type."""
+        """The tensor `name`. If the stored dtype is a floating-point type, the tensor is cast to `dtype`."""
         tensor = self.read(name)
         return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
@@ -124,8 +124,8 @@ def lacking(quantization: Config, keys: tuple[str, ...]) -> list[str]:
 def incomplete(tensors: set[str], parts: tuple[str, ...]) -> list[str]:
     """A list of problems with the packed weights.
 
-    It has one sentence if there are no packed weights (`X.qweight`), or if one of their `parts` is missing. Otherwise
-    it is empty.
+    The list has one sentence if there are no packed weights (`X.qweight`), or if one of their `parts` is missing.
+    Otherwise the list is empty.
     """
     modules = [name.removesuffix(".qweight") for name in tensors if name.endswith(".qweight")]
     lost = sorted(f"{module}.{part}" for module in modules for part in parts if f"{module}.{part}" not in tensors)

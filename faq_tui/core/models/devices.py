@@ -10,7 +10,10 @@ from faq_tui.core.models.model_code import without_code
 
 
 def device_of(device: str) -> str:
-    """The device that the setting `device` means. `auto` means the GPU if there is one, else the CPU."""
+    """The device that a value of the setting `device` stands for.
+
+    `auto` means the GPU if there is one, else the CPU.
+    """
     import torch
 
     return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device

@@ -23,7 +23,7 @@ from faq_tui.core.settings import EMBEDDED
 KEYS = ("auto_map", "custom_generate", "custom_pipelines")
 ELSEWHERE = "configuration_files"  # the value of this key names files that are read instead of config.json
 FOLDER = "custom_generate"  # the name of a folder; transformers runs the file generate.py in it
-# Large data files. They are not searched for code, because no library runs code that such a file names.
+# Large data files. These files are not searched for code, because no library runs code that they name.
 _DATA = ("tokenizer.json", INDEX)
 
 
@@ -125,7 +125,7 @@ def _without(value: Any, keys: list[str]) -> Any:
 def _names_code(key: str, value: Any) -> bool:
     """True if the key of a JSON file names code.
 
-    A key whose value is a number names no code. Such a key may be a token in vocab.json.
+    A key whose value is a number names no code. For example, it may be a token in vocab.json.
     """
     if key == ELSEWHERE:  # we check only the JSON files of the folder, not the files that this key names
         names = value if isinstance(value, list) else [value]

@@ -51,9 +51,9 @@ def fingerprint(run: Run) -> str:
     """A hash of the target.
 
     For a folder, it covers the configuration, and the name, size and samples of each file. For a hub model, it covers
-    only the id.
-    Computing it needs neither network nor torch. Further training changes almost all weights, so a few samples are
-    enough to detect it. A copy in another folder or with another date has the same hash.
+    only the id. The hash is computed without a network and without torch. Further training changes almost all
+    weights, so a few samples are enough to detect it. A copy in another folder or with another date has the same
+    hash.
     """
     target = run.settings.target
     if target.model == EMBEDDED:

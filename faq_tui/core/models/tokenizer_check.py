@@ -32,8 +32,8 @@ Roles = tuple[str, ...]
 class ShapeFacts:
     """The facts about one conversation.
 
-    The fields of type str are results. A result is "" if the template can write the conversation. Otherwise it is the
-    reason of the failure.
+    Each field of type str is "" if the template can write the conversation. Otherwise the field holds the reason of
+    the failure.
     """
 
     question: str  # the result for the conversation without an answer

@@ -38,7 +38,7 @@ FURTHER_ANSWERS = (
     *("best_answer", "model_answer", "reference_answer"),
 )
 DEEPEST = 3  # maximum depth of nested objects that are searched for a question
-TRANSCRIPT = re.compile(r"(?:\A|\n\n)(Human|Assistant):[ \n]?")  # the form of the data set HH-RLHF
+TRANSCRIPT = re.compile(r"(?:\A|\n\n)(Human|Assistant):[ \n]?")  # this text has the form of the data set HH-RLHF
 
 
 @dataclass(frozen=True)
@@ -273,7 +273,7 @@ def _field(raw: dict[str, Any], named: str | None, usual: tuple[str, ...]) -> st
 
 
 def _any_case(raw: dict[str, Any], usual: tuple[str, ...]) -> str | None:
-    """The first usual field that contains text. Upper and lower case of names do not matter."""
+    """The first field with a usual name that contains text. Upper and lower case of names do not matter."""
     lower = {name.lower().strip(): name for name in raw if isinstance(raw[name], str) and raw[name].strip()}
     return next((lower[name] for name in usual if name in lower), None)
 

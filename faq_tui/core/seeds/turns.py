@@ -175,7 +175,10 @@ def _pair(turn: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def _turns_in(raw: Any) -> list[dict[str, Any]]:
-    """The turns of one entry of the list. A pair of a question and its answer gives two or three turns."""
+    """The turns of one entry of the list.
+
+    An entry that holds a question and its answer gives two turns, or three turns if it also has a system text.
+    """
     turn = _as_object(raw)
     if not isinstance(turn, dict):
         raise ShapeError(f"has {kind_of(turn)} in its list of messages")
@@ -210,7 +213,9 @@ def _read(turn: dict[str, Any], tools: bool) -> _Turn | None:
 
 
 def _text_of(content: Any) -> str | None:
-    """A message's text. If the content is a list, its text parts are joined. None if a part belongs to a tool.
+    """A message's text. If the content is a list, its text parts are joined.
+
+    The result is None if a part of the content belongs to a tool.
 
     Raises ShapeError for a part with media, and for content of an unknown type.
     """

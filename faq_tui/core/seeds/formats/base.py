@@ -87,5 +87,5 @@ def decoded_lines(path: Path, encoding: str | None = None) -> Records:
 
 
 def one_line(error: BaseException) -> str:
-    """The error's message on one line of at most 160 characters."""
+    """The message of the error, shortened to one line of at most 160 characters."""
     return " ".join(str(error).split())[:160] or type(error).__name__

@@ -1,6 +1,6 @@
 """Read the records of JSON files: one value per line, or one list.
 
-The content of the file decides which of the two forms it has, even if its suffix stands for the other form.
+The content of the file decides which form is read, even if the suffix stands for the other form.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def rows_of_lines(path: Path, settings: Seeds) -> Records:
         good += 1
         yield Record(item.line, raw)
     if broken and not good:
-        raise UsageError(f"{path} does not fit its ending: none of its first {broken} lines is JSON")
+        raise UsageError(f"{path} does not match its file extension: none of its first {broken} lines is JSON")
 
 
 def rows_of_document(path: Path, settings: Seeds) -> Records:
@@ -95,7 +95,7 @@ class _Document:
         self._json = json.JSONDecoder()
 
     def fail(self, reason: str) -> UsageError:
-        return UsageError(f"{self.path} does not fit its ending: {reason}")
+        return UsageError(f"{self.path} does not match its file extension: {reason}")
 
     def peek(self) -> str:
         """The next character that is not white space; "" at the end."""

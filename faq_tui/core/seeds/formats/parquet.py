@@ -32,7 +32,7 @@ class Parquet(SeedFormat):
         # A ValueError means that a text is not UTF-8. An OverflowError means that a time stamp is too large for
         # Python.
         except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
-            raise UsageError(f"{path} does not fit its ending: {one_line(error)}") from None
+            raise UsageError(f"{path} does not match its file extension: {one_line(error)}") from None
 
 
 FORMAT = Parquet()
