@@ -97,8 +97,8 @@ def write_tokenizer(reader: GGUFReader, folder: Path) -> None:
     step.
 
     Six control bytes (04 06 13 14 16 1d) are not in the vocabulary. llama.cpp and this tokenizer both drop them.
-    After that, this tokenizer may merge the characters before and after the dropped byte into one token. llama.cpp
-    never merges them.
+    After a byte is dropped, this tokenizer may merge the characters before and after it into one token. llama.cpp
+    never merges such characters.
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
@@ -127,7 +127,8 @@ def write_tokenizer(reader: GGUFReader, folder: Path) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
 
     settings = {
-        # The original model names the class GPT2Tokenizer. The pre-tokenizer of that class would not split digits.
+        # The original model names the class GPT2Tokenizer. The pre-tokenizer of the class GPT2Tokenizer would not
+        # split digits.
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": token("bos"),
         "eos_token": token("eos"),
@@ -162,7 +163,7 @@ def unpermute(weight: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
 
     Rotary embeddings rotate pairs of rows. In llama.cpp, neighbouring rows form a pair. In transformers, row i of a
     head's first half and row i of its second half form a pair. Therefore llama.cpp's converter reorders the rows
-    (`LlamaModel.permute` in convert_hf_to_gguf.py). This function restores the original order.
+    (`LlamaModel.permute` in convert_hf_to_gguf.py). This function restores the order of the original model.
     """
     rows, columns = weight.shape
     pairs = weight.reshape(heads, rows // heads // 2, 2, columns)

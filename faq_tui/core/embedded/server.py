@@ -67,7 +67,7 @@ def start(gguf: Path, port: int) -> Any:
 def threads() -> int:
     """The number of server threads.
 
-    One core is left for the pipeline. With more than 8 threads, this model is not faster.
+    One core is left for the pipeline. More than 8 threads do not make the embedded model faster.
     """
     return max(1, min(8, (os.cpu_count() or 1) - 1))
 

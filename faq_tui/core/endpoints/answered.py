@@ -11,7 +11,8 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Endpoint
 
-FILE = "answered_servers.txt"  # each line is the hash of a URL, because a URL may contain a password
+# each line is the hash of a URL; the URL itself is not stored, because it may contain a password
+FILE = "answered_servers.txt"
 
 
 class AnsweredServers:

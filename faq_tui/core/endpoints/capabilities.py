@@ -11,7 +11,8 @@ from faq_tui.core.endpoints.refusals import refused_parameters
 from faq_tui.core.endpoints.window import is_about_room, window_in_refusal
 
 MAX_TOKENS, MAX_COMPLETION_TOKENS = "max_tokens", "max_completion_tokens"
-LISTED, REFUSAL = "listed", "refusal"  # where the size of a window was read: in the list of models, or in a refusal
+# These values say where the size of a window was read: in the list of models, or in a refusal.
+LISTED, REFUSAL = "listed", "refusal"
 RESPONSE_FORMAT = "response_format"  # only judges send this parameter; `ReplyForm` handles its refusal
 FORGET_AFTER_S = 7 * 86400.0
 # A response with one of these HTTP statuses says nothing about the parameters of the request.
@@ -29,7 +30,7 @@ class Capabilities:
 
     left_out: tuple[str, ...] = ()  # parameters that the server refused; they are not sent any more
     limit_name: str = MAX_TOKENS  # the name of the parameter that limits the length of the reply
-    reply_format: str = ""  # form of judges' replies: json_schema, json_object or text; "" if not known
+    reply_format: str = ""  # form of the replies to judges: json_schema, json_object or text; "" if not known
     window: int | None = None  # largest number of tokens in prompt and reply together
     window_from: str = ""  # LISTED or REFUSAL
     # Name of the field that holds the reasoning. "inline" means that the answer contains the reasoning. "none" means

@@ -216,7 +216,7 @@ class Completion:
         return bool(self.choices) and all(choice.finished for choice in self.choices.values())
 
     def take(self, chunk: Any, part: str) -> None:
-        """Add one chunk. Its choices hold their text in the field `part`, delta or message. Raises BrokenStreamError."""
+        """Add one chunk. Choices hold their text in the field `part`: delta or message. Raises BrokenStreamError."""
         if not isinstance(chunk, dict):
             raise BrokenStreamError("a chunk is not a JSON object")
         if chunk.get("error"):

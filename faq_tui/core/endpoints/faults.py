@@ -34,7 +34,7 @@ class RequestFault:
     reason: str
     advice: str
     unreachable: bool  # True if the server is at fault; the exit code is then 3
-    wait_s: float | None = None  # the wait that the header Retry-After asks for
+    wait_s: float | None = None  # seconds to wait, from the header Retry-After; None if there is no such header
     busy: bool = False  # True if the server asks for fewer requests
     connected: bool = True  # False if there was no connection
     of_request: bool = False  # True if the server refuses this request, but may accept others

@@ -1,4 +1,7 @@
-"""Read a server's list of models. OpenAI, Ollama, Gemini, LM Studio, OpenRouter and gateways send different forms."""
+"""Read a server's list of models.
+
+OpenAI, Ollama, Gemini, LM Studio, OpenRouter and gateways send lists of different forms.
+"""
 
 from __future__ import annotations
 

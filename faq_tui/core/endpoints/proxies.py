@@ -57,7 +57,7 @@ def proxy_for(url: str) -> EnvironmentProxy | None:
 
 
 def _variable(name: str) -> str:
-    """The name of the variable, in upper or lower case as in the environment."""
+    """The name of the variable as the environment spells it, in upper or lower case."""
     spelled = next((one for one in (name, name.upper()) if os.environ.get(one)), None)
     return f"${spelled}" if spelled else f"${name.upper()}"
 

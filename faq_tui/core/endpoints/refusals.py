@@ -36,8 +36,8 @@ KEPT = frozenset({"model", "messages"})  # every request needs these parameters
 # These names of parameters are also common English words. In a sentence, such a word is the name of a parameter only
 # if it is in quotes or follows a word such as "parameter".
 COMMON_WORDS = frozenset({"stream", "n", "stop", "user", "store", "metadata", "tools", "prediction"})
-# These parameters may be left out, no matter which value they have. They do not change the distribution from which
-# the reply is sampled.
+# These parameters may be left out, no matter which value they have. These parameters do not change the distribution
+# from which the reply is sampled.
 FREE = frozenset({"seed", "stream", "stream_options", "chat_template_kwargs", "user", "store", "metadata"})
 # Values that mean the same as a missing parameter.
 NEUTRAL: Mapping[str, tuple[float, ...]] = {

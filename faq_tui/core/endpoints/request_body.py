@@ -9,7 +9,7 @@ from faq_tui.core.endpoints.capabilities import MAX_COMPLETION_TOKENS, MAX_TOKEN
 from faq_tui.core.settings import Endpoint, Sampling
 from faq_tui.core.settings.source import OFF
 
-# every request has these parameters, whatever the settings and the server say
+# every request has these parameters, even if the settings omit them or the server refuses them
 KEPT = frozenset({"model", "messages"})
 
 

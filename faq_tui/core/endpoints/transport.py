@@ -21,7 +21,7 @@ from faq_tui.core.settings import Endpoint
 # idle. A second request on the same connection could fail.
 KEEP_IDLE_S = 0.0
 ACCEPT_ENCODING = "gzip, deflate"
-# The package `openai` sets these headers from environment variables. They name the person's account at OpenAI.
+# The package `openai` sets these headers from environment variables. These headers name the user's account at OpenAI.
 ACCOUNT = ("OpenAI-Organization", "OpenAI-Project")
 UNSENT = ("X-Stainless-Retry-Count", "X-Stainless-Read-Timeout")
 PORTS = {"socks4": 1080, "socks5": 1080}

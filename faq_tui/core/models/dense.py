@@ -48,7 +48,7 @@ class WeightFormat:
         """
 
     def problems(self, quantization: Config, tensors: set[str]) -> list[str]:
-        """Reasons why a server's loader would refuse the folder. `tensors` has the names of all its tensors."""
+        """Reasons why a server would refuse to load the folder. `tensors` has the names of all its tensors."""
         del quantization, tensors
         return []
 
@@ -58,7 +58,7 @@ class WeightFormat:
         There is one reason for each setting that the server's CUDA kernels do not support.
         """
         if not self.servers:
-            return [f"no server that faq-tui knows loads {self.quant_method} weights"]
+            return [f"faq-tui knows no server that loads {self.quant_method} weights"]
         return [
             f"vLLM supports {self.quant_method} with {key} {' or '.join(map(str, has))}; "
             f"this folder has {quantization[key]}, so vLLM may refuse it"

@@ -24,8 +24,8 @@ def weight_files(folder: Path) -> list[Path]:
     """The safetensors files that a loader reads: the files that the index names, or all files if there is no index.
 
     Some publishers add a second copy of the weights under other names, for example Mistral under
-    `consolidated.safetensors`. No loader reads this second copy. Raises UsageError if there is no file, or if a file
-    that the index names is missing.
+    `consolidated.safetensors`. faq-tui ignores the second copy, because no loader reads it. Raises UsageError if
+    there is no file, or if a file that the index names is missing.
     """
     index = folder / INDEX
     if index.is_file():

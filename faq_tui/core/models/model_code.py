@@ -139,7 +139,7 @@ NO_MODEL = {"seeds", "report"}  # stages that load no model and cost no money
 def refuse_code(run: Run) -> None:
     """Raise UsageError if a folder of the run has code and trust_remote_code is off.
 
-    The JSON files of a hub id are fetched. If the hub cannot be reached, the check passes.
+    The JSON files of a hub id are fetched. If the hub cannot be reached, no error is raised.
     """
     problem = untrusted_code(run, fetch=True)
     if problem:

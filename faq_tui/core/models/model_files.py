@@ -21,7 +21,10 @@ SAME_SHARE = 0.99
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The files of one model that are on this machine, by name. Broken or huge files are ignored."""
+    """The files of one model that are on this machine. `paths` maps their names to their paths.
+
+    Broken or huge files are ignored.
+    """
 
     paths: dict[str, Path]
 

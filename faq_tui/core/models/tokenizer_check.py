@@ -21,9 +21,9 @@ from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
 VERSION = 1  # Increase this number if new code finds other facts in the same files.
-# the endings of files from which a tokenizer and a template are loaded
+# the file extensions of files from which a tokenizer and a template are loaded
 SUFFIXES = (".json", ".jinja", ".model", ".txt", ".tiktoken", ".py")
-INDEX = ".index.json"  # ending of files that only list tensors
+INDEX = ".index.json"  # the names of files that only list tensors end with this
 
 Roles = tuple[str, ...]
 

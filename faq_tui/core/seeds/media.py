@@ -33,8 +33,9 @@ FIELDS = {f"{name}{ending}": media for name, media in KINDS.items() for ending i
 NUMBERED = re.compile(r"(image|img|audio|video)_?\d{1,2}")  # the data set MMMU has fields image_1 to image_7
 PART_TYPES = re.compile(r"(?:input_)?(image|img|audio|video)(?:_\w+)?")
 
-# `<image>`, `[IMG]` and `<ImageHere>` stand for an image if they begin a text or are alone on a line. Elsewhere, the
-# text may be about such a tag. `<image 1>`, `<|image|>` and `<|image_pad|>` always stand for an image.
+# `<image>`, `[IMG]` and `<ImageHere>` stand for an image if they begin a text or are alone on a line. In other
+# places, these tags do not count, because the text may be about such a tag. `<image 1>`, `<|image|>` and
+# `<|image_pad|>` always stand for an image.
 _NAMES = "image|img|audio|video"
 _PLAIN = rf"(?:<({_NAMES})(?:here|placeholder)?>|\[({_NAMES})\])"
 PLACEHOLDER = re.compile(

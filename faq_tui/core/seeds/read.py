@@ -107,7 +107,7 @@ def _of_copy(seed_format: SeedFormat, path: Path, settings: Seeds) -> Records:
 
 
 def _of_content(path: Path, suffix: str) -> SeedFormat | None:
-    """The format that the file's content shows. None if the file's suffix decides about the format."""
+    """The format that the file's content shows. None if the suffix decides which format is used."""
     if not path.is_file():
         return None
     head = first_bytes(path)

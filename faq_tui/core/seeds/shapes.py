@@ -30,7 +30,7 @@ SYSTEM_FIELDS = (
     *("system", "system_prompt", "system_message", "system_instruction", "system_instructions"),
     *("sys_prompt", "developer", "developer_prompt"),
 )
-# The library TRL uses the fields `prompt` and `chosen`.
+# The library TRL stores chats in the fields `prompt` and `chosen`.
 FURTHER_CHATS = ("prompt", "dialog", "dialogue", "chat", "turns", "history", "data", "chosen")
 FURTHER_PROMPTS = ("user", "human", "user_prompt", "user_message", "inputs", "ask")
 FURTHER_ANSWERS = (

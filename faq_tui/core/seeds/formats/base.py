@@ -41,8 +41,8 @@ Records = Iterator[Record | Problem]
 class SeedFormat(Extension):
     """Reads seeds from one kind of file.
 
-    `suffixes` are the endings of such files, in lower case and with the dot. A format without suffixes does not read
-    single files. Its method `recognises` decides which names it reads.
+    `suffixes` are the file extensions of such files, in lower case and with the dot. A format without suffixes does
+    not read single files. Its method `recognises` decides which names it reads.
     """
 
     suffixes: tuple[str, ...] = ()
