@@ -66,7 +66,9 @@ def locked(folder: Path, say: Say) -> Iterator[None]:
 
 @contextmanager
 def scratch(folder: Path) -> Iterator[Path]:
-    """A new empty folder in `folder`. Both are on the same file system, so finished files can be moved atomically.
+    """A new empty folder in `folder`.
+
+    Both folders are on the same file system, so finished files can be moved to `folder` atomically.
 
     The function first removes the folders that killed processes left behind. Therefore the caller must hold the lock.
     """

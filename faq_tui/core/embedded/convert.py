@@ -75,7 +75,7 @@ def _config(reader: GGUFReader, token_ids: dict[str, int]) -> dict[str, Any]:
         # vLLM and transformers 4 read `rope_theta`; transformers 5 reads `rope_parameters`.
         "rope_theta": shape.rope_theta,
         "rope_parameters": {"rope_type": "default", "rope_theta": shape.rope_theta},
-        # The GGUF file holds a float32. In this format, 1e-5 becomes 9.99999975e-06. Rounding restores 1e-5.
+        # The GGUF file stores this number as a float32, which changes 1e-5 to 9.99999975e-06. Rounding restores 1e-5.
         "rms_norm_eps": round(shape.rms_norm_eps, 12),
         "attention_bias": False,
         "mlp_bias": False,
@@ -175,9 +175,9 @@ def write_weights(reader: GGUFReader, path: Path) -> None:
 
     The original model and gptqmodel use bfloat16, and CPUs are fast with it. Rounding the weights to bfloat16 changes
     little: the KL divergence of the next token from the float32 model is 5e-5. If the weights are rounded to float16,
-    the KL divergence is 3e-6. If they are rounded to 4 bits, it is 0.6. If the weights keep their values but the
-    computation uses bfloat16 instead of float32, the KL divergence is 1e-3. Quantized models are compared with the
-    model in this folder, not with the float32 model.
+    the KL divergence is 3e-6. If the weights are rounded to 4 bits, the KL divergence is 0.6. If the weights keep
+    their values but the computation uses bfloat16 instead of float32, the KL divergence is 1e-3. Quantized models are
+    compared with the model in this folder, not with the float32 model.
     """
     import torch
     from gguf.quants import dequantize

@@ -38,8 +38,8 @@ def start(gguf: Path, port: int) -> Any:
     Returns the server as an object. When the object is deleted, the server ends. Raises UsageError if xllamacpp is
     not installed, and FaqError if the model does not load or the port is taken.
     """
-    # llama.cpp's OpenMP reads these variables when it is loaded. Without them, its idle threads would use the CPU
-    # while they wait. On a busy machine, this can block the server.
+    # llama.cpp's OpenMP reads these variables when it is loaded. Without these variables, OpenMP's idle threads would
+    # use the CPU while they wait. On a busy machine, this can block the server.
     for name, value in QUIET_THREADS.items():
         os.environ.setdefault(name, value)
     try:
@@ -48,7 +48,7 @@ def start(gguf: Path, port: int) -> Any:
         raise UsageError(f"the embedded server needs xllamacpp ({error}): pip install 'faq-tui[embedded]'") from None
     params = xllamacpp.CommonParams()
     params.model.path = str(gguf)
-    # The names are a set. If they were a string, xllamacpp would take each letter as a name.
+    # The names are a set. If the names were a string, xllamacpp would take each letter as a name.
     params.model_alias = {MODEL_NAME}
     params.hostnames, params.port = [HOST], port
     params.n_parallel, params.n_ctx = SLOTS, SLOTS * SLOT_TOKENS
@@ -93,7 +93,7 @@ def wait_until_healthy(port: int) -> None:
 def claim_stdout() -> TextIO:
     """Return the original stdout, and redirect file descriptor 1 to stderr.
 
-    llama.cpp prints its messages to file descriptor 1. Therefore they do not mix with the line of JSON on stdout.
+    llama.cpp prints its messages to file descriptor 1. Therefore these messages do not mix with the JSON on stdout.
     """
     ours = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

@@ -42,7 +42,7 @@ class AnsweredServers:
     def waits_for(self, endpoints: Iterable[Endpoint]) -> bool:
         """Call this function if all servers of `endpoints` are down when a stage begins.
 
-        The result is True if the stage should wait for the servers. It should wait if the settings contain
+        The result is True if the stage should wait for the servers. A stage should wait if the settings contain
         `patience_s`, or if one of the servers has answered a request of this run. Otherwise the stage fails at once,
         because a URL may be wrong.
         """

@@ -103,7 +103,7 @@ class LearnedCapabilities:
         self._said = set(known.accepted_in_words())
 
     def described(self, identity: str, window: int | None) -> None:
-        """Store the server's description of the model. If it has changed, forget all other facts."""
+        """Store the server's description of the model. If the description has changed, forget all other facts."""
         expired = self.current.learned and time.time() - self.current.learned > FORGET_AFTER_S
         changed = identity and self.current.identity and identity != self.current.identity
         if expired or changed:
@@ -139,7 +139,7 @@ class LearnedCapabilities:
 
         The result holds those parameters of the request whose names are in the refusal. Later requests lack these
         parameters, or have them under another name. If the result is empty, the caller must not send the request
-        again. It would be refused again.
+        again. The server would refuse it again.
         """
         if status in NOT_ABOUT_PARAMETERS or not (400 <= status < 500 or status in SERVER_STATUS):
             return frozenset()

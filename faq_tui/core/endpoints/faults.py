@@ -147,7 +147,7 @@ def _tls_fault(error: ssl.SSLError, url: str) -> RequestFault:
 def _seconds(retry_after: str | None) -> float | None:
     """The number of seconds that a Retry-After header asks for.
 
-    The header holds seconds or an HTTP date. The result is None if it holds neither.
+    The header holds seconds or an HTTP date. The result is None if the header holds something else.
     """
     if not retry_after:
         return None
@@ -178,7 +178,7 @@ def _bounded(seconds: float) -> float:
 def _cause(error: OSError) -> str:
     """The operating system's error message, without the server's address.
 
-    The sentence around it already has the address.
+    The sentence that contains this message already names the server's address.
     """
     text = os.strerror(error.errno) if error.errno and not isinstance(error, socket.gaierror) else error.strerror
     return _short(text or str(error)) or type(error).__name__

@@ -41,8 +41,8 @@ REFUSES = _any(
     "must (?:not be|be (?:unset|omitted|absent|removed|null|none|empty|disabled|left))",
     r"\b(?:remove|omit)\b",
 )
-# The refusal says that the server accepts only one value of a parameter. If a request lacks the parameter, the server
-# uses its only value.
+# The refusal says that the server accepts only one value of a parameter. For a request without this parameter, the
+# server uses the same value.
 FIXED_VALUE = _any(
     r"\bonly (?:the )?(?:default\b|value\b|\(?\d)",
     r"only supports? (?:the )?(?:default|\(?\d)",

@@ -68,7 +68,7 @@ async def with_retries(
 
     The request is sent again as long as tries are left and another try can help. `endpoint` sets the number of tries
     and the first wait. `on_retry(attempt, wait_s, reason)` is called before each further try. `on_refusal(server,
-    fault, message)` is called if the server refuses only this request. This function must change the request or raise
+    fault, message)` is called if the server refuses only this request. `on_refusal` must change the request or raise
     an exception. A changed request is sent again at once.
 
     If the server is down, the first `FREE_OUTAGES` failures do not use up a try. For these failures, `on_retry` gets

@@ -29,7 +29,7 @@ class EventReader:
     def __init__(self) -> None:
         # the first bytes, which may be a byte order mark; None after they are checked
         self._start: bytes | None = b""
-        # True if the last piece ended with CR. A LF at the start of the next piece belongs to the same line end.
+        # True if the last piece ended with CR. An LF at the start of the next piece belongs to the same line end.
         self._after_cr = False
         self._rest = bytearray()  # the incomplete last line; it is a bytearray, because appending to one is fast
         self._data: list[bytes] = []

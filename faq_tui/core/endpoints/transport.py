@@ -61,12 +61,12 @@ class Transport:
         self._client: Any = None  # an openai.AsyncOpenAI; it is made for the first request
 
     def open(self) -> None:
-        """Load the packages before any time limit begins, because this takes seconds on a busy machine."""
+        """Load the packages before any time limit begins, because the import takes seconds on a busy machine."""
         if self._client is None:
             self._client = self._opened()
 
     async def send(self, method: str, path: str, content: bytes | None, headers: dict[str, str]) -> Any:
-        """Send one request, and return its httpx2.Response. The body is not read yet.
+        """Send one request, and return its httpx2.Response. This method does not read the body.
 
         The caller must close the response.
 

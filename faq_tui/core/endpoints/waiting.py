@@ -56,7 +56,7 @@ class Watch:
     async def is_down(self, began: float) -> bool:
         """True if the server is down, or was down after the time `began`.
 
-        `began` is the time at which a request was sent that has failed.
+        `began` is the time at which the failed request was sent.
         """
         now = asyncio.get_running_loop().time()
         while self.outage is None and self._ended < began:
@@ -124,7 +124,8 @@ class Watch:
             try:
                 self.description = await look(self.client, self.client.endpoint)
             except EndpointError as error:
-                fault = getattr(error, "fault", None)  # the error has a fault if the server is down again
+                # the error has the attribute `fault` if the server is down again
+                fault = getattr(error, "fault", None)
                 if fault is None:
                     raise
         if fault is not None and self.outage is not None:

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
-# average of all languages; English text has 4 to 5 bytes per token, so its number of tokens is estimated too high
+# average number of bytes per token in all languages; it is 4 to 5 in English, so the estimate for English is too high
 BYTES_PER_TOKEN = 3.0
 TEMPLATE_TOKENS = 64  # a chat template adds about this number of tokens
 LEAST_TOKENS = 16  # an answer needs at least this many tokens

@@ -151,7 +151,7 @@ def load_dense(folder: Path, dtype: Any, device: str, trust_remote_code: bool = 
 
 
 def _load(folder: Path, dtype: Any, trust_remote_code: bool) -> tuple[Any, dict[str, Any]]:
-    """The model, and transformers' report about missing and unexpected weights."""
+    """Return the model, and transformers' report about missing and unexpected weights."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 

@@ -125,7 +125,7 @@ def _without(value: Any, keys: list[str]) -> Any:
 def _names_code(key: str, value: Any) -> bool:
     """True if the key of a JSON file names code.
 
-    A key whose value is a number names no code. For example, it may be a token in vocab.json.
+    A key whose value is a number names no code. For example, such a key may be a token in vocab.json.
     """
     if key == ELSEWHERE:  # we check only the JSON files of the folder, not the files that this key names
         names = value if isinstance(value, list) else [value]

@@ -177,7 +177,7 @@ def _chat_field(raw: dict[str, Any], strict: bool = False) -> str | None:
 
 
 def _texts(name: str, raw: dict[str, Any]) -> bool:
-    """True if the field contains a dialogue in the form of a list of texts, of which the first is the user's."""
+    """True if the field contains a dialogue as a list of texts. The first text is the user's."""
     value = raw.get(name)
     return (
         name in ("dialog", "dialogue", "data", "turns")
@@ -265,7 +265,8 @@ def _user(text: str) -> dict[str, str]:
 def _field(raw: dict[str, Any], named: str | None, usual: tuple[str, ...]) -> str | None:
     """The name of the field with the text.
 
-    If the settings name a field, `named` is this field. Otherwise the first usual field that has text is used.
+    If the settings name a field, `named` is this field. Otherwise the first field with a usual name that has text is
+    used.
     """
     if named is not None:
         return named if _has(raw, named) else None

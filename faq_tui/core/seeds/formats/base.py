@@ -64,7 +64,9 @@ class SeedFormat(Extension):
 
 
 def decoded_lines(path: Path, encoding: str | None = None) -> Records:
-    """The lines of a text file, without white space at either end of a line. `encoding` None means UTF-8.
+    """The lines of a text file, without white space at either end of a line.
+
+    If `encoding` is None, the text is in UTF-8.
 
     Empty lines, lines that are not UTF-8 and lines longer than LONGEST_LINE are problems. A byte order mark is
     dropped. Raises the same errors as `opening.opened`.
