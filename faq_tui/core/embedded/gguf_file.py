@@ -67,7 +67,10 @@ def open_gguf(path: Path) -> GGUFReader:
 
 
 def value(reader: GGUFReader, key: str) -> Any:
-    """The value of a metadata key. An array is returned as a list. Raises FaqError if the file has no such key."""
+    """The value that the file stores under a metadata key. An array is returned as a list.
+
+    Raises FaqError if the file has no such key.
+    """
     field = reader.get_field(key)
     if field is None:
         raise FaqError(f"the embedded model's file lacks the key {key!r}: delete the file and run again")

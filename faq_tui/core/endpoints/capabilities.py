@@ -38,7 +38,7 @@ class Capabilities:
     reasoning_field: str = ""
     usage: bool | None = None  # True if replies contain token counts; None if not known
     identity: str = ""  # the server's description of the model; if it changes, all facts are forgotten
-    learned: float = 0.0  # Unix time of the first fact
+    learned: float = 0.0  # Unix time at which the first fact was stored
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> Capabilities:

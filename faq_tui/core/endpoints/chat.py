@@ -24,8 +24,8 @@ IN_THE_MIDDLE = 503  # status of an error after a part of the answer; such an er
 DELTA_PERIOD_S = 0.1  # new text of a reply is collected for at least this time before `on_delta` gets it
 DELTAS_PER_S = 400  # largest number of calls of `on_delta` per second, for all open replies together
 
-# A function that is called with the new reasoning and the new answer. If it returns a finish_reason, the stream is
-# closed, and the reply gets this finish_reason.
+# A function that is called with the new reasoning and the new answer. If the function returns a finish_reason, the
+# stream is closed, and the reply gets this finish_reason.
 OnDelta = Callable[[str, str], str | None]
 
 

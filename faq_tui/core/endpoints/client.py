@@ -87,7 +87,7 @@ class Response:
         return str(self._raw.headers.get("content-type", "")).partition(";")[0].strip().lower()
 
     async def pieces(self, most_bytes: int | None = None) -> AsyncGenerator[bytes, None]:
-        """Yield the decompressed body as it arrives. Raises CutOffError if it is longer than `most_bytes`."""
+        """Yield the decompressed body as it arrives. Raises CutOffError if the body is longer than `most_bytes`."""
         most = MOST_STREAM_BYTES if most_bytes is None else most_bytes
         async with aclosing(_pieces(self._raw)) as pieces:
             async for piece in pieces:

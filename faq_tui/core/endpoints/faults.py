@@ -1,4 +1,4 @@
-"""Explain why a request failed. The explanation says whether to try again, and what the person must change."""
+"""Explain why a request failed. The explanation says whether another try can help, and what the user must change."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ BUSY_STATUS = frozenset({429, 503})
 GATEWAY_STATUS = frozenset({502, 503, 504})  # the server behind a gateway is down or still loading
 # with one of these HTTP statuses, a server refuses only this request
 REQUEST_STATUS = frozenset({400, 413, 422, 451})
-LONGEST_RETRY_AFTER_S = 900.0  # upper limit of the wait that a server can ask for
-LONGEST_WAIT_S = 60.0  # upper limit of the wait between two tries, unless the server asks for a longer one
+LONGEST_RETRY_AFTER_S = 900.0  # longest wait in seconds that a server can ask for
+LONGEST_WAIT_S = 60.0  # longest wait in seconds between two tries, unless the server asks for a longer wait
 SECRET_LENGTH = 8  # a shorter key is a placeholder such as "EMPTY", not a secret
 
 
@@ -97,7 +97,7 @@ def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
 
 
 def backoff(attempt: int, first_s: float) -> float:
-    """The number of seconds to wait after try number `attempt`. It is a random number below a limit.
+    """The number of seconds to wait after try number `attempt`. This number is random, and it is below a limit.
 
     The limit starts at `first_s` and doubles with each try, up to `LONGEST_WAIT_S`.
 

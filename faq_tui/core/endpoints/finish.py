@@ -1,4 +1,6 @@
-"""Read a reply's finish_reason. It shows what ended the answer: the model itself, a limit, or something else.
+"""Read a reply's finish_reason.
+
+The finish_reason shows what ended the answer: the model itself, a limit, or something else.
 
 Servers spell the reasons in many ways. The tables hold the words of OpenAI, vLLM, SGLang, TGI, TensorRT-LLM,
 llama.cpp, Ollama, Anthropic, Gemini, Mistral, Cohere, DeepSeek, GLM, Qwen, watsonx and Bedrock. All words are in

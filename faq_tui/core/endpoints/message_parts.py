@@ -1,8 +1,8 @@
 """Read one delta or one message of a choice: the answer, the reasoning, refusals and tool calls.
 
 In OpenAI's API, the field `content` is a text. Mistral, Anthropic-compatible servers and gateways send a list of
-typed parts instead. The reasoning is in one of the response fields that the dialects name. It is a text, a list of
-parts or an object.
+typed parts instead. The reasoning is in one of the response fields that the dialects name. The reasoning can be a
+text, a list of parts or an object.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ ENOUGH_REFUSALS = 8  # after this number of refusals in a row, a server gets no 
 
 
 class Server:
-    """The server at one base URL. It has a limit of concurrent requests, and it can be down."""
+    """The server at one base URL. A server has a limit of concurrent requests, and it can be down."""
 
     def __init__(
         self, client: Client, concurrency: int, on_change: Callable[[Server], None] = lambda _: None

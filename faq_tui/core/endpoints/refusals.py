@@ -81,9 +81,9 @@ def refused_parameters(body: Any, sent: Mapping[str, Any]) -> frozenset[str]:
 
     `body` is the refusal, as parsed JSON or as a text. If a server refuses only the value of a parameter, the
     parameter is usually not in the result. The parameter is in the result if its value means the same as a missing
-    parameter. It is also in the result if the server accepts only one value. "max_tokens" is in the result if the
-    server wants "max_completion_tokens" instead. "max_tokens" is not in the result if only its value is too large for
-    the window.
+    parameter. The parameter is also in the result if the server accepts only one value for it. "max_tokens" is in the
+    result if the server wants "max_completion_tokens" instead. "max_tokens" is not in the result if only its value is
+    too large for the window.
     """
     names = _Names(sent)
     refused: set[str] = set()

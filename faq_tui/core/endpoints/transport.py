@@ -1,7 +1,7 @@
 """The HTTP client of one server. It uses the packages `openai` and `aiohttp`, and translates their exceptions.
 
-These packages handle connections, TLS, HTTP, proxies, decompression and timeouts. They are imported when a client is
-opened, not earlier, because the import takes a second.
+These packages handle connections, TLS, HTTP, proxies, decompression and timeouts. The packages are imported only when
+a client is opened, because the import takes a second.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Transport:
         endpoint = self._endpoint
         timeout = openai.Timeout(
             connect=endpoint.connect_timeout_s,  # TCP and TLS
-            pool=endpoint.connect_timeout_s,  # limit for name resolution, proxy, TCP and TLS together
+            pool=endpoint.connect_timeout_s,  # time limit for name resolution, proxy, TCP and TLS together
             read=endpoint.idle_timeout_s,
             write=endpoint.idle_timeout_s,
         )

@@ -102,7 +102,7 @@ class Backbone:
         return self._states
 
     def _check(self, logits: Any) -> None:
-        """Raise FaqError unless our head computes the same logits as the model's own code."""
+        """Raise FaqError if the logits of `head` differ too much from the logits of the model's own code."""
         ours = self.head.logits(self._states[:, 0])
         off = (ours - logits).abs().max()
         if off > TOLERANCE * logits.abs().max():

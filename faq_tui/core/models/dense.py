@@ -42,7 +42,7 @@ class WeightFormat:
         raise NotImplementedError
 
     def prepare(self, model: Any, quantization: Config) -> None:
-        """Change the dense `model` if the format also affects the computation.
+        """Change the dense `model` if the format changes not only the weights, but also the computation.
 
         The model is on the CPU and has the weights of `dense_state`.
         """

@@ -51,8 +51,9 @@ def without_code(folder: Path, trusted: bool) -> Iterator[Path]:
     """A folder from which a library can load the model without running untrusted code.
 
     The result is `folder` itself if it is `trusted` or has no code. Otherwise it is a temporary folder with the same
-    name, which has links to the files. It has no .py files, and its JSON files lack the keys that name code. The
-    temporary folder is removed at the end of the block. Raises UsageError if a JSON file cannot be read.
+    name, which has links to the files. The temporary folder has no .py files, and its JSON files lack the keys that
+    name code. The temporary folder is removed at the end of the block. Raises UsageError if a JSON file cannot be
+    read.
     """
     if trusted or not (named_code(folder) or _has_python(folder)):
         yield folder
@@ -73,7 +74,10 @@ def _is_python(name: str) -> bool:
 
 
 def _is_json(name: str) -> bool:
-    """True if the name ends in .json. The case does not matter, because some file systems ignore it."""
+    """True if the name ends in .json.
+
+    The case of the letters does not matter, because some file systems ignore the case.
+    """
     return name.lower().endswith(".json")
 
 

@@ -30,7 +30,9 @@ def tokenizer_of(model: str | Path, trusted: bool) -> Any:
 
 
 def load_tokenizer(target: TargetModel, key: str = "target.model") -> Any:
-    """The model's fast tokenizer. Raises UsageError if it cannot be loaded, is not fast, or has no chat template.
+    """The model's fast tokenizer.
+
+    Raises UsageError if the tokenizer cannot be loaded, is not fast, or has no chat template.
 
     `key` is the setting that names the model.
     """

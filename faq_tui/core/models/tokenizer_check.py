@@ -1,4 +1,7 @@
-"""Facts about a model's tokenizer and chat template. A worker process tries them, and the results are cached."""
+"""Facts about a model's tokenizer and chat template.
+
+A worker process tries both on short conversations, and the results are cached.
+"""
 
 from __future__ import annotations
 
@@ -53,11 +56,12 @@ class TokenizerFacts:
     specials: tuple[str, ...]  # special tokens, which no text may contain
     eos: str | None  # the end token
     shapes: dict[Roles, ShapeFacts]
-    beyond: tuple[tuple[str, int], ...]  # (token, id) of the first ordinary tokens that have no row in the embedding
+    # pairs (token, id) of the first ordinary tokens that have no row in the embedding
+    beyond: tuple[tuple[str, int], ...]
     beyond_count: int  # the number of all ordinary tokens that have no row
-    # (token, id) of the first special tokens that have no row in the embedding
+    # pairs (token, id) of the first special tokens that have no row in the embedding
     special_beyond: tuple[tuple[str, int], ...]
-    # (name, token, id) of named tokens without a row, for example ("eos_token", "</s>", 32000)
+    # triples (name, token, id) of named tokens that have no row, for example ("eos_token", "</s>", 32000)
     named_beyond: tuple[tuple[str, str, int], ...]
 
 

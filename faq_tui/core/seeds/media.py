@@ -1,4 +1,4 @@
-"""Recognise questions about an image, a sound or a video. A text model cannot answer them."""
+"""Recognise questions about an image, a sound or a video. A text model cannot answer such questions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ KINDS = {
 }
 _ENDINGS = ("", "s", "_path", "_paths", "_url", "_urls", "_file", "_files", "_bytes")
 FIELDS = {f"{name}{ending}": media for name, media in KINDS.items() for ending in _ENDINGS}
-NUMBERED = re.compile(r"(image|img|audio|video)_?\d{1,2}")  # the data set MMMU has fields image_1 to image_7
+# for example, the data set MMMU has fields image_1 to image_7
+NUMBERED = re.compile(r"(image|img|audio|video)_?\d{1,2}")
 PART_TYPES = re.compile(r"(?:input_)?(image|img|audio|video)(?:_\w+)?")
 
 # `<image>`, `[IMG]` and `<ImageHere>` stand for an image if they begin a text or are alone on a line. In other

@@ -1,8 +1,8 @@
 """Read the messages and the answer of a seed from the turns of an exported chat.
 
-A turn is an object with a role and a text, or a pair of a question and its answer. The keys of a turn may have
-several names. Turns without text are ignored. A chat is read up to its first tool call, because later turns depend on
-the tool's reply.
+A turn is an object with a role and a text, or a pair of a question and its answer. faq-tui knows several names for
+each key of a turn. Turns without text are ignored. A chat is read up to its first tool call, because later turns
+depend on the tool's reply.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Chat:
 
 @dataclass(frozen=True)
 class _Turn:
-    role: str  # user | assistant | system | tool
+    role: str  # one of "user", "assistant", "system" and "tool"
     text: str
 
 
