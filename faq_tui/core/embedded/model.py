@@ -14,7 +14,7 @@ from faq_tui.core.base.errors import EndpointError, ExitCode, FaqError, UsageErr
 from faq_tui.core.embedded import gguf_file
 from faq_tui.core.embedded.cache import Say, cache_folder, disk_full, flush, locked, os_errors_in_words, scratch
 
-CHUNK = 1 << 20  # number of bytes in one read
+CHUNK = 1 << 20  # number of bytes that are read at once
 
 
 @dataclass(frozen=True)

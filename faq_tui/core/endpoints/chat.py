@@ -181,8 +181,8 @@ async def _exchange(
 class ErrorChunkError(BrokenStreamError):
     """The server sent an error in a response with status 200, either instead of the answer or after a part of it.
 
-    If a part of the answer came before the error, `status` is 503. Otherwise `status` is the HTTP status that the
-    error names, or 400 if the error names none.
+    If a part of the answer came before the error, `status` is 503. Otherwise `status` is the HTTP status in the
+    error, or 400 if the error holds no status.
     """
 
     def __init__(self, chunk: dict[str, Any], begun: bool) -> None:
@@ -225,7 +225,7 @@ class Completion:
             self.usage = chunk["usage"]
             self._usages += 1
             # Most servers send the usage only in the last chunk, so it shows the end of the response. Some servers
-            # send the usage in every chunk. For these servers, the usage does not show the end.
+            # send the usage in every chunk. If every chunk has a usage, the usage does not show the end.
             self.ended |= self._usages == 1
         else:
             self.ended = False
@@ -368,7 +368,7 @@ class StreamedChoice:
         """The object that holds a choice's text: the delta in a chunk, or the message in a whole response.
 
         Some servers send `message` in a stream, `delta` in a whole response, or only the field `text`. Some servers
-        send deltas and then repeat the whole text in a message. This message is ignored.
+        send deltas and then repeat the whole text in a message. The repeated text is ignored.
         """
         delta = body.get(part)
         if delta or self._by_part:

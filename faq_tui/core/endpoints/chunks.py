@@ -15,8 +15,8 @@ from faq_tui.core.endpoints.sse import EventReader, SentEvent
 AFTER_DONE_S = 1.0  # after [DONE], the server has this time to end its response
 DONE = b"[DONE]"
 # If more streams than this are open, there is a pause before each read of a stream. The pause grows with the number
-# of streams. Several chunks arrive during a pause, and one read gets them all. Without pauses, 256 streams of 100
-# tokens per second would need more than one core.
+# of streams. All chunks that arrive during a pause are read together. Without pauses, 256 streams of 100 tokens per
+# second would need more than one core.
 STREAMS_WITHOUT_PAUSE = 64
 PAUSE_PER_STREAM_S = 0.0002
 LONGEST_PAUSE_S = 0.1

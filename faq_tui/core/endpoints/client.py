@@ -157,7 +157,7 @@ class Client:
         Raises StatusError unless the status is 200. Raises OSError (for example IdleError, CutOffError or ProxyError)
         or UnicodeError if the request fails. When the block reads the response, it can raise the same errors.
         """
-        # A seed may contain a lone surrogate, which UTF-8 cannot encode.
+        # Only ASCII is written, because UTF-8 cannot encode a lone surrogate, which a seed may contain.
         content = None if body is None else json.dumps(body, ensure_ascii=True).encode()
         try:
             raw = await self._transport.send(method, path, content, dict(headers or {}))

@@ -24,7 +24,7 @@ _TYPES = {
 }
 _TEXT_KEYS = ("text", "thinking", "reasoning", "content", "summary", "thought", "refusal", "value")
 _TOOL_FIELDS = ("tool_calls", "function_call")
-DEEPEST = 8  # parts may contain parts, up to this depth
+DEEPEST = 8  # parts can be nested in parts; parts that are nested more deeply are ignored
 
 
 class Piece(NamedTuple):

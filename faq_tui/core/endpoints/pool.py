@@ -203,7 +203,7 @@ class Pool:
     async def is_down(self, server: Server, fault: RequestFault, began: float) -> bool:
         """True if a request failed because the server is down.
 
-        The request was sent at the time `began`. To find this out, the method may send a probe.
+        The request was sent at the time `began`. The method may send a probe to find out whether the server is down.
         """
         return server.out or (fault.may_be_down and await server.watch.is_down(began))
 

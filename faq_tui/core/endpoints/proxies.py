@@ -11,8 +11,8 @@ from faq_tui.core.base.errors import UsageError
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 HTTP_PROXIES = frozenset({"http", "https"})
-# Each value is a pair: the protocol, and True if the proxy looks up the server's address. Each key is the scheme of a
-# proxy's URL.
+# The keys are schemes of proxy URLs. Each value holds a protocol, and True if the proxy looks up the server's address
+# or False if this machine does.
 SOCKS_PROXIES = {
     "socks": ("socks5", True),
     "socks4": ("socks4", False),

@@ -14,7 +14,8 @@ from faq_tui.core.seeds.reasons import AUDIO, IMAGE, VIDEO, ShapeError
 class Media:
     """One kind of media.
 
-    Skipped rows are counted under `reason`. `words` names the kind of media in errors.
+    Rows that need this kind of media are skipped and counted under `reason`. `words` names the kind of media in
+    errors.
     """
 
     reason: str

@@ -19,7 +19,7 @@ from faq_tui.core.seeds.turns import CHAT_FIELDS, as_turns
 from faq_tui.core.settings import Seeds
 
 BROKEN_AT_FIRST = 20  # if this many lines at the beginning are all broken, the file is not JSON
-CHUNK = 1 << 20  # number of bytes in one read
+CHUNK = 1 << 20  # number of bytes that are read at once
 LONGEST_FIRST_LINE = 1 << 24  # only this many characters are searched for the end of the first line
 LONGEST_ROW = 1 << 28  # maximum length of one row of a list, in characters
 # maximum length, in characters, of an object that holds the list; such an object is read as a whole
