@@ -124,12 +124,12 @@ EQUAL = 0.005  # token counts that differ by less than this share are treated as
 class Material:
     """The seeds, picks and candidates from which the sets are made.
 
-    The draw put the seeds in random order. Therefore the first n seeds are a random sample, for every n.
+    The seeds of a draw are in random order. Therefore the first n seeds are a random sample, for every n.
     """
 
     chosen: Sequence[Seed]
     reserve: Callable[[], Iterable[Seed]]  # loads further seeds, for which no source has generated answers
-    picks: Mapping[str, Mapping[str, Pick]]  # for each source, its picks by seed id
+    picks: Mapping[str, Mapping[str, Pick]]  # source's name -> id of a seed -> the pick for this seed
     candidates: Mapping[int, Candidate]
     key: object  # random seed for mixing the sources of a set
 

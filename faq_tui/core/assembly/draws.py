@@ -54,7 +54,7 @@ def in_words(draws_made: Sequence[Sequence[Seed]]) -> str:
 
 @dataclass(frozen=True)
 class Overlap:
-    """Each draw is a random subset of the same `total` seeds. A draw has `seeds` seeds."""
+    """Each draw is a random subset of the same `total` seeds. `seeds` is the number of seeds in each draw."""
 
     seeds: int
     total: int
@@ -62,14 +62,14 @@ class Overlap:
     def widening(self, draws: int) -> float:
         """A factor that turns the spread of overlapping draws into the standard error of their mean.
 
-        Overlapping draws differ too little, so a standard error that is computed from their spread is too small.
-        Multiplied by this factor, it becomes the standard error of the mean over new seeds.
+        Overlapping draws differ too little, so a standard error that is computed from their spread is too small. If
+        this standard error is multiplied by the factor, the product is right for newly collected seeds.
 
-        The unit of all variances is the variance of one seed. If n seeds are drawn from N seeds without replacement,
-        their mean has the variance (1 - n/N) / n around the mean of the N seeds. The mean of the N seeds has the
-        variance 1/N around the true mean (Cochran, Sampling Techniques, 1977, section 2.5). The spread of the draws
-        shows only the first variance. The second variance is common to all draws, so a mean of k draws does not
-        reduce it.
+        Below, every variance is given as a multiple of the variance between single seeds. If n seeds are drawn from N
+        seeds without replacement, their mean has the variance (1 - n/N) / n around the mean of the N seeds. The mean
+        of the N seeds has the variance 1/N around the true mean (Cochran, Sampling Techniques, 1977, section 2.5).
+        The spread of the draws shows only the first variance. The second variance is common to all draws, so a mean
+        of k draws does not reduce it.
         """
         shown = (1 - self.seeds / self.total) / (self.seeds * draws)
         return math.sqrt((1 / self.total + shown) / shown)

@@ -56,8 +56,8 @@ def _spawn(
     options += ["--yes"] if confirmed else []
     with (job_folder / "log.txt").open("ab") as log:
         return subprocess.Popen(
-            # The run's folder may contain a folder `datasets/` or `torch/`. With -P, Python does not import it as a
-            # module.
+            # The run's folder may contain a folder `datasets/` or `torch/`. With the option -P, Python does not
+            # import this folder instead of the installed library.
             [sys.executable, "-P", "-m", "faq_tui.core.jobs.child", str(folder), job_folder.name, *options],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -71,7 +71,7 @@ def _spawn(
 def _begun(job_folder: Path, child: subprocess.Popen[bytes]) -> Job:
     deadline = time.monotonic() + PATIENCE_S
     while True:
-        # `poll` comes before the record is read, because the child may end right after it wrote the record.
+        # `poll` is called before the record is read, because the child may write the record and end at once.
         ended = child.poll()
         job = read_job(job_folder)
         if job is not None:
@@ -89,7 +89,7 @@ def _begun(job_folder: Path, child: subprocess.Popen[bytes]) -> Job:
 def _refusal(job_folder: Path, code: int) -> FaqError:
     """Returns the error that ended the child before the job began.
 
-    If the log gives the reason, this function removes the job's folder.
+    If the job's log says why the child ended, this function removes the job's folder.
     """
     log = job_folder / "log.txt"
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()

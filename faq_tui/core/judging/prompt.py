@@ -1,4 +1,4 @@
-"""Write the prompt of an LLM judge. It has the rubric, the question, whole answers, and shortened reasoning.
+"""Write the prompt of an LLM judge. The prompt has the rubric, the question, whole answers, and shortened reasoning.
 
 The number of tokens is estimated as the number of UTF-8 bytes divided by four, because the judge's tokenizer is not
 available. For English the estimate is about right. For most other writing systems, the estimate is not too low.
@@ -20,8 +20,9 @@ from faq_tui.core.settings.prompt_file import text_of
 BYTES_A_TOKEN = 4
 REPLY_TOKENS = 120  # At least this number of tokens of the reply is reserved for each answer.
 TEMPLATE_TOKENS = 32  # tokens that the server's chat template adds
-SHARE = 0.9  # largest share of the window that a prompt fills; a reserve is left because token counts are estimates
-LEAST_REASONING = 32  # least number of tokens in an excerpt of reasoning; a shorter excerpt is useless to the judge
+SHARE = 0.9  # a prompt fills at most this share of the window, because its number of tokens is only an estimate
+# an excerpt of reasoning has at least this number of tokens, because a shorter one is useless to the judge
+LEAST_REASONING = 32
 MOST_TOGETHER = len(ascii_uppercase)
 
 

@@ -55,7 +55,7 @@ def probe_cases(real: Sequence[tuple[str, ShownAnswer]]) -> list[ProbeCase]:
 def probe_result(scores: Sequence[tuple[str, float | None]]) -> ProbeRow:
     """The result of the test. `scores` holds pairs (kind of answer, score).
 
-    A score is None if it could not be read. Such scores are only counted.
+    A score is None if it could not be read. Unreadable scores are counted, but not used otherwise.
     """
     by_kind = {
         kind: [score for k, score in scores if k == kind and score is not None] for kind in (REAL, SHUFFLED, GARBAGE)

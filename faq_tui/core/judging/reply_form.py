@@ -42,8 +42,9 @@ class ReplyForm:
     async def __call__(self, request: Callable[[dict[str, Any]], Awaitable[T]], schema: dict[str, Any]) -> T:
         """Await `request(parameters)`.
 
-        The parameters ask for a reply in the form that the server accepts. Raises the same errors as the request.
-        Until the form is known, requests wait for each other, so that only one of them is refused.
+        The parameters ask for a reply in a form of JSON. If the server refuses a form, the next form is tried. Raises
+        the same errors as the request. Until the form is known, requests wait for each other, so that only one of
+        them is refused.
         """
         if self.known:
             return await self._tried(request, schema)
@@ -98,6 +99,6 @@ def parameters(form: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parameter(body: Any) -> str:
-    """The name of the refused parameter in an error body of OpenAI."""
+    """The name of the refused parameter, read from the body of an error in OpenAI's format."""
     error = body.get("error") if isinstance(body, dict) else None
     return str(error.get("param") or "") if isinstance(error, dict) else ""

@@ -68,7 +68,9 @@ class SeedJudge:
             await self._alone(question, answer, index, ready)
 
     async def _together(self, question: str, answers: Sequence[ShownAnswer], ready: Ready) -> bool:
-        """Score all answers in one request. Returns False if they do not fit together into the judge's window."""
+        """Score all answers in one request. Returns False if a prompt with all answers is too long for the judge's
+        window.
+        """
         budget = budget_for(question, answers, self.judge, self.window) if len(answers) <= MOST_TOGETHER else None
         if budget is None:
             return False

@@ -209,7 +209,7 @@ def next_request(source: Source, policy: RequestPolicy, candidate: Candidate) ->
 def better_candidate(first: Candidate, second: Candidate) -> Candidate:
     """The usable candidate of the two.
 
-    If both are unusable, the result is the candidate with fewer flags. If both have equally many flags, it is
+    If both are unusable, the result is the candidate with fewer flags. If both have equally many flags, the result is
     `second`.
     """
     return first if len(first.flags) < len(second.flags) else second

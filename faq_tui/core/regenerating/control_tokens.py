@@ -1,7 +1,7 @@
 """Find control tokens in a reply, because no calibration text may contain a special token of the target.
 
-They have three causes: the server uses a wrong chat template, the model goes on with the user's next turn, or the
-model uses tags that no dialect knows.
+Control tokens in a reply have three causes: the server uses a wrong chat template, the model goes on with the user's
+next turn, or the model uses tags that no dialect knows.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ FLAG_WORDS = {
 }
 
 LOOP_MIN_CHARACTERS = 300
-LOOP_RATIO = 5.0  # smallest ratio of bytes to compressed bytes in a loop
+LOOP_RATIO = 5.0  # a text counts as a loop if its bytes are at least this many times its compressed bytes
 GRAM = 8  # a gram is this number of words, or of characters in a script without spaces
 LEAST_GRAMS = 64
 REPEATED_SHARE = 0.5  # in a loop, at least this share of the grams occurred earlier in the text
@@ -57,7 +57,7 @@ READ = 200_000  # only the last READ characters are checked, because a loop cont
 
 REFUSAL_BEGINS = 400  # a refusal begins within this many characters
 LONGEST_WORD = 80  # maximum number of characters of an unknown finish_reason that are shown
-LONGEST_REFUSAL = 1500  # a longer answer (in characters) contains more than a refusal
+LONGEST_REFUSAL = 1500  # an answer with more characters is not a mere refusal
 
 # Matches a word, or one character of a script without spaces between words.
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]|[^\W\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]+")

@@ -38,7 +38,7 @@ class ActivationJudge(TargetJudge):
     short = "act"
     version = "activation-1"
     task = "judge_activations"
-    close = 0.02  # 2% of the outlier channels
+    close = 0.02  # scores are close if they differ by at most 2% of the outlier channels
 
     def column_id(self, run: Run) -> str:
         return digest(self.version, fingerprint(run), reference_hash())

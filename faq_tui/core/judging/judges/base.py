@@ -66,9 +66,10 @@ class Judge(Extension, ABC):
             raise ValueError(f'kind "{self.name}" needs {" and ".join(self.required)}')
 
     def check_here(self, run: Run) -> str:
-        """The text that doctor reports about this judge on this machine; "" if there is nothing to report.
+        """The text that `faq-tui doctor` reports about this judge on this machine; "" if there is nothing to report.
 
-        Raises FaqError with one sentence if the judge cannot work here. Doctor checks the judge's server separately.
+        Raises FaqError with one sentence if the judge cannot work here. The judge's server is not checked here;
+        `faq-tui doctor` checks it separately.
         """
         return ""
 
@@ -106,7 +107,8 @@ class Judge(Extension, ABC):
         """
 
     def facts(self, run: Run, candidates: Sequence[Sequence[int]]) -> dict[str, Any]:
-        """Further facts for `status --json` and the report: any of `mode`, `replies`, `orders` and `probe`.
+        """Further facts about this judge for `status --json` and the report. The possible keys are `mode`, `replies`,
+        `orders` and `probe`; none of them is required.
 
         `candidates` holds groups of ids of usable candidates, one group per seed and source.
         """

@@ -21,7 +21,7 @@ INSIDE = ("response", "body", "result", "data")
 
 
 class UnreadableLineError(Exception):
-    """The line holds no result of a batch. The message completes the sentence "line 3: …"."""
+    """The line holds no result of a batch. The message says why; it is shown after the line's number and a colon."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ _ID = re.compile(r"faq-([\w.-]{1,24})-([0-9a-f]{12})-([1-9][0-9]?)-([0-9a-f]{16}
 class CustomId:
     """Identifies a candidate. `source_hash` is the hash of the settings with which the answer was requested.
 
-    `name` is only a hint: sources with equal settings share their candidates.
+    `name` only helps a person to recognise the source. It does not identify the candidate, because sources with equal
+    settings share their candidates.
     """
 
     name: str  # the result of `plain_name`

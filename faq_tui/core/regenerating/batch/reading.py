@@ -32,7 +32,8 @@ from faq_tui.core.store import seeds as seed_rows
 LONGEST_LINE = 1 << 25  # limit in bytes; longer lines are skipped
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # PowerShell writes files in UTF-16
 SAY_EVERY = 1000  # number of lines between two messages about the progress
-# Errors of `opened` contain this advice, which is only right for files of seeds.
+# The function `opened` adds this advice to its errors. The advice is removed here, because it is right only for files
+# of seeds.
 ADVICE = re.compile(r"[;:] set (another )?seeds\.encoding.*")
 
 

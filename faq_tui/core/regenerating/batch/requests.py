@@ -36,7 +36,7 @@ ENDPOINT = "/v1/chat/completions"
 
 @dataclass(frozen=True)
 class BatchFile:
-    """A file of requests, after it was written."""
+    """A file of requests that was written."""
 
     path: Path
     source: str
