@@ -152,7 +152,7 @@ class Builder:
     def plain(self, default: Sequence[str], common_seeds: bool) -> Sets:
         """Build the sets of the plans.
 
-        With `common_seeds`, a seed is used only if every set in `default` has a sample of it.
+        If `common_seeds` is true, only those seeds are used that have a sample in every set of `default`.
         """
         parts = {name: self._parts(name) for name in self.plans}
         for name, of_set in parts.items():

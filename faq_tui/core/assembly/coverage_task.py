@@ -59,7 +59,8 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 
 
 def covering_order(context: Context, target: TargetModel, samples: Sequence[Sample]) -> list[int]:
-    """The indexes of the samples in a new order. The first samples together cover many outlier channels.
+    """Sort the samples so that the first ones together cover many outlier channels. Returns the indexes of the sorted
+    samples.
 
     Raises FaqError or UsageError if the target has none of the modules of `activations.modules`.
     """

@@ -78,7 +78,7 @@ def only(samples: Iterable[Sample], seeds: set[str]) -> list[Sample]:
 
 
 def mix(parts: Mapping[str, Sequence[Sample]], shares: Mapping[str, float], key: object) -> list[Sample]:
-    """Choose one sample for each seed. The parts give samples in proportion to `shares`.
+    """Choose one sample for each seed. `shares` says which share of the samples comes from each part.
 
     The samples are returned in the order of the first part's seeds. Seeds are assigned to parts in an order that
     depends only on `key`. Each seed goes to a part that has a sample of it. If several parts have a sample of the

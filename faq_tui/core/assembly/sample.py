@@ -98,7 +98,7 @@ class Sample:
     picked_by: str | None  # "judge" or "person"; None if the sample is the seed itself
     answered: bool = False  # True if the conversation has an answer, even if the answer was cut
     answer_end: int = 0  # token offset of the end of the answer; 0 if there is no answer or if it was cut
-    way: str = "template"  # how the text was made: template | generation_prompt | inline | raw
+    way: str = "template"  # how the text was made: "template", "generation_prompt", "inline" or "raw"
     kinds: bytes = b""  # for each token, its index in token_kinds.KINDS
 
     @property
@@ -115,7 +115,7 @@ def write_set(path: Path, samples: Sequence[Sample]) -> None:
 
 
 def ids_hash(samples: Sequence[Sample]) -> str:
-    """A hash of the token ids. Sets with equal ids have equal hashes."""
+    """A hash of the token ids. Sets with equal token ids have equal hashes."""
     return digest([sample.input_ids for sample in samples])
 
 
@@ -127,7 +127,7 @@ def shortened(sample: Sample, n_tokens: int, text: str) -> Sample:
 
 _SEED = re.compile(rb'\{"seed_id": "([^"]*)"')
 _TOKENS = re.compile(rb'"n_tokens": (\d+)')
-TAIL_BYTES = 400  # a line ends with the token counts; the last TAIL_BYTES bytes always contain them
+TAIL_BYTES = 400  # the last TAIL_BYTES bytes of a line always contain its token counts
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def start(folder: Path, only: str | None = None, until: str | None = None, confi
     """Start a job and return it once it holds the run's lock.
 
     This takes about 1 s, so the UI must call it in another thread. Raises FaqError if another process holds the lock
-    (the message contains its pid), or if the job reports an error.
+    (the message contains the pid of this process), or if the job reports an error.
     """
     folder = run_folder(folder)
     owner = lock_owner(folder)
@@ -44,7 +44,7 @@ def start(folder: Path, only: str | None = None, until: str | None = None, confi
     with full_disk_is_clear(folder):
         job_folder.mkdir(parents=True)
         child = _spawn(folder, job_folder, only, until, confirmed)
-    # A thread waits for the end of the child. Without it, the ended child would remain as a zombie process.
+    # A thread waits for the end of the child. Without this thread, the ended child would remain as a zombie process.
     threading.Thread(target=child.wait, daemon=True, name=f"reap-{child.pid}").start()
     return _begun(job_folder, child)
 
@@ -111,9 +111,8 @@ def find_live(folder: Path) -> Job | None:
         if job is not None and job.pid == owner.pid and process_identity(job.pid) == job.began:
             return job
         if time.monotonic() > deadline:
-            return (
-                None  # The holder of the lock has written no job.json, so it is no job, or its job will be refused.
-            )
+            # The holder of the lock has written no job.json: it is no job, or it is a job that will be refused.
+            return None
         time.sleep(0.01)
     return None
 

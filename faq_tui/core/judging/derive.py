@@ -140,8 +140,8 @@ def length_controlled(
     """Returns the length-controlled scores by candidate id, and the slope.
 
     A length-controlled score is score - slope * (log length - mean log length of the run). This is an estimate of the
-    candidate's score at the run's geometric mean length. Its unit is that of the score. If no slope can be fitted,
-    the score is not changed.
+    candidate's score at the run's geometric mean length. It has the same unit as the score. If no slope can be
+    fitted, the score is not changed.
     """
     slope = slope_of(values, lengths, groups)
     logs = {i: math.log(lengths[i]) for i in values if lengths.get(i, 0) > 0}

@@ -147,7 +147,7 @@ class JudgeClient:
             ]
         raws = tuple(row.raw for row in stored)
         verdicts: dict[str, Verdict] = {}
-        for raw in raws:  # the repaired reply comes later, so its verdicts replace those of the first reply
+        for raw in raws:  # the verdicts of the second, repaired reply replace those of the first reply
             verdicts |= salvage(_without_reasoning(raw), labels)
         return Reading(verdicts, SALVAGED if verdicts else UNREAD, raws)
 

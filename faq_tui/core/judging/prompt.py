@@ -126,7 +126,7 @@ def shorten(text: str, limit: int) -> str:
     over = tokens(text) - limit
     if over <= 0:
         return text
-    # Multiply the limit in tokens by this text's average number of characters per token.
+    # The limit in characters is the limit in tokens, times the text's average number of characters per token.
     kept = len(text) * limit // max(1, tokens(text))
     half = kept // 2
     return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[len(text) - half :]}"

@@ -26,7 +26,7 @@ GARBAGE_WORDS = 60
 
 @dataclass(frozen=True)
 class ProbeCase:
-    """A question with its real answer, the answer to another question, and garbage: words in random order."""
+    """A question with its real answer, the answer to another question, and garbage (words in random order)."""
 
     question: str
     kinds: tuple[str, ...]

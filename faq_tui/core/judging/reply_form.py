@@ -17,7 +17,8 @@ from faq_tui.core.endpoints.window import is_about_room
 SCHEMA, OBJECT, TEXT = "json_schema", "json_object", "text"
 FORMS = (SCHEMA, OBJECT, TEXT)
 IGNORED = 4  # If this many replies in a row break the schema, the server is assumed to ignore the schema.
-# These statuses say nothing about the request itself.
+# A server sends these statuses for causes other than the form of the request, such as a wrong key or too many
+# requests.
 _OTHER_STATUS = frozenset({401, 402, 403, 407, 408, 409, 413, 425, 429, 502, 503, 504})
 _REFUSES_ANYTHING = frozenset({400, 415, 422, 501})  # A server may use one of these statuses to refuse a form.
 _FORM_WORDS = re.compile(

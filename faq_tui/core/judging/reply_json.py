@@ -1,8 +1,8 @@
 """Find the JSON in a judge's reply, and find the entry of each answer in this JSON.
 
-This is needed for servers that enforce no schema. Judges put prose or Markdown around their JSON. They write the
-answers as an object with a key for each label, as a list, or one level deeper in another object. An entry that cannot
-be assigned to one answer is left out.
+This is needed for servers that enforce no schema. Judges put prose or Markdown around their JSON. The JSON is an
+object with a key for each label, a list, or another object that contains one of these two. An entry that cannot be
+assigned to one answer is left out.
 """
 
 from __future__ import annotations

@@ -19,7 +19,9 @@ LISTWISE, POINTWISE = "listwise", "pointwise"
 
 @dataclass
 class JudgingTally:
-    """Counts of unusual cases, such as candidates that could not be compared. They are reported at the end."""
+    """Counts of unusual cases, such as candidates that could not be compared. The counts are reported at the end of
+    the judging.
+    """
 
     groups: int = 0
     cut: int = 0  # requests that show less reasoning than the settings allow

@@ -62,7 +62,8 @@ class ControlTokens:
     def _special_in(self, text: str) -> str | None:
         """A special token that the text contains; None if there is none.
 
-        Some models have thousands of special tokens, so the text is searched only for their first two characters.
+        Some models have thousands of special tokens. To be fast, the text is first searched for the first two
+        characters of the tokens.
         """
         for start, lengths in self._lengths.items():
             at = text.find(start)

@@ -48,10 +48,10 @@ FLAG_WORDS = {
 }
 
 LOOP_MIN_CHARACTERS = 300
-LOOP_RATIO = 5.0  # a text counts as a loop if its bytes are at least this many times its compressed bytes
-GRAM = 8  # a gram is this number of words, or of characters in a script without spaces
+LOOP_RATIO = 5.0  # a text repeats itself if compression makes it more than this many times smaller
+GRAM = 8  # a gram is a sequence of this many words; in a script without spaces, of this many characters
 LEAST_GRAMS = 64
-REPEATED_SHARE = 0.5  # in a loop, at least this share of the grams occurred earlier in the text
+REPEATED_SHARE = 0.5  # a text repeats itself if at least this share of its grams occurred earlier in the text
 TAIL_WORDS, TAIL_REPEATS = 30, 4
 READ = 200_000  # only the last READ characters are checked, because a loop continues to the end
 

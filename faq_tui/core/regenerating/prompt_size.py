@@ -28,7 +28,7 @@ Counter = Callable[[Question], int]
 class Room:
     """The number of tokens that the window leaves for the answer.
 
-    It is 0 or less if none are left, and None if it is not known.
+    The number is None if it is not known. A number of 0 or less means that no token is left.
     """
 
     tokens: int | None
@@ -51,7 +51,7 @@ class PromptSizes:
         """
         estimate = room(window, question.messages)
         most = sum(len(message["content"].encode("utf-8", "replace")) for message in question.messages)
-        # Each token has at least one byte, so the prompt surely fits.
+        # A token has at least one byte. If even the number of bytes fits into the window, no counting is needed.
         if window is None or most + TEMPLATE_TOKENS + max_tokens <= window:
             return Room(estimate, False)
         async with self._lock:

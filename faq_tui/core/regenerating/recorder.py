@@ -35,7 +35,8 @@ class RegenerationProgress:
     refused: int = 0  # number of failed candidates whose requests will always be refused by the server
     tokens: int = 0
     loops: int = 0  # streams that were ended because they repeated themselves
-    saved_tokens: int = 0  # number of tokens that these streams could still have generated up to their limits
+    # number of tokens that were saved at most, because these streams were ended before their limits
+    saved_tokens: int = 0
     last_failure: str = ""
 
 
@@ -88,7 +89,7 @@ class CandidateRecorder:
     def loop_ended(self, pending: PendingCandidate, tokens: int, limit: int) -> None:
         """Count a stream that was ended because it repeated itself.
 
-        It had `tokens` tokens, and its limit was `limit`.
+        The stream had `tokens` tokens, and its limit was `limit` tokens.
         """
         saved = max(0, limit - tokens)
         self.progress.loops += 1

@@ -30,7 +30,7 @@ from faq_tui.core.regenerating.swallowed_answers import SwallowedAnswers
 from faq_tui.core.run.events import CandidateDelta, CandidateRetried, CandidateStarted, Note
 from faq_tui.core.settings.source import OFF
 
-# how a request limits its answer: max_tokens is sent, left out, or sent with half the value
+# three ways to limit an answer: the request has max_tokens, lacks it, or has half of it
 SENT, LEFT_OUT, HALVED = range(3)
 LANES = 2  # number of tasks per slot; while one task waits for its next attempt, another task uses the slot
 NO_ROOM = "the question leaves no room for an answer in the model's window"
@@ -96,7 +96,7 @@ class RemoteGenerator:
             self.recorder.fail(pending, failure, requests, refused)
 
     def note_missing_end(self, server: Server, reply: Reply) -> None:
-        """Warn once if a server does not report the reason (`finish_reason`) why an answer ended."""
+        """Warn once if a server's reply lacks `finish_reason`, which says why an answer ended."""
         if not reply.whole:
             self.note_once(
                 f"{server.url} end",
@@ -174,8 +174,8 @@ class _CandidateRequest:
 
         `left` is the room for the answer in the window, if it is known.
 
-        If prompt and answer together may be too long for the window, max_tokens is left out of the request. Then the
-        server gives the answer the rest of the window. Only the server can count the prompt's tokens exactly.
+        If prompt and answer together may be too long for the window, max_tokens is left out of the request. Without
+        max_tokens, the answer may fill the rest of the window. Only the server can count the prompt's tokens exactly.
         """
         max_tokens = self._policy.max_tokens
         if self.limit_by == HALVED:
@@ -258,7 +258,7 @@ class SharedRefusals:
         """Count a refusal. Returns True if the server would refuse further requests, too.
 
         A refusal because of the window is not counted if any request was answered before. In this case, only this
-        prompt is too long. The result is also False as long as a request is open that was sent before the first
+        prompt is too long. The result is also False until all requests have ended that were sent before the first
         counted refusal.
         """
         self._undecided.discard(ticket)

@@ -77,7 +77,8 @@ class ServerWaiting(Event):
     reason: str
     since: float
     next_probe: float
-    gives_up: float | None  # time at which the stage fails; None as long as another server of the source is up
+    # the stage fails at this time if the server is still down; None if another server of the source is up
+    gives_up: float | None
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,7 @@ class ReportWritten(Event):
 
 KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__subclasses__()}
 
-_KEYS = {"number": "index"}  # in the JSON line, the field `number` has the key `index`
+_KEYS = {"number": "index"}  # in lines of JSON, the field `number` is called "index"
 _FIELDS = {name: {_KEYS.get(f.name, f.name): f.name for f in fields(kind)} for name, kind in KINDS.items()}
 
 

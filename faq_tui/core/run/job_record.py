@@ -1,4 +1,4 @@
-"""Read and write `jobs/<id>/job.json`: the process of a job, and its stages."""
+"""Read and write `jobs/<id>/job.json`, which describes a job's process and stages."""
 
 from __future__ import annotations
 

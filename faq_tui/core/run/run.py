@@ -61,12 +61,13 @@ class Run:
     def resolve(self, path: str) -> Path:
         """The full path of a path in `faq.toml`, which is relative to the run's folder. Links are resolved.
 
-        Raises UsageError if the text cannot be a path, such as `~nobody/model` if there is no user `nobody`.
+        Raises UsageError if the text cannot be a path. An example is `~nobody/model` on a machine without the user
+        `nobody`.
         """
         return self._checked(path, lambda: (self.folder / Path(path).expanduser()).resolve())
 
     def absolute(self, path: str) -> Path:
-        """The same as `resolve`, but links are kept."""
+        """The same as `resolve`, but symbolic links are not replaced by their targets."""
         return self._checked(path, lambda: self.folder / Path(path).expanduser())
 
     def _checked(self, path: str, make: Callable[[], Path]) -> Path:
@@ -145,7 +146,7 @@ def locked(run: Run, job: str = "") -> Iterator[None]:
             owner = lock_owner(run.folder)
             if owner is not None:
                 raise in_use(run.folder, owner)
-            # another process has just released the lock, or holds it for a moment to test it
+            # another process has just released the lock, or holds the lock for a moment as a test
             time.sleep(random.uniform(0.001, 0.01))
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()} {job}".encode(), 0)

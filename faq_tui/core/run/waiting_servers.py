@@ -1,4 +1,4 @@
-"""Read from the events of a running job which servers the job waits for."""
+"""Find the servers for which a running job waits; the job's events name these servers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The stage `assemble`: build all calibration sets.
 
-The baseline consists of plain seeds. Each source has a set of its picks. The baseline and the sources' sets also have
-twins. All twins are cut to the same number of tokens. The section `[sets]` in the settings defines further sets.
+The baseline consists of plain seeds. Each source has a set of its picks. The baseline and each source's set also have
+a twin: a copy with another length. All twins have the same number of tokens. The section `[sets]` in the settings
+defines further sets.
 """
 
 from __future__ import annotations
@@ -78,7 +79,9 @@ def execute(context: Context) -> str:
 
 
 def intact(run: Run) -> bool:
-    """True if every set's file exists. (A person may have deleted one.) The files with token kinds are optional."""
+    """True if every set's file exists. A file may be missing because a person deleted it. The files with token kinds
+    are optional.
+    """
     return all((run.calibration / f"{name}.jsonl").is_file() for name in run.settings.all_set_names())
 
 

@@ -128,7 +128,7 @@ def _good_seeds(context: Context, problems: _Problems) -> Iterator[Seed]:
 def _draw(context: Context, total: int) -> None:
     """Draw the seeds by a hash of their id and `sample_seed`.
 
-    So further seeds in the file change the draw only a little.
+    If seeds are added to the file, the draw changes only a little.
     """
     run, settings = context.run, context.run.settings.seeds
     ranked = sorted(rows.ids(run.store), key=lambda seed_id: digest(settings.sample_seed, seed_id))

@@ -81,9 +81,9 @@ def import_libraries() -> None:
 
 @contextmanager
 def _ends_with(server: socket.socket) -> Iterator[None]:
-    """End this process if the parent ends during the block.
+    """End this process if the parent ends while the `with` block runs.
 
-    A thread watches the parent; it has ended after the block.
+    A thread watches the parent. The thread ends before the block is left.
     """
     over = threading.Event()
 

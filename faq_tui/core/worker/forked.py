@@ -21,10 +21,10 @@ from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
 
-# A process that has used CUDA or ROCm cannot be forked. Some libraries already use them when they are imported,
-# because they look for GPUs.
+# A process that has used CUDA or ROCm cannot be forked. Some libraries look for GPUs when they are imported, and so
+# they already use CUDA or ROCm.
 GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-# In bytes. A fork server takes 450 MB, so none is started if less memory than this is free.
+# A fork server needs 450 MB. It is started only if at least this number of bytes of memory is free.
 ENOUGH_MEMORY = 4 << 30
 POLL_S = 0.2  # seconds between two checks for a request to stop
 LEAVING_S = 1.0  # seconds until a server that should end is killed

@@ -30,15 +30,15 @@ FETCHING = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # tokens with which a worker 
 GRACE_S = 10.0  # seconds from a request to stop until the child is killed
 LEAVING_S = 1.0  # seconds from the end of the messages until the child is killed
 
-# If the operating system reports an error to a Rust or C++ library, the library raises an error of another class. The
-# message of this error contains the number of the system's error.
+# On a full disk, a Rust or C++ library does not raise OSError, but an error of another class. The message of this
+# error contains the number of the system's error.
 FULL_DISK = re.compile(rf"\[?(?:os error|Errno) (?:{'|'.join(map(str, FULL))})\b|No space left on device")
 
-# Torch raises OutOfMemoryError only if its GPU allocator fails. If cuBLAS, cuSOLVER or host memory run out, other
-# errors are raised.
+# Torch raises OutOfMemoryError only if its GPU allocator fails. If cuBLAS or cuSOLVER get no memory, or if the
+# machine's main memory is full, other errors are raised.
 NO_MEMORY = re.compile(r"out of memory|ALLOC_FAILED|can't allocate memory|cusolverDnCreate")
 
-# For each task, the advice in the error message if there was not enough memory.
+# If a task runs out of memory, the error message recommends the task's text below.
 SMALLER = {
     "quantize": "fewer or shorter calibration rows, or a smaller model",
     "evaluate": "a smaller batch, window or model",
@@ -174,8 +174,8 @@ def _raise_if_failed(
 def without_keys(settings: Settings, needed: str | None = None) -> dict[str, str]:
     """Environment variables that hide API keys from a worker.
 
-    The settings name such variables in `api_key_env`, or as "$NAME" in `extra_headers`. Each of them is set to "",
-    except the variable `needed`.
+    The settings name such variables in `api_key_env`, or as "$NAME" in `extra_headers`. Each such variable is set to
+    "", except the variable `needed`.
     """
     return dict.fromkeys(set(_named(settings.model_dump())) - {*FETCHING, needed}, "")
 

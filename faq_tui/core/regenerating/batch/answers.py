@@ -15,7 +15,7 @@ from faq_tui.core.endpoints.chat import Reply, whole_reply
 from faq_tui.core.endpoints.chunks import BrokenStreamError
 from faq_tui.core.endpoints.client import MOST_ERROR_BYTES, StatusError, message_of
 
-DEEPEST = 4  # the completion may be nested in at most so many objects
+DEEPEST = 4  # the completion may be nested in at most this many objects
 # fields that may hold the completion, or an object with the completion
 INSIDE = ("response", "body", "result", "data")
 

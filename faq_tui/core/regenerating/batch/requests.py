@@ -134,7 +134,7 @@ def _lines(
 def body_of(
     source: Source, pending: PendingCandidate, max_model_len: int | None, capabilities: Capabilities = UNKNOWN
 ) -> dict[str, Any]:
-    """The body that a first live request to the source would have, but without streaming.
+    """The body of the first request that a live run would send to the source, but without streaming.
 
     If prompt and answer together may be longer than `max_model_len`, max_tokens is left out of the body. A server
     refuses a request if prompt and max_tokens do not fit into the server's window. `capabilities` says what the
@@ -175,8 +175,8 @@ def _write_file(path: Path, lines: list[bytes], name: str, source: Source) -> Ba
 def _remove_earlier(path: Path, written: set[Path]) -> None:
     """Remove the source's requests of an earlier call, so that nobody sends them a second time.
 
-    A file is removed only if it begins with a request. So the output file of a batch is kept, even if it has such a
-    name.
+    A file is removed only if it begins with a request. So the output file of a batch is kept, even if it has the name
+    of a request file.
     """
     numbered = re.compile(re.escape(path.stem) + r"(\.[0-9]+)?" + re.escape(path.suffix))
     for old in path.parent.iterdir():
