@@ -20,7 +20,7 @@ class Truncated:
 
     ids: tuple[int, ...]
     kinds: bytes  # kind of each kept token
-    answer_end: int  # token offset of the end of the answer; 0 if there is no answer or if it was cut
+    answer_end: int  # number of tokens up to the end of the answer; 0 if there is none, or if it was cut
 
 
 def truncate(rendered: Rendered, max_tokens: int, overflow: str) -> Truncated:
@@ -97,7 +97,7 @@ class Sample:
     n_tokens_full: int  # number of tokens before the sample was cut to max_tokens
     picked_by: str | None  # "judge" or "person"; None if the sample is the seed itself
     answered: bool = False  # True if the conversation has an answer, even if the answer was cut
-    answer_end: int = 0  # token offset of the end of the answer; 0 if there is no answer or if it was cut
+    answer_end: int = 0  # number of tokens up to the end of the answer; 0 if there is none, or if it was cut
     way: str = "template"  # how the text was made: "template", "generation_prompt", "inline" or "raw"
     kinds: bytes = b""  # for each token, its index in token_kinds.KINDS
 

@@ -66,7 +66,7 @@ class ReplyForm:
             if not self.known or form != self.form:
                 self._becomes(form)
             return result
-        raise AssertionError("the request with the last form neither returned nor raised")
+        raise AssertionError("every request must return a reply or raise an error")
 
     def read(self, fits: bool) -> None:
         """Record whether the first reply to a prompt fits the schema.

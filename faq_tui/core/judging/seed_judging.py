@@ -35,7 +35,7 @@ class JudgingTally:
         sentences = []
         if self.cut:
             sentences.append(
-                f"{size} has less room for reasoning than judge.reasoning_tokens: reasoning was shortened further in "
+                f"{size} has less room for reasoning than judge.reasoning_tokens, so reasoning was shortened more in "
                 f"{self.cut} request{'s' * (self.cut > 1)}; answers were not shortened"
             )
         if self.apart:

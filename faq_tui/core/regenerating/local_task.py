@@ -126,7 +126,8 @@ class _Writer:
                     "note",
                     id=item["id"],
                     text=f"max_tokens {item['max_tokens']} and the question do not fit into the model's window of "
-                    f"{self.window} tokens, so this answer gets at most {limit}; others are limited likewise",
+                    f"{self.window} tokens, so this answer may have at most {limit} tokens; "
+                    "the limit is also lowered for other long questions",
                 )
         return _Row(item["id"], prompt, opened_by(text), limit, item["seed"])
 

@@ -100,14 +100,14 @@ class RemoteGenerator:
         if not reply.whole:
             self.note_once(
                 f"{server.url} end",
-                f"{server.url} sends neither finish_reason nor [DONE], so a complete answer looks like one that "
-                "was cut off. All answers of this server are unusable: use another server or gateway for this source",
+                f"{server.url} sends neither finish_reason nor [DONE], so faq-tui cannot know whether an answer "
+                "is complete. All answers of this server are unusable: use another server or gateway for this source",
             )
         elif not reply.finish_reason:
             self.note_once(
                 f"{server.url} finish_reason",
-                f"{server.url} sends no finish_reason: an answer is used if its response is complete, and counts as "
-                "cut off if it has max_tokens tokens",
+                f"{server.url} sends no finish_reason: an answer with max_tokens tokens counts as cut off; other "
+                "answers are used if the response is complete",
             )
 
     def note_once(self, about: str, text: str) -> None:

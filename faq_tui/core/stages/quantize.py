@@ -178,8 +178,8 @@ def _make(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow
 def _twin(run: Run, name: str, signatures: dict[str, str]) -> Artefact | None:
     """Another complete artefact with the signature of `name`; None if there is none.
 
-    The other artefact must match the settings. An artefact without a folder is never returned, because it uses the
-    folder of a third artefact.
+    The other artefact must match the settings. The result is never an artefact that
+    shares the folder of a third artefact.
     """
     signature = signatures[name]
     for other in all_artefacts(run.store).values():

@@ -82,7 +82,7 @@ class _Problems:
             self.context.emit(
                 Note(
                     f"in {self.reasoned} {_seeds(self.reasoned)} the original answer begins with reasoning; "
-                    "sets keep the reasoning apart from the answer if the target's template writes reasoning"
+                    "if the target's template writes reasoning, the sets keep it apart from the answer"
                 )
             )
         count = self.reasons.get(ENCODING, 0)
@@ -138,7 +138,7 @@ def _draw(context: Context, total: int) -> None:
     if (chosen, heldout) != (settings.count * repeats, settings.heldout):
         context.emit(
             Note(
-                f"{total} seeds are fewer than the settings ask for ({_times(repeats)}count {settings.count} "
+                f"{total} seeds are not enough for the settings ({_times(repeats)}count {settings.count} "
                 f"+ heldout {settings.heldout}): {chosen} are regenerated and {heldout} are held out",
                 "warning",
             )

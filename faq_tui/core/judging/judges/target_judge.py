@@ -1,4 +1,6 @@
-"""The base class of judges that score with the target itself. A worker process loads the target. No server is needed.
+"""The base class of judges that score with the target itself.
+
+A worker process loads the target. No server is needed.
 """
 
 from __future__ import annotations
