@@ -1,6 +1,6 @@
 """Sort the samples of a set. The setting `select` in `[sets]` names the order.
 
-Later, the settings `count` and `match` determine where the sorted set is cut.
+Afterwards the sorted set is cut, as the settings `count` and `match` require.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from faq_tui.core.chat.template import NotAssembledError
 
 @dataclass(frozen=True)
 class Truncated:
-    """The part of a rendered conversation that is kept under the token limit."""
+    """The part of a rendered conversation that is kept, so that it fits into the token limit."""
 
     ids: tuple[int, ...]
     kinds: bytes  # kind of each kept token

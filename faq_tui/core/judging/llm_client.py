@@ -34,7 +34,7 @@ SCHEMA, REPAIRED, SALVAGED, UNREAD = "schema", "repaired", "salvaged", "unread"
 
 
 class RequestRefusedError(Exception):
-    """The server refuses this request but may accept others."""
+    """The server refuses this request, but it may accept other requests."""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class PromptBudget:
 
     reasoning_tokens: int  # The reasoning of each answer is cut to this number of tokens.
     max_tokens: int  # The reply may have at most this number of tokens.
-    cut: bool = False  # True if the window is so small that reasoning gets fewer tokens than the settings allow
+    cut: bool = False  # True if the window has no room for as much reasoning as the settings allow
 
 
 def labels_of(count: int) -> tuple[str, ...]:

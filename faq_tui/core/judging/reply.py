@@ -81,7 +81,7 @@ class InvalidReplyError(ValueError):
 def parse_by_schema(raw: str, labels: Sequence[str]) -> dict[str, Verdict]:
     """The verdict on every answer, by label. Keys that the schema does not name are ignored.
 
-    The entries of the answers need not be arranged as in the schema. For example, they may be in a list.
+    The entries of the answers may be arranged in another way than in the schema, for example in a list.
 
     Raises InvalidReplyError if the reply does not fit the schema.
     """

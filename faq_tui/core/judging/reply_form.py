@@ -1,7 +1,7 @@
 """Choose how a judge's server is asked for JSON: by a schema, as any JSON object, or by the prompt alone.
 
-If a server does not support a form, it refuses the form in one of many wordings, or it ignores the form. The form
-that works is remembered, so that no later request is wasted.
+If a server does not support a form, it may ignore the form, or refuse the request with one of many error messages.
+The form that works is remembered, so that no later request is wasted.
 """
 
 from __future__ import annotations

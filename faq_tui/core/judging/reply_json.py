@@ -24,7 +24,9 @@ DEEPEST = 4  # The entries may be nested in at most this number of objects.
 
 
 def entries(raw: str, labels: Sequence[str]) -> dict[str, Any]:
-    """The entry of each answer, by label. An entry is None if two parts of the reply disagree about the answer."""
+    """The entry of each answer, by label. An entry is None if two parts of the reply contradict each other about this
+    answer.
+    """
     found: dict[str, Any] = {}
     disputed = set()
     for value in json_and_prose(raw)[0]:

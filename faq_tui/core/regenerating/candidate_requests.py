@@ -133,7 +133,7 @@ def cost_sample(pending: Sequence[PendingCandidate]) -> list[PendingCandidate]:
 
 @dataclass(frozen=True)
 class Question:
-    """The part of a request that depends on the seed. The other part is the sampling settings."""
+    """The part of a request that depends on the seed. The rest of a request consists of the sampling settings."""
 
     messages: list[dict[str, str]]
     extra: dict[str, Any]
@@ -192,8 +192,8 @@ def first_request(source: Source, number: int) -> RequestPolicy:
 def next_request(source: Source, policy: RequestPolicy, candidate: Candidate) -> RequestPolicy | None:
     """The policy for a second request of an unusable candidate; None if the settings ask for no second request.
 
-    If a candidate was cut off and also loops, more tokens would only make the loop longer. So the setting
-    `on_flagged` applies to such a candidate.
+    If a candidate was cut off while it repeated itself, more tokens would only bring more repetitions. So the setting
+    `on_flagged` applies to such a candidate, and not `on_truncated`.
     """
     if not candidate.flags or policy.again:
         return None

@@ -53,7 +53,7 @@ GRAM = 8  # a gram is a sequence of this many words; in a script without spaces,
 LEAST_GRAMS = 64
 REPEATED_SHARE = 0.5  # a text repeats itself if at least this share of its grams occurred earlier in the text
 TAIL_WORDS, TAIL_REPEATS = 30, 4
-READ = 200_000  # only the last READ characters are checked, because a loop continues to the end
+READ = 200_000  # only the last READ characters are checked, because repetitions continue to the end of the text
 
 REFUSAL_BEGINS = 400  # a refusal begins within this many characters
 LONGEST_WORD = 80  # maximum number of characters of an unknown finish_reason that are shown

@@ -1,7 +1,7 @@
 """Find the language of a text by its script and its function words, to detect an answer in another language.
 
-Function words are words such as "the" and "of". No language is returned if the result would be a guess: for short
-texts, code, formulas and mixtures of languages.
+Function words are words such as "the" and "of". The result is None if the language would be a guess. For example,
+this is so for short texts, code, formulas and mixtures of languages.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
     reason). The task may also send `note` (text).
 
     Each item has a random generator that starts from the item's seed. If the same batch is generated again on the
-    same machine, each item gets the same answer. If an item is generated together with other items, rounding may
-    change its answer.
+    same machine, each item gets the same answer. If the other items of the batch change, rounding may change an
+    item's answer.
     """
     import torch
 
@@ -250,8 +250,8 @@ def next_tokens(logits: Any, sampling: dict[str, Any], dice: list[random.Random]
     """Draw one token id for each row of `logits` [rows, vocabulary] (float32). Row i uses only the generator
     `dice[i]`.
 
-    Each row draws one uniform random number and inverts the cumulative distribution at this number. So a row's token
-    depends neither on the device's generator nor on the other rows.
+    Each row draws one uniform random number and inverts the cumulative distribution at this number. So neither the
+    device's generator nor the other rows influence a row's token.
     """
     import torch
 

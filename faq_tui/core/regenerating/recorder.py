@@ -120,7 +120,9 @@ class CandidateRecorder:
             self._emit_cost()
 
     def fail(self, pending: PendingCandidate, reason: str, requests: int, refused: bool = False) -> None:
-        """Store the reason why the candidate has no answer. `refused` is True if another request cannot help."""
+        """Store the reason why the candidate has no answer. `refused` is True if the server would always refuse this
+        request.
+        """
         failure = Failure(pending.seed.id, self.name, pending.number, self.source_hash, reason, requests)
         if not pending.replaces:  # a failed replacement needs no record, because the stored candidate is kept
             candidates.add_failure(self.context.run.store, failure)
@@ -134,7 +136,7 @@ class CandidateRecorder:
         candidates.discard(self.context.run.store, self._ids)
 
     def _emit_cost(self) -> None:
-        """Emit an estimate of the remaining cost as soon as some candidates are finished and their cost is known."""
+        """Emit an estimate of the remaining cost, which is based on the first finished candidates."""
         rest = self._pending[self._stored :]
         if rest:
             self.context.emit(Note(estimate_cost(self.context.run.store, self.name, self.source, rest).sentence()))

@@ -199,7 +199,7 @@ class _CandidateRequest:
         self._emit(CandidateRetried(*self._who, attempt, wait_s, reason))
 
     def _on_refusal(self, server: Server, fault: RequestFault, message: str) -> None:
-        """Change how the request limits the answer, if such a change can help.
+        """After a refusal, choose another way to limit the answer, if this can help.
 
         Raises GaveUpError if the server can never answer this request. Raises FaqError if the server would also
         refuse the requests for all other candidates.

@@ -21,7 +21,8 @@ LOG_PREFIX = "faq-tui: "  # in a job's log, this text begins the line with the r
 class Job:
     """One call of the pipeline, in the background or in the terminal.
 
-    `began` is the start time of the job's process. It distinguishes this process from a later one with the same pid.
+    `began` is the start time of the job's process. The start time distinguishes this process from a later process
+    with the same pid.
     """
 
     id: str

@@ -100,7 +100,7 @@ def execute(context: Context) -> str:
 
 
 def _failure(failed: list[tuple[str, FaqError]], tried: int) -> FaqError:
-    """One exception for all failed artefacts. Its class is the class of the first error."""
+    """One exception for all failed artefacts. The exception has the class of the first artefact's error."""
     name, first = failed[0]
     if tried == 1:
         return first

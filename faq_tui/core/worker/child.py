@@ -38,7 +38,8 @@ TASKS = {
 }
 
 
-SHORT = {"check_tokenizer"}  # tasks that a person waits for, and that take only seconds of processor time
+# short tasks: a person waits for the result, and the task needs only seconds of processor time
+SHORT = {"check_tokenizer"}
 
 
 def follow_lifeline() -> None:

@@ -50,7 +50,8 @@ def main() -> None:
         # this lock.
         return
     gc.collect()
-    # Without `freeze`, garbage collection in a child writes to shared memory pages, and Linux copies these pages.
+    # Without `freeze`, a child's garbage collection would write to the shared memory pages. Then Linux would copy
+    # these pages.
     gc.freeze()
     server.send(json.dumps({"ready": True}).encode())
     while serve_one(server):

@@ -49,7 +49,9 @@ class ForkedChild:
         self.send_signal(signal.SIGKILL)
 
     def wait(self, timeout: float | None = None) -> int:
-        """The child's exit status. If the server has died, this status cannot be known, and the child is killed."""
+        """The child's exit status. If the server has died, the child is killed, and the result is the status of a
+        killed process.
+        """
         if self.returncode is None:
             answer, _ = self._server.receive(timeout)
             if answer is None:
@@ -63,7 +65,7 @@ class ForkedChild:
 
 
 class _Server:
-    """A fork server. The children that it forks inherit its environment variables."""
+    """A fork server. Its children inherit the environment variables of the server."""
 
     def __init__(self, environment: dict[str, str], folder: Path, log: int) -> None:
         self.environment = environment
@@ -109,7 +111,7 @@ class _Server:
         return json.loads(data or b"{}"), list(fds)
 
     def end(self) -> None:
-        self._socket.close()  # this makes the server end
+        self._socket.close()  # the server ends when this socket is closed
         try:
             self._process.wait(LEAVING_S)
         except subprocess.TimeoutExpired:

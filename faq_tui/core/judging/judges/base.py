@@ -1,4 +1,5 @@
-"""The base class of judges. A judge scores candidates, names what affects the scores, and describes the scores.
+"""The base class of judges. A judge scores candidates. It also lists everything that affects its scores, and puts the
+scores into words.
 
 The registry `faq_tui.core.extensions.JUDGES` finds a judge by its name, which is the value of `kind` in `[judge]` of
 `faq.toml`. Other modules call only the methods of this class; their code does not depend on the name of a judge.
@@ -66,7 +67,8 @@ class Judge(Extension, ABC):
             raise ValueError(f'kind "{self.name}" needs {" and ".join(self.required)}')
 
     def check_here(self, run: Run) -> str:
-        """The text that `faq-tui doctor` reports about this judge on this machine; "" if there is nothing to report.
+        """The text about this judge on this machine in the report of `faq-tui doctor`; "" if there is nothing to
+        report.
 
         Raises FaqError with one sentence if the judge cannot work here. The judge's server is not checked here;
         `faq-tui doctor` checks it separately.

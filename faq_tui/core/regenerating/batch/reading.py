@@ -152,7 +152,8 @@ class _Reader:
 
 
 def _lines_of(path: Path) -> Iterator[tuple[int, bytes | None]]:
-    """Yields (number, line) of each line. For a line longer than `LONGEST_LINE`, None is yielded instead of the line.
+    """Yields (line number, line) for each line of the file. For a line longer than `LONGEST_LINE`, None is yielded
+    instead of the line.
 
     Raises UsageError as `opened` does.
     """

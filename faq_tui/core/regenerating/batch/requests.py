@@ -98,7 +98,9 @@ def _sources(run: Run, names: Sequence[str]) -> dict[str, Source]:
 
 
 def _place(run: Run, name: str, output: Path | None, several: bool) -> tuple[Path, bool]:
-    """Returns the path of the source's file, and True if only faq-tui writes to the folder of this file."""
+    """Returns the path of the source's file. The second value is True if only faq-tui writes into the folder of this
+    file.
+    """
     if output is None:
         return run.folder / FOLDER / f"{plain_name(name)}.jsonl", True
     if output.is_dir():
