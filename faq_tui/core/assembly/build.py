@@ -102,7 +102,7 @@ class Collector:
         )
 
     def reasons(self, set_name: str) -> str:
-        """A phrase for the screen: the reasons why seeds of the set were refused, with counts."""
+        """A phrase for the screen that says why seeds of the set were refused, with counts."""
         return ", ".join(f"{count} {reason}" for reason, count in self.refused[set_name].items()) or "no seeds"
 
 
@@ -129,7 +129,7 @@ class Material:
 
     chosen: Sequence[Seed]
     reserve: Callable[[], Iterable[Seed]]  # loads further seeds, for which no source has generated answers
-    picks: Mapping[str, Mapping[str, Pick]]  # source's name -> id of a seed -> the pick for this seed
+    picks: Mapping[str, Mapping[str, Pick]]  # maps a source's name and a seed's id to the pick
     candidates: Mapping[int, Candidate]
     key: object  # random seed for mixing the sources of a set
 
@@ -152,7 +152,7 @@ class Builder:
     def plain(self, default: Sequence[str], common_seeds: bool) -> Sets:
         """Build the sets of the plans.
 
-        If `common_seeds` is true, only those seeds are used that have a sample in every set of `default`.
+        If `common_seeds` is true, each set uses only the seeds that have a sample in every set of `default`.
         """
         parts = {name: self._parts(name) for name in self.plans}
         for name, of_set in parts.items():

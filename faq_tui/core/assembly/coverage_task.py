@@ -92,12 +92,12 @@ def covering_order(context: Context, target: TargetModel, samples: Sequence[Samp
 
 
 def greedy_cover(driven: NDArray[np.bool_]) -> list[int]:
-    """Order the samples, given the array `driven` [samples, channels]. Each step takes the sample that drives the
-    most channels which no earlier sample drives.
+    """Order the samples by the outlier channels that they drive. `driven` is an array [samples, channels].
 
-    This is a greedy set cover. The first k samples cover at least 63% (1 - 1/e) of the channels that the best k
-    samples would cover (Nemhauser, Wolsey and Fisher 1978). If no remaining sample adds a channel, all channels count
-    as new again. If several samples add equally many channels, the earliest of them is taken.
+    This is a greedy set cover. Each step takes the sample that drives the most new channels. A channel is new if no
+    earlier sample drives it. The first k samples cover at least 63% (1 - 1/e) of the channels that the best k samples
+    would cover (Nemhauser, Wolsey and Fisher 1978). If no remaining sample adds a channel, all channels count as new
+    again. If several samples add equally many channels, the earliest of them is taken.
     """
     import numpy as np
 

@@ -22,8 +22,8 @@ def draws(seeds: Sequence[Seed], count: int, repeats: int, share: float, key: ob
     this case, the first draw is the same as with `repeats = 1`.
 
     Otherwise each draw is a random subset of all seeds, and draws may share seeds. If there are more than `count`
-    seeds, each draw has `count` seeds. If there are at most `count` seeds, each draw has the fraction `share` of
-    them. Draws with common seeds are more alike than draws without common seeds.
+    seeds, each draw has `count` seeds. If there are at most `count` seeds, the size of each draw is `share` times the
+    number of all seeds. Draws with common seeds are more alike than draws without common seeds.
     """
     if repeats == 1:
         return [list(seeds)]
@@ -62,8 +62,8 @@ class Overlap:
     def widening(self, draws: int) -> float:
         """A factor that turns the spread of overlapping draws into the standard error of their mean.
 
-        Overlapping draws differ too little, so a standard error that is computed from their spread is too small. If
-        this standard error is multiplied by the factor, the product is right for newly collected seeds.
+        Overlapping draws differ too little, so a standard error that is computed from their spread is too small. The
+        factor corrects this standard error, so that it holds for newly collected seeds.
 
         Below, every variance is given as a multiple of the variance between single seeds. If n seeds are drawn from N
         seeds without replacement, their mean has the variance (1 - n/N) / n around the mean of the N seeds. The mean

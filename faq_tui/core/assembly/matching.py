@@ -17,8 +17,8 @@ def cut_to_tokens(samples: Sequence[Sample], budget: int, decode: Decode) -> lis
     """Keep the first `budget` tokens of the samples, in order. The last kept sample may be cut.
 
     No kept sample is shorter than MIN_TOKENS. If the last sample would be shorter, it gets MIN_TOKENS tokens. The
-    additional tokens are taken away from the sample before it. If that sample is too short for this, the last sample
-    is dropped. Then the total is below the budget by at most MIN_TOKENS - 1 tokens.
+    additional tokens are taken away from the sample before it. If the sample before it has too few tokens, the last
+    sample is dropped. Then the total is below the budget by at most MIN_TOKENS - 1 tokens.
     """
     out: list[Sample] = []
     left = budget

@@ -56,7 +56,7 @@ def _spawn(
     options += ["--yes"] if confirmed else []
     with (job_folder / "log.txt").open("ab") as log:
         return subprocess.Popen(
-            # The run's folder may contain a folder `datasets/` or `torch/`. With the option -P, Python does not
+            # The run's folder may contain a folder `datasets/` or `torch/`. Without the option -P, Python would
             # import this folder instead of the installed library.
             [sys.executable, "-P", "-m", "faq_tui.core.jobs.child", str(folder), job_folder.name, *options],
             stdin=subprocess.DEVNULL,

@@ -112,7 +112,7 @@ def mixed(
 
 
 def slope_of(values: Mapping[int, float], lengths: Mapping[int, int], groups: Groups) -> float | None:
-    """The slope of a linear fit of the score to the logarithm of the length, within seeds.
+    """The slope of the score over the logarithm of the length, from a linear fit within seeds.
 
     None if there are too few candidates, or if all have the same length. `values` maps the id of each candidate to
     the candidate's score. `lengths` maps the id to the candidate's number of tokens. The slope is fitted by ordinary

@@ -59,8 +59,8 @@ def estimate_cost(store: Store, name: str, source: Source, pending: Sequence[Pen
     """Estimate the cost from the seeds' lengths and from finished candidates.
 
     If at least `SAMPLE` candidates were finished with the present settings, the estimate is based on them. Otherwise
-    it is based on candidates that were generated with earlier settings. If fewer than `SAMPLE` of these exist, the
-    result is an upper bound, which is computed from max_tokens.
+    the estimate is based on candidates that were generated with earlier settings. If fewer than `SAMPLE` such
+    candidates exist, the result is an upper bound, which is computed from max_tokens.
     """
     counts, basis = tally(store, source_hash_of(source)), MEASURED
     if counts.counted < SAMPLE:

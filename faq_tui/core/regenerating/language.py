@@ -18,8 +18,8 @@ LEAST_WORDS = 15  # if several languages use the script, the language of a text 
 # At least this share of a text's words must be function words (such as "the" and "of"). In prose the share is 0.2 to
 # 0.5.
 LEAST_SHARE = 0.12
-# The two most likely languages are compared by their number of function words in the text. The first must have at
-# least this many times as many as the second.
+# The two most likely languages are compared by their number of function words in the text. The ratio of the two
+# numbers must be at least this.
 LEAST_LEAD = 1.3
 SCRIPT_SHARE = 0.6  # at least this share of a text's letters must belong to one script
 
@@ -130,6 +130,6 @@ def in_another_language(question: str, answer: str, language: str | None = None)
     expected = language_of(question) or (language or "").casefold().partition("-")[0]
     if expected in _languages():
         return (expected, answered) if expected != answered else None
-    # Even a short question shows its script, which excludes languages with another script.
+    # The script is known even for a short question. An answer in another script is in another language.
     script = _main_script(_prose(question))
     return (script, answered) if script is not None and script != script_of_language(answered) else None

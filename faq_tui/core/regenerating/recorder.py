@@ -35,7 +35,7 @@ class RegenerationProgress:
     refused: int = 0  # number of failed candidates whose requests will always be refused by the server
     tokens: int = 0
     loops: int = 0  # streams that were ended because they repeated themselves
-    # number of tokens that were saved at most, because these streams were ended before their limits
+    # number of tokens that were left up to the limits when these streams were ended
     saved_tokens: int = 0
     last_failure: str = ""
 

@@ -30,7 +30,7 @@ from faq_tui.core.regenerating.swallowed_answers import SwallowedAnswers
 from faq_tui.core.run.events import CandidateDelta, CandidateRetried, CandidateStarted, Note
 from faq_tui.core.settings.source import OFF
 
-# three ways to limit an answer: the request has max_tokens, lacks it, or has half of it
+# three ways to limit an answer: max_tokens is sent, left out, or halved
 SENT, LEFT_OUT, HALVED = range(3)
 LANES = 2  # number of tasks per slot; while one task waits for its next attempt, another task uses the slot
 NO_ROOM = "the question leaves no room for an answer in the model's window"
@@ -53,7 +53,7 @@ class RemoteGenerator:
     def __call__(self, pending: list[PendingCandidate]) -> None:
         """Request and store all pending candidates.
 
-        Raises EndpointError, FaqError or Stopped. Candidates that were finished before stay stored.
+        Raises EndpointError, FaqError or Stopped. Candidates that were finished before the error stay stored.
         """
         asyncio.run(self._all(pending))
 
@@ -258,8 +258,8 @@ class SharedRefusals:
         """Count a refusal. Returns True if the server would refuse further requests, too.
 
         A refusal because of the window is not counted if any request was answered before. In this case, only this
-        prompt is too long. The result is also False until all requests have ended that were sent before the first
-        counted refusal.
+        prompt is too long. Requests that were sent before the first counted refusal may still succeed. Until they
+        have ended, the result is also False.
         """
         self._undecided.discard(ticket)
         if about_room and self._any_answered:

@@ -146,7 +146,7 @@ def locked(run: Run, job: str = "") -> Iterator[None]:
             owner = lock_owner(run.folder)
             if owner is not None:
                 raise in_use(run.folder, owner)
-            # another process has just released the lock, or holds the lock for a moment as a test
+            # another process has just released the lock, or is testing whether the lock is free
             time.sleep(random.uniform(0.001, 0.01))
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()} {job}".encode(), 0)

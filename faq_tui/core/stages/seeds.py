@@ -67,7 +67,7 @@ class _Problems:
         self.context.emit(SeedSkipped(path, item.line, words))
 
     def kept(self, made: SeedOfRecord) -> None:
-        """Count the parts of the record that are not part of the seed made from it."""
+        """Count the parts of the record that the seed does not contain."""
         self.left_out.update(made.left_out)
         self.reasoned += begins_with_reasoning(made.seed.answer or "")
 

@@ -54,8 +54,8 @@ def check_models(run: Run, stages: Sequence[str], cancel: CancelToken, log: Path
     """Check the target and the local sources for the stages named in `stages`.
 
     This takes some seconds, or almost no time if the same files were checked before. Raises UsageError at the first
-    problem. One problem is a target with a hub id that cannot be downloaded now, if one of `stages` loads the target.
-    With `lenient`, such a target causes only a notice.
+    problem. For example, the target may be a hub id that cannot be downloaded now. This is a problem only if one of
+    `stages` loads the target. With `lenient`, it only causes a notice.
     """
     chosen = seed_rows.by_role(run.store, "chosen")
     shapes = _shapes(chosen)

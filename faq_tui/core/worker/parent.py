@@ -38,7 +38,7 @@ FULL_DISK = re.compile(rf"\[?(?:os error|Errno) (?:{'|'.join(map(str, FULL))})\b
 # machine's main memory is full, other errors are raised.
 NO_MEMORY = re.compile(r"out of memory|ALLOC_FAILED|can't allocate memory|cusolverDnCreate")
 
-# If a task runs out of memory, the error message recommends the task's text below.
+# If a task runs out of memory, the error message contains this advice.
 SMALLER = {
     "quantize": "fewer or shorter calibration rows, or a smaller model",
     "evaluate": "a smaller batch, window or model",

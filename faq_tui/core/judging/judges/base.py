@@ -67,8 +67,7 @@ class Judge(Extension, ABC):
             raise ValueError(f'kind "{self.name}" needs {" and ".join(self.required)}')
 
     def check_here(self, run: Run) -> str:
-        """The text about this judge on this machine in the report of `faq-tui doctor`; "" if there is nothing to
-        report.
+        """A text that `faq-tui doctor` shows about this judge on this machine; "" if there is nothing to show.
 
         Raises FaqError with one sentence if the judge cannot work here. The judge's server is not checked here;
         `faq-tui doctor` checks it separately.

@@ -36,7 +36,7 @@ ENDPOINT = "/v1/chat/completions"
 
 @dataclass(frozen=True)
 class BatchFile:
-    """A file of requests that was written."""
+    """A batch file that faq-tui has written."""
 
     path: Path
     source: str
