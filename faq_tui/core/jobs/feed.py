@@ -70,7 +70,7 @@ def follow(
 
 
 def _settled(path: Path, stopped: threading.Event) -> dict[bytes, int]:
-    """For each candidate, the file offset of the end of its last finished attempt."""
+    """For each candidate, the offset in the file at which the candidate's last finished attempt ends."""
     offsets: dict[bytes, int] = {}
     offset = 0
     try:

@@ -1,8 +1,8 @@
 """Ask one LLM judge at one server for scores.
 
 Replies are checked against a schema. If a reply does not fit the schema, the judge is asked once to repair it. If the
-repaired reply does not fit either, the scores that can be found in the text are used. If the server supports no form
-of JSON and all scores can be found in its first reply, no repair is requested.
+repaired reply does not fit the schema either, the scores that can be found in the text are used. If the server
+supports no form of JSON and all scores can be found in its first reply, no repair is requested.
 
 Every reply is stored, and the same request is never sent again. If a prompt shows several answers, the judge gets
 them in two random orders, because judges favour the first position.

@@ -28,7 +28,7 @@ MOST_TOGETHER = len(ascii_uppercase)
 
 @dataclass(frozen=True)
 class ShownAnswer:
-    """An answer that the judge sees: a candidate or, when the judge is tested, a made-up answer."""
+    """An answer that the judge sees. It is a candidate, or a made-up answer for the test of the judge."""
 
     reasoning: str
     answer: str
@@ -73,7 +73,7 @@ def prompt_of(question: str, answers: Sequence[ShownAnswer], reasoning_tokens: i
 
 
 def _with_place_for_rubric(prompt: Prompt) -> Prompt:
-    """The shipped prompt, in which `{rubric}` replaces the second paragraph (the criteria)."""
+    """The shipped prompt. Its second paragraph (the criteria) is replaced by `{rubric}`."""
     task, _criteria, rest = prompt.text.split("\n\n", 2)
     return Prompt(prompt.version, f"{task}\n\n{{rubric}}\n\n{rest}")
 

@@ -167,7 +167,8 @@ def order_facts(store: Store, judge: str, groups: Sequence[Sequence[int]]) -> di
 
 
 def reliability_in_words(judging: Mapping[str, Any]) -> list[str]:
-    """Phrases about the judge's bias by order and about its test before use. Missing results have no phrase.
+    """Phrases about the judge's bias by order and about its test before use. If a result is missing, there is no
+    phrase about it.
 
     `judging` is the result of `judging_of`.
     """

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class ReplyForm:
-    """The form in which one server is asked for replies. All requests of a judge share one object."""
+    """The form in which one server is asked for replies. All requests of a judge use the same object."""
 
     def __init__(self, known: str = "", save: Callable[[str], None] = lambda _form: None) -> None:
         """`known` is the form that an earlier run found, or "". `save` is called with the form once it is known."""

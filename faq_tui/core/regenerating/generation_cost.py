@@ -87,7 +87,7 @@ def estimate_cost(store: Store, name: str, source: Source, pending: Sequence[Pen
 def needs_consent(source: Source, expected: GenerationCost) -> bool:
     """True if a person must agree before the generation starts.
 
-    A person must agree if the generation costs money, or takes more tokens than the settings allow without asking.
+    A person must agree if the generation costs money, or if it takes more tokens than `confirm_over_tokens`.
     """
     over = 0 < source.confirm_over_tokens < expected.tokens
     return bool(expected.candidates) and (expected.cost is not None or over)

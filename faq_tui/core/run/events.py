@@ -70,7 +70,7 @@ class Note(Event):
 class ServerWaiting(Event):
     """A server is down.
 
-    This event is sent again whenever a new time for the next probe is set. Times are Unix seconds.
+    This event is sent again whenever the time of the next probe changes. Times are Unix seconds.
     """
 
     url: str

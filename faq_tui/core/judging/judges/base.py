@@ -101,7 +101,7 @@ class Judge(Extension, ABC):
 
     @abstractmethod
     def score_all(self, context: Context, items: Sequence[Item], on_score: OnScore) -> None:
-        """Score every candidate. Pass each score to `on_score`, which stores it, as soon as it is known.
+        """Score every candidate. As soon as a score is known, pass it to `on_score`, which stores it.
 
         An implementation calls `context.cancel.check()` between candidates. Raises FaqError if the judge failed on
         some candidates.

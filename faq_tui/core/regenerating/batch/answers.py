@@ -70,7 +70,7 @@ def result_of(line: str) -> BatchResult:
 
 
 def _layers(row: dict[str, Any]) -> list[dict[str, Any]]:
-    """The line's object and the objects inside it that may hold the completion, the outermost first."""
+    """The objects that may hold the completion: first the line's own object, then the objects inside it."""
     layers = [row]
     while len(layers) <= DEEPEST and "choices" not in layers[-1]:
         inner = next((o for name in INSIDE if (o := _object(layers[-1].get(name))) is not None), None)

@@ -50,7 +50,8 @@ def read_batch(
     `skip_unusable`, an unusable answer is not stored if `run` would request the candidate again. `say` is called with
     a sentence about the progress.
 
-    Raises UsageError if a file does not exist, FaqError if another process works on the run, and Stopped.
+    Raises UsageError if a file does not exist, FaqError if another process works on the run, and Stopped if a stop
+    was requested.
     """
     for path in files:
         if not path.is_file():

@@ -30,7 +30,7 @@ class SourceCounts:
     flags: Counter[str] = field(default_factory=Counter)  # flags of the stored answers
     reasons: Counter[str] = field(default_factory=Counter)  # reasons of the failures
     missing: int = 0  # candidates that are still to be generated
-    # for each reason without its numbers, the text of the first failure with this reason
+    # maps each reason, without its numbers, to the text of the first failure
     _kinds: dict[str, str] = field(default_factory=dict)
 
     def add_failure(self, reason: str) -> None:
