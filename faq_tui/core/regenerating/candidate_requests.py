@@ -30,7 +30,7 @@ from faq_tui.core.store.seeds import Seed
 SAMPLE = 3  # number of candidates from which the cost of all candidates is estimated
 # these settings influence an answer, but need not be set
 ANSWER_KEYS = ("extra_body", "chat_template_kwargs", "leave_out")
-SEED_STEP = 1000  # a second request adds this to the sampling seed; no seed has so many candidates
+SEED_STEP = 1000  # a second request adds this to the sampling seed; a question has fewer candidates than this
 
 # Matches "Answer:", "**Final answer:**" and "### Answer:" at the start of a line. The possessive `*+` prevents
 # backtracking, so a long run of spaces is read only once.

@@ -34,7 +34,8 @@ class GenerationCost:
     completion_tokens: int
     seconds: float | None  # None if too few candidates have finished
     cost: float | None  # in the currency of the settings' price; None if the settings have no price
-    basis: str  # MEASURED (same settings), EARLIER (earlier settings) or BOUND (from max_tokens)
+    # MEASURED (from candidates with the same settings), EARLIER (with earlier settings) or BOUND (from max_tokens)
+    basis: str
 
     @property
     def tokens(self) -> int:

@@ -261,7 +261,7 @@ def next_tokens(logits: Any, sampling: dict[str, Any], dice: list[random.Random]
     if sampling["top_k"] > 0:
         probs[:, sampling["top_k"] :] = 0
     total = probs.sum(-1, keepdim=True)
-    # A token is kept if all more probable tokens together have at most the probability top_p. So the first token is
+    # A token is kept if the total probability of all more probable tokens is at most top_p. So the first token is
     # always kept.
     probs[(probs / total).cumsum(-1) - probs / total > sampling["top_p"]] = 0
     probs[probs < sampling["min_p"] * probs[:, :1]] = 0

@@ -1,7 +1,7 @@
 """Count the tokens of a prompt, to compute how many tokens of a server's window are left for the answer.
 
-Models of one family have the same tokenizer. So a prompt for a source of the target's family is counted with the
-target's tokenizer and chat template, if their files are on this machine. Otherwise the number of tokens is estimated.
+Models of one family have the same tokenizer. If the target's files are on this machine, a prompt for a source of its
+family is counted with the target's tokenizer and chat template. Otherwise the number of tokens is estimated.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Room:
     """
 
     tokens: int | None
-    counted: bool  # False if the prompt was not counted, but estimated from the length of its text
+    counted: bool  # True if the tokens were counted; False if their number was estimated from the text's length
 
 
 class PromptSizes:

@@ -97,7 +97,7 @@ class CandidateRecorder:
         self.context.emit(LoopEnded(pending.seed.id, self.name, pending.number, tokens, saved))
 
     def repeat(self, pending: PendingCandidate, policy: RequestPolicy) -> None:
-        """Emit an event that the candidate is requested a second time, with the reason."""
+        """Emit an event with the reason why the candidate is requested a second time."""
         self.context.emit(CandidateRetried(pending.seed.id, self.name, pending.number, 1, 0.0, policy.again))
 
     def keep(self, candidate: Candidate, replaces: bool = False) -> None:

@@ -86,7 +86,7 @@ class RemoteGenerator:
             best = candidate if best is None else replace(better_candidate(best, candidate), requests=requests)
             again = next_request(self.source, policy, candidate)
             if again is not None and again.max_tokens > policy.max_tokens and request.limit_by != SENT:
-                again = None  # the model's window has no room for a longer answer
+                again = None  # True if the model's window has no room for a longer answer
             if again is not None:
                 self.recorder.repeat(pending, again)
             policy = again
@@ -129,7 +129,7 @@ class _CandidateRequest:
         self.requests = 0  # number of requests that were sent
 
     async def reply(self) -> tuple[Reply, int]:
-        """The answer and its limit, in tokens. Raises GaveUpError, EndpointError or FaqError."""
+        """Returns the answer, and the answer's limit in tokens. Raises GaveUpError, EndpointError or FaqError."""
         begun = asyncio.get_running_loop().time()
         try:
             return await with_retries(
@@ -221,9 +221,10 @@ def _no_room(server: Server) -> GaveUpError:
 
 
 class SharedRefusals:
-    """Counts seeds in a row whose requests were refused for the same reason. An answered request restarts the count.
+    """Counts how many seeds in a row had a request refused for the same reason. An answered request restarts the
+    count.
 
-    If there are `ENOUGH_REFUSALS` such seeds, the servers probably refuse all requests, so the stage ends.
+    After `ENOUGH_REFUSALS` such seeds, the stage ends, because the servers probably refuse all requests.
     """
 
     def __init__(self) -> None:

@@ -175,7 +175,7 @@ def _write_file(path: Path, lines: list[bytes], name: str, source: Source) -> Ba
 
 
 def _remove_earlier(path: Path, written: set[Path]) -> None:
-    """Remove the source's requests of an earlier call, so that nobody sends them a second time.
+    """Remove the requests that an earlier call wrote for the source, so that nobody sends them a second time.
 
     A file is removed only if it begins with a request. So the output file of a batch is kept, even if it has the name
     of a request file.
