@@ -139,7 +139,9 @@ class SampleOffset:
 
 
 class SampleIndex:
-    """The byte offset of each seed's line in the file of a set. `refresh` reads the file again if it has changed."""
+    """The byte offset of each seed's line in the file of a set. `refresh` reads the file again if the file has
+    changed.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -147,7 +149,7 @@ class SampleIndex:
         self._seen: tuple[int, int] | None = None
 
     def refresh(self) -> bool:
-        """Read the file if it has changed since the last call. Returns True if it has changed."""
+        """Read the file if it has changed since the last call. Returns True if the file has changed."""
         state = self._state()
         if state == self._seen:
             return False

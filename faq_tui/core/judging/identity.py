@@ -21,7 +21,7 @@ from faq_tui.core.store.picks import Pick
 
 
 def judge_named(kind: str) -> Judge:
-    """The judge of this name. Raises UsageError if there is none."""
+    """The judge with this name. Raises UsageError if there is none."""
     return cast(Judge, JUDGES.get(kind))
 
 

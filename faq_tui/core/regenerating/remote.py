@@ -86,7 +86,7 @@ class RemoteGenerator:
             best = candidate if best is None else replace(better_candidate(best, candidate), requests=requests)
             again = next_request(self.source, policy, candidate)
             if again is not None and again.max_tokens > policy.max_tokens and request.limit_by != SENT:
-                again = None  # True if the model's window has no room for a longer answer
+                again = None  # no second request, because the model's window has no room for a longer answer
             if again is not None:
                 self.recorder.repeat(pending, again)
             policy = again

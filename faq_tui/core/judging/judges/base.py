@@ -45,7 +45,7 @@ class Judge(Extension, ABC):
     """One kind of judge. A subclass sets the attributes without a default and implements `score_all`."""
 
     measures: str  # the meaning of the score, such as "how probable the target itself finds an answer"
-    short: str  # heading of its scores in the judge pane, three or four letters
+    short: str  # heading of the judge's scores in the judge pane, three or four letters
     version: str = "1"  # Change the version if a code change gives the same candidate another score.
     keys: tuple[str, ...] = ()  # the optional keys of `[judge]` that this judge reads
     required: tuple[str, ...] = ()  # the `keys` that must be set
@@ -69,8 +69,8 @@ class Judge(Extension, ABC):
     def check_here(self, run: Run) -> str:
         """A text that `faq-tui doctor` shows about this judge on this machine; "" if there is nothing to show.
 
-        Raises FaqError with one sentence if the judge cannot work here. The judge's server is not checked here;
-        `faq-tui doctor` checks it separately.
+        Raises FaqError with one sentence if the judge cannot work on this machine. This method does not check the
+        judge's server; `faq-tui doctor` checks the server separately.
         """
         return ""
 
