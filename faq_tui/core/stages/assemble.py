@@ -30,7 +30,7 @@ from faq_tui.core.store.seeds import Seed
 from faq_tui.core.store.sets import SetRow, add_set, all_sets, remove_set
 
 STAGE = "assemble"
-VERSION = 2  # increase this number when a change of the code changes the token ids for the same settings and picks
+VERSION = 2  # increase this number if new code makes other token ids from the same settings and picks
 
 
 def signature(run: Run) -> str:
@@ -91,7 +91,7 @@ def _draws(run: Run, chosen: Sequence[Seed]) -> list[list[Seed]]:
 
 
 def ranked(run: Run, role: str) -> list[Seed]:
-    """The seeds with the role `role` in random order. So the first n of them are a random sample, for every n.
+    """The seeds with the role `role` in random order. So the first n seeds are a random sample, for every n.
 
     The order depends only on `seeds.sample_seed`.
     """

@@ -2,11 +2,11 @@
 
 The children need not import the libraries again.
 
-Its program is `python -m faq_tui.core.worker.fork_server SOCKET_FD`. After the imports it sends `ready`. Each request
-then contains a task's name, a working directory and three file descriptors: the child's stdin, the log and the
-channel for messages. The server answers with the child's pid and a pidfd. When the child has ended, the server sends
-the child's exit status. The server has at most one child at a time. It ends when the parent closes the socket or
-dies.
+The process is started by `python -m faq_tui.core.worker.fork_server SOCKET_FD`. After the imports it sends `ready`.
+Each request then contains a task's name, a working directory and three file descriptors: the child's stdin, the log
+and the channel for messages. The server answers with the child's pid and a pidfd. When the child has ended, the
+server sends the child's exit status. The server has at most one child at a time. The server ends when the parent
+closes the socket or dies.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from faq_tui.core.base.cancel import CancelToken
 # A process that has used CUDA or ROCm cannot be forked. Some libraries look for GPUs when they are imported, and so
 # they already use CUDA or ROCm.
 GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-# A fork server needs 450 MB. It is started only if at least this number of bytes of memory is free.
+# A fork server needs 450 MB. The server is started only if at least this number of bytes of memory is free.
 ENOUGH_MEMORY = 4 << 30
 POLL_S = 0.2  # seconds between two checks for a request to stop
 LEAVING_S = 1.0  # seconds until a server that should end is killed
@@ -135,7 +135,7 @@ def fork_child(
 ) -> ForkedChild | None:
     """Let the fork server start a worker child in the working directory `folder` with these file descriptors.
 
-    If the running server has other environment variables, a new one replaces it. Returns None if the server cannot
+    If the running server has other environment variables, a new server replaces it. Returns None if the server cannot
     be used, or if a stop was requested.
     """
     global _server, _failed

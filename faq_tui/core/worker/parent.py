@@ -45,7 +45,8 @@ SMALLER = {
     "generate": "a smaller concurrency or a smaller model",
 }
 
-# OpenMP threads can wait actively. On a shared machine, this makes torch and llama.cpp about thirty times slower.
+# A waiting OpenMP thread can keep a processor core busy. On a shared machine, this makes torch and llama.cpp about
+# thirty times slower.
 QUIET_THREADS = {"OMP_WAIT_POLICY": "passive", "TOKENIZERS_PARALLELISM": "false"}
 
 
@@ -57,7 +58,8 @@ def run_worker(
     log: Path,
     env: dict[str, str] | None = None,
 ) -> None:
-    """Run `task` (a name in `child.TASKS`) with `spec`, which must be JSON-serializable, until the task finishes.
+    """Run `task`, a name in `child.TASKS`, until the task finishes. `spec` has the inputs of the task, as values that
+    JSON can hold.
 
     `on_message` is called with every message except the last, in order, on the calling thread. The child's stdout and
     stderr are appended to `log`. Raises `Stopped` after a cancel. If the child raised a `FaqError`, this function
@@ -98,7 +100,7 @@ def run_worker(
 
 
 def _start(task: str, log: Path, environment: dict[str, str], stdin: int, channel: int, cancel: CancelToken) -> Child:
-    """Start the child with these file descriptors. If possible, it is forked, because a fork is faster."""
+    """Start the child with these file descriptors. If possible, the child is forked, because a fork is faster."""
     folder = log.parent  # gptqmodel writes a logs/ folder into the working directory
     with log.open("ab") as output:
         # A short task needs none of the libraries that the fork server imports first.
