@@ -1,8 +1,8 @@
 """Measure how far each layer's output in a quantized model differs from the unquantized model on the same text.
 
 The error of a layer is ||h_quantized - h||_F / ||h||_F over the tokens of all rows. The first token of each row is
-left out, because its state is often a thousand times larger. Errors of earlier layers change the inputs of a layer,
-so the error of a layer includes them.
+left out, because its state is often a thousand times larger than the states of other tokens. Errors of earlier layers
+change the inputs of a layer, so the error of a layer includes them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from faq_tui.core.store.measurements import heldout
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
-Seen = Callable[[int, int, Any], None]  # gets the layer, the number of tokens before the row, states [tokens, hidden]
+Seen = Callable[[int, int, Any], None]  # arguments: layer, number of tokens before the row, states [tokens, hidden]
 
 
 def layers_of(model: Any) -> Sequence[Any]:
@@ -112,18 +112,15 @@ Rows = list[list[int]]
 
 
 def layer_error_limit(run: Run) -> int:
-    """The number of tokens of held-out text on which the layers are compared.
-
-    If the number is 0, the layers are not compared.
-    """
+    """The layers are compared on this number of tokens of held-out text. If it is 0, the layers are not compared."""
     settings = run.settings.activations
     return settings.layer_error_tokens if settings.enabled else 0
 
 
 def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) -> None:
-    """Measure and store layer errors that are missing or out of date.
+    """Measure and store the layer errors that are missing or out of date.
 
-    If the measurement fails, a warning is emitted.
+    If the measurement fails, the function emits a warning.
     """
     run, limit = context.run, layer_error_limit(context.run)
     if not limit:

@@ -17,9 +17,9 @@ from faq_tui.core.evaluation.texts import PYDOC, WIKITEXT2, is_jsonl, json_lines
 from faq_tui.core.run.run import Run
 
 KEY = "evaluate.word_perplexity"
-PARAGRAPHS = 20  # a document of pydoc has this many paragraphs of Python's language reference
+PARAGRAPHS = 20  # a document of the text "pydoc" consists of this number of paragraphs of Python's language reference
 
-SPACED = ":;.!?,"  # punctuation that WikiText surrounds with spaces
+SPACED = ":;.!?,"  # WikiText has a space before and after these punctuation marks
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,10 @@ class Document:
 
     @classmethod
     def of(cls, page: str, text: str | None = None) -> Document:
-        """Make a document. Words and bytes are counted in `page`, even if the model reads the detokenized `text`."""
+        """Make a document.
+
+        The model may read a detokenized `text`, but words and bytes are counted in the original `page`.
+        """
         return cls(page if text is None else text, len(re.split(r"\s+", page)), len(page.encode("utf-8")))
 
 
@@ -61,8 +64,8 @@ def heldout_documents(documents: list[Document], tokenizer: object, window: int)
     """Split each document into windows.
 
     Each window gets a share of the document's words and bytes, in proportion to the window's number of predicted
-    tokens. Because each window has its own share, the bootstrap can draw single windows. The shares of a document add
-    up to its numbers of words and bytes.
+    tokens. Each window has its own share, so that the bootstrap can draw single windows. Together, the windows of a
+    document have all words and bytes of the document.
     """
     prefix = prefix_of(tokenizer)
     items, words, lengths = [], [], []
@@ -76,7 +79,9 @@ def heldout_documents(documents: list[Document], tokenizer: object, window: int)
 
 
 def prefix_of(tokenizer: object) -> int:
-    """The token that is put before a document's first token: bos, or eos if the tokenizer has no bos.
+    """The token that is put before a document's first token.
+
+    It is the bos token; if the tokenizer has none, it is the eos token.
 
     lm_eval calls this token prefix_token_id.
     """

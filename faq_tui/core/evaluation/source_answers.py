@@ -28,7 +28,7 @@ from faq_tui.core.store.seeds import Seed
 
 
 def source_generation(run: Run, source: Source) -> str:
-    """A hash of everything that affects the token ids of a source's held-out answers."""
+    """A hash of everything on which the token ids of a source's held-out answers depend."""
     return digest("heldout-source", VERSION, fingerprint(run), source_hash_of(source))
 
 
@@ -88,7 +88,7 @@ async def _ask(context: Context, template: Template, source: Source, source_hash
 
 
 def _in_ids(template: Template, seed: Seed, source: Source, reply: Reply) -> HeldoutAnswer:
-    """Render the answer like a calibration sample. For an unusable answer the token ids are empty."""
+    """Render the answer like a calibration sample. If the answer is unusable, its list of token ids is empty."""
     reasoning, answer = parts_of(reply, source)
     unfit = HeldoutAnswer(seed.id, (), (), answer)
     if flags_of(reply, reasoning, answer):
