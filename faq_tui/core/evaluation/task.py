@@ -181,7 +181,7 @@ class _Evaluation:
         return reference_path(Path(self.order.cache), self._signature(UNQUANTIZED, text))
 
     def _lost_references(self) -> set[str]:
-        """The texts for which the target's states are missing, although an artefact must still be measured on them."""
+        """The texts on which an artefact must be measured, although the target's states for them are missing."""
         artefacts = [subject for subject in self.order.subjects if subject != UNQUANTIZED]
         needed = {text for subject in artefacts for text in self._todo(subject) if self.texts[text].compared}
         return {t for t in needed if open_reference(self._reference_path(t), self.texts[t].items, "cpu") is None}

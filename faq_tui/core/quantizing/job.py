@@ -19,7 +19,7 @@ class QuantizationJob:
     model: str  # local folder or hub id of the unquantized target
     recipe: Recipe
     rows: Path  # the calibration set as JSONL; each line has `input_ids`
-    out: Path  # a new folder; it is complete once it contains faq_manifest.json
+    out: Path  # a new folder for the artefact; it is complete when it contains faq_manifest.json
     device: str = "auto"  # cpu | cuda | auto
     backend: str = "auto"
     trust_remote_code: bool = False
@@ -30,7 +30,9 @@ class QuantizationJob:
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> QuantizationJob:
-        """Read a job from `spec`: the fields of this class, with `recipe` in the form of `Recipe.identity`.
+        """Read a job from `spec`.
+
+        Its keys are the fields of this class, and `recipe` has the form of `Recipe.identity`.
 
         Raises UsageError if a field is missing, or if the method refuses a value. The message names the field. Paths
         become absolute, because gptqmodel changes the working directory.

@@ -26,7 +26,7 @@ class AwqRecipe(GptqmodelRecipe):
 
 
 class AwqFormat(WeightFormat):
-    """AWQ's GEMM layout with 4 bits, which vLLM's AWQConfig and AWQMarlinConfig read."""
+    """AWQ's layout "gemm" with 4 bits. vLLM reads it with the classes AWQConfig and AWQMarlinConfig."""
 
     quant_method = "awq"
     kernels: ClassVar[Kernels] = {
@@ -38,8 +38,8 @@ class AwqFormat(WeightFormat):
     def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
         """Compute w = scale * (q - zero).
 
-        The columns in a word are in the order of AWQ's first CUDA kernel. This function restores the original order
-        of the columns. The function `convert_awq_file` of gptqmodel keeps the kernel's order, so its dense weights
+        In each word, the columns are in the order that AWQ's first CUDA kernel needs. This function restores the
+        original order. The function `convert_awq_file` of gptqmodel keeps the kernel's order, so its dense weights
         have their columns in the wrong order.
         """
         import torch

@@ -40,7 +40,7 @@ class Checkpoint:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         for attempt in (self.folder / "store").glob("attempt-*"):
-            shutil.rmtree(attempt, ignore_errors=True)  # these folders are left over from killed processes
+            shutil.rmtree(attempt, ignore_errors=True)  # killed processes have left these folders
         return _paced(gptqmodel.CheckpointConfig, seconds)(path=self.folder / "store")
 
     def drop(self) -> None:
@@ -51,9 +51,9 @@ class Checkpoint:
         return self._messages.noting(send)
 
     def begin_at(self, layer: int, progress: QuantizationProgress, send: Send) -> None:
-        """Send the recorded messages of all layers before `layer`, the first layer to compute.
+        """Send the recorded messages of all layers before `layer`.
 
-        Later calls do nothing.
+        `layer` is the first layer to compute. Only the first call of this method does anything.
         """
         if self._begun:
             return
@@ -66,7 +66,7 @@ class Checkpoint:
 def supports(model: Any) -> bool:
     """True if gptqmodel can write checkpoints of this model.
 
-    Version 7.7 can resume GPTQ of llama and qwen3_moe models, but not GPTAQ.
+    For example, version 7.7 can resume GPTQ of llama and qwen3_moe models. It cannot resume GPTAQ.
     """
     from gptqmodel.looper import gptq_checkpoint
 
@@ -78,7 +78,8 @@ def supports(model: Any) -> bool:
     gptq_checkpoint.signal = SimpleNamespace(
         SIGINT=None, SIGTERM=None, getsignal=lambda _number: None, signal=lambda _number, _handler: None
     )
-    # gptqmodel's own function reads all weights again, and refuses the symbolic links of a hub cache.
+    # gptqmodel's own function for this purpose reads all weights again. It also refuses symbolic links, which a hub
+    # cache consists of.
     gptq_checkpoint._source_identity = _files_of
     return True
 
@@ -94,9 +95,10 @@ def _files_of(model: Any) -> dict[str, str]:
 
 
 def _paced(config: Any, seconds: float) -> Any:
-    """A subclass of `config` whose interval is in seconds.
+    """A subclass of `config` that writes a checkpoint every `seconds` seconds.
 
-    An interval in layers would not help, because a layer can take milliseconds or minutes.
+    gptqmodel itself can only write one every few layers. That is no fixed time, because a layer can take milliseconds
+    or minutes.
     """
     last = time.monotonic()
 
