@@ -151,10 +151,10 @@ def _sentence(
     by_name = {one.metric: one for one in metrics}
     peak = by_name["max"]
     if verdict == SAME:
-        text = f"{names[0]} and {names[1]}: no difference in the spikes of {module} that is consistent over layers"
+        text = f"{names[0]} and {names[1]}: no difference in the spikes of {module} is consistent over layers"
     else:
         text = f"{names[0]} makes {module} {verdict} than {names[1]}"
-    details = [f"peaks higher in {peak.higher} and lower in {peak.lower} of {peak.layers} layers"]
+    details = [f"the peak is higher in {peak.higher} and lower in {peak.lower} of {peak.layers} layers"]
     for metric in DECIDING:
         one = by_name[metric]
         if one.is_ratio and one.layers:
@@ -201,8 +201,7 @@ def outlier_channels(reference: Floats) -> Mask:
 
 
 def coverage(absmax: Floats, reference: Floats) -> float | None:
-    """The number of outlier channels in which `absmax` exceeds the outlier threshold, divided by the number of
-    outlier channels.
+    """Of all outlier channels, the share in which `absmax` exceeds the outlier threshold.
 
     The outlier channels and the threshold are those of `reference`.
 

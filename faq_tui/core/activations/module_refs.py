@@ -29,7 +29,9 @@ class ModuleRef:
 
 
 def find_module_refs(model: Any, modules: Sequence[str]) -> dict[ModuleRef, Any]:
-    """Find the torch modules whose last part of the name is in `modules`. The result has the order of the model.
+    """Find the torch modules by the last part of their names, which must be in `modules`.
+
+    Their order is that of the model.
 
     Modules inside experts are left out, because they get only some of the tokens. If `modules` contains the word
     `experts`, the fused experts are added. If several chosen modules share an input, for example the q, k and v

@@ -98,8 +98,7 @@ def landscape(run: Run, set_name: str, ref: ModuleRef) -> Floats | None:
 def covered(run: Run, names: list[str], ref: ModuleRef) -> dict[str, tuple[int, int]]:
     """For each set, return two counts: outlier channels in which it exceeds the threshold, and all outlier channels.
 
-    The outlier channels and the threshold are computed from all sets
-    together.
+    The outlier channels and the threshold are computed from all sets together.
     """
     arrays = {name: array for name in names if (array := absmax(run, name, ref)) is not None}
     if not arrays:

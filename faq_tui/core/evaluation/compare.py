@@ -41,11 +41,11 @@ def measure(
 
     The columns are `tokens`, `nll`, `kl`, `agree`, `hits`, and the token column of each metric in `metrics`. `agree`
     is the number of tokens for which `model` and the reference have the same top-1 token. `hits` is the number of the
-    text's tokens that `model` predicts, because they are its top-1 token. If `reference` is None, `model` is the
-    unquantized model itself. Then `kl` is 0, and `agree` equals `tokens`. If `keep` is given, it stores the hidden
-    states of `model`. `each` is called for each item. Its arguments are the item's index, a list with the KL of each
-    token, and a list with a bool for each token. The bool is True if the top-1 tokens of the two models differ.
-    `tick` gets the number of tokens of each batch. Raises FaqError if a metric fails.
+    text's tokens that are the top-1 token of `model`. If `reference` is None, `model` is the unquantized model
+    itself. Then `kl` is 0, and `agree` equals `tokens`. If `keep` is given, it stores the hidden states of `model`.
+    `each` is called for each item. Its arguments are the item's index, a list with the KL of each token, and a list
+    with a bool for each token. The bool is True if the top-1 tokens of the two models differ. `tick` gets the number
+    of tokens of each batch. Raises FaqError if a metric fails.
     """
     sums: Columns = {
         "tokens": [float(item.predicted) for item in items],

@@ -43,8 +43,8 @@ class Metric(Extension):
 
     unit: str  # unit of the value, such as "nats per token"
     higher_is_better: bool
-    # For each kind of text: by how much the metric can differ if the same calibration set is drawn a second time. The
-    # mapping is empty if this difference was not measured.
+    # If the same calibration set is drawn a second time, the metric can differ by this much. Each kind of text has
+    # its own value. The mapping is empty if the difference was not measured.
     close: Mapping[str, float]
     kinds: tuple[str, ...]  # the kinds of held-out text on which the metric is measured
     columns: tuple[str, ...]  # the columns that the metric's formula reads
@@ -303,8 +303,8 @@ def main_metric(kind: str) -> Metric:
 def metrics_in(kind: str, *columns: Iterable[str]) -> tuple[Metric, ...]:
     """The metrics of this kind that can be computed from every one of the given measurements.
 
-    `columns` holds the column names of each measurement. If a metric was installed after a measurement, its token
-    column is missing from the measurement. The stage evaluate adds the column when it runs again.
+    `columns` holds the column names of each measurement. If a metric was installed after a measurement, the
+    measurement lacks the metric's token column. The stage evaluate adds the column when it runs again.
     """
     shared = set.intersection(*map(set, columns))
     return tuple(metric for metric in metrics_of(kind) if shared.issuperset(metric.columns))

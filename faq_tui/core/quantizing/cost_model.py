@@ -143,11 +143,11 @@ def min_memory(target: Path, key: str, longest: int, tokens: int, device: str = 
     """The least peak memory, in bytes, that the job can have on `device`. A job that has less memory is refused.
 
     `key` is the job's cost key. Layers are loaded one by one, so the bound counts only the largest weight matrix. The
-    method also needs a copy of this matrix in float32, the result, the losses, the Hessian and its inverse. Both have
-    the shape in_features x in_features, in float32. The embeddings and the hidden states of all tokens, before and
-    after the layer, also stay in memory. The methods in sequential/ need less: if the GPU is small, they keep the
-    hidden states in host memory. The methods in sequential/ read embeddings as memory-mapped files, which are not
-    counted here.
+    method also needs a copy of this matrix in float32, the result, the losses, the Hessian and its inverse. The
+    Hessian and its inverse have the shape in_features x in_features, in float32. The embeddings and the hidden states
+    of all tokens, before and after the layer, also stay in memory. The methods in sequential/ need less: if the GPU
+    is small, they keep the hidden states in host memory. The methods in sequential/ read embeddings as memory-mapped
+    files, which are not counted here.
     """
     cost, tensors, shapes = cost_of(key), tensors_of(target), linear_shapes(target)
     squares = 3 if cost.twofold else 2

@@ -32,7 +32,7 @@ class LayerMessages:
     def resume_at(self, layer: int, progress: QuantizationProgress, send: Send) -> None:
         """Send the recorded messages of all layers before `layer`.
 
-        `layer` is the next layer to compute. Delete the others.
+        `layer` is the next layer to compute. The messages of other layers are deleted from the file.
         """
         kept = [message for message in self._read() if message["layer"] < layer]
         with atomic_text(self._path) as file:

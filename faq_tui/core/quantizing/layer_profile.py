@@ -57,9 +57,9 @@ class LayerProfile:
 
     @property
     def columns_together(self) -> float:
-        """The number of steps of the methods in sequential/.
+        """The number of steps that the methods in sequential/ need for one layer.
 
-        They quantize a column of about 64 matrices of one shape in one step.
+        In one step, they quantize one column of each of about 64 matrices of one shape.
         """
         return sum(columns * math.ceil(count / 64) for _, columns, count in self.shapes)
 

@@ -118,7 +118,9 @@ def complete_folder(out: Path, target: Path) -> None:
 
 
 def coverage(losses: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """For each layer: how many calibration tokens reached an expert at least, in the median, and at most.
+    """For each layer, count the calibration tokens that reached each expert.
+
+    Returns the smallest, the median and the largest count.
 
     `losses` is `QuantizationProgress.losses`. `rounded_experts` lists the experts that got too few tokens and were
     only rounded.

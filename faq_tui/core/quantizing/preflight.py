@@ -105,7 +105,7 @@ def read_rows(path: Path) -> list[list[int]]:
 
 
 def check_rows(rows: Iterable[list[int]], vocab_size: int) -> None:
-    """Raise UsageError if the set is empty, if gptqmodel would drop a row, or if a token id is not in the vocabulary."""
+    """Raise UsageError if the set is empty, a row is so short that gptqmodel drops it, or a token id is unknown."""
     number = 0
     for number, row in enumerate(rows, start=1):
         if len(row) < MIN_TOKENS:

@@ -87,9 +87,8 @@ def quantize_layers(
         finally:
             progress.send = send
             if progress.failure is not None:
-                shutil.rmtree(
-                    place, ignore_errors=True
-                )  # with these files, a later attempt would reach the same broken module again
+                # With these files, a later attempt would reach the same broken module again.
+                shutil.rmtree(place, ignore_errors=True)
         del stack
         progress.send("saving")
         write_model(target, job.out, new, cancel.check)

@@ -48,9 +48,8 @@ def find_groups(layer: Any, run: Callable[[], Any]) -> list[ModuleGroup]:
     the experts.
     """
     modules = linears(layer)
-    seen: list[
-        tuple[str, Any]
-    ] = []  # this list keeps the tensors alive, so that no two of them have the same address
+    # This list keeps the tensors alive, so that no two of them have the same address.
+    seen: list[tuple[str, Any]] = []
 
     def note(name: str) -> Callable[[Any, tuple[Any, ...]], None]:
         return lambda _module, args: seen.append((name, args[0]))

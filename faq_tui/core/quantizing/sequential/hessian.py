@@ -119,7 +119,7 @@ class Factor:
     upper: Any  # U, [..., in, in] float32
     order: Any  # [..., in] int64
     dead: Any  # [..., in] bool, true for each column of W whose input is always zero
-    damp: Any  # [...], on the CPU; the mean absolute diagonal of H times this number was added to the diagonal
+    damp: Any  # [...] on the CPU; damp · mean(|diag H|) was added to the diagonal of H
     # P [..., in, in] in solving order, for GPTAQ. The values of a column times these factors are added to later
     # columns. Other methods have None.
     drift: Any = None
@@ -129,14 +129,14 @@ def factorize(mean: Any, damp: float, by_activation: bool, group: int = 0) -> Fa
     """Compute the Cholesky factor U of the inverse of each Hessian in `mean`, [..., in, in].
 
     This is the first step of SpQR (Dettmers et al. 2023) and of GPTQ (Frantar et al. 2022). With `by_activation`,
-    columns are sorted by the diagonal of H. The largest value comes first, and dead columns come last. Otherwise the
-    columns keep their order. If `group` is not 0, groups of `group` neighbouring columns stay together. Then the
-    groups are sorted by their largest diagonal element, and the columns are sorted within each group (group-aware
-    reordering, Gafni et al. 2025, arXiv:2505.14638).
+    columns are sorted by the diagonal of H. The largest value comes first, and dead columns come last. Without
+    `by_activation`, the columns keep their order. If `group` is not 0, groups of `group` neighbouring columns stay
+    together. Then the groups are sorted by their largest diagonal element, and the columns are sorted within each
+    group (group-aware reordering, Gafni et al. 2025, arXiv:2505.14638).
 
     A column is dead if its input is always zero. The H_ii of a dead column is set to 1. Then damp * mean(|diag H|) is
-    added to the diagonal of H, and U is the upper Cholesky factor of H⁻¹. If this fails, the function tries more
-    damping. Raises UnsolvableHessian if no damping helps.
+    added to the diagonal of H, and U is the upper Cholesky factor of H⁻¹. If the factorization fails, the function
+    tries more damping. Raises UnsolvableHessian if no damping helps.
     """
     import torch
 

@@ -136,9 +136,8 @@ class LayerWalk:
         """
         layer, config = self.stack.layers[0], self.stack.base.config.get_text_config()
         token = 24 * max(size for weight in layer.parameters() if weight.dim() > 1 for size in weight.shape[-2:])
-        if (
-            config._attn_implementation == "eager"
-        ):  # eager attention stores the whole attention matrix twice, in two dtypes
+        # Eager attention stores the whole attention matrix twice, in two dtypes.
+        if config._attn_implementation == "eager":
             token += 8 * config.num_attention_heads * longest
         return work_bytes(self.device) // int(token)
 

@@ -95,10 +95,10 @@ def _files_of(model: Any) -> dict[str, str]:
 
 
 def _paced(config: Any, seconds: float) -> Any:
-    """A subclass of `config` that writes a checkpoint every `seconds` seconds.
+    """A subclass of `config` that lets `seconds` pass between two checkpoints.
 
-    gptqmodel itself can only write one every few layers. That is no fixed time, because a layer can take milliseconds
-    or minutes.
+    gptqmodel itself only counts the layers between two checkpoints. That is not enough, because a layer can take
+    milliseconds or minutes.
     """
     last = time.monotonic()
 

@@ -127,7 +127,7 @@ def likely_outliers(weights: Any, diagonal: Any, bits: int, threshold: Any) -> A
         second = weights.scatter(-2, least[..., None, :], math.inf).amin(-2)
         second_high = weights.scatter(-2, most[..., None, :], -math.inf).amax(-2)
         for index, bottom, top in ((least, second, high), (most, low, second_high)):
-            # In a row of two weights, one of them is left out, and the other one is both minimum and maximum.
+            # If a row has only two weights and one of them is left out, the other weight is both minimum and maximum.
             without = terms(fit(torch.minimum(bottom, top), torch.maximum(bottom, top), bits))
             at = index[..., None, :]
             left = without.sum(-2, keepdim=True) - without.gather(-2, at)
