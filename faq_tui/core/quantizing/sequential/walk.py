@@ -206,7 +206,10 @@ class LayerWalk:
         """
         shared = dict.fromkeys(group.inputs.values())
         if teacher is not None and (group.experts or len(shared) > 1):
-            raise FaqError('the routed experts of the two models get different tokens: use engine = "gptqmodel"')
+            raise FaqError(
+                "the routed experts of the quantized and the unquantized model get different tokens: "
+                'use engine = "gptqmodel"'
+            )
         hessians = {name: Hessian(modules[name].in_features, self.device, teacher is not None) for name in shared}
         unquantized: Any = None
 

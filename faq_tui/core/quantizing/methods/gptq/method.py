@@ -25,7 +25,7 @@ Engine = Annotated[
     Literal["auto", "walk", "gptqmodel"],
     Field(
         description="walk is faq-tui's own solver; gptqmodel is a library for models that walk cannot handle; "
-        "auto chooses"
+        "auto chooses one of them"
     ),
     AddedLater(),
 ]

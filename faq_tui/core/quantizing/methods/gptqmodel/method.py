@@ -19,7 +19,7 @@ Experts = Annotated[
     Literal["routed", "all"],
     Field(
         description="with all, every token calibrates every expert; with routed, only the tokens "
-        "routed to an expert do"
+        "routed to an expert calibrate it"
     ),
 ]
 
