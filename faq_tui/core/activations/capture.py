@@ -114,7 +114,7 @@ def measure(
     lm_head is not run. `modules` lists the last parts of module names, for example `o_proj`. The word `experts` in
     this list stands for fused experts. For each token of each row, `kinds` holds an index into `token_kinds.KINDS`.
     By default, all tokens are question tokens. A row's first token always counts as the attention sink. If `per_row`
-    is true, the results of each row are also kept. The results of a row take one float for each channel. `tick` is
+    is true, the results of each row are also kept. For each channel, the results of a row take one float. `tick` is
     called after each row with the row's number of tokens.
 
     For each module, the function keeps O(channels) numbers, one landscape and one histogram in memory. The size of

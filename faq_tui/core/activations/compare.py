@@ -129,9 +129,10 @@ def sign_test(higher: int, lower: int) -> float:
 
 
 def overall(metrics: Sequence[Compared]) -> str:
-    """The verdict of the majority of the metrics in `DECIDING`.
+    """The verdict that most metrics in `DECIDING` have.
 
-    The result is SAME if no verdict has a majority. It is also SAME if one of these metrics has the opposite verdict.
+    The result is SAME if no verdict has a majority. The result is also SAME if the verdict of a metric is the
+    opposite of the majority's.
     """
     verdicts = [one.verdict for one in metrics if one.metric in DECIDING]
     for verdict, opposite in ((SMOOTHER, ROUGHER), (ROUGHER, SMOOTHER)):
@@ -203,7 +204,7 @@ def outlier_channels(reference: Floats) -> Mask:
 def coverage(absmax: Floats, reference: Floats) -> float | None:
     """Of all outlier channels, the share in which `absmax` exceeds the outlier threshold.
 
-    The outlier channels and the threshold are those of `reference`.
+    The outlier channels and the threshold are computed from `reference`.
 
     Returns None if `reference` has no outlier channel.
     """

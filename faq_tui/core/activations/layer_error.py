@@ -1,4 +1,4 @@
-"""Measure how far each layer's output in a quantized model differs from the unquantized model on the same text.
+"""Measure how much the output of each layer changes when the model is quantized. Both models read the same text.
 
 The error of a layer is ||h_quantized - h||_F / ||h||_F over the tokens of all rows. The first token of each row is
 left out, because its state is often a thousand times larger than the states of other tokens. Errors of earlier layers
@@ -114,7 +114,10 @@ Rows = list[list[int]]
 
 
 def layer_error_limit(run: Run) -> int:
-    """The layers are compared on this number of tokens of held-out text. If it is 0, the layers are not compared."""
+    """The layers are compared on this number of tokens of held-out text.
+
+    If the number is 0, the layers are not compared.
+    """
     settings = run.settings.activations
     return settings.layer_error_tokens if settings.enabled else 0
 

@@ -54,8 +54,8 @@ class Overview:
     def pairs(self) -> list[tuple[str, str]]:
         """Pairs (set, baseline).
 
-        Sets that were cut to equal token counts come first. Each of them is paired with the baseline that was cut to
-        the same token count.
+        Sets that were cut to equal token counts come first. Each of these sets is paired with the baseline that was
+        cut to the same token count.
         """
         pairs = []
         for name in sorted(self.sets, key=lambda name: not name.endswith(TOKENS_SUFFIX)):

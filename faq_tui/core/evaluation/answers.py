@@ -10,7 +10,7 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.identity import TEMPERATURE, TOP_P
 
 ROWS_A_BATCH = (
-    # A batch has ROWS_A_BATCH * evaluate.batch_size rows. The factor is more than 1, because a decoding step takes
+    # A batch has ROWS_A_BATCH * evaluate.batch_size rows. ROWS_A_BATCH is more than 1, because a decoding step takes
     # only a little longer with more rows.
     4
 )
@@ -69,7 +69,7 @@ def _end_tokens(model: Any) -> tuple[list[int], int]:
 def _sampling(max_new_tokens: int, ends: list[int], pad: int) -> Any:
     """The complete sampling configuration.
 
-    It sets every key, because generate() takes the value of an unset key from the model's generation_config.json.
+    Every key is set, because generate() takes the value of an unset key from the model's generation_config.json.
     """
     from transformers import GenerationConfig
 

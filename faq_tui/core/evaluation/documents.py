@@ -81,7 +81,7 @@ def heldout_documents(documents: list[Document], tokenizer: object, window: int)
 def prefix_of(tokenizer: object) -> int:
     """The token that is put before a document's first token.
 
-    If the tokenizer has a bos token, it is this token. Otherwise it is the eos token.
+    The bos token is used. A tokenizer without a bos token uses its eos token.
 
     lm_eval calls this token prefix_token_id.
     """

@@ -114,7 +114,8 @@ def windows(ids: Sequence[int], size: int, bos: int | None = None) -> list[Item]
     """Split `ids` into non-overlapping windows of `size` tokens. The first token of a window is not predicted.
 
     If `bos` is given, each window starts with this token. Models that were trained with a bos token predict badly
-    without it. The last window may be shorter than the others. If it has no token to predict, it is dropped.
+    without it. The last window may be shorter than the others. If the last window has no token to predict, it is
+    dropped.
     """
     head = () if bos is None else (bos,)
     step = size - len(head)
@@ -128,8 +129,8 @@ def rolling(ids: Sequence[int], size: int, prefix: int) -> list[Item]:
     The windows equal those of `loglikelihood_rolling` in lm_eval 0.4.13. That function calls
     `get_rolling_token_windows` of lm_eval/utils.py with context_len 1, and then `make_disjoint_window`. The token
     `prefix` precedes the first token. Each later window starts with one token of context. This token is the last
-    token of the window before. The last window may have fewer tokens to predict than the others. It then starts with
-    more tokens of context.
+    token of the window before. The last window may have fewer tokens to predict than the others. Then the last window
+    starts with more tokens of context.
     """
     items = []
     for start in range(0, len(ids), size):
@@ -142,7 +143,7 @@ def rolling(ids: Sequence[int], size: int, prefix: int) -> list[Item]:
 
 
 def digest_of(items: Sequence[Item], *more: object) -> str:
-    """A hash of the items and of `more`. `more` holds all other data on which the measured sums depend."""
+    """A hash of the items and of `more`. `more` holds all other data on which a measurement's sums depend."""
     body: list[object] = [item.to_json() for item in items]
     return digest(body, *more) if more else digest(body)
 

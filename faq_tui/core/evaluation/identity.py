@@ -30,7 +30,8 @@ def wanted_artefacts(run: Run) -> list[Artefact]:
 def subjects(run: Run) -> dict[str, str]:
     """Maps each subject to a hash that identifies its weights.
 
-    The subjects are `unquantized` and the folders under `models/`. Artefacts that share a folder are one subject.
+    The subjects are `unquantized` and the folders under `models/`. If several artefacts share a folder, they are one
+    subject.
     """
     target = fingerprint(run)
     made = all_artefacts(run.store)

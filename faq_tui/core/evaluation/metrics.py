@@ -28,7 +28,7 @@ NOT_MEASURED: Mapping[str, float] = MappingProxyType({})
 class Metric(Extension):
     """A metric gives one number for a model on a held-out text.
 
-    It is computed from columns that hold one number per item.
+    A metric is computed from columns that hold one number per item.
 
     The bootstrap draws items. An item is one of five things: a window of prose, a window of a document, an answer, a
     passage, or a question. All items except questions have the columns `tokens`, `nll`, `kl` and `agree`, which are
@@ -43,8 +43,8 @@ class Metric(Extension):
 
     unit: str  # unit of the value, such as "nats per token"
     higher_is_better: bool
-    # If the same calibration set is drawn a second time, the metric can differ by this much. Each kind of text has
-    # its own value. The mapping is empty if the difference was not measured.
+    # If the same calibration set is drawn a second time, the metric can differ by this much. Each kind of held-out
+    # text has its own value for this difference. The mapping is empty if the difference was not measured.
     close: Mapping[str, float]
     kinds: tuple[str, ...]  # the kinds of held-out text on which the metric is measured
     columns: tuple[str, ...]  # the columns that the metric's formula reads
@@ -304,7 +304,7 @@ def metrics_in(kind: str, *columns: Iterable[str]) -> tuple[Metric, ...]:
     """The metrics of this kind that can be computed from every one of the given measurements.
 
     `columns` holds the column names of each measurement. If a metric was installed after a measurement, the
-    measurement lacks the metric's token column. The stage evaluate adds the column when it runs again.
+    measurement lacks the metric's token column. The stage evaluate adds the missing column when it runs again.
     """
     shared = set.intersection(*map(set, columns))
     return tuple(metric for metric in metrics_of(kind) if shared.issuperset(metric.columns))

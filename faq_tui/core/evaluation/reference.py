@@ -1,7 +1,7 @@
 """Store the unquantized model's last hidden states and its lm_head on disk, for the comparison with other models.
 
-Logits would take a hundred times as much space as the states. Therefore only the states are stored. The logits are
-computed from them for a few hundred tokens at a time.
+Logits would take a hundred times as much space as the states. Therefore only the states are stored. Logits are
+computed from the states for a few hundred tokens at a time.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def writing(path: Path, items: Sequence[Item], head: LmHead) -> Iterator[Writer]
 def starts(items: Sequence[Item]) -> list[int]:
     """For each item, the number of predicted tokens in all earlier items.
 
-    One more entry at the end is the number for all items.
+    The last entry is the number of predicted tokens in all items.
     """
     return list(accumulate((item.predicted for item in items), initial=0))
 

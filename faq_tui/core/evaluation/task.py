@@ -2,7 +2,8 @@
 
 The task sends the messages `environment`, `plan`, `answer`, `progress` and `measurement`. `plan` holds the total
 number of tokens and the number of processed tokens. `plan` is sent again when all held-out answers exist. The task
-sends one message `answer` for each answer. It sends one message `measurement` when a model is measured on a text.
+sends one message `answer` for each answer. The task sends one message `measurement` when it has measured a model on a
+text.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ Send = Callable[..., None]
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     """Measure as the `Spec` in the file `spec["order"]` says.
 
-    The measurements that it lists as stored are not repeated.
+    The measurements that the `Spec` lists as stored are not repeated.
     """
     order = Spec.from_json(json.loads(Path(spec["order"]).read_text(encoding="utf-8")))
     device = device_of(order.device)
@@ -163,7 +164,7 @@ class _Evaluation:
     def _plan(self, more: int) -> None:
         """Send the number of tokens to process.
 
-        It counts the tokens of missing measurements, and `more` other tokens.
+        The number counts the tokens of missing measurements, and `more` other tokens.
         """
         missing = sum(self._size(text) for subject in self.order.subjects for text in self._todo(subject))
         whole = sum(self._size(text) for text in self.texts) * len(self.order.subjects)

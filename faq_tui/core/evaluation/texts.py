@@ -99,7 +99,7 @@ def load_text(run: Run, name: str, key: str, limit: int | None = None) -> str:
 def state(run: Run, name: str) -> Any:
     """A value that changes whenever the held-out text changes.
 
-    To compute it, the function does not read the text itself.
+    The function computes this value without reading the text itself.
     """
     if name == PYDOC:
         return platform.python_version()

@@ -2,10 +2,11 @@
 
 On CUDA, time and memory are sums of terms, with separate factors for each method (`MethodCost`). The factors were
 fitted to measurements of benchmarks/cuda_scale.py. `estimate` then scales the sums, so that they fit the most similar
-measurement. Its results differ from the measured values by at most 25%. The walk of sequential/ was measured on only
-one or two models per method. From so few measurements, some factors of the walk cannot be determined. These factors
-are assumptions. For a CPU, the estimate uses a few rough speeds instead of factors. `min_memory` and
-`min_host_memory` compute how much memory a job needs at least. A job that has less memory is refused.
+measurement. The results of `estimate` differ from the measured values by at most 25%. The walk of sequential/ was
+measured on only one or two models per method. From so few measurements, some factors of the walk cannot be
+determined. The factors that cannot be determined are assumptions. For a CPU, the estimate uses a few rough speeds
+instead of factors. `min_memory` and `min_host_memory` compute how much memory a job needs at least. A job that has
+less memory is refused.
 
 A cost key (`Method.cost_key`) identifies the factors and the measured rows. The cost key is usually the name of the
 method, for example `gptq`. If an engine of the method has its own factors, the key also names the engine, for example
@@ -28,8 +29,8 @@ from faq_tui.core.models.headers import linear_shapes, tensors_of
 from faq_tui.core.quantizing.layer_profile import LayerProfile
 from faq_tui.core.settings.recipe import Recipe
 
-# One batch of rows may take this much GPU memory, in bytes. It is a sixteenth of the memory of the GPU on which the
-# costs were measured.
+# One batch of rows may take this much GPU memory, in bytes. The costs were measured on a GPU with sixteen times this
+# memory.
 WORK = 9_400_000_000
 
 
@@ -133,21 +134,21 @@ def summed(factors: Mapping[str, float], terms: Mapping[str, float]) -> float:
 
 
 # Host memory in bytes after torch, transformers and gptqmodel are imported. The memory check must never refuse a job
-# that could run. Therefore it uses the smallest amount that any version of these libraries takes. An estimate uses
-# the usual amount.
+# that could run. Therefore it uses the smallest amount that any version of these libraries takes. For an estimate,
+# the usual amount is used.
 LIBRARIES_AT_LEAST = 800_000_000
 LIBRARIES_USUALLY = 1_500_000_000
 
 
 def min_memory(target: Path, key: str, longest: int, tokens: int, device: str = "cpu") -> int:
-    """The least peak memory, in bytes, that the job can have on `device`. A job that has less memory is refused.
+    """The memory in bytes that the job needs at least on `device`. A job that has less memory is refused.
 
-    `key` is the job's cost key. Layers are loaded one by one, so the bound counts only the largest weight matrix. The
-    method also needs a copy of this matrix in float32, the result, the losses, the Hessian and its inverse. The
-    Hessian and its inverse have the shape in_features x in_features, in float32. The embeddings and the hidden states
-    of all tokens, before and after the layer, also stay in memory. The methods in sequential/ need less: if the GPU
-    is small, they keep the hidden states in host memory. The methods in sequential/ read embeddings as memory-mapped
-    files, which are not counted here.
+    `key` is the job's cost key. Layers are loaded one by one, so the bound counts only the largest weight matrix. For
+    this matrix, the method also needs a copy in float32, the result, the losses, the Hessian and the inverse of the
+    Hessian. The Hessian and its inverse have the shape in_features x in_features, in float32. The embeddings and the
+    hidden states of all tokens, before and after the layer, also stay in memory. The methods in sequential/ need
+    less: if the GPU is small, they keep the hidden states in host memory. The methods in sequential/ read embeddings
+    as memory-mapped files, which are not counted here.
     """
     cost, tensors, shapes = cost_of(key), tensors_of(target), linear_shapes(target)
     squares = 3 if cost.twofold else 2
@@ -161,7 +162,7 @@ def min_memory(target: Path, key: str, longest: int, tokens: int, device: str = 
 
 
 def min_host_memory(target: Path, key: str) -> int:
-    """The least host memory that the job can need, in bytes, on any device. `key` is the job's cost key."""
+    """The host memory in bytes that the job needs at least, on any device. `key` is the job's cost key."""
     whole = cost_of(key).whole_model
     return LIBRARIES_AT_LEAST + (sum(size for _, _, size in tensors_of(target).values()) if whole else 0)
 
@@ -170,8 +171,8 @@ STARTUP = 18.0  # seconds that a worker needs to import torch, transformers and 
 READING = 5e8  # speed of reading and writing the model, in bytes per second
 # Rough speeds of a CPU in units per second, for the terms in `layer_seconds`.
 SPEEDS = {"forward": 6e10, "hessian": 6e10, "solve": 3e10, "column": 1e4}
-# If a row was measured on another GPU, its distance from the job grows by this number. The distance grows by the same
-# number if the job takes 1.5 times as long.
+# If a row was measured on another GPU, its distance from the job grows by this number. If a job takes 1.5 times as
+# long as the row, the distance also grows by this number.
 OTHER_GPU = math.log(1.5)
 
 
@@ -225,7 +226,7 @@ def layer_seconds(key: str, profile: LayerProfile, device: str) -> float:
         return summed(cost.seconds, layer_terms(cost, profile))
     attention = 2 * profile.longest * profile.hidden  # number of multiply-adds per token that compute attention
     forward = 2 * cost.passes * profile.tokens * (profile.weights * profile.active + attention)
-    # A module may get only a share of the tokens. Its cost is then multiplied by this share.
+    # A module may get only a share of the tokens. The cost of such a module is multiplied by this share.
     hessian = 2 * profile.tokens * profile.active * sum(i * i * n for _, i, n in profile.shapes)
     solve = sum((i * i * o + 2 * i**3) * n for o, i, n in profile.shapes)
     columns = profile.columns_together if cost.walk else profile.columns
@@ -270,7 +271,7 @@ def read_costs() -> dict[str, Any]:
 
 
 def _nearest(key: str, profile: LayerProfile, device: str, name: str) -> list[dict[str, Any]]:
-    """The measured rows that are most similar to the job. All these rows come from one model and one GPU.
+    """The measured rows that are most similar to the job. All rows in the result come from one model and one GPU.
 
     A dense model is compared with dense models, and a mixture of experts with mixtures of experts. If no model of the
     same type was measured, all rows are used.

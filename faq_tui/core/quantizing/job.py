@@ -32,10 +32,10 @@ class QuantizationJob:
     def from_spec(cls, spec: Mapping[str, Any]) -> QuantizationJob:
         """Read a job from `spec`.
 
-        Its keys are the fields of this class, and `recipe` has the form of `Recipe.identity`.
+        The keys of `spec` are the fields of this class. Its `recipe` has the form of `Recipe.identity`.
 
-        Raises UsageError if a field is missing, or if the method refuses a value. The message names the field. Paths
-        become absolute, because gptqmodel changes the working directory.
+        Raises UsageError if a field is missing, or if the method refuses a value. The error message names the field.
+        Paths become absolute, because gptqmodel changes the working directory.
         """
         given = {name: spec[name] for name in cls.__dataclass_fields__ if spec.get(name) is not None}
         missing = [name for name in REQUIRED if name not in given]

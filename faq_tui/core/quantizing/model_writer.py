@@ -13,11 +13,11 @@ from faq_tui.core.models.headers import INDEX, tensors_of
 
 
 class LayerFiles:
-    """The new tensors of each layer. They stay on disk until the whole model is written.
+    """The new tensors of each layer. The tensors stay on disk until the whole model is written.
 
-    An earlier attempt may have left layers in the folder. `count` is the number of stored layers. These are the
-    layers from 0 to count - 1. `files` maps each tensor's name to its file. `modules` maps each module's name to the
-    names of its new tensors.
+    An earlier attempt may have left layers in the folder. `count` is the number of stored layers. The numbers of the
+    stored layers are 0 to count - 1. `files` maps each tensor's name to its file. `modules` maps each module's name
+    to the names of its new tensors.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -120,7 +120,7 @@ def complete_folder(out: Path, target: Path) -> None:
 def coverage(losses: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """For each layer, count the calibration tokens that reached each expert.
 
-    Returns the smallest, the median and the largest count.
+    The result has the smallest, the median and the largest count of each layer.
 
     `losses` is `QuantizationProgress.losses`. `rounded_experts` lists the experts that got too few tokens and were
     only rounded.

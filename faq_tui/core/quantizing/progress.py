@@ -22,8 +22,8 @@ Send = Callable[..., None]
 class QuantizationProgress:
     """Sends the messages `layer_started` and `layer_done` for each layer, and the message `module` for each module.
 
-    Each of these messages is sent only once. `send` is called with the kind of a message and its fields. `losses`
-    holds one entry per call of `solved`.
+    No message is sent twice for the same layer or module. `send` is called with the kind of a message and its fields.
+    `losses` holds one entry per call of `solved`.
     """
 
     def __init__(self, send: Send, cancel: CancelToken) -> None:

@@ -26,7 +26,7 @@ class AwqRecipe(GptqmodelRecipe):
 
 
 class AwqFormat(WeightFormat):
-    """AWQ's layout "gemm" with 4 bits. vLLM reads it with the classes AWQConfig and AWQMarlinConfig."""
+    """AWQ's layout "gemm" with 4 bits. vLLM reads this layout with the classes AWQConfig and AWQMarlinConfig."""
 
     quant_method = "awq"
     kernels: ClassVar[Kernels] = {
@@ -39,8 +39,8 @@ class AwqFormat(WeightFormat):
         """Compute w = scale * (q - zero).
 
         In each word, the columns are in the order that AWQ's first CUDA kernel needs. This function restores the
-        original order. The function `convert_awq_file` of gptqmodel keeps the kernel's order, so its dense weights
-        have their columns in the wrong order.
+        original order of the columns. The function `convert_awq_file` of gptqmodel keeps the kernel's order, so its
+        dense weights have their columns in the wrong order.
         """
         import torch
 

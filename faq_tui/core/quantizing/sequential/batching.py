@@ -60,7 +60,7 @@ class UnsolvableMatrix(FaqError):
 
 @dataclass(frozen=True)
 class Ordering:
-    """How a method uses the Hessians. `factorize` explains `damp`, `by_activation` and `group`.
+    """How a method uses the Hessians. The docstring of `factorize` explains `damp`, `by_activation` and `group`.
 
     `alpha` is the share of the inputs' errors that is corrected (see `with_drift`). If `alpha` is None, these errors
     are not corrected, and the unquantized model need not be run.

@@ -89,7 +89,7 @@ def _kernel() -> Any:
             code = tl.math.div_rn(column, step)
             if WITH_OUTLIERS:
                 code += origin
-            # Adding 1.5 · 2^23 to a float32 drops its fraction. This rounds half to even, as torch does.
+            # Adding 1.5 · 2^23 to a float32 drops its fraction. The addition rounds half to even, as torch does.
             code = tl.where(tl.abs(code) < 4194304.0, (code + 12582912.0) - 12582912.0, code)
             if not WITH_OUTLIERS:
                 code += origin

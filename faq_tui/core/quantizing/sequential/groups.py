@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 EXPERT = re.compile(r"\.\d+\.")  # matches the number of an expert, for example in mlp.experts.17.up_proj
-# Routers are not quantized. They are small, and a router that chooses a wrong expert clearly harms the model's
+# Routers are not quantized. Routers are small, and a router that chooses a wrong expert clearly harms the model's
 # quality.
 KEPT = re.compile(r"(^|\.)(gate|router|shared_expert_gate)$")
 
@@ -75,9 +75,9 @@ def find_groups(layer: Any, run: Callable[[], Any]) -> list[ModuleGroup]:
 
 
 def _expert_groups(names: list[str]) -> list[ModuleGroup]:
-    """Return two groups.
+    """Return two groups of the experts' modules.
 
-    The first one has the gate and up projections. The second one has the down projections, because their inputs
+    The first group has the gate and up projections. The second group has the down projections, because their inputs
     depend on the first group.
     """
     first = [name for name in names if not name.endswith((".down_proj", ".w2"))]

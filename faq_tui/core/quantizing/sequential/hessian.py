@@ -63,7 +63,7 @@ class Hessian:
 def means(hessians: Sequence[Hessian]) -> Any:
     """The Hessians H, [len(hessians), in_features, in_features].
 
-    Raises UnsolvableHessian if one of them is based on no token, or if an input was not finite.
+    Raises UnsolvableHessian if a Hessian got no token, or if an input was not finite.
     """
     for index, hessian in enumerate(hessians):
         if not hessian.tokens:
@@ -121,7 +121,7 @@ class Factor:
     dead: Any  # [..., in] bool, true for each column of W whose input is always zero
     damp: Any  # [...] on the CPU; damp · mean(|diag H|) was added to the diagonal of H
     # P [..., in, in] in solving order, for GPTAQ. The values of a column times these factors are added to later
-    # columns. Other methods have None.
+    # columns. For methods other than GPTAQ, this is None.
     drift: Any = None
 
 
@@ -189,8 +189,8 @@ def _by_groups(diagonal: Any, group: int) -> Any:
 def with_drift(factor: Factor, drift: Any, alpha: float) -> Factor:
     """Add P = alpha · triu(C Uᵀ, 1) U to a factor. `drift` is C, with the columns in their original order.
 
-    When column i is quantized, the columns j > i change by w_i P_ij. That is the least-squares solution for the part
-    w_i (x̃_i - x_i) of the output error (GPTAQ, Li et al. 2025, arXiv:2504.02692).
+    When column i is quantized, the columns j > i change by w_i P_ij. The change w_i P_ij is the least-squares
+    solution for the part w_i (x̃_i - x_i) of the output error (GPTAQ, Li et al. 2025, arXiv:2504.02692).
     """
     order = factor.order
     rows = drift.gather(-2, order[..., :, None].expand_as(drift))
@@ -202,8 +202,8 @@ def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:
     """Write U into `out`. Returns a boolean tensor on the device, which is true if the factorization failed.
 
     Let J be the matrix that reverses the order of rows. If J H J = L Lᵀ, then H⁻¹ = (J L⁻¹ J)ᵀ (J L⁻¹ J), and J L⁻¹ J
-    is upper triangular. This way needs one Cholesky factorization. With an explicit inverse of H, two would be
-    needed.
+    is upper triangular. This way needs one Cholesky factorization. Inverting H first would need two Cholesky
+    factorizations.
     """
     import torch
 
@@ -218,7 +218,10 @@ def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:
 
 
 def identity_factor(in_features: int, device: Any, batch: tuple[int, ...] = ()) -> Factor:
-    """A factor with which the solver rounds and corrects nothing. It is used for modules that got too few tokens."""
+    """A factor with which the solver rounds and corrects nothing.
+
+    The factor is used for modules that got too few tokens.
+    """
     import torch
 
     return Factor(

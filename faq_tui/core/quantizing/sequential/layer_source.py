@@ -43,7 +43,7 @@ def refusal_of(folder: Path, trust_remote_code: bool) -> str:
 
 
 def _shell(folder: Path, trust_remote_code: bool) -> Any:
-    """The model without weights. Its buffers have values, and each expert has its own matrices."""
+    """The model without weights. The buffers of this model have values, and each expert has its own matrices."""
     from accelerate import init_empty_weights
     from transformers import AutoConfig, AutoModelForCausalLM
 

@@ -89,9 +89,9 @@ def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[
     """Quantize `columns` ([..., in, out] float32) in place. Returns the loss of each output, [..., out].
 
     For each column c, the function computes err = (w - ŵ) / U_cc, and subtracts err · U[c, c+1:] from W[:, c+1:]
-    (GPTQ, arXiv:2210.17323, algorithm 1). The loss is sum(err²) / 2. This is the mean squared output error per token,
-    computed with the damped Hessian. With `group_size` -1, all columns are one group. `check` is called once per
-    block and may raise an exception.
+    (GPTQ, arXiv:2210.17323, algorithm 1). The loss is sum(err²) / 2. This loss is the mean squared output error per
+    token, computed with the damped Hessian. With `group_size` -1, all columns are one group. `check` is called once
+    per block and may raise an exception.
 
     `drift` is the matrix P of the `Factor`, or None. If `drift` is given, w · P[c, c+1:] is added to W[:, c+1:]. Here
     w is the value of column c just before the column is quantized.

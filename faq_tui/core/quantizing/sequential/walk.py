@@ -51,7 +51,7 @@ class _Captured(Exception):
 class _Teacher:
     """A copy of a layer from before its quantization.
 
-    It is called with the hidden states of the unquantized model.
+    The copy is called with the hidden states of the unquantized model.
     """
 
     layer: Any
@@ -121,7 +121,8 @@ class LayerWalk:
     def _store(self, rows: Sequence[Sequence[int]]) -> str:
         """The device on which the hidden states are kept.
 
-        They are kept on the GPU if they need at most a third of its free memory, otherwise in host memory.
+        Hidden states are kept on the GPU if they need at most a third of its free memory. Otherwise they are kept in
+        host memory.
         """
         if self.device == "cpu":
             return "cpu"
@@ -152,8 +153,8 @@ class LayerWalk:
     ) -> dict[str, SolvedMatrix] | None:
         """Quantize one layer in place. Then replace the hidden states before the layer by those after the layer.
 
-        `unquantized` holds the hidden states of the unquantized model. Only methods that compare the two models need
-        them. Returns None if an earlier attempt has quantized the layer.
+        `unquantized` holds the hidden states of the unquantized model. Only methods that compare the quantized and
+        the unquantized model need these hidden states. Returns None if an earlier attempt has quantized the layer.
         """
 
         def call(batch: int) -> Any:
@@ -202,7 +203,7 @@ class LayerWalk:
     ) -> dict[str, Hessian]:
         """The Hessians of a group.
 
-        Modules that share an input have one Hessian. It has the name of the first of these modules.
+        Modules that share an input have one Hessian. This Hessian has the name of the first of these modules.
         """
         shared = dict.fromkeys(group.inputs.values())
         if teacher is not None and (group.experts or len(shared) > 1):

@@ -17,7 +17,7 @@ PARTS = ("qweight", "qzeros", "scales", "g_idx")
 class GptqFormat(WeightFormat):
     """Packed codes, with a scale and a zero point for each group.
 
-    vLLM and SGLang read them with GPTQConfig and GPTQMarlinConfig.
+    vLLM and SGLang read these codes with the classes GPTQConfig and GPTQMarlinConfig.
 
     The tensors of a module with the weight [out, in] are `qweight` int32 [in · bits / 32, out], `qzeros` int32
     [groups, out · bits / 32], `scales` float16 [groups, out], and `g_idx` int32 [in]. `g_idx` holds the number of

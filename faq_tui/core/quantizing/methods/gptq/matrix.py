@@ -48,7 +48,8 @@ class GridChoice:
 class Packable:
     """A quantized matrix.
 
-    The dequantized weight is ŵ = scale · (code - zero). Scale and zero are those of the column's group.
+    The dequantized weight is ŵ = scale · (code - zero). Here `scale` and `zero` are those of the group to which the
+    column belongs.
 
     In the shapes, `...` stands for one batch dimension or for no dimension.
     """
@@ -65,7 +66,7 @@ class Packable:
         return Packable(*(part[index] for part in parts))
 
     def dense(self) -> Any:
-        """The dequantized matrix [out, in] in float32. The object must have no batch dimension."""
+        """The dequantized matrix [out, in] in float32. The quantized matrix must have no batch dimension."""
         scales, zeros = self.scales.float()[self.groups], self.zeros.float()[self.groups]
         return ((self.codes.t().float() - zeros) * scales).t().contiguous()
 

@@ -70,8 +70,8 @@ def gptq_config(gptqmodel: Any, recipe: Any, scratch: Path, **more: Any) -> Any:
         group_size=recipe.group_size,
         sym=recipe.sym,
         desc_act=recipe.desc_act,
-        # The option act_group_aware changes the order of whole groups, so it needs more than one group. It does not
-        # slow down inference.
+        # The option act_group_aware changes the order of whole groups, so it needs more than one group. The option
+        # does not slow down inference.
         act_group_aware=not recipe.desc_act and recipe.group_size != -1,
         damp_percent=recipe.damp_percent,
         **common_options(gptqmodel, recipe, scratch),
@@ -93,7 +93,7 @@ class EngineMethod(GptqmodelMethod):
         progress: QuantizationProgress,
         cancel: CancelToken,
     ) -> EngineResult:
-        """Does what `Method.quantize` describes.
+        """This function implements `Method.quantize`.
 
         The recipe chooses the engine, and the manifest's entry `engine` names it.
         """

@@ -88,8 +88,8 @@ def by_engine(
 ) -> EngineResult:
     """Quantize with the recipe's engine. Implements `Method.quantize`. The argument `by_library` runs GPTQModel.
 
-    Some models call their layers in a way that the walk does not support. The walk notices this only when it runs. If
-    engine = "auto", GPTQModel then quantizes the model.
+    Some models call their layers in a way that the walk does not support. The walk notices such calls only when it
+    runs. If engine = "auto", GPTQModel then quantizes the model.
     """
     from faq_tui.core.quantizing.sequential.stack import UnsupportedModel
 

@@ -1,1 +1,1 @@
-"""The code that GPTQ, GPTAQ and AWQ share. The library GPTQModel runs these methods."""
+"""The code that GPTQ, GPTAQ and AWQ share. The library GPTQModel runs these three methods."""

@@ -35,8 +35,8 @@ class Checkpoint:
     def config(self, gptqmodel: Any, seconds: float) -> Any:
         """Make the argument `checkpoint` of gptqmodel's `quantize`.
 
-        gptqmodel writes a checkpoint at the end of a layer if `seconds` have passed since the last checkpoint. It
-        writes another checkpoint when all layers are done.
+        gptqmodel writes a checkpoint at the end of a layer if `seconds` have passed since the last checkpoint.
+        gptqmodel writes another checkpoint when all layers are done.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         for attempt in (self.folder / "store").glob("attempt-*"):
@@ -53,7 +53,7 @@ class Checkpoint:
     def begin_at(self, layer: int, progress: QuantizationProgress, send: Send) -> None:
         """Send the recorded messages of all layers before `layer`.
 
-        `layer` is the first layer to compute. Only the first call of this method does anything.
+        `layer` is the first layer to compute. If the method is called again, it does nothing.
         """
         if self._begun:
             return
@@ -66,7 +66,7 @@ class Checkpoint:
 def supports(model: Any) -> bool:
     """True if gptqmodel can write checkpoints of this model.
 
-    For example, version 7.7 can resume GPTQ of llama and qwen3_moe models. It cannot resume GPTAQ.
+    For example, version 7.7 can resume GPTQ of llama and qwen3_moe models. Version 7.7 cannot resume GPTAQ.
     """
     from gptqmodel.looper import gptq_checkpoint
 
@@ -78,8 +78,8 @@ def supports(model: Any) -> bool:
     gptq_checkpoint.signal = SimpleNamespace(
         SIGINT=None, SIGTERM=None, getsignal=lambda _number: None, signal=lambda _number, _handler: None
     )
-    # gptqmodel's own function for this purpose reads all weights again. It also refuses symbolic links, which a hub
-    # cache consists of.
+    # gptqmodel's own function for this purpose reads all weights again. That function also refuses symbolic links,
+    # and the files of a hub cache are symbolic links.
     gptq_checkpoint._source_identity = _files_of
     return True
 
@@ -97,8 +97,8 @@ def _files_of(model: Any) -> dict[str, str]:
 def _paced(config: Any, seconds: float) -> Any:
     """A subclass of `config` that lets `seconds` pass between two checkpoints.
 
-    gptqmodel itself only counts the layers between two checkpoints. That is not enough, because a layer can take
-    milliseconds or minutes.
+    gptqmodel itself only counts the layers between two checkpoints. A number of layers is no measure of time, because
+    a layer can take milliseconds or minutes.
     """
     last = time.monotonic()
 

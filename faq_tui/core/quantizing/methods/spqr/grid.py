@@ -106,11 +106,11 @@ def second_level(values: Any, bits: int, group: int) -> Level:
 def likely_outliers(weights: Any, diagonal: Any, bits: int, threshold: Any) -> Any:
     """Find the weights that are likely outliers. Returns a mask [..., group, out].
 
-    The error of a row is E = sum(((ŵ - w) / U_jj)²). To test a weight, E is computed without it. The weight is an
-    outlier if E falls by more than `threshold`. `diagonal` holds U_jj and has the shape [..., group]. `threshold` is
-    a number, or has the shape [..., out]. The grid of a row depends only on its minimum and maximum. Therefore only a
-    test of these two weights needs a new grid. In a test of any other weight, the grid stays the same, and the
-    weight's term is removed from the sum.
+    The error of a row is E = sum(((ŵ - w) / U_jj)²). To test a weight, the error E is computed without this weight.
+    The weight is an outlier if E falls by more than `threshold`. `diagonal` holds U_jj and has the shape [...,
+    group]. `threshold` is a number, or has the shape [..., out]. The grid of a row depends only on its minimum and
+    maximum. Therefore a new grid is needed only to test the minimum and the maximum. In a test of any other weight,
+    the grid stays the same, and the weight's term is removed from the sum.
     """
     import torch
 
@@ -136,7 +136,7 @@ def likely_outliers(weights: Any, diagonal: Any, bits: int, threshold: Any) -> A
 
 
 def without(weights: Any, outliers: Any) -> Any:
-    """Replace the outliers in `weights`. Each gets the mean of the row's other weights.
+    """Replace the outliers in `weights`. The new value of an outlier is the mean of the row's other weights.
 
     A row that has only outliers is not changed.
     """

@@ -31,7 +31,8 @@ class Knobs:
     scale_group: int = 16  # number of output rows that share one second-level scale
 
 
-# The scales and zeros of a group of columns. They are either quantized at the second level, or float16 [..., out].
+# The scales and zeros of a group of columns. Scales and zeros are either quantized at the second level, or float16
+# [..., out].
 Pair = tuple[Any, Any]
 
 
@@ -57,7 +58,7 @@ class Quantized:
 class _SpqrRule:
     """Rounds columns and marks outliers.
 
-    `threshold` [..., out] is the threshold T of each row. If it is None, there are no outliers.
+    `threshold` [..., out] is the threshold T of each row. If `threshold` is None, there are no outliers.
     """
 
     def __init__(self, knobs: Knobs, threshold: Any | None, columns: Any) -> None:

@@ -1,4 +1,4 @@
-"""SpQR as a quantization method. It writes dense weights, which every engine can load, and also the codes."""
+"""SpQR as a quantization method. The method writes dense weights, which every engine can load, and also the codes."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ class Spqr(Method):
         progress: QuantizationProgress,
         cancel: CancelToken,
     ) -> EngineResult:
-        """Does what `Method.quantize` describes.
+        """This function implements `Method.quantize`.
 
-        It also writes the codes into the folder `spqr` beside the dense weights.
+        It writes the dense weights, and also the codes in the folder `spqr` beside them.
         """
         from safetensors.torch import save_file
 

@@ -70,11 +70,11 @@ def count_folder(folder: Path, knobs: Knobs) -> Bits:
 def to_tensors(name: str, quantized: Quantized, order: Any, knobs: Knobs, weight: Any) -> dict[str, Any]:
     """Make the named tensors of one matrix, on the CPU. Columns are in solving order.
 
-    `weight` is the exported matrix. The stored outliers have its dtype. `codes` are packed row by row. `scale` and
-    `zero` are float16 [groups, out]. If scales and zeros are quantized at the second level, `scale` and `zero` hold
-    packed 3-bit codes instead. Then four further tensors [groups, runs] are made: `scale_step`, `scale_least`,
-    `zero_step` and `zero_least`. `crow`, `col` and `values` are a CSR matrix of the outliers. Its columns are in
-    solving order. `order` maps each position in solving order to its column.
+    `weight` is the exported matrix. The stored outliers have the dtype of `weight`. `codes` are packed row by row.
+    `scale` and `zero` are float16 [groups, out]. If scales and zeros are quantized at the second level, `scale` and
+    `zero` hold packed 3-bit codes instead. Then four further tensors [groups, runs] are made: `scale_step`,
+    `scale_least`, `zero_step` and `zero_least`. `crow`, `col` and `values` are a CSR matrix of the outliers. The
+    columns of the CSR matrix are in solving order. `order` maps each position in solving order to its column.
     """
     import torch
 
@@ -100,7 +100,7 @@ def to_tensors(name: str, quantized: Quantized, order: Any, knobs: Knobs, weight
 
 
 def from_tensors(name: str, tensors: dict[str, Any], knobs: Knobs, dtype: Any) -> Any:
-    """Decode the dense matrix [out, in] of `dtype`. It equals the exported matrix bit for bit."""
+    """Decode the dense matrix [out, in] of `dtype`. The decoded matrix equals the exported matrix bit for bit."""
     import torch
 
     part = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
@@ -132,7 +132,7 @@ def _level(part: dict[str, Any], which: str, number: int, knobs: Knobs, out: int
 def pack(codes: Any, bits: int) -> Any:
     """Pack uint8 codes below 2^bits into uint8 [ceil(count * bits / 8)].
 
-    The codes keep their order, and each starts with its lowest bit.
+    The codes keep their order. The lowest bit of each code comes first.
     """
     import numpy as np
     import torch

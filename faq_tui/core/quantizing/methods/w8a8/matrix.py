@@ -52,8 +52,8 @@ def quantize_stack(weights: Sequence[Any], factor: Factor, check: Callable[[], N
 
     Any floating dtype is allowed. The matrices may have different sizes [out].
 
-    The scale of each row is max|w| / 127. The scale is first rounded to the dtype in which it is stored. Then the
-    codes are computed.
+    The scale of each row is max|w| / 127. The scale is first rounded to the dtype in which it is stored. The codes
+    are computed from the rounded scale.
     """
     import torch
 

@@ -108,7 +108,9 @@ class W8a8(Method):
 
 
 def quantization_config(ignored: list[str]) -> dict[str, Any]:
-    """Make the `quantization_config` of config.json. The library compressed-tensors checks and completes this config.
+    """Make the `quantization_config` of config.json.
+
+    The library compressed-tensors checks and completes the `quantization_config`.
 
     `ignored` lists the names of the Linear modules that are not quantized.
     """
