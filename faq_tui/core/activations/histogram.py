@@ -1,4 +1,4 @@
-"""Order statistics of |x| from a histogram over the bits of floating-point numbers.
+"""Compute quantiles of |x| from a histogram over the bits of floating-point numbers.
 
 Read the bits of two positive floats as integers: the larger float gives the larger integer. Therefore the exponent
 and the leading mantissa bits of a float can serve as the number of a logarithmic bin. Every value is counted in a
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 MANTISSA = {"float32": 17, "bfloat16": 7, "float16": 10}
 FULL = 23  # number of mantissa bits of float32; all values are counted as float32
-COARSE = 7  # this number of leading mantissa bits gives the number of the block within an octave
+COARSE = 7  # the first 7 mantissa bits of a value choose its block within an octave
 BELOW = 2  # the edge lies two octaves below the octave of the median of the first values
 FIRST_VALUES = 1 << 12  # the median of the first values is computed from about this number of values
 ALL_UNTIL = 1 << 15  # all bins are filled until this number of values has been counted
@@ -44,7 +44,7 @@ TAIL = (
 )
 MEDIANS_UP = (4 << COARSE) + (
     1 << (COARSE - 2)
-)  # number of blocks between the median and 19 times the median; the tail begins there or earlier
+)  # number of blocks from the median up to 19 times the median; the tail begins at that value or below
 
 ENDLESS = 1 << 30  # the end of an interval of blocks that has no upper limit
 Interval = tuple[int, int]  # an interval of blocks: (first block, block after the last one)
@@ -158,7 +158,7 @@ class Histogram:
 
 
 class Quantiles:
-    """Quantiles and tail counts of the counted values."""
+    """Computes quantiles of the counted values, and counts the values above a threshold."""
 
     def __init__(self, counts: Any, blocks: Counts, filled: list[Interval], edge: int, bits: int) -> None:
         """`counts` is a torch tensor, int32 [bins].
@@ -243,7 +243,7 @@ class Quantiles:
 
 
 def _common(ours: list[Interval], others: list[Interval]) -> list[Interval]:
-    """The blocks that are in both lists of intervals.
+    """Intervals of the blocks that are in both lists of intervals.
 
     If no block is in both lists, the result is one empty interval.
     """

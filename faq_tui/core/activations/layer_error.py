@@ -34,7 +34,7 @@ Seen = Callable[[int, int, Any], None]  # arguments: layer, number of tokens bef
 
 
 def layers_of(model: Any) -> Sequence[Any]:
-    """The layers of the decoder, from first to last. Raises FaqError if they cannot be found."""
+    """The layers of the decoder, from first to last. Raises FaqError if the layers cannot be found."""
     import torch
 
     count = model.config.get_text_config().num_hidden_layers

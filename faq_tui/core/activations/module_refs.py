@@ -31,7 +31,7 @@ class ModuleRef:
 def find_module_refs(model: Any, modules: Sequence[str]) -> dict[ModuleRef, Any]:
     """Find the torch modules by the last part of their names, which must be in `modules`.
 
-    Their order is that of the model.
+    The modules have the same order as in the model.
 
     Modules inside experts are left out, because they get only some of the tokens. If `modules` contains the word
     `experts`, the fused experts are added. If several chosen modules share an input, for example the q, k and v
@@ -62,7 +62,7 @@ def find_experts(model: Any) -> Iterator[tuple[int, str, Any]]:
 def find_single_experts(model: Any) -> Iterator[tuple[int, int, Any]]:
     """Yield (layer, number of the expert, module) for every expert that is a separate module.
 
-    Some models whose folder contains their own code have such experts.
+    Some models that come with their own code have experts that are separate modules.
     """
     for name, module in model.named_modules():
         match = NUMBERED.fullmatch(name)

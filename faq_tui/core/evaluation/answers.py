@@ -25,7 +25,7 @@ def generate(
     on_answer: Callable[[int, list[int]], None],
     tick: Callable[[int], None],
 ) -> None:
-    """Sample an answer to each prompt (token ids).
+    """Sample an answer to each prompt. A prompt is a list of token ids.
 
     `on_answer` gets the index of a prompt and the token ids of its answer, including the end token. `tick` gets the
     number of newly decoded tokens. For each prompt, the numbers add up to `max_new_tokens`. If an answer is shorter,
@@ -58,7 +58,7 @@ def generate(
 
 
 def _end_tokens(model: Any) -> tuple[list[int], int]:
-    """Returns (the token ids that end an answer, the token id for padding)."""
+    """Returns the token ids that end an answer, and the token id for padding."""
     end_ids = model.generation_config.eos_token_id
     end_ids = model.config.get_text_config().eos_token_id if end_ids is None else end_ids
     ends = [] if end_ids is None else [end_ids] if isinstance(end_ids, int) else list(end_ids)

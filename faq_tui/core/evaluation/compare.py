@@ -43,9 +43,9 @@ def measure(
     is the number of tokens for which `model` and the reference have the same top-1 token. `hits` is the number of the
     text's tokens that are the top-1 token of `model`. If `reference` is None, `model` is the unquantized model
     itself. Then `kl` is 0, and `agree` equals `tokens`. If `keep` is given, it stores the hidden states of `model`.
-    `each` is called for each item. Its arguments are the item's index, a list with the KL of each token, and a list
-    with a bool for each token. The bool is True if the top-1 tokens of the two models differ. `tick` gets the number
-    of tokens of each batch. Raises FaqError if a metric fails.
+    `each` is called for each item. The arguments of `each` are the item's index, a list with the KL of each token,
+    and a list with a bool for each token. The bool is True if the top-1 tokens of the two models differ. `tick` gets
+    the number of tokens of each batch. Raises FaqError if a metric fails.
     """
     sums: Columns = {
         "tokens": [float(item.predicted) for item in items],

@@ -63,9 +63,9 @@ def load_documents(run: Run, name: str) -> list[Document]:
 def heldout_documents(documents: list[Document], tokenizer: object, window: int) -> Heldout:
     """Split each document into windows.
 
-    Each window gets a share of the document's words and bytes, in proportion to the window's number of predicted
-    tokens. Each window has its own share, so that the bootstrap can draw single windows. Together, the windows of a
-    document have all words and bytes of the document.
+    The words and bytes of the document are divided among its windows, in proportion to the number of predicted tokens
+    in each window. Each window has its own numbers of words and bytes, so that the bootstrap can draw single windows.
+    Together, the windows of a document have all words and bytes of the document.
     """
     prefix = prefix_of(tokenizer)
     items, words, lengths = [], [], []

@@ -111,11 +111,13 @@ class Heldout:
 
 
 def windows(ids: Sequence[int], size: int, bos: int | None = None) -> list[Item]:
-    """Split `ids` into non-overlapping windows of `size` tokens. The first token of a window is not predicted.
+    """Split `ids` into non-overlapping windows of `size` tokens.
 
-    If `bos` is given, each window starts with this token. Models that were trained with a bos token predict badly
-    without it. The last window may be shorter than the others. If the last window has no token to predict, it is
-    dropped.
+    The model does not predict the first token of a window.
+
+    If `bos` is given, each window starts with the token `bos`. Models that were trained with a bos token predict
+    badly without it. The last window may be shorter than the others. If the last window has no token to predict, it
+    is dropped.
     """
     head = () if bos is None else (bos,)
     step = size - len(head)
@@ -124,7 +126,9 @@ def windows(ids: Sequence[int], size: int, bos: int | None = None) -> list[Item]
 
 
 def rolling(ids: Sequence[int], size: int, prefix: int) -> list[Item]:
-    """Split `ids` into windows for a model that reads `size` tokens at a time. Each token is predicted exactly once.
+    """Split `ids` into windows for a model that reads `size` tokens at a time.
+
+    The model predicts each token exactly once.
 
     The windows equal those of `loglikelihood_rolling` in lm_eval 0.4.13. That function calls
     `get_rolling_token_windows` of lm_eval/utils.py with context_len 1, and then `make_disjoint_window`. The token

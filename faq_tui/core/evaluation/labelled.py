@@ -18,7 +18,7 @@ from faq_tui.core.run.run import Run
 
 CHOICES_KEY = "evaluate.multiple_choice"
 LAST_WORD_KEY = "evaluate.last_word"
-MIN_WORDS, MAX_WORDS = 25, 120  # limits of the number of words in a passage that is cut from prose
+MIN_WORDS, MAX_WORDS = 25, 120  # a passage that is cut from prose has at least 25 and at most 120 words
 # The last word of such a passage has at least this many letters; shorter words are too easy to predict.
 MIN_LETTERS = 3
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"”’')]*\s+")
@@ -82,7 +82,7 @@ def heldout_questions(cases: list[ChoiceCase], tokenizer: object, longest: int) 
 
 
 def load_passages(run: Run, name: str) -> list[str]:
-    """The passages without their final punctuation. Raises UsageError if there is no passage."""
+    """Read the passages, without their final punctuation. Raises UsageError if there is no passage."""
     limit = run.settings.evaluate.items
     if name == STARTER or is_jsonl(run, name):
         path = starter_file("starter_last_words.jsonl") if name == STARTER else run.resolve(name)
@@ -122,7 +122,7 @@ def passages(text: str) -> list[str]:
 
 
 def heldout_passages(candidates: list[str], tokenizer: object, longest: int) -> tuple[Heldout, list[str]]:
-    """Make an item of each passage, as in lm_eval's task lambada_openai. Only the last word is predicted.
+    """Make an item of each passage, as in lm_eval's task lambada_openai. The model predicts only the last word.
 
     Also returns the passages that are measured.
     """

@@ -233,7 +233,10 @@ class Accuracy(Ratio):
 
 
 class AccuracyByLength(Ratio):
-    """The share of questions whose right choice has the highest log-likelihood per character: lm_eval's acc_norm."""
+    """The share of questions whose right choice has the highest log-likelihood per character.
+
+    lm_eval calls it acc_norm.
+    """
 
     name, title, unit = "accuracy_norm", "accuracy by length", "share of items"
     help = "Accuracy if each choice's log-likelihood is divided by the choice's length (lm_eval's acc_norm)."
@@ -301,7 +304,7 @@ def main_metric(kind: str) -> Metric:
 
 
 def metrics_in(kind: str, *columns: Iterable[str]) -> tuple[Metric, ...]:
-    """The metrics of this kind that can be computed from every one of the given measurements.
+    """The metrics of this kind for which every given measurement has the columns.
 
     `columns` holds the column names of each measurement. If a metric was installed after a measurement, the
     measurement lacks the metric's token column. The stage evaluate adds the missing column when it runs again.

@@ -125,10 +125,11 @@ def _lay_out(
 ) -> tuple[int, dict[str, tuple[int, int]], int]:
     """Create a safetensors file with its header and with space for all tensors.
 
-    Returns (start of the data in the file, start and end of each tensor within the data, size of the data), in bytes.
-    A safetensors file (https://huggingface.co/docs/safetensors) has three parts: the length of the header as 8
-    little-endian bytes, the JSON header, and the data. The function allocates the whole file on disk at once, so that
-    a full disk raises an exception here. A later write to the memory-mapped file would get the signal SIGBUS instead.
+    Returns three results, in bytes: the start of the data in the file, the start and end of each tensor within the
+    data, and the size of the data. A safetensors file (https://huggingface.co/docs/safetensors) has three parts: the
+    length of the header as 8 little-endian bytes, the JSON header, and the data. The function allocates the whole
+    file on disk at once, so that a full disk raises an exception here. A later write to the memory-mapped file would
+    get the signal SIGBUS instead.
     """
     import torch
 

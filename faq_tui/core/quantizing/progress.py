@@ -83,7 +83,7 @@ class QuantizationProgress:
     def solved(
         self, layer: int, module: str, loss: float | None, note: str, seconds: float, samples: int, damp: float
     ) -> None:
-        """Record a quantized module. `samples` is the number of tokens that reached it.
+        """Record a quantized module. `samples` is the number of tokens that reached the module.
 
         If the module was only rounded, `loss` is None, and `note` gives the reason. `damp` is the damping that was
         added to the Hessian.

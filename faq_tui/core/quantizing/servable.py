@@ -49,7 +49,7 @@ def problems(folder: Path) -> list[str]:
 def check_servable(folder: Path) -> None:
     """Raise FaqError with the first problem that `problems` finds.
 
-    Missing files are no error here. A target can be served without a chat template, and also without
+    A missing file raises no error here. A target can be served without a chat template, and also without
     generation_config.json.
     """
     grave = [one for one in problems(folder) if not one.startswith("there is no")]

@@ -1,6 +1,6 @@
 """The worker child's task `quantize`.
 
-It checks the job, quantizes the model, completes the folder and reports the result.
+The task checks the job, quantizes the model, completes the folder and reports the result.
 
 The first message is `quantize_started`. For each layer, the task sends `layer_started`, then a message `module`
 whenever a module is solved, and then `layer_done`. The last messages are `saving` and `quantized`. Layers are packed

@@ -82,7 +82,7 @@ class Awq(GptqmodelMethod):
         seconds={"module": 0.08641, "input": 4.438e-9},
         gpu_bytes={"context": 1.64e9, "inputs": 1.93},
         host_bytes={"context": 2.44e9, "inputs": 1.67},
-        passes=25.0,  # one forward pass per candidate scale
+        passes=25.0,  # AWQ makes one forward pass per candidate scale
         solves=False,
     )
 

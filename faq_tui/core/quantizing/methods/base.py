@@ -38,7 +38,8 @@ class Method(Extension):
     def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
         """Raise UsageError if the target cannot be quantized by `recipe`. This check runs before the costly work.
 
-        `config` is the target's config.json; `shapes` maps each module's name to (out_features, in_features).
+        `config` is the content of the target's config.json. `shapes` maps each module's name to (out_features,
+        in_features).
         """
         del config
         check_group_size(shapes, recipe.group_size, self.recipe.choices("group_size"))

@@ -1,4 +1,4 @@
-"""GPTAQ (Li et al. 2025, arXiv:2504.02692): GPTQ that also corrects errors in a layer's inputs."""
+"""GPTAQ (Li et al. 2025, arXiv:2504.02692). GPTAQ is GPTQ that also corrects errors in a layer's inputs."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ class Gptaq(EngineMethod):
     recipe = GptaqRecipe
     format = GPTQ_FORMAT
     cuda_backend = "gptq_torch"
-    # The measurements do not determine the factor `hessian`. Its value is the computed time of two float32 products
-    # at 50 TFLOP/s.
+    # The measurements do not determine the factor `hessian`. The value of `hessian` is the computed time of two
+    # float32 products at 50 TFLOP/s.
     cost = MethodCost(
         seconds={"column": 5.83e-4, "hessian": 8e-14, "weight": 3.54e-9},
         gpu_bytes={"context": 1.69e9, "inputs": 1.08, "weight": 17.75},

@@ -44,9 +44,10 @@ def stored_tensors(solved: Mapping[str, SolvedMatrix]) -> dict[str, Any]:
     return {name: tensor for matrix in solved.values() for name, tensor in matrix.tensors.items()}
 
 
-# A function that solves a batch. It has four arguments: the names of the modules (names[hessian][position]), the
-# weights [batch, out, in] at each position, the factor of the batch, and a function that raises Stopped after a
-# cancel. The function returns a dict from the full name of each module to the module's solved matrix.
+# A function that solves a batch. The function has four arguments: the names of the modules
+# (names[hessian][position]), the weights [batch, out, in] at each position, the factor of the batch, and a function
+# that raises Stopped after a cancel. The function returns a dict from the full name of each module to the module's
+# solved matrix.
 Solve = Callable[[list[list[str]], list[Any], Factor, Callable[[], None]], dict[str, SolvedMatrix]]
 
 
@@ -154,8 +155,8 @@ def _portions(names: list[str], modules: dict[str, Any], budget: int) -> list[li
 def _bytes(shapes: tuple[Any, ...]) -> int:
     """The bytes of memory that the modules need while they are solved.
 
-    The function counts the weights, their float32 copy, the codes, the errors and the result. It also counts the
-    Hessian, its factor and its copy.
+    The function counts the weights, their float32 copy, the codes, the errors and the result. The function also
+    counts the Hessian, its factor and its copy.
     """
     columns = shapes[0][1]
     return int(sum(24 * out * columns for out, _ in shapes) + 12 * columns**2)

@@ -38,7 +38,10 @@ class UnsupportedModel(FaqError):
 
 
 def find_stack(model: Any) -> Stack:
-    """Find the decoder layers of `model`. Raises UnsupportedModel if it is not a plain stack of decoder layers."""
+    """Find the decoder layers of `model`.
+
+    Raises UnsupportedModel if the model is not a plain stack of decoder layers.
+    """
     import torch
 
     count = model.config.get_text_config().num_hidden_layers
@@ -51,14 +54,15 @@ def find_stack(model: Any) -> Stack:
 
 @dataclass
 class Inputs:
-    """The arguments with which the model calls its layers: the hidden states of each batch, and the other arguments
-    of each layer.
+    """The arguments with which the model calls its layers.
+
+    `hidden` has the hidden states of each batch, and `arguments` has the other arguments of each layer.
 
     All rows of a batch have the same length.
     """
 
     hidden: list[Any] = field(default_factory=list)  # one tensor [rows, tokens, hidden] per batch
-    # For each shape (rows, tokens) of a batch, a list of the layers' other arguments.
+    # Maps the shape (rows, tokens) of a batch to a list that has the other arguments of each layer.
     arguments: dict[tuple[int, int], list[dict[str, Any]]] = field(default_factory=dict)
 
     def of(self, batch: int, layer: int) -> dict[str, Any]:
@@ -70,7 +74,7 @@ class Inputs:
 
 
 def in_batches(rows: Sequence[Sequence[int]], tokens: int) -> list[list[Sequence[int]]]:
-    """Batches of rows of equal length, in the order of the rows.
+    """Group rows of equal length into batches. Rows of the same length keep their order.
 
     A batch has at most `tokens` tokens. If a single row has more tokens, it is a batch by itself.
 
@@ -96,7 +100,7 @@ def capture(
 ) -> Inputs:
     """Embed `batches` on `device` in `dtype`, and record the arguments of every layer.
 
-    The layers are not computed.
+    The function does not run the layers.
 
     While this function runs, the model's base is on `device`, but its layers are not. Hidden states are kept on the
     device `store`. Raises UnsupportedModel if a layer has another argument that depends on the tokens.
@@ -131,7 +135,7 @@ def capture(
 @dataclass(frozen=True)
 class LayerCall:
     hidden: Any
-    arguments: dict[str, Any]  # all other arguments, by name
+    arguments: dict[str, Any]  # all other arguments of the layer, by name
 
 
 @contextmanager

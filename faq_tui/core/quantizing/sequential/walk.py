@@ -27,15 +27,15 @@ from faq_tui.core.quantizing.sequential.groups import ModuleGroup, find_groups, 
 from faq_tui.core.quantizing.sequential.hessian import Hessian
 from faq_tui.core.quantizing.sequential.stack import Inputs, Stack, capture, in_batches
 
-# If an expert gets a smaller share of the tokens, it is only rounded, because its Hessian would be too inaccurate.
-# The library gptqmodel does the same.
+# If an expert gets less than this share of the tokens, it is only rounded, because its Hessian would be too
+# inaccurate. The library gptqmodel does the same.
 FEW_TOKENS = 0.005
 
 
-# A function that takes a layer's number. If an earlier attempt has quantized this layer, it returns a dict from the
-# full name of each module to its weight [out, in]. Otherwise it returns None.
+# A function that takes a layer's number. If an earlier attempt has quantized this layer, the function returns a dict
+# from the full name of each module to its weight [out, in]. Otherwise the function returns None.
 Restore = Callable[[int], dict[str, Any] | None]
-# A function that is called when a layer is done. Its arguments are the number of the layer, and a dict from the full
+# A function that is called when a layer is done. The function gets the number of the layer, and a dict from the full
 # name of each module to its solved matrix.
 Keep = Callable[[int, dict[str, SolvedMatrix]], None]
 

@@ -85,7 +85,11 @@ def supports(model: Any) -> bool:
 
 
 def _files_of(model: Any) -> dict[str, str]:
-    """Maps config.json and the name of each safetensors file to a hash of the file's size and modification time."""
+    """Maps file names to hashes.
+
+    The files are config.json and all safetensors files. A hash depends on the size and the modification time of the
+    file.
+    """
     root = Path(model.model_local_path)
     hashes = {}
     for path in sorted([root / "config.json", *root.glob("*.safetensors*")]):

@@ -143,7 +143,7 @@ def _quantized(
         if checkpoint is not None:
             checkpoint.begin_at(
                 len(_layers(model)), progress, send
-            )  # needed because gptqmodel calls no callback if the checkpoint contains all layers
+            )  # this call is needed, because gptqmodel calls no callback if the checkpoint contains all layers
         progress.send("saving")
         model.save(str(job.out))
     return {} if checkpoint is None or checkpoint.resumed_at is None else {"resumed_at_layer": checkpoint.resumed_at}
@@ -208,8 +208,8 @@ def _rows_to(progress: QuantizationProgress) -> Iterator[None]:
     original = LoopProcessor.log_new_row
 
     def log_new_row(processor: Any, row: dict[str, Any]) -> None:
-        # If a module's loss is NaN, gptqmodel quantizes the module again without a Hessian. Then the module's log row
-        # has the loss 0.0.
+        # If a module's loss is NaN, gptqmodel quantizes the module again without a Hessian. In this case, the
+        # module's log row has the loss 0.0.
         solver = processor.tasks.get(row["module"])
         given_up = bool(getattr(getattr(solver, "qcfg", None), "mock_quantization", False))
         progress.module_done({**row, "loss": "nan"} if given_up else row)
