@@ -188,5 +188,5 @@ GRANITE = Headings(
 OTHER_TAGS = OtherTags(
     name="other-tags",
     title="other tags",
-    help="The reasoning is at the start of a reply in other tags, such as <thought> and </thought>.",
+    help="The reasoning is at the start of a reply in other tags, such as `<thought>` and `</thought>`.",
 )
