@@ -76,7 +76,7 @@ def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
     if isinstance(error, ProxyError):
         why = _short(error.why)
         advice = (
-            f"cannot reach {url} through the proxy in {error.variable} ({why}): check the proxy, or name the "
+            f"cannot reach {url} through the proxy in {error.variable} ({why}): check the proxy, or add the "
             "server's host in $NO_PROXY"
         )
         return RequestFault(True, f"the proxy failed ({why})", advice, True, connected=False, may_be_down=True)

@@ -53,7 +53,7 @@ class SetPlan(Section):
     kind: Annotated[
         Kind | None, Field(description="form of the baseline's samples; default: seed", examples=["seed"])
     ] = None
-    answer_only: Annotated[bool, Field(description="true removes the reasoning")] = False
+    answer_only: Annotated[bool, Field(description="if true, the reasoning is removed")] = False
     tokens_per_sample: Annotated[
         int | None,
         Field(ge=16, description="samples are cut to this many tokens; default: no cut", examples=[256]),
@@ -108,7 +108,7 @@ class Assemble(Section):
         Literal["keep_answer", "head", "tail", "drop"],
         Field(description="the part that is kept if a conversation is too long"),
     ] = "keep_answer"
-    common_seeds: Annotated[bool, Field(description="true keeps only seeds that have a sample in every set")] = True
+    common_seeds: Annotated[bool, Field(description="if true, only seeds that have a sample in every set are kept")] = True
 
 
 DRAW = re.compile(r"(?P<set>.+)-r(?P<number>[1-9]\d*)")

@@ -31,7 +31,7 @@ HEAD = """\
 # the value is an example.
 """
 NO_SOURCE = """\
-# There is no source yet, so faq-tui will make only the baseline. Name a larger model of the target's family:
+# There is no source yet, so faq-tui will make only the baseline. Give a larger model of the target's family:
 """
 
 

@@ -225,7 +225,7 @@ class SeedsPane(Pane):
         self.set_class(empty, "-empty")
         if empty:
             nothing = (
-                "no seed matches; esc shows all seeds" if self.seed_filter else "No seeds loaded. r starts the run."
+                "no seed matches; press esc to see all seeds" if self.seed_filter else "No seeds loaded. Press r to start the run."
             )
             self.query_one("#seeds-empty", LiteralText).show(nothing)
 
