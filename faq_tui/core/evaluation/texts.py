@@ -152,7 +152,7 @@ def pydoc_prose() -> str:
         from pydoc_data.topics import topics
     except ImportError:
         raise FaqError(
-            'this Python lacks pydoc_data: set evaluate.perplexity to "wikitext2" or to a text file'
+            'this Python lacks pydoc_data: put "wikitext2" or a text file into evaluate.perplexity'
         ) from None
     paragraphs = (p for name in sorted(topics) for p in re.split(r"\n\s*\n", topics[name]))
     joined = (" ".join(p.split()) for p in paragraphs)

@@ -31,14 +31,14 @@ PHRASES = {
 MIXED, BOTH_WAYS = "mixed", "leans both ways"
 BY_TEXT = {
     BETTER: "Yes. With this data, the quantized model is closer to the original, even {}",
-    WORSE: "No. This data makes the quantized model worse: {}, it is further from the original",
-    MIXED: "Mixed: {}, this data helped on some held-out texts and hurt on others",
-    LEANS_BETTER: "Perhaps: {}, this data looks better, but chance can explain the difference",
-    LEANS_WORSE: "No gain was seen: {}, this data looks worse, but chance can explain the difference",
-    BOTH_WAYS: "Unclear: {}, this data looks better on some texts and worse on others, but chance can explain this",
+    WORSE: "No. This data makes the quantized model worse. The model is further from the original {}",
+    MIXED: "Mixed. This data helped on some held-out texts and hurt on others {}",
+    LEANS_BETTER: "Perhaps. This data looks better {}, but chance can explain the difference",
+    LEANS_WORSE: "No gain was seen. This data looks worse {}, but chance can explain the difference",
+    BOTH_WAYS: "Unclear. This data looks better on some texts and worse on others {}, but chance can explain this",
     WITHIN_NOISE: "No difference could be seen {}",
     SAME: "No difference is possible: both models were calibrated on the same tokens",
-    UNKNOWN: "Unknown: {}, too little was measured, or a measured number is not finite",
+    UNKNOWN: "Unknown. Too little was measured {}, or a measured number is not finite",
 }
 EVEN = "with the same amount of text on both sides"
 MORE_TEXT = "No. The gain comes from having more text: with the same amount of text on both sides, there is no gain"

@@ -170,7 +170,7 @@ class LmEval(_BenchmarkSection):
         if self.mode == "endpoint" and self.base_url is None:
             raise ValueError('mode "endpoint" needs base_url: a server\'s URL, "serve" or "embedded"')
         if self.mode == "process" and self.base_url is not None:
-            raise ValueError('base_url is only for mode "endpoint": set mode, or remove base_url')
+            raise ValueError('the key base_url is only for mode "endpoint": set this mode, or remove base_url')
         return self
 
 

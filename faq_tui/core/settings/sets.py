@@ -87,7 +87,7 @@ class SetPlan(Section):
         if shares is not None and abs(sum(shares.values()) - 1.0) > 1e-6:
             raise ValueError(f"from: the shares sum to {sum(shares.values()):g}, but must sum to 1")
         if shares is not None and self.kind is not None and BASELINE not in shares:
-            raise ValueError(f'kind is only for sets made from "{BASELINE}": remove kind')
+            raise ValueError(f'the key kind is only for sets made from "{BASELINE}": remove this key')
         if self.count is not None and self.match.samples is not None:
             raise ValueError("count and match.samples both set the number of samples: remove one of them")
         return self
@@ -108,7 +108,9 @@ class Assemble(Section):
         Literal["keep_answer", "head", "tail", "drop"],
         Field(description="the part that is kept if a conversation is too long"),
     ] = "keep_answer"
-    common_seeds: Annotated[bool, Field(description="if true, only seeds that have a sample in every set are kept")] = True
+    common_seeds: Annotated[
+        bool, Field(description="if true, only seeds that have a sample in every set are kept")
+    ] = True
 
 
 DRAW = re.compile(r"(?P<set>.+)-r(?P<number>[1-9]\d*)")

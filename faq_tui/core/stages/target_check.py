@@ -40,7 +40,7 @@ class Findings:
     Problems are not listed here: they are raised as UsageError.
     """
 
-    notices: tuple[str, ...] = ()  # sentences about seeds and tokens that need attention
+    notices: tuple[str, ...] = ()  # sentences about problems with seeds or tokens that do not prevent a run
     facts: TokenizerFacts | None = None  # facts about the target's tokenizer; None if the tokenizer was not tried
 
 

@@ -30,7 +30,7 @@ Engine = Annotated[
     AddedLater(),
 ]
 ScaleSearch = Annotated[
-    bool, Field(description="if true, the scale with the least rounding error is searched for (only walk)"), AddedLater()
+    bool, Field(description="if true, the scale with the least rounding error is used (only walk)"), AddedLater()
 ]
 
 
@@ -56,7 +56,9 @@ class GptqRecipe(EngineRecipe):
     bits: Literal[4, 8] = 4
     group_size: GroupSize = 128
     sym: Sym = True
-    desc_act: Annotated[bool, Field(description="if true, columns with large activations are quantized first")] = False
+    desc_act: Annotated[bool, Field(description="if true, columns with large activations are quantized first")] = (
+        False
+    )
     damp_percent: Damping = 0.05
     scale_search: ScaleSearch = False
     experts: Experts = "routed"
