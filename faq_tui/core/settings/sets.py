@@ -174,7 +174,8 @@ def check(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterab
             )
         if name in twins:
             raise ValueError(
-                f"sets.{name}: this is the name of the automatic twin at equal tokens: choose another name"
+                f"sets.{name}: this is the name of the automatic twin, a set with an equal number of tokens: "
+                "choose another name"
             )
         for part in plan.parts(name if name in sources else BASELINE):
             if part not in default_names(sources):
