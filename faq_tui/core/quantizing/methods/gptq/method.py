@@ -24,8 +24,7 @@ Sym = Annotated[bool, Field(description="if true, the grid is symmetric, and its
 Engine = Annotated[
     Literal["auto", "walk", "gptqmodel"],
     Field(
-        description="walk is faq-tui's own solver; gptqmodel is a library for models that walk cannot handle; "
-        "auto chooses one of them"
+        description="walk is faq-tui's own solver; gptqmodel is a library for other models; auto chooses one of them"
     ),
     AddedLater(),
 ]
