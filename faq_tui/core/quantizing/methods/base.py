@@ -25,9 +25,9 @@ from faq_tui.core.settings.recipe import Recipe
 class Method(Extension):
     """A quantization method.
 
-    `recipe` is the pydantic model of the method's settings. `cost` holds the factors of the method's time and memory.
-    If an engine has other factors than `cost`, `engine_costs` maps the engine's name to its factors. `format` reads
-    and checks the weights that the method stores.
+    `recipe` is the pydantic model of the method's settings. `cost` holds the factors from which the method's
+    time and memory are estimated. An engine may need factors that differ from `cost`. `engine_costs` maps the name of
+    such an engine to its factors. `format` reads and checks the weights that the method stores.
     """
 
     recipe: type[Recipe]

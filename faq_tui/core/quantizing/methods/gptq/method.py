@@ -20,17 +20,16 @@ from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.settings.recipe import PAPER, Damping, GroupSize, Presets, Recipe
 from faq_tui.core.settings.section import AddedLater
 
-Sym = Annotated[bool, Field(description="true uses a symmetric grid, whose zero point is fixed")]
+Sym = Annotated[bool, Field(description="if true, the grid is symmetric, and its zero point is fixed")]
 Engine = Annotated[
     Literal["auto", "walk", "gptqmodel"],
     Field(
-        description="walk is faq-tui's own solver; gptqmodel is a library for models that walk cannot handle; "
-        "auto chooses one of them"
+        description="walk is faq-tui's own solver; gptqmodel is a library for other models; auto chooses one of them"
     ),
     AddedLater(),
 ]
 ScaleSearch = Annotated[
-    bool, Field(description="true searches for the scale with the least rounding error (only walk)"), AddedLater()
+    bool, Field(description="if true, the scale with the least rounding error is used (only walk)"), AddedLater()
 ]
 
 
@@ -56,7 +55,9 @@ class GptqRecipe(EngineRecipe):
     bits: Literal[4, 8] = 4
     group_size: GroupSize = 128
     sym: Sym = True
-    desc_act: Annotated[bool, Field(description="true quantizes columns with large activations first")] = False
+    desc_act: Annotated[bool, Field(description="if true, columns with large activations are quantized first")] = (
+        False
+    )
     damp_percent: Damping = 0.05
     scale_search: ScaleSearch = False
     experts: Experts = "routed"

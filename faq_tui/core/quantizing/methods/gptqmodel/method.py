@@ -18,8 +18,8 @@ from faq_tui.core.settings.recipe import Recipe
 Experts = Annotated[
     Literal["routed", "all"],
     Field(
-        description="with all, every token calibrates every expert; with routed, only the tokens "
-        "routed to an expert calibrate it"
+        description="with all, every token calibrates every expert; with routed, only the "
+        "tokens that are routed to it"
     ),
 ]
 
