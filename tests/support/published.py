@@ -15,7 +15,7 @@ FP8 = {"activation_scheme": "dynamic", "fmt": "e4m3", "quant_method": "fp8", "we
 def make_tiny_deepseek(folder: Path, plain: Path) -> Path:
     """Write a DeepSeek-V3 in FP8 as it is published, and into `plain` the same model with dense weights in bfloat16.
 
-    Two layers, the second with 4 experts, and a layer for multi-token prediction. The first file holds all but the
+    Two layers, the second with 8 experts, and a layer for multi-token prediction. The first file holds all but the
     scales of the MTP layer, which are in a second file.
     """
     import torch
@@ -32,7 +32,7 @@ def make_tiny_deepseek(folder: Path, plain: Path) -> Path:
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=4,
-        n_routed_experts=4,
+        n_routed_experts=8,
         num_experts_per_tok=2,
         n_group=1,
         topk_group=1,

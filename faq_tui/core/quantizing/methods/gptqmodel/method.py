@@ -18,8 +18,6 @@ from faq_tui.core.quantizing.output import EngineResult
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.settings.recipe import Recipe
 
-ADVICE = 'use w8a8, spqr, or gptq with engine = "walk"'
-
 Experts = Annotated[
     Literal["routed", "all"],
     Field(description="tokens that calibrate an expert: routed (only the tokens routed to the expert) or all"),
@@ -62,7 +60,9 @@ class GptqmodelMethod(Method):
         published = format_named(quantization_in(config))
         why = "" if published is None else self.needs_library(recipe, config, shapes)
         if published is not None and why:
-            raise UsageError(f"{why}, but faq-tui does not run GPTQModel on a model in {published.title}: {ADVICE}")
+            raise UsageError(
+                f"{why}, but faq-tui does not run GPTQModel on a model in {published.title}: use w8a8 or spqr"
+            )
 
     def needs_library(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> str:
         """A clause that says why GPTQModel runs this recipe; "" if faq-tui's own walk runs it."""
