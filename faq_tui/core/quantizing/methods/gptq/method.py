@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -13,9 +14,10 @@ from faq_tui.core.quantizing.cost_model import MethodCost
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_profile import LayerProfile
 from faq_tui.core.quantizing.methods.gptq.format import GPTQ_FORMAT
-from faq_tui.core.quantizing.methods.gptq.walked import GPTQMODEL, WALK, by_engine, cost_key
+from faq_tui.core.quantizing.methods.gptq.walked import GPTQMODEL, WALK, by_engine, cost_key, refusal_of_shapes
 from faq_tui.core.quantizing.methods.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe, common_options
 from faq_tui.core.quantizing.output import EngineResult
+from faq_tui.core.quantizing.preflight import expert_count
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.settings.recipe import PAPER, Damping, GroupSize, Presets, Recipe
 from faq_tui.core.settings.section import AddedLater
@@ -82,6 +84,12 @@ def gptq_config(gptqmodel: Any, recipe: Any, scratch: Path, **more: Any) -> Any:
 
 class EngineMethod(GptqmodelMethod):
     """A method that runs on faq-tui's own walk or on GPTQModel. The recipe chooses the engine."""
+
+    def needs_library(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> str:
+        why = refusal_of_shapes(recipe, expert_count(config), shapes)
+        if getattr(recipe, "engine", None) == GPTQMODEL:
+            return f'engine = "{GPTQMODEL}" is set'
+        return f"the walk cannot run this recipe ({why})" if why else ""
 
     def cost_key(self, recipe: Recipe, profile: LayerProfile) -> str:
         return cost_key(self.name, recipe, profile)
