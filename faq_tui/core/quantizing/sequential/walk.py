@@ -12,8 +12,9 @@ from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.models.devices import free_bytes, work_bytes
+from faq_tui.core.models.devices import work_bytes
 from faq_tui.core.models.experts import unfuse_experts
+from faq_tui.core.models.layer_stream import DISK, place_of_states, tokens_at_once
 from faq_tui.core.models.stack import Inputs, Stack, capture, in_batches
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import (
@@ -97,7 +98,7 @@ class LayerWalk:
         # A CPU computes in float32, because bfloat16 is slow there. The stored weights have the model's dtype anyway.
         dtype = torch.float32 if self.device == "cpu" else None
         self.tokens = sum(map(len, rows))
-        batches = in_batches(rows, self._tokens_at_once(max(map(len, rows))))
+        batches = in_batches(rows, tokens_at_once(self.stack, self.device, max(map(len, rows))))
         inputs = capture(self.stack, batches, self.device, dtype, self._store(rows), self.cancel.check)
         unquantized = replace(inputs, hidden=list(inputs.hidden)) if self.ordering.alpha is not None else None
         for index in range(len(self.stack.layers)):
@@ -115,26 +116,10 @@ class LayerWalk:
                 torch.cuda.empty_cache()
 
     def _store(self, rows: Sequence[Sequence[int]]) -> str:
-        """The device for the hidden states.
-
-        The GPU holds the hidden states if they need at most a third of its free memory; otherwise the CPU holds them.
-        """
-        if self.device == "cpu":
-            return "cpu"
+        """The device for the hidden states."""
         hidden = self.stack.base.config.get_text_config().hidden_size
-        free = free_bytes(self.device)
-        return self.device if free is None or 3 * 4 * hidden * sum(map(len, rows)) < free else "cpu"
-
-    def _tokens_at_once(self, longest: int) -> int:
-        """The largest number of tokens per batch for which a layer's intermediate values fit into memory.
-
-        The intermediate values take about as much memory as six copies of the layer's widest tensor.
-        """
-        layer, config = self.stack.layers[0], self.stack.base.config.get_text_config()
-        token = 24 * max(size for weight in layer.parameters() if weight.dim() > 1 for size in weight.shape[-2:])
-        if config._attn_implementation == "eager":  # eager attention stores the whole attention matrix, in two dtypes
-            token += 8 * config.num_attention_heads * longest
-        return work_bytes(self.device) // int(token)
+        place = place_of_states(4 * hidden * sum(map(len, rows)), self.device)
+        return "cpu" if place == DISK else place
 
     def _call(self, layer: Any, inputs: Inputs, index: int, batch: int) -> Any:
         """The hidden states [rows, tokens, hidden] after `layer`, for one batch."""
