@@ -50,6 +50,9 @@ class LayerStream:
     scratch: Path | None = None
     store: str | None = None
 
+    def __post_init__(self) -> None:
+        move_all_but(self.stack.model, self.stack.layers, self.device, self.dtype)
+
     @property
     def layers(self) -> int:
         return len(self.stack.layers)
@@ -78,17 +81,15 @@ class LayerStream:
 
     def finish(self, batches: Batches, inputs: Inputs) -> None:
         """Replace the output of the last layer by the input of lm_head."""
-        model, layers = self.stack.model, self.stack.layers
-        move_all_but(model, layers, self.device, self.dtype)
-        backbone = Backbone(model)
+        backbone = Backbone(self.stack.model)
         for batch, rows in enumerate(batches):
             self.check()
-            with computed(layers, inputs.hidden[batch].to(self.device)):
+            with computed(self.stack.layers, inputs.hidden[batch].to(self.device)):
                 self._put(inputs, batch, backbone.states(rows))
 
     def _inputs(self, batches: Batches) -> Inputs:
         self._place = self.store or self._choose_place(sum(len(row) for batch in batches for row in batch))
-        return capture(self.stack, batches, self.device, self.dtype, self._kept, self.check)
+        return capture(self.stack, batches, self.device, self.dtype, self._kept, self.check, self.device)
 
     def _steps(self, inputs: Inputs) -> Iterator[Step]:
         import torch

@@ -93,16 +93,17 @@ def capture(
     dtype: Any,
     store: str | Callable[[Any], Any],
     check: Callable[[], None],
+    back: str = "cpu",
 ) -> Inputs:
     """Embed `batches` on `device` in `dtype`, and record the arguments of every layer.
 
     The layers are not computed.
 
-    During this function, `device` holds the model's base without its layers. Hidden states are kept on the device
-    `store`. If `store` is a function, it gets the hidden states of a batch and returns the tensor to keep. Raises
-    UnsupportedModel if the model computes something between two layers, or if another argument of a layer depends on
-    the tokens. `Inputs.arguments` cannot
-    hold such an argument, because it has only one set of arguments for all batches of the same shape.
+    During this function, `device` holds the model's base without its layers; then the base moves to `back`.
+    Hidden states are kept on the device `store`. If `store` is a function, it gets the hidden states of a batch and
+    returns the tensor to keep. Raises UnsupportedModel if the model computes something between two layers, or if
+    another argument of a layer depends on the tokens. `Inputs.arguments` cannot hold such an argument, because it has
+    only one set of arguments for all batches of the same shape.
     """
     import torch
 
@@ -127,7 +128,7 @@ def capture(
                         kind = type(stack.layers[0]).__name__
                         raise UnsupportedModel(f"{kind} gets more arguments than supported")
     finally:
-        move_all_but(stack.base, stack.layers, "cpu", None)
+        move_all_but(stack.base, stack.layers, back, None)
     return inputs
 
 
