@@ -7,7 +7,7 @@ statistics.py            accumulates sums and maxima of one module's input, and 
 files.py                 writes and reads the files activations/<set>.safetensors.
 task.py                  is the worker's task "activations".
 compare.py               compares two sets over all layers, and states the result in a sentence.
-layer_error.py           measures how far each layer's output in a quantized model is from the unquantized model's.
+layer_error.py           measures how much each layer's output changes when the model is quantized.
 layer_error_task.py      is the worker's task "layer_error".
 view.py                  reads the measurements for panes, reports and exports.
 """

@@ -1,9 +1,9 @@
 """The worker child's task `evaluate`: measure one model after the other on all held-out texts.
 
 The task sends the messages `environment`, `plan`, `answer`, `progress` and `measurement`. `plan` holds the total
-number of tokens and the number of processed tokens. `plan` is sent again when all held-out answers exist. Each answer
-has one message `answer`. Each pair of subject and text has one message `measurement`, which is sent when the
-measurement is complete.
+number of tokens and the number of processed tokens. `plan` is sent again when all held-out answers exist. The task
+sends one message `answer` for each answer. The task sends one message `measurement` when it has measured a model on a
+text.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ Send = Callable[..., None]
 
 
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
-    """Run the `Spec` in the file `spec["order"]`. Measurements that the `Spec` lists as stored are not repeated."""
+    """Measure as the `Spec` in the file `spec["order"]` says.
+
+    The measurements that the `Spec` lists as stored are not repeated.
+    """
     order = Spec.from_json(json.loads(Path(spec["order"]).read_text(encoding="utf-8")))
     device = device_of(order.device)
     folder = local_folder(order.model)
@@ -47,7 +50,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     try:
         _Evaluation(order, folder, device, dtype, send, cancel).run()
     except RuntimeError as error:
-        if "can't allocate memory" in str(error):  # the CPU allocator's message; CUDA has a separate exception class
+        if "can't allocate memory" in str(error):  # this is the message if the CPU's memory is full
             raise MemoryError from error
         raise
 
@@ -159,7 +162,10 @@ class _Evaluation:
         return self.texts[text].size
 
     def _plan(self, more: int) -> None:
-        """Send the number of tokens to process: the tokens of missing measurements, plus `more` other tokens."""
+        """Send the number of tokens to process.
+
+        The number counts the tokens of missing measurements, and `more` other tokens.
+        """
         missing = sum(self._size(text) for subject in self.order.subjects for text in self._todo(subject))
         whole = sum(self._size(text) for text in self.texts) * len(self.order.subjects)
         self.total = self.done + missing + more
@@ -176,7 +182,7 @@ class _Evaluation:
         return reference_path(Path(self.order.cache), self._signature(UNQUANTIZED, text))
 
     def _lost_references(self) -> set[str]:
-        """The texts that must still be measured for an artefact, but for which the target's states are missing."""
+        """The texts on which an artefact must be measured, although the target's states for them are missing."""
         artefacts = [subject for subject in self.order.subjects if subject != UNQUANTIZED]
         needed = {text for subject in artefacts for text in self._todo(subject) if self.texts[text].compared}
         return {t for t in needed if open_reference(self._reference_path(t), self.texts[t].items, "cpu") is None}
@@ -200,7 +206,7 @@ class _Evaluation:
         from faq_tui.core.models.dense import load_dense
 
         self.cancel.check()
-        gc.collect()  # free the previous model's memory
+        gc.collect()  # let Python free the previous model's memory
         if self.device == "cuda":
             torch.cuda.empty_cache()
         if not folder.is_dir():

@@ -28,7 +28,8 @@ class LmHead:
 
     weight: Any  # [vocabulary, hidden]
     bias: Any = None  # [vocabulary] or None
-    scale: float = 1.0  # Cohere multiplies by logit_scale, Granite divides by logits_scaling
+    # Cohere's models multiply the logits by logit_scale; Granite's models divide them by logits_scaling
+    scale: float = 1.0
     softcap: float | None = None  # used by Gemma
 
     @classmethod
@@ -104,7 +105,7 @@ class Backbone:
         return self._states
 
     def _check(self, logits: Any) -> None:
-        """Raise FaqError unless our head computes the same logits as the model's own code."""
+        """Raise FaqError if the logits of `head` differ too much from the logits of the model's own code."""
         ours = self.head.logits(self._states[:, 0])
         off = (ours - logits).abs().max()
         if off > TOLERANCE * logits.abs().max():

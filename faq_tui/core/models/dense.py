@@ -50,13 +50,13 @@ class WeightFormat:
         return StateTensors(self.dense_state(folder, quantization, dtype))
 
     def prepare(self, model: Any, quantization: Config) -> None:
-        """Change the dense `model` if the format also affects the computation.
+        """Change the dense `model` if the format changes not only the weights, but also the computation.
 
         The model is on the CPU and has the weights of `dense_state`.
         """
 
     def problems(self, quantization: Config, tensors: set[str]) -> list[str]:
-        """Reasons why a server's loader would refuse the folder. `tensors` has the names of all its tensors."""
+        """Reasons why a server would refuse to load the folder. `tensors` has the names of all its tensors."""
         del quantization, tensors
         return []
 
@@ -66,7 +66,7 @@ class WeightFormat:
         There is one reason for each setting that the server's CUDA kernels do not support.
         """
         if not self.servers:
-            return [f"no server that faq-tui knows loads {self.quant_method} weights"]
+            return [f"faq-tui knows no server that loads {self.quant_method} weights"]
         return [
             f"vLLM supports {self.quant_method} with {key} {' or '.join(map(str, has))}; "
             f"this folder has {quantization[key]}, so vLLM may refuse it"
@@ -139,8 +139,8 @@ def lacking(quantization: Config, keys: tuple[str, ...]) -> list[str]:
 def incomplete(tensors: set[str], parts: tuple[str, ...]) -> list[str]:
     """A list of problems with the packed weights.
 
-    It has one sentence if there are no packed weights (`X.qweight`), or if one of their `parts` is missing. Otherwise
-    it is empty.
+    The list has one sentence if there are no packed weights (`X.qweight`), or if one of their `parts` is missing.
+    Otherwise the list is empty.
     """
     modules = [name.removesuffix(".qweight") for name in tensors if name.endswith(".qweight")]
     lost = sorted(f"{module}.{part}" for module in modules for part in parts if f"{module}.{part}" not in tensors)
@@ -166,7 +166,7 @@ def load_dense(folder: Path, dtype: Any, device: str, trust_remote_code: bool = 
 
 
 def _load(folder: Path, dtype: Any, trust_remote_code: bool) -> tuple[Any, dict[str, Any]]:
-    """The model, and transformers' report about missing and unexpected weights."""
+    """Return the model, and transformers' report about missing and unexpected weights."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 

@@ -1,6 +1,6 @@
 """Check whether the files in a folder are a model that can be loaded.
 
-The function reads only the headers of the weights files, not the weights.
+For this check, only the headers of the weights files are read, not the weights.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ADAPTER = "adapter_config.json"
 _EMBEDDING = re.compile(
     r"(?:^|\.)(?:embed_tokens|wte|embed_in|word_embeddings|tok_embeddings|(?:backbone|model)\.embeddings?)\.weight$"
 )
-# Embeddings inside layers or in other towers do not count.
+# A tensor whose name matches this pattern is inside a layer or another tower, so it is not the token embedding.
 _ELSEWHERE = re.compile(r"\.\d+\.|(?:^|\.)(?:vision|visual|audio|encoder|mtp)")
 FETCH = "fetch the model again"
 
@@ -40,7 +40,7 @@ def no_model_in(folder: Path) -> str:
         return "holds no config.json, but weights in their publisher's format: name the Hugging Face version"
     inner = next((name for name in names if (folder / name / "config.json").is_file()), None)
     if inner is not None:
-        return f"holds no config.json, but its folder {inner} does: name {folder / inner}"
+        return f"holds no config.json, but its subfolder {inner} does: name {folder / inner} instead"
     return "holds no config.json: name a Hugging Face model folder"
 
 

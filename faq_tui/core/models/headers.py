@@ -16,7 +16,7 @@ Tensors = dict[str, tuple[Path, tuple[int, ...], int]]
 
 _BITS = re.compile(r"(\d+)")
 _IN_LAYERS = re.compile(r"\.\d+\.")
-# Towers and projectors of multimodal models, which text quantizers leave unchanged.
+# Names of towers and projectors in multimodal models. Quantizers of text models leave these parts unchanged.
 _NO_TEXT = re.compile(r"(?:^|\.)(?:vision_\w+|visual|audio_\w+|\w*projector)\.")
 
 
@@ -24,8 +24,8 @@ def weight_files(folder: Path) -> list[Path]:
     """The safetensors files that a loader reads: the files that the index names, or all files if there is no index.
 
     Some publishers add a second copy of the weights under other names, for example Mistral under
-    `consolidated.safetensors`. No loader reads this second copy. Raises UsageError if there is no file, or if a file
-    that the index names is missing.
+    `consolidated.safetensors`. faq-tui ignores the second copy, because no loader reads it. Raises UsageError if
+    there is no file, or if a file that the index names is missing.
     """
     index = folder / INDEX
     if index.is_file():

@@ -1,4 +1,4 @@
-"""Open a model for the walk, so that the weights of only one layer are in memory at a time."""
+"""Open a model for the walk. Only the weights of one layer at a time are in memory."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from faq_tui.core.models.stack import Stack, UnsupportedModel, find_stack
 def open_stack(folder: Path, trust_remote_code: bool) -> Stack:
     """The decoder layers of the model in `folder`, on the CPU.
 
-    A layer is read when the walk asks for it. If a parameter of the model is missing from the files, the whole model
-    is read at once. Raises UnsupportedModel if the model is not a plain stack of layers.
+    Each layer is read only when the walk asks for it. If a parameter of the model is missing from the files, the
+    whole model is read at once. Raises UnsupportedModel if the model is not a plain stack of layers.
     """
     from transformers import AutoModelForCausalLM
 
@@ -63,7 +63,7 @@ def refusal_of(folder: Path, trust_remote_code: bool) -> str:
 
 
 def _shell(folder: Path, trust_remote_code: bool, dtype: Any = None) -> Any:
-    """The model without weights. Its buffers have their values, and its experts are single matrices.
+    """The model without weights. The buffers of this model have values, and each expert has its own matrices.
 
     If `dtype` is None, the model is built in the dtype of its config.
     """
@@ -94,16 +94,16 @@ class _Source:
     """Reads tensors into the empty parameters of a stack, in `dtype` or in the dtype of the config."""
 
     def __init__(self, stack: Stack, tensors: Any, exact: Any, dtype: Any = None) -> None:
-        """Parameters whose names contain a word of `exact` keep the dtype of the file.
+        """A parameter keeps the dtype of the file if its name contains a word of `exact`.
 
-        If `dtype` is given, they are float32, as in the model that transformers loads.
+        If `dtype` is given, such a parameter is float32, as in the model that transformers loads.
         """
         config = stack.base.config
         self._stack, self._tensors, self._exact, self._given = stack, tensors, tuple(exact), dtype
         self._dtype = dtype or getattr(config.get_text_config(), "dtype", None) or getattr(config, "dtype", None)
 
     def load_rest(self) -> None:
-        """Load all parameters of the base that are in no layer."""
+        """Load the parameters of the base that belong to no layer."""
         prefix, layers = _prefix(self._stack), f"{self._stack.name}."
         names = {key: f"{prefix}{key}" for key in self._stack.base.state_dict()}
         state = {key: self._read(name) for key, name in names.items() if not name.startswith(layers)}

@@ -39,7 +39,10 @@ class UnsupportedModel(FaqError):
 
 
 def find_stack(model: Any) -> Stack:
-    """Find the decoder layers of `model`. Raises UnsupportedModel if it is not a plain stack of decoder layers."""
+    """Find the decoder layers of `model`.
+
+    Raises UnsupportedModel if the model is not a plain stack of decoder layers.
+    """
     import torch
 
     count = model.config.get_text_config().num_hidden_layers
@@ -52,29 +55,31 @@ def find_stack(model: Any) -> Stack:
 
 @dataclass
 class Inputs:
-    """The arguments of the layers: the hidden states of each batch, and the other arguments of each layer.
+    """The arguments with which the model calls its layers.
+
+    `hidden` has the hidden states of each batch, and `arguments` has the other arguments of each layer.
 
     All rows of a batch have the same length.
     """
 
     hidden: list[Any] = field(default_factory=list)  # one tensor [rows, tokens, hidden] per batch
-    # For each shape (rows, tokens) of a batch, a list of the layers' other arguments.
+    # Maps the shape (rows, tokens) of a batch to a list that has the other arguments of each layer.
     arguments: dict[tuple[int, int], list[dict[str, Any]]] = field(default_factory=dict)
 
     def of(self, batch: int, layer: int) -> dict[str, Any]:
         """The arguments of `layer` besides the hidden states.
 
-        Masks and positions depend only on the number and the length of the rows.
+        These arguments, such as masks and positions, depend only on the number and the length of the rows.
         """
         return self.arguments[self.hidden[batch].shape[:2]][layer]
 
 
 def in_batches(rows: Sequence[Sequence[int]], tokens: int) -> list[list[Sequence[int]]]:
-    """Batches of rows of equal length, in the order of the rows.
+    """Group rows of equal length into batches. Rows of the same length keep their order.
 
-    A batch has at most `tokens` tokens. A row with more tokens is a batch by itself.
+    A batch has at most `tokens` tokens. If a single row has more tokens, it is a batch by itself.
 
-    Rows are not padded, so every row gives the same result as if it were alone.
+    Rows are not padded, so the result for a row does not depend on the other rows.
     """
     lengths: dict[int, list[Sequence[int]]] = {}
     for row in rows:
@@ -97,13 +102,13 @@ def capture(
 ) -> Inputs:
     """Embed `batches` on `device` in `dtype`, and record the arguments of every layer.
 
-    The layers are not computed.
+    The function does not run the layers.
 
-    During this function, `device` holds the model's base without its layers; then the base moves to `back`.
+    While this function runs, the model's base is on `device`, but its layers are not. Then the base moves to `back`.
     Hidden states are kept on the device `store`. If `store` is a function, it gets the hidden states of a batch and
-    returns the tensor to keep. Raises UnsupportedModel if the model computes something between two layers, or if
-    another argument of a layer depends on the tokens. `Inputs.arguments` cannot hold such an argument, because it has
-    only one set of arguments for all batches of the same shape.
+    returns the tensor to keep. Raises UnsupportedModel if the model computes something between two layers, or if a
+    layer has another argument that depends on the tokens. `Inputs.arguments` has only one set of arguments for all
+    batches of the same shape, so it cannot hold such an argument.
     """
     import torch
 
@@ -135,14 +140,15 @@ def capture(
 @dataclass(frozen=True)
 class LayerCall:
     hidden: Any
-    arguments: dict[str, Any]  # all other arguments, by name
+    arguments: dict[str, Any]  # all other arguments of the layer, by name
 
 
 @contextmanager
 def _calls_recorded(layers: Any) -> Iterator[list[LayerCall]]:
-    """Replace each layer's `forward`: it only records the call and returns the hidden states unchanged.
+    """Replace each layer's `forward` by a function that only records the call and returns the hidden states
+    unchanged.
 
-    The layers are not replaced, because models read attributes of a layer, such as the type of attention.
+    The layers themselves are not replaced, because models read attributes of a layer, such as the type of attention.
     """
     calls: list[LayerCall] = []
 
@@ -174,7 +180,7 @@ def computed(layers: Any, hidden: Any) -> Iterator[None]:
 def _replaced(layers: Any, forward_of: Callable[[Any], Callable[..., Any]]) -> Iterator[None]:
     try:
         for layer in layers:
-            layer.forward = forward_of(layer)  # this instance attribute takes precedence over the method of the class
+            layer.forward = forward_of(layer)  # this attribute of the object hides the method of the class
         yield
     finally:
         for layer in layers:

@@ -25,8 +25,8 @@ class TargetModel:
     name: str  # the name on the screen and in reports
     path: str  # local folder or hub id
     trust_remote_code: bool
-    device: str  # auto | cpu | cuda
-    dtype: str  # auto | float32 | bfloat16 | float16
+    device: str  # "auto", "cpu" or "cuda"
+    dtype: str  # "auto", "float32", "bfloat16" or "float16"
 
 
 def find_target(run: Run, say: Callable[[str], None]) -> TargetModel:
@@ -50,10 +50,10 @@ def find_target(run: Run, say: Callable[[str], None]) -> TargetModel:
 def fingerprint(run: Run) -> str:
     """A hash of the target.
 
-    For a folder, it covers the configuration, and the name, size and samples of each file. For a hub model, it covers
-    only the id.
-    Computing it needs neither network nor torch. Further training changes almost all weights, so a few samples are
-    enough to detect it. A copy in another folder or with another date has the same hash.
+    The hash of a folder covers the configuration, and the name, size and samples of each file. The hash of a hub
+    model covers only the id. The hash is computed without a network and without torch. Further training changes
+    almost all weights, so a few samples are enough to detect it. A copy in another folder or with another date has
+    the same hash.
     """
     target = run.settings.target
     if target.model == EMBEDDED:

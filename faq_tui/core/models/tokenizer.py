@@ -30,7 +30,9 @@ def tokenizer_of(model: str | Path, trusted: bool) -> Any:
 
 
 def load_tokenizer(target: TargetModel, key: str = "target.model") -> Any:
-    """The model's fast tokenizer. Raises UsageError if it cannot be loaded, is not fast, or has no chat template.
+    """The model's fast tokenizer.
+
+    Raises UsageError if the tokenizer cannot be loaded, is not fast, or has no chat template.
 
     `key` is the setting that names the model.
     """
@@ -55,8 +57,8 @@ def load_tokenizer(target: TargetModel, key: str = "target.model") -> Any:
     return tokenizer
 
 
-# This number of characters of tokenizer.json is read. It is enough, because the added tokens precede the vocabulary,
-# which may have 100 MB.
+# This number of characters of tokenizer.json is read. This part is enough, because the added tokens precede the
+# vocabulary, which may have 100 MB.
 HEAD = 4 << 20
 _ADDED = re.compile(r'"added_tokens"\s*:\s*')
 

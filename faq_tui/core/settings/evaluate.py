@@ -12,8 +12,9 @@ from faq_tui.core.settings.source import Sampling
 
 LM_EVAL, EVALSCOPE = "lm_eval", "evalscope"
 
-# Task names of lm_eval 0.4.13 and evalscope 1.14. lambada_openai gives both accuracy and perplexity. The paper does
-# not define "v5" and "v6" of LiveCodeBench. In faq-tui they mean the problems that were new in releases v5 and v6.
+# These are task names of lm_eval 0.4.13 and evalscope 1.14. lambada_openai gives both accuracy and perplexity. The
+# paper does not define "v5" and "v6" of LiveCodeBench. In faq-tui, "v5" means the problems that were new in release
+# v5, and "v6" means those that were new in release v6.
 LISTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ppl3": (LM_EVAL, ("wikitext", "c4", "lambada_openai")),
     "general12": (
@@ -48,7 +49,7 @@ def expand(engine: str, tasks: Sequence[str]) -> tuple[str, ...]:
 
 
 def misplaced(engine: str, tasks: Sequence[str]) -> list[str]:
-    """The names of lists in `tasks` whose tasks belong to the other engine."""
+    """The names in `tasks` that stand for a list of tasks of the other engine."""
     return [task for task in tasks if task in LISTS and LISTS[task][0] != engine]
 
 
@@ -62,7 +63,7 @@ SERVE = "serve"  # value of base_url if the command in [evaluate.serve] serves t
 
 
 class Serve(Section):
-    """The command that serves a model folder. It is used if `base_url = "serve"`."""
+    """The command that serves a model folder. The command is used if `base_url = "serve"`."""
 
     command: Annotated[
         tuple[str, ...],
@@ -131,7 +132,7 @@ class LmEval(_BenchmarkSection):
     ] = ()
     mode: Annotated[
         Literal["process", "endpoint"],
-        Field(description="process loads the model on this machine; endpoint sends requests to a server"),
+        Field(description='"process" loads the model on this machine; "endpoint" sends requests to a server'),
     ] = "process"
     base_url: Annotated[
         str | None,
@@ -218,7 +219,7 @@ class Evalscope(_BenchmarkSection):
     ] = "modelscope"
     sandbox: Annotated[
         Literal["docker", "none"],
-        Field(description="where the model's code runs; none means on this machine, with your rights"),
+        Field(description='where code written by the model runs; "none" means on this machine, with your rights'),
     ] = "docker"
 
     _check_tasks = _own_lists(EVALSCOPE, LM_EVAL)

@@ -35,7 +35,7 @@ class Match(Section):
 
 
 class SetPlan(Section):
-    """One calibration set: its sources, form, selection and size."""
+    """How one calibration set is made: its sources, the form and the order of its samples, and its size."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -43,13 +43,13 @@ class SetPlan(Section):
         dict[str, Share] | None,
         Field(
             alias="from",
-            description='a source, "baseline", or a table of their shares; default: the set\'s name or "baseline"',
+            description='a source, "baseline", or the shares of several; default: the set\'s name or "baseline"',
             examples=[{"elder": 0.5, "baseline": 0.5}],
         ),
     ] = None
-    # "seed": the question, and the original answer if there is one, in the chat template. "raw": the same texts
-    # without a template. "template": only the question, in the chat template. "original": like "seed", but only seeds
-    # with an original answer are used.
+    # With "seed", a sample holds the question and the original answer (if there is one), in the chat template. With
+    # "raw", a sample holds the texts of "seed" without a template. With "template", a sample holds only the question,
+    # in the chat template. "original" is like "seed", but only seeds with an original answer are used.
     kind: Annotated[
         Kind | None, Field(description="form of the baseline's samples; default: seed", examples=["seed"])
     ] = None
@@ -106,7 +106,7 @@ class Assemble(Section):
     max_tokens: Annotated[int, Field(ge=16, description="longest sample in tokens, including special tokens")] = 2048
     overflow: Annotated[
         Literal["keep_answer", "head", "tail", "drop"],
-        Field(description="which part is kept of a conversation that is too long"),
+        Field(description="the part that is kept if a conversation is too long"),
     ] = "keep_answer"
     common_seeds: Annotated[bool, Field(description="true keeps only seeds that have a sample in every set")] = True
 
@@ -134,13 +134,16 @@ def default_names(sources: Iterable[str]) -> tuple[str, ...]:
 
 
 def twin_names(sources: Iterable[str]) -> tuple[str, ...]:
-    """The twins of the default sets, which have equal numbers of tokens. Empty if the run has no source."""
+    """The twins of the default sets, which have equal numbers of tokens.
+
+    The result is empty if the run has no source.
+    """
     names = tuple(sources)
     return tuple(f"{name}{TOKENS_SUFFIX}" for name in default_names(names)) if names else ()
 
 
 def further_names(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterable[str]) -> tuple[str, ...]:
-    """The names of the sets in `[sets]`, and of the forms of the baseline that a recipe uses."""
+    """The names of the sets in `[sets]`. Names in `KINDS_BY_NAME` follow if a recipe uses them."""
     default = default_names(sources)
     named = (*sets, *(name for name in requested if name in KINDS_BY_NAME))
     return tuple(dict.fromkeys(name for name in named if name not in default))

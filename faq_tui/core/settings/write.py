@@ -91,7 +91,7 @@ def _section(
 
 
 def _source(c: Choices) -> str:
-    """The text of the first source: the elder in `c`, the source of the demo, or an example in comments."""
+    """The text of the first source."""
     if c.elder_url:
         return _elder(c.elder_url, c.elder_model or "")
     if c.target == EMBEDDED:
@@ -124,8 +124,8 @@ def _commented(text: str) -> str:
 def _group_size(target: str) -> str:
     """The group size of a new recipe.
 
-    If 128 divides the target's widths, the size is 128, as in the paper. Otherwise the size is the largest smaller
-    one that divides the widths.
+    If 128 divides the target's widths, the size is 128, as in the paper. Otherwise it is the largest of 64, 32 and 16
+    that divides the widths.
     """
     if target == EMBEDDED:
         return "64                  # 576 input features are not a multiple of 128"

@@ -66,7 +66,7 @@ class _Benchmarks:
             self._try(self._evalscope, requests)
 
     def _try(self, work: Callable[[list[BenchmarkRequest]], None], requests: list[BenchmarkRequest]) -> None:
-        """Run `work`. If `work` fails as a whole, store its error for every request without a result."""
+        """Run `work`. If `work` raises an error, store this error for every request without a result."""
         try:
             if requests:
                 work(requests)

@@ -34,7 +34,7 @@ class LineList(ScrollView, can_focus=False):
     DEFAULT_CSS = (Path(__file__).parent / "list.tcss").read_text(encoding="utf-8")
     COMPONENT_CLASSES = {"list--cursor"}  # noqa: RUF012  Textual reads this name
     HEADS = 0  # number of heading lines at the top; the list scrolls to them if the cursor is on the line below
-    TO_THE_EDGE = False  # True if the cursor's bar is as wide as the list when no scrollbar is shown
+    TO_THE_EDGE = False  # True makes the cursor's bar as wide as the list while there is no scrollbar
     count: reactive[int] = reactive(0, repaint=False)
     # No repaint of the whole list, because a move of the cursor changes only two lines.
     cursor: reactive[int] = reactive(0, repaint=False)

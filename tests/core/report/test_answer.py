@@ -74,4 +74,4 @@ def test_sides_that_no_held_out_text_is_measured_of_in_common_are_not_compared(t
         for set_name, text in (("baseline", "pydoc"), ("elder", "answers")):
             add_made_up_measurement(run, run.settings.recipes[0].folder(set_name), 0.2, texts=(text,))
         report, page = render(run, "md"), render(run, "html")
-    assert "there is nothing to compare" in report and "In short" not in report + page
+    assert "There is nothing to compare" in report and "In short" not in report + page

@@ -28,7 +28,7 @@ class AwqRecipe(GptqmodelRecipe):
 
 
 class AwqFormat(DecodedFormat):
-    """AWQ's GEMM layout with 4 bits, which vLLM's AWQConfig and AWQMarlinConfig read."""
+    """AWQ's layout "gemm" with 4 bits. vLLM reads this layout with the classes AWQConfig and AWQMarlinConfig."""
 
     quant_method = "awq"
     kernels: ClassVar[Kernels] = {
@@ -40,9 +40,9 @@ class AwqFormat(DecodedFormat):
     def tensors(self, folder: Path, quantization: Config, dtype: Any) -> DenseTensors:
         """Compute w = scale * (q - zero).
 
-        The columns in a word are in the order of AWQ's first CUDA kernel. This function restores the original order
-        of the columns. The function `convert_awq_file` of gptqmodel keeps the kernel's order, so its dense weights
-        have their columns in the wrong order.
+        In each word, the columns are in the order that AWQ's first CUDA kernel needs. This function restores the
+        original order of the columns. The function `convert_awq_file` of gptqmodel keeps the kernel's order, so its
+        dense weights have their columns in the wrong order.
         """
         import torch
 
@@ -83,7 +83,7 @@ class Awq(GptqmodelMethod):
         seconds={"module": 0.08641, "input": 4.438e-9},
         gpu_bytes={"context": 1.64e9, "inputs": 1.93},
         host_bytes={"context": 2.44e9, "inputs": 1.67},
-        passes=25.0,  # one forward pass per candidate scale
+        passes=25.0,  # AWQ makes one forward pass per candidate scale
         solves=False,
     )
 

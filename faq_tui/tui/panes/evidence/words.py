@@ -95,8 +95,8 @@ def summary(loaded: LoadedEvidence, view_state: EvidenceViewState) -> Text:
     if loaded.report["outdated"]:
         line.append(f"{sanitize(loaded.report['outdated'])}.\n", "bold")
     if shared := loaded.report["run"]["shared_seeds"]:
-        line.append(f"Draws overlap (each has {shared['seeds']} of the same {shared['total']} seeds): ", "bold")
-        line.append("intervals are widened.\n", "bold")
+        line.append(f"Each draw has {shared['seeds']} of the same {shared['total']} seeds, ", "bold")
+        line.append("so the intervals are wider.\n", "bold")
     parts = 0
     for equal in MATCHES[1:]:
         counts = _counts(evidence, equal)
@@ -136,7 +136,7 @@ def _nothing_compared(evidence: Evidence) -> str:
 
 
 def run_parts(body: dict[str, Any]) -> list[Part]:
-    """The view `run`: activation spikes, and what was run.
+    """The text of the view `run`: sentences about the activation spikes, and the facts of the run.
 
     `body` is the report as data. Without a report, the view is empty.
 

@@ -20,7 +20,7 @@ from faq_tui.tui.widgets.flow import FlowView, Part
 from faq_tui.tui.widgets.marked import LIMIT, rest
 from faq_tui.tui.widgets.text import LiteralText
 
-# Number of characters; reasoning above LONG is folded at first, and a judge's reason above LONG is shown last.
+# Number of characters. Longer reasoning is folded at first, and a longer reason of a judge is shown below the answer.
 LONG = 400
 LABEL_STYLE = "bold cyan"
 

@@ -269,7 +269,7 @@ class QuantizePane(Pane):
     def action_running(self) -> None:
         self.following = True
         if self.running is None:
-            self.notify("No artefact is being quantized. The pane will show the next one.")
+            self.notify("No artefact is being quantized. The pane will show the next artefact.")
         self._follow()
         self.draw()
 

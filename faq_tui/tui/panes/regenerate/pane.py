@@ -138,7 +138,7 @@ class RegeneratePane(Pane):
         self.draw()
 
     def draw(self, all_of_it: bool = True) -> None:
-        """Draw the changes. If `all_of_it` is true, also draw the parts that take long."""
+        """Draw the changes. If `all_of_it` is true, also draw the parts that take long to draw."""
         now = self.now
         if all_of_it or abs(now - self._figures_drawn) >= FIGURES_EVERY_S:
             self._figures_drawn = now

@@ -35,7 +35,8 @@ class SampleSets:
         if not self._asked:
             self._asked = True
             self.special = spelled(special_tokens(self._run))
-        # A list, because `any` on a generator would stop at the first changed set.
+        # This is a list, because with a generator `any` would stop at the first changed set, and not refresh the
+        # others.
         changed = [index.refresh() for index in self.indexes.values()]
         return any(changed)
 

@@ -17,11 +17,13 @@ PARTS = ("qweight", "qzeros", "scales", "g_idx")
 
 
 class GptqFormat(DecodedFormat):
-    """Packed codes with scales and zero points by group, for GPTQConfig and GPTQMarlinConfig of vLLM and SGLang.
+    """Packed codes, with a scale and a zero point for each group.
+
+    vLLM and SGLang read these codes with the classes GPTQConfig and GPTQMarlinConfig.
 
     The tensors of a module with the weight [out, in] are `qweight` int32 [in · bits / 32, out], `qzeros` int32
-    [groups, out · bits / 32], `scales` float16 [groups, out], and `g_idx` int32 [in]. `g_idx` holds the group of each
-    column. The lowest bits of a word hold the first code.
+    [groups, out · bits / 32], `scales` float16 [groups, out], and `g_idx` int32 [in]. `g_idx` holds the number of
+    each column's group. The first code of a word is in its lowest bits.
 
     The checkpoint format `gptq` stores (zero point - 1). The format `gptq_v2` stores the zero point itself.
     """
@@ -35,7 +37,7 @@ class GptqFormat(DecodedFormat):
     }
 
     def tensors(self, folder: Path, quantization: Config, dtype: Any) -> DenseTensors:
-        """The weights are those that `dense_of` computes."""
+        """The tensors of the dense model. `dense_of` computes the weights."""
         del dtype
         stored = FolderTensors(folder)
 
@@ -57,7 +59,10 @@ GPTQ_FORMAT = GptqFormat()
 
 
 def pack(values: Any, bits: int) -> Any:
-    """Pack whole numbers below 2^bits, [..., count], into int32 words [..., count · bits / 32], lowest bits first."""
+    """Pack whole numbers below 2^bits, [..., count], into int32 words [..., count · bits / 32].
+
+    The first number gets the lowest bits of a word.
+    """
     import torch
 
     each = WORD // bits

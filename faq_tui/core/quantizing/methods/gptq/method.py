@@ -24,7 +24,8 @@ Sym = Annotated[bool, Field(description="true uses a symmetric grid, whose zero 
 Engine = Annotated[
     Literal["auto", "walk", "gptqmodel"],
     Field(
-        description="auto, walk (faq-tui's own solver) or gptqmodel (a library, for models that walk cannot handle)"
+        description="walk is faq-tui's own solver; gptqmodel is a library for models that walk cannot handle; "
+        "auto chooses one of them"
     ),
     AddedLater(),
 ]
@@ -69,8 +70,8 @@ def gptq_config(gptqmodel: Any, recipe: Any, scratch: Path, **more: Any) -> Any:
         group_size=recipe.group_size,
         sym=recipe.sym,
         desc_act=recipe.desc_act,
-        # This option changes the order of whole groups, so it needs more than one group. The option does not slow
-        # down inference.
+        # The option act_group_aware changes the order of whole groups, so it needs more than one group. The option
+        # does not slow down inference.
         act_group_aware=not recipe.desc_act and recipe.group_size != -1,
         damp_percent=recipe.damp_percent,
         **common_options(gptqmodel, recipe, scratch),
@@ -92,7 +93,10 @@ class EngineMethod(GptqmodelMethod):
         progress: QuantizationProgress,
         cancel: CancelToken,
     ) -> EngineResult:
-        """Like `Method.quantize`. The recipe chooses the engine, and the manifest records it as `engine`."""
+        """This function implements `Method.quantize`.
+
+        The recipe chooses the engine, and the manifest's entry `engine` names it.
+        """
         library = super().quantize
         return by_engine(job, target, rows, progress, cancel, lambda: library(job, target, rows, progress, cancel))
 

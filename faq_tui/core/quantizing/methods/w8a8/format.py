@@ -1,4 +1,7 @@
-"""Read compressed-tensors with INT8 weights (one scale per channel) and INT8 activations (one scale per token)."""
+"""Read the format compressed-tensors with INT8 weights and INT8 activations.
+
+Weights have one scale per channel, and activations have one scale per token.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,12 @@ from faq_tui.core.models.dense import Config, DecodedFormat, FolderTensors, lack
 from faq_tui.core.models.dense_tensors import DecodedTensors, DenseTensors
 from faq_tui.core.models.experts import unfuse_experts
 
-LARGEST = 127  # -128 is not used, so that the range is symmetric
+LARGEST = 127  # the code -128 is not used, so the range is symmetric about zero
 ACTIVATIONS = {"num_bits": 8, "type": "int", "symmetric": True, "strategy": "token", "dynamic": True}
 
 
 class Int8Format(DecodedFormat):
-    """The format of vLLM's CompressedTensorsW8A8Int8.
+    """The format that vLLM reads with its class CompressedTensorsW8A8Int8.
 
     Its config groups have the target `Linear`, and each quantized weight has a scale.
     """
@@ -61,7 +64,7 @@ def rounded_per_token(inputs: Any) -> Any:
     little.
 
     vLLM multiplies by the scale after the product of the codes. This function multiplies by the scale before the
-    product, and rounds to the dtype of `inputs`. In bfloat16, this is an additional rounding.
+    product, and rounds to the dtype of `inputs`. In bfloat16, this is one rounding more than in vLLM.
     """
     import torch
 
@@ -74,7 +77,8 @@ def rounded_per_token(inputs: Any) -> Any:
 def simulate_int8_activations(model: Any, quantization: Mapping[str, Any]) -> None:
     """Round the inputs of every Linear that `quantization` (compressed-tensors) does not ignore.
 
-    Fused experts are unfused first. Raises FaqError on a scheme other than dynamic symmetric INT8 for each token.
+    Fused experts are unfused first. Raises FaqError unless the scheme for inputs is symmetric INT8 with a dynamic
+    scale for each token.
     """
     import torch
 
