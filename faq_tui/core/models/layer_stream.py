@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.backbone import Backbone
 from faq_tui.core.models.devices import free_bytes, work_bytes
-from faq_tui.core.models.stack import Inputs, Stack, capture, computed, in_batches, move_all_but
+from faq_tui.core.models.stack import Inputs, Stack, UnsupportedModel, capture, computed, in_batches, move_all_but
 
 Batches = Sequence[Sequence[Sequence[int]]]  # token ids; all rows of a batch have the same length
 DISK = "disk"
@@ -89,7 +90,12 @@ class LayerStream:
 
     def _inputs(self, batches: Batches) -> Inputs:
         self._place = self.store or self._choose_place(sum(len(row) for batch in batches for row in batch))
-        return capture(self.stack, batches, self.device, self.dtype, self._kept, self.check, self.device)
+        try:
+            return capture(self.stack, batches, self.device, self.dtype, self._kept, self.check, self.device)
+        except UnsupportedModel as error:
+            raise FaqError(
+                f'{error.reason}, so it cannot be read layer by layer: set target.read = "whole"'
+            ) from error
 
     def _steps(self, inputs: Inputs) -> Iterator[Step]:
         import torch

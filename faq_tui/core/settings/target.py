@@ -27,6 +27,13 @@ class Target(Section):
         Literal["auto", "float32", "bfloat16", "float16"],
         Field(description="data type of the weights in judging and evaluation"),
     ] = "auto"
+    read: Annotated[
+        Literal["auto", "whole", "layers"],
+        Field(
+            description="how weights are read: layers keeps one layer in memory; auto does so if the model does not fit"
+        ),
+        AddedLater(),
+    ] = "auto"
     trust_remote_code: Annotated[bool, Field(description="true runs Python code in the model's folder")] = False
 
 
