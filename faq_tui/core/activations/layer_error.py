@@ -151,6 +151,7 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) 
         "trust_remote_code": target.trust_remote_code,
         "device": target.device,
         "dtype": target.dtype,
+        "read": target.read,
         "rows": str(order),
         "out": str(run.cache / "layer-error.npy"),
         "subjects": {name: str(run.models / name) for name in todo},

@@ -75,6 +75,7 @@ def covering_order(context: Context, target: TargetModel, samples: Sequence[Samp
         "trust_remote_code": target.trust_remote_code,
         "device": target.device,
         "dtype": target.dtype,
+        "read": target.read,
         "modules": list(run.settings.activations.modules),
         "rows": str(path),
     }

@@ -65,6 +65,7 @@ def make_spec(context: Context, target: TargetModel, tokenizer: object) -> Spec:
         },
         stored={subject: of_text for subject, of_text in stored.items() if subject in subject_hashes},
         metrics=tuple(metric.name for metric in all_metrics() if metric.token_column),
+        read=target.read,
     )
 
 

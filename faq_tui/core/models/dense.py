@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.extensions import METHODS
+from faq_tui.core.models.dense_tensors import DenseTensors, StateTensors
 from faq_tui.core.models.headers import stored_tensors, view_of
 from faq_tui.core.models.model_code import without_code
 
@@ -40,6 +41,13 @@ class WeightFormat:
         `name.weight` has the shape [out_features, in_features].
         """
         raise NotImplementedError
+
+    def tensors(self, folder: Path, quantization: Config, dtype: Any) -> DenseTensors:
+        """Reads the tensors of `dense_state` one by one, so that not all of them need to fit into memory.
+
+        A format that does not override this method computes the whole `dense_state` at once.
+        """
+        return StateTensors(self.dense_state(folder, quantization, dtype))
 
     def prepare(self, model: Any, quantization: Config) -> None:
         """Change the dense `model` if the format changes not only the weights, but also the computation.
@@ -72,8 +80,20 @@ class DenseFormat(WeightFormat):
 
     quant_method = None
 
+    def tensors(self, folder: Path, quantization: Config, dtype: Any) -> DenseTensors:
+        del quantization, dtype
+        return FolderTensors(folder)
+
 
 DENSE = DenseFormat()
+
+
+class DecodedFormat(WeightFormat):
+    """A format whose dense tensors are computed one by one. A subclass overrides `tensors`."""
+
+    def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
+        tensors = self.tensors(folder, quantization, dtype)
+        return {name: tensors.read_as(name, dtype) for name in tensors.files}
 
 
 def format_of(quant_method: object) -> WeightFormat | None:
@@ -97,7 +117,7 @@ def format_of_folder(folder: Path) -> WeightFormat:
     return format_of((quantization_of(folder) or {}).get("quant_method")) or DENSE
 
 
-class FolderTensors:
+class FolderTensors(DenseTensors):
     """Reads tensors by name from all files of a folder.
 
     If the publisher quantized the model (`published/`), the tensors are dense: `files` names no scales, and `read`
@@ -111,7 +131,7 @@ class FolderTensors:
         self.view = view_of(folder, stored)
         self._stored = {name: one.path for name, one in stored.items()}
         dense = stored if self.view is None else self.view.tensors
-        self.files: dict[str, Path] = {name: one[0] for name, one in dense.items()}
+        self.files: Mapping[str, Path] = {name: one[0] for name, one in dense.items()}
         self.readers: dict[Path, Any] = {path: safe_open(path, framework="pt") for path in set(self._stored.values())}
 
     def read(self, name: str) -> Any:
@@ -120,11 +140,6 @@ class FolderTensors:
 
     def _get(self, name: str) -> Any:
         return self.readers[self._stored[name]].get_tensor(name)
-
-    def read_as(self, name: str, dtype: Any) -> Any:
-        """The tensor `name`. If the stored dtype is a floating-point type, the tensor is cast to `dtype`."""
-        tensor = self.read(name)
-        return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 class PublishedWeights(WeightFormat):

@@ -106,6 +106,11 @@ def linear_shapes(folder: Path) -> dict[str, tuple[int, int]]:
     }
 
 
+def is_of_text(name: str) -> bool:
+    """True if the tensor is in the text part of a model, and not in its vision or audio part."""
+    return not _NO_TEXT.search(name)
+
+
 def packed_modules(folder: Path) -> list[str]:
     """The names of all modules with packed weights in a GPTQ or AWQ folder."""
     return [name.removesuffix(".qweight") for name in tensors_of(folder) if name.endswith(".qweight")]

@@ -27,6 +27,7 @@ class TargetModel:
     trust_remote_code: bool
     device: str  # "auto", "cpu" or "cuda"
     dtype: str  # "auto", "float32", "bfloat16" or "float16"
+    read: str = "auto"  # auto | whole | layers: how the weights are read
 
 
 def find_target(run: Run, say: Callable[[str], None]) -> TargetModel:
@@ -44,7 +45,7 @@ def find_target(run: Run, say: Callable[[str], None]) -> TargetModel:
         name, path = model.name, str(model.folder)
     elif folder := local_target(run):
         name, path = folder.name, str(folder)
-    return TargetModel(name, path, target.trust_remote_code, target.device, target.dtype)
+    return TargetModel(name, path, target.trust_remote_code, target.device, target.dtype, target.read)
 
 
 def fingerprint(run: Run) -> str:

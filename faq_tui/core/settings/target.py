@@ -27,6 +27,11 @@ class Target(Section):
         Literal["auto", "float32", "bfloat16", "float16"],
         Field(description="data type of the weights in judging and evaluation"),
     ] = "auto"
+    read: Annotated[
+        Literal["auto", "whole", "layers"],
+        Field(description="how weights are read; with layers, one layer at a time; auto decides by memory"),
+        AddedLater(),
+    ] = "auto"
     trust_remote_code: Annotated[bool, Field(description="if true, Python code in the model's folder is run")] = False
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.models.devices import free_bytes, work_bytes
+from faq_tui.core.models.devices import work_bytes
 from faq_tui.core.models.experts import unfuse_experts
+from faq_tui.core.models.layer_stream import DISK, place_of_states, tokens_at_once
 from faq_tui.core.models.stack import Inputs, Stack, capture, in_batches
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import (
@@ -101,7 +102,7 @@ class LayerWalk:
         # dtype.
         dtype = torch.float32 if self.device == "cpu" else None
         self.tokens = sum(map(len, rows))
-        batches = in_batches(rows, self._tokens_at_once(max(map(len, rows))))
+        batches = in_batches(rows, tokens_at_once(self.stack, self.device, max(map(len, rows))))
         inputs = capture(self.stack, batches, self.device, dtype, self._store(rows), self.cancel.check)
         unquantized = replace(inputs, hidden=list(inputs.hidden)) if self.ordering.alpha is not None else None
         for index in range(len(self.stack.layers)):
@@ -119,28 +120,10 @@ class LayerWalk:
                 torch.cuda.empty_cache()
 
     def _store(self, rows: Sequence[Sequence[int]]) -> str:
-        """The device on which the hidden states are kept.
-
-        Hidden states are kept on the GPU if they need at most a third of its free memory. Otherwise they are kept in
-        host memory.
-        """
-        if self.device == "cpu":
-            return "cpu"
+        """The device on which the hidden states are kept."""
         hidden = self.stack.base.config.get_text_config().hidden_size
-        free = free_bytes(self.device)
-        return self.device if free is None or 3 * 4 * hidden * sum(map(len, rows)) < free else "cpu"
-
-    def _tokens_at_once(self, longest: int) -> int:
-        """The largest number of tokens per batch for which a layer's intermediate values fit into memory.
-
-        The intermediate values take about as much memory as six copies of the layer's widest tensor.
-        """
-        layer, config = self.stack.layers[0], self.stack.base.config.get_text_config()
-        token = 24 * max(size for weight in layer.parameters() if weight.dim() > 1 for size in weight.shape[-2:])
-        # Eager attention stores the whole attention matrix twice, in two dtypes.
-        if config._attn_implementation == "eager":
-            token += 8 * config.num_attention_heads * longest
-        return work_bytes(self.device) // int(token)
+        place = place_of_states(4 * hidden * sum(map(len, rows)), self.device)
+        return "cpu" if place == DISK else place
 
     def _call(self, layer: Any, inputs: Inputs, index: int, batch: int) -> Any:
         """The hidden states [rows, tokens, hidden] after `layer`, for one batch."""
