@@ -17,7 +17,7 @@ from faq_tui.core.store.stages import StageRow
 def command(folder: Path, headless: bool, as_json: bool) -> None:
     """Run all stages once on a small real model. The demo needs no GPU, server or account.
 
-    The demo takes about six minutes on two cores, after a download of 93 MB. If the demo is stopped or killed, run
+    The demo takes six to ten minutes on two cores, after a download of 93 MB. If the demo is stopped or killed, run
     the same command again to resume it.
     """
     from faq_tui.cli.foreground import run_in_foreground
@@ -56,5 +56,5 @@ def times(rows: Iterable[StageRow]) -> list[str]:
     from faq_tui.core.base.text import duration
 
     took = {row.stage: row.finished - row.started for row in rows if row.finished is not None}
-    lines = [f"- {stage}: {duration(seconds)}" for stage, seconds in took.items()]
-    return [*lines, f"- **all stages: {duration(sum(took.values()))}**"]
+    lines = [f"- {stage}: {duration(seconds, exact=True)}" for stage, seconds in took.items()]
+    return [*lines, f"- **all stages: {duration(sum(took.values()), exact=True)}**"]

@@ -70,7 +70,7 @@ def test_the_walk_finds_the_same_with_and_without_kept_outputs(
     assert calls < 0.8 * plain_calls
 
 
-class Layer(torch.nn.Module):
+class Layer(torch.nn.Module):  # type: ignore[misc]  # torch has no types here
     """Two Linear modules and an activation without weights. `wrong` changes an output in place."""
 
     def __init__(self, wrong: bool = False, twice: bool = False) -> None:
@@ -85,7 +85,7 @@ class Layer(torch.nn.Module):
         return self.second(self.second(found) if self.twice else found)
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator]
 @pytest.mark.parametrize(("wrong", "twice"), [(False, False), (True, False), (False, True)])
 def test_a_kept_output_is_never_out_of_date(wrong: bool, twice: bool) -> None:
     torch.manual_seed(0)
@@ -110,7 +110,7 @@ def test_a_kept_output_is_never_out_of_date(wrong: bool, twice: bool) -> None:
     assert not {"forward"} & {name for module in layer.modules() for name in module.__dict__}
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator]
 def test_outputs_take_no_more_than_their_room() -> None:
     layer, states = Layer(), torch.randn(3, 4)
     calls: list[str] = []
