@@ -1,8 +1,9 @@
 """Run rows of token ids through a model, and measure the inputs of chosen modules.
 
-In some models, experts are fused: transformers stores all experts of a layer in the parameters gate_up_proj and
-down_proj. No hook can see the input of down_proj, because down_proj is not a module. Therefore this file computes
-this input again for each expert, by the formulas of the model's own code.
+In some models, experts are fused: the library transformers stores the weights of all experts of a layer in two
+parameters. The parameter gate_up_proj has the shape [experts, 2 x width, hidden], and the parameter down_proj has the
+shape [experts, hidden, width]. PyTorch's hooks see only the inputs of modules, and down_proj is not a module.
+Therefore this file computes the input of down_proj again for each expert, by the formulas of the model's own code.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def tokens_per_expert(experts: Any, chosen: Any) -> Any:
 
 
 def expert_inputs(experts: Any, states: Any, chosen: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """Yield (sorted token numbers, input of gate_up_proj, input of down_proj) for each expert that gets a token.
+    """For each expert that gets a token, yield (sorted token numbers, input of gate_up_proj, input of down_proj).
 
     If `chosen` is None, `states` holds one copy of all tokens for each expert, and zeros for the tokens that the
     expert does not get. Raises FaqError if the experts have an unknown form.
@@ -72,10 +73,10 @@ DEFAULT_MODULES = ("o_proj",)
 class AtPlace:
     """The results for one module's input x: statistics, the largest |x| of each channel, and the landscape of |x|.
 
-    The landscape is a coarse map of |x|. Each cell holds the largest |x| of a range of tokens and a group of
-    channels. The first axis divides the tokens of all rows, one row after the other, into `SLICES` equal ranges. The
-    second axis divides the channels into at most 256 groups of neighbouring channels. `absmax` and the landscape
-    exclude each row's first token.
+    The landscape is a coarse map of |x|. Each cell of the map holds the largest |x| in one range of tokens and one
+    group of channels. The first axis divides the tokens of all rows, one row after the other, into `SLICES` equal
+    ranges. The second axis divides the channels into at most 256 groups of neighbouring channels. `absmax` and the
+    landscape exclude each row's first token.
     """
 
     statistics: Statistics
@@ -87,8 +88,8 @@ class AtPlace:
 class Measured:
     """The result of `measure`. `experts` maps each layer to the number of tokens that each of its experts got.
 
-    `rows` has one entry for each row of token ids. An entry maps each module's input to two results: its moments, and
-    the largest |x| of each channel. If `measure` was called without `per_row`, `rows` is empty.
+    `rows` has one dict for each row of token ids. The dict maps each module's input to two results: the moments of
+    the input, and the largest |x| of each channel. If `measure` was called without `per_row`, `rows` is empty.
     """
 
     places: dict[ModuleRef, AtPlace]
@@ -109,11 +110,11 @@ def measure(
     """Run each row of token ids through `model` once, without batching, and measure the inputs of `modules`.
 
     `model` is a Hugging Face causal LM in eval mode, on any device, in float32, bfloat16 or float16. The model's
-    lm_head is not run. `modules` lists the last parts of module names, for example `o_proj`; the entry `experts`
-    stands for fused experts. `kinds` holds an index into `token_kinds.KINDS` for each token of each row; by default
-    all tokens are question tokens. A row's first token always counts as the attention sink. If `per_row` is true, the
-    results of each row are also kept. These results take one float for each channel and row. `tick` is called after
-    each row with the row's number of tokens.
+    lm_head is not run. `modules` lists the last parts of module names, for example `o_proj`. The word `experts` in
+    this list stands for fused experts. For each token of each row, `kinds` holds an index into `token_kinds.KINDS`.
+    By default, all tokens are question tokens. A row's first token always counts as the attention sink. If `per_row`
+    is true, the results of each row are also kept. For each channel, the results of a row take one float. `tick` is
+    called after each row with the row's number of tokens.
 
     For each module, the function keeps O(channels) numbers, one landscape and one histogram in memory. The size of
     these data does not depend on the number of tokens. The activations of a layer are freed before the next layer
@@ -147,7 +148,7 @@ def measure(
 
 
 class _Capture:
-    """The hooks of one pass through the model, and the accumulators that the hooks fill."""
+    """Holds the hooks of one pass through the model, and the accumulators that the hooks fill."""
 
     def __init__(self, model: Any, modules: Sequence[str], rows: Sequence[Sequence[int]], per_row: bool) -> None:
         import torch

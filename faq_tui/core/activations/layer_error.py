@@ -1,8 +1,8 @@
-"""Measure how far each layer's output in a quantized model differs from the unquantized model on the same text.
+"""Measure how much the output of each layer changes when the model is quantized. Both models read the same text.
 
 The error of a layer is ||h_quantized - h||_F / ||h||_F over the tokens of all rows. The first token of each row is
-left out, because its state is often a thousand times larger. Errors of earlier layers change the inputs of a layer,
-so the error of a layer includes them.
+left out, because its state is often a thousand times larger than the states of other tokens. Errors of earlier layers
+change the inputs of a layer, so the error of a layer includes them.
 """
 
 from __future__ import annotations
@@ -30,18 +30,20 @@ from faq_tui.core.store.measurements import heldout
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
-Seen = Callable[[int, int, Any], None]  # gets the layer, the number of tokens before the row, states [tokens, hidden]
+Seen = Callable[[int, int, Any], None]  # arguments: layer, number of tokens before the row, states [tokens, hidden]
 
 
 def layers_of(model: Any) -> Sequence[Any]:
-    """The layers of the decoder, from first to last. Raises FaqError if they cannot be found."""
+    """The layers of the decoder, from first to last. Raises FaqError if the layers cannot be found."""
     import torch
 
     count = model.config.get_text_config().num_hidden_layers
     body = model.get_decoder() if hasattr(model, "get_decoder") else model
     lists = [m for m in body.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == count]
     if not lists:
-        raise FaqError(f"{type(model).__name__} has no list of {count} layers: their errors cannot be measured")
+        raise FaqError(
+            f"{type(model).__name__} has no list of {count} layers, so the errors of its layers cannot be measured"
+        )
     return list(lists[0])
 
 
@@ -113,7 +115,7 @@ Rows = list[list[int]]
 
 
 def layer_error_limit(run: Run) -> int:
-    """The number of tokens of held-out text on which the layers are compared.
+    """The layers are compared on this number of tokens of held-out text.
 
     If the number is 0, the layers are not compared.
     """
@@ -122,9 +124,9 @@ def layer_error_limit(run: Run) -> int:
 
 
 def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) -> None:
-    """Measure and store layer errors that are missing or out of date.
+    """Measure and store the layer errors that are missing or out of date.
 
-    If the measurement fails, a warning is emitted.
+    If the measurement fails, the function emits a warning.
     """
     run, limit = context.run, layer_error_limit(context.run)
     if not limit:
@@ -150,6 +152,7 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) 
         "trust_remote_code": target.trust_remote_code,
         "device": target.device,
         "dtype": target.dtype,
+        "read": target.read,
         "rows": str(order),
         "out": str(run.cache / "layer-error.npy"),
         "subjects": {name: str(run.models / name) for name in todo},

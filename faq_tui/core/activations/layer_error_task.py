@@ -35,7 +35,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
         write_reference(load_dense(folder, dtype, device, trusted), rows, reference, cancel)
         for name, artefact in spec["subjects"].items():
             cancel.check()
-            gc.collect()  # frees the previous model
+            gc.collect()  # let Python free the previous model
             if device == "cuda":
                 torch.cuda.empty_cache()
             model = load_dense(Path(artefact), dtype, device, trusted)

@@ -15,7 +15,7 @@ ATTENTION_OUTPUT = "o_proj"
 BLOCKS = (re.compile(r"attn|attention"), re.compile(r"mixer|mamba|ssm"))
 # All modules of a group have the same input, so this input is measured only once.
 SHARED_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
-OF_EXPERT = re.compile(r"\.experts\.\d+\.")  # this part of a name shows that a module is inside an unfused expert
+OF_EXPERT = re.compile(r"\.experts\.\d+\.")  # a module with this part in its name is inside an unfused expert
 NUMBERED = re.compile(r"(?:^|.*?\.)(\d+)\.(.+)")
 
 
@@ -65,12 +65,15 @@ def _outputs(module: Any) -> int | None:
 
 
 def find_module_refs(model: Any, modules: Sequence[str]) -> dict[ModuleRef, Any]:
-    """Find the torch modules whose name has an entry of `modules` as its last part, in the order of the model.
+    """Find the torch modules by the last part of their names, which must be in `modules`.
 
-    Modules inside experts are left out, because they get only some of the tokens. The entry `experts` in `modules`
-    adds the fused experts. If several chosen modules share an input, for example the q, k and v projections, only the
-    first of them is returned. The name `o_proj` stands for the output projection of the attention, which has another
-    name in some models. Only the model's decoder is searched. Raises UsageError if none of the `modules` is found.
+    The modules have the same order as in the model.
+
+    Modules inside experts are left out, because they get only some of the tokens. If `modules` contains the word
+    `experts`, the fused experts are added. If several chosen modules share an input, for example the q, k and v
+    projections, only the first of them is returned. The name `o_proj` stands for the output projection of the
+    attention, which has another name in some models. Only the model's decoder is searched. Raises UsageError if none
+    of the `modules` is found.
     """
     suffixes = _without_twins(modules)
     refs: dict[ModuleRef, Any] = {}
@@ -85,7 +88,7 @@ def find_module_refs(model: Any, modules: Sequence[str]) -> dict[ModuleRef, Any]
             raise UsageError(f"{type(model).__name__} has no output projection of an attention that can be measured")
         raise UsageError(
             f"activations.modules: {type(model).__name__} has no {', '.join(modules)} in its layers: "
-            "name the last part of a module's name"
+            "give the last part of a module's name"
         )
     return refs
 
@@ -101,7 +104,7 @@ def find_experts(model: Any) -> Iterator[tuple[int, str, Any]]:
 def find_single_experts(model: Any) -> Iterator[tuple[int, int, Any]]:
     """Yield (layer, number of the expert, module) for every expert that is a separate module.
 
-    Some models that bring their own code have experts of this form.
+    Some models that come with their own code have experts that are separate modules.
     """
     for name, module in decoder_of(model).named_modules():
         match = NUMBERED.fullmatch(name)

@@ -86,9 +86,9 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 
 
 def _kinds(one: dict[str, Any], rows: list[dict[str, Any]], search: Callable[[], KindsSearch]) -> list[list[int]]:
-    """The token kinds of `rows`, which are the first rows of a set.
+    """The token kinds of `rows`.
 
-    Older sets have no recorded kinds, so their kinds are found in the text.
+    `rows` are the first rows of a set. An older set has no recorded kinds, so its kinds are computed from the text.
     """
     recorded = read_kinds(Path(one["kinds"]), one["ids_hash"], [len(row["input_ids"]) for row in rows])
     if recorded is not None:
@@ -97,7 +97,7 @@ def _kinds(one: dict[str, Any], rows: list[dict[str, Any]], search: Callable[[],
 
 
 def head_of(path: Path, samples: int, tokens: int) -> list[dict[str, Any]]:
-    """The first samples of a set, uncut.
+    """The first samples of a set. No sample is shortened.
 
     The result has at most `samples` samples, and at most `tokens` tokens in total. The first sample is always
     included.

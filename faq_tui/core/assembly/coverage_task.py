@@ -59,7 +59,8 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 
 
 def covering_order(context: Context, target: TargetModel, samples: Sequence[Sample]) -> list[int]:
-    """The indexes of the samples in a new order. The first samples together cover many outlier channels.
+    """Sort the samples so that the first ones together cover many outlier channels. Returns the indexes of the sorted
+    samples.
 
     Raises FaqError or UsageError if the target has none of the modules of `activations.modules`.
     """
@@ -74,6 +75,7 @@ def covering_order(context: Context, target: TargetModel, samples: Sequence[Samp
         "trust_remote_code": target.trust_remote_code,
         "device": target.device,
         "dtype": target.dtype,
+        "read": target.read,
         "modules": list(run.settings.activations.modules),
         "rows": str(path),
     }
@@ -91,11 +93,12 @@ def covering_order(context: Context, target: TargetModel, samples: Sequence[Samp
 
 
 def greedy_cover(driven: NDArray[np.bool_]) -> list[int]:
-    """Order the rows of the array `driven` [samples, channels]. Each step takes the row with the most new channels.
+    """Order the samples by the outlier channels that they drive. `driven` is an array [samples, channels].
 
-    This is a greedy set cover. The first k rows cover at least 63% (1 - 1/e) of the channels that the best k rows
-    would cover (Nemhauser, Wolsey and Fisher 1978). When no row adds a channel, a new cover begins with the remaining
-    rows. If several rows add equally many channels, the earliest of them is taken.
+    This is a greedy set cover. Each step takes the sample that drives the most new channels. A channel is new if no
+    earlier sample drives it. The first k samples cover at least 63% (1 - 1/e) of the channels that the best k samples
+    would cover (Nemhauser, Wolsey and Fisher 1978). If no remaining sample adds a channel, all channels count as new
+    again. If several samples add equally many channels, the earliest of them is taken.
     """
     import numpy as np
 

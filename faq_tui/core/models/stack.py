@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,17 +16,20 @@ from faq_tui.core.models.tensor_map import TensorMap
 class Stack:
     """The decoder layers.
 
-    `name` is the attribute path of the list of layers, such as `model.layers`. `base` is the model without its head.
-    `load` takes the number of a layer, reads the layer's weights and returns the layer. `load` is None if all weights
-    are already loaded. `places` maps the model's parameters to tensors in its files; it is None for a model without
-    files.
+    `name` is the attribute path of the list of layers, such as `model.layers`. `base` is the model without its head,
+    and `model` is the whole model. `load` takes the number of a layer, reads the layer's weights and returns the
+    layer. `load` is None if all weights are already loaded. `places` maps the model's parameters to tensors in its
+    files; it is None for a model without files. `in_tuple` is true if the base expects a tuple from each layer, with
+    the hidden states as its first entry; `capture` finds it out.
     """
 
     base: Any
     name: str
     layers: Any  # nn.ModuleList
     load: Callable[[int], Any] | None = None
+    model: Any = None
     places: TensorMap | None = None
+    in_tuple: bool = False
 
     def layer(self, index: int) -> Any:
         """The layer with its weights."""
@@ -46,7 +50,10 @@ class UnsupportedModel(FaqError):
 
 
 def find_stack(model: Any) -> Stack:
-    """Find the decoder layers of `model`. Raises UnsupportedModel if it is not a plain stack of decoder layers."""
+    """Find the decoder layers of `model`.
+
+    Raises UnsupportedModel if the model is not a plain stack of decoder layers.
+    """
     import torch
 
     count = model.config.get_text_config().num_hidden_layers
@@ -54,35 +61,37 @@ def find_stack(model: Any) -> Stack:
     outer = next((f"{name}." for name, module in model.named_modules() if name and module is base), "")
     for name, module in base.named_modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == count:
-            return Stack(base, f"{outer}{name}", module)
+            return Stack(base, f"{outer}{name}", module, model=model)
     raise UnsupportedModel(f"{type(model).__name__} is not a plain stack of {count} layers")
 
 
 @dataclass
 class Inputs:
-    """The arguments of the layers: the hidden states of each batch, and the other arguments of each layer.
+    """The arguments with which the model calls its layers.
+
+    `hidden` has the hidden states of each batch, and `arguments` has the other arguments of each layer.
 
     All rows of a batch have the same length.
     """
 
     hidden: list[Any] = field(default_factory=list)  # one tensor [rows, tokens, hidden] per batch
-    # For each shape (rows, tokens) of a batch, a list of the layers' other arguments.
+    # Maps the shape (rows, tokens) of a batch to a list that has the other arguments of each layer.
     arguments: dict[tuple[int, int], list[dict[str, Any]]] = field(default_factory=dict)
 
     def of(self, batch: int, layer: int) -> dict[str, Any]:
         """The arguments of `layer` besides the hidden states.
 
-        Masks and positions depend only on the number and the length of the rows.
+        These arguments, such as masks and positions, depend only on the number and the length of the rows.
         """
         return self.arguments[self.hidden[batch].shape[:2]][layer]
 
 
 def in_batches(rows: Sequence[Sequence[int]], tokens: int) -> list[list[Sequence[int]]]:
-    """Batches of rows of equal length, in the order of the rows.
+    """Group rows of equal length into batches. Rows of the same length keep their order.
 
-    A batch has at most `tokens` tokens. A row with more tokens is a batch by itself.
+    A batch has at most `tokens` tokens. If a single row has more tokens, it is a batch by itself.
 
-    Rows are not padded, so every row gives the same result as if it were alone.
+    Rows are not padded, so the result for a row does not depend on the other rows.
     """
     lengths: dict[int, list[Sequence[int]]] = {}
     for row in rows:
@@ -99,30 +108,34 @@ def capture(
     batches: Sequence[Sequence[Sequence[int]]],
     device: str,
     dtype: Any,
-    store: str,
+    store: str | Callable[[Any], Any],
     check: Callable[[], None],
+    back: str = "cpu",
 ) -> Inputs:
     """Embed `batches` on `device` in `dtype`, and record the arguments of every layer.
 
-    The layers are not computed.
+    The function does not run the layers.
 
-    During this function, `device` holds the model's base without its layers. Hidden states are kept on the device
-    `store`. Raises UnsupportedModel if another argument of a layer depends on the tokens. `Inputs.arguments` cannot
-    hold such an argument, because it has only one set of arguments for all batches of the same shape.
+    While this function runs, the model's base is on `device`, but its layers are not. Then the base moves to `back`.
+    Hidden states are kept on the device `store`. If `store` is a function, it gets the hidden states of a batch and
+    returns the tensor to keep. Raises UnsupportedModel if the model computes something between two layers, or if a
+    layer has another argument that depends on the tokens. `Inputs.arguments` has only one set of arguments for all
+    batches of the same shape, so it cannot hold such an argument.
     """
     import torch
 
     inputs = Inputs()
     compared: set[tuple[int, int]] = set()
-    _move_all_but(stack.base, stack.layers, device, dtype)
+    move_all_but(stack.base, stack.layers, device, dtype)
     try:
-        with _Calls(stack.layers) as calls, torch.no_grad():
+        with _calls_recorded(stack) as calls, torch.no_grad():
             for batch in batches:
                 check()
                 ids = torch.tensor([list(row) for row in batch], device=device)
                 _call_base(stack, ids, calls)
-                inputs.hidden.append(calls.seen[0].hidden.to(store))
-                arguments = [call.arguments for call in calls.seen]
+                first = calls[0].hidden
+                inputs.hidden.append(store(first) if callable(store) else first.to(store))
+                arguments = [call.arguments for call in calls]
                 size = (len(batch), len(batch[0]))
                 before = inputs.arguments.setdefault(size, arguments)
                 if before is not arguments and size not in compared:
@@ -131,39 +144,27 @@ def capture(
                         kind = type(stack.layers[0]).__name__
                         raise UnsupportedModel(f"{kind} gets more arguments than supported")
     finally:
-        _move_all_but(stack.base, stack.layers, "cpu", None)
+        move_all_but(stack.base, stack.layers, back, None)
     return inputs
 
 
 @dataclass(frozen=True)
 class LayerCall:
     hidden: Any
-    arguments: dict[str, Any]  # all other arguments, by name
+    arguments: dict[str, Any]  # all other arguments of the layer, by name
 
 
-class _Calls:
-    """Replace each layer's `forward` while the context is open.
+@contextmanager
+def _calls_recorded(stack: Stack) -> Iterator[list[LayerCall]]:
+    """Replace each layer's `forward` by a function that only records the call and returns the hidden states
+    unchanged.
 
-    The new `forward` only records the call in `seen`, and returns the hidden states unchanged. If `in_tuple` is true,
-    it returns them as the first entry of a tuple, because some models expect a tuple from a layer. The layers are not
-    replaced, because models read attributes of a layer, such as the type of attention.
+    The layers themselves are not replaced, because models read attributes of a layer, such as the type of attention.
     """
 
-    def __init__(self, layers: Any) -> None:
-        self.layers = layers
-        self.seen: list[LayerCall] = []
-        self.in_tuple = False
+    calls: list[LayerCall] = []
 
-    def __enter__(self) -> _Calls:
-        for layer in self.layers:
-            layer.forward = self._pass_on(layer)  # this instance attribute takes precedence over the class's method
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for layer in self.layers:
-            layer.__dict__.pop("forward", None)
-
-    def _pass_on(self, layer: Any) -> Callable[..., Any]:
+    def pass_on(layer: Any) -> Callable[..., Any]:
         names = list(inspect.signature(type(layer).forward).parameters)[1:]
 
         def forward(*given: Any, **named: Any) -> Any:
@@ -171,25 +172,25 @@ class _Calls:
             if len(given) > len(names) or not names or names[0] not in arguments:
                 raise UnsupportedModel(f"{type(layer).__name__} takes its arguments in an unsupported form")
             hidden = arguments.pop(names[0])
-            self.seen.append(LayerCall(hidden, arguments))
-            return (hidden, None) if self.in_tuple else hidden
+            calls.append(LayerCall(hidden, arguments))
+            return (hidden, None) if stack.in_tuple else hidden
 
         return forward
 
-    def plausible(self) -> bool:
-        """True if all layers were called with hidden states of the same shape."""
-        return len(self.seen) == len(self.layers) and len({call.hidden.shape for call in self.seen}) == 1
+    with _replaced(stack.layers, pass_on):
+        yield calls
 
 
-def _call_base(stack: Stack, ids: Any, calls: _Calls) -> None:
+def _call_base(stack: Stack, ids: Any, calls: list[LayerCall]) -> None:
     """Call the model's base once, and record the calls of its layers.
 
-    If the base cannot use the hidden states that a layer returns, the call is repeated with tuples.
+    If the base cannot use the hidden states that a layer returns, the call is repeated with tuples. Raises
+    UnsupportedModel if the base computes something between its layers.
     """
     error: Exception | None = None
-    for in_tuple in dict.fromkeys((calls.in_tuple, True)):
-        calls.seen.clear()
-        calls.in_tuple = in_tuple
+    for in_tuple in dict.fromkeys((stack.in_tuple, True)):
+        calls.clear()
+        stack.in_tuple = in_tuple
         try:
             stack.base(input_ids=ids, use_cache=False)
         except (TypeError, ValueError, RuntimeError, IndexError, AttributeError) as problem:
@@ -197,10 +198,39 @@ def _call_base(stack: Stack, ids: Any, calls: _Calls) -> None:
                 raise
             error = problem
             continue
-        if calls.plausible():
-            return
-    kind = type(stack.layers[0]).__name__
-    raise UnsupportedModel(f"{kind} is called in an unsupported form") from error
+        if len(calls) == len(stack.layers) and len({call.hidden.shape for call in calls}) == 1:
+            break
+    else:
+        raise UnsupportedModel(f"{type(stack.layers[0]).__name__} is called in an unsupported form") from error
+    if not all(_equal(call.hidden, calls[0].hidden) for call in calls):
+        raise UnsupportedModel(f"{type(stack.base).__name__} computes something between its layers")
+
+
+@contextmanager
+def computed(stack: Stack, hidden: Any) -> Iterator[None]:
+    """Replace the layers' `forward`, so that the output of the last layer is `hidden` without any computation."""
+    layers = stack.layers
+
+    def pass_on(layer: Any) -> Callable[..., Any]:
+        def forward(given: Any, *_: Any, **__: Any) -> Any:
+            out = hidden if layer is layers[-1] else given
+            return (out, None) if stack.in_tuple else out
+
+        return forward
+
+    with _replaced(layers, pass_on):
+        yield
+
+
+@contextmanager
+def _replaced(layers: Any, forward_of: Callable[[Any], Callable[..., Any]]) -> Iterator[None]:
+    try:
+        for layer in layers:
+            layer.forward = forward_of(layer)  # this attribute of the object hides the method of the class
+        yield
+    finally:
+        for layer in layers:
+            layer.__dict__.pop("forward", None)
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -218,15 +248,16 @@ def _equal(one: Any, other: Any) -> bool:
     return True
 
 
-def _move_all_but(base: Any, layers: Any, device: str, dtype: Any) -> None:
+def move_all_but(base: Any, layers: Any, device: str, dtype: Any) -> None:
     """Move `base`, but not its `layers`, to the device and dtype.
 
-    Buffers keep their dtype, because rotary frequencies in bfloat16 would change the positions.
+    Buffers keep their dtype, because rotary frequencies in bfloat16 would change the positions. Parts without
+    weights, such as a vision tower that was not read, stay as they are.
     """
     held = {id(tensor) for tensor in [*layers.parameters(), *layers.buffers()]}
     for module in base.modules():
         for name, parameter in module.named_parameters(recurse=False):
-            if id(parameter) not in held:
+            if id(parameter) not in held and not parameter.is_meta:
                 getattr(module, name).data = parameter.data.to(device, dtype)
         for name, buffer in module.named_buffers(recurse=False):
             if id(buffer) not in held:

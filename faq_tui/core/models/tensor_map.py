@@ -9,7 +9,7 @@ matrices as after `unfuse_experts`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -53,19 +53,23 @@ class TensorMap:
     places: Mapping[str, Place]
     biased: frozenset[str] = frozenset()
     _blocks: Mapping[str, Layout] = field(default_factory=dict)
+    _loose: frozenset[str] = frozenset()  # matrices of experts that the files name as the map does
 
     @classmethod
-    def of(cls, model: Any, stored: Iterable[str]) -> TensorMap:
+    def of(cls, model: Any, stored: Iterable[str], decoded: Container[str] = ()) -> TensorMap:
         """The map of `model`, whose experts are fused by transformers. `stored` are the names in the files.
 
+        `decoded` are those of them whose tensors are computed from codes, so that their axes are always [out, in].
         A parameter for which the files have no tensor, or which transformers computes in another way, is not in the
         map.
         """
-        keys, blocks = model.state_dict(), dict(fused_blocks(model))
+        blocks = dict(fused_blocks(model))
+        single = dict.fromkeys(_single_matrices(blocks), True)
+        keys = {**model.state_dict(), **single}
         found = dict(_sources(model, stored, keys))
         places = {key: parts[0][0] for key, parts in found.items() if len(parts) == len(parts[0]) == 1}
         for name in transposed_matrices(model):
-            if (key := f"{name}{WEIGHT}") in places:
+            if (key := f"{name}{WEIGHT}") in places and places[key].tensor not in decoded:
                 places[key] = replace(places[key], transposed=True)
         for block, layout in blocks.items():
             for parameter in layout.parameters:
@@ -73,7 +77,7 @@ class TensorMap:
                 if f"{block}.{parameter}" in found:
                     places |= _of_experts(block, parameter, layout, found[f"{block}.{parameter}"])
         biased = frozenset(block for block, layout in blocks.items() if layout.biased)
-        return cls(places, biased, blocks)
+        return cls(places, biased, blocks, frozenset(single.keys() & found.keys()))
 
     def module(self, name: str) -> str:
         """The name in the files of the module `name`, a matrix in memory.
@@ -112,40 +116,31 @@ class TensorMap:
                 )
         return ""
 
-    def restored(self, state: dict[str, Any], quantized: set[str]) -> dict[str, Any]:
+    def restored(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """Give `state` the form of the unquantized files. `state` maps names in an artefact's files to dense tensors.
 
-        Matrices of experts that transformers cannot fuse by its own rules are fused here, and the matrices of
-        `quantized` modules are transposed if the model needs it. The map must be that of the names in `state`.
+        Matrices of experts that transformers cannot fuse by its own rules are fused here. The map must be that of the
+        names in `state`.
         """
         result = dict(state)
-        keys = {place.tensor: key for key, place in self.places.items() if place.whole}
-        for name in quantized & set(result):
-            place = self.places.get(keys.get(name, ""))
-            if place is not None and place.transposed:
-                result[name] = result[name].t().contiguous()
         for block, layout in self._blocks.items():
             for parameter, parts in EXPERT_PARTS.items():
-                names = self._loose(block, parts, set(result))
-                if names:
-                    rows = [[result.pop(name) for name in one] for one in names]
-                    stem = names[0][0].removesuffix(f".0.{parts[0]}{WEIGHT}")
-                    result[f"{stem}.{parameter}"] = layout.fused(rows)
+                if f"{block}.0.{parts[0]}{WEIGHT}" in self._loose:
+                    rows = [
+                        [self.places[f"{block}.{expert}.{part}{WEIGHT}"].tensor for part in parts]
+                        for expert in range(layout.count)
+                    ]
+                    stem = rows[0][0].removesuffix(f".0.{parts[0]}{WEIGHT}")
+                    result[f"{stem}.{parameter}"] = layout.fused([[result.pop(name) for name in one] for one in rows])
         return result
 
-    def _loose(self, block: str, parts: tuple[str, ...], names: set[str]) -> list[list[str]]:
-        """The names of the single matrices of a block, [experts][parts], if transformers has no rule for them."""
-        suffix = f"{block}.0.{parts[0]}{WEIGHT}"
-        if suffix in self.places:
-            return []
-        tail = block[block.index("layers.") :] if "layers." in block else block
-        first = next((name for name in sorted(names) if name.endswith(f"{tail}.0.{parts[0]}{WEIGHT}")), None)
-        if first is None:
-            return []
-        stem, found = first.removesuffix(f".0.{parts[0]}{WEIGHT}"), list[list[str]]()
-        while f"{stem}.{len(found)}.{parts[0]}{WEIGHT}" in names:
-            found.append([f"{stem}.{len(found)}.{part}{WEIGHT}" for part in parts])
-        return found
+
+def _single_matrices(blocks: Mapping[str, Layout]) -> Iterator[str]:
+    """The names of the weights of all experts as single matrices."""
+    for block, layout in blocks.items():
+        for expert in range(layout.count):
+            for parts in EXPERT_PARTS.values():
+                yield from (f"{block}.{expert}.{part}{WEIGHT}" for part in parts)
 
 
 def _of_experts(block: str, parameter: str, layout: Layout, parts: list[list[Place]]) -> dict[str, Place]:

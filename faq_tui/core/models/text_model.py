@@ -20,11 +20,15 @@ def auto_class(config: Any) -> Any:
     return AutoModelForImageTextToText if known else AutoModelForCausalLM
 
 
-def empty_model(folder: Path, trust_remote_code: bool) -> Any:
-    """The model of a folder in eval mode, without weights. Its buffers have their values."""
+def empty_model(folder: Path, trust_remote_code: bool, dtype: Any = None) -> Any:
+    """The model of a folder in eval mode, without weights. Its buffers have their values.
+
+    If `dtype` is None, the model has the dtype of its config.
+    """
     from accelerate import init_empty_weights
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     with init_empty_weights(include_buffers=False):
-        return auto_class(config).from_config(config, trust_remote_code=trust_remote_code).eval()
+        options = {} if dtype is None else {"dtype": dtype}
+        return auto_class(config).from_config(config, trust_remote_code=trust_remote_code, **options).eval()

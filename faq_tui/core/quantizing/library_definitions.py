@@ -9,8 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-# GPTQModel 7.7 has definitions of these architectures, but with transformers 5.24 it fails, or leaves the experts out,
-# or splits fused matrices, so that its folder cannot be read.
+# GPTQModel 7.7 has definitions of these architectures. With transformers 5.24, it fails, leaves the experts out, or
+# splits fused matrices, so that its folder cannot be read.
 BROKEN = frozenset(
     "glm glm4 glm4_moe gpt_neox gpt_oss granitemoe granitemoehybrid kimi_linear minimax minimax_m2 phi3".split()  # noqa: SIM905
 )

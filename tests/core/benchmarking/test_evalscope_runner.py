@@ -188,7 +188,7 @@ def test_a_program_that_ends_at_once_is_said_to_have(tmp_path: Path) -> None:
     ) as run:
         subject = Subject(ELDER, run.models / ELDER, target_of(run))
         with (
-            pytest.raises(FaqError, match=r"ended instead of serving .*: see its output in .*"),
+            pytest.raises(FaqError, match=r"ended before it served .*: see its output in .*"),
             served(context_of(run), subject, "serve", None),
         ):
             pass

@@ -1,11 +1,11 @@
 """The judge `activation`: it measures how many of the target's outlier channels a candidate drives.
 
-The judge needs no server. A candidate is measured as a calibration sample, in the form in which the quantizer would
-get it. A sample drives a channel if the sample's largest |x| in this channel is above the channel's outlier
-threshold. The score is the share (0 to 1) of the target's outlier channels that the sample drives. If no calibration
-sample drives a channel, the quantizer cannot choose the scale of this channel well. A fixed set of questions
-determines the outlier channels, so that a candidate's score does not depend on other seeds. Crest and kurtosis at the
-outlier layers are stored with the score.
+The judge needs no server. A candidate is measured in the form of a calibration sample, as the quantizer would get it.
+A sample drives a channel if the sample's largest |x| in this channel is above the channel's outlier threshold. The
+score is the share (0 to 1) of the target's outlier channels that the sample drives. If no calibration sample drives a
+channel, the quantizer cannot choose the scale of this channel well. A fixed set of questions determines the outlier
+channels, so that a candidate's score does not depend on other seeds. Crest and kurtosis at the outlier layers are
+stored with the score.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ActivationJudge(TargetJudge):
     short = "act"
     version = "activation-1"
     task = "judge_activations"
-    close = 0.02  # 2% of the outlier channels
+    close = 0.02  # scores are close if they differ by at most 2% of the outlier channels
 
     def column_id(self, run: Run) -> str:
         return digest(self.version, fingerprint(run), reference_hash())

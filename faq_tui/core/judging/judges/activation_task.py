@@ -16,8 +16,8 @@ from faq_tui.core.base.cancel import CancelToken
 
 MODULES = ("o_proj",)
 TOGETHER = 16  # number of rows that are measured together and share one set of histograms
-# The outlier layers are the layers with the highest crest on the reference. This number is the share of outlier
-# layers among all layers. There is at least one outlier layer.
+# The outlier layers are the layers with the highest crest on the reference. The number below is the share of outlier
+# layers among all layers. Even for a small model, there is at least one outlier layer.
 OUTLIER_LAYERS = 0.25
 Absmax = Any  # numpy array [channels]: the largest |x| of each channel
 

@@ -69,8 +69,8 @@ def run_task(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToke
 
     `spec` has model, trust_remote_code, device, dtype and items. `items` is the path of a JSONL file; each line has
     id, input_ids and spans {name: [start, end)}. The task sends one `score` message for each item. The message has
-    the item's id. For each span, it has a list [sum of log-probabilities in nats, number of tokens]. The longest
-    items come first, so that a lack of memory shows at the start.
+    the item's id. The message also has a list for each span: [sum of log-probabilities in nats, number of tokens].
+    The longest items come first, so that a lack of memory shows at the start.
     """
     import torch
 

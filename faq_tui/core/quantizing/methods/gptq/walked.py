@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.models.headers import packed_shapes, quantized_shapes
+from faq_tui.core.models.headers import packed_shapes, quantized_shapes, view_of
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_profile import LayerProfile
 from faq_tui.core.quantizing.methods.gptq.format import WORD, dense_of, packed_tensors, quantization_config
@@ -29,7 +29,7 @@ ADVICE = 'set engine = "auto", which uses the library GPTQModel for this target'
 def uses_walk(job: QuantizationJob, target: Path) -> bool:
     """True if the job runs on the walk.
 
-    Raises FaqError if the recipe requires the walk, but the walk is impossible.
+    Raises FaqError if the recipe requires the walk, but the walk does not support the target.
     """
     recipe: Any = job.recipe
     if recipe.engine == GPTQMODEL:
@@ -43,18 +43,24 @@ def uses_walk(job: QuantizationJob, target: Path) -> bool:
 def refusal(recipe: Any, target: Path, trust_remote_code: bool) -> str:
     """The reason why the walk cannot quantize this target by this recipe; "" if it can.
 
-    Reads only the shapes of weights.
+    The function reads only the shapes of the weights.
     """
     from faq_tui.core.quantizing.sequential.walk_check import walk_refusal
 
     config = json.loads((target / "config.json").read_text(encoding="utf-8"))
-    if why := _refusal_of_experts(recipe, expert_count(config)):
+    why = refusal_of_shapes(recipe, expert_count(config), quantized_shapes(target))
+    return why or walk_refusal(target, trust_remote_code, packed=True)
+
+
+def refusal_of_shapes(recipe: Any, experts: int, shapes: Mapping[str, tuple[int, int]]) -> str:
+    """The part of `refusal` that needs only the number of experts per layer and the shapes of the weights."""
+    if why := _refusal_of_experts(recipe, experts):
         return why
     each = WORD // recipe.bits
-    for name, (out, columns) in quantized_shapes(target).items():
+    for name, (out, columns) in shapes.items():
         if out % each or columns % each:
             return f"{out} x {columns} weights of {name} do not fill whole words of {WORD} bits"
-    return walk_refusal(target, trust_remote_code, packed=True)
+    return ""
 
 
 def engines_refusal(recipe: Any, target: Path, trust_remote_code: bool, of_library: str) -> str:
@@ -76,7 +82,7 @@ def engines_refusal(recipe: Any, target: Path, trust_remote_code: bool, of_libra
 
 def _refusal_of_experts(recipe: Any, experts: int) -> str:
     if experts and recipe.experts == "all":
-        return "it does not calibrate every expert on every token"
+        return "walk does not calibrate every expert on every token"
     if experts and getattr(recipe, "alpha", None) is not None:
         return "the experts of the quantized and the unquantized model get different tokens"
     return ""
@@ -85,8 +91,8 @@ def _refusal_of_experts(recipe: Any, experts: int) -> str:
 def cost_key(name: str, recipe: Any, profile: LayerProfile) -> str:
     """Implements `Method.cost_key` for the method `name`: `name@walk` for the walk, else `name`.
 
-    The function knows only the recipe and the profile. `refusal` checks more. Therefore a job may run on GPTQModel
-    even if this function has returned the key of the walk.
+    The function sees only the recipe and the profile. `refusal` checks more. Therefore this function may return the
+    key of the walk for a job that runs on GPTQModel.
     """
     each = WORD // recipe.bits
     odd = any(out % each or columns % each for out, columns, _ in profile.shapes)
@@ -104,8 +110,8 @@ def by_engine(
 ) -> EngineResult:
     """Quantize with the recipe's engine. Implements `Method.quantize`. The argument `by_library` runs GPTQModel.
 
-    Some models turn out to be unsupported only after their layers were called. If engine = "auto", GPTQModel then
-    quantizes such a model.
+    Some models call their layers in a way that the walk does not support. The walk notices such calls only when it
+    runs. If engine = "auto", GPTQModel then quantizes the model.
     """
     from faq_tui.core.models.stack import UnsupportedModel
 
@@ -118,6 +124,12 @@ def by_engine(
                 raise FaqError(f'engine = "walk" does not support this target: {error.reason}; {ADVICE}') from error
             # the worker's output goes to the log
             print(f"GPTQModel quantizes this model, because {error.reason}", flush=True)
+    published = view_of(target)
+    if published is not None:
+        raise FaqError(
+            f"the walk cannot quantize this target, and faq-tui does not run GPTQModel on a model in "
+            f"{published.format.title}: use another target"
+        )
     result = by_library()
     return replace(result, facts={"engine": GPTQMODEL, **result.facts})
 
@@ -127,7 +139,8 @@ def quantize_by_walk(
 ) -> EngineResult:
     """Quantize by GPTQ, or by GPTAQ if the recipe has `alpha`. This function implements `Method.quantize`.
 
-    Columns with the largest activations are solved first. Without desc_act, groups stay together (`factorize`).
+    The columns with the largest activations are solved first. Without desc_act, the columns of a group stay together
+    (see `factorize`).
     """
     from faq_tui.core.quantizing.methods.gptq.matrix import GridChoice, quantize_stack
     from faq_tui.core.quantizing.sequential.batching import Ordering, SolvedMatrix, stored_tensors
