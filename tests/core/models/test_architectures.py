@@ -18,7 +18,9 @@ from faq_tui.core.models.headers import tensors_of
 from faq_tui.core.models.layer_source import open_stack
 from faq_tui.core.models.stack import capture, find_stack
 from faq_tui.core.quantizing import task
+from faq_tui.core.quantizing.library_definitions import is_advisable, library_refusal
 from tests.support.architectures import MULTIMODAL, TEXT, make, write_rows
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -52,6 +54,23 @@ OUTPUT = {
     "mamba2": "mixer.out_proj",
 }
 MOST_KL = {"gptq": 0.15, "spqr": 0.15, "w8a8": 0.02}
+
+
+def page_lines() -> list[str]:
+    """The lines of the table in docs/architectures.md that follow from this test."""
+    lines = []
+    for kind in KINDS:
+        cells = ["no" if (kind, method) in REFUSED else "yes" for method in METHODS]
+        config = {"model_type": kind, **({"vision_config": {}} if kind in TEXT else {"vision_config": {"depth": 2}})}
+        library = "no" if library_refusal(config) else "defined" if is_advisable(config) else "unknown"
+        place = OUTPUT.get(kind, "self_attn.o_proj")
+        lines.append(f"| `{kind}` | {' | '.join(cells)} | {library} | `{place}` |")
+    return lines
+
+
+def test_the_page_lists_what_is_tested() -> None:
+    page = (ROOT / "docs" / "architectures.md").read_text(encoding="utf-8").splitlines()
+    assert [line for line in page if line.startswith("| `")] == page_lines()
 
 
 @pytest.fixture(scope="module")
