@@ -117,8 +117,8 @@ def measure(
     is true, the results of each row are also kept. For each channel, the results of a row take one float. `tick` is
     called after each row with the row's number of tokens.
 
-    For each module, the function keeps O(channels) numbers, one landscape and one histogram in memory. The size of
-    these data does not depend on the number of tokens. The activations of a layer are freed before the next layer
+    For each module, the function keeps a few numbers per channel, one landscape and one histogram in memory. The size
+    of these data does not depend on the number of tokens. The activations of a layer are freed before the next layer
     runs.
 
     Raises UsageError if the model has none of the `modules`, and FaqError if an input contains NaN or infinity. After

@@ -19,7 +19,8 @@ class Artefact:
     signature: str  # hash of recipe, token ids and target
     recipe: dict[str, Any]  # result of Recipe.identity
     set_name: str
-    # name of an artefact with the same recipe and token ids; this artefact uses its folder
+    # Two artefacts with the same recipe and the same token ids share one folder. In this case, `same_as` is the name of
+    # the artefact that owns the folder. Otherwise, `same_as` is None.
     same_as: str | None
     samples: int
     tokens: int

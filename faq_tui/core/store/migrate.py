@@ -136,8 +136,8 @@ def _record_counted(db: sqlite3.Connection) -> None:
 def _count(applied: Collection[str]) -> int:
     """The new `user_version`.
 
-    Version 0ebf15d refuses a database with a larger value than it expects. If that version does not know all applied
-    migrations, this function returns such a value.
+    Version 0ebf15d of faq-tui refuses a database whose `user_version` is larger than the number of migrations that this
+    version knows. If a migration in `applied` is unknown to version 0ebf15d, this function returns such a large number.
     """
     return len(applied) if set(applied) <= set(COUNTED) else max(len(applied), len(COUNTED) + 1)
 
