@@ -19,8 +19,9 @@ HELP, MORE = "Help", "more"  # the labels HELP and MORE must have the same lengt
 class KeyFooter(LiteralText):
     """Shows keys with their labels.
 
-    `keys` and `always` are lists of (key, label). All of `always` are shown at the end of the line. The rest of the line
-    shows the first entries of `keys`, up to the last one that fits. `keys` begins with the most important key.
+    `keys` and `always` are lists of (key, label). All of `always` are shown at the end of the line. The rest of the
+    line shows entries of `keys`, beginning with the first, until the line is full. The first of `keys` is the most
+    important key.
 
     Neighbouring keys with equal labels share one label. If some `keys` are left out, the label HELP becomes MORE.
     """

@@ -89,7 +89,9 @@ class SetPlan(Section):
         if shares is not None and self.kind is not None and BASELINE not in shares:
             raise ValueError(f'the key `kind` is only for sets made from "{BASELINE}": remove this key')
         if self.count is not None and self.match.samples is not None:
-            raise ValueError("the keys `count` and `match.samples` both set the number of samples: remove one of them")
+            raise ValueError(
+                "the keys `count` and `match.samples` both set the number of samples: remove one of them"
+            )
         return self
 
     def parts(self, own: str) -> dict[str, float]:
@@ -198,7 +200,9 @@ def in_order(unordered: Mapping[str, SetPlan]) -> Iterator[str]:
     while waiting:
         ready = [name for name in waiting if unordered[name].match.names() <= set(done)]
         if not ready:
-            raise ValueError(f"sets: {', '.join(waiting)} copy their size from each other: set the key `count` of one of these sets")
+            raise ValueError(
+                f"sets: {', '.join(waiting)} copy their size from each other: set the key `count` of one of them"
+            )
         done += ready
         waiting = [name for name in waiting if name not in ready]
     yield from done

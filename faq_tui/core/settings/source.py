@@ -166,7 +166,9 @@ class Endpoint(Section):
         if LOCAL in self.also_at or (self.base_url == LOCAL and self.also_at):
             raise ValueError('`base_url` "local" cannot be in a list: a list must name servers')
         if len(set(self.urls)) < len(self.urls):
-            raise ValueError("`base_url` names a server twice: remove one of the two, and raise `concurrency` instead")
+            raise ValueError(
+                "`base_url` names a server twice: remove one of the two, and raise `concurrency` instead"
+            )
         return self
 
     @property
