@@ -31,15 +31,16 @@ PHRASES = {
 MIXED, BOTH_WAYS = "mixed", "leans both ways"
 BY_TEXT = {
     BETTER: (
-        "Yes. With this data, the quantized model is closer to the original, even with the same amount of text on both "
-        "sides"
+        "Yes. With this data, the quantized model is closer to the original, even with the same amount of text on "
+        "both sides"
     ),
     WORSE: (
         "No. With the same amount of text on both sides, this data makes the quantized model worse, that is, further "
         "from the original"
     ),
     MIXED: (
-        "Mixed. With the same amount of text on both sides, this data helped on some held-out texts and hurt on others"
+        "Mixed. With the same amount of text on both sides, this data helped on some held-out texts and hurt on "
+        "others"
     ),
     LEANS_BETTER: (
         "Perhaps. With the same amount of text on both sides, this data looks better, but chance can explain the "
