@@ -27,6 +27,7 @@ from faq_tui.core.quantizing.sequential.batching import (
 )
 from faq_tui.core.quantizing.sequential.groups import ModuleGroup, find_groups, linears
 from faq_tui.core.quantizing.sequential.hessian import Hessian
+from faq_tui.core.quantizing.sequential.kept_outputs import KeptOutputs
 
 # If an expert gets less than this share of the tokens, it is only rounded, because its Hessian would be too
 # inaccurate. The library gptqmodel does the same.
@@ -57,9 +58,11 @@ class _Teacher:
 
     layer: Any
     forward: Callable[..., Any]  # returns the hidden states after `layer` for the batch with this number
+    kept: KeptOutputs
 
     def call(self, batch: int) -> Any:
-        return self.forward(self.layer, batch=batch)
+        with self.kept.during(batch):
+            return self.forward(self.layer, batch=batch)
 
     def input_of(self, module: str, batch: int) -> Any:
         """The input of `module`, [rows, tokens, in_features]."""
@@ -142,14 +145,19 @@ class LayerWalk:
         the unquantized model need these hidden states. Returns None if an earlier attempt has quantized the layer.
         """
 
-        def call(batch: int) -> Any:
-            return self._call(layer, inputs, index, batch)
-
         teacher = None
         if unquantized is not None:
-            teacher = _Teacher(copy.deepcopy(layer), partial(self._call, inputs=unquantized, index=index))
+            twin = copy.deepcopy(layer)
+            forward = partial(self._call, inputs=unquantized, index=index)
+            teacher = _Teacher(twin, forward, KeptOutputs(twin, {}, self._room()))
+        kept = KeptOutputs(layer, linears(layer), self._room())
+
+        def call(batch: int) -> Any:
+            with kept.during(batch):
+                return self._call(layer, inputs, index, batch)
+
         restored = self.restore(index)
-        solved = None if restored is not None else self._solved(index, layer, inputs, call, teacher)
+        solved = None if restored is not None else self._solved(index, layer, inputs, call, teacher, kept)
         for name, weight in (restored or {}).items():
             module = layer.get_submodule(name.removeprefix(f"{self.stack.name}.{index}."))
             module.weight.data = weight.to(self.own).to(module.weight)
@@ -159,12 +167,25 @@ class LayerWalk:
                 unquantized.hidden[batch] = teacher.call(batch).to(unquantized.hidden[batch].device)
         return solved
 
+    def _room(self) -> int:
+        """The memory for outputs that later passes through a layer use again, in bytes.
+
+        A GPU gets none: it computes a layer quickly, and its memory is small.
+        """
+        return work_bytes(self.device) // 2 if self.device == "cpu" else 0
+
     def _solved(
-        self, index: int, layer: Any, inputs: Inputs, call: Callable[[int], Any], teacher: _Teacher | None
+        self,
+        index: int,
+        layer: Any,
+        inputs: Inputs,
+        call: Callable[[int], Any],
+        teacher: _Teacher | None,
+        kept: KeptOutputs,
     ) -> dict[str, SolvedMatrix]:
         """Quantize the modules of one layer in place, group by group."""
-        largest = max(range(len(inputs.hidden)), key=lambda batch: inputs.hidden[batch].shape[:2].numel())
-        groups = find_groups(layer, lambda: call(largest))
+        smallest = min(range(len(inputs.hidden)), key=lambda batch: inputs.hidden[batch].shape[:2].numel())
+        groups = find_groups(layer, lambda: self._call(layer, inputs, index, smallest))
         self.progress.start_layer(index, [name for group in groups for name in group.modules])
         modules, solved = linears(layer), dict[str, SolvedMatrix]()
         for group in groups:
@@ -176,6 +197,8 @@ class LayerWalk:
             }
             for part in batch_matrices(group, modules, few, work_bytes(self.device)):
                 self._solve(index, modules, part, hessians, solved)
+            for name in group.modules:
+                kept.solved(name)
         return solved
 
     def _hessians(
