@@ -24,7 +24,7 @@ ACTIONS: tuple[Action, ...] = (
         "regenerate.zoom",
         "z,enter",
         "Zoom",
-        "Enlarge the selected candidate to fill the whole pane, or go back to all candidates.",
+        "Enlarge the selected candidate, or go back to all candidates.",
     ),
     Action("regenerate.follow", "a", "Follow", "Follow the candidate that gets text, until you select another."),
     Action("regenerate.source", "s", "Source", "Show the candidates of the next source."),
