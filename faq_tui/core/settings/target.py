@@ -29,7 +29,7 @@ class Target(Section):
     ] = "auto"
     read: Annotated[
         Literal["auto", "whole", "layers"],
-        Field(description="how weights are read: layers reads one layer at a time; auto decides by memory"),
+        Field(description="layers keeps one layer in memory at a time; auto does so if the model does not fit"),
         AddedLater(),
     ] = "auto"
     trust_remote_code: Annotated[bool, Field(description="true runs Python code in the model's folder")] = False
