@@ -47,7 +47,7 @@ def find_module_refs(model: Any, modules: Sequence[str]) -> dict[ModuleRef, Any]
     if not refs and not (EXPERTS in modules and any(find_experts(model))):
         raise UsageError(
             f"activations.modules: {type(model).__name__} has no {', '.join(modules)} in its layers: "
-            "name the last part of a module's name"
+            "give the last part of a module's name"
         )
     return refs
 

@@ -163,8 +163,9 @@ class LearnedCapabilities:
 
         `used` are the capabilities that were known when the request was built.
 
-        If `used` equals the newest capabilities, the accepted request did not have the refused parameters. This
-        confirms that the server refused these parameters. Therefore the refusal is now stored and reported.
+        If `used` equals the newest capabilities, faq-tui built this request without the parameters that the server
+        has refused. Because the server accepted this request, the refusal is confirmed, and is now stored and
+        reported.
         """
         if self.current is self._confirmed or _sendable(used) != _sendable(self.current):
             return

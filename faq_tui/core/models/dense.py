@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.extensions import METHODS
 from faq_tui.core.models.dense_tensors import DenseTensors, StateTensors
-from faq_tui.core.models.headers import tensors_of
+from faq_tui.core.models.headers import stored_tensors, view_of
 from faq_tui.core.models.model_code import without_code
 
 Config = Mapping[str, Any]  # the content of quantization_config
@@ -118,17 +118,42 @@ def format_of_folder(folder: Path) -> WeightFormat:
 
 
 class FolderTensors(DenseTensors):
-    """Reads tensors by name from all files of a folder."""
+    """Reads tensors by name from all files of a folder.
+
+    If the publisher quantized the model (`published/`), the tensors are dense: `files` names no scales, and `read`
+    computes weights from codes and scales.
+    """
 
     def __init__(self, folder: Path) -> None:
         from safetensors import safe_open
 
-        self.files: Mapping[str, Path] = {name: path for name, (path, _, _) in tensors_of(folder).items()}
-        self.readers: dict[Path, Any] = {path: safe_open(path, framework="pt") for path in set(self.files.values())}
+        stored = stored_tensors(folder)
+        self.view = view_of(folder, stored)
+        self._stored = {name: one.path for name, one in stored.items()}
+        dense = stored if self.view is None else self.view.tensors
+        self.files: Mapping[str, Path] = {name: one[0] for name, one in dense.items()}
+        self.readers: dict[Path, Any] = {path: safe_open(path, framework="pt") for path in set(self._stored.values())}
 
     def read(self, name: str) -> Any:
-        """The tensor `name` in its stored dtype."""
-        return self.readers[self.files[name]].get_tensor(name)
+        """The tensor `name` in its stored dtype. Computed weights have the dtype of config.json."""
+        return self._get(name) if self.view is None else self.view.read(name, self._get)
+
+    def _get(self, name: str) -> Any:
+        return self.readers[self._stored[name]].get_tensor(name)
+
+
+class PublishedWeights(WeightFormat):
+    """The weights of a model that its publisher quantized. `FolderTensors` computes them."""
+
+    def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
+        del quantization
+        tensors = FolderTensors(folder)
+        return {
+            name: tensors.read(name) if dtype == "auto" else tensors.read_as(name, dtype) for name in tensors.files
+        }
+
+
+PUBLISHED = PublishedWeights()
 
 
 def lacking(quantization: Config, keys: tuple[str, ...]) -> list[str]:
@@ -154,8 +179,10 @@ def load_dense(folder: Path, dtype: Any, device: str, trust_remote_code: bool = 
 
     The folder's format computes dense weights in float32 and rounds them to `dtype` once. Then transformers loads the
     dense state dict, so that fused experts and tied heads have the same form as in the unquantized model. If a format
-    also quantizes activations, the model rounds the inputs of the quantized modules. Code in the folder runs only if
-    `trust_remote_code` is true. Raises FaqError if no method writes the folder's format, or if weights are missing.
+    also quantizes activations, the model rounds the inputs of the quantized modules. A model that its publisher
+    quantized (`published/`) becomes a plain dense model, whose weights are first rounded to the dtype of config.json.
+    Code in the folder runs only if `trust_remote_code` is true. Raises FaqError if no method writes the folder's
+    format, or if weights are missing.
     """
     with without_code(folder, trust_remote_code) as safe:
         model, report = _load(safe, dtype, trust_remote_code)
@@ -173,13 +200,16 @@ def _load(folder: Path, dtype: Any, trust_remote_code: bool) -> tuple[Any, dict[
     config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     quantization = getattr(config, "quantization_config", None)
     options = {"dtype": dtype, "output_loading_info": True}
-    if quantization is None:
+    published = view_of(folder) is not None
+    if not published and quantization is None:
         model, report = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=trust_remote_code, **options)
     else:
-        format = format_of(quantization.get("quant_method"))
+        quantization = quantization or {}
+        format = PUBLISHED if published else format_of(quantization.get("quant_method"))
         if format is None or format is DENSE:
             raise FaqError(f"{folder} is quantized as {quantization.get('quant_method')!r}: faq-tui cannot read that")
-        del config.quantization_config
+        for part in (config, config.get_text_config()):
+            part.__dict__.pop("quantization_config", None)
         with torch.device("meta"):
             shell = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
         state = format.dense_state(folder, quantization, dtype)

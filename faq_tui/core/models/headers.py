@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.models.published.base import StoredTensor
+from faq_tui.core.models.published.view import DenseView, dense_view
 
 INDEX = "model.safetensors.index.json"
 LFS = b"version https://git-lfs.github.com/spec/"
@@ -47,18 +49,35 @@ def weight_files(folder: Path) -> list[Path]:
 def tensors_of(folder: Path, files: Iterable[Path] | None = None) -> Tensors:
     """File, shape and size in bytes of every tensor in `files`. By default, `files` are the folder's `weight_files`.
 
-    Raises the same errors as `weight_files`.
+    If the publisher quantized the model (`published/`), these are the dense tensors that `FolderTensors` reads. The
+    scales are left out. Raises the same errors as `weight_files` and `dense_view`.
     """
+    stored = stored_tensors(folder, files)
+    view = dense_view(folder, stored, _size) if files is None else None
+    if view is not None:
+        return view.tensors
+    return {name: (one.path, one.shape, _size(one)) for name, one in stored.items()}
+
+
+def view_of(folder: Path, stored: Mapping[str, StoredTensor] | None = None) -> DenseView | None:
+    """The dense view of a model that its publisher quantized; None for all other folders.
+
+    `stored` is the result of `stored_tensors`, if it is known already. Raises the same errors as `tensors_of`.
+    """
+    return dense_view(folder, stored_tensors(folder) if stored is None else stored, _size)
+
+
+def stored_tensors(folder: Path, files: Iterable[Path] | None = None) -> dict[str, StoredTensor]:
+    """The header of every tensor in `files`, as it is stored. Raises the same errors as `weight_files`."""
     from safetensors import SafetensorError, safe_open
 
-    tensors: Tensors = {}
+    tensors: dict[str, StoredTensor] = {}
     for path in weight_files(folder) if files is None else files:
         try:
             with safe_open(path, framework="np") as reader:
                 for name in reader.keys():  # noqa: SIM118  the reader is not a dict
                     part = reader.get_slice(name)
-                    shape = tuple(part.get_shape())
-                    tensors[name] = (path, shape, math.prod(shape) * _bits(part.get_dtype()) // 8)
+                    tensors[name] = StoredTensor(path, tuple(part.get_shape()), part.get_dtype())
         except (SafetensorError, OSError) as error:
             if is_pointer(path):
                 raise UsageError(f"{path} is only a pointer of Git LFS: run `git lfs pull` there") from error
@@ -95,6 +114,11 @@ def is_of_text(name: str) -> bool:
 def packed_modules(folder: Path) -> list[str]:
     """The names of all modules with packed weights in a GPTQ or AWQ folder."""
     return [name.removesuffix(".qweight") for name in tensors_of(folder) if name.endswith(".qweight")]
+
+
+def _size(tensor: StoredTensor) -> int:
+    """The size of a tensor in bytes."""
+    return math.prod(tensor.shape) * _bits(tensor.dtype) // 8
 
 
 def _bits(dtype: str) -> int:

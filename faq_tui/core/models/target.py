@@ -103,7 +103,7 @@ def local_target(run: Run) -> Path | None:
             raise UsageError(f"target.model {folder} {no_model_in(folder)}")
         return folder
     if folder.is_file():
-        raise UsageError(f"target.model {folder} is a file: name the Hugging Face model folder")
+        raise UsageError(f"target.model {folder} is a file: give the Hugging Face model folder")
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise UsageError(f"no model folder at {folder}: check target.model")
     return None

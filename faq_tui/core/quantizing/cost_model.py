@@ -36,7 +36,7 @@ WORK = 9_400_000_000
 
 @dataclass(frozen=True)
 class MethodCost:
-    """The factors of a method's time and memory.
+    """The factors from which a method's time and memory are estimated.
 
     `seconds` gives a factor for each term of `layer_terms`: the GPU seconds that one unit of the term takes in each
     layer. `gpu_bytes` and `host_bytes` give factors for terms of `memory_terms`: the bytes that one unit of the term

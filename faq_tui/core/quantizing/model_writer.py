@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.models.dense import FolderTensors
 from faq_tui.core.models.headers import INDEX, tensors_of
+from faq_tui.core.models.published.view import KEYS
 
 
 class LayerFiles:
@@ -81,31 +83,39 @@ def check_layout(target: Path, names: Iterable[str]) -> None:
 def write_model(target: Path, out: Path, new: LayerFiles, check: Callable[[], None]) -> None:
     """Write the target's model into the folder `out`.
 
-    If `new` has tensors of a module X, they replace the tensor `X.weight` of the target. The function also writes
-    config.json and the index. `check` is called before each file is written and may raise an exception. Raises
-    FaqError if the weight of a module of `new` is missing from the target's files.
+    If `new` has tensors of a module X, they replace the tensor `X.weight` of the target. If the publisher quantized
+    the target, all other weights are written as dense weights, and config.json loses the publisher's quantization.
+    The function also writes config.json and the index. `check` is called before each file is written and may raise an
+    exception. Raises FaqError if the weight of a module of `new` is missing from the target's files.
     """
     from safetensors import safe_open
     from safetensors.torch import save_file
 
     existing = tensors_of(target)
     check_layout(target, (f"{module}.weight" for module in new.modules))
-    file_of: dict[str, str] = {}
+    source, file_of = FolderTensors(target), dict[str, str]()
     for path in sorted({path for path, _, _ in existing.values()}):
         check()
         tensors: dict[str, Any] = {}
         with safe_open(path, framework="pt") as reader:
             metadata = reader.metadata() or {"format": "pt"}
-            for name in reader.keys():  # noqa: SIM118  the reader is no dict
-                module = name.removesuffix(".weight")
-                if module != name and module in new.modules:
-                    tensors.update((part, new.read(part)) for part in new.modules[module])
-                else:
-                    tensors[name] = reader.get_tensor(name)
+        for name in (name for name, (place, _, _) in existing.items() if place == path):
+            module = name.removesuffix(".weight")
+            if module != name and module in new.modules:
+                tensors.update((part, new.read(part)) for part in new.modules[module])
+            else:
+                tensors[name] = source.read(name)
         save_file(tensors, out / path.name, metadata)
         file_of.update(dict.fromkeys(tensors, path.name))
     if (target / INDEX).is_file():
         size = sum(size for _, _, size in tensors_of(out).values())
         body = {"metadata": {"total_size": size}, "weight_map": dict(sorted(file_of.items()))}
         (out / INDEX).write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
-    shutil.copyfile(target / "config.json", out / "config.json")
+    if source.view is None:
+        shutil.copyfile(target / "config.json", out / "config.json")
+        return
+    config = json.loads((target / "config.json").read_text(encoding="utf-8"))
+    for part in (config, config.get("text_config") or {}):
+        for key in KEYS:
+            part.pop(key, None)
+    (out / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.extensions import METHODS
+from faq_tui.core.models.dense import FolderTensors
 from faq_tui.core.models.devices import free_bytes
 from faq_tui.core.models.folder_check import read_config
 from faq_tui.core.models.headers import linear_shapes, tensors_of
+from faq_tui.core.models.published.view import READABLE, format_named, quantization_in
 from faq_tui.core.settings.recipe import GroupSize
 from faq_tui.core.settings.section import EMBEDDED
 
@@ -24,10 +26,18 @@ GIB = 1 << 30
 
 
 def check_target(folder: Path) -> dict[str, Any]:
-    """The target's config.json. Raises UsageError unless the target is an unquantized causal language model."""
+    """The target's config.json. Raises UsageError unless the target is a causal language model with dense weights.
+
+    A model that its publisher quantized in a form of `published/` counts as dense.
+    """
     config = read_config(folder)
-    if config.get("quantization_config"):
-        raise UsageError(f"{folder} is quantized already: give the unquantized model")
+    quantization = quantization_in(config)
+    if quantization is not None and format_named(quantization) is None:
+        name = " ".join(str(quantization.get("quant_method")).split())[:40]
+        raise UsageError(
+            f"{folder} is quantized already ({name}): give the unquantized model, or a model that is published as "
+            f"{READABLE}"
+        )
     architectures = config.get("architectures") or []
     auto_map = config.get("auto_map")
     own_code = isinstance(auto_map, dict) and "AutoModelForCausalLM" in auto_map
@@ -157,16 +167,13 @@ def not_finite(folder: Path, tensors: Iterable[str]) -> str | None:
 
     Returns None if all tensors are finite.
     """
-    from safetensors import safe_open
-
-    files = {name: path for name, (path, _, _) in tensors_of(folder).items()}
+    source = FolderTensors(folder)
     for name in tensors:
-        with safe_open(files[name], framework="pt") as reader:
-            tensor = reader.get_tensor(name)
-            # NaN and infinity show in the minimum and the maximum, which need no extra memory. A mask (`isfinite`)
-            # would need extra memory.
-            if tensor.numel() and not all(bool(end.isfinite()) for end in tensor.aminmax()):
-                return name
+        tensor = source.read(name)
+        # The minimum and maximum show NaN and infinity, and need no extra memory. A mask (`isfinite`) would need
+        # extra memory.
+        if tensor.numel() and not all(bool(end.isfinite()) for end in tensor.aminmax()):
+            return name
     return None
 
 

@@ -30,15 +30,15 @@ PHRASES = {
 # one of these differences is larger than noise.
 MIXED, BOTH_WAYS = "mixed", "leans both ways"
 BY_TEXT = {
-    BETTER: "Yes. With this data, the quantized model is closer to the original, even {}",
-    WORSE: "No. This data makes the quantized model worse: {}, it is further from the original",
-    MIXED: "Mixed: {}, this data helped on some held-out texts and hurt on others",
-    LEANS_BETTER: "Perhaps: {}, this data looks better, but chance can explain the difference",
-    LEANS_WORSE: "No gain was seen: {}, this data looks worse, but chance can explain the difference",
-    BOTH_WAYS: "Unclear: {}, this data looks better on some texts and worse on others, but chance can explain this",
-    WITHIN_NOISE: "No difference could be seen {}",
+    BETTER: "Yes. With this data, the quantized model is closer to the original, even {0}",
+    WORSE: "No. {1}, this data makes the quantized model worse, that is, further from the original",
+    MIXED: "Mixed. {1}, this data helped on some held-out texts and hurt on others",
+    LEANS_BETTER: "Perhaps. {1}, this data looks better, but chance can explain the difference",
+    LEANS_WORSE: "No gain was seen. {1}, this data looks worse, but chance can explain the difference",
+    BOTH_WAYS: "Unclear. {1}, this data looks better on some texts and worse on others, but chance can explain this",
+    WITHIN_NOISE: "No difference could be seen {0}",
     SAME: "No difference is possible: both models were calibrated on the same tokens",
-    UNKNOWN: "Unknown: {}, too little was measured, or a measured number is not finite",
+    UNKNOWN: "Unknown. For the comparison {0}, too little was measured, or a measured number is not finite",
 }
 EVEN = "with the same amount of text on both sides"
 MORE_TEXT = "No. The gain comes from having more text: with the same amount of text on both sides, there is no gain"
@@ -88,7 +88,7 @@ def headline(counts: dict[str, Counter[str]]) -> str:
         if not counts["tokens"][UNKNOWN]:
             return MORE_TEXT
         overall = UNKNOWN
-    return BY_TEXT[overall].format(EVEN)
+    return BY_TEXT[overall].format(EVEN, EVEN.capitalize())
 
 
 def _together(counts: Counter[str]) -> str:

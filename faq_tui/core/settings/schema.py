@@ -32,7 +32,7 @@ class Activations(Section):
     The measurements change no artefact.
     """
 
-    enabled: Annotated[bool, Field(description="false skips the stage")] = True
+    enabled: Annotated[bool, Field(description="if false, the stage is skipped")] = True
     modules: Annotated[
         tuple[str, ...],
         Field(

@@ -148,7 +148,7 @@ class Endpoint(Section):
             return raw
         urls = list(raw["base_url"])
         if not urls:
-            raise ValueError("base_url: name at least one server")
+            raise ValueError("base_url: give at least one server")
         return {**raw, "base_url": urls[0], "also_at": [*urls[1:], *raw.get("also_at", ())]}
 
     @field_validator("base_url")

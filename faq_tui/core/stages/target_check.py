@@ -40,7 +40,7 @@ class Findings:
     Problems are not listed here: they are raised as UsageError.
     """
 
-    notices: tuple[str, ...] = ()  # sentences about seeds and tokens that need attention
+    notices: tuple[str, ...] = ()  # sentences about problems with seeds or tokens that do not prevent a run
     facts: TokenizerFacts | None = None  # facts about the target's tokenizer; None if the tokenizer was not tried
 
 
@@ -192,7 +192,7 @@ def _refuse_beyond(model: ModelFolder, facts: TokenizerFacts) -> Iterator[str]:
     rows = f"but the model's embedding has only {model.rows} rows"
     for name, token, number in facts.named_beyond:
         raise UsageError(
-            f"{name} of {where} is {token!r} with id {number}, {rows}: name another {name} in tokenizer_config.json, "
+            f"{name} of {where} is {token!r} with id {number}, {rows}: give another {name} in tokenizer_config.json, "
             "or use a model whose embedding has this id"
         )
     if facts.beyond:
@@ -283,7 +283,7 @@ def _unusable(where: str, facts: TokenizerFacts, shape: ShapeFacts, reason: str)
     if shape.parts:
         return (
             f"the chat template of {where} reads only messages that are lists of parts, as for images: "
-            "name a model whose chat template reads plain text"
+            "give a model whose chat template reads plain text"
         )
     if not shape.question and facts.eos is None:
         return (

@@ -23,7 +23,7 @@ class AwqRecipe(GptqmodelRecipe):
     method: Literal["awq"] = "awq"
     bits: Literal[4] = 4
     group_size: Literal[16, 32, 64, 128, 256, 512, 1024] = 128
-    sym: Annotated[bool, Field(description="true uses a symmetric grid, whose zero point is fixed")] = False
+    sym: Annotated[bool, Field(description="if true, the grid is symmetric, and its zero point is fixed")] = False
     experts: Experts = "routed"
 
 

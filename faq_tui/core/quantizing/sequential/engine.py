@@ -87,7 +87,7 @@ def quantize_layers(
         finally:
             progress.send = send
             if progress.failure is not None:
-                # With these files, a later attempt would reach the same broken module again.
+                # If these files were kept, the next attempt would resume from them and fail at the same module again.
                 shutil.rmtree(place, ignore_errors=True)
         del stack
         progress.send("saving")

@@ -134,7 +134,9 @@ class LayerWalk:
     def _layer(
         self, index: int, layer: Any, inputs: Inputs, unquantized: Inputs | None
     ) -> dict[str, SolvedMatrix] | None:
-        """Quantize one layer in place. Then replace the hidden states before the layer by those after the layer.
+        """Quantize one layer in place. Then replace the layer's inputs by the outputs of the quantized layer.
+
+        Inputs and outputs are hidden states.
 
         `unquantized` holds the hidden states of the unquantized model. Only methods that compare the quantized and
         the unquantized model need these hidden states. Returns None if an earlier attempt has quantized the layer.

@@ -245,7 +245,7 @@ async def test_blind_hides_marks_reasons_and_the_judges_pick(run_folder: Path) -
 
 async def test_fold_opens_long_reasoning(run_folder: Path) -> None:
     async with opened(run_folder) as judge:
-        await judge.sees("▸ reasoning, 1,259 characters, folded: f opens it")
+        await judge.sees("▸ reasoning, 1,259 characters, folded: press f to unfold it")
         await judge.misses("I weigh the flour")
         await judge.press("f")
         await judge.sees("▾ reasoning", "I weigh the flour")

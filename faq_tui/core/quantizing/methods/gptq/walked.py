@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.models.headers import linear_shapes, packed_modules
+from faq_tui.core.models.headers import linear_shapes, packed_modules, view_of
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_profile import LayerProfile
 from faq_tui.core.quantizing.methods.gptq.format import WORD, dense_of, packed_tensors, quantization_config
@@ -49,13 +49,19 @@ def refusal(job: QuantizationJob, target: Path) -> str:
 
     recipe: Any = job.recipe
     config = json.loads((target / "config.json").read_text(encoding="utf-8"))
-    if why := _refusal_of_experts(recipe, expert_count(config)):
+    why = refusal_of_shapes(recipe, expert_count(config), linear_shapes(target))
+    return why or refusal_of(target, job.trust_remote_code)
+
+
+def refusal_of_shapes(recipe: Any, experts: int, shapes: Mapping[str, tuple[int, int]]) -> str:
+    """The part of `refusal` that needs only the number of experts per layer and the shapes of the weights."""
+    if why := _refusal_of_experts(recipe, experts):
         return why
     each = WORD // recipe.bits
-    for name, (out, columns) in linear_shapes(target).items():
+    for name, (out, columns) in shapes.items():
         if out % each or columns % each:
             return f"{out} x {columns} weights of {name} do not fill whole words of {WORD} bits"
-    return refusal_of(target, job.trust_remote_code)
+    return ""
 
 
 def _refusal_of_experts(recipe: Any, experts: int) -> str:
@@ -102,6 +108,12 @@ def by_engine(
                 raise FaqError(f'engine = "walk" does not support this target: {error.reason}; {ADVICE}') from error
             # the worker's output goes to the log
             print(f"GPTQModel quantizes this model, because {error.reason}", flush=True)
+    published = view_of(target)
+    if published is not None:
+        raise FaqError(
+            f"the walk cannot quantize this target, and faq-tui does not run GPTQModel on a model in "
+            f"{published.format.title}: use another target"
+        )
     result = by_library()
     return replace(result, facts={"engine": GPTQMODEL, **result.facts})
 

@@ -63,7 +63,8 @@ def quantize(
     finally:
         progress.send = send
         if checkpoint is not None and progress.failure is not None:
-            checkpoint.drop()  # with the checkpoint, a later attempt would reach the same broken module again
+            # If the checkpoint were kept, the next attempt would resume from it and fail at the same module again.
+            checkpoint.drop()
     if checkpoint is not None:
         checkpoint.drop()
     packed, shapes, recipe = packed_modules(job.out), linear_shapes(target), job.recipe
