@@ -315,8 +315,8 @@ def test_a_model_that_is_read_layer_by_layer_gives_the_same(family: str, modules
         layer: counts.tolist() for layer, counts in wanted.experts.items()
     }
     assert [row.keys() for row in found.rows] == [row.keys() for row in wanted.rows] and not found.rows[0]
-    for ours, theirs in zip(found.rows, wanted.rows, strict=True):
-        for ref, (moments, absmax) in theirs.items():
-            np.testing.assert_allclose(ours[ref][1], absmax, rtol=1e-4, atol=1e-6)
-            assert ours[ref][0].crest == pytest.approx(moments.crest, rel=1e-4)
+    for row, expected in zip(found.rows, wanted.rows, strict=True):
+        for ref, (moments, absmax) in expected.items():
+            np.testing.assert_allclose(row[ref][1], absmax, rtol=1e-4, atol=1e-6)
+            assert row[ref][0].crest == pytest.approx(moments.crest, rel=1e-4)
     assert not any(module._forward_pre_hooks for module in stream.stack.model.modules())
