@@ -31,21 +31,23 @@ if TYPE_CHECKING:
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
     """Order the samples of the file `rows`, and send the order.
 
-    `spec` has the keys `model`, `trust_remote_code`, `device`, `dtype`, `modules` and `rows`. `rows` is a file with
-    one JSON list of token ids on each line.
+    `spec` has the keys `model`, `trust_remote_code`, `device`, `dtype`, `read`, `modules` and `rows`. `rows` is a
+    file with one JSON list of token ids on each line.
     """
     import numpy as np
     import torch
 
-    from faq_tui.core.models.dense import load_dense
     from faq_tui.core.models.devices import device_of, dtype_name
     from faq_tui.core.models.hub import local_folder
+    from faq_tui.core.models.opening import Opening
 
     with Path(spec["rows"]).open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     folder, device, trusted = local_folder(spec["model"]), device_of(spec["device"]), spec["trust_remote_code"]
     dtype = dtype_name(spec["dtype"], device, folder, trusted)
-    model = load_dense(folder, getattr(torch, dtype), device, trusted)
+    model = Opening.of(folder, device, getattr(torch, dtype), trusted, spec.get("read", "auto"), cancel.check).open(
+        folder
+    )
     measured = measure(model, rows, spec["modules"], per_row=True, cancel=cancel)
     parts = []
     for module in measured.places:
