@@ -19,7 +19,8 @@ def open_stream(
     """The model in `folder` as a stream of layers, which computes as the model of `load_dense` does.
 
     `folder` holds dense weights, weights in the format of a quantization method, or weights in a published format.
-    Raises FaqError if faq-tui cannot read the folder's format, and UnsupportedModel if the model's layers cannot be read one at a time.
+    Raises FaqError if faq-tui cannot read the folder's format, and UnsupportedModel if the model's layers cannot be
+    read one at a time.
     """
     quantization = quantization_of(folder) or {}
     format = readable_format(folder, quantization)
