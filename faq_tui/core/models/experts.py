@@ -100,6 +100,11 @@ def transposed_matrices(model: Any) -> Iterator[str]:
             yield name
 
 
+def is_unfused(module: Any) -> bool:
+    """True if `module` is a result of `unfuse_block`."""
+    return bool(getattr(module, "unfused", False))
+
+
 def unfuse_experts(model: Any) -> None:
     """Replace every fused block of experts in `model` (a model or one layer) by single matrices, in place.
 
@@ -142,7 +147,13 @@ def unfuse_block(fused: Any) -> Any:
     def output(expert: Any, state: Any) -> Any:
         return expert["down_proj"](gated(expert["gate_proj"](state), expert["up_proj"](state)))
 
-    class Experts(torch.nn.ModuleList):  # type: ignore[misc]
+    class Unfused(torch.nn.ModuleList):  # type: ignore[misc]
+        unfused, num_experts = True, layout.count
+
+        def down_input(self, number: int, states: Any) -> Any:
+            return gated(self[number]["gate_proj"](states), self[number]["up_proj"](states))
+
+    class Experts(Unfused):
         def forward(self, states: Any, chosen: Any, weights: Any) -> Any:
             result = torch.zeros_like(states)
             each, flat = chosen.shape[-1], chosen.reshape(-1)
@@ -158,7 +169,7 @@ def unfuse_block(fused: Any) -> Any:
                     result.index_add_(0, token, (state * shares[start:end]).to(result.dtype))
             return result
 
-    class SortedExperts(torch.nn.ModuleList):  # type: ignore[misc]
+    class SortedExperts(Unfused):
         """Llama 4 passes one copy of all tokens to each expert, and zeros for tokens that are not routed to it."""
 
         def forward(self, states: Any) -> Any:
@@ -188,9 +199,14 @@ def takes_sorted_copies(fused: Any) -> bool:
 
 
 def down_input(fused: Any, expert: int, states: Any) -> Any:
-    """The input of `down_proj` of one expert for hidden states [tokens, hidden], [tokens, intermediate]."""
+    """The input of `down_proj` of one expert for hidden states [tokens, hidden], [tokens, intermediate].
+
+    `fused` is a block of experts before or after `unfuse_block`.
+    """
     import torch
 
+    if is_unfused(fused):
+        return fused.down_input(expert, states)
     layout = Layout.of(fused)
     weight = fused.gate_up_proj[expert]
     bias = fused.gate_up_proj_bias[expert] if layout.biased else None
