@@ -1,4 +1,4 @@
-"""The lines of text that the terminal or a log shows for events."""
+"""Describe events in lines of text, for the terminal or a log."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class EventLines:
 
     def __init__(self) -> None:
         self._skipped = 0
-        self._waiting: set[tuple[str, float]] = set()  # outages for which a line was already shown
+        self._waiting: set[tuple[str, float]] = set()  # (URL, start) of each outage that already has a line
 
     def of(self, event: Event) -> list[str]:
         if isinstance(event, SeedSkipped):
@@ -42,11 +42,11 @@ class EventLines:
                 return []
         if isinstance(event, ServerWaiting):
             outage = (event.url, event.since)
-            # while another server does the work, a note names the server that is down
+            # If `gives_up` is None, another server does the work, and a note names the server that is down.
             if outage in self._waiting or event.gives_up is None:
                 return []
             self._waiting.add(outage)
-        # The candidate's server is down. The outage of the server already has a line.
+        # If `attempt` is 0, the candidate's server is down. A line about this server was already shown.
         if isinstance(event, CandidateRetried) and not event.attempt:
             return []
         line = _LINES.get(type(event))
@@ -68,7 +68,7 @@ def _started(event: StageStarted) -> str:
 
 def _server_waits(event: ServerWaiting) -> str:
     until = f", at most until {time.strftime('%H:%M:%S', time.localtime(event.gives_up))}" if event.gives_up else ""
-    return f"  waiting for {event.url}{until} ({event.reason}); Ctrl-C stops"
+    return f"  waiting for {event.url}{until} ({event.reason}); press Ctrl-C to stop"
 
 
 _LINES: dict[type[Event], Callable[..., str]] = {

@@ -59,8 +59,11 @@ def stop_on_signals() -> Iterator[CancelToken]:
 
 @contextmanager
 def event_output(as_json: bool) -> Iterator[Emit]:
-    """Return the `emit` function of a pipeline. On a terminal it shows events as progress bars, otherwise as
-    lines of text. With `as_json`, it also prints events as JSON on stdout."""
+    """Return the function to which the pipeline passes its events.
+
+    On a terminal, the function shows progress bars; otherwise it prints lines of text on stderr. With `as_json`, it
+    also prints each event as JSON on stdout.
+    """
     if sys.stderr.isatty() and not as_json:
         from faq_tui.cli.progress_bars import Bars
 

@@ -12,7 +12,7 @@ import click
 from faq_tui import __version__
 from faq_tui.core.base.errors import ExitCode, FaqError
 
-# Maps each command to its module in faq_tui.cli.commands; only the module of the called command is loaded.
+# For each command, the name of its module in faq_tui.cli.commands. Only the module of the called command is loaded.
 COMMANDS = {
     "demo": "demo",
     "init": "init",

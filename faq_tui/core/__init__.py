@@ -1,4 +1,4 @@
-"""The pipeline. The core has no screen and prints nothing.
+"""The pipeline. The core shows nothing on the screen and prints nothing.
 
 The core imports torch only inside the functions that need torch.
 """

@@ -16,10 +16,10 @@ from faq_tui.core.store.sets import all_sets
 
 @dataclass(frozen=True)
 class Queued:
-    """One artefact: a recipe on a set.
+    """One artefact: the target, quantized with one recipe on one calibration set.
 
-    `state` is one of: done, stale (made with other settings or from another set), failed, stopped, waiting, no set
-    (the set must be assembled first).
+    `state` is one of "done", "stale", "failed", "stopped", "waiting" and "no set". A stale artefact was made with
+    other settings or from another set. The state "no set" means that the set must be assembled first.
     """
 
     recipe_index: int  # index of the recipe in `Settings.recipes`, from 0
@@ -34,7 +34,7 @@ class Queued:
 def queue_of(run: Run) -> list[Queued]:
     """All artefacts in the order in which they are made.
 
-    No state marks the artefact that is being made now, because the job's events name this artefact.
+    The artefact that is being made now has no special state. The events of the job name that artefact.
     """
     sets, rows = all_sets(run.store), all_artefacts(run.store)
     failures = all_failures(run.store)
@@ -66,7 +66,7 @@ def queue_of(run: Run) -> list[Queued]:
 
 
 def _ended(run: Run) -> tuple[str, str] | None:
-    """The state and the message of the stage if it failed or was stopped, otherwise None."""
+    """The state and the message of the stage; None unless the stage failed or was stopped."""
     last = stage_rows.all_rows(run.store).get(stage.STAGE)
     if last is None or last.state == "done":
         return None

@@ -28,14 +28,17 @@ def override(run: Run, seed_text: str, candidate: str, reason: str) -> str:
     if word == "judge":
         return give_back(run, seed_id, source, reason)
     if not (word.isascii() and word.isdigit()):
-        raise UsageError(f"candidate {candidate!r}: give a number (1, 2, 3 …), 0 to reject the seed, or `judge`")
+        raise UsageError(
+            f"candidate {candidate!r}: give a number (1, 2, 3 …), 0 to reject the seed, "
+            "or `judge` to use the judge's pick"
+        )
     if int(word) == 0:
         return reject(run, seed_id, source, reason)
     return pick(run, seed_id, source, int(word), reason)
 
 
 def pick(run: Run, seed_id: str, source: str, number: int, reason: str) -> str:
-    """Pick this candidate for the seed. Raises UsageError if it does not exist or can never be assembled."""
+    """Pick this candidate for the seed. Raises UsageError if it does not exist, or if it is cut off."""
     source_hash = source_hash_of(run.settings.sources[source])
     of_seed = {c.number: c for c in candidate_rows.of_seed(run.store, source, source_hash, seed_id)}
     chosen = of_seed.get(number)
@@ -83,5 +86,5 @@ def _source_of(run: Run, candidate: str) -> tuple[str, str]:
             raise UsageError(f"no source {source!r}; the sources of this run are {', '.join(names)}")
         return source, word
     if len(names) > 1:
-        raise UsageError(f"this run has the sources {', '.join(names)}: name one, for example {names[0]}:{candidate}")
+        raise UsageError(f"this run has the sources {', '.join(names)}: give one, for example {names[0]}:{candidate}")
     return names[0], candidate

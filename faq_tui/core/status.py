@@ -28,7 +28,7 @@ SCHEMA = 1
 def status_of(run: Run) -> dict[str, Any]:
     """The state of each stage, and counts of seeds, candidates, scores, picks, sets, artefacts and benchmarks.
 
-    A stage is missing, running, interrupted, stopped, failed, stale or done.
+    The state of a stage is "missing", "running", "interrupted", "stopped", "failed", "stale" or "done".
     """
     busy = is_busy(run)
     servers = _servers(run)
@@ -136,7 +136,7 @@ def _to_come(run: Run, name: str) -> dict[str, Any]:
     source = run.settings.sources[name]
     pending = pending_candidates(run, source)
     row = stages.all_rows(run.store).get("regenerate")
-    # When the stage is done, all failed candidates were refused by the server, so they are not requested again.
+    # If the stage is done, the server refused all failed candidates, and they are not requested again.
     if row is not None and row.state == "done":
         failed = candidates.failed_numbers(run.store, source_hash_of(source))
         pending = [one for one in pending if (one.seed.id, one.number) not in failed]

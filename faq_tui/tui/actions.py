@@ -41,7 +41,7 @@ class Action:
 def bindings_of(actions: tuple[Action, ...]) -> list[Binding]:
     """Textual's bindings for the actions of one scope.
 
-    In the config file, the user changes keys by the ids of actions.
+    In the config file, the id of an action names the action whose key the user changes.
     """
     return [
         Binding(action.keys, action.command, action.label, show=action.footer, id=action.id, tooltip=action.help)

@@ -39,7 +39,7 @@ WHEN_BUSY = {"app.start": False, "app.stop": True}
 
 
 class FaqApp(AppController):
-    """The app for one run. With a `player`, it plays the recording of this player and changes nothing."""
+    """The app for one run. If `player` is set, the app plays its recording and does not change the run."""
 
     CSS_PATH = Path(__file__).with_name("app.tcss")
     COMMANDS: ClassVar = {ActionCommands}
@@ -99,7 +99,7 @@ class FaqApp(AppController):
     def on_mount(self) -> None:
         self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self._keys_changed())
         self.show_pane(next(iter(self.panes)))
-        self._show_keys()  # so that the first screen already shows the keys
+        self._show_keys()  # draw the keys at once, so that the first screen has them
         self.sampler.start()
         if self.player is not None:
             self.session.play(self.player)
@@ -187,7 +187,7 @@ class FaqApp(AppController):
 
     def _pump(self) -> None:
         if not (self.is_running and self.pane.is_attached and self.pane.is_mounted):
-            return  # the app is starting or ending
+            return  # the app is starting or ending, so there is no pane to draw
         self.session.pump()
         now, live = self.clock(), self.session.live
         self._machine.sample = self.sampler.latest

@@ -73,7 +73,7 @@ def reader() -> Callable[[], MachineSample]:
             tuple(filter(None, map(_gpu, handles))), cpu, memory.total - memory.available, memory.total
         )
 
-    psutil.cpu_percent(None)  # the first call only starts the period whose load the next call returns
+    psutil.cpu_percent(None)  # the first call measures nothing; the second call measures the load since the first
     return read
 
 
@@ -88,7 +88,7 @@ def _handles() -> list[Any]:
 
 
 def _gpu(handle: Any) -> GpuLoad | None:
-    """Return None if the driver does not report memory or load (a MIG slice or a lost device)."""
+    """Return None if the driver does not report memory or load, for example of a MIG slice or a lost device."""
     import pynvml
 
     try:
@@ -106,7 +106,7 @@ def _gpu(handle: Any) -> GpuLoad | None:
 
 
 def describe(sample: MachineSample | None, width: int) -> str:
-    """One line of at most `width` characters, with as much detail as fits."""
+    """The load of the machine in one line of at most `width` characters, with as much detail as fits."""
     if sample is None:
         return ""
     fits = [line for line in (_gpu_lines(sample.gpus) if sample.gpus else _cpu_lines(sample)) if len(line) <= width]

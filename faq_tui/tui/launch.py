@@ -36,7 +36,7 @@ def open_app(app: FaqApp) -> str:
         asyncio.run(_run(app, terminal))
         crash = app.crash
         if crash is not None:
-            traceback.print_exception(crash)  # descriptor 2 still points to the log
+            traceback.print_exception(crash)  # file descriptor 2 still points to the log, so this goes there
     if crash is not None:
         raise FaqError(f"the app crashed with {type(crash).__name__}: {crash}; the details are in {log}")
     return app.farewell
@@ -56,8 +56,8 @@ async def _run(app: FaqApp, terminal: int) -> None:
 async def _watch(app: FaqApp, terminal: int) -> None:
     """End the app when its terminal is gone.
 
-    The loop checks regularly whether the terminal still exists, because a signal may not arrive: a lost terminal does
-    not always send one, and nohup blocks it.
+    The loop checks regularly whether the terminal still exists, because a signal may not arrive. A lost terminal does
+    not always send a signal, and nohup blocks the signal.
     """
     stands = False
     while True:

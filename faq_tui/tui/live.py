@@ -25,7 +25,7 @@ CandidateEvent = e.CandidateStarted | e.CandidateDelta | e.CandidateRetried | e.
 
 
 class Rate:
-    """Units per second over a sliding window of half-second slots."""
+    """The number of units per second, measured over a sliding window of half-second slots."""
 
     def __init__(self) -> None:
         self._buckets: deque[list[float]] = deque()  # each slot is [start time, units]
@@ -43,7 +43,7 @@ class Rate:
             self._buckets.popleft()
 
     def per_second(self, now: float) -> float:
-        """The mean of the last ten seconds, or of the time since the first unit if this time is shorter."""
+        """The mean rate over the last ten seconds, or since the first unit if it came later."""
         if self._first is None:
             return 0.0
         span = min(WINDOW_S, max(now - self._first, 1.0))
@@ -162,13 +162,13 @@ class StageLive:
     unit: str = ""
     detail: str = ""
     started: float = 0.0
-    state: str = "running"  # running | done | failed | stopped
+    state: str = "running"  # "running", "done", "failed" or "stopped"
     message: str = ""
     already: int = 0  # units that were already done when the stage began
     first: tuple[int, float] | None = None  # (units done at the first progress event, time of this event)
 
     def seconds_a_unit(self, now: float) -> float | None:
-        """Mean seconds per unit since the first progress event, without the time to load a model.
+        """The mean seconds per unit since the first progress event. The time to load a model is not counted.
 
         Return None if too few units are done yet.
         """

@@ -75,7 +75,8 @@ class Pane(Container, can_focus=True):
     def room(self) -> Size:
         """The size of the pane.
 
-        A hidden pane returns the size that it will have on the screen. With it, the pane needs only one layout.
+        A hidden pane returns the size that it will have on the screen. With this size, the pane needs only one layout
+        when it is shown.
         """
         if self.size or not isinstance(self.parent, Widget):
             return self.size

@@ -41,7 +41,8 @@ class EventSource(Protocol):
 class Session:
     """The app's connection to the job of a run.
 
-    `phase` is looking, idle, starting, running, stopping or replay. `outcome` is the result of the last job.
+    `phase` is "looking", "idle", "starting", "running", "stopping" or "replay". `outcome` is the result of the last
+    job.
     """
 
     def __init__(self, folder: Path, say: Callable[[str], None], clock: Callable[[], float] = time.time) -> None:

@@ -69,7 +69,7 @@ def own_terminal(log: Path) -> Iterator[int]:
     finally:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
-                stream.flush()  # remaining output goes to the log
+                stream.flush()  # remaining output goes to the log, not to the terminal
         _set_streams(*streams)
         for number, old in zip((1, 2), before, strict=True):
             os.dup2(old, number)

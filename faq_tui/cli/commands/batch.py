@@ -52,8 +52,8 @@ def write(
 ) -> None:
     """Write the requests of all missing candidates of RUN, and print the paths of the files.
 
-    Each source has separate files: SOURCE.jsonl, or SOURCE.1.jsonl, SOURCE.2.jsonl … A file has at most 200 MB. The
-    requests have the same parameters as live requests.
+    Each source has its own file, SOURCE.jsonl. Requests of more than 200 MB are split into the files SOURCE.1.jsonl,
+    SOURCE.2.jsonl and so on. The requests have the same parameters as live requests.
     """
     from faq_tui.core.base.files import is_stream
     from faq_tui.core.base.text import sanitize
@@ -75,7 +75,7 @@ def write(
         size = f"{max(1, round(file.size / 1000)):,} kB"
         words = f"{file.source}: {file.requests:,} requests to {file.model}, {size}"
         click.echo(sanitize(words), err=True)
-        if not is_stream(file.path):  # a path must not be printed between the requests
+        if not is_stream(file.path):  # in a stream, a path would mix with the requests
             click.echo(file.path)
     if files:
         click.echo(f"when the answers are there: faq-tui batch read {run_folder} OUTPUT_FILE", err=True)
@@ -87,14 +87,15 @@ def write(
 @click.option(
     "--skip-unusable",
     is_flag=True,
-    help="Do not store an answer if on_truncated or on_flagged says to ask again. `faq-tui run` then requests it.",
+    help="Do not store answers that the settings on_truncated and on_flagged request again. The next `faq-tui run` "
+    "requests these answers from the server.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON object.")
 def read(run_folder: Path, files: tuple[Path, ...], skip_unusable: bool, as_json: bool) -> None:
     """Store the answers in the output FILEs of a batch (JSON lines, also packed with gzip, bzip2, xz or zstd).
 
     The same file can be read again, for example after it has grown. Answers that are already stored do not change.
-    The exit code is 2 if no line belongs to a candidate of RUN.
+    The exit code is 2 if no line of the FILEs answers a request of RUN.
     """
     from faq_tui.cli.foreground import stop_on_signals
     from faq_tui.core.base.errors import UsageError

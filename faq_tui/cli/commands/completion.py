@@ -1,4 +1,4 @@
-"""`faq-tui completion`: print a script with which the shell completes `faq-tui` commands."""
+"""`faq-tui completion`: print a script that lets your shell complete `faq-tui` commands."""
 
 from __future__ import annotations
 

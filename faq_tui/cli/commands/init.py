@@ -21,8 +21,8 @@ def _list_presets(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 class SettingOption(click.Option):
     """An option that sets a key of `faq.toml`. The option's help ends with the schema's description of the key.
 
-    The schema is loaded only when the help is shown, because loading takes time. The schema includes settings of
-    other installed packages.
+    Loading the schema takes time, so it is loaded only when the help is shown. The schema also describes the settings
+    of other installed packages.
     """
 
     def __init__(self, *args: Any, section: str, key: str, **kwargs: Any) -> None:
@@ -46,7 +46,7 @@ class SettingOption(click.Option):
 )
 @click.option("--elder-url", help="URL of the server of a larger model of the family; it ends in /v1.")
 @click.option("--elder-model", help="Name of the larger model on its server.")
-@click.option("--judge-url", help="URL of the judge model. Without this URL, the target's likelihood is the judge.")
+@click.option("--judge-url", help="URL of the judge model. Without it, the target's likelihood judges answers.")
 @click.option("--judge-model", help="Name of the judge model on its server.")
 @click.option(
     "--list-presets",
@@ -86,7 +86,10 @@ def command(run_folder: Path, target: str | None, seeds: str | None, preset: str
 
 
 def _no_model(target: str) -> str:
-    """Say in one sentence why no model can be loaded from a local path. Returns "" if a model can be loaded."""
+    """If the target is a local path from which no model can be loaded, say in one sentence why.
+
+    Otherwise returns "".
+    """
     from faq_tui.core.base.errors import FaqError
     from faq_tui.core.models.folder_check import check_folder
 

@@ -15,8 +15,8 @@ import click
 def command(run_folder: Path, seed_id: str, candidate: str, reason: str) -> None:
     """Choose CANDIDATE for SEED_ID instead of the judge's pick.
 
-    CANDIDATE is 1, 2, 3 …, or SOURCE:NUMBER if the run has several sources. 0 rejects the seed. `judge` restores the
-    judge's pick. Every override is stored as a new row.
+    CANDIDATE is the candidate's number: 1, 2, 3 … If the run has several sources, write SOURCE:NUMBER. With 0, the
+    seed gets no pick. `judge` restores the judge's pick. Every override is stored as a new row.
     """
     from faq_tui.core.overrides import override
     from faq_tui.core.run.run import open_run

@@ -1,13 +1,13 @@
 """Compare the activations of two sets: outlier channels, spikes and smoothness.
 
-One module, such as o_proj, is compared in all layers.
+The comparison uses the inputs of one module, such as o_proj, in all layers.
 
 The value of a layer under one set is compared with the value of the same layer under the other set. The change of a
 metric is the mean of log(ours / theirs) over all layers. If a value is zero, the change is the mean of ours - theirs
 instead. For each change, a bootstrap over the layers gives an interval. A sign test (Conover, "Practical
-nonparametric statistics", 3.4) gives a p-value. This test leaves out layers in which both sets have the same value.
-The layers of one model are not independent, so the interval tends to be too narrow. Therefore a change is reported
-only if the interval and the sign test agree.
+nonparametric statistics", 3.4) gives a p-value. The sign test leaves out each layer in which both sets have the same
+value. The layers of one model are not independent, so the interval tends to be too narrow. Therefore a change is
+reported only if the interval and the sign test agree.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SMOOTHER, ROUGHER, SAME = "smoother", "rougher", "no difference"
 DECIDING = ("max", "crest", "kurtosis")
 LEVEL = 0.05  # significance level of the sign test
-TOKENS_APART = 0.05  # if the token counts differ by more than this share, the comparison of the peaks is not fair
+TOKENS_APART = 0.05  # if the two token counts differ by more than 5%, comparing the peaks is not fair
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class Compared:
     """
 
     metric: str
-    ours: float | None  # the median over all layers; `theirs` is also a median
+    ours: float | None  # the median over all layers, for our set; `theirs` is the median for the other set
     theirs: float | None
     change: Estimate
     is_ratio: bool
     layers: int
-    higher: int  # number of layers in which our value is higher
-    lower: int  # number of layers in which our value is lower
+    higher: int  # number of layers in which our set has the higher value
+    lower: int  # number of layers in which our set has the lower value
     p: float  # two-sided p-value of the sign test
     verdict: str
 
@@ -65,7 +65,10 @@ class SetComparison:
 
 
 def compare(ours: Mapping[str, Any], theirs: Mapping[str, Any], module: str, resamples: int) -> SetComparison:
-    """Compare two sets at one module. `ours` and `theirs` have the keys `set_name`, `tokens` and `places`."""
+    """Compare two sets by the inputs of one module.
+
+    `ours` and `theirs` have the keys `set_name`, `tokens` and `places`.
+    """
     mine, other = (
         {entry["layer"]: entry for entry in one["places"] if entry["module"] == module} for one in (ours, theirs)
     )
@@ -126,9 +129,10 @@ def sign_test(higher: int, lower: int) -> float:
 
 
 def overall(metrics: Sequence[Compared]) -> str:
-    """The verdict of the majority of the metrics in `DECIDING`.
+    """The verdict that most metrics in `DECIDING` have.
 
-    The result is SAME if no verdict has a majority, or if one of these metrics has the opposite verdict.
+    The result is SAME if no verdict has a majority. The result is also SAME if the verdict of a metric is the
+    opposite of the majority's.
     """
     verdicts = [one.verdict for one in metrics if one.metric in DECIDING]
     for verdict, opposite in ((SMOOTHER, ROUGHER), (ROUGHER, SMOOTHER)):
@@ -148,10 +152,10 @@ def _sentence(
     by_name = {one.metric: one for one in metrics}
     peak = by_name["max"]
     if verdict == SAME:
-        text = f"{names[0]} and {names[1]}: no difference in the spikes of {module} that is consistent over layers"
+        text = f"{names[0]} and {names[1]}: no difference in the spikes of {module} is consistent over layers"
     else:
         text = f"{names[0]} makes {module} {verdict} than {names[1]}"
-    details = [f"peaks higher in {peak.higher} and lower in {peak.lower} of {peak.layers} layers"]
+    details = [f"the peak is higher in {peak.higher} and lower in {peak.lower} of {peak.layers} layers"]
     for metric in DECIDING:
         one = by_name[metric]
         if one.is_ratio and one.layers:
@@ -168,7 +172,7 @@ TIMES_MEDIAN = 3.0
 
 
 def reference(absmaxes: Iterable[Floats]) -> Floats:
-    """The largest |x| of each channel over all sets, [channels]."""
+    """For each channel, the largest |x| in any set, [channels]."""
     import numpy as np
 
     highest: Floats = np.maximum.reduce(list(absmaxes))
@@ -176,7 +180,9 @@ def reference(absmaxes: Iterable[Floats]) -> Floats:
 
 
 def threshold(reference: Floats) -> float:
-    """The outlier threshold: three times the median of `reference`, which holds the largest |x| of each channel.
+    """The outlier threshold: three times the median of `reference`.
+
+    `reference` holds the largest |x| of each channel.
 
     LLM.int8 (arXiv:2208.07339) uses the fixed threshold 6.0, which fits only one model family. Therefore this
     threshold depends on the module's own values.
@@ -196,9 +202,9 @@ def outlier_channels(reference: Floats) -> Mask:
 
 
 def coverage(absmax: Floats, reference: Floats) -> float | None:
-    """The share of outlier channels in which `absmax` exceeds the outlier threshold.
+    """Of all outlier channels, the share in which `absmax` exceeds the outlier threshold.
 
-    The outlier channels and the threshold are those of `reference`.
+    The outlier channels and the threshold are computed from `reference`.
 
     Returns None if `reference` has no outlier channel.
     """

@@ -1,8 +1,9 @@
 """Write and read `activations/<set>.safetensors`: the channel maxima and the landscape of each measured module.
 
 The file has three kinds of tensors. `absmax.<layer>.<module>` is float32 [channels]. `landscape.<layer>.<module>` is
-float32 [slices, columns]. `experts.<layer>` is int64 [experts], the number of tokens that each expert gets. The
-header's metadata has the entry `faq`, a JSON text that contains the signature. Reading needs numpy, but not torch.
+float32 [slices, columns]. `experts.<layer>` is int64 [experts]: the number of tokens that each expert of the layer
+gets. The header's metadata has the entry `faq`, a JSON text that contains the signature. Reading the file needs
+numpy, but not torch.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def write(path: Path, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> N
 
 
 def signature_of(path: Path) -> str | None:
-    """The signature of the inputs from which the file was made.
+    """Read the signature of the inputs from which the file was made.
 
     Returns None if the file is missing or cannot be read.
     """

@@ -1,21 +1,23 @@
-"""Order statistics of |x| from a histogram over the bits of floating-point numbers.
+"""Compute quantiles of |x| from a histogram over the bits of floating-point numbers.
 
-If the bits of positive floats are read as integers, larger floats give larger integers. Therefore the exponent and
-the leading mantissa bits of a float can serve as the number of a logarithmic bin. Every value is counted in a
-*block*. An octave (a factor of two) has 128 blocks. Quantiles are needed near the median and in the tail, so blocks
-are split into *bins* there. A bin uses 17 of float32's 23 mantissa bits, so its relative width is 2^-17. If a value
-is replaced by the middle of its bin, the relative error is at most 2^-18 = 3.8e-6. The error of a ratio of two
-quantiles is at most 7.6e-6. The formats bfloat16 and float16 have so few bits that each bin holds a single value.
+Read the bits of two positive floats as integers: the larger float gives the larger integer. Therefore the exponent
+and the leading mantissa bits of a float can serve as the number of a logarithmic bin. Every value is counted in a
+*block*. An octave (a factor of two) has 128 blocks. Quantiles are needed near the median and in the tail. In these
+two regions, each block is split into *bins*. A bin uses 17 of float32's 23 mantissa bits, so its relative width is
+2^-17. A value is represented by the middle of its bin, with a relative error of at most 2^-18 = 3.8e-6. The ratio of
+two quantiles has a relative error of at most 7.6e-6. The formats bfloat16 and float16 have so few bits that each bin
+holds a single value.
 
 On a CPU, filling all bins takes several times as long as sorting the values. Therefore, after the first 32,768
-values, bins are filled only near the median and in the tail of the values so far (`_wanted`). In the end, a quantile
-may fall into a block whose bins miss some values. Such a quantile is interpolated within the block. The error of the
-interpolation is at most 2^-7 = 0.8%, and usually 0.008%. On other devices all bins are filled.
+values, bins are filled only near the median and in the tail of the values so far (`_wanted`). A quantile may later
+fall into a block whose bins have not counted every value. Such a quantile is interpolated between the two ends of the
+block. The error of the interpolation is at most 2^-7 = 0.8%, and usually 0.008%. On a GPU, all bins are always
+filled.
 
-The edge of the table is a quarter of the median of the first values. All values below the edge share block 0 and bin
-0. If a value is too large for the table, octaves are added. Therefore the memory depends on the number of octaves
-between the median and the maximum, not on the number of values. An octave of float32 takes 512 kB. Memory pages that
-are never written take no memory.
+The table of bins begins at an edge, which is about a quarter of the median of the first values. All values below the
+edge share block 0 and bin 0. If a value is too large for the table of bins, the table gets more octaves. Therefore
+the memory depends on the number of octaves between the median and the maximum, and not on the number of values. An
+octave of float32 takes 512 kB. A memory page of the table takes no memory until a value is counted in it.
 """
 
 from __future__ import annotations
@@ -30,21 +32,21 @@ if TYPE_CHECKING:
     Counts = NDArray[np.int64]
 
 MANTISSA = {"float32": 17, "bfloat16": 7, "float16": 10}
-FULL = 23  # number of mantissa bits of float32, in which all values are counted
-COARSE = 7  # number of leading mantissa bits that choose a block within an octave
-BELOW = 2  # the edge lies this number of octaves below the median of the first values
+FULL = 23  # number of mantissa bits of float32; all values are counted as float32
+COARSE = 7  # the first 7 mantissa bits of a value choose its block within an octave
+BELOW = 2  # the edge lies two octaves (a factor of four) below the octave of the median of the first values
 FIRST_VALUES = 1 << 12  # the median of the first values is computed from about this number of values
 ALL_UNTIL = 1 << 15  # all bins are filled until this number of values has been counted
-ROOM = 2  # number of spare octaves above the largest value; they take no memory until a value is counted there
-AROUND = 1 << (COARSE - 1)  # bins are filled in this number of blocks (half an octave) below and above the median
+ROOM = 2  # number of spare octaves (factors of two) above the largest value; empty octaves take no memory
+AROUND = 1 << (COARSE - 1)  # bins are filled for half an octave below and above the median
 TAIL = (
     0.97  # the tail begins at this quantile, because at most 1/36 of values exceed 6 sigma (Chebyshev's inequality)
 )
 MEDIANS_UP = (4 << COARSE) + (
     1 << (COARSE - 2)
-)  # number of blocks between the median and 19 times the median; the tail begins there or earlier
+)  # number of blocks from the median up to 19 times the median; the tail begins at that value or below
 
-ENDLESS = 1 << 30  # stands for the end of an interval of blocks without an upper limit
+ENDLESS = 1 << 30  # the end of an interval of blocks that has no upper limit
 Interval = tuple[int, int]  # an interval of blocks: (first block, block after the last one)
 
 
@@ -60,8 +62,9 @@ class Histogram:
         self.edge: int | None = None  # the leading bits of the edge; all values below the edge share bin 0
         self.counts: Any = None  # int32 [bins], on the device
         self.blocks: Counts | None = None  # number of values in each block; None if all bins are filled
-        self.filled: list[Interval] = []  # the blocks whose bins count every value; an empty list means all blocks
-        self.used = 1  # number of bins up to the highest bin that holds a value
+        # The bins of these blocks have counted every value. If the list is empty, this is true of all blocks.
+        self.filled: list[Interval] = []
+        self.used = 1  # number of bins from the first bin to the highest bin that holds a value
         self.total = 0
 
     def add(self, magnitudes: Any, largest: float) -> None:
@@ -108,7 +111,7 @@ class Histogram:
     def _wanted(self, ends: Counts) -> list[Interval]:
         """The blocks near the median and in the tail of the values so far.
 
-        `ends` holds, for each block, the number of values in it and in all blocks below it.
+        `ends` has one number for each block: the number of values in this block and in all blocks below it.
         """
         import numpy as np
 
@@ -156,10 +159,13 @@ class Histogram:
 
 
 class Quantiles:
-    """Quantiles and tail counts of the counted values."""
+    """Computes quantiles of the counted values, and counts the values above a threshold."""
 
     def __init__(self, counts: Any, blocks: Counts, filled: list[Interval], edge: int, bits: int) -> None:
-        """`counts` is a torch tensor, int32 [bins]. `blocks` has the shape [blocks]. Block 1 begins at bin `edge`."""
+        """`counts` is a torch tensor, int32 [bins].
+
+        `blocks` holds the number of values in each block. Block 1 begins at bin `edge`.
+        """
         self._edge, self._bits, self._block = edge, bits, 1 << (bits - COARSE)
         self._counts: Counts = counts.numpy()
         self._blocks, self._filled = blocks, filled
@@ -176,7 +182,10 @@ class Quantiles:
 
     @property
     def floor(self) -> float:
-        """The edge of the table. All values below the edge share one bin, so only their number is known."""
+        """The edge of the table.
+
+        All values below the edge share one bin, so the histogram knows how many they are, but not how large.
+        """
         return self._start(self._block)
 
     def at(self, share: float) -> float:
@@ -191,7 +200,7 @@ class Quantiles:
         return low + (high - low) * (position - below)
 
     def above(self, threshold: float) -> int:
-        """Number of values above `threshold`, which must be positive."""
+        """Number of values above `threshold`. `threshold` must be positive."""
         first = max(self._block, (_bits_of(threshold) >> (FULL - self._bits)) - self._edge + self._block)
         if first < len(self._counts) and self._middle(first) <= threshold:
             first += 1
@@ -235,7 +244,7 @@ class Quantiles:
 
 
 def _common(ours: list[Interval], others: list[Interval]) -> list[Interval]:
-    """The blocks that are in both lists of intervals.
+    """Intervals of the blocks that are in both lists of intervals.
 
     If no block is in both lists, the result is one empty interval.
     """
@@ -246,8 +255,7 @@ def _common(ours: list[Interval], others: list[Interval]) -> list[Interval]:
 def _zeros(length: int, device: Any) -> Any:
     """An int32 tensor of `length` zeros.
 
-    On the CPU, the zeros come from numpy. This library uses large pages, and a page takes no memory until it is
-    written.
+    On the CPU, the zeros come from numpy. numpy reserves large pages, and a page takes no memory until it is written.
     """
     import numpy as np
     import torch

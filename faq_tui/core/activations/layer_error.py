@@ -1,8 +1,8 @@
-"""Measure how far each layer's output in a quantized model differs from the unquantized model on the same text.
+"""Measure how much the output of each layer changes when the model is quantized. Both models read the same text.
 
 The error of a layer is ||h_quantized - h||_F / ||h||_F over the tokens of all rows. The first token of each row is
-left out, because its state is often a thousand times larger. Errors of earlier layers change the inputs of a layer,
-so the error of a layer includes them.
+left out, because its state is often a thousand times larger than the states of other tokens. Errors of earlier layers
+change the inputs of a layer, so the error of a layer includes them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from faq_tui.core.evaluation.identity import UNQUANTIZED, evaluation_hash, subje
 from faq_tui.core.evaluation.kinds import ANSWERS
 from faq_tui.core.evaluation.spec import prose_window
 from faq_tui.core.evaluation.texts import load_head
+from faq_tui.core.models.layer_stream import LayerStream, network_of
 from faq_tui.core.models.target import TargetModel
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note
@@ -30,17 +32,19 @@ from faq_tui.core.store.measurements import heldout
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
-Seen = Callable[[int, int, Any], None]  # gets the layer, the number of tokens before the row, states [tokens, hidden]
+Seen = Callable[[int, int, Any], None]  # arguments: layer, number of tokens before the row, states [tokens, hidden]
 
 
 def layers_of(model: Any) -> Sequence[Any]:
-    """The layers of the decoder, from first to last. Raises FaqError if they cannot be found."""
+    """The layers of the decoder, from first to last. Raises FaqError if the layers cannot be found."""
     import torch
 
     count = model.config.get_text_config().num_hidden_layers
     lists = [m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == count]
     if not lists:
-        raise FaqError(f"{type(model).__name__} has no list of {count} layers: their errors cannot be measured")
+        raise FaqError(
+            f"{type(model).__name__} has no list of {count} layers, so the errors of its layers cannot be measured"
+        )
     return list(lists[0])
 
 
@@ -65,7 +69,7 @@ def layer_errors(model: Any, rows: Sequence[Sequence[int]], path: Path, cancel: 
 
     kept = np.load(path, mmap_mode="r")
     if kept.shape != _shape(model, rows):
-        raise FaqError(f"{type(model).__name__} does not have the same layers as the unquantized model")
+        raise FaqError(f"{type(network_of(model)).__name__} does not have the same layers as the unquantized model")
     sums = np.zeros((2, len(kept)))
 
     def compare(layer: int, start: int, states: Any) -> None:
@@ -78,20 +82,27 @@ def layer_errors(model: Any, rows: Sequence[Sequence[int]], path: Path, cancel: 
 
 
 def _shape(model: Any, rows: Sequence[Sequence[int]]) -> tuple[int, int, int]:
-    config = model.config.get_text_config()
+    config = network_of(model).config.get_text_config()
     return config.num_hidden_layers, sum(len(row) - 1 for row in rows), config.hidden_size
 
 
 def _pass(model: Any, rows: Sequence[Sequence[int]], see: Seen, cancel: CancelToken) -> None:
     import torch
 
+    starts = list(accumulate((len(row) - 1 for row in rows), initial=0))
+    if isinstance(model, LayerStream):
+        for step in model.steps([[row] for row in rows]):
+            for number in range(len(rows)):
+                cancel.check()
+                see(step.index, starts[number], step.run(number)[0, 1:])
+        return
     body = model.get_decoder() if hasattr(model, "get_decoder") else model
     start = 0
     with _hooked(model, lambda layer, states: see(layer, start, states[0, 1:])), torch.inference_mode():
-        for row in rows:
+        for number, row in enumerate(rows):
             cancel.check()
+            start = starts[number]
             body(input_ids=torch.tensor([list(row)], device=model.device), use_cache=False)
-            start += len(row) - 1
 
 
 @contextmanager
@@ -112,7 +123,7 @@ Rows = list[list[int]]
 
 
 def layer_error_limit(run: Run) -> int:
-    """The number of tokens of held-out text on which the layers are compared.
+    """The layers are compared on this number of tokens of held-out text.
 
     If the number is 0, the layers are not compared.
     """
@@ -121,9 +132,9 @@ def layer_error_limit(run: Run) -> int:
 
 
 def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) -> None:
-    """Measure and store layer errors that are missing or out of date.
+    """Measure and store the layer errors that are missing or out of date.
 
-    If the measurement fails, a warning is emitted.
+    If the measurement fails, the function emits a warning.
     """
     run, limit = context.run, layer_error_limit(context.run)
     if not limit:
@@ -149,6 +160,7 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) 
         "trust_remote_code": target.trust_remote_code,
         "device": target.device,
         "dtype": target.dtype,
+        "read": target.read,
         "rows": str(order),
         "out": str(run.cache / "layer-error.npy"),
         "subjects": {name: str(run.models / name) for name in todo},

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.models.experts import is_unfused
 
 EXPERTS = "experts"
 # All modules of a group have the same input, so this input is measured only once.
 SHARED_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
-OF_EXPERT = re.compile(r"\.experts\.\d+\.")  # this part of a name shows that a module is inside an unfused expert
+OF_EXPERT = re.compile(r"\.experts\.\d+\.")  # a module with this part in its name is inside an unfused expert
 NUMBERED = re.compile(r"(?:^|.*?\.)(\d+)\.(.+)")
 
 
@@ -29,11 +30,13 @@ class ModuleRef:
 
 
 def find_module_refs(model: Any, modules: Sequence[str]) -> dict[ModuleRef, Any]:
-    """Find the torch modules whose name has an entry of `modules` as its last part, in the order of the model.
+    """Find the torch modules by the last part of their names, which must be in `modules`.
 
-    Modules inside experts are left out, because they get only some of the tokens. The entry `experts` in `modules`
-    adds the fused experts. If several chosen modules share an input, for example the q, k and v projections, only the
-    first of them is returned. Raises UsageError if the model has none of the `modules`.
+    The modules have the same order as in the model.
+
+    Modules inside experts are left out, because they get only some of the tokens. If `modules` contains the word
+    `experts`, the fused experts are added. If several chosen modules share an input, for example the q, k and v
+    projections, only the first of them is returned. Raises UsageError if the model has none of the `modules`.
     """
     suffixes = _without_twins(modules)
     refs: dict[ModuleRef, Any] = {}
@@ -44,7 +47,7 @@ def find_module_refs(model: Any, modules: Sequence[str]) -> dict[ModuleRef, Any]
     if not refs and not (EXPERTS in modules and any(find_experts(model))):
         raise UsageError(
             f"activations.modules: {type(model).__name__} has no {', '.join(modules)} in its layers: "
-            "name the last part of a module's name"
+            "give the last part of a module's name"
         )
     return refs
 
@@ -53,19 +56,20 @@ def find_experts(model: Any) -> Iterator[tuple[int, str, Any]]:
     """Yield (layer, name inside the layer, module) for every block of fused experts."""
     for name, module in model.named_modules():
         match = NUMBERED.fullmatch(name)
-        if match and getattr(module, "gate_up_proj", None) is not None and hasattr(module, "num_experts"):
+        fused = getattr(module, "gate_up_proj", None) is not None and hasattr(module, "num_experts")
+        if match and (fused or is_unfused(module)):
             yield int(match[1]), match[2], module
 
 
 def find_single_experts(model: Any) -> Iterator[tuple[int, int, Any]]:
     """Yield (layer, number of the expert, module) for every expert that is a separate module.
 
-    Some models that bring their own code have experts of this form.
+    Some models that come with their own code have experts that are separate modules.
     """
     for name, module in model.named_modules():
         match = NUMBERED.fullmatch(name)
         block, _, number = name.rpartition(".")
-        if match and number.isdecimal() and block.endswith(".experts"):
+        if match and number.isdecimal() and block.endswith(".experts") and not is_unfused(model.get_submodule(block)):
             yield int(match[1]), int(number), module
 
 

@@ -1,6 +1,7 @@
 """Compute statistics of one module's input, such as crest, kurtosis and quantiles.
 
-An accumulator updates sums, maxima and a landscape with each token. The accumulator does not store the activations.
+With each token, an accumulator updates its sums, its maxima and its landscape. The accumulator does not store the
+activations.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 
-SLICES, COLUMNS = 128, 256  # the largest number of slices, and of columns, in a landscape
-CHUNK_VALUES = 1 << 18  # 1 MB of float32 values, so that the results for a chunk fit into the processor's cache
+SLICES, COLUMNS = 128, 256  # a landscape has at most 128 slices and at most 256 columns
+CHUNK_VALUES = 1 << 18  # a chunk takes 1 MB in float32, so it fits into the processor's cache
 MOMENTS = 5  # the number of moments: the count, and the sums of x, x^2, x^3 and x^4
 
 Run = tuple[int, int, int]  # (first token, token after the last one, slice of the landscape)
@@ -35,8 +36,8 @@ def column_width(channels: int) -> int:
 class Accumulator:
     """Accumulates sums and maxima of a module's input.
 
-    `kinds` is the number of token kinds. Kind 0 is the attention sink. Tokens of kind 0 count in the sums and peaks
-    of kind 0, and nowhere else.
+    `kinds` is the number of token kinds. Kind 0 is the attention sink. Tokens of kind 0 are counted only in the sums
+    and peaks of kind 0. All other results exclude them.
     """
 
     def __init__(self, kinds: int, device: Any) -> None:
@@ -57,7 +58,8 @@ class Accumulator:
     def add(self, x: Any, kinds: Any, runs: Sequence[Run], first_is_sink: bool) -> None:
         """Add `x`, a tensor [tokens, channels] of any float dtype.
 
-        `kinds` is int64 [tokens]. `runs` divides all tokens, in order, into ranges.
+        `kinds` is int64 [tokens]. `runs` lists ranges of tokens that follow each other and together contain all
+        tokens.
         """
         import torch
 
@@ -105,7 +107,7 @@ class Accumulator:
         self.energy += squares[skip:].sum(0)
         self._add_peaks(size, [(max(start, skip), end, where) for start, end, where in runs if end > skip])
         largest = float(tops[skip:].amax())
-        if largest < float("inf"):  # this comparison is also False for NaN
+        if largest < float("inf"):  # the comparison is also False if a value is NaN
             assert self.histogram is not None
             self.histogram.add(size[skip:], largest)
         else:
@@ -137,7 +139,7 @@ class Accumulator:
 
 
 def _pooled(highest: Any) -> Any:
-    """Reduce [runs, channels] to [runs, columns] by max-pooling."""
+    """Reduce an array [runs, channels] to [runs, columns]: each column gets the maximum of its channels."""
     import torch
 
     width = column_width(highest.shape[1])
@@ -180,7 +182,7 @@ class Moments:
     def of(cls, sums: Sequence[float], peak: float) -> Moments:
         """Compute the moments from `sums`: the count, and the sums of x, x^2, x^3 and x^4.
 
-        A result is None if it is not finite, or if its denominator is zero.
+        A result is None if it is not finite, for example because its denominator is zero.
         """
         n, s1, s2, s3, s4 = (float(part) for part in sums)
         if not n:
@@ -203,12 +205,12 @@ class Moments:
 class Statistics:
     """Statistics of one module's input under one set.
 
-    `sink` describes the first tokens of the samples, which are attention sinks. All other fields exclude these
-    tokens. Shares and quantiles refer to |x|. `over_6_sigma` is the share of values whose |x| exceeds 6 standard
+    The first token of each sample is an attention sink. `sink` describes these tokens, and all other fields exclude
+    them. Shares and quantiles refer to |x|. `over_6_sigma` is the share of values whose |x| exceeds 6 standard
     deviations. `over_20_median` is the share of values whose |x| exceeds 20 times the median. The energy of a channel
     is its sum of squares. `top_channel_energy` is the energy of the top channels divided by the energy of all
     channels. The top channels are the 1% of channels with the highest energy, but at least one channel. A statistic
-    is None if it is not finite or if its denominator is zero.
+    is None if it is not finite, for example because its denominator is zero.
     """
 
     values: int

@@ -28,14 +28,15 @@ Send = Callable[..., None]
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     """Measure every set in `spec`.
 
-    `spec` has the keys `model`, `trust_remote_code`, `device`, `dtype`, `modules`, `samples`, `tokens` and `sets`.
-    Each entry of `sets` has the keys `name`, `signature`, `rows`, `kinds`, `ids_hash` and `out`.
+    `spec` has the keys `model`, `trust_remote_code`, `device`, `dtype`, `read`, `modules`, `samples`, `tokens` and
+    `sets`. Each entry of `sets` has the keys `name`, `signature`, `rows`, `kinds`, `ids_hash` and `out`.
     """
     import torch
 
-    from faq_tui.core.models.dense import load_dense
     from faq_tui.core.models.devices import device_of, dtype_name
     from faq_tui.core.models.hub import local_folder
+    from faq_tui.core.models.layer_stream import network_of
+    from faq_tui.core.models.opening import Opening
     from faq_tui.core.models.tokenizer import tokenizer_of
 
     folder, device, trusted = local_folder(spec["model"]), device_of(spec["device"]), spec["trust_remote_code"]
@@ -46,9 +47,11 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     search = cache(lambda: KindsSearch.of(tokenizer_of(folder, trusted)))
     kinds_of_set = {one["name"]: _kinds(one, read[one["name"]], search) for one in spec["sets"]}
     cancel.check()
-    model = load_dense(folder, getattr(torch, dtype), device, trusted)
+    model = Opening.of(folder, device, getattr(torch, dtype), trusted, spec.get("read", "auto"), cancel.check).open(
+        folder
+    )
     try:
-        find_module_refs(model, spec["modules"])
+        find_module_refs(network_of(model), spec["modules"])
     except UsageError as error:
         send("unfit", message=str(error))
         return
@@ -86,9 +89,9 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 
 
 def _kinds(one: dict[str, Any], rows: list[dict[str, Any]], search: Callable[[], KindsSearch]) -> list[list[int]]:
-    """The token kinds of `rows`, which are the first rows of a set.
+    """The token kinds of `rows`.
 
-    Older sets have no recorded kinds, so their kinds are found in the text.
+    `rows` are the first rows of a set. An older set has no recorded kinds, so its kinds are computed from the text.
     """
     recorded = read_kinds(Path(one["kinds"]), one["ids_hash"], [len(row["input_ids"]) for row in rows])
     if recorded is not None:
@@ -97,7 +100,7 @@ def _kinds(one: dict[str, Any], rows: list[dict[str, Any]], search: Callable[[],
 
 
 def head_of(path: Path, samples: int, tokens: int) -> list[dict[str, Any]]:
-    """The first samples of a set, uncut.
+    """The first samples of a set. No sample is shortened.
 
     The result has at most `samples` samples, and at most `tokens` tokens in total. The first sample is always
     included.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Overview:
-    """All measured sets, in the order of the settings, and the modules that were measured for every set."""
+    """Return the measured sets in the order of the settings, and the modules that were measured for every set."""
 
     sets: dict[str, ActivationsRow] = field(default_factory=dict)
     # Maps each artefact's folder name to the errors of its layers.
@@ -54,8 +54,8 @@ class Overview:
     def pairs(self) -> list[tuple[str, str]]:
         """Pairs (set, baseline).
 
-        Sets that were cut to equal token counts come first. Such a set is paired with the baseline that was cut to
-        the same token count.
+        Sets that were cut to equal token counts come first. Each of these sets is paired with the baseline that was
+        cut to the same token count.
         """
         pairs = []
         for name in sorted(self.sets, key=lambda name: not name.endswith(TOKENS_SUFFIX)):
@@ -96,7 +96,7 @@ def landscape(run: Run, set_name: str, ref: ModuleRef) -> Floats | None:
 
 
 def covered(run: Run, names: list[str], ref: ModuleRef) -> dict[str, tuple[int, int]]:
-    """For each set, count the outlier channels in which the set exceeds the threshold, and all outlier channels.
+    """For each set, return two counts: outlier channels in which it exceeds the threshold, and all outlier channels.
 
     The outlier channels and the threshold are computed from all sets together.
     """

@@ -102,7 +102,7 @@ class Collector:
         )
 
     def reasons(self, set_name: str) -> str:
-        """A phrase for the screen: the reasons why seeds of the set were refused, with counts."""
+        """A phrase for the screen that says why seeds of the set were refused, with counts."""
         return ", ".join(f"{count} {reason}" for reason, count in self.refused[set_name].items()) or "no seeds"
 
 
@@ -124,12 +124,12 @@ EQUAL = 0.005  # token counts that differ by less than this share are treated as
 class Material:
     """The seeds, picks and candidates from which the sets are made.
 
-    The draw put the seeds in random order. Therefore the first n seeds are a random sample, for every n.
+    The seeds of a draw are in random order. Therefore the first n seeds are a random sample, for every n.
     """
 
     chosen: Sequence[Seed]
     reserve: Callable[[], Iterable[Seed]]  # loads further seeds, for which no source has generated answers
-    picks: Mapping[str, Mapping[str, Pick]]  # for each source, its picks by seed id
+    picks: Mapping[str, Mapping[str, Pick]]  # maps a source's name and a seed's id to the pick
     candidates: Mapping[int, Candidate]
     key: object  # random seed for mixing the sources of a set
 
@@ -152,7 +152,7 @@ class Builder:
     def plain(self, default: Sequence[str], common_seeds: bool) -> Sets:
         """Build the sets of the plans.
 
-        With `common_seeds`, a seed is used only if every set in `default` has a sample of it.
+        If `common_seeds` is true, each set uses only the seeds that have a sample in every set of `default`.
         """
         parts = {name: self._parts(name) for name in self.plans}
         for name, of_set in parts.items():

@@ -22,8 +22,8 @@ def draws(seeds: Sequence[Seed], count: int, repeats: int, share: float, key: ob
     this case, the first draw is the same as with `repeats = 1`.
 
     Otherwise each draw is a random subset of all seeds, and draws may share seeds. If there are more than `count`
-    seeds, each draw has `count` seeds. If there are at most `count` seeds, each draw has the fraction `share` of
-    them. Draws with common seeds are more alike than draws without common seeds.
+    seeds, each draw has `count` seeds. If there are at most `count` seeds, the size of each draw is `share` times the
+    number of all seeds. Draws with common seeds are more alike than draws without common seeds.
     """
     if repeats == 1:
         return [list(seeds)]
@@ -34,7 +34,7 @@ def draws(seeds: Sequence[Seed], count: int, repeats: int, share: float, key: ob
 
 
 def size_of_draw(total: int, count: int, share: float) -> int:
-    """The number of seeds in each draw if draws may share seeds. `total` is the number of all seeds."""
+    """If draws may share seeds, this is the number of seeds in each draw. `total` is the number of all seeds."""
     return count if total > count else max(1, round(share * total))
 
 
@@ -54,7 +54,7 @@ def in_words(draws_made: Sequence[Sequence[Seed]]) -> str:
 
 @dataclass(frozen=True)
 class Overlap:
-    """Each draw is a random subset of the same `total` seeds. A draw has `seeds` seeds."""
+    """Each draw is a random subset of the same `total` seeds. `seeds` is the number of seeds in each draw."""
 
     seeds: int
     total: int
@@ -62,14 +62,14 @@ class Overlap:
     def widening(self, draws: int) -> float:
         """A factor that turns the spread of overlapping draws into the standard error of their mean.
 
-        Overlapping draws differ too little, so a standard error that is computed from their spread is too small.
-        Multiplied by this factor, it becomes the standard error of the mean over new seeds.
+        Overlapping draws differ too little, so a standard error that is computed from their spread is too small. The
+        factor corrects this standard error, so that it holds for newly collected seeds.
 
-        The unit of all variances is the variance of one seed. If n seeds are drawn from N seeds without replacement,
-        their mean has the variance (1 - n/N) / n around the mean of the N seeds. The mean of the N seeds has the
-        variance 1/N around the true mean (Cochran, Sampling Techniques, 1977, section 2.5). The spread of the draws
-        shows only the first variance. The second variance is common to all draws, so a mean of k draws does not
-        reduce it.
+        Below, every variance is given as a multiple of the variance between single seeds. If n seeds are drawn from N
+        seeds without replacement, their mean has the variance (1 - n/N) / n around the mean of the N seeds. The mean
+        of the N seeds has the variance 1/N around the true mean (Cochran, Sampling Techniques, 1977, section 2.5).
+        The spread of the draws shows only the first of these two variances, (1 - n/N) / n. The second variance, 1/N,
+        is common to all draws, so a mean of k draws does not reduce it.
         """
         shown = (1 - self.seeds / self.total) / (self.seeds * draws)
         return math.sqrt((1 / self.total + shown) / shown)

@@ -17,8 +17,8 @@ def cut_to_tokens(samples: Sequence[Sample], budget: int, decode: Decode) -> lis
     """Keep the first `budget` tokens of the samples, in order. The last kept sample may be cut.
 
     No kept sample is shorter than MIN_TOKENS. If the last sample would be shorter, it gets MIN_TOKENS tokens. The
-    additional tokens are taken away from the sample before it. If that sample is too short for this, the last sample
-    is dropped, and the total is up to MIN_TOKENS - 1 tokens below the budget.
+    additional tokens are taken away from the sample before it. If the sample before it has too few tokens, the last
+    sample is dropped. Then the total is below the budget by at most MIN_TOKENS - 1 tokens.
     """
     out: list[Sample] = []
     left = budget
@@ -78,12 +78,12 @@ def only(samples: Iterable[Sample], seeds: set[str]) -> list[Sample]:
 
 
 def mix(parts: Mapping[str, Sequence[Sample]], shares: Mapping[str, float], key: object) -> list[Sample]:
-    """Choose one sample for each seed. The parts give samples in proportion to `shares`.
+    """Choose one sample for each seed. `shares` says which share of the samples comes from each part.
 
     The samples are returned in the order of the first part's seeds. Seeds are assigned to parts in an order that
-    depends only on `key`. Each seed goes to a part that has a sample of it. If several parts have one, the seed goes
-    to the part that is furthest below its share. If every part has every seed, the shares are exact to within one
-    sample.
+    depends only on `key`. Each seed goes to a part that has a sample of it. If several parts have a sample of the
+    seed, the seed goes to the part that is furthest below its share. If every part has every seed, the shares are
+    exact to within one sample.
     """
     of_part = {name: {sample.seed_id: sample for sample in samples} for name, samples in parts.items()}
     order = list(dict.fromkeys(sample.seed_id for samples in parts.values() for sample in samples))

@@ -1,6 +1,6 @@
 """Sort the samples of a set. The setting `select` in `[sets]` names the order.
 
-Later, the settings `count` and `match` determine where the sorted set is cut.
+Afterwards the sorted set is cut, as the settings `count` and `match` require.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ RUN = 3  # number of characters in a feature
 def diverse_order(texts: Sequence[str], check: Callable[[], None] = lambda: None) -> list[int]:
     """The indexes of `texts` in a diverse order. The first text is the most central one.
 
-    Each next text is the one that is farthest from all texts chosen before. If several texts are equally far, the
-    earliest of them is taken. For n texts, this compares O(n²) pairs of vectors with WIDTH numbers each. `check` is
-    called before each text is chosen; it may raise an exception to end the work.
+    Each further text is the one that is farthest from all texts chosen before it. If several texts are equally far,
+    the earliest of them is taken. For n texts, this compares O(n²) pairs of vectors with WIDTH numbers each. `check`
+    is called before each text is chosen; it may raise an exception to end the work.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""A sample of a calibration set. Samples are cut to `max_tokens`, and written and read as lines of JSON."""
+"""A sample of a calibration set. Samples are cut to `max_tokens`. They are written and read as lines of JSON."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from faq_tui.core.chat.template import NotAssembledError
 
 @dataclass(frozen=True)
 class Truncated:
-    """The part of a rendered conversation that is kept under the token limit."""
+    """The part of a rendered conversation that is kept, so that it fits into the token limit."""
 
     ids: tuple[int, ...]
     kinds: bytes  # kind of each kept token
-    answer_end: int  # token offset of the end of the answer; 0 if there is no answer or if it was cut
+    answer_end: int  # number of tokens up to the end of the answer; 0 if there is none, or if it was cut
 
 
 def truncate(rendered: Rendered, max_tokens: int, overflow: str) -> Truncated:
@@ -97,8 +97,8 @@ class Sample:
     n_tokens_full: int  # number of tokens before the sample was cut to max_tokens
     picked_by: str | None  # "judge" or "person"; None if the sample is the seed itself
     answered: bool = False  # True if the conversation has an answer, even if the answer was cut
-    answer_end: int = 0  # token offset of the end of the answer; 0 if there is no answer or if it was cut
-    way: str = "template"  # how the text was made: template | generation_prompt | inline | raw
+    answer_end: int = 0  # number of tokens up to the end of the answer; 0 if there is none, or if it was cut
+    way: str = "template"  # how the text was made: "template", "generation_prompt", "inline" or "raw"
     kinds: bytes = b""  # for each token, its index in token_kinds.KINDS
 
     @property
@@ -115,7 +115,7 @@ def write_set(path: Path, samples: Sequence[Sample]) -> None:
 
 
 def ids_hash(samples: Sequence[Sample]) -> str:
-    """A hash of the token ids. Sets with equal ids have equal hashes."""
+    """A hash of the token ids. Sets with equal token ids have equal hashes."""
     return digest([sample.input_ids for sample in samples])
 
 
@@ -127,7 +127,7 @@ def shortened(sample: Sample, n_tokens: int, text: str) -> Sample:
 
 _SEED = re.compile(rb'\{"seed_id": "([^"]*)"')
 _TOKENS = re.compile(rb'"n_tokens": (\d+)')
-TAIL_BYTES = 400  # a line ends with the token counts; the last TAIL_BYTES bytes always contain them
+TAIL_BYTES = 400  # the last TAIL_BYTES bytes of a line always contain its token counts
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,9 @@ class SampleOffset:
 
 
 class SampleIndex:
-    """The byte offset of each seed's line in the file of a set. `refresh` reads the file again if it has changed."""
+    """The byte offset of each seed's line in the file of a set. `refresh` reads the file again if the file has
+    changed.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -147,7 +149,7 @@ class SampleIndex:
         self._seen: tuple[int, int] | None = None
 
     def refresh(self) -> bool:
-        """Read the file if it has changed since the last call. Returns True if it has changed."""
+        """Read the file if it has changed since the last call. Returns True if the file has changed."""
         state = self._state()
         if state == self._seen:
             return False

@@ -6,7 +6,7 @@ from faq_tui.core.base.errors import Stopped
 
 
 class CancelToken:
-    """A flag that is set once, to request a stop. The loops of a stage check it where they can stop safely."""
+    """A flag that is set once, to request a stop. The loops of a stage check the flag where they can stop safely."""
 
     def __init__(self) -> None:
         self._event = threading.Event()

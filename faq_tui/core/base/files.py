@@ -15,7 +15,7 @@ from typing import IO
 
 from faq_tui.core.base.errors import FaqError
 
-# Error numbers: no space left, disk quota exceeded, file too large.
+# These error numbers mean: no space is left, the disk quota is exceeded, or the file is too large.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 # In these folders, Linux lists the open files of a process.
@@ -33,7 +33,7 @@ def full_disk(where: Path) -> FaqError:
 
 @contextmanager
 def full_disk_is_clear(where: Path) -> Iterator[None]:
-    """Turn an OSError for a full disk into the error of `full_disk`."""
+    """If the disk becomes full inside the block, raise the error of `full_disk` instead of an OSError."""
     try:
         yield
     except OSError as error:
@@ -104,7 +104,10 @@ def is_stream(path: Path) -> bool:
 
 
 def _replaceable(path: Path) -> Path | None:
-    """The regular file to which `path` leads; it need not exist yet. None for a device or a pipe."""
+    """The regular file to which `path` leads, even if that file does not exist yet.
+
+    Returns None for a device or a pipe.
+    """
     at = path.absolute()
     for _ in range(MOST_LINKS):
         folder = os.path.realpath(at.parent)

@@ -1,6 +1,6 @@
 """Stable hashes of plain values. The hashes serve as keys and as signatures.
 
-A signature shows whether work is stale.
+Finished work is stale if its signature has changed.
 """
 
 import hashlib

@@ -11,13 +11,15 @@ from faq_tui.core.base.text import sanitize
 READ = 32_768  # number of bytes that are read from the end of the file
 LONGEST = 400  # longer lines are cut to this many characters
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-_BAR = re.compile(r"\| \d+:\d\d:\d\d")  # the times in a progress bar; a log holds many states of the same bar
-# A line that separates rows of a table. A log level may stand before this line.
+_BAR = re.compile(r"\| \d+:\d\d:\d\d")  # matches the times in a progress bar
+# Matches a line that only separates the rows of a table. The line may begin with a log level, such as INFO.
 _RULE = re.compile(r"(?:[A-Z]+\s)?[\s\-+=|_*#]*")
 
 
 def log_tail(path: Path, lines: int) -> list[str]:
-    """The last `lines` lines, sanitized. Colours and separator lines of tables are removed. [] if there is no file.
+    """The last `lines` lines, sanitized. Colours and separator lines of tables are removed.
+
+    Returns [] if there is no file.
 
     If a line or a progress bar was drawn several times, only its last state is kept. Repeated lines are merged.
     """

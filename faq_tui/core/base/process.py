@@ -25,7 +25,7 @@ def process_identity(pid: int) -> str | None:
     fields = stat[stat.rindex(b")") + 2 :].split()  # the process name can contain any character, even ")"
     if fields[0] in (b"Z", b"X"):
         return None  # a zombie: the process has ended, but its parent has not waited for it
-    return f"{_boot()}:{int(fields[19])}"  # field 22 in the manual proc(5): the start time
+    return f"{_boot()}:{int(fields[19])}"  # the start time, which is field 22 in the manual proc(5)
 
 
 def _boot() -> str:
@@ -68,7 +68,7 @@ def lower_priority() -> None:
 
     The process becomes slower only if other processes need the CPU.
 
-    If Linux groups processes by session (autogroup in sched(7)), niceness counts only among the processes of a
+    Linux can group processes by session (autogroup in sched(7)). Then niceness only compares processes of the same
     session. Therefore the function also sets the niceness of the session.
     """
     with suppress(OSError):

@@ -48,7 +48,7 @@ def storable(text: str) -> str:
 def duration(seconds: float, exact: bool = False) -> str:
     """The duration as text, such as `45 s`, `12 min` or `3 h 05 min`.
 
-    With `exact`, the text is more precise: `4.5 s`, `12 min 03 s`, `3 h 05 min`. Use it for measured times.
+    If `exact` is true, the text is more precise, such as `4.5 s` or `12 min 03 s`. Use `exact` for measured times.
     """
     if exact and seconds < 60:
         return f"{seconds:.1f} s"

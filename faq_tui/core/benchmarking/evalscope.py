@@ -1,4 +1,4 @@
-"""Run one benchmark of evalscope against a served model, with a Python in which evalscope is installed.
+"""Run one benchmark of evalscope on a served model. evalscope runs in a separate Python process.
 
 evalscope 1.14 and the quantizers need different versions of the same packages. Therefore evalscope usually has its
 own Python environment. The setting `python` in `[evaluate.evalscope]` is the path of its interpreter.
@@ -44,7 +44,9 @@ def python_of(run: Run) -> str:
     try:
         done = subprocess.run([python, "-c", FIND], capture_output=True, timeout=FIND_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        raise FaqError(f"evaluate.evalscope.python: {given} cannot be run: give the python of a venv") from None
+        raise FaqError(
+            f"evaluate.evalscope.python: {given} cannot be run: give the path of a Python, such as DIR/bin/python"
+        ) from None
     if done.returncode != 0:
         raise FaqError(
             f"{python} has no evalscope: make a separate environment for it (python -m venv DIR, then "
@@ -82,7 +84,7 @@ def run_evalscope(
         raise FaqError(_sentence(request.task, body["error"]))
     rows = parse(body, request.task, settings.repeats)
     if not rows:
-        raise FaqError(f"evalscope gave no number for {request.task}: see {log}")
+        raise FaqError(f"evalscope returned no score for {request.task}: see its output in {log}")
     shutil.rmtree(work, ignore_errors=True)
     return rows
 
@@ -144,10 +146,7 @@ def _sentence(task: str, error: dict[str, Any]) -> str:
 
 
 def runs_code(task: str) -> str:
-    """A sentence for a benchmark that runs generated code.
-
-    It says why the benchmark is left out, and how to allow it.
-    """
+    """The error for a benchmark that runs code written by the model. The error says how to allow the benchmark."""
     return (
         f"{task} is left out because it runs code that the model wrote: to allow this in a Docker container, set "
         "allow_code_execution = true under [evaluate.evalscope]; to allow it on this machine with your rights, also "
@@ -161,13 +160,13 @@ Means = dict[tuple[str, Any], float]  # for each (subset, question): the mean ov
 def parse(answer: dict[str, Any], task: str, repeats: int) -> list[dict[str, Any]]:
     """Convert evalscope's answer to rows. The keys of a row are those of `Result`.
 
-    Each metric has one row for the whole benchmark. If the benchmark has several subsets, each metric also has one
-    row for each subset.
+    A row holds the value of one metric, either for the whole benchmark or for one of its subsets. A benchmark with a
+    single subset has no rows for subsets.
 
-    evalscope reports no standard error, so this function computes one. Answers to the same question are not
-    independent, so the mean over the answers to each question is taken first. The standard error is the standard
-    deviation of these means, divided by the square root of the number of questions (Miller 2024, "Adding error bars
-    to evals", arXiv 2411.00640, section 3.1).
+    evalscope reports no standard error, so this function computes one. Several answers to the same question are not
+    independent. Therefore their mean is taken first. The standard error is the standard deviation of these means,
+    divided by the square root of the number of questions (Miller 2024, "Adding error bars to evals", arXiv
+    2411.00640, section 3.1).
     """
     results = []
     for metric in answer["report"]["metrics"]:
@@ -210,7 +209,7 @@ def _means(scores: Iterable[dict[str, Any]], identity: dict[str, Any]) -> Means:
 
 
 def _spread(means: Means, counted: dict[str, Any], repeats: int) -> dict[str, Any]:
-    """Returns the number of questions, the standard error, and the mean of each question in the order of the data."""
+    """Returns the number of questions (`n`), the standard error, and the mean score of each question (`items`)."""
     if not means:
         return {"n": int(counted["num"]) // repeats, "stderr": None, "items": None}
     items = [means[key] for key in sorted(means, key=lambda key: (key[0], key[1]))]
@@ -218,7 +217,7 @@ def _spread(means: Means, counted: dict[str, Any], repeats: int) -> dict[str, An
 
 
 def standard_error(items: list[float]) -> float | None:
-    """The standard error of the mean. None for fewer than two items."""
+    """The standard error of the mean of `items`. None if there are fewer than two items."""
     count = len(items)
     if count < 2:
         return None

@@ -63,7 +63,10 @@ def _run(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def _resume_or_start(run_task: Any, config_class: Any, order: dict[str, Any], key: str) -> None:
-    """Resume a stopped run with its stored answers. If the requests have changed, do not use these answers."""
+    """Resume a stopped run with its stored answers.
+
+    If the requests have changed, delete these answers and start again.
+    """
     outputs = order["config"]["work_dir"]
     try:
         run_task(config_class(**order["config"], api_key=key or "EMPTY", use_cache=outputs))

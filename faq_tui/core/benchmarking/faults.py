@@ -1,4 +1,4 @@
-"""Explain the failure of one task in one sentence that says what to do."""
+"""Explain in one sentence why a task failed, and what to do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ LONGEST = 200  # messages of other programs are cut to this number of characters
 
 
 def explain(engine: str, task: str, names: list[str], message: str) -> str:
-    """A sentence that explains an error. `names` is the result of `names_of`, and `message` is the error's text."""
+    """Explain an error in one sentence.
+
+    `names` is the result of `names_of(error)`, and `message` is the text of the error.
+    """
     reason = " ".join(message.split())[:LONGEST]
     if "not a registered task" in message or ("Benchmark" in message and "not found" in message):
         return f"{engine} has no task {task!r}: check its name, or set include_path to the folder of your own task"
@@ -29,7 +32,7 @@ def explain(engine: str, task: str, names: list[str], message: str) -> str:
 
 
 def names_of(error: BaseException) -> list[str]:
-    """The names of the classes of the error, and of every error that caused it. Base classes are included."""
+    """The class names of the error and of all errors that caused it. The names of base classes are included."""
     names, seen = list[str](), set[int]()
     at: BaseException | None = error
     while at is not None and id(at) not in seen:

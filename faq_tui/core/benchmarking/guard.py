@@ -1,8 +1,8 @@
 """Run an external program that must end with faq-tui: `python -m faq_tui.core.benchmarking.guard COMMAND…`.
 
-Such a program starts further processes, and it does not notice when faq-tui ends. The guard does notice this, because
-the guard's stdin is then closed. The guard then ends the program's whole process group: it sends SIGTERM, and after a
-few seconds SIGKILL. It does the same when it gets SIGTERM itself.
+The program itself does not notice when faq-tui ends. The guard notices it, because the guard's stdin is then closed.
+The guard then ends the program and all processes that the program started. For this, the guard sends SIGTERM, and a
+few seconds later SIGKILL. The guard also ends the program if the guard itself gets SIGTERM.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def guarded(
     with log.open("ab") as output:
         guard = subprocess.Popen(
             [sys.executable, "-m", "faq_tui.core.benchmarking.guard", *command],
-            stdin=subprocess.PIPE,  # the guard ends when this pipe is closed, at the latest when this process ends
+            stdin=subprocess.PIPE,  # if this process ends, the pipe is closed, and the guard ends, too
             stdout=output,
             stderr=output,
             start_new_session=True,  # Ctrl-C in the terminal must not reach the program

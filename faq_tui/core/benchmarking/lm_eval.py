@@ -23,7 +23,7 @@ Rows = list[dict[str, Any]]
 def refuse_unusable(folder: Path | None) -> None:
     """Raise FaqError if lm_eval is not installed, and UsageError if `folder` is missing.
 
-    `folder` holds the user's own tasks. If `folder` is None, there are no such tasks.
+    `folder` is the folder with the user's own tasks, or None if the user has no own tasks.
     """
     if importlib.util.find_spec("lm_eval") is None:
         raise FaqError("lm_eval is not installed: pip install 'faq-tui[lm-eval]'")
@@ -44,8 +44,8 @@ def run_lm_eval(
 
     If the child crashes on a model, a new child continues with the next model.
 
-    If `served` is given, all requests must be for that model. Raises Stopped after a stop, and FaqError if the child
-    fails before its first model.
+    If `served` is given, all requests must be for this served model. Raises Stopped if the run is stopped. Raises
+    FaqError if the child fails before it loads its first model.
     """
     left = {(request.subject, request.task): request for request in requests}
     at = ""
@@ -105,7 +105,9 @@ STDERR = "_stderr"
 
 
 def parse(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Convert lm_eval's results to rows. Each metric of the task, of its parts and of its groups gets one row.
+    """Convert lm_eval's results to rows.
+
+    A row holds the value of one metric for the task, for a part of the task, or for a group of tasks.
 
     `results` is the value that lm_eval's `simple_evaluate` returned. The key of a metric in `results` is
     "METRIC,FILTER": for example, `acc,none` is the accuracy and `acc_stderr,none` is the accuracy's standard error.
@@ -163,7 +165,7 @@ def _text(value: Any) -> str:
 def _items(samples: list[dict[str, Any]], metric: str, how: str) -> list[float] | None:
     """The value of the metric for each item, in the order of the data.
 
-    None if a value is not a number, for example if it is a pair of numbers.
+    Returns None if the value of an item is not a number. For example, it can be a pair of numbers.
     """
     own = sorted((s for s in samples if s.get("filter") == how), key=lambda s: int(s["doc_id"]))
     values = [s.get(metric) for s in own]

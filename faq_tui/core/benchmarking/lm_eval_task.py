@@ -1,7 +1,8 @@
-"""The worker's task "lm_eval": for each model in turn, run tasks of lm_eval.
+"""The worker's task "lm_eval": load one model after the other, and run tasks of lm_eval on it.
 
-The worker sends `loading` for each model. For each task of lm_eval, it sends `started`, and then either `done` (with
-`rows`) or `failed` (with the reason in one sentence). Each message has the key `subject`, which names the model.
+The worker sends messages of four kinds. "loading" means that the worker loads a model. "started" means that a task of
+lm_eval starts. "done" brings the results of a task as `rows`. "failed" brings the reason in one sentence. The key
+`subject` of each message is the name of the model.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ CALLS = ("_model_call", "_model_generate", "model_call", "amodel_call")
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     """Run the tasks that `spec` lists for each model.
 
-    In `spec`, the folder of the unquantized target is "". The key `served` is None if this process loads the models.
+    In `spec`, the value "" for `folder` stands for the unquantized target. If `served` is None, this process loads
+    the models.
     """
     cancel.check()
     own = spec["settings"]["include_path"]
@@ -48,7 +50,8 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
         for name in CALLS:
             if hasattr(lm, name):
                 setattr(lm, name, stoppable(getattr(lm, name), cancel))
-        with contextlib.chdir(own or Path.cwd()):  # the user's own tasks may name data files relative to this folder
+        # Paths of data files in the user's own tasks may be relative to this folder.
+        with contextlib.chdir(own or Path.cwd()):
             for task in model["tasks"]:
                 cancel.check()
                 send("started", subject=subject, task=task)
@@ -67,8 +70,8 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 def _manager(own: str | None, tasks: set[str]) -> Any:
     """Load lm_eval's index of tasks.
 
-    lm_eval has thousands of tasks, and to index them takes ten seconds. If only the user's own tasks are requested,
-    only these are indexed.
+    lm_eval has thousands of tasks, and it takes ten seconds to index them. If the user's own tasks suffice, only the
+    user's folder is indexed.
     """
     from lm_eval.tasks import TaskManager
 
@@ -102,7 +105,7 @@ def _evaluate(spec: dict[str, Any], lm: Any, manager: Any, task: str) -> list[di
 def _loaded(spec: dict[str, Any], path: str) -> Any:
     """Load the model with dense weights, as the evaluation does.
 
-    Then all quantization methods run the same GPU kernels.
+    Models of all quantization methods then run with the same GPU kernels.
     """
     import torch
     from lm_eval.models.huggingface import HFLM
@@ -113,7 +116,7 @@ def _loaded(spec: dict[str, Any], path: str) -> Any:
     target, settings = local_folder(spec["target"]), spec["settings"]
     folder = Path(path) if path else target
     if not folder.is_dir():
-        raise FaqError(f"no model folder at {folder}: run quantize again")
+        raise FaqError(f"the model folder {folder} is missing: run quantize again")
     device = device_of(spec["device"])
     trust = spec["trust_remote_code"]
     dtype = getattr(torch, dtype_name(spec["dtype"], device, target, trust))
@@ -172,7 +175,7 @@ def stoppable(call: Callable[..., Any], cancel: CancelToken) -> Callable[..., An
 
 
 def _raise_if_memory(error: Exception) -> None:
-    """Raise an error if memory ran out. The next task with the same model would fail, too."""
+    """Raise an error if memory ran out, because the next task with the same model would fail, too."""
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
         raise MemoryError from error
     if type(error).__name__ == "OutOfMemoryError":

@@ -12,7 +12,7 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.settings.evaluate import EVALSCOPE, LM_EVAL, SERVE, expand, split_subset
 from faq_tui.core.store import benchmarks as rows
 
-VERSION = 1  # increase this number if new code changes the results of the same model and task
+VERSION = 1  # increase this number if a change of the code changes results
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,10 @@ class BenchmarkRequest:
 
 
 def wanted(run: Run) -> list[BenchmarkRequest]:
-    """One request for each model and each requested task, sorted by model. Empty if no task is requested."""
+    """The requests to run each task in the settings on each model, sorted by model.
+
+    Empty if the settings name no task.
+    """
     lm_eval, evalscope = run.settings.evaluate.lm_eval, run.settings.evaluate.evalscope
     tasks = [(LM_EVAL, task, _lm_eval(run)) for task in expand(LM_EVAL, lm_eval.tasks)]
     tasks += [(EVALSCOPE, task, _evalscope(run, task)) for task in expand(EVALSCOPE, evalscope.tasks)]
@@ -65,7 +68,10 @@ def folder_of(run: Run, subject: str, target: Path) -> Path:
 
 
 def own_path(run: Run, path: str) -> Path:
-    """Make a path in the settings absolute. Links are not resolved, because the `python` of a venv is a link."""
+    """Make a path in the settings absolute.
+
+    Links are kept: the `python` of a virtual environment is a link, and its target is another Python.
+    """
     return run.absolute(path)
 
 
@@ -89,14 +95,17 @@ def _evalscope(run: Run, task: str) -> Any:
 
 
 def _way(run: Run, base_url: str) -> Any:
-    """A value that describes how a model is served: by a command or at a URL.
+    """The command that serves a model, or the URL of its server.
 
-    The value is a part of the hash of a result, because different servers can give different results.
+    It is a part of the hash of a result, because different servers can give different results.
     """
     return run.settings.evaluate.serve.command if base_url == SERVE else base_url
 
 
 def _state(folder: Path) -> Any:
-    """A value that changes whenever a file in the folder changes. The function reads no file contents."""
+    """A value that changes if a file in the folder changes.
+
+    It holds the path, size and modification time of each file.
+    """
     files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     return sorted((str(f.relative_to(folder)), f.stat().st_size, f.stat().st_mtime_ns) for f in files)

@@ -1,7 +1,8 @@
 """Check whether a server scores the tokens of a prompt. Most tasks of lm_eval need these scores.
 
-lm_eval sends `echo` and `logprobs`. Some servers accept both parameters, but return only the log-probabilities of
-generated tokens. Then lm_eval gives every choice the score 0, and its result is as good as guessing.
+To get the scores, lm_eval sends the parameters `echo` and `logprobs`. Some servers accept both, but return
+log-probabilities only for generated tokens. lm_eval then gives every choice the score 0, so its result is no better
+than guessing.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ class NoPromptScoresError(Exception):
 
 
 def checked_before_scoring(lm: Any) -> None:
-    """Change lm_eval's model `lm`, so that it checks the server with one request before the first score.
+    """Change lm_eval's model `lm`, so that it sends one test request before it scores the first prompt.
 
-    If the check fails, all later scores fail, too.
+    If the test fails, every attempt to score a prompt raises NoPromptScoresError.
     """
     state: dict[str, NoPromptScoresError | None] = {}
 
@@ -41,9 +42,9 @@ def checked_before_scoring(lm: Any) -> None:
 
 
 def _refusal(lm: Any) -> NoPromptScoresError | None:
-    """Send a probe. Return an error if the response has no scores of the probe's tokens.
+    """Send a test prompt. Return an error if the response has no scores of the prompt's tokens.
 
-    If the request itself fails, the result is None, because the next request of lm_eval shows the reason.
+    Return None if the request itself fails: lm_eval's next request then fails and shows the reason.
     """
     ids = list(lm.tok_encode(PROBE))
     try:

@@ -83,9 +83,9 @@ def served(context: Context, subject: Subject, base_url: str, api_key_env: str |
 
 
 def _names_of(subject: Subject) -> set[str]:
-    """The names under which a server may list the model.
+    """The accepted names of the model in a server's list.
 
-    If the server lists a path, the last part of the path must be one of these names.
+    If the server lists a path, the last part of the path is compared with these names.
     """
     if subject.name != UNQUANTIZED:
         return {subject.name}
@@ -111,17 +111,17 @@ def listed(base_url: str, api_key_env: str | None = None) -> list[str]:
         elif 300 <= error.status < 400 and (fault := explain(error, endpoint)) is not None:
             raise EndpointError(fault.advice) from None
         else:
-            advice = "check base_url, which ends in /v1"
+            advice = "check `base_url`; it must end in /v1"
         raise EndpointError(f"{base_url} answers with status {error.status}: {advice}") from None
     except OSError as error:
         fault = explain(error, endpoint)
         reason = fault.reason if fault is not None else error
         raise EndpointError(
-            f"cannot reach {base_url} ({reason}): check base_url, and whether the server is running"
+            f"cannot reach {base_url} ({reason}): check `base_url`, and whether the server is running"
         ) from None
     except (NotAnApiError, ValueError):
         raise EndpointError(
-            f"{base_url} is not an OpenAI-compatible server: check base_url, which must end in /v1"
+            f"{base_url} is not an OpenAI-compatible server: check `base_url`, which must end in /v1"
         ) from None
 
 
@@ -145,10 +145,10 @@ def _started(context: Context, subject: Subject) -> Iterator[ServedModel]:
             if guard.poll() == NOT_FOUND:
                 raise FaqError(
                     f"{subject.name} cannot be served, because there is no program {command[0]!r}: install it, set "
-                    "`command` in [evaluate.serve], or set base_url to the URL of your server"
+                    "`command` in [evaluate.serve], or set `base_url` to the URL of your server"
                 )
             if guard.poll() is not None:
-                raise FaqError(f"{command[0]} ended instead of serving {subject.name}: see its output in {log}")
+                raise FaqError(f"{command[0]} ended before it served {subject.name}: see its output in {log}")
             if waited > settings.ready_timeout_s:
                 raise FaqError(f"{command[0]} did not serve {subject.name} within {waited:.0f} s: see the log {log}")
             _wait(context.cancel, 0.5)
@@ -171,9 +171,9 @@ def _filled(part: str, values: dict[str, str]) -> str:
 
 
 def _free_port(name: str) -> int:
-    """A free port. If possible, the same name always gets the same port.
+    """A free port for the model `name`.
 
-    evalscope resumes a run only with the same URL.
+    If possible, a model always gets the same port, because evalscope resumes a run only if the URL is the same.
     """
     for port in (20000 + int(digest(name), 16) % 10000, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -188,7 +188,7 @@ def _wait(cancel: CancelToken, seconds: float) -> None:
 
 
 def without_proxy() -> dict[str, str]:
-    """Environment variables for external programs, which then reach servers on this machine without a proxy."""
+    """Environment variables with which an external program uses no proxy for servers on this machine."""
     present = {name: value for name in ("NO_PROXY", "no_proxy") if (value := os.environ.get(name))}
     hosts = ",".join(dict.fromkeys([*",".join(present.values()).split(","), HOST, "localhost"])).strip(",")
     return {"NO_PROXY": hosts, "no_proxy": hosts}

@@ -24,7 +24,7 @@ REASONING_PLACEHOLDER, ANSWER_PLACEHOLDER = f"{PREFIX}reasoning\ue001", f"{PREFI
 
 @dataclass(frozen=True)
 class Filled:
-    """A rendered template with its texts.
+    """A conversation that was rendered with a chat template.
 
     `spans` maps each placeholder to the span of the text that replaced the placeholder. A span is [start, end) in
     characters.
@@ -71,7 +71,7 @@ def with_placeholders(messages: Sequence[Message]) -> tuple[list[Message], dict[
 def fill_placeholders(rendering: str, texts: Mapping[str, str]) -> Filled | None:
     """Replace each placeholder in the rendering by its text.
 
-    Returns None if a placeholder is missing or repeated, or if the placeholders do not have the order of `texts`.
+    Returns None if a placeholder is missing, repeated or not in the order of `texts`.
     """
     out, spans, rest = "", {}, rendering
     for placeholder, text in texts.items():
@@ -101,7 +101,7 @@ class Rendered:
     ids: tuple[int, ...]
     reasoning: Span = (0, 0)
     answer: Span = (0, 0)
-    way: str = "template"  # template | generation_prompt | inline | raw
+    way: str = "template"  # "template", "generation_prompt", "inline" or "raw"
     question: Span = (0, 0)  # the user's last message
     kinds: bytes = b""  # for each token, an index into token_kinds.KINDS
 
@@ -129,10 +129,10 @@ def render_raw(template: Template, messages: Sequence[Message], answer: str | No
 def split_original(template: Template, answer: str) -> tuple[str, str]:
     """Split a seed's original answer into (reasoning, answer).
 
-    Reasoning at its start may have the tags of any dialect.
+    The original answer may begin with reasoning in the tags of any dialect.
 
-    If the target's template writes no reasoning, an answer without the target's reasoning tags is not split. The
-    result for such an answer is ("", `answer`). Raises NotAssembledError if the reasoning never ends.
+    Some templates cannot write reasoning. With such a template, an answer without reasoning tags of the target is not
+    split, and the result is ("", `answer`). Raises NotAssembledError if the reasoning has no closing tag.
     """
     mistaken = any(tag in answer for tag in template.reasoning_tags)
     if not mistaken and (template.dialect is None or not begins_with_reasoning(answer)):
@@ -146,7 +146,7 @@ def split_original(template: Template, answer: str) -> tuple[str, str]:
 def render_seed(template: Template, messages: Sequence[Message], answer: str | None) -> Rendered:
     """Render the seed and its original answer, if there is one, with the chat template. Raises NotAssembledError.
 
-    If the template refuses or loses a turn, the first of `other_turns` that the template keeps is rendered.
+    If the template refuses or loses a turn, the turns are written in another way (see `other_turns`).
     """
     if answer:
         return render_answered(template, messages, *split_original(template, answer))
@@ -154,7 +154,7 @@ def render_seed(template: Template, messages: Sequence[Message], answer: str | N
 
 
 def _in_turns_that_fit(messages: Sequence[Message], render: Callable[[Sequence[Message]], Rendered]) -> Rendered:
-    """Render `messages`, or the first of `other_turns` that fits. If nothing fits, raise the error of `messages`."""
+    """Render `messages`. If this fails, render `other_turns`. If no turns fit, raise the first error."""
     try:
         return render(messages)
     except NotAssembledError:
@@ -169,7 +169,7 @@ def fitting_turns(render: Callable[[list[Message]], str], messages: Sequence[Mes
 
     The function tries `messages` first, then each of `other_turns`.
 
-    If nothing fits, the result is `messages`. `render` may raise any Exception.
+    If `render` always loses a text, the result is `messages`. `render` may raise any Exception.
     """
     as_they_are = [dict(message) for message in messages]
     others = list(other_turns(messages))
@@ -195,7 +195,7 @@ def render_answered(template: Template, messages: Sequence[Message], reasoning: 
     """Render the question, the reasoning and the answer. The reasoning may be "". Raises NotAssembledError.
 
     The template determines the white space around the reasoning and the answer. If the template refuses or loses a
-    turn, the first of `other_turns` that the template keeps is rendered.
+    turn, the turns are written in another way (see `other_turns`).
     """
     return _in_turns_that_fit(messages, lambda turns: _render_answered(template, turns, reasoning, answer))
 
@@ -252,7 +252,8 @@ def _lost(template: Template, messages: list[Message]) -> str:
     return "the reasoning or the answer" if kept else "the question"
 
 
-Write = Callable[[Template, list[Message], str, str], str]  # arguments: template, messages, reasoning, answer
+# The function takes (template, messages, reasoning, answer) and returns the rendered text.
+Write = Callable[[Template, list[Message], str, str], str]
 
 
 def _ways(template: Template, messages: list[Message], reasoned: bool) -> Iterator[tuple[str, Write]]:

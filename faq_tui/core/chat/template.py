@@ -10,11 +10,11 @@ from typing import Any
 
 from faq_tui.core.chat.dialects import dialect_of_template, tag_dialects
 
-# Some templates write the current date. A fixed date makes two runs equal. The Llama-3 template has this date as its
-# default.
+# Some templates write the current date. With a fixed date, all runs render the same text. The Llama-3 template has
+# this date as its default.
 DAY = datetime(2024, 7, 26)
 DATE = "26 Jul 2024"
-# The limit for a rendering: LONGEST characters, plus LONGER characters for each character of the conversation.
+# A rendered text may have LONGEST characters, and LONGER more for each character of the conversation.
 LONGEST, LONGER = 1 << 20, 16
 DIRECTIVES = [f"%{flag}{letter}" for flag in ("-", "") for letter in "aAbBcdHIjmMpSUwWxXyYZ"]
 
@@ -30,26 +30,23 @@ class Template:
     """Renders conversations as text, and encodes text as token ids.
 
     The chat template adds all special tokens, and the tokenizer adds none.
-
-    eos             the end token's text, or None
-    dialect         how the template marks reasoning; None if it cannot write reasoning
-    reasoning_tags  texts that the model could mistake for reasoning tags
-    specials        special tokens that no question, reasoning or answer may contain
     """
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
-        self.eos: str | None = tokenizer.eos_token
-        spelled = str(tokenizer.get_chat_template())  # the default template, if there are several
+        self.eos: str | None = tokenizer.eos_token  # the end token's text; None if there is no end token
+        spelled = str(tokenizer.get_chat_template())  # if there are several templates, this is the default one
         self._pinned = f"{_strftime_now()}{spelled}" if "strftime_now" in spelled else None
+        # How the template marks reasoning. None if the template cannot write reasoning.
         self.dialect = dialect_of_template(spelled)
-        # A vocabulary may contain reasoning tags that the model never writes. Qwen3-Instruct-2507 is an example.
+        # A vocabulary may contain reasoning tags that the model never writes. One such model is Qwen3-Instruct-2507.
         vocabulary = tokenizer.get_vocab()
-        self.reasoning_tags = tuple(
+        self.reasoning_tags = tuple(  # texts that the model could mistake for reasoning tags
             tag for dialect in tag_dialects() if dialect.knows(spelled, vocabulary) for tag in dialect.tags
         )
         # `_proven` in render.py checks the tags around the reasoning.
         quotable = {tag for dialect in tag_dialects() if dialect.quotable for tag in dialect.tags}
+        # Special tokens that no question, reasoning or answer may contain.
         self.specials = tuple(text for text in special_texts(tokenizer) if text not in quotable)
 
     def render(
@@ -81,7 +78,7 @@ class Template:
 
         Raises NotAssembledError if the ids do not decode to the text.
 
-        Without this check, a tokenizer whose vocabulary lacks some bytes would drop rare characters without an error.
+        Without this check, rare characters could be lost, because some vocabularies do not contain all bytes.
         """
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         ids = list(encoded["input_ids"])
@@ -96,19 +93,19 @@ class Template:
 def special_texts(tokenizer: Any) -> tuple[str, ...]:
     """The texts of the special tokens, such as `<|im_end|>`.
 
-    No text in a conversation may contain one of them.
+    No text in a conversation may contain a special token.
     """
     added = tokenizer.added_tokens_decoder.values()
     return tuple(sorted({str(token.content) for token in added if token.special} | set(tokenizer.all_special_tokens)))
 
 
 def _letters(text: str) -> str:
-    """The characters that the tokenizer must keep. A tokenizer may change spaces and the Unicode normalization."""
+    """The text without spaces, in Unicode normal form KC. A tokenizer must keep all characters of this text."""
     return re.sub("[ \t\r\n]", "", unicodedata.normalize("NFKC", text))
 
 
 def _strftime_now() -> str:
-    """A Jinja macro that writes the fixed date.
+    """A Jinja macro that writes a fixed date.
 
     The macro replaces a function of transformers that writes today's date. A macro is needed because transformers
     passes only plain data to a template, and no functions.

@@ -2,7 +2,8 @@
 
 When a sample is rendered, the kind of each token is recorded as one byte, an index into KINDS. If the sample is cut,
 its kinds are cut, too. The kinds are stored in a separate file, because other programs rely on the fields in the
-JSONL file of a set. Older versions did not record kinds. For their sets, `KindsSearch` finds the kinds in the text.
+JSONL file of a set. Older versions of faq-tui did not record kinds. For sets of these versions, `KindsSearch` finds
+the kinds in the text.
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ SINK, TEMPLATE, QUESTION, REASONING, ANSWER = KINDS = ("sink", "template", "ques
 def tokens_in(offsets: Sequence[Span], span: Span) -> Span:
     """The span of all tokens that have at least one character in `span`.
 
-    A byte-level token may lie only partly in the span.
+    If the tokenizer splits characters into bytes, a token at the edge may lie only partly in the span.
 
-    `offsets` holds the character span of each token. Returns (0, 0) if there is no such token.
+    `offsets` holds the character span of each token. Returns (0, 0) if no token has a character in `span`.
     """
     touched = [i for i, (start, end) in enumerate(offsets) if start < span[1] and end > span[0]]
     return (touched[0], touched[-1] + 1) if touched else (0, 0)
 
 
 def kinds_of(tokens: int, spans: Iterable[tuple[Span, str]], other: str = TEMPLATE) -> bytes:
-    """The kinds of `tokens` tokens. `spans` holds spans of tokens with their kinds.
+    """Make the list of kinds. `tokens` is the number of tokens, and `spans` holds spans of tokens with their kinds.
 
     All other tokens get the kind `other`.
     """
@@ -83,7 +84,7 @@ def read_kinds(path: Path, ids_hash: str, lengths: Sequence[int]) -> list[bytes]
 
 PLACEHOLDERS = ("\ue000one\ue001", "\ue000two\ue001", "\ue000three\ue001")
 
-Piece = tuple[str, str]  # (text of the template, kind of the text that follows it: question or answer)
+Piece = tuple[str, str]  # (text of the template, kind of the text after it); the kind is question or answer
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class KindsSearch:
     """Finds the kinds of tokens. The samples must have been rendered with the template of one tokenizer."""
 
     tokenizer: Any
-    pieces: tuple[Piece, ...]  # texts of the template, each with the kind of the text that follows it
+    pieces: tuple[Piece, ...]  # texts of the template, each with the kind of the text after it
     specials: frozenset[int]
 
     @classmethod
@@ -118,7 +119,7 @@ class KindsSearch:
     def _spans(self, text: str) -> tuple[list[int], list[int]]:
         """Split the text into stretches, each with one kind.
 
-        Returns (start of each stretch in characters, their kinds).
+        Returns two lists: the starts of the stretches in characters, and the kinds of the stretches.
 
         The start of the first stretch is 0.
         """
@@ -140,7 +141,10 @@ class KindsSearch:
 
 
 def _reasoning_in(text: str, start: int, end: int) -> list[tuple[int, str]]:
-    """Split one answer into stretches of reasoning and answer. The kind of the reasoning tags is "template"."""
+    """Split one reply into stretches of reasoning and stretches of the answer.
+
+    The kind of the reasoning tags is "template".
+    """
     tags, closing = list(tag_pattern().finditer(text, start, end)), closing_tags()
     if not tags:
         return []
@@ -154,7 +158,7 @@ def _reasoning_in(text: str, start: int, end: int) -> list[tuple[int, str]]:
 def _pieces(tokenizer: Any) -> tuple[Piece, ...]:
     """The texts that the template writes before a question, before an answer and after an answer.
 
-    Empty if there is no template.
+    The result is empty if there is no template.
     """
     if not getattr(tokenizer, "chat_template", None):
         return ()

@@ -1,7 +1,7 @@
 """Write the turns of a conversation in other ways, for chat templates that refuse or lose a turn.
 
-Some templates, for example that of Gemma 2, have no system role. Others require that turns of the user and turns of
-the assistant alternate.
+Some templates, for example that of Gemma 2, have no system role. Other templates require that turns of the user and
+turns of the assistant alternate.
 """
 
 from __future__ import annotations

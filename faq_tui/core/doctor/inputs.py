@@ -86,7 +86,7 @@ def _on_left_out(known: Capabilities) -> str:
 
 
 async def _probe(endpoint: Endpoint, learned: LearnedCapabilities) -> tuple[list[str], RequestFault | None]:
-    """Return the names of the served models, and the fault of a short request.
+    """Send a short request. Return the names of the served models, and the fault that the server reported.
 
     The fault is None if the request succeeded. Raises EndpointError.
     """
@@ -106,7 +106,7 @@ async def _probe(endpoint: Endpoint, learned: LearnedCapabilities) -> tuple[list
 
 
 def _extra(endpoint: Endpoint) -> dict[str, Any]:
-    """The parameter with which a source switches thinking on or off. Some servers refuse it."""
+    """The parameter with which a source switches thinking on or off. Some servers refuse this parameter."""
     if not isinstance(endpoint, Source) or endpoint.reasoning == "prompted":
         return {}
     return {"chat_template_kwargs": {"enable_thinking": endpoint.reasoning == "native"}}
@@ -141,7 +141,7 @@ def _code(run: Run) -> Check:
 
 
 def _models(run: Run) -> list[Check]:
-    """Check the target's files. If the files are a model, check the model's tokenizer and chat template, too."""
+    """Check the target's files, then its tokenizer and its chat template."""
     name = run.settings.target.model
     if name == EMBEDDED:
         files = Check("target", "ok", "embedded")
@@ -151,12 +151,12 @@ def _models(run: Run) -> list[Check]:
         except FaqError as error:
             return [Check("target", "failed", name, str(error))]
     if untrusted_code(run):
-        return [files]  # the check of the code reports this problem
+        return [files]  # another check reports that the folder contains code
     stages = [stage.name for stage in all_stages()]
     try:
         findings = check_models(run, stages, CancelToken(), run.cache / "doctor.log", lenient=True)
     except FaqError as error:
-        return [files, Check("chat template", "failed", "the tokenizers and chat templates were tried", str(error))]
+        return [files, Check("chat template", "failed", "the tokenizer or the chat template failed", str(error))]
     found = "not tried" if findings.facts is None else f"tried: {in_words(findings.facts)}"
     if findings.facts is None and not findings.notices:
         return [files]
@@ -182,7 +182,7 @@ def family_checks(run: Run) -> list[Check]:
     """One check for each source. Each server is asked once which model it has loaded."""
     ask_servers(run)
     elders = suggestions(run)
-    advice = f"elders of its family: {', '.join(elders)}" if elders else "name a larger model of the target's family"
+    advice = f"elders of its family: {', '.join(elders)}" if elders else "give a larger model of the target's family"
     checks = []
     for finding in check_sources(run):
         kin = finding.kinship

@@ -21,7 +21,10 @@ LOW_DISK_GIB, LOW_MEMORY_GIB = 5, 4
 
 
 def machine_checks(folder: Path) -> list[Check]:
-    """All checks of the machine. `folder` is the folder for runs. One check is about the free space on its disk."""
+    """All checks of the machine. `folder` is the folder for runs.
+
+    One check is about the free space on the disk of this folder.
+    """
     checks: list[Callable[[], Check]] = [
         _python,
         _compiler,
@@ -42,7 +45,7 @@ def machine_checks(folder: Path) -> list[Check]:
 def extension_checks() -> list[Check]:
     """One check for each extension from another package.
 
-    Without this check, a broken extension would end a run in the middle.
+    Without this check, a run could stop in the middle because of a broken extension.
     """
     checks = []
     for registry in points.ALL:
@@ -87,7 +90,7 @@ def _package(name: str, advice: str, needed: bool = True) -> Check:
 def _gpu() -> Check:
     """Check which GPUs this machine has.
 
-    NVIDIA's own library lists the GPUs, so torch need not be loaded. The library is part of every driver.
+    NVIDIA's own library lists the GPUs, so torch need not be loaded. This library is part of every NVIDIA driver.
     """
     name = ctypes.util.find_library("nvidia-ml")
     if name is None:

@@ -57,7 +57,7 @@ def _target(run: Run) -> Path | None:
 
 
 def fits(cost: QuantizationCost, gpu: int | None, host: int | None) -> str:
-    """The memory that is too small: "GPU" or "host". The result is "" if both are large enough.
+    """The memory that is too small: "GPU" or "host". The result is "" if both memories are large enough.
 
     `gpu` and `host` are the numbers of free bytes. `gpu` is None if there is no GPU. `host` is None if the system
     does not report its free memory.

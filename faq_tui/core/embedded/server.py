@@ -27,7 +27,7 @@ from faq_tui.core.worker.child import follow_lifeline
 from faq_tui.core.worker.parent import QUIET_THREADS
 
 HOST = "127.0.0.1"
-SLOTS = 8  # number of concurrent requests; 8 slots give 1.6 times the tokens/s of 1 slot
+SLOTS = 8  # number of concurrent requests; with 8, the server writes 1.6 times as many tokens per second as with 1
 SLOT_TOKENS = 1024  # largest number of tokens in a prompt and its answer; with this limit, the cache takes 190 MB
 HEALTH_TIMEOUT_S = 60.0
 
@@ -38,8 +38,8 @@ def start(gguf: Path, port: int) -> Any:
     Returns the server as an object. When the object is deleted, the server ends. Raises UsageError if xllamacpp is
     not installed, and FaqError if the model does not load or the port is taken.
     """
-    # llama.cpp's OpenMP reads these variables when it is loaded. Without them, its idle threads would use the CPU
-    # while they wait. On a busy machine, this can block the server.
+    # llama.cpp's OpenMP reads these variables when it is loaded. Without these variables, OpenMP's idle threads would
+    # use the CPU while they wait. On a busy machine, this can block the server.
     for name, value in QUIET_THREADS.items():
         os.environ.setdefault(name, value)
     try:
@@ -48,11 +48,12 @@ def start(gguf: Path, port: int) -> Any:
         raise UsageError(f"the embedded server needs xllamacpp ({error}): pip install 'faq-tui[embedded]'") from None
     params = xllamacpp.CommonParams()
     params.model.path = str(gguf)
-    params.model_alias = {MODEL_NAME}  # a set, because xllamacpp would take each letter of a string as one name
+    # The names are a set. If the names were a string, xllamacpp would take each letter as a name.
+    params.model_alias = {MODEL_NAME}
     params.hostnames, params.port = [HOST], port
     params.n_parallel, params.n_ctx = SLOTS, SLOTS * SLOT_TOKENS
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads()
-    # By default, llama.cpp keeps the prompts of finished requests in up to 8 GB of memory.
+    # Without these settings, llama.cpp would keep the prompts of finished requests in up to 8 GB of memory.
     params.cache_ram_mib, params.cache_idle_slots = 0, False
     params.endpoint_metrics, params.ui = True, False
     params.cors_origins = f"http://{HOST}"  # web pages of other sites must not use the server
@@ -66,9 +67,11 @@ def start(gguf: Path, port: int) -> Any:
 def threads() -> int:
     """The number of server threads.
 
-    One core is left for the pipeline. With more than 8 threads, this model is not faster.
+    From three cores on, one core is left for the pipeline. With two cores, the server uses both: the pipeline needs
+    little time, and the server has a low priority. More than 8 threads do not make the embedded model faster.
     """
-    return max(1, min(8, (os.cpu_count() or 1) - 1))
+    cores = os.cpu_count() or 1
+    return max(min(2, cores), min(8, cores - 1))
 
 
 def wait_until_healthy(port: int) -> None:
@@ -90,7 +93,10 @@ def wait_until_healthy(port: int) -> None:
 
 
 def claim_stdout() -> TextIO:
-    """Return the original stdout, and redirect descriptor 1 to stderr. Native code prints to descriptor 1."""
+    """Return the original stdout, and redirect file descriptor 1 to stderr.
+
+    llama.cpp prints its messages to file descriptor 1. Therefore these messages do not mix with the JSON on stdout.
+    """
     ours = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return ours

@@ -1,4 +1,7 @@
-"""Remember which servers have answered a request of this run. If they are down later, a new stage waits for them."""
+"""Remember which servers have answered a request of this run.
+
+If such a server is down later, a new stage waits for it.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,14 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Endpoint
 
-FILE = "answered_servers.txt"  # each line is the hash of a URL, because a URL may contain a password
+# each line is the hash of a URL; the URL itself is not stored, because it may contain a password
+FILE = "answered_servers.txt"
 
 
 class AnsweredServers:
-    """The servers that have answered. They are stored in a file in the run's cache.
+    """The servers that have answered a request of this run.
+
+    Hashes of their URLs are stored in a file in the run's cache.
 
     If this file does not exist, no server has answered.
     """
@@ -34,10 +40,11 @@ class AnsweredServers:
             file.write(f"{key}\n")
 
     def waits_for(self, endpoints: Iterable[Endpoint]) -> bool:
-        """Call this if all these servers are down when a stage begins.
+        """Call this function if all servers of `endpoints` are down when a stage begins.
 
-        The result is True if the stage waits for them. It waits if the settings contain `patience_s`, or if one of
-        the servers has answered in this run. Otherwise the stage fails at once, because a URL may be wrong.
+        The result is True if the stage should wait for the servers. A stage should wait if the settings contain
+        `patience_s`, or if one of the servers has answered a request of this run. Otherwise the stage fails at once,
+        because a URL may be wrong.
         """
         return any(
             endpoint.patience_s > 0

@@ -10,7 +10,7 @@ from faq_tui.core.base.cancel import CancelToken
 
 T = TypeVar("T")
 
-POLL_S = 0.1  # time between two checks for a cancel
+POLL_S = 0.1  # seconds between two checks for a cancel
 
 
 async def run_bounded(
@@ -21,7 +21,7 @@ async def run_bounded(
     At most `limit` calls run at a time.
 
     If a call raises an exception, the other calls are cancelled, and this function raises the exception. After a
-    cancel, it raises `Stopped`.
+    cancel, this function raises `Stopped`.
     """
     waiting = iter(items)
 

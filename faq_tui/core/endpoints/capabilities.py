@@ -11,7 +11,8 @@ from faq_tui.core.endpoints.refusals import refused_parameters
 from faq_tui.core.endpoints.window import is_about_room, window_in_refusal
 
 MAX_TOKENS, MAX_COMPLETION_TOKENS = "max_tokens", "max_completion_tokens"
-LISTED, REFUSAL = "listed", "refusal"  # where the size of a window was read: in the list of models, or in a refusal
+# These values say where the size of a window was read: in the list of models, or in a refusal.
+LISTED, REFUSAL = "listed", "refusal"
 RESPONSE_FORMAT = "response_format"  # only judges send this parameter; `ReplyForm` handles its refusal
 FORGET_AFTER_S = 7 * 86400.0
 # A response with one of these HTTP statuses says nothing about the parameters of the request.
@@ -23,18 +24,21 @@ SERVER_STATUS = frozenset({500, 501})  # some servers send these HTTP statuses w
 class Capabilities:
     """What a server accepts and reports.
 
-    The default values mean that nothing is known about the server. A request then has all parameters of the settings.
+    The default values mean that nothing is known about the server. As long as nothing is known, a request has all
+    parameters that the settings contain.
     """
 
     left_out: tuple[str, ...] = ()  # parameters that the server refused; they are not sent any more
     limit_name: str = MAX_TOKENS  # the name of the parameter that limits the length of the reply
-    reply_format: str = ""  # form of judges' replies: json_schema, json_object or text; "" if not known
+    reply_format: str = ""  # form of the replies to judges: json_schema, json_object or text; "" if not known
     window: int | None = None  # largest number of tokens in prompt and reply together
     window_from: str = ""  # LISTED or REFUSAL
-    reasoning_field: str = ""  # name of the field with the reasoning, or "inline", or "none"; "" if not known
+    # Name of the field that holds the reasoning. "inline" means that the answer contains the reasoning. "none" means
+    # that replies have no reasoning. "" means that this is not known.
+    reasoning_field: str = ""
     usage: bool | None = None  # True if replies contain token counts; None if not known
     identity: str = ""  # the server's description of the model; if it changes, all facts are forgotten
-    learned: float = 0.0  # Unix time of the first fact
+    learned: float = 0.0  # Unix time at which the first fact was stored
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> Capabilities:
@@ -47,7 +51,7 @@ class Capabilities:
         return asdict(self)
 
     def accepted_in_words(self) -> list[str]:
-        """What a person should know about requests that deviate from the settings.
+        """Say how the requests to this server deviate from the settings.
 
         Each string is a part of a sentence.
         """
@@ -80,9 +84,9 @@ UNKNOWN = Capabilities()
 class LearnedCapabilities:
     """The known capabilities of one server and model. Each request can add facts.
 
-    All requests of a client share one object. As soon as a parameter is refused, later requests do not have it. The
-    refusal is stored and reported only after the server has accepted a request without the parameter. The object is
-    not thread-safe.
+    All requests of a client share one object. If the server refuses a parameter, faq-tui omits this parameter from
+    later requests. faq-tui stores and reports the refusal only after the server has accepted a request without this
+    parameter. The object is not thread-safe.
     """
 
     def __init__(
@@ -99,7 +103,7 @@ class LearnedCapabilities:
         self._said = set(known.accepted_in_words())
 
     def described(self, identity: str, window: int | None) -> None:
-        """Store the server's description of the model. If it has changed, forget all other facts."""
+        """Store the server's description of the model. If the description has changed, forget all other facts."""
         expired = self.current.learned and time.time() - self.current.learned > FORGET_AFTER_S
         changed = identity and self.current.identity and identity != self.current.identity
         if expired or changed:
@@ -134,8 +138,8 @@ class LearnedCapabilities:
         """Find the parameters that the server refused. `sent` is the body of the refused request.
 
         The result holds those parameters of the request whose names are in the refusal. Later requests lack these
-        parameters, or have them under another name. If the result is empty, a new try makes no sense, because the
-        server would refuse the request again.
+        parameters, or have them under another name. If the result is empty, the caller must not send the request
+        again. The server would refuse it again.
         """
         if status in NOT_ABOUT_PARAMETERS or not (400 <= status < 500 or status in SERVER_STATUS):
             return frozenset()
@@ -145,8 +149,8 @@ class LearnedCapabilities:
         names = refused_parameters(body if body is not None else message, sent) - {RESPONSE_FORMAT}
         limit = names & {MAX_TOKENS, MAX_COMPLETION_TOKENS}
         if limit:
-            # The limit of tokens has two names. Both are tried before the limit is left out. Without a limit in the
-            # request, faq-tui cuts the reply off itself.
+            # The limit of tokens has two names. faq-tui tries both names before it sends a request without the limit.
+            # Without a limit in the request, faq-tui cuts the reply off itself.
             if self.current.limit_name == MAX_TOKENS:
                 self.current = replace(self.current, limit_name=MAX_COMPLETION_TOKENS)
             elif MAX_COMPLETION_TOKENS in limit:
@@ -157,10 +161,11 @@ class LearnedCapabilities:
     def accepted(self, used: Capabilities) -> None:
         """Call this when the server has accepted a request.
 
-        `used` are the capabilities with which the request was built.
+        `used` are the capabilities that were known when the request was built.
 
-        If `used` equals the newest capabilities, the request was sent without the refused parameters. It was
-        accepted, so the refusal was indeed about these parameters. Now the refusal is stored and reported.
+        If `used` equals the newest capabilities, faq-tui built this request without the parameters that the server
+        has refused. Because the server accepted this request, the refusal is confirmed, and is now stored and
+        reported.
         """
         if self.current is self._confirmed or _sendable(used) != _sendable(self.current):
             return
@@ -175,10 +180,10 @@ class LearnedCapabilities:
     def take_back(self, names: frozenset[str], message: str) -> None:
         """Call this when the server also refused a request without the parameters `names`.
 
-        Later requests have these parameters again.
+        These parameters were not the reason of the refusal, so later requests have them again.
 
-        Nothing changes if the server once accepted a request without these parameters, or if the refusal is about the
-        model's window.
+        If the server once accepted a request without these parameters, this method changes nothing. It also changes
+        nothing if the refusal is about the model's window.
         """
         if is_about_room(message):
             return

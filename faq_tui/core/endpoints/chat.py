@@ -19,13 +19,13 @@ from faq_tui.core.settings import Sampling
 
 MOST_CHARACTERS = 32_000_000  # largest number of characters in a reply; a server that sends more is faulty
 MOST_TOKENS = (1 << 31) - 1  # largest number of tokens in a reply if the request has no max_tokens
-MOST_CHARACTERS_PER_TOKEN = 8  # if the chunks are longer on average, their characters give the number of tokens
+MOST_CHARACTERS_PER_TOKEN = 8  # if chunks are longer on average, the number of tokens is estimated from characters
 IN_THE_MIDDLE = 503  # status of an error after a part of the answer; such an error is not about parameters
 DELTA_PERIOD_S = 0.1  # new text of a reply is collected for at least this time before `on_delta` gets it
 DELTAS_PER_S = 400  # largest number of calls of `on_delta` per second, for all open replies together
 
-# A function that is called with the new reasoning and the new answer. If it returns a finish_reason, the stream is
-# closed, and the reply gets this finish_reason.
+# A function that is called with the new reasoning and the new answer. If the function returns a finish_reason, the
+# stream is closed, and the reply gets this finish_reason.
 OnDelta = Callable[[str, str], str | None]
 
 
@@ -73,7 +73,7 @@ async def stream_chat(
 ) -> Reply:
     """Send one request, and read its reply to the end. `extra` is added to the request's body.
 
-    With `cut_here`, the request has no max_tokens. Then the answer may fill the rest of the server's window. After
+    With `cut_here`, the request has no max_tokens, so the server may fill its whole window. After
     sampling.most_tokens tokens, this function closes the stream, and the finish_reason of the reply is "length".
 
     Raises StatusError, BrokenStreamError, NotAnApiError and the errors of the transport.
@@ -98,14 +98,14 @@ async def stream_choices(
 ) -> dict[int, Reply | BrokenStreamError]:
     """Like `stream_chat`, but the request may ask for several choices (`extra={"n": …}`).
 
-    The result maps the index of each choice to its reply. For a choice that cannot be read, the error takes the place
-    of the reply. `on_delta` is called only for index 0. A server reports one usage for all choices together.
-    Therefore a reply has token counts only if it is the only choice.
+    The result maps the index of each choice to its reply. If a choice cannot be read, the map holds an error instead
+    of its reply. `on_delta` is called only for the choice with the index 0. A server reports the number of tokens of
+    all choices together. Therefore a reply has token counts only if it is the only choice.
 
     If the server refuses parameters of the request, the request is sent again at once without them. Later requests of
-    this client do not have them either.
+    this client do not have these parameters either.
     """
-    response_fields()  # if a dialect cannot be loaded, this raises the error before the request
+    response_fields()  # a dialect that cannot be loaded raises its error here, before the request is sent
     learned, tries, refused = client.learned, 0, frozenset[str]()
     while True:
         tries += 1
@@ -146,7 +146,7 @@ async def _exchange(
 
     If the body has no limit of tokens, each choice is cut after `most_tokens`.
 
-    `on_accepted` is called when a part of the reply arrives.
+    `on_accepted` is called each time when a part of the reply arrives.
     """
     cut_here, expected = not has_limit(body), body.get("n", 1)
     started = time.monotonic()
@@ -162,7 +162,7 @@ async def _exchange(
     except _CutError:
         on_accepted()
     except OSError:
-        if not completion.whole:  # if every choice has a finish_reason, only the usage can be missing
+        if not completion.whole:  # if all choices are whole, only the usage can be missing, so the error is ignored
             raise
     finally:
         StreamedChoice.open_now -= 1
@@ -181,8 +181,8 @@ async def _exchange(
 class ErrorChunkError(BrokenStreamError):
     """The server sent an error in a response with status 200, either instead of the answer or after a part of it.
 
-    If a part of the answer came before the error, `status` is 503. Otherwise `status` is the HTTP status that the
-    error names, or 400 if the error names none.
+    If a part of the answer came before the error, `status` is 503. Otherwise `status` is the HTTP status in the
+    error, or 400 if the error holds no status.
     """
 
     def __init__(self, chunk: dict[str, Any], begun: bool) -> None:
@@ -216,25 +216,25 @@ class Completion:
         return bool(self.choices) and all(choice.finished for choice in self.choices.values())
 
     def take(self, chunk: Any, part: str) -> None:
-        """Add one chunk. `part` is the field of its choices: `delta` or `message`. Raises BrokenStreamError."""
+        """Add one chunk. Choices hold their text in the field `part`: delta or message. Raises BrokenStreamError."""
         if not isinstance(chunk, dict):
-            raise BrokenStreamError("a chunk that is no JSON object")
+            raise BrokenStreamError("a chunk is not a JSON object")
         if chunk.get("error"):
             raise ErrorChunkError(chunk, any(choice.begun for choice in self.choices.values()))
         if chunk.get("usage"):
             self.usage = chunk["usage"]
             self._usages += 1
-            # If the usage is sent only once, in the last chunk, it shows the end of the response. Some servers send
-            # the usage in every chunk.
+            # Most servers send the usage only in the last chunk, so it shows the end of the response. Some servers
+            # send the usage in every chunk. If every chunk has a usage, the usage does not show the end.
             self.ended |= self._usages == 1
         else:
             self.ended = False
         choices = chunk.get("choices") or ()
         if not isinstance(choices, list | tuple):
-            raise BrokenStreamError("choices that are no JSON list")
+            raise BrokenStreamError("the choices are not a JSON list")
         for body in choices:
             if not isinstance(body, dict):
-                raise BrokenStreamError("a choice that is no JSON object")
+                raise BrokenStreamError("a choice is not a JSON object")
             index = body.get("index")
             index = index if isinstance(index, int) else 0
             if not 0 <= index < self._expected:  # the server sent more choices than requested
@@ -258,7 +258,7 @@ class StreamedChoice:
     def __init__(self, on_delta: OnDelta | None, ceiling: int | None = None) -> None:
         """If `ceiling` is not None, this class cuts the choice off after `ceiling` tokens.
 
-        A ceiling is used if the request has no max_tokens.
+        The caller sets a ceiling if the request has no max_tokens.
         """
         self._ceiling = ceiling
         self._chunks = 0  # number of chunks with text; each chunk holds one or more tokens
@@ -332,8 +332,8 @@ class StreamedChoice:
     def reply(self, usage: Any, seconds: float, max_tokens: int) -> Reply:
         """The complete reply. Raises BrokenStreamError if the choice is incomplete.
 
-        If this class cut the choice off, the server reported no token count. Then the token count is the ceiling or
-        an estimate.
+        A server reports no token count for a choice that this class has cut off. For such a choice, the token count
+        is the ceiling or an estimate.
         """
         if (not self.finished and self.whole is None) or ending_of(self._finish_reason) == FAILED:
             raise BrokenStreamError(f"the stream ended with finish_reason {self._finish_reason or 'missing'}")
@@ -348,7 +348,7 @@ class StreamedChoice:
         completion = self._cut_tokens if self.cut else _count(usage.get("completion_tokens"))
         if completion is not None and (completion > max_tokens or (completion == 0 and (reasoning or answer))):
             completion = None
-        # If there is no finish_reason, only the length of the answer can show that it was cut off.
+        # Without a finish_reason, only the length of the answer can show whether the answer was cut off.
         full = self._at_least() >= max_tokens if completion is None else completion >= max_tokens
         return Reply(
             reasoning=reasoning,
@@ -365,10 +365,10 @@ class StreamedChoice:
         )
 
     def delta_of(self, body: dict[str, Any], part: str) -> Any:
-        """The text fields in a choice: the delta in a chunk, or the message in a whole response.
+        """The object that holds a choice's text: the delta in a chunk, or the message in a whole response.
 
-        Some servers send `message` in a stream, `delta` in a whole response, or only the field `text`. Others send
-        deltas, and then send the whole message. This repetition is ignored.
+        Some servers send `message` in a stream, `delta` in a whole response, or only the field `text`. Some servers
+        send deltas and then repeat the whole text in a message. The repeated text is ignored.
         """
         delta = body.get(part)
         if delta or self._by_part:
@@ -379,7 +379,7 @@ class StreamedChoice:
         return {"content": text} if other is None and isinstance(text, str) else other
 
     def _at_least(self) -> int:
-        """A lower bound for the number of tokens that have come so far."""
+        """The least number of tokens that can have arrived so far."""
         return max(self._chunks, self._characters // MOST_CHARACTERS_PER_TOKEN)
 
 

@@ -15,17 +15,18 @@ from faq_tui.core.endpoints.sse import EventReader, SentEvent
 AFTER_DONE_S = 1.0  # after [DONE], the server has this time to end its response
 DONE = b"[DONE]"
 # If more streams than this are open, there is a pause before each read of a stream. The pause grows with the number
-# of streams. Several chunks arrive during a pause, and one read gets them all. Without pauses, 256 streams of 100
-# tokens per second would need more than one core.
+# of streams. All chunks that arrive during a pause are read together. Without pauses, 256 streams of 100 tokens per
+# second would need more than one core.
 STREAMS_WITHOUT_PAUSE = 64
 PAUSE_PER_STREAM_S = 0.0002
 LONGEST_PAUSE_S = 0.1
-DELTA, MESSAGE = "delta", "message"  # the field with the text: the first in a stream, the second in a whole response
+# the field of a choice that holds the text: "delta" in a stream, "message" in a whole response
+DELTA, MESSAGE = "delta", "message"
 END = "end"  # the response is complete: [DONE] or a whole response has arrived
-# To keep a connection open, gateways send events such as `data: : keepalive`, `data: [PING]` or `event: heartbeat`.
+# This pattern matches events that gateways send only to keep a connection open. Examples are `data: : keepalive`,
+# `data: [PING]` and `event: heartbeat`.
 _KEEP_ALIVE = re.compile(rb"|:.*|\W?(?:keep[-_ ]?alive|ping|heart[-_ ]?beat)\W?", re.IGNORECASE | re.DOTALL)
-# This method is faster than json.loads, which inspects its input first. A stream can have a hundred chunks per
-# second.
+# `_decoded` is faster than json.loads, which inspects its input first. A stream can have a hundred chunks per second.
 _decoded = json.JSONDecoder().decode
 
 
@@ -77,7 +78,7 @@ async def chat_chunks(
 class ChunkReader:
     """Reads the chunks of a stream from its bytes."""
 
-    open_now = 0  # number of open streams of all clients in this process; they share one loop
+    open_now = 0  # number of open streams of all clients in this process; all streams share one event loop
 
     def __init__(self) -> None:
         self.done = False  # True after the event [DONE]
@@ -129,9 +130,9 @@ class ChunkReader:
             try:
                 chunks.append(_decoded(event.data.decode()))
             except ValueError:
-                raise BrokenStreamError("a chunk that is no JSON") from None
+                raise BrokenStreamError("a chunk is not JSON") from None
             except RecursionError:
-                raise BrokenStreamError("a chunk that nests too deep") from None
+                raise BrokenStreamError("a chunk is nested too deeply") from None
         return chunks
 
     def _came_before(self, event: SentEvent) -> bool:
@@ -159,7 +160,7 @@ def _message(data: bytes) -> str:
 async def _read_to_end(pieces: AsyncIterator[bytes]) -> None:
     """Wait until the server ends its response.
 
-    If faq-tui closed the connection earlier, the server would count the request as aborted.
+    If faq-tui did not wait, the server would count the request as aborted.
 
     Errors are ignored, because the answer is already complete.
     """

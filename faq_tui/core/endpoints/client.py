@@ -18,10 +18,11 @@ from faq_tui.core.settings.source import LOCAL
 
 MOST_ERROR_BYTES = 1 << 16
 MOST_JSON_BYTES = 64 << 20
-# Largest size of a response after decompression. This is enough for the chunks of four million tokens with 500 bytes
-# per chunk.
+# Largest size of a response after decompression. Four million chunks of 500 bytes each fit into it, and each chunk
+# holds at least one token.
 MOST_STREAM_BYTES = 2 << 30
-# A response with another encoding is refused. A small piece of it could decompress to gigabytes.
+# The content encodings that are accepted. With other encodings, a small piece of a response could decompress to
+# gigabytes.
 ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
 
 
@@ -49,7 +50,7 @@ class StatusError(Exception):
 
 
 def api_key(endpoint: Endpoint) -> str:
-    """The API key. It is in an environment variable that the endpoint names.
+    """The API key. The endpoint names the environment variable that holds the key.
 
     Raises UsageError if the variable is not set.
     """
@@ -86,13 +87,13 @@ class Response:
         return str(self._raw.headers.get("content-type", "")).partition(";")[0].strip().lower()
 
     async def pieces(self, most_bytes: int | None = None) -> AsyncGenerator[bytes, None]:
-        """Yield the decompressed body as it arrives. Raises CutOffError if it is longer than `most_bytes`."""
+        """Yield the decompressed body as it arrives. Raises CutOffError if the body is longer than `most_bytes`."""
         most = MOST_STREAM_BYTES if most_bytes is None else most_bytes
         async with aclosing(_pieces(self._raw)) as pieces:
             async for piece in pieces:
                 most -= len(piece)
                 if most < 0:
-                    raise CutOffError("the answer has no end")
+                    raise CutOffError("the answer is too long")
                 yield piece
 
     async def json(self) -> Any:
@@ -112,7 +113,8 @@ class Response:
 class Client:
     """Sends requests to one endpoint.
 
-    It does not retry requests, and it does not limit their total time. The caller must do both.
+    It does not retry requests, and it does not limit their total time. The caller must retry requests and limit their
+    time.
 
     Use the client as an async context manager, or close it at the end. Every request has its own connection.
     """
@@ -153,9 +155,9 @@ class Client:
         """Send `body` as JSON and yield the response. The connection is closed at the end of the block.
 
         Raises StatusError unless the status is 200. Raises OSError (for example IdleError, CutOffError or ProxyError)
-        or UnicodeError if the request fails. The block can raise these errors, too, while it reads the response.
+        or UnicodeError if the request fails. When the block reads the response, it can raise the same errors.
         """
-        # A seed may contain a lone surrogate, which UTF-8 cannot encode.
+        # Only ASCII is written, because UTF-8 cannot encode a lone surrogate, which a seed may contain.
         content = None if body is None else json.dumps(body, ensure_ascii=True).encode()
         try:
             raw = await self._transport.send(method, path, content, dict(headers or {}))

@@ -1,4 +1,4 @@
-"""Explain why a request failed. The explanation says whether to try again, and what the person must change."""
+"""Explain why a request failed. The explanation says whether another try can help, and what the user must change."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from faq_tui.core.settings import Endpoint
 RETRY_STATUS = frozenset({408, 409, 425, 429})
 BUSY_STATUS = frozenset({429, 503})
 GATEWAY_STATUS = frozenset({502, 503, 504})  # the server behind a gateway is down or still loading
-REQUEST_STATUS = frozenset({400, 413, 422, 451})  # a response with one of these refuses only this request
-LONGEST_RETRY_AFTER_S = 900.0  # upper limit of the wait that a server can ask for
-LONGEST_WAIT_S = 60.0  # upper limit of the wait between two tries, unless the server asks for a longer one
+# with one of these HTTP statuses, a server refuses only this request
+REQUEST_STATUS = frozenset({400, 413, 422, 451})
+LONGEST_RETRY_AFTER_S = 900.0  # longest wait in seconds that a server can ask for
+LONGEST_WAIT_S = 60.0  # longest wait in seconds between two tries, unless the server asks for a longer wait
 SECRET_LENGTH = 8  # a shorter key is a placeholder such as "EMPTY", not a secret
 
 
@@ -33,7 +34,7 @@ class RequestFault:
     reason: str
     advice: str
     unreachable: bool  # True if the server is at fault; the exit code is then 3
-    wait_s: float | None = None  # the wait that the header Retry-After asks for
+    wait_s: float | None = None  # seconds to wait, from the header Retry-After; None if there is no such header
     busy: bool = False  # True if the server asks for fewer requests
     connected: bool = True  # False if there was no connection
     of_request: bool = False  # True if the server refuses this request, but may accept others
@@ -48,8 +49,8 @@ def no_api(endpoint: Endpoint) -> str:
 def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
     """The fault that caused a request's exception. None if the exception does not come from a request.
 
-    Faults are shown and stored, and some servers repeat the API key in their error message. Therefore the key is
-    replaced by ***.
+    Some servers repeat the API key in their error messages. These messages are shown and stored, so the key in them
+    is replaced by ***.
     """
     url = endpoint.base_url
     if isinstance(error, StatusError):
@@ -75,8 +76,8 @@ def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
     if isinstance(error, ProxyError):
         why = _short(error.why)
         advice = (
-            f"cannot reach {url} through the proxy in {error.variable} ({why}): check the proxy, or name the "
-            "server's host in $NO_PROXY"
+            f"cannot reach {url} through the proxy in {error.variable} ({why}): check the proxy, or add the "
+            "server's host to $NO_PROXY"
         )
         return RequestFault(True, f"the proxy failed ({why})", advice, True, connected=False, may_be_down=True)
     if isinstance(error, OSError):
@@ -96,11 +97,11 @@ def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
 
 
 def backoff(attempt: int, first_s: float) -> float:
-    """The number of seconds to wait after the try with the number `attempt`. It is a random number below a limit.
+    """The number of seconds to wait after try number `attempt`. This number is random, and it is below a limit.
 
     The limit starts at `first_s` and doubles with each try, up to `LONGEST_WAIT_S`.
 
-    Several clients may fail at the same time. Random waits ("full jitter") spread their next tries best.
+    If several clients fail at the same time, random waits ("full jitter") spread their next tries best.
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
     return random.uniform(0.0, min(LONGEST_WAIT_S, first_s * 2.0 ** min(attempt - 1, 30)))
@@ -125,7 +126,7 @@ def _status_fault(error: StatusError, endpoint: Endpoint) -> RequestFault:
         return RequestFault(False, reason, advice, True)
     if status in (301, 302, 303, 307, 308):
         where = f"to {_short(error.location)}" if error.location else "to another URL"
-        return RequestFault(False, reason, f"{url} redirects {where}: set base_url to where the API is", True)
+        return RequestFault(False, reason, f"{url} redirects {where}: set base_url to the URL of the API", True)
     refused = f"{url} refused the request: {reason}"
     return RequestFault(False, reason, refused, False, of_request=status in REQUEST_STATUS)
 
@@ -135,7 +136,7 @@ def _tls_fault(error: ssl.SSLError, url: str) -> RequestFault:
         why = _short(error.verify_message)
         advice = (
             f"the certificate of {url} is not trusted ({why}): "
-            "use the host name in the certificate, or set $SSL_CERT_FILE to the certificate file of its authority"
+            "use the host name in the certificate, or set $SSL_CERT_FILE to a file with its authority's certificate"
         )
         return RequestFault(False, f"certificate not trusted ({why})", advice, True)
     why = _short((error.reason or str(error)).replace("_", " ").lower())
@@ -144,9 +145,9 @@ def _tls_fault(error: ssl.SSLError, url: str) -> RequestFault:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """The seconds that a Retry-After header asks for.
+    """The number of seconds that a Retry-After header asks for.
 
-    The header holds seconds or an HTTP date. The result is None if it holds neither.
+    The header holds seconds or an HTTP date. The result is None if the header holds something else.
     """
     if not retry_after:
         return None
@@ -177,7 +178,7 @@ def _bounded(seconds: float) -> float:
 def _cause(error: OSError) -> str:
     """The operating system's error message, without the server's address.
 
-    The sentence around it already has the address.
+    The sentence that contains this message already names the server's address.
     """
     text = os.strerror(error.errno) if error.errno and not isinstance(error, socket.gaierror) else error.strerror
     return _short(text or str(error)) or type(error).__name__

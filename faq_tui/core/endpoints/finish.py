@@ -1,4 +1,6 @@
-"""Read a reply's finish_reason. It shows what ended the answer: the model itself, a limit, or something else.
+"""Read a reply's finish_reason.
+
+The finish_reason shows what ended the answer: the model itself, a limit, or something else.
 
 Servers spell the reasons in many ways. The tables hold the words of OpenAI, vLLM, SGLang, TGI, TensorRT-LLM,
 llama.cpp, Ollama, Anthropic, Gemini, Mistral, Cohere, DeepSeek, GLM, Qwen, watsonx and Bedrock. All words are in
@@ -54,7 +56,7 @@ _FIELDS = ("finish_reason", "finishReason", "native_finish_reason", "done_reason
 def finish_reason_of(choice: dict[str, Any]) -> str:
     """The finish_reason of a choice, as the server spells it. "" if there is none yet.
 
-    Some servers send an object. Then its key `type` holds the finish_reason.
+    Some servers send an object. Then the key `type` of the object holds the finish_reason.
     """
     for name in _FIELDS:
         value = choice.get(name)

@@ -1,8 +1,8 @@
 """Read one delta or one message of a choice: the answer, the reasoning, refusals and tool calls.
 
 In OpenAI's API, the field `content` is a text. Mistral, Anthropic-compatible servers and gateways send a list of
-typed parts instead. The reasoning is in one of the response fields that the dialects name. It is a text, a list of
-parts or an object.
+typed parts instead. The reasoning is in one of the response fields that the dialects name. The reasoning can be a
+text, a list of parts or an object.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from faq_tui.core.chat.dialects import response_fields
 
 ANSWER, THOUGHT, REFUSAL, TOOL = "answer", "thought", "refusal", "tool"
-PARTS = "content"  # the name of the field for reasoning that is inside the content
+PARTS = "content"  # the value of Piece.field for a text that was in the field `content`
 _TYPES = {
     **dict.fromkeys(("", "text", "output_text", "message", "answer", "final"), ANSWER),
     **dict.fromkeys(("thinking", "thought", "reasoning", "reasoning_content", "reasoning_text", "think"), THOUGHT),
@@ -24,7 +24,7 @@ _TYPES = {
 }
 _TEXT_KEYS = ("text", "thinking", "reasoning", "content", "summary", "thought", "refusal", "value")
 _TOOL_FIELDS = ("tool_calls", "function_call")
-DEEPEST = 8  # parts may contain parts, up to this depth
+DEEPEST = 8  # parts can be nested in parts; parts that are nested more deeply are ignored
 
 
 class Piece(NamedTuple):
@@ -36,10 +36,10 @@ class Piece(NamedTuple):
 
 
 def pieces_of(delta: dict[str, Any]) -> list[Piece]:
-    """The pieces of a delta or message. The order is: reasoning, answer, refusal, tool call."""
+    """The pieces of a delta or message. They are in this order: reasoning, answer, refusal, tool call."""
     content = delta.get("content")
     if isinstance(content, str) and (len(delta) == 1 or (len(delta) == 2 and "role" in delta)):
-        # Nearly every delta of a stream holds only a text.
+        # This case is checked first because nearly every delta of a stream holds only a text.
         return [Piece(ANSWER, content, PARTS)] if content else []
     return list(_pieces(delta))
 

@@ -1,4 +1,7 @@
-"""Read a server's list of models. OpenAI, Ollama, Gemini, LM Studio, OpenRouter and gateways send different forms."""
+"""Read a server's list of models.
+
+OpenAI, Ollama, Gemini, LM Studio, OpenRouter and gateways send lists of different forms.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ LISTS = ("data", "models", "model_list", "items", "results", "result", "body")
 _NAMES = ("id", "model", "name", "model_name", "model_id", "key", "slug")
 _MORE = ("has_more", "next", "next_page", "nextPageToken", "next_page_token", "next_cursor")
 # Names of fields with the model's window in tokens. If an entry has several of these fields, the first is used. The
-# last fields may hold too large a size.
+# last fields of this list may hold a size that is larger than the window.
 _WINDOWS = (
     *("loaded_context_length", "max_model_len", "context_window", "max_context_length", "max_context_len", "n_ctx"),
     *("context_length", "context_size", "context_len", "contextLength", "contextWindow", "num_ctx", "max_seq_len"),
@@ -18,7 +21,7 @@ _WINDOWS = (
     *("max_position_embeddings",),
 )
 _INSIDE = ("top_provider", "meta", "metadata", "model_info", "limits", "limit", "capabilities", "details", "config")
-SMALLEST, LARGEST = 16, 10**9  # if a server reports a window of fewer or more tokens, this is a mistake
+SMALLEST, LARGEST = 16, 10**9  # a window of fewer or more tokens is treated as a mistake of the server
 
 
 def models_of(body: Any) -> dict[str, dict[str, Any]] | None:

@@ -16,7 +16,7 @@ from faq_tui.core.settings import Endpoint
 
 @asynccontextmanager
 async def open_pool(context: Context, endpoint: Endpoint) -> AsyncIterator[Pool]:
-    """A pool of all servers of the endpoint. A first request was sent to each server.
+    """A pool of all servers of the endpoint. Before the block begins, a first request is sent to each server.
 
     Raises EndpointError if no server can be used, and Stopped after a cancel. The connections are closed at the end
     of the block.

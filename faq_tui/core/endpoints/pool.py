@@ -34,7 +34,7 @@ ENOUGH_REFUSALS = 8  # after this number of refusals in a row, a server gets no 
 
 
 class Server:
-    """The server at one base URL. It has a limit of concurrent requests, and it can be down."""
+    """The server at one base URL. A server has a limit of concurrent requests, and it can be down."""
 
     def __init__(
         self, client: Client, concurrency: int, on_change: Callable[[Server], None] = lambda _: None
@@ -77,7 +77,10 @@ class Server:
             self._successes, self.limit = 0, min(float(self.concurrency), self.limit + 1)
 
     def lower(self, began: float, now: float) -> None:
-        """Halve the limit. If requests that ran at the same time are all refused, the limit is halved only once."""
+        """Halve the limit.
+
+        If the server refuses several requests that ran at the same time, its limit is halved only once.
+        """
         if began >= self._lowered:
             self.limit, self._lowered, self._successes = max(1.0, self.limit / 2), now, 0
 
@@ -103,8 +106,8 @@ class Pool:
         """Ask each server for its models.
 
         A server that is down gets requests when it is up again. A server with another error gets no requests. If no
-        server is up, the first error is raised. No error is raised if the stage waits for these servers and one of
-        them may come up.
+        server is up, the first error is usually raised. There is one exception: if the stage waits for these servers
+        and one of them may come up, no error is raised.
         """
         looks = (look(server.client, server.endpoint, cancel) for server in self.servers)
         answers = await asyncio.gather(*looks, return_exceptions=True)
@@ -178,7 +181,7 @@ class Pool:
     def failed(self, server: Server, fault: RequestFault, began: float) -> None:
         """Adapt the server's limit after a failed request.
 
-        `began` is the time of the request, by the event loop's clock.
+        `began` is the time at which the request was sent, by the event loop's clock.
 
         Raises EndpointError if no server is left.
         """
@@ -200,7 +203,7 @@ class Pool:
     async def is_down(self, server: Server, fault: RequestFault, began: float) -> bool:
         """True if a request failed because the server is down.
 
-        The request was sent at the time `began`. The method may send a probe.
+        The request was sent at the time `began`. The method may send a probe to find out whether the server is down.
         """
         return server.out or (fault.may_be_down and await server.watch.is_down(began))
 
@@ -271,7 +274,7 @@ class Pool:
         self._end(EndpointError(f"{advice}{waited}; finished work is kept"))
 
     def _end(self, error: Exception) -> None:
-        """Let all requests fail that are waiting now, and also all later requests."""
+        """End all waiting requests with `error`. Later requests get the same error at once."""
         self._error = error
         for server in self.servers:
             server.watch.close()
@@ -295,7 +298,10 @@ class Pool:
             heapq.heappop(self._waiting)[2].set_result(server)
 
     def _serve_later(self, now: float) -> None:
-        """Call `_serve` when the first server ends its pause. When a slot is returned, `give` calls `_serve`."""
+        """Set a timer that calls `_serve` when the first server ends its pause.
+
+        Servers without a free slot need no timer, because `give` calls `_serve` when a slot is returned.
+        """
         paused = [s.paused_until for s in self.servers if s.free > 0 and s.paused_until > now]
         if self._timer is not None:
             self._timer.cancel()

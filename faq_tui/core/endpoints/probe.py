@@ -1,4 +1,7 @@
-"""Send the first request to a server. It shows if the server answers, accepts the API key and has the model."""
+"""Send the first request to a server.
+
+This request shows whether the server answers, accepts the API key and has the model.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +26,8 @@ E = TypeVar("E", bound=Endpoint)
 # A server that responds with one of these HTTP statuses has no list of models, or cannot send the list now.
 CANNOT_LIST = frozenset({404, 405, 408, 409, 410, 425, 429, 501})
 REFUSES_BODY = frozenset({400, 422})  # the HTTP statuses with which servers refuse a request that has no messages
-# Fields of a model's entry that describe the server. `created` is not among them: in vLLM, it is the time of the
-# request.
+# Fields of a model's entry that describe the server. The field `created` is left out, because it holds the time of
+# the request in vLLM.
 IDENTIFYING = ("id", "owned_by", "root", "parent", "max_model_len")
 PROBE_TIMEOUT_S = 8.0  # this limit is short, so that a command shows an error within 15 s after its start
 
@@ -84,7 +87,7 @@ async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
             return ServerDescription()
         raise (DownError(fault) if fault.retry else EndpointError(fault.advice)) from None
     models = models_of(body)
-    if models is None or body == []:  # a server without chat completions may answer [], too
+    if models is None or body == []:  # an empty list does not show whether the server has chat completions
         if await _has_chat(client, endpoint):
             return ServerDescription()
         raise EndpointError(no_api(endpoint))
@@ -117,9 +120,12 @@ async def _has_chat(client: Client, endpoint: Endpoint) -> bool:
 
 
 def reachable(context: Context, endpoint: E) -> E:
-    """The endpoint with the URL of a running server. If the endpoint is the embedded server, this function starts it.
+    """The endpoint with the URL of a running server.
 
-    If the embedded server ends, nothing starts it again. Therefore requests wait only a short time for it.
+    If `endpoint` names the embedded server, this function starts it.
+
+    If the embedded server ends, nothing starts it again. Therefore requests wait only a short time for the embedded
+    server.
     """
     if endpoint.base_url != EMBEDDED:
         return endpoint

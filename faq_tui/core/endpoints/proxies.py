@@ -11,7 +11,9 @@ from faq_tui.core.base.errors import UsageError
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 HTTP_PROXIES = frozenset({"http", "https"})
-SOCKS_PROXIES = {  # maps a URL scheme to (protocol, True if the proxy looks up the server's address)
+# The keys are schemes of proxy URLs. Each value holds a protocol, and True if the proxy looks up the server's address
+# or False if this machine does.
+SOCKS_PROXIES = {
     "socks": ("socks5", True),
     "socks4": ("socks4", False),
     "socks4a": ("socks4", True),
@@ -55,7 +57,7 @@ def proxy_for(url: str) -> EnvironmentProxy | None:
 
 
 def _variable(name: str) -> str:
-    """The name of the variable, in upper or lower case as in the environment."""
+    """The name of the variable as the environment spells it, in upper or lower case."""
     spelled = next((one for one in (name, name.upper()) if os.environ.get(one)), None)
     return f"${spelled}" if spelled else f"${name.upper()}"
 
@@ -63,8 +65,8 @@ def _variable(name: str) -> str:
 def _check(proxy: EnvironmentProxy) -> None:
     if proxy.scheme not in HTTP_PROXIES and proxy.scheme not in SOCKS_PROXIES:
         raise UsageError(
-            f"the proxy in {proxy.variable} begins with {proxy.scheme}://, which is not supported: name one that "
-            "begins with http://, https:// or socks5://, or name the server's host in $NO_PROXY"
+            f"the proxy in {proxy.variable} begins with {proxy.scheme}://, which is not supported: set a proxy that "
+            "begins with http://, https:// or socks5://, or add the server's host to $NO_PROXY"
         )
     try:
         parts = urlsplit(proxy.url)

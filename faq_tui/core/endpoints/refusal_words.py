@@ -41,7 +41,8 @@ REFUSES = _any(
     "must (?:not be|be (?:unset|omitted|absent|removed|null|none|empty|disabled|left))",
     r"\b(?:remove|omit)\b",
 )
-# The server accepts only one value. If a request lacks the parameter, the server uses this value.
+# The refusal says that the server accepts only one value of a parameter. For a request without this parameter, the
+# server uses the same value.
 FIXED_VALUE = _any(
     r"\bonly (?:the )?(?:default\b|value\b|\(?\d)",
     r"only supports? (?:the )?(?:default|\(?\d)",
@@ -49,7 +50,7 @@ FIXED_VALUE = _any(
     r"must (?:be|equal)(?: set to| equal to| exactly)? [\d.]+(?![\d.]*\s*(?:and|to|or|-|<|≤))",
     "fixed",
 )
-# The server accepts the parameter, but not this value.
+# The refusal says that the server accepts the parameter, but not the value in the request.
 OUT_OF_BOUNDS = _any(
     "must be (?!unset|omitted|absent|removed|null|none|empty|disabled|left|not )",
     "should be",

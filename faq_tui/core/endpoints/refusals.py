@@ -1,8 +1,8 @@
-"""Find out which parameters a server refuses. The body of its refusal shows this.
+"""Find out which parameters a server refuses. The body of the server's refusal names them.
 
 Servers describe a refusal in many ways. OpenAI and Azure use `param` and `code`. vLLM, Mistral, Anthropic and others
-use pydantic's `loc` and `type`. Most servers write a sentence. Some repeat the text of another error in this
-sentence. A refusal may be hostile. Therefore this module reads any JSON in a bounded time, and raises no exception.
+use pydantic's `loc` and `type`. Most servers only write a sentence. This sentence may repeat the text of another
+error. A refusal may be hostile. Therefore this module reads any JSON in a bounded time, and raises no exception.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ MOST_NODES, DEEPEST, LONGEST_TEXT = 2000, 12, 8000
 MAX_TOKENS, MAX_COMPLETION_TOKENS = "max_tokens", "max_completion_tokens"
 LIMITS = frozenset({MAX_TOKENS, MAX_COMPLETION_TOKENS})
 KEPT = frozenset({"model", "messages"})  # every request needs these parameters
-# These names are also common English words. In a sentence, such a word is the name of a parameter only if it is in
-# quotes or follows a word such as "parameter".
+# These names of parameters are also common English words. In a sentence, such a word is the name of a parameter only
+# if it is in quotes or follows a word such as "parameter".
 COMMON_WORDS = frozenset({"stream", "n", "stop", "user", "store", "metadata", "tools", "prediction"})
-# These parameters may be left out, no matter which value they have. They do not change the distribution from which
-# the reply is sampled.
+# These parameters may be left out, no matter which value they have. These parameters do not change the distribution
+# from which the reply is sampled.
 FREE = frozenset({"seed", "stream", "stream_options", "chat_template_kwargs", "user", "store", "metadata"})
 # Values that mean the same as a missing parameter.
 NEUTRAL: Mapping[str, tuple[float, ...]] = {
@@ -80,9 +80,10 @@ def refused_parameters(body: Any, sent: Mapping[str, Any]) -> frozenset[str]:
     """The parameters of the request `sent` that the server does not accept.
 
     `body` is the refusal, as parsed JSON or as a text. If a server refuses only the value of a parameter, the
-    parameter is usually not in the result. There are two exceptions: the value means the same as a missing parameter,
-    or the server accepts only one value. "max_tokens" is in the result if the server wants "max_completion_tokens"
-    instead. "max_tokens" is not in the result if only its value is too large for the window.
+    parameter is usually not in the result. The parameter is in the result if its value means the same as a missing
+    parameter. The parameter is also in the result if the server accepts only one value for it. "max_tokens" is in the
+    result if the server wants "max_completion_tokens" instead. "max_tokens" is not in the result if only its value is
+    too large for the window.
     """
     names = _Names(sent)
     refused: set[str] = set()
@@ -157,8 +158,8 @@ def _refused_in(complaint: _Complaint, names: _Names, sent: Mapping[str, Any]) -
 def _is_refused(name: str, text: str, code: str, sent: Mapping[str, Any], alone: bool = False) -> bool:
     """True if the text says that the parameter `name` is not accepted.
 
-    `alone` is true if the refusal names the parameter in a separate field. Then the parameter can be refused even if
-    the text does not say so.
+    `alone` is true if the refusal names the parameter in a separate field. Then the result can be True even if the
+    text does not say that the parameter is refused.
     """
     if name in LIMITS and ABOUT_ROOM.search(text):
         return False
@@ -245,7 +246,7 @@ def _literal(text: str) -> Any:
         return json.JSONDecoder().raw_decode(text)[0]
     except (ValueError, RecursionError):
         pass
-    if _nesting(text) > DEEPEST or "--" in text:  # hostile text could crash Python's parser
+    if _nesting(text) > DEEPEST or "--" in text:  # such a text is not parsed, because it could crash Python's parser
         return None
     try:
         with warnings.catch_warnings(action="ignore"):

@@ -13,11 +13,14 @@ from faq_tui.core.store import server_capabilities as rows
 
 
 def remembered(context: Context, endpoint: Endpoint) -> LearnedCapabilities:
-    """The capabilities of the endpoint's server. If there are several servers, the first one is meant.
+    """The capabilities of the endpoint's server.
 
-    New facts are stored in the run's database. If the server refuses parameters, a note says so.
+    If the endpoint has several servers, the result describes the first one.
+
+    New facts are stored in the run's database. If the server refuses parameters, the function emits a note about
+    this.
     """
-    # The embedded server has another port after each start.
+    # The embedded server has another port after each start, so its facts are not stored under its URL.
     url = EMBEDDED if context.servers.get(EMBEDDED) == endpoint.base_url else endpoint.base_url
     known = known_capabilities(context.run.store, url, endpoint.model)
     return stored_in(

@@ -9,7 +9,7 @@ from faq_tui.core.endpoints.capabilities import MAX_COMPLETION_TOKENS, MAX_TOKEN
 from faq_tui.core.settings import Endpoint, Sampling
 from faq_tui.core.settings.source import OFF
 
-# every request has these parameters, whatever the settings and the server say
+# every request has these parameters, even if the settings omit them or the server refuses them
 KEPT = frozenset({"model", "messages"})
 
 
@@ -29,8 +29,8 @@ def chat_body(
 
     `extra` is added to the body, and so are `chat_template_kwargs` and `extra_body` of `endpoint`. Some parameters
     are left out: those in `leave_out` of `endpoint`, those that the settings switch off, and those that the server
-    refuses according to `capabilities`. Without `limited`, the body has no limit of tokens. With `stream`, the
-    response is streamed.
+    refuses according to `capabilities`. If `limited` is false, the body does not limit the number of tokens. If
+    `stream` is true, the server streams the response.
     """
     body: dict[str, Any] = {"model": model, "messages": messages}
     if stream:

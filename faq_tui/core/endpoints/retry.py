@@ -12,8 +12,8 @@ from faq_tui.core.endpoints.faults import RequestFault, backoff, explain
 from faq_tui.core.endpoints.pool import Pool, Server
 from faq_tui.core.settings import Endpoint
 
-# If a request fails because its server is down, the failure does not use up a try. This is the greatest number of
-# such failures. Further ones use up tries, because the request itself may crash its server.
+# If a request fails because its server is down, the failure does not use up a try. One request can have at most this
+# number of such failures. Later failures use up tries, because the request itself may crash its server.
 FREE_OUTAGES = 3
 
 T = TypeVar("T")
@@ -64,15 +64,16 @@ async def with_retries(
     on_retry: Callable[[int, float, str], None] | None = None,
     on_refusal: Callable[[S, RequestFault, str], None] | None = None,
 ) -> T:
-    """Await `request(server)`. If it fails, try again, as long as there are tries left and another try can help.
+    """Await `request(server)`. If the request fails, send it again.
 
-    `endpoint` sets the number of tries and the first wait. `on_retry(attempt, wait_s, reason)` is called before each
-    further try. `on_refusal(server, fault, message)` is called if the server refuses only this request. This function
-    must change the request or raise an exception. A changed request is sent again at once.
+    The request is sent again as long as tries are left and another try can help. `endpoint` sets the number of tries
+    and the first wait. `on_retry(attempt, wait_s, reason)` is called before each further try. `on_refusal(server,
+    fault, message)` is called if the server refuses only this request. `on_refusal` must change the request or raise
+    an exception. A changed request is sent again at once.
 
-    The first `FREE_OUTAGES` failures because of a server that is down do not use up a try. For these failures,
-    `on_retry` gets the attempt 0. If all tries are used up because the server has stopped answering, the request
-    waits. When the server answers again, the count of tries starts anew.
+    If the server is down, the first `FREE_OUTAGES` failures do not use up a try. For these failures, `on_retry` gets
+    the attempt 0. If all tries are used up because the server has stopped answering, the request waits. When the
+    server answers again, the count of tries starts anew.
 
     Raises GaveUpError if the tries are used up, EndpointError if no server is left, and FaqError if no
     further try can help.
@@ -96,7 +97,7 @@ async def with_retries(
                 raise FaqError(fault.advice) from None
             else:
                 servers.failed(server, fault, began)
-                # A server that is out gets no more requests. Then the request goes to another server at once.
+                # If the server gets no more requests, the request is sent to another server at once.
                 if fault.retry or not servers.is_out(server):
                     is_free = outages < FREE_OUTAGES and await servers.is_down(server, fault, began)
                     outages, failures = outages + is_free, failures + (not is_free)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-MOST_LINE_BYTES = 16 << 20  # longer lines are an error
+MOST_LINE_BYTES = 16 << 20  # a longer line is an error
 MOST_EVENT_BYTES = 16 << 20  # limit for all lines of one event together
 BOM = b"\xef\xbb\xbf"
 
@@ -17,7 +17,7 @@ class SentEvent(NamedTuple):
 
     data: bytes
     type: bytes = b""  # the field `event`; b"" stands for the default type "message"
-    id: bytes | None = None  # the field `id` of this event; None if it has none
+    id: bytes | None = None  # the field `id` of this event; None if the event has no id
 
 
 class EventReader:
@@ -29,16 +29,16 @@ class EventReader:
     def __init__(self) -> None:
         # the first bytes, which may be a byte order mark; None after they are checked
         self._start: bytes | None = b""
-        # True if the last piece ended with CR. A LF at the start of the next piece belongs to the same line end.
+        # True if the last piece ended with CR. An LF at the start of the next piece belongs to the same line end.
         self._after_cr = False
-        self._rest = bytearray()  # the incomplete last line; a bytearray, because it appends fast
+        self._rest = bytearray()  # the incomplete last line; it is a bytearray, because appending to one is fast
         self._data: list[bytes] = []
         self._size = 0  # number of bytes in the lines of the current event
         self._type = b""
         self._id: bytes | None = None
 
     def feed(self, piece: bytes) -> list[SentEvent]:
-        """Return the events that are complete after this piece. Raises ValueError if one of them is too long."""
+        """Return the events that are complete after this piece. Raises ValueError if an event is too long."""
         if self._start is not None:
             piece = self._start + piece
             if len(piece) < len(BOM) and BOM.startswith(piece):

@@ -1,7 +1,8 @@
 """Remember how a server shows that an answer is complete.
 
-A good server sends a finish_reason. Some servers send only [DONE] or the usage. A few servers send nothing and close
-the connection, as if it was lost. To request such an answer again would cost money and would not help.
+A good server sends a finish_reason. Some servers send only [DONE] or the usage. A few servers send none of these and
+close the connection, as if the connection was lost. If faq-tui requested such an answer again, this would cost money
+and would not help.
 """
 
 from __future__ import annotations

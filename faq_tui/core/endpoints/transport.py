@@ -1,7 +1,7 @@
 """The HTTP client of one server. It uses the packages `openai` and `aiohttp`, and translates their exceptions.
 
-These packages handle connections, TLS, HTTP, proxies, decompression and timeouts. They are imported when a client is
-opened, not earlier, because the import takes a second.
+These packages handle connections, TLS, HTTP, proxies, decompression and timeouts. The packages are imported only when
+a client is opened, because the import takes a second.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from faq_tui.core.settings import Endpoint
 # idle. A second request on the same connection could fail.
 KEEP_IDLE_S = 0.0
 ACCEPT_ENCODING = "gzip, deflate"
-# The package `openai` sets these headers from environment variables. They name the person's account at OpenAI.
+# The package `openai` sets these headers from environment variables. These headers name the user's account at OpenAI.
 ACCOUNT = ("OpenAI-Organization", "OpenAI-Project")
 UNSENT = ("X-Stainless-Retry-Count", "X-Stainless-Read-Timeout")
 PORTS = {"socks4": 1080, "socks5": 1080}
@@ -61,12 +61,12 @@ class Transport:
         self._client: Any = None  # an openai.AsyncOpenAI; it is made for the first request
 
     def open(self) -> None:
-        """Load the packages before any time limit begins, because this takes seconds on a busy machine."""
+        """Load the packages before any time limit begins, because the import takes seconds on a busy machine."""
         if self._client is None:
             self._client = self._opened()
 
     async def send(self, method: str, path: str, content: bytes | None, headers: dict[str, str]) -> Any:
-        """Send one request, and return its httpx2.Response. The body is not read yet.
+        """Send one request, and return its httpx2.Response. This method does not read the body.
 
         The caller must close the response.
 
@@ -102,7 +102,7 @@ class Transport:
         endpoint = self._endpoint
         timeout = openai.Timeout(
             connect=endpoint.connect_timeout_s,  # TCP and TLS
-            pool=endpoint.connect_timeout_s,  # limit for name resolution, proxy, TCP and TLS together
+            pool=endpoint.connect_timeout_s,  # time limit for name resolution, proxy, TCP and TLS together
             read=endpoint.idle_timeout_s,
             write=endpoint.idle_timeout_s,
         )
@@ -112,18 +112,18 @@ class Transport:
         http_client = openai.DefaultAioHttpClient(
             event_hooks={"response": [self._on_head]},
             follow_redirects=False,
-            limits=httpx2.Limits(max_connections=0, keepalive_expiry=KEEP_IDLE_S),  # 0 means: no limit
+            limits=httpx2.Limits(max_connections=0, keepalive_expiry=KEEP_IDLE_S),  # 0 means that there is no limit
             timeout=timeout,
             transport=transport,
             proxy=self._proxy.url if self._proxy is not None and transport is None else None,
-            trust_env=False,  # `proxy_for` has already read the environment
+            trust_env=False,  # httpx2 must not read the environment, because `proxy_for` has already found the proxy
             verify=_trusted_certificates(),
         )
         client = openai.AsyncOpenAI(
             # The URL has no password, because a header holds the password. It has no query, because `send` adds the
             # query.
             base_url=urlunsplit((self._url.scheme, self._url.netloc.rpartition("@")[2], self._url.path, "", "")),
-            api_key="none",  # the real key is in the header Authorization
+            api_key="none",  # openai requires a key; the real one is in the header Authorization
             max_retries=0,
             timeout=timeout,
             http_client=http_client,
@@ -214,7 +214,7 @@ def extra_headers(endpoint: Endpoint) -> dict[str, str]:
         if value.startswith("$"):
             text = os.environ.get(value[1:], "").strip()
             if not (text and text.isascii() and text.isprintable()):
-                raise UsageError(f"{value} does not hold a valid header value: export the value of {name} in it")
+                raise UsageError(f"{value} is not set or no valid header value: export the value of {name} in it")
             value = text
         headers[name] = value
     return headers
@@ -226,8 +226,8 @@ def _socks_transport(proxy: EnvironmentProxy) -> Any:
         from openai._vendor.httpx_aiohttp import AiohttpTransport
     except ImportError:
         raise UsageError(
-            f"{proxy.variable} names a SOCKS proxy, which this release of openai does not support: name an HTTP "
-            "proxy in it, or name the server's host in $NO_PROXY"
+            f"{proxy.variable} names a SOCKS proxy, which this release of openai does not support: set it to an "
+            "HTTP proxy, or add the server's host to $NO_PROXY"
         ) from None
     import aiohttp
     import aiohttp_socks

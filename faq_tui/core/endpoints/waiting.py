@@ -17,9 +17,9 @@ from faq_tui.core.endpoints.client import Client, StatusError
 from faq_tui.core.endpoints.faults import GATEWAY_STATUS, RequestFault, explain
 from faq_tui.core.endpoints.probe import PROBE_TIMEOUT_S, ServerDescription, look
 
-FIRST_PROBE_S, LONGEST_PROBE_S = 1.0, 30.0  # limits of the time between two probes
-PROBES_WITHIN_PATIENCE = 20  # if `patience_s` is long, at least this number of probes is sent in this time
-CHAT_TIMEOUT_S = 30.0  # limit for a probe that requests an answer
+FIRST_PROBE_S, LONGEST_PROBE_S = 1.0, 30.0  # the shortest and the longest time between two probes
+PROBES_WITHIN_PATIENCE = 20  # longest time between two probes: `patience_s` divided by this number, but at least 1 s
+CHAT_TIMEOUT_S = 30.0  # time limit for a probe that requests an answer
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Outage:
 
     since: float
     reason: str
-    advice: str  # the sentence for the person
+    advice: str  # a sentence that tells the user what to check
     next_probe: float
 
 
@@ -36,8 +36,8 @@ class Watch:
     """Watches one server.
 
     `outage` is None while the server is up. After an outage, `description` holds the server's description of itself.
-    After an outage, a server may refuse the key or serve another model. Then the server will never answer, and
-    `refusal` is the error.
+    After an outage, a server may refuse the key or serve another model. Then `refusal` is the error, and no later
+    request to this server can succeed.
     """
 
     def __init__(self, client: Client, on_change: Callable[[], None]) -> None:
@@ -56,16 +56,16 @@ class Watch:
     async def is_down(self, began: float) -> bool:
         """True if the server is down, or was down after the time `began`.
 
-        A request was sent at this time, and failed.
+        `began` is the time at which the failed request was sent.
         """
         now = asyncio.get_running_loop().time()
         while self.outage is None and self._ended < began:
             if self._check is None or self._check.done():
                 self._check_began = asyncio.get_running_loop().time()
                 self._check = asyncio.create_task(self._confirm())
-            is_new = self._check_began >= now  # an older check may have ended before the server went down
+            is_new = self._check_began >= now  # a check that began earlier may have found the server still up
             check = self._check
-            await asyncio.wait([check])  # with `await check`, a cancel of one task would cancel the other one, too
+            await asyncio.wait([check])  # with `await check`, a cancel of this task would also cancel the check
             if check.cancelled():
                 break
             check.result()  # if the check failed with an unexpected error, raise it
@@ -124,7 +124,8 @@ class Watch:
             try:
                 self.description = await look(self.client, self.client.endpoint)
             except EndpointError as error:
-                fault = getattr(error, "fault", None)  # the error has a fault if the server is down again
+                # the error has the attribute `fault` if the server is down again
+                fault = getattr(error, "fault", None)
                 if fault is None:
                     raise
         if fault is not None and self.outage is not None:

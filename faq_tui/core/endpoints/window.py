@@ -1,4 +1,7 @@
-"""Compute how many tokens an answer may have. The sources are the model's window and the prompt, or a refusal."""
+"""Compute how many tokens an answer may have.
+
+The number is computed from the model's window and the prompt, or from a refusal.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
-# average of all languages; English has 4 to 5 bytes per token, so its number of tokens is estimated too high
+# average number of bytes per token in all languages; it is 4 to 5 in English, so the estimate for English is too high
 BYTES_PER_TOKEN = 3.0
 TEMPLATE_TOKENS = 64  # a chat template adds about this number of tokens
 LEAST_TOKENS = 16  # an answer needs at least this many tokens
@@ -36,7 +39,7 @@ _PROMPT_ALONE = re.compile(r"even without any output tokens", re.IGNORECASE)
 
 
 def prompt_tokens(messages: Iterable[Mapping[str, str]]) -> int:
-    """An estimate of the number of tokens in the prompt. It tends to be too high."""
+    """An estimate of the number of tokens in the prompt. The estimate tends to be too high."""
     size = sum(len(message["content"].encode("utf-8", "replace")) for message in messages)
     return math.ceil(size / BYTES_PER_TOKEN) + TEMPLATE_TOKENS
 

@@ -10,8 +10,8 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.identity import TEMPERATURE, TOP_P
 
 ROWS_A_BATCH = (
-    # A batch has ROWS_A_BATCH * evaluate.batch_size rows. This constant is more than 1, because more rows slow a
-    # decoding step only a little.
+    # A batch has ROWS_A_BATCH * evaluate.batch_size rows. ROWS_A_BATCH is more than 1, because a decoding step takes
+    # only a little longer with more rows.
     4
 )
 
@@ -25,12 +25,12 @@ def generate(
     on_answer: Callable[[int, list[int]], None],
     tick: Callable[[int], None],
 ) -> None:
-    """Sample an answer to each prompt (token ids).
+    """Sample an answer to each prompt. A prompt is a list of token ids.
 
     `on_answer` gets the index of a prompt and the token ids of its answer, including the end token. `tick` gets the
-    number of newly decoded tokens. Each prompt counts `max_new_tokens` in total: after a shorter answer, `tick` gets
-    the number of missing tokens. The torch seed of a batch is a hash of its prompts. Raises Stopped after the current
-    token if a stop was requested.
+    number of newly decoded tokens. For each prompt, the numbers add up to `max_new_tokens`. If an answer is shorter,
+    `tick` also gets the number of tokens that it lacks. Each batch has its own random seed for torch: a hash of the
+    batch's prompts. Raises Stopped after the current token if a stop was requested.
     """
     import torch
     from transformers import StoppingCriteriaList
@@ -58,7 +58,7 @@ def generate(
 
 
 def _end_tokens(model: Any) -> tuple[list[int], int]:
-    """Returns (the token ids that end an answer, the token id for padding)."""
+    """Returns the token ids that end an answer, and the token id for padding."""
     end_ids = model.generation_config.eos_token_id
     end_ids = model.config.get_text_config().eos_token_id if end_ids is None else end_ids
     ends = [] if end_ids is None else [end_ids] if isinstance(end_ids, int) else list(end_ids)
@@ -69,7 +69,7 @@ def _end_tokens(model: Any) -> tuple[list[int], int]:
 def _sampling(max_new_tokens: int, ends: list[int], pad: int) -> Any:
     """The complete sampling configuration.
 
-    Every key is set. Otherwise generate() would take the key's value from the model's generation_config.json.
+    Every key is set, because generate() takes the value of an unset key from the model's generation_config.json.
     """
     from transformers import GenerationConfig
 

@@ -1,8 +1,8 @@
 """Compare a model with the unquantized one, item by item, and store the KL divergence of every token.
 
 `measure` runs a model over the items of a held-out text. `compare` computes the sums of one item from hidden states.
-`encode_token_kl` packs every token's KL as float16, and `decode_token_kl` unpacks it. The sign bit of a value is set
-if the two models have different top-1 tokens.
+`encode_token_kl` packs every token's KL divergence as a float16 number, and `decode_token_kl` unpacks these numbers.
+A number has its sign bit set if the two models have different top-1 tokens.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ def measure(
     each: Each | None = None,
     metrics: Sequence[Metric] = (),
 ) -> Columns:
-    """Run `model` over `items`. Returns columns of sums over each item's predicted tokens.
+    """Run `model` over `items`. Returns columns that hold one sum per item, over the item's predicted tokens.
 
     The columns are `tokens`, `nll`, `kl`, `agree`, `hits`, and the token column of each metric in `metrics`. `agree`
-    is the number of tokens for which `model` and the reference have the same top-1 token. `hits` is the number of
-    tokens that are the top-1 token of `model`. If `reference` is None, `model` is the unquantized model itself: `kl`
-    is 0, and `agree` equals `tokens`. `keep` stores the states of `model`. `each` is called for each item. Its
-    arguments are the item's index, a list with the KL of each token, and a list with a bool for each token. The bool
-    is True if the top-1 tokens of the two models differ. `tick` gets the number of tokens of each batch. Raises
-    FaqError if a metric fails.
+    is the number of tokens for which `model` and the reference have the same top-1 token. `hits` is the number of the
+    text's tokens that are the top-1 token of `model`. If `reference` is None, `model` is the unquantized model
+    itself. Then `kl` is 0, and `agree` equals `tokens`. If `keep` is given, it stores the hidden states of `model`.
+    `each` is called for each item. The arguments of `each` are the item's index, a list with the KL of each token,
+    and a list with a bool for each token. The bool is True if the top-1 tokens of the two models differ. `tick` gets
+    the number of tokens of each batch. Raises FaqError if a metric fails.
     """
     sums: Columns = {
         "tokens": [float(item.predicted) for item in items],
@@ -57,12 +57,12 @@ def measure(
     }
     for indices in batches(items, batch_size):
         cancel.check()
-        # The last token is not an input, because it predicts nothing. The last token may also lie beyond the model's
-        # window.
+        # The model does not read the last token, because no token after it must be predicted. The last token may also
+        # lie beyond the model's window.
         states = model.states([items[index].ids[:-1] for index in indices])
         for row, index in enumerate(indices):
             item = items[index]
-            # The state at a token predicts the next token.
+            # The hidden state of a token predicts the next token.
             own = states[row, item.first - 1 : len(item.ids) - 1]
             if keep is not None:
                 keep.put(index, own)
@@ -90,8 +90,8 @@ def compare(
     """Sums over the tokens of one item.
 
     `states` has the shape [tokens, hidden]. `reference` holds states of the same shape and the lm_head of their
-    model. For each token, the function appends the KL to `token_kl` and a bool to `differs`. The bool is True if the
-    top-1 tokens of the two models differ.
+    model. For each token, the function appends the KL to `token_kl`, and appends a bool to `differs`. The bool is
+    True if the top-1 tokens of the two models differ.
 
     nll = -log q(target). KL(p || q) = sum over the vocabulary of p (log p - log q) (Kullback and Leibler 1951). Here
     p is the unquantized model's distribution, and q is the measured model's distribution. Both distributions are
@@ -126,7 +126,10 @@ def compare(
 
 
 def _token_values(metric: Metric, p: Any, q: Any, targets: Any) -> list[float]:
-    """The metric's value of each token, shape [tokens]. Raises FaqError if another package's code fails."""
+    """The metric's value of each token, shape [tokens].
+
+    If the metric comes from another package and its code fails, raises FaqError.
+    """
     try:
         values = metric.token_values(p, q, targets)
         if tuple(values.shape) != tuple(targets.shape):
@@ -161,7 +164,7 @@ MOST = 65504.0  # the largest finite float16
 def encode_token_kl(items: Mapping[int, Sequence[float]], differs: Mapping[int, Sequence[bool]]) -> bytes:
     """Pack the KL, in nats, of each item's predicted tokens.
 
-    `differs` states for each token whether the top-1 tokens of the two models differ.
+    `differs` has a bool for each token, which is True if the top-1 tokens of the two models differ.
     """
     import numpy as np
 

@@ -17,9 +17,9 @@ from faq_tui.core.evaluation.texts import PYDOC, WIKITEXT2, is_jsonl, json_lines
 from faq_tui.core.run.run import Run
 
 KEY = "evaluate.word_perplexity"
-PARAGRAPHS = 20  # a document of pydoc has this many paragraphs of Python's language reference
+PARAGRAPHS = 20  # a document of the text "pydoc" consists of this number of paragraphs of Python's language reference
 
-SPACED = ":;.!?,"  # punctuation that WikiText surrounds with spaces
+SPACED = ":;.!?,"  # WikiText has a space before and after these punctuation marks
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,10 @@ class Document:
 
     @classmethod
     def of(cls, page: str, text: str | None = None) -> Document:
-        """Make a document. Words and bytes are counted in `page`, even if the model reads the detokenized `text`."""
+        """Make a document.
+
+        The model may read a detokenized `text`, but words and bytes are counted in the original `page`.
+        """
         return cls(page if text is None else text, len(re.split(r"\s+", page)), len(page.encode("utf-8")))
 
 
@@ -60,9 +63,9 @@ def load_documents(run: Run, name: str) -> list[Document]:
 def heldout_documents(documents: list[Document], tokenizer: object, window: int) -> Heldout:
     """Split each document into windows.
 
-    Each window gets a share of the document's words and bytes, in proportion to the window's number of predicted
-    tokens. Because each window has its own share, the bootstrap can draw single windows. The shares of a document add
-    up to its numbers of words and bytes.
+    The words and bytes of the document are divided among its windows, in proportion to the number of predicted tokens
+    in each window. Each window has its own numbers of words and bytes, so that the bootstrap can draw single windows.
+    Together, the windows of a document have all words and bytes of the document.
     """
     prefix = prefix_of(tokenizer)
     items, words, lengths = [], [], []
@@ -76,7 +79,9 @@ def heldout_documents(documents: list[Document], tokenizer: object, window: int)
 
 
 def prefix_of(tokenizer: object) -> int:
-    """The token that is put before a document's first token: bos, or eos if the tokenizer has no bos.
+    """The token that is put before a document's first token.
+
+    The bos token is used. A tokenizer without a bos token uses its eos token.
 
     lm_eval calls this token prefix_token_id.
     """
@@ -112,6 +117,6 @@ def _wikitext_pages() -> list[str]:
     except Exception as error:  # noqa: BLE001  hub client, network and parser errors alike
         reason = " ".join(str(error).split())[:200]
         raise FaqError(
-            f"wikitext2 could not be fetched with `datasets` ({reason}): check the network, or name a jsonl file "
-            f"of documents in {KEY}"
+            f"wikitext2 could not be fetched with `datasets` ({reason}): check the network, or put a jsonl file "
+            f"of documents into {KEY}"
         ) from None

@@ -1,4 +1,4 @@
-"""Store the environment of the measurements (device, dtype, versions) in `reports/evaluation.json` for the report."""
+"""Store the device, the dtype and the versions of the measurements in `reports/evaluation.json`, for the report."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def _path(run: Run) -> Path:
 def write_environment(run: Run, spec: Spec, worker: dict[str, Any]) -> None:
     """Write the file.
 
-    `worker` has the keys device, device_name, dtype, weight_bytes and bits. `weight_bytes` and `bits` describe the
-    unquantized target.
+    `worker` has the keys device, device_name, dtype, weight_bytes and bits. `weight_bytes` and `bits` are the size
+    and the bits per weight of the unquantized target.
     """
     texts = {name: describe(run, name, text.items) for name, text in spec.texts.items()}
     if spec.answers:
@@ -35,7 +35,7 @@ def write_environment(run: Run, spec: Spec, worker: dict[str, Any]) -> None:
 
 
 def read_environment(run: Run) -> dict[str, Any]:
-    """The content that `write_environment` wrote. The dict is empty if the file is missing or damaged."""
+    """Read what `write_environment` has written. The dict is empty if the file is missing or damaged."""
     try:
         body = json.loads(_path(run).read_text(encoding="utf-8"))
     except (OSError, ValueError):

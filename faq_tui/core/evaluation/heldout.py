@@ -10,7 +10,7 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.kinds import CHOICES, LAST_WORD
 
 Columns = dict[str, list[float]]
-SHORT = 256  # items with fewer tokens than this, such as choices, are put into larger batches
+SHORT = 256  # a batch of items with fewer tokens, for example choices, may have more items
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,20 @@ class Item:
 
 @dataclass(frozen=True)
 class ChoiceQuestion:
-    """A multiple-choice question. The text has one item for each choice, in the order of the choices."""
+    """A multiple-choice question.
+
+    The held-out text has one item for each choice of the question, in the order of the choices.
+    """
 
     answer: int  # index of the right choice
-    lengths: tuple[int, ...]  # number of characters of each choice; acc_norm needs it
+    lengths: tuple[int, ...]  # number of characters of each choice, for acc_norm
 
 
 @dataclass(frozen=True)
 class Heldout:
     kind: str
     items: list[Item]
-    # The numbers of words and bytes of each item. Only documents have these columns.
+    # The columns `words` and `bytes`, with one number per item. Only documents have these columns.
     columns: Columns = field(default_factory=dict)
     questions: list[ChoiceQuestion] = field(default_factory=list)
 
@@ -55,13 +58,13 @@ class Heldout:
 
     @property
     def compared(self) -> bool:
-        """True if each token is compared with the unquantized model's states, for KL and top-1 agreement."""
+        """True if KL and top-1 agreement with the unquantized model are computed for each token."""
         return self.kind != CHOICES
 
     def __len__(self) -> int:
         """The number of units that the bootstrap draws.
 
-        The units are questions; in a text without questions, they are items.
+        If the text has questions, a unit is a question. Otherwise a unit is an item.
         """
         return len(self.questions) or len(self.items)
 
@@ -81,10 +84,10 @@ class Heldout:
         return kept | self.columns
 
     def _answered(self, nll: Sequence[float]) -> Columns:
-        """The model's choice for each question, and whether this choice is right.
+        """Find the model's choice for each question, and whether this choice is right.
 
-        The function computes two choices. One has the highest log-likelihood (acc). The other has the highest
-        log-likelihood per character (acc_norm).
+        The function finds two choices per question: the choice with the highest log-likelihood (acc), and the choice
+        with the highest log-likelihood per character (acc_norm).
         """
         columns: Columns = {"choice": [], "choice_norm": [], "correct": [], "correct_norm": []}
         start = 0
@@ -108,10 +111,13 @@ class Heldout:
 
 
 def windows(ids: Sequence[int], size: int, bos: int | None = None) -> list[Item]:
-    """Split `ids` into non-overlapping windows of `size` tokens. The first token of a window is not predicted.
+    """Split `ids` into non-overlapping windows of `size` tokens.
 
-    If `bos` is given, each window starts with this token. Models that were trained with a bos token predict badly
-    without it. The last window may be shorter. If the last window has no token to predict, it is dropped.
+    The model does not predict the first token of a window.
+
+    If `bos` is given, each window starts with the token `bos`. Models that were trained with a bos token predict
+    badly without it. The last window may be shorter than the others. If the last window has no token to predict, it
+    is dropped.
     """
     head = () if bos is None else (bos,)
     step = size - len(head)
@@ -120,13 +126,15 @@ def windows(ids: Sequence[int], size: int, bos: int | None = None) -> list[Item]
 
 
 def rolling(ids: Sequence[int], size: int, prefix: int) -> list[Item]:
-    """Split `ids` into windows for a model that reads `size` tokens at a time. Each token is predicted exactly once.
+    """Split `ids` into windows for a model that reads `size` tokens at a time.
+
+    The model predicts each token exactly once.
 
     The windows equal those of `loglikelihood_rolling` in lm_eval 0.4.13. That function calls
     `get_rolling_token_windows` of lm_eval/utils.py with context_len 1, and then `make_disjoint_window`. The token
-    `prefix` precedes the first token. Each later window starts with one token of context, the last token of the
-    window before it. The last window may predict fewer tokens than the others; then it starts with more tokens of
-    context.
+    `prefix` precedes the first token. Each later window starts with one token of context. This token is the last
+    token of the window before. The last window may have fewer tokens to predict than the others. Then the last window
+    starts with more tokens of context.
     """
     items = []
     for start in range(0, len(ids), size):
@@ -139,7 +147,7 @@ def rolling(ids: Sequence[int], size: int, prefix: int) -> list[Item]:
 
 
 def digest_of(items: Sequence[Item], *more: object) -> str:
-    """A hash of the items and of `more`. `more` holds other data that affect the sums."""
+    """A hash of the items and of `more`. `more` holds all other data on which a measurement's sums depend."""
     body: list[object] = [item.to_json() for item in items]
     return digest(body, *more) if more else digest(body)
 
@@ -147,8 +155,8 @@ def digest_of(items: Sequence[Item], *more: object) -> str:
 def batches(items: Sequence[Item], size: int) -> Iterator[list[int]]:
     """Yield the indices of each batch. The items of a batch have similar lengths.
 
-    The longest items come first, so that a lack of memory shows at the first batch. A batch of items that are shorter
-    than SHORT tokens has at most `size` * SHORT tokens. Any other batch has at most `size` items.
+    The longest items come first. If memory is too small, the first batch already fails. A batch of items that are
+    shorter than SHORT tokens has at most `size` * SHORT tokens. Any other batch has at most `size` items.
     """
     order = sorted(range(len(items)), key=lambda index: -len(items[index].ids))
     while order:
@@ -165,7 +173,9 @@ def encode_pair(tokenizer: object, text: str, special: bool | None = None) -> li
 
 
 def item_of_pair(tokenizer: object, context: str, continuation: str, longest: int) -> Item | None:
-    """An item that predicts only the continuation. Returns None if no token of the continuation can be predicted.
+    """Make an item in which the model predicts only the continuation of a context.
+
+    Returns None if no token of the continuation can be predicted.
 
     The pair is split as in lm_eval 0.4.13 (`_encode_pair` in lm_eval/api/model.py). Context and continuation are
     encoded as one text. If the context alone has n tokens, the tokens after the first n are the continuation. If the

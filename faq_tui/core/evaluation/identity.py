@@ -9,10 +9,10 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.settings.evaluate import TARGET_ANSWERS
 from faq_tui.core.store.artefacts import Artefact, all_artefacts
 
-UNQUANTIZED = "unquantized"  # the name of the unquantized target among the subjects
+UNQUANTIZED = "unquantized"  # the subject that stands for the unquantized target
 
 VERSION = 1  # Increase this number if a code change gives other results for the same model and text.
-TEMPERATURE, TOP_P = 0.6, 0.95  # sampling of the held-out answers
+TEMPERATURE, TOP_P = 0.6, 0.95  # the held-out answers are sampled with this temperature and this top_p
 
 
 def evaluation_hash(run: Run) -> str:
@@ -21,7 +21,7 @@ def evaluation_hash(run: Run) -> str:
 
 
 def wanted_artefacts(run: Run) -> list[Artefact]:
-    """The artefacts of the present settings, as far as they exist, in the order of the settings."""
+    """The existing artefacts that the present settings ask for, in the order of the settings."""
     made = all_artefacts(run.store)
     names = [recipe.folder(name) for recipe in run.settings.recipes for name in run.settings.sets_of(recipe)]
     return [made[name] for name in names if name in made]
@@ -30,7 +30,8 @@ def wanted_artefacts(run: Run) -> list[Artefact]:
 def subjects(run: Run) -> dict[str, str]:
     """Maps each subject to a hash that identifies its weights.
 
-    The subjects are `unquantized` and the folders under `models/`. Artefacts that share a folder are one subject.
+    The subjects are `unquantized` and the folders under `models/`. If several artefacts share a folder, they are one
+    subject.
     """
     target = fingerprint(run)
     made = all_artefacts(run.store)
@@ -42,9 +43,9 @@ def subjects(run: Run) -> dict[str, str]:
 
 
 def texts(run: Run) -> tuple[str, ...]:
-    """The names of the held-out texts of the present settings.
+    """The names of the held-out texts that the present settings ask for.
 
-    Measurements are stored under these names.
+    Each measurement is stored under one of these names.
     """
     settings = run.settings.evaluate
     answers = settings.answers if run.settings.seeds.heldout else ()
@@ -59,12 +60,12 @@ def texts(run: Run) -> tuple[str, ...]:
 
 
 def answers_of(name: str) -> str:
-    """The name of the held-out text with the answers of the target or of a source."""
+    """The name of the held-out text that consists of the answers of the target or of a source."""
     return ANSWERS if name == TARGET_ANSWERS else named(ANSWERS, name)
 
 
 def measurement_signature(subject: str, items: str, dtype: str, device: str) -> str:
-    """The signature of a measurement. `subject` and `items` are hashes.
+    """The signature of a measurement. `subject` is a hash of the model, and `items` is a hash of the held-out text.
 
     Two measurements are comparable if their signatures differ only in `subject`.
     """

@@ -15,14 +15,14 @@ from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.measurements import replace_items
 
 BROKEN = "\ufffd"
-LONGEST_CHARACTER = 8  # one character may consist of at most this many tokens
+LONGEST_CHARACTER = 8  # a character consists of at most this number of tokens
 CONTEXT = 400  # At most this many characters of context are stored before the predicted tokens.
 
 
 def keep_words(run: Run, spec: Spec, tokenizer: Any) -> None:
-    """Store the readable items of every unlabelled text.
+    """Store the items of every unlabelled text as readable text.
 
-    The items of labelled texts were already stored when those texts were loaded.
+    The items of a labelled text were already stored when that text was loaded.
     """
     readable = {name: text for name, text in spec.texts.items() if text.kind not in LABELLED}
     if answers := [answer for answer in spec.answers if answer.ids]:
@@ -52,7 +52,9 @@ def _body(item: Item, tokenizer: Any, questions: dict[tuple[int, ...], str]) -> 
 
 
 def pieces(ids: Sequence[int], tokenizer: Any, before: Sequence[int] = ()) -> list[str]:
-    """The text of each token. If a character spans several tokens, it is in the text of the last of these tokens.
+    """The text of each token.
+
+    A character may consist of several tokens; then it belongs to the text of the last of them.
 
     Each token is decoded together with the token before it, because some tokenizers drop a leading space. `before`
     holds the tokens that precede `ids`.

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 PROSE, WORDS, ANSWERS, LAST_WORD, CHOICES = "prose", "words", "answers", "last_word", "choices"
 KINDS = (PROSE, ANSWERS, WORDS, LAST_WORD, CHOICES)
-LABELLED = (LAST_WORD, CHOICES)  # The answer to an item of these kinds is right or wrong, so it can flip.
+# The model's answer to an item of these kinds is right or wrong. Therefore quantization can flip the answer.
+LABELLED = (LAST_WORD, CHOICES)
 
 
 def named(kind: str, name: str) -> str:
-    """The name of a held-out text in the store and in reports: `kind:name`, or only `name` for prose."""
+    """The name of a held-out text in the store and in reports.
+
+    The name of prose is `name`, and the name of a text of any other kind is `kind:name`.
+    """
     return name if kind == PROSE else f"{kind}:{name}"
 
 
 def kind_of(text: str) -> str:
-    """The kind of a text, read from the name that `named` made. The name `answers` means the target's own answers."""
+    """The kind of a held-out text.
+
+    The function reads the kind from the name that `named` made. The name `answers` means the target's own answers.
+    """
     head, colon, _ = text.partition(":")
     return head if head == ANSWERS or (colon and head in KINDS and head != PROSE) else PROSE

@@ -1,7 +1,7 @@
 """Read held-out items that have a right answer: multiple-choice questions and passages.
 
-The model's answer to a question is the choice with the highest likelihood. A passage has the form of LAMBADA (Paperno
-et al. 2016): the model must predict the last word of the passage.
+The model's answer to a multiple-choice question is the choice that the model finds most likely. A passage has the
+form of LAMBADA (Paperno et al. 2016): the model must predict the last word of the passage.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from faq_tui.core.run.run import Run
 
 CHOICES_KEY = "evaluate.multiple_choice"
 LAST_WORD_KEY = "evaluate.last_word"
-MIN_WORDS, MAX_WORDS = 25, 120  # limits of the number of words in a passage that is cut from prose
+MIN_WORDS, MAX_WORDS = 25, 120  # a passage that is cut from prose has at least 25 and at most 120 words
 # The last word of such a passage has at least this many letters; shorter words are too easy to predict.
 MIN_LETTERS = 3
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"”’')]*\s+")
@@ -35,7 +35,7 @@ class ChoiceCase:
 
 
 def load_questions(run: Run, name: str) -> list[ChoiceCase]:
-    """The questions of a file. Raises UsageError on the first invalid question, or if the file has no question."""
+    """The questions of a file. Raises UsageError if a question is invalid, or if the file has no question."""
     path = starter_file("starter_choices.jsonl") if name == STARTER else run.resolve(name)
     cases = [_case(value, where) for where, value in json_lines(path, CHOICES_KEY, run.settings.evaluate.items)]
     if not cases:
@@ -51,7 +51,7 @@ def _case(value: dict[str, Any], where: str) -> ChoiceCase:
         raise UsageError(f'{where} has no list "choices" with two or more entries: correct or delete the line')
     texts = tuple(text_of(choice, where, "choices").strip() for choice in choices)
     if isinstance(answer, str):
-        # For one letter outside ASCII, upper() may return two letters. For example, "ß" becomes "SS".
+        # The method upper() may return two letters for one letter. For example, "ß" becomes "SS".
         letter = ord(answer.upper()) - ord("A") if len(answer) == 1 and answer.isascii() else -1
         answer = texts.index(answer.strip()) if answer.strip() in texts else letter
     if not isinstance(answer, int) or isinstance(answer, bool) or not 0 <= answer < len(texts):
@@ -82,7 +82,7 @@ def heldout_questions(cases: list[ChoiceCase], tokenizer: object, longest: int) 
 
 
 def load_passages(run: Run, name: str) -> list[str]:
-    """The passages without their final punctuation. Raises UsageError if there is no passage."""
+    """Read the passages, without their final punctuation. Raises UsageError if there is no passage."""
     limit = run.settings.evaluate.items
     if name == STARTER or is_jsonl(run, name):
         path = starter_file("starter_last_words.jsonl") if name == STARTER else run.resolve(name)
@@ -94,12 +94,12 @@ def load_passages(run: Run, name: str) -> list[str]:
         texts = passages(load_text(run, name, LAST_WORD_KEY))[:limit]
     texts = [passage for passage in texts if " " in passage]
     if not texts:
-        raise UsageError(f"{name} of {LAST_WORD_KEY} holds no passage of two words or more: name a longer text")
+        raise UsageError(f"{name} of {LAST_WORD_KEY} holds no passage of two words or more: give a longer text")
     return texts
 
 
 def passages(text: str) -> list[str]:
-    """Cut each paragraph into passages that have MIN_WORDS to MAX_WORDS words.
+    """Cut each paragraph into passages of at least MIN_WORDS and at most MAX_WORDS words.
 
     A passage ends where a sentence ends.
     """
@@ -113,8 +113,8 @@ def passages(text: str) -> list[str]:
             passage = " ".join(words[-MAX_WORDS:])
             last = passage.rpartition(" ")[2]
             word = last.rstrip(".!?\"”’')")
-            # Skip a passage that ends in markup. SENTENCE_END may split the text in the middle of a sentence; also
-            # skip a passage that ends at such a place.
+            # Skip a passage that ends in markup. SENTENCE_END may also match in the middle of a sentence. Skip a
+            # passage that ends at such a place.
             if word.isalpha() and len(word) >= MIN_LETTERS and last[len(word) :].startswith((".", "!", "?")):
                 cut.append(passage[: len(passage) - len(last) + len(word)])
             words = []
@@ -122,7 +122,7 @@ def passages(text: str) -> list[str]:
 
 
 def heldout_passages(candidates: list[str], tokenizer: object, longest: int) -> tuple[Heldout, list[str]]:
-    """Make an item of each passage, as in lm_eval's task lambada_openai. Only the last word is predicted.
+    """Make an item of each passage, as in lm_eval's task lambada_openai. The model predicts only the last word.
 
     Also returns the passages that are measured.
     """

@@ -26,48 +26,50 @@ NOT_MEASURED: Mapping[str, float] = MappingProxyType({})
 
 
 class Metric(Extension):
-    """A number for one model on one held-out text. A metric is computed from columns that hold one number per item.
+    """A metric gives one number for a model on a held-out text.
 
-    The bootstrap draws items. An item is a window of prose or of a document, an answer, a passage or a question. Each
-    item has the columns `tokens`, `nll`, `kl` and `agree`, which are sums over the item's predicted tokens. `tokens`
-    is the number of these tokens. `nll` is the negative log-likelihood in nats. `kl` is the KL divergence from the
-    unquantized model in nats. `agree` is the number of tokens for which both models have the same top-1 token.
-    Windows of documents also have `words` and `bytes`. Passages also have `correct` and `flipped`. Questions have
-    only `correct`, `correct_norm` and `flipped`.
+    A metric is computed from columns that hold one number per item.
 
-    `title` is the metric's name within a sentence ("top-1 agreement"). `help` is one sentence that says what the
-    metric measures.
+    The bootstrap draws items. An item is one of five things: a window of prose, a window of a document, an answer, a
+    passage, or a question. All items except questions have the columns `tokens`, `nll`, `kl` and `agree`, which are
+    sums over the item's predicted tokens. `tokens` is the number of predicted tokens. `nll` is the negative
+    log-likelihood in nats. `kl` is the KL divergence from the unquantized model in nats. `agree` is the number of
+    tokens for which both models have the same top-1 token. Windows of documents also have `words` and `bytes`.
+    Passages also have `correct` and `flipped`. Questions have only `correct`, `correct_norm` and `flipped`.
+
+    `title` is the metric's name within a sentence, for example "top-1 agreement". `help` is one sentence that says
+    what the metric measures.
     """
 
     unit: str  # unit of the value, such as "nats per token"
     higher_is_better: bool
-    # A difference in the metric that can occur between two draws of the same calibration set, for each kind of text.
-    # The mapping is empty if this difference was not measured.
+    # If the same calibration set is drawn a second time, the metric can differ by this much. Each kind of held-out
+    # text has its own value for this difference. The mapping is empty if the difference was not measured.
     close: Mapping[str, float]
     kinds: tuple[str, ...]  # the kinds of held-out text on which the metric is measured
-    columns: tuple[str, ...]  # the columns that its formula reads
-    percent: bool = False  # if True, values are written in percent, and changes in percentage points
+    columns: tuple[str, ...]  # the columns that the metric's formula reads
+    percent: bool = False  # if True, values are written in percent, and differences in percentage points
     decimals: int = 3  # digits after the decimal point; not used if `percent` is set
     # heading of its column in the report's table of models; if empty, the metric has no column there
     heading: str = ""
-    heading_kinds: tuple[str, ...] | None = None  # the kinds of text with this column; None means all of `kinds`
-    heading_rank: int = 100  # the columns of the table are sorted by this number
+    heading_kinds: tuple[str, ...] | None = None  # kinds of text with this column; None means all of `kinds`
+    heading_rank: int = 100  # the report sorts the columns of the table by this number
     legend: str = ""  # the sentences that explain the column; if empty, `help` explains it
     token_column: str = ""  # name of the column that `token_values` fills; rename it if the formula changes
 
     def values(self, sums: Sums, weights: Array) -> Array:
         """The metric's value for each row of `weights`.
 
-        `weights` has the shape [rows, items]. Each row says how often each item counts.
+        `weights` has the shape [rows, items]. A row holds one number for each item: how often the item counts.
         """
         raise NotImplementedError
 
     def token_values(self, unquantized: Any, measured: Any, targets: Any) -> Any:
-        """The metric's value of each token, shape [tokens]. The tokens are a part of one item.
+        """Compute the metric's value of each token, shape [tokens]. The tokens are a part of one item.
 
         The evaluation's child process calls this method. `unquantized` and `measured` are log-probabilities: torch
         tensors of float32, [tokens, vocabulary]. `targets` are the ids of the text's tokens, [tokens]. Do not change
-        these tensors in place. When the unquantized model itself is measured, `unquantized` and `measured` are the
+        these tensors in place. If the measured model is the unquantized one, `unquantized` and `measured` are the
         same tensor.
         """
         raise NotImplementedError
@@ -86,7 +88,7 @@ class Metric(Extension):
         return float(self.values(sums, np.ones((1, len(sums))))[0])
 
     def title_for(self, window: int | None) -> str:  # noqa: ARG002  a subclass uses it
-        """The name in the heading of a table about one text.
+        """The metric's name in the heading of a table about one held-out text.
 
         `window` is the number of tokens per window of prose, and None for other kinds of text.
         """
@@ -97,7 +99,7 @@ class Metric(Extension):
         first, second = self.help[:1], self.help[1:2]
         help_ = (
             self.help if second.isupper() else first.lower() + self.help[1:]
-        )  # The first letter of words such as "KL" stays a capital.
+        )  # The first letter of a word such as "KL" is not changed.
         return f"- **{self.heading}**: {self.legend or help_}"
 
     def faults(self) -> list[str]:
@@ -111,14 +113,16 @@ class Metric(Extension):
             return faults
         faults += [f"names an unknown kind of text {kind!r}" for kind in self.kinds if kind not in KINDS]
         if self.token_column and CHOICES in self.kinds:
-            faults.append(f"has a token column, but the tokens of the kind {CHOICES!r} are not compared")
+            faults.append(
+                f"cannot have a token column, because texts of the kind {CHOICES!r} are not compared token by token"
+            )
         return faults
 
 
 class Ratio(Metric):
     """The sum of one column divided by the sum of another column, or the exponential of this ratio.
 
-    It is a ratio of two sums over all items, not the mean of the items' ratios.
+    Both columns are first summed over all items. The result is therefore not the mean of the items' ratios.
     """
 
     numerator: str
@@ -146,7 +150,7 @@ class KlDivergence(Ratio):
     """
 
     name, title, unit = "kl", "KL", "nats a token"
-    help = "How far predictions are from the unquantized model's, in nats per token; 0 means no difference."
+    help = "How far predictions are from those of the unquantized model, in nats per token; 0 means no difference."
     numerator, denominator = "kl", TOKENS
     higher_is_better = False
     # These values were measured with SmolLM2-135M and GPTQ INT4.
@@ -182,7 +186,7 @@ class WordPerplexity(Ratio):
     """exp(sum of nll / sum of words). Words are counted as in lm_eval's `weighted_perplexity`."""
 
     name, title, unit = "word_perplexity", "word perplexity", "per word"
-    help = "Perplexity per word, computed as in lm_eval and in the paper."
+    help = "Perplexity per word, computed as in lm_eval and in the paper on FAQ."
     numerator, denominator, exponential = "nll", "words", True
     higher_is_better = False
     close = NOT_MEASURED
@@ -219,7 +223,7 @@ class TopTokenAgreement(Ratio):
 
 
 class Accuracy(Ratio):
-    """The share of items with the right answer: lm_eval's acc."""
+    """The share of items that the model answers correctly. lm_eval calls it acc."""
 
     name, title, unit = "accuracy", "accuracy", "share of items"
     help = "Share of passages whose last word is predicted, or of questions whose right choice is the most likely."
@@ -231,7 +235,10 @@ class Accuracy(Ratio):
 
 
 class AccuracyByLength(Ratio):
-    """The share of questions whose right choice has the highest log-likelihood per character: lm_eval's acc_norm."""
+    """The share of questions whose right choice has the highest log-likelihood per character.
+
+    lm_eval calls it acc_norm.
+    """
 
     name, title, unit = "accuracy_norm", "accuracy by length", "share of items"
     help = "Accuracy if each choice's log-likelihood is divided by the choice's length (lm_eval's acc_norm)."
@@ -253,7 +260,7 @@ class LastWordPerplexity(Ratio):
 
 
 class FlippedItems(Ratio):
-    """The share of items that exactly one of the two models answers correctly: this model or the unquantized model.
+    """The share of items that only one of two models answers correctly: either this model or the unquantized model.
 
     Dutta et al. 2024, "Accuracy is not all you need".
     """
@@ -299,10 +306,10 @@ def main_metric(kind: str) -> Metric:
 
 
 def metrics_in(kind: str, *columns: Iterable[str]) -> tuple[Metric, ...]:
-    """The metrics of this kind that can be computed from every one of the given measurements.
+    """The metrics of this kind for which every given measurement has the columns.
 
-    `columns` holds the column names of each measurement. A measurement lacks the token column of a metric that was
-    installed later. The column is added when the stage evaluate runs again.
+    `columns` holds the column names of each measurement. If a metric was installed after a measurement, the
+    measurement lacks the metric's token column. The stage evaluate adds the missing column when it runs again.
     """
     shared = set.intersection(*map(set, columns))
     return tuple(metric for metric in metrics_of(kind) if shared.issuperset(metric.columns))

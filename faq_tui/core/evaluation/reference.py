@@ -1,7 +1,7 @@
 """Store the unquantized model's last hidden states and its lm_head on disk, for the comparison with other models.
 
-Logits would take a hundred times as much space as the states. Therefore the logits are computed from the states when
-they are needed, for a few hundred tokens at a time.
+Logits would take a hundred times as much space as the states. Therefore only the states are stored. Logits are
+computed from the states for a few hundred tokens at a time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DTYPES = {
     "float32": "F32",
     "bfloat16": "BF16",
     "float16": "F16",
-}  # maps torch's name of each dtype to the name in safetensors files
+}  # maps the name of a dtype in torch to its name in safetensors files
 
 
 class Writer:
@@ -39,7 +39,7 @@ class Writer:
 
 
 class Reference:
-    """Reads the finished file. Each call loads only the requested states to `device`."""
+    """Reads the finished file. Each call loads only the states of one item to `device`."""
 
     def __init__(self, path: Path, items: Sequence[Item], device: str) -> None:
         from safetensors import safe_open
@@ -65,7 +65,10 @@ class Reference:
 
 
 def reference_path(cache: Path, text_key: str) -> Path:
-    """The path of a reference. `text_key` is the signature of the unquantized model's measurement on the text."""
+    """The path of the file with the states for one text.
+
+    `text_key` is the signature of the unquantized model's measurement on this text.
+    """
     return cache / "reference" / f"{text_key}.safetensors"
 
 
@@ -110,7 +113,10 @@ def writing(path: Path, items: Sequence[Item], head: LmHead) -> Iterator[Writer]
 
 
 def starts(items: Sequence[Item]) -> list[int]:
-    """For each item, the number of predicted tokens in all earlier items. The last entry counts all items."""
+    """For each item, the number of predicted tokens in all earlier items.
+
+    The last entry is the number of predicted tokens in all items.
+    """
     return list(accumulate((item.predicted for item in items), initial=0))
 
 
@@ -119,11 +125,11 @@ def _lay_out(
 ) -> tuple[int, dict[str, tuple[int, int]], int]:
     """Create a safetensors file with its header and with space for all tensors.
 
-    Returns (start of the data in the file, start and end of each tensor within the data, size of the data), in bytes.
-    A safetensors file (https://huggingface.co/docs/safetensors) has three parts: the length of the header as 8
-    little-endian bytes, the JSON header, and the data. The function allocates the whole file on disk at once.
-    Otherwise a later write to the memory-mapped file could find the disk full, and the process would get the signal
-    SIGBUS instead of an exception.
+    Returns three results, in bytes: the start of the data in the file, the start and end of each tensor within the
+    data, and the size of the data. A safetensors file (https://huggingface.co/docs/safetensors) has three parts: the
+    length of the header as 8 little-endian bytes, the JSON header, and the data. The function allocates the whole
+    file on disk at once, so that a full disk raises an exception here. A later write to the memory-mapped file would
+    get the signal SIGBUS instead.
     """
     import torch
 

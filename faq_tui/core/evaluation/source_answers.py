@@ -28,16 +28,16 @@ from faq_tui.core.store.seeds import Seed
 
 
 def source_generation(run: Run, source: Source) -> str:
-    """A hash of everything that affects the token ids of a source's held-out answers."""
+    """A hash of everything on which the token ids of a source's held-out answers depend."""
     return digest("heldout-source", VERSION, fingerprint(run), source_hash_of(source))
 
 
 def source_answers(context: Context, template: Template, name: str) -> list[Item]:
-    """Make an item for each held-out seed with a usable answer. Only the answer's tokens are predicted.
+    """Make an item for each held-out seed with a usable answer. The model predicts only the answer's tokens.
 
-    Missing answers are requested from the source, and each is stored as soon as it arrives. Answers that are cut off,
-    empty or looping are unusable. Unusable answers are stored without token ids, so that they are not requested
-    again. Raises EndpointError or FaqError in the same cases as the stage regenerate.
+    Missing answers are requested from the source, and each is stored as soon as it arrives. An answer is unusable if
+    it is cut off, empty or repeats itself. Unusable answers are stored without token ids, so that they are not
+    requested again. Raises EndpointError or FaqError in the same cases as the stage regenerate.
     """
     run = context.run
     source, seeds = run.settings.sources[name], seed_rows.by_role(run.store, "heldout")
@@ -88,7 +88,7 @@ async def _ask(context: Context, template: Template, source: Source, source_hash
 
 
 def _in_ids(template: Template, seed: Seed, source: Source, reply: Reply) -> HeldoutAnswer:
-    """Render the answer like a calibration sample. For an unusable answer the token ids are empty."""
+    """Render the answer like a calibration sample. If the answer is unusable, its list of token ids is empty."""
     reasoning, answer = parts_of(reply, source)
     unfit = HeldoutAnswer(seed.id, (), (), answer)
     if flags_of(reply, reasoning, answer):

@@ -29,21 +29,23 @@ class Spec:
     dtype: str  # auto | float32 | bfloat16 | float16
     batch_size: int
     answer_tokens: int
-    cache: str  # folder for files that can be computed again
-    texts: dict[str, Heldout]  # all texts except the target's own answers, which the worker may have to generate
+    cache: str  # folder for files that can be deleted, because they can be computed again
+    # all texts except the target's own answers, because the worker may have to generate these answers
+    texts: dict[str, Heldout]
     answers: list[HeldoutQuestion]
     subjects: dict[
         str, tuple[str, str]
-    ]  # maps a subject to (identity hash, folder); the unquantized model comes first
+    ]  # maps a model's name to (hash of the model, folder); the unquantized model comes first
     stored: dict[str, dict[str, str]]  # stored[subject][text] is the signature of the stored measurement
     metrics: tuple[str, ...] = ()  # names of the metrics that have a token column
+    read: str = "auto"  # auto | whole | layers: how the weights are read
 
     @property
     def missing_answers(self) -> int:
         return sum(not answer.ids for answer in self.answers)
 
     def answer_items(self) -> list[Item]:
-        """An item for each question with its answer. Only the answer's tokens are predicted."""
+        """Make one item of each question and its answer. The model predicts only the answer's tokens."""
         return [Item((*answer.prompt_ids, *answer.ids), len(answer.prompt_ids)) for answer in self.answers]
 
     def to_json(self) -> dict[str, Any]:
@@ -58,12 +60,16 @@ class Spec:
         return cls(**{**body, **more})
 
 
-DEFAULT = 2048  # The longest input in tokens if config.json does not state it.
-KEYS = ("n_positions", "max_position_embeddings", "n_ctx")  # tried in this order, as in lm_eval's resolve_max_length
+DEFAULT = 2048  # If config.json does not state the longest input, this number of tokens is used.
+# These keys of config.json are tried in this order, as in lm_eval's resolve_max_length.
+KEYS = ("n_positions", "max_position_embeddings", "n_ctx")
 
 
 def prose_window(run: Run, target: TargetModel) -> int:
-    """The number of tokens per window of prose: `evaluate.window`, but at most the target's longest input."""
+    """The number of tokens per window of prose.
+
+    It is `evaluate.window`, or the target's longest input if that is smaller.
+    """
     return min(run.settings.evaluate.window, longest_input(target))
 
 

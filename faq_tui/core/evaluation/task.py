@@ -1,9 +1,9 @@
 """The worker child's task `evaluate`: measure one model after the other on all held-out texts.
 
 The task sends the messages `environment`, `plan`, `answer`, `progress` and `measurement`. `plan` holds the total
-number of tokens and the number of processed tokens. `plan` is sent again when all held-out answers exist. Each answer
-has one message `answer`. Each pair of subject and text has one message `measurement`, which is sent when the
-measurement is complete.
+number of tokens and the number of processed tokens. `plan` is sent again when all held-out answers exist. The task
+sends one message `answer` for each answer. The task sends one message `measurement` when it has measured a model on a
+text.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import json
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,17 @@ from faq_tui.core.extensions import METRICS
 from faq_tui.core.models.backbone import Backbone
 from faq_tui.core.models.devices import device_name, device_of, dtype_name
 from faq_tui.core.models.hub import local_folder
+from faq_tui.core.models.memory_need import LAYERS, no_memory_for_answers
+from faq_tui.core.models.opening import Opening
 
 Send = Callable[..., None]
 
 
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
-    """Run the `Spec` in the file `spec["order"]`. Measurements that the `Spec` lists as stored are not repeated."""
+    """Measure as the `Spec` in the file `spec["order"]` says.
+
+    The measurements that the `Spec` lists as stored are not repeated.
+    """
     order = Spec.from_json(json.loads(Path(spec["order"]).read_text(encoding="utf-8")))
     device = device_of(order.device)
     folder = local_folder(order.model)
@@ -47,7 +53,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     try:
         _Evaluation(order, folder, device, dtype, send, cancel).run()
     except RuntimeError as error:
-        if "can't allocate memory" in str(error):  # the CPU allocator's message; CUDA has a separate exception class
+        if "can't allocate memory" in str(error):  # this is the message if the CPU's memory is full
             raise MemoryError from error
         raise
 
@@ -76,7 +82,7 @@ class _Evaluation:
         model = None
         if self.order.missing_answers:
             self._plan(self.order.missing_answers * self.order.answer_tokens)
-            model = self._load(self.folder)
+            model = self._answering_model()
             self._answer(model)
         if self.order.answers:
             self.texts[ANSWERS] = Heldout(ANSWERS, self.order.answer_items())
@@ -86,7 +92,10 @@ class _Evaluation:
         self._plan(sum(self._size(text) for text in todo if text not in unmeasured))
         if not todo:
             return
-        cut = Backbone(model or self._load(self.folder))
+        if self.order.read == LAYERS:
+            model = None  # free the model that wrote the answers
+        cut = self._open(UNQUANTIZED, self.folder) if model is None else Backbone(model)
+        self._prepare(cut, todo)
         for text in todo:
             items, tick = self.texts[text].items, self._tick(f"{UNQUANTIZED} on {text}")
             path = self._reference_path(text)
@@ -101,7 +110,8 @@ class _Evaluation:
         todo = self._todo(subject)
         if not todo:
             return
-        cut = Backbone(self._load(folder))
+        cut = self._open(subject, folder)
+        self._prepare(cut, todo)
         for text in todo:
             items, compared = self.texts[text].items, self.texts[text].compared
             reference = open_reference(self._reference_path(text), items, self.device) if compared else None
@@ -159,7 +169,10 @@ class _Evaluation:
         return self.texts[text].size
 
     def _plan(self, more: int) -> None:
-        """Send the number of tokens to process: the tokens of missing measurements, plus `more` other tokens."""
+        """Send the number of tokens to process.
+
+        The number counts the tokens of missing measurements, and `more` other tokens.
+        """
         missing = sum(self._size(text) for subject in self.order.subjects for text in self._todo(subject))
         whole = sum(self._size(text) for text in self.texts) * len(self.order.subjects)
         self.total = self.done + missing + more
@@ -176,7 +189,7 @@ class _Evaluation:
         return reference_path(Path(self.order.cache), self._signature(UNQUANTIZED, text))
 
     def _lost_references(self) -> set[str]:
-        """The texts that must still be measured for an artefact, but for which the target's states are missing."""
+        """The texts on which an artefact must be measured, although the target's states for them are missing."""
         artefacts = [subject for subject in self.order.subjects if subject != UNQUANTIZED]
         needed = {text for subject in artefacts for text in self._todo(subject) if self.texts[text].compared}
         return {t for t in needed if open_reference(self._reference_path(t), self.texts[t].items, "cpu") is None}
@@ -194,15 +207,43 @@ class _Evaluation:
         signature = self._signature(subject, text)
         self.send("measurement", subject=subject, text=text, signature=signature, items=items, token_kl=blob)
 
-    def _load(self, folder: Path) -> Any:
+    @cached_property
+    def opening(self) -> Opening:
         import torch
 
-        from faq_tui.core.models.dense import load_dense
+        order, check = self.order, self.cancel.check
+        return Opening.of(
+            self.folder, self.device, getattr(torch, self.dtype), order.trust_remote_code, order.read, check
+        )
 
-        self.cancel.check()
-        gc.collect()  # free the previous model's memory
-        if self.device == "cuda":
-            torch.cuda.empty_cache()
+    def _answering_model(self) -> Any:
+        """The whole target. Raises FaqError if it does not fit, because answers are not generated layer by layer."""
+        self._free()
+        if self.opening.need is not None and not self.opening.fits():
+            raise FaqError(no_memory_for_answers(self.opening.need))
+        return self.opening.whole(self.folder)
+
+    def _open(self, subject: str, folder: Path) -> Backbone:
+        self._free()
         if not folder.is_dir():
             raise FaqError(f"no model folder at {folder}: run quantize again")
-        return load_dense(folder, getattr(torch, self.dtype), self.device, self.order.trust_remote_code)
+
+        def on_layer(index: int, layers: int) -> None:
+            detail = f"{subject}: layer {index + 1} of {layers}"
+            self.send("progress", done=self.done, total=self.total, detail=detail)
+
+        return replace(self.opening, on_layer=on_layer).backbone(folder)
+
+    def _prepare(self, cut: Backbone, todo: list[str]) -> None:
+        """Compute the states of all texts at once if the model is read layer by layer."""
+        # The last token is not an input, because it predicts nothing.
+        cut.prepare([item.ids[:-1] for text in todo for item in self.texts[text].items])
+
+    def _free(self) -> None:
+        """Free the previous model's memory."""
+        import torch
+
+        self.cancel.check()
+        gc.collect()
+        if self.device == "cuda":
+            torch.cuda.empty_cache()

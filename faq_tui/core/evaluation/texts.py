@@ -1,4 +1,4 @@
-"""Read and describe the held-out prose and files that `[evaluate]` names.
+"""Read and describe the held-out prose and the files that the settings table `[evaluate]` names.
 
 Error messages name the settings key, the file and the line.
 """
@@ -22,8 +22,9 @@ from faq_tui.core.run.run import Run
 
 STARTER = "starter"  # the name of the small sets that ship with faq-tui
 PYDOC, WIKITEXT2 = "pydoc", "wikitext2"
-BYTES_A_TOKEN = 64  # This many bytes are read per wanted token. No tokenizer has more bytes per token on average.
-# These constants decide which paragraphs of Python's language reference are prose.
+# For each wanted token, this number of bytes is read. No tokenizer has more bytes per token on average.
+BYTES_A_TOKEN = 64
+# A paragraph of Python's language reference is prose if it passes the tests with these constants.
 MIN_WORDS = 20
 PLAIN = re.compile(r"[A-Za-z ,.;:'\"()“”’‘–—-]")
 PLAIN_SHARE = 0.95
@@ -64,7 +65,7 @@ def _lines(path: Path, key: str) -> Iterator[tuple[int, str]]:
 
 
 def text_of(value: Any, where: str, field: str) -> str:
-    """The field's text, in a form that can be stored. Raises UsageError if it is missing or empty."""
+    """The field's text, in a form that can be stored. Raises UsageError if the field is missing or empty."""
     if not isinstance(value, str) or not value.strip():
         raise UsageError(f'{where} has no text "{field}": correct or delete the line')
     return storable(value)
@@ -96,7 +97,10 @@ def load_text(run: Run, name: str, key: str, limit: int | None = None) -> str:
 
 
 def state(run: Run, name: str) -> Any:
-    """A value that changes whenever the text changes. The function does not read the text itself."""
+    """A value that changes whenever the held-out text changes.
+
+    The function computes this value without reading the text itself.
+    """
     if name == PYDOC:
         return platform.python_version()
     if name in (WIKITEXT2, STARTER):
@@ -133,22 +137,22 @@ def _file(path: Path, limit: int | None, key: str) -> str:
     except UnicodeDecodeError as error:
         if whole or error.reason != "unexpected end of data":
             raise UsageError(f"{path} of {key} is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
-        text = data[: error.start].decode("utf-8")  # the limit may have cut the last character
+        text = data[: error.start].decode("utf-8")  # the byte limit may have cut the last character in two
     if not text.strip():
-        raise UsageError(f"{path} of {key} is empty: name a file with prose")
+        raise UsageError(f"{path} of {key} is empty: give a file with prose")
     return text.removeprefix("\ufeff")
 
 
 def pydoc_prose() -> str:
     """The prose in `pydoc_data.topics`. This prose differs between Python versions.
 
-    The topics are sorted. The lines of each paragraph are joined, and a repeated paragraph is kept once.
+    The topics are sorted. The lines of each paragraph are joined to one line. A repeated paragraph is kept only once.
     """
     try:
         from pydoc_data.topics import topics
     except ImportError:
         raise FaqError(
-            'this Python lacks pydoc_data: name "wikitext2" or a text file in evaluate.perplexity'
+            'this Python lacks pydoc_data: put "wikitext2" or a text file into evaluate.perplexity'
         ) from None
     paragraphs = (p for name in sorted(topics) for p in re.split(r"\n\s*\n", topics[name]))
     joined = (" ".join(p.split()) for p in paragraphs)

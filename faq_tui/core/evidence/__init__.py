@@ -1,6 +1,6 @@
 """Compare models by their stored measurements.
 
-The question is whether the regenerated data helped by more than noise.
+They show whether the regenerated data improved a model, and whether the gain is larger than noise.
 """
 
 from faq_tui.core.evidence.collect import collect, measured

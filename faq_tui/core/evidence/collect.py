@@ -24,7 +24,7 @@ Measured = dict[str, dict[str, Sums]]  # sums by subject and text: Measured[subj
 def collect(run: Run) -> Evidence:
     """The evidence measured so far. Raises UsageError if the unquantized target is not measured yet.
 
-    A run without held-out texts can have results of public benchmarks. Its evidence then contains only the models.
+    If a run has results of public benchmarks but no held-out texts, its evidence contains only the models.
     """
     measured, tails = _measured(run)
     if not measured.get(UNQUANTIZED):
@@ -53,7 +53,7 @@ def collect(run: Run) -> Evidence:
 
 
 def measured(run: Run) -> Measured:
-    """The measurements that `collect` uses: measured[subject][text] holds the sums for each item.
+    """The measurements that `collect` uses. The result maps subject and text to the sums of the text's items.
 
     The subjects are `unquantized` and the folders under `models/`.
     """
@@ -61,9 +61,12 @@ def measured(run: Run) -> Measured:
 
 
 def _measured(run: Run) -> tuple[Measured, dict[str, str]]:
-    """The comparable measurements: those with the same items, dtype and device as the unquantized target.
+    """The measurements with the same items, dtype and device as those of the unquantized target.
 
-    The second result maps each text to the part of the signature that all measurements of the text share.
+    Only these measurements are comparable.
+
+    The second result maps each text to "items.dtype.device". This part of the signature is the same for all
+    measurements of the text.
     """
     rows = all_measurements(run.store)
     tails = {
@@ -83,7 +86,7 @@ def _measured(run: Run) -> tuple[Measured, dict[str, str]]:
 
 def _text(name: str, sums: Sums) -> Text:
     kind, tokens = kind_of(name), sums.columns.get("tokens")
-    # The first token of a window is not predicted, so `tokens` does not count it.
+    # `tokens` does not count the first token of a window, because it is not predicted.
     window = int(tokens.max()) + 1 if tokens is not None and kind == PROSE else None
     return Text(name, kind, len(sums), None if tokens is None else int(tokens.sum()), window)
 

@@ -1,8 +1,8 @@
 """Compare each source's set with the baseline. The two compared models have the same recipe.
 
-There are two comparisons: between sets with equally many samples, and between sets with equally many tokens. A set
-from `[sets]` is compared with the set whose size it copies. If it has as many samples as the baseline, it is also
-compared with the baseline.
+There are two kinds of comparisons. In one kind, both sets have the same number of samples. In the other kind, both
+sets have the same number of tokens. A set from `[sets]` can copy the size of another set. Then these two sets are
+compared. If a set from `[sets]` has as many samples as the baseline, the set is also compared with the baseline.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SUFFIXES = {"samples": "", "tokens": TOKENS_SUFFIX}
 
 
 def compare_all(run: Run, measured: dict[str, dict[str, Sums]]) -> tuple[Comparison, ...]:
-    """All comparisons of artefacts that are measured on a common text.
+    """The comparisons of all pairs of artefacts that were measured on the same text.
 
     `measured[subject][text]` holds the sums of the text's items.
     """
@@ -58,8 +58,8 @@ def compare_all(run: Run, measured: dict[str, dict[str, Sums]]) -> tuple[Compari
 def _pairs(run: Run) -> Iterator[tuple[str, str, str, list[Pair]]]:
     """Yield (recipe, source, unit, pairs of artefacts).
 
-    There is one pair for each draw. The unit is "samples" or "tokens". Both sets of a pair have the same number of
-    this unit.
+    There is one pair for each draw. If the unit is "samples", both sets of a pair have the same number of samples. If
+    the unit is "tokens", both have the same number of tokens.
     """
     made = {artefact.name: artefact for artefact in wanted_artefacts(run)}
     for recipe in run.settings.recipes:
@@ -78,8 +78,8 @@ def _pairs(run: Run) -> Iterator[tuple[str, str, str, list[Pair]]]:
 def _set_pairs(run: Run) -> Iterator[tuple[str, str, tuple[str, str]]]:
     """Yield (name, unit, (our set, other set)) for each comparison.
 
-    The name is a source, or a set from `[sets]`. The unit is "samples" or "tokens". Both sets have the same number of
-    this unit.
+    The name is a source, or a set from `[sets]`. If the unit is "samples", both sets have the same number of samples.
+    If the unit is "tokens", both have the same number of tokens.
     """
     settings = run.settings
     for source in settings.sources:
@@ -145,7 +145,10 @@ def _outcome(
 
 
 def _corrected(comparisons: list[Comparison]) -> tuple[Comparison, ...]:
-    """Adjust the p-values over all outcomes of all comparisons, and update the verdicts accordingly."""
+    """Adjust the p-values for the number of outcomes in all comparisons.
+
+    The verdicts follow the adjusted p-values.
+    """
     outcomes = [o for comparison in comparisons for of_text in comparison.texts.values() for o in of_text.values()]
     left = iter(adjusted([outcome.p for outcome in outcomes]))
 
@@ -167,7 +170,10 @@ def _corrected(comparisons: list[Comparison]) -> tuple[Comparison, ...]:
 
 
 def verdict(metric: Metric, change: Estimate, p_adjusted: float | None) -> str:
-    """The verdict on a change (ours - baseline), from its interval and its adjusted p-value."""
+    """The verdict on `change`, the difference ours - baseline.
+
+    It depends on the interval of the difference and on the adjusted p-value.
+    """
     if change.low is None or p_adjusted is None or not math.isfinite(change.value):
         return UNKNOWN
     if not change.excludes(0.0):

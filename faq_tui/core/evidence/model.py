@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from faq_tui.core.stats.bootstrap import Estimate
 
 BETTER, WORSE, WITHIN_NOISE = "better", "worse", "within noise"
-# The next two verdicts mean that the interval excludes zero, but the adjusted p-value is too high. With many
-# comparisons, such an interval can be chance.
+# A verdict "leans …" means that the interval excludes zero, but the adjusted p-value is too high. If there are many
+# comparisons, chance alone produces some such intervals.
 LEANS_BETTER, LEANS_WORSE = "leans better", "leans worse"
 SAME = "same model"  # both sets have the same token ids, so both models have the same weights
 UNKNOWN = "cannot be told"  # there are too few items for an interval, or a number is not finite
@@ -31,27 +31,31 @@ class ModelRow:
 
 @dataclass(frozen=True)
 class MetricOutcome:
-    """The outcome of comparing a set with the baseline by one metric on one text."""
+    """The result of comparing a set with the baseline, for one metric on one text."""
 
     ours: float
     baseline: float
     difference: Estimate  # ours - baseline
-    recovered: Estimate | None  # None if the loss of the baseline is within noise
+    recovered: Estimate | None  # the recovered share of the loss; None if the baseline's loss is within noise
     p: float | None  # two-sided p-value for the hypothesis of no difference; None if there is no interval
-    p_adjusted: float | None  # adjusted for all comparisons of the report (Benjamini and Hochberg)
+    p_adjusted: float | None  # the p-value adjusted for all comparisons of the report (Benjamini and Hochberg)
     verdict: str
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One source's set compared with the baseline, with the same recipe and equal size."""
+    """The comparison of one source's set with the baseline.
+
+    Both sets have the same size and were used with the same recipe.
+    """
 
     recipe: str
     source: str
-    equal: str  # the unit in which both sets have the same size: samples | tokens
+    equal: str  # "samples" or "tokens": both sets have the same number of them
     ours: str  # name of our artefact
     baseline: str  # name of the artefact with which ours is compared
-    our_samples: int  # With several draws, this number and the next three are rounded means over the draws.
+    # If there are several draws, the next four numbers are means over the draws, rounded to whole numbers.
+    our_samples: int
     our_tokens: int
     baseline_samples: int
     baseline_tokens: int
@@ -73,13 +77,16 @@ class Text:
 
 @dataclass(frozen=True)
 class Flips:
-    """The labelled items that only one of two models answers correctly: the quantized or the unquantized model."""
+    """The flips of one quantized model on one text.
+
+    An item flips if only the quantized model or only the unquantized model answers it correctly.
+    """
 
     model: str
     text: str
     lost: tuple[int, ...]  # numbers of the items that only the unquantized model gets right
     won: tuple[int, ...]  # numbers of the items that only the quantized model gets right
-    # For each question's number: (choice of the unquantized model, choice of this model).
+    # Maps the number of each flipped question to (the unquantized model's choice, this model's choice).
     choices: dict[int, tuple[int, int]]
 
 

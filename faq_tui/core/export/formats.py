@@ -22,7 +22,7 @@ class CalibrationSet:
     path: Path
 
     def samples(self) -> Iterator[dict[str, Any]]:
-        """Yield the samples in the order of the file, with the fields of `core.assembly.sample.FIELDS`.
+        """Yield the samples in the order of the file. `core.assembly.sample.FIELDS` lists the fields of a sample.
 
         Raises FaqError at the first damaged line.
         """
@@ -39,7 +39,7 @@ class CalibrationSet:
                 yield sample
 
     def check(self) -> None:
-        """Read the whole file once. If it is damaged, FaqError is raised before any output is written."""
+        """Read the whole file once before the output is written. Raises FaqError if the file is damaged."""
         for _ in self.samples():
             pass
 
@@ -51,17 +51,17 @@ class ExportFormat(Extension):
     """
 
     suffix: str  # the usual suffix of its files, such as ".jsonl"
-    binary: bool = False  # True if the output must not be printed on a terminal
+    binary: bool = False  # True if the output is not text, so that it must not be printed on a terminal
 
     def write(self, calibration: CalibrationSet, out: IO[bytes]) -> None:
         """Write the whole set. `out` may be a file, a pipe or standard output, so do not call its `seek`.
 
-        Raises FaqError if the set's file is damaged. In this case the method should not write anything.
+        If the set's file is damaged, the method raises FaqError. It should do so before it writes anything.
         """
         raise NotImplementedError
 
 
-BATCH = 256  # A row group of the Parquet file has this many samples, about 10 MB if each sample has 2048 tokens.
+BATCH = 256  # number of samples in a row group of the Parquet file; samples of 2048 tokens make about 10 MB
 
 
 class JsonLinesExport(ExportFormat):

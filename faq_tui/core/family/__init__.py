@@ -1,8 +1,8 @@
 """Check whether a source belongs to the target's family, from model names and local files only.
 
-known.py     read data/families.toml; remove organisation, path and quantization suffix from model names
-verdict.py   compare two models; return a verdict with its reasons
-check.py     compare a run's sources with its target; ask servers for the loaded models; list the target's elders
+`known.py` reads data/families.toml, and removes organisation, path and quantization suffix from model names.
+`verdict.py` compares two models, and returns a verdict with its reasons.
+`check.py` compares a run's sources with its target, and lists the target's elders.
 """
 
 from faq_tui.core.family.check import Finding, badges, check_sources, is_quick, suggestions, warnings

@@ -77,7 +77,7 @@ class Finding:
     """The result of the check for one source of the run."""
 
     source: str  # the source's name in the settings
-    model: str  # the loaded model's name if the server reports it, else the served name
+    model: str  # name of the loaded model; the name in the settings if the server does not report it
     kinship: Kinship
 
     @property
@@ -106,9 +106,10 @@ def badges(run: Run) -> dict[str, str]:
 
 
 def is_quick(run: Run) -> bool:
-    """True if the check is quick, because this machine has the tokenizers of fewer than two models.
+    """True if the check takes little time.
 
-    If there are more tokenizers, the check compares them, which takes about 0.5 s.
+    If this machine has the tokenizers of two or more models, the check compares these tokenizers, which takes about
+    0.5 s.
     """
     sources = run.settings.sources.values()
     names = [target_profile(run).name, *(source.files or served_name(run, source) for source in sources)]
@@ -149,8 +150,8 @@ def target_profile(run: Run) -> ModelProfile:
 def _is_target(run: Run, name: str, source: Source) -> bool:
     """True if the source is the target.
 
-    There are three cases: the source has the name `self`; it loads the target on this machine; or it uses the
-    embedded server, and the target is the embedded model.
+    One of these must be true: the name of the source is `self`, the source loads the target on this machine, or the
+    source and the target are both "embedded".
     """
     if name == SELF or (source.base_url, source.model) == (LOCAL, TARGET):
         return True

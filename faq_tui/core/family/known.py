@@ -84,7 +84,10 @@ def bare_name(name: str) -> str:
 
 
 def _stripped(name: str) -> str:
-    """Remove path, tag and quantization suffix. `bare_name` calls this function until nothing more is removed."""
+    """Remove path, tag and quantization suffix from the name.
+
+    `bare_name` calls this function until nothing more is removed.
+    """
     name = name.strip().rstrip("/")
     if cached := _CACHED.search(name):
         name = cached[1]
@@ -95,9 +98,9 @@ def _stripped(name: str) -> str:
 
 
 def billions(name: str) -> float | None:
-    """The number of parameters that the name contains, in billions (all experts included).
+    """Read the number of parameters from a model's name, in billions. All experts are included.
 
-    None if the name contains no such number.
+    Returns None if the name does not contain the number.
     """
     match = _SIZE.search(bare_name(name))
     if match is None:

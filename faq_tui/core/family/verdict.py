@@ -52,7 +52,7 @@ class ModelProfile:
     def model_types(self) -> frozenset[str]:
         """The possible model types of the model.
 
-        If config.json names a type outside the family, the result is only this type. In all other cases, the result
+        If config.json names a type that the family does not have, the result is only that type. Otherwise the result
         is all model types of the family.
         """
         own = self.files.model_type if self.files else None
@@ -74,15 +74,15 @@ class ModelProfile:
 class Kinship:
     """The relation between a source and the target."""
 
-    verdict: str  # family | same tokenizer | stranger
+    verdict: str  # "family", "same tokenizer" or "stranger"
     reasons: tuple[str, ...]
     itself: bool = False  # True if the source is the target
-    larger: bool | None = None  # True if the source is larger than the target; None if this is unknown
-    known: bool = True  # False if facts are missing on this machine, so the verdict "stranger" is not certain
+    larger: bool | None = None  # True if the source is larger than the target; None if a size is unknown
+    known: bool = True  # False if the verdict "stranger" is not certain, because facts are missing
 
 
 def kinship(target: ModelProfile, source: ModelProfile) -> Kinship:
-    """The verdict on `source` as an elder of `target`, with reasons. Only local files are read."""
+    """Decide how `source` is related to `target`, with reasons. Only local files are read."""
     if bare_name(target.name) and bare_name(target.name) == bare_name(source.name):
         return Kinship(FAMILY, (f"{source.title} is the target itself",), itself=True, larger=False)
     larger = None
@@ -104,7 +104,7 @@ def _decide(
 ) -> tuple[str, bool]:
     """Returns (verdict, known).
 
-    `known` is False if facts are missing, so the verdict "stranger" is not certain.
+    `known` is False if the verdict "stranger" is not certain, because facts are missing.
     """
     if target.family and source.family:
         if target.family.id == source.family.id:
@@ -125,7 +125,7 @@ def _same_architecture(target: ModelProfile, source: ModelProfile) -> bool | Non
 
 
 def _same_turns(target: ModelProfile, source: ModelProfile) -> bool:
-    """True if both have the same chat template or the same special tokens."""
+    """True if both models have the same chat template or the same special tokens."""
     ours, theirs = target.files, source.files
     if ours is None or theirs is None:
         return False

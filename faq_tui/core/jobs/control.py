@@ -25,7 +25,7 @@ from faq_tui.core.worker.parent import QUIET_THREADS
 
 State = Literal["running", "done", "failed", "stopped", "killed"]
 
-PATIENCE_S = 120.0  # A new job must hold the lock within this time. Imports from a slow disk take long.
+PATIENCE_S = 120.0  # A new job must take the lock within this time. Imports from a slow disk take long.
 RECORD_WAIT_S = 1.0  # After a job has taken the lock, its job.json must be readable within this time.
 TAIL = 1 << 20  # Only this number of bytes at the end of events.jsonl is searched for a stage event.
 
@@ -34,7 +34,7 @@ def start(folder: Path, only: str | None = None, until: str | None = None, confi
     """Start a job and return it once it holds the run's lock.
 
     This takes about 1 s, so the UI must call it in another thread. Raises FaqError if another process holds the lock
-    (the message contains its pid), or if the job reports an error.
+    (the message contains the pid of this process), or if the job reports an error.
     """
     folder = run_folder(folder)
     owner = lock_owner(folder)
@@ -44,7 +44,7 @@ def start(folder: Path, only: str | None = None, until: str | None = None, confi
     with full_disk_is_clear(folder):
         job_folder.mkdir(parents=True)
         child = _spawn(folder, job_folder, only, until, confirmed)
-    # A thread waits for the end of the child. Without it, the ended child would remain as a zombie process.
+    # A thread waits for the end of the child. Without this thread, the ended child would remain as a zombie process.
     threading.Thread(target=child.wait, daemon=True, name=f"reap-{child.pid}").start()
     return _begun(job_folder, child)
 
@@ -56,8 +56,8 @@ def _spawn(
     options += ["--yes"] if confirmed else []
     with (job_folder / "log.txt").open("ab") as log:
         return subprocess.Popen(
-            # The run's folder may contain a folder `datasets/` or `torch/`. With -P, Python does not import it as a
-            # module.
+            # The run's folder may contain a folder `datasets/` or `torch/`. Without the option -P, Python would
+            # import this folder instead of the installed library.
             [sys.executable, "-P", "-m", "faq_tui.core.jobs.child", str(folder), job_folder.name, *options],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -71,7 +71,7 @@ def _spawn(
 def _begun(job_folder: Path, child: subprocess.Popen[bytes]) -> Job:
     deadline = time.monotonic() + PATIENCE_S
     while True:
-        # `poll` comes before the record is read, because the child may end right after it wrote the record.
+        # `poll` is called before the record is read, because the child may write the record and end at once.
         ended = child.poll()
         job = read_job(job_folder)
         if job is not None:
@@ -89,7 +89,7 @@ def _begun(job_folder: Path, child: subprocess.Popen[bytes]) -> Job:
 def _refusal(job_folder: Path, code: int) -> FaqError:
     """Returns the error that ended the child before the job began.
 
-    If the log gives the reason, this function removes the job's folder.
+    If the job's log says why the child ended, this function removes the job's folder.
     """
     log = job_folder / "log.txt"
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -111,9 +111,8 @@ def find_live(folder: Path) -> Job | None:
         if job is not None and job.pid == owner.pid and process_identity(job.pid) == job.began:
             return job
         if time.monotonic() > deadline:
-            return (
-                None  # The holder of the lock has written no job.json, so it is no job, or its job will be refused.
-            )
+            # The holder of the lock has written no job.json: it is no job, or it is a job that will be refused.
+            return None
         time.sleep(0.01)
     return None
 

@@ -35,8 +35,8 @@ def follow(
     """Yield every event of the job in order. While there is no new event, yield None about every `poll_s` seconds.
 
     The stream ends after the job's last event, or when `stopped` is set. With `skip_settled`, the deltas of an
-    attempt are skipped if the attempt ended before the call. The database has the finished candidates. Invalid lines
-    are skipped.
+    attempt are skipped if the attempt ended before the call. Such candidates can be read from the database. Invalid
+    lines are skipped.
     """
     settled = _settled(job.events, stopped) if skip_settled else {}
     while not job.events.exists():
@@ -47,8 +47,8 @@ def follow(
     with job.events.open("rb") as file:
         half, offset = b"", 0
         while not stopped.is_set():
-            # Check first whether the job runs, and read afterwards. Then the last lines of an ended job are read,
-            # too.
+            # Check whether the job runs before reading. In this order, no line is missed if the job ends during the
+            # reading.
             running = is_running(job)
             while (line := file.readline()) and not stopped.is_set():
                 offset += len(line)
@@ -70,7 +70,7 @@ def follow(
 
 
 def _settled(path: Path, stopped: threading.Event) -> dict[bytes, int]:
-    """For each candidate, the file offset of the end of its last finished attempt."""
+    """For each candidate, the offset in the file at which the candidate's last finished attempt ends."""
     offsets: dict[bytes, int] = {}
     offset = 0
     try:

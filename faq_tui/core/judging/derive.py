@@ -70,11 +70,11 @@ def _sum_in_words(weights: dict[str, float], zs: dict[str, float]) -> str:
 
 
 def z_scores(values: Mapping[int, float], groups: Groups) -> dict[int, float]:
-    """The z-score of each candidate, by candidate id. It is (score - mean of the seed's scores) / s.
+    """The z-score of each candidate, by candidate id. A z-score is (score - mean of the seed's scores) / s.
 
-    s is the standard deviation of these differences over all seeds of the run that have at least two scores. All
-    seeds share the same s, so that small differences within a seed stay small. If all scores are equal, every z-score
-    is 0.
+    `s` is the standard deviation of the differences (score - mean of the seed's scores). It is computed over all
+    seeds of the run that have at least two scores. All seeds share the same s, so that small differences within a
+    seed stay small. If all scores are equal, every z-score is 0.
     """
     differences: dict[int, float] = {}
     paired: list[float] = []
@@ -93,7 +93,8 @@ def z_scores(values: Mapping[int, float], groups: Groups) -> dict[int, float]:
 def mixed(
     weights: Mapping[str, float], scores: Mapping[str, Mapping[int, float]], groups: Groups
 ) -> dict[int, tuple[float | None, dict[str, float]]]:
-    """For each candidate's id, the mixed score and a dict of the z-scores by kind of judge.
+    """Map each candidate's id to its mixed score and to its z-scores. The z-scores are a dict with one key for each
+    kind of judge.
 
     The mixed score is the sum of weight * z-score over the judges. If a judge scored no candidate of a seed, this
     judge is left out of the sums for that seed. If a judge scored only some candidates of a seed, the mixed score of
@@ -111,13 +112,13 @@ def mixed(
 
 
 def slope_of(values: Mapping[int, float], lengths: Mapping[int, int], groups: Groups) -> float | None:
-    """The slope of a linear fit of the score to the logarithm of the length, within seeds.
+    """The slope of the score over the logarithm of the length, from a linear fit within seeds.
 
     None if there are too few candidates, or if all have the same length. `values` maps the id of each candidate to
-    its score; `lengths` maps it to the candidate's number of tokens. The slope is fitted by ordinary least squares
-    after the mean of each seed is subtracted (the within estimator of a fixed-effects model). Easy questions have
-    short and probable answers. If the means were not subtracted, the difference between easy and hard questions would
-    look like an effect of length.
+    the candidate's score. `lengths` maps the id to the candidate's number of tokens. The slope is fitted by ordinary
+    least squares after the mean of each seed is subtracted (the within estimator of a fixed-effects model). Easy
+    questions have short and probable answers. If the means were not subtracted, the difference between easy and hard
+    questions would look like an effect of length.
     """
     products = squares = 0.0
     count = 0
@@ -138,9 +139,9 @@ def length_controlled(
 ) -> tuple[dict[int, float], float | None]:
     """Returns the length-controlled scores by candidate id, and the slope.
 
-    A length-controlled score is score - slope * (log length - mean log length of the run). It estimates which score
-    the candidate would have if its length were the run's geometric mean length. Its unit is that of the score. If no
-    slope can be fitted, the score is not changed.
+    A length-controlled score is score - slope * (log length - mean log length of the run). This is an estimate of the
+    candidate's score at the run's geometric mean length. It has the same unit as the score. If no slope can be
+    fitted, the score is not changed.
     """
     slope = slope_of(values, lengths, groups)
     logs = {i: math.log(lengths[i]) for i in values if lengths.get(i, 0) > 0}

@@ -21,7 +21,7 @@ from faq_tui.core.store.picks import Pick
 
 
 def judge_named(kind: str) -> Judge:
-    """The judge of this name. Raises UsageError if there is none."""
+    """The judge with this name. Raises UsageError if there is none."""
     return cast(Judge, JUDGES.get(kind))
 
 
@@ -31,7 +31,7 @@ def column_id(run: Run, kind: str) -> str:
 
 
 def shown_id(run: Run, kind: str) -> str:
-    """The id of the scores with which this judge picks.
+    """The id of the scores by which this judge would choose a pick.
 
     The scores are length-controlled if the settings require it.
     """

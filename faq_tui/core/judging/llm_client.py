@@ -1,8 +1,8 @@
 """Ask one LLM judge at one server for scores.
 
 Replies are checked against a schema. If a reply does not fit the schema, the judge is asked once to repair it. If the
-repaired reply does not fit either, the scores that can be found in the text are used. A server that supports no form
-of JSON is not asked for a repair if all scores can be found in its first reply.
+repaired reply does not fit the schema either, the scores that can be found in the text are used. If the server
+supports no form of JSON and all scores can be found in its first reply, no repair is requested.
 
 Every reply is stored, and the same request is never sent again. If a prompt shows several answers, the judge gets
 them in two random orders, because judges favour the first position.
@@ -34,7 +34,7 @@ SCHEMA, REPAIRED, SALVAGED, UNREAD = "schema", "repaired", "salvaged", "unread"
 
 
 class RequestRefusedError(Exception):
-    """The server refuses this request but may accept others."""
+    """The server refuses this request, but it may accept other requests."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class JudgeClient:
             ]
         raws = tuple(row.raw for row in stored)
         verdicts: dict[str, Verdict] = {}
-        for raw in raws:  # the repaired reply comes later, so its verdicts replace those of the first reply
+        for raw in raws:  # the verdicts of the second, repaired reply replace those of the first reply
             verdicts |= salvage(_without_reasoning(raw), labels)
         return Reading(verdicts, SALVAGED if verdicts else UNREAD, raws)
 
@@ -164,7 +164,8 @@ class JudgeClient:
         try:
             reply = await self._retrying(lambda _server: self._form(send, schema(labels)))
         except FaqError as error:
-            if type(error) is FaqError:  # Subclasses of FaqError stand for a failed server or a stop.
+            # FaqError itself means a refusal; its subclasses mean a failed server or a stop
+            if type(error) is FaqError:
                 raise RequestRefusedError(str(error)) from None
             raise
         try:

@@ -1,4 +1,4 @@
-"""Write the prompt of an LLM judge. It has the rubric, the question, whole answers, and shortened reasoning.
+"""Write the prompt of an LLM judge. The prompt has the rubric, the question, whole answers, and shortened reasoning.
 
 The number of tokens is estimated as the number of UTF-8 bytes divided by four, because the judge's tokenizer is not
 available. For English the estimate is about right. For most other writing systems, the estimate is not too low.
@@ -20,14 +20,15 @@ from faq_tui.core.settings.prompt_file import text_of
 BYTES_A_TOKEN = 4
 REPLY_TOKENS = 120  # At least this number of tokens of the reply is reserved for each answer.
 TEMPLATE_TOKENS = 32  # tokens that the server's chat template adds
-SHARE = 0.9  # largest share of the window that a prompt fills; a reserve is left because token counts are estimates
-LEAST_REASONING = 32  # least number of tokens in an excerpt of reasoning; a shorter excerpt is useless to the judge
+SHARE = 0.9  # a prompt fills at most this share of the window, because its number of tokens is only an estimate
+# an excerpt of reasoning has at least this number of tokens, because a shorter one is useless to the judge
+LEAST_REASONING = 32
 MOST_TOGETHER = len(ascii_uppercase)
 
 
 @dataclass(frozen=True)
 class ShownAnswer:
-    """An answer that the judge sees: a candidate or, when the judge is tested, a made-up answer."""
+    """An answer that the judge sees. It is a candidate, or a made-up answer for the test of the judge."""
 
     reasoning: str
     answer: str
@@ -39,7 +40,7 @@ class PromptBudget:
 
     reasoning_tokens: int  # The reasoning of each answer is cut to this number of tokens.
     max_tokens: int  # The reply may have at most this number of tokens.
-    cut: bool = False  # True if the window is so small that reasoning gets fewer tokens than the settings allow
+    cut: bool = False  # True if the window has no room for as much reasoning as the settings allow
 
 
 def labels_of(count: int) -> tuple[str, ...]:
@@ -72,7 +73,7 @@ def prompt_of(question: str, answers: Sequence[ShownAnswer], reasoning_tokens: i
 
 
 def _with_place_for_rubric(prompt: Prompt) -> Prompt:
-    """The shipped prompt, in which `{rubric}` replaces the second paragraph (the criteria)."""
+    """The shipped prompt. Its second paragraph (the criteria) is replaced by `{rubric}`."""
     task, _criteria, rest = prompt.text.split("\n\n", 2)
     return Prompt(prompt.version, f"{task}\n\n{{rubric}}\n\n{rest}")
 
@@ -121,11 +122,11 @@ def tokens(text: str) -> int:
 
 
 def shorten(text: str, limit: int) -> str:
-    """The whole text if it has at most `limit` tokens; otherwise only the beginning and the end of the text."""
+    """Shorten a text of more than `limit` tokens to its beginning and its end. A shorter text stays unchanged."""
     over = tokens(text) - limit
     if over <= 0:
         return text
-    # Multiply the limit in tokens by this text's average number of characters per token.
+    # The limit in characters is the limit in tokens, times the text's average number of characters per token.
     kept = len(text) * limit // max(1, tokens(text))
     half = kept // 2
     return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[len(text) - half :]}"

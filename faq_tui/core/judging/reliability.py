@@ -26,7 +26,7 @@ GARBAGE_WORDS = 60
 
 @dataclass(frozen=True)
 class ProbeCase:
-    """A question with its real answer, the answer to another question, and garbage: words in random order."""
+    """A question with its real answer, the answer to another question, and garbage (words in random order)."""
 
     question: str
     kinds: tuple[str, ...]
@@ -55,7 +55,7 @@ def probe_cases(real: Sequence[tuple[str, ShownAnswer]]) -> list[ProbeCase]:
 def probe_result(scores: Sequence[tuple[str, float | None]]) -> ProbeRow:
     """The result of the test. `scores` holds pairs (kind of answer, score).
 
-    A score is None if it could not be read. Such scores are only counted.
+    A score is None if it could not be read. Unreadable scores are counted, but not used otherwise.
     """
     by_kind = {
         kind: [score for k, score in scores if k == kind and score is not None] for kind in (REAL, SHUFFLED, GARBAGE)
@@ -167,7 +167,8 @@ def order_facts(store: Store, judge: str, groups: Sequence[Sequence[int]]) -> di
 
 
 def reliability_in_words(judging: Mapping[str, Any]) -> list[str]:
-    """Phrases about the judge's bias by order and about its test before use. Missing results have no phrase.
+    """Phrases about the judge's bias by order and about its test before use. If a result is missing, there is no
+    phrase about it.
 
     `judging` is the result of `judging_of`.
     """

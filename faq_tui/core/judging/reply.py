@@ -70,7 +70,7 @@ OF_TEN = re.compile(
 PART_SPELLED = {part: re.compile(rf"\b{part}\b\W{{0,6}}{NUMBER}", re.IGNORECASE) for part in PARTS}
 _GIVES = r"(?:(?:I )?(?:would )?(?:gives?|gets|scores|rates?|it)\s{1,3}){0,4}"
 LEADING = re.compile(rf"\W{{0,6}}{_GIVES}{NUMBER}", re.IGNORECASE)
-# Matches "8" and "8/10". Servers that do not enforce the schema send such texts.
+# Matches "8" and "8/10". A server that does not enforce the schema may send a score as such a text.
 QUOTED = re.compile(r"\s*(\d{1,2}(?:\.\d+)?)\s*(?:(?:/|out of)\s*10)?\s*")
 
 
@@ -81,7 +81,7 @@ class InvalidReplyError(ValueError):
 def parse_by_schema(raw: str, labels: Sequence[str]) -> dict[str, Verdict]:
     """The verdict on every answer, by label. Keys that the schema does not name are ignored.
 
-    The entries of the answers need not be arranged as in the schema. For example, they may be in a list.
+    The entries of the answers may be arranged in another way than in the schema, for example in a list.
 
     Raises InvalidReplyError if the reply does not fit the schema.
     """
@@ -126,7 +126,9 @@ def salvage(raw: str, labels: Sequence[str]) -> dict[str, Verdict]:
 
 
 def _objects(raw: str) -> Iterator[dict[str, Any]]:
-    """Yield the reply if it is a JSON object. Otherwise yield the JSON object inside its prose, if any."""
+    """Yield the reply if it is a JSON object. Otherwise, if the reply is prose that contains a JSON object, yield
+    this object.
+    """
     for text in (raw, raw[raw.find("{") : raw.rfind("}") + 1]):
         try:
             # strict=False allows the line breaks that models write into strings.

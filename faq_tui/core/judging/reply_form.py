@@ -1,7 +1,7 @@
 """Choose how a judge's server is asked for JSON: by a schema, as any JSON object, or by the prompt alone.
 
-If a server does not support a form, it refuses the form in one of many wordings, or it ignores the form. The form
-that works is remembered, so that no later request is wasted.
+If a server does not support a form, it may ignore the form, or refuse the request with one of many error messages.
+The form that works is remembered, so that no later request is wasted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from faq_tui.core.endpoints.window import is_about_room
 SCHEMA, OBJECT, TEXT = "json_schema", "json_object", "text"
 FORMS = (SCHEMA, OBJECT, TEXT)
 IGNORED = 4  # If this many replies in a row break the schema, the server is assumed to ignore the schema.
-# These statuses say nothing about the request itself.
+# A server sends these statuses for causes other than the form of the request, such as a wrong key or too many
+# requests.
 _OTHER_STATUS = frozenset({401, 402, 403, 407, 408, 409, 413, 425, 429, 502, 503, 504})
 _REFUSES_ANYTHING = frozenset({400, 415, 422, 501})  # A server may use one of these statuses to refuse a form.
 _FORM_WORDS = re.compile(
@@ -28,7 +29,7 @@ T = TypeVar("T")
 
 
 class ReplyForm:
-    """The form in which one server is asked for replies. All requests of a judge share one object."""
+    """The form in which one server is asked for replies. All requests of a judge use the same object."""
 
     def __init__(self, known: str = "", save: Callable[[str], None] = lambda _form: None) -> None:
         """`known` is the form that an earlier run found, or "". `save` is called with the form once it is known."""
@@ -42,8 +43,9 @@ class ReplyForm:
     async def __call__(self, request: Callable[[dict[str, Any]], Awaitable[T]], schema: dict[str, Any]) -> T:
         """Await `request(parameters)`.
 
-        The parameters ask for a reply in the form that the server accepts. Raises the same errors as the request.
-        Until the form is known, requests wait for each other, so that only one of them is refused.
+        The parameters ask for a reply in a form of JSON. If the server refuses a form, the next form is tried. Raises
+        the same errors as the request. Until the form is known, requests wait for each other, so that only one of
+        them is refused.
         """
         if self.known:
             return await self._tried(request, schema)
@@ -64,7 +66,7 @@ class ReplyForm:
             if not self.known or form != self.form:
                 self._becomes(form)
             return result
-        raise AssertionError("the request with the last form neither returned nor raised")
+        raise AssertionError("every request must return a reply or raise an error")
 
     def read(self, fits: bool) -> None:
         """Record whether the first reply to a prompt fits the schema.
@@ -98,6 +100,6 @@ def parameters(form: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parameter(body: Any) -> str:
-    """The name of the refused parameter in an error body of OpenAI."""
+    """The name of the refused parameter, read from the body of an error in OpenAI's format."""
     error = body.get("error") if isinstance(body, dict) else None
     return str(error.get("param") or "") if isinstance(error, dict) else ""

@@ -1,8 +1,8 @@
 """Find the JSON in a judge's reply, and find the entry of each answer in this JSON.
 
-This is needed for servers that enforce no schema. Judges put prose or Markdown around their JSON. They write the
-answers as an object with a key for each label, as a list, or one level deeper in another object. An entry that cannot
-be assigned to one answer is left out.
+This is needed for servers that enforce no schema. Judges put prose or Markdown around their JSON. The JSON is an
+object with a key for each label, a list, or another object that contains one of these two. An entry that cannot be
+assigned to one answer is left out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ DEEPEST = 4  # The entries may be nested in at most this number of objects.
 
 
 def entries(raw: str, labels: Sequence[str]) -> dict[str, Any]:
-    """The entry of each answer, by label. An entry is None if two parts of the reply disagree about the answer."""
+    """The entry of each answer, by label. An entry is None if two parts of the reply contradict each other about this
+    answer.
+    """
     found: dict[str, Any] = {}
     disputed = set()
     for value in json_and_prose(raw)[0]:

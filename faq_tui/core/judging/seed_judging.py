@@ -19,7 +19,9 @@ LISTWISE, POINTWISE = "listwise", "pointwise"
 
 @dataclass
 class JudgingTally:
-    """Counts of unusual cases, such as candidates that could not be compared. They are reported at the end."""
+    """Counts of unusual cases, such as candidates that could not be compared. The counts are reported at the end of
+    the judging.
+    """
 
     groups: int = 0
     cut: int = 0  # requests that show less reasoning than the settings allow
@@ -33,8 +35,8 @@ class JudgingTally:
         sentences = []
         if self.cut:
             sentences.append(
-                f"{size} has less room for reasoning than judge.reasoning_tokens: reasoning was shortened further in "
-                f"{self.cut} request{'s' * (self.cut > 1)}; answers were not shortened"
+                f"{size} has less room for reasoning than judge.reasoning_tokens allows, so the reasoning was "
+                f"shortened further in {self.cut} request{'s' * (self.cut > 1)}; answers were not shortened"
             )
         if self.apart:
             sentences.append(
@@ -68,7 +70,9 @@ class SeedJudge:
             await self._alone(question, answer, index, ready)
 
     async def _together(self, question: str, answers: Sequence[ShownAnswer], ready: Ready) -> bool:
-        """Score all answers in one request. Returns False if they do not fit together into the judge's window."""
+        """Score all answers in one request. Returns False if a prompt with all answers is too long for the judge's
+        window.
+        """
         budget = budget_for(question, answers, self.judge, self.window) if len(answers) <= MOST_TOGETHER else None
         if budget is None:
             return False

@@ -14,9 +14,9 @@ FACTS = ("mode", "replies", "orders", "probe")  # facts that only some judges ha
 
 
 def judging_of(run: Run) -> dict[str, Any]:
-    """A summary of the judging of `run`, which JSON can hold.
+    """A summary of the judging of `run`, as values that JSON can hold.
 
-    Each key of FACTS is null until a judge reports its value.
+    FACTS names facts that only some judges report. A fact that no judge has reported is null.
     """
     judge = run.settings.judge
     kinds = judge.kinds()

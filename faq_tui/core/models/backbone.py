@@ -28,7 +28,8 @@ class LmHead:
 
     weight: Any  # [vocabulary, hidden]
     bias: Any = None  # [vocabulary] or None
-    scale: float = 1.0  # Cohere multiplies by logit_scale, Granite divides by logits_scaling
+    # Cohere's models multiply the logits by logit_scale; Granite's models divide them by logits_scaling
+    scale: float = 1.0
     softcap: float | None = None  # used by Gemma
 
     @classmethod
@@ -77,6 +78,9 @@ class Backbone:
         self._states = args[0]
         return (args[0][:, :1],)
 
+    def prepare(self, rows: Sequence[Sequence[int]]) -> None:
+        """Announce rows for which `states` will be called. A model that is read layer by layer computes them now."""
+
     def states(self, rows: Sequence[Sequence[int]]) -> Any:
         """Hidden states [rows, longest row, hidden] for rows of token ids, whose lengths may differ.
 
@@ -84,7 +88,7 @@ class Backbone:
         """
         import torch
 
-        longest, device = max(map(len, rows)), self.model.device
+        longest, device = max(map(len, rows)), self.head.weight.device
         ids = torch.zeros((len(rows), longest), dtype=torch.long)
         mask = torch.zeros_like(ids)
         for row, tokens in enumerate(rows):
@@ -101,7 +105,7 @@ class Backbone:
         return self._states
 
     def _check(self, logits: Any) -> None:
-        """Raise FaqError unless our head computes the same logits as the model's own code."""
+        """Raise FaqError if the logits of `head` differ too much from the logits of the model's own code."""
         ours = self.head.logits(self._states[:, 0])
         off = (ours - logits).abs().max()
         if off > TOLERANCE * logits.abs().max():

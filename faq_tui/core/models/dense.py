@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.extensions import METHODS
+from faq_tui.core.models.dense_tensors import DenseTensors, StateTensors
 from faq_tui.core.models.headers import stored_tensors, view_of
 from faq_tui.core.models.model_code import without_code
 
@@ -41,14 +42,21 @@ class WeightFormat:
         """
         raise NotImplementedError
 
+    def tensors(self, folder: Path, quantization: Config, dtype: Any) -> DenseTensors:
+        """Reads the tensors of `dense_state` one by one, so that not all of them need to fit into memory.
+
+        A format that does not override this method computes the whole `dense_state` at once.
+        """
+        return StateTensors(self.dense_state(folder, quantization, dtype))
+
     def prepare(self, model: Any, quantization: Config) -> None:
-        """Change the dense `model` if the format also affects the computation.
+        """Change the dense `model` if the format changes not only the weights, but also the computation.
 
         The model is on the CPU and has the weights of `dense_state`.
         """
 
     def problems(self, quantization: Config, tensors: set[str]) -> list[str]:
-        """Reasons why a server's loader would refuse the folder. `tensors` has the names of all its tensors."""
+        """Reasons why a server would refuse to load the folder. `tensors` has the names of all its tensors."""
         del quantization, tensors
         return []
 
@@ -58,7 +66,7 @@ class WeightFormat:
         There is one reason for each setting that the server's CUDA kernels do not support.
         """
         if not self.servers:
-            return [f"no server that faq-tui knows loads {self.quant_method} weights"]
+            return [f"faq-tui knows no server that loads {self.quant_method} weights"]
         return [
             f"vLLM supports {self.quant_method} with {key} {' or '.join(map(str, has))}; "
             f"this folder has {quantization[key]}, so vLLM may refuse it"
@@ -72,8 +80,20 @@ class DenseFormat(WeightFormat):
 
     quant_method = None
 
+    def tensors(self, folder: Path, quantization: Config, dtype: Any) -> DenseTensors:
+        del quantization, dtype
+        return FolderTensors(folder)
+
 
 DENSE = DenseFormat()
+
+
+class DecodedFormat(WeightFormat):
+    """A format whose dense tensors are computed one by one. A subclass overrides `tensors`."""
+
+    def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
+        tensors = self.tensors(folder, quantization, dtype)
+        return {name: tensors.read_as(name, dtype) for name in tensors.files}
 
 
 def format_of(quant_method: object) -> WeightFormat | None:
@@ -97,7 +117,7 @@ def format_of_folder(folder: Path) -> WeightFormat:
     return format_of((quantization_of(folder) or {}).get("quant_method")) or DENSE
 
 
-class FolderTensors:
+class FolderTensors(DenseTensors):
     """Reads tensors by name from all files of a folder.
 
     If the publisher quantized the model (`published/`), the tensors are dense: `files` names no scales, and `read`
@@ -111,7 +131,7 @@ class FolderTensors:
         self.view = view_of(folder, stored)
         self._stored = {name: one.path for name, one in stored.items()}
         dense = stored if self.view is None else self.view.tensors
-        self.files: dict[str, Path] = {name: one[0] for name, one in dense.items()}
+        self.files: Mapping[str, Path] = {name: one[0] for name, one in dense.items()}
         self.readers: dict[Path, Any] = {path: safe_open(path, framework="pt") for path in set(self._stored.values())}
 
     def read(self, name: str) -> Any:
@@ -121,14 +141,13 @@ class FolderTensors:
     def _get(self, name: str) -> Any:
         return self.readers[self._stored[name]].get_tensor(name)
 
-    def read_as(self, name: str, dtype: Any) -> Any:
-        """The tensor `name`. It is cast to `dtype` if its stored dtype is a floating-point type."""
-        tensor = self.read(name)
-        return tensor.to(dtype) if tensor.is_floating_point() else tensor
-
 
 class PublishedWeights(WeightFormat):
     """The weights of a model that its publisher quantized. `FolderTensors` computes them."""
+
+    def tensors(self, folder: Path, quantization: Config, dtype: Any) -> DenseTensors:
+        del quantization, dtype
+        return FolderTensors(folder)
 
     def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
         del quantization
@@ -141,6 +160,20 @@ class PublishedWeights(WeightFormat):
 PUBLISHED = PublishedWeights()
 
 
+def readable_format(folder: Path, quantization: Config) -> WeightFormat:
+    """The format of a folder with this `quantization_config`, which is empty if the folder has none.
+
+    Raises FaqError if faq-tui cannot read the format.
+    """
+    if view_of(folder) is not None:
+        return PUBLISHED
+    name = quantization.get("quant_method")
+    format = format_of(name) if quantization else DENSE
+    if format is None or (quantization and format is DENSE):
+        raise FaqError(f"{folder} is quantized as {name!r}: faq-tui cannot read that")
+    return format
+
+
 def lacking(quantization: Config, keys: tuple[str, ...]) -> list[str]:
     """One sentence for each key in `keys` that `quantization` lacks."""
     return [f"quantization_config lacks {key}" for key in keys if key not in quantization]
@@ -149,8 +182,8 @@ def lacking(quantization: Config, keys: tuple[str, ...]) -> list[str]:
 def incomplete(tensors: set[str], parts: tuple[str, ...]) -> list[str]:
     """A list of problems with the packed weights.
 
-    It has one sentence if there are no packed weights (`X.qweight`), or if one of their `parts` is missing. Otherwise
-    it is empty.
+    The list has one sentence if there are no packed weights (`X.qweight`), or if one of their `parts` is missing.
+    Otherwise the list is empty.
     """
     modules = [name.removesuffix(".qweight") for name in tensors if name.endswith(".qweight")]
     lost = sorted(f"{module}.{part}" for module in modules for part in parts if f"{module}.{part}" not in tensors)
@@ -178,21 +211,17 @@ def load_dense(folder: Path, dtype: Any, device: str, trust_remote_code: bool = 
 
 
 def _load(folder: Path, dtype: Any, trust_remote_code: bool) -> tuple[Any, dict[str, Any]]:
-    """The model, and transformers' report about missing and unexpected weights."""
+    """Return the model, and transformers' report about missing and unexpected weights."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
     config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    quantization = getattr(config, "quantization_config", None)
+    quantization = getattr(config, "quantization_config", None) or {}
     options = {"dtype": dtype, "output_loading_info": True}
-    published = view_of(folder) is not None
-    if not published and quantization is None:
+    format = readable_format(folder, quantization)
+    if format is DENSE:
         model, report = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=trust_remote_code, **options)
     else:
-        quantization = quantization or {}
-        format = PUBLISHED if published else format_of(quantization.get("quant_method"))
-        if format is None or format is DENSE:
-            raise FaqError(f"{folder} is quantized as {quantization.get('quant_method')!r}: faq-tui cannot read that")
         for part in (config, config.get_text_config()):
             part.__dict__.pop("quantization_config", None)
         with torch.device("meta"):

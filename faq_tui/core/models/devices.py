@@ -10,7 +10,10 @@ from faq_tui.core.models.model_code import without_code
 
 
 def device_of(device: str) -> str:
-    """The device that the setting `device` means. `auto` means the GPU if there is one, else the CPU."""
+    """The device that a value of the setting `device` stands for.
+
+    `auto` means the GPU if there is one, else the CPU.
+    """
     import torch
 
     return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
@@ -86,7 +89,7 @@ def peak_memory_mb(device: str) -> float:
 
 
 def _gpu_peaks() -> list[float]:
-    """Peak bytes of this process on each visible GPU."""
+    """Peak memory of this process in bytes, on each visible GPU."""
     import torch
 
     return [float(torch.cuda.max_memory_allocated(index)) for index in range(torch.cuda.device_count())]
@@ -105,7 +108,7 @@ def dtype_name(name: str, device: str, folder: Path, trust_remote_code: bool = F
     """Torch's name of the dtype for computations. `auto` means float32 on the CPU and the target's dtype on a GPU.
 
     A computation in bfloat16 instead of float32 changes the measured KL by about 1e-3. The KL of an 8-bit artefact is
-    not larger than this change.
+    not larger than the change that bfloat16 causes.
     """
     if name != "auto":
         return name

@@ -12,7 +12,8 @@ from typing import Any
 
 def import_gptqmodel() -> Any:
     """Import gptqmodel 7.7 so that it works on two cores, prints no compiler messages and cannot end the process."""
-    # With one core per device, gptqmodel's loader requests two workers from a pool of one worker and crashes.
+    # If there are as many devices as cores, gptqmodel's loader requests two workers from a pool with one worker, and
+    # crashes.
     if (os.cpu_count() or 1) < 4:
         os.environ.setdefault("GPTQMODEL_CPU_WORKERS", "2")
     # The packing extension is not compiled: compiling takes 40 s, and the extension saves less time than that.

@@ -18,7 +18,7 @@ Tensors = dict[str, tuple[Path, tuple[int, ...], int]]
 
 _BITS = re.compile(r"(\d+)")
 _IN_LAYERS = re.compile(r"\.\d+\.")
-# Towers and projectors of multimodal models, which text quantizers leave unchanged.
+# Names of towers and projectors in multimodal models. Quantizers of text models leave these parts unchanged.
 _NO_TEXT = re.compile(r"(?:^|\.)(?:vision_\w+|visual|audio_\w+|\w*projector)\.")
 
 
@@ -26,8 +26,8 @@ def weight_files(folder: Path) -> list[Path]:
     """The safetensors files that a loader reads: the files that the index names, or all files if there is no index.
 
     Some publishers add a second copy of the weights under other names, for example Mistral under
-    `consolidated.safetensors`. No loader reads this second copy. Raises UsageError if there is no file, or if a file
-    that the index names is missing.
+    `consolidated.safetensors`. faq-tui ignores the second copy, because no loader reads it. Raises UsageError if
+    there is no file, or if a file that the index names is missing.
     """
     index = folder / INDEX
     if index.is_file():
@@ -104,6 +104,11 @@ def linear_shapes(folder: Path) -> dict[str, tuple[int, int]]:
         for name, (_, shape, _) in tensors_of(folder).items()
         if name.endswith(".weight") and len(shape) == 2 and _IN_LAYERS.search(name) and not _NO_TEXT.search(name)
     }
+
+
+def is_of_text(name: str) -> bool:
+    """True if the tensor is in the text part of a model, and not in its vision or audio part."""
+    return not _NO_TEXT.search(name)
 
 
 def packed_modules(folder: Path) -> list[str]:

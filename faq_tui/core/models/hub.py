@@ -12,7 +12,7 @@ from faq_tui.core.base.errors import UsageError
 # Patterns of the files to download. Weights are downloaded only as safetensors, not as .bin, .pth, .gguf or .onnx.
 WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken", "*.jinja", "*.py", "LICENSE*"]
 SMALL = ["*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja"]  # all files except weights and code
-AGAIN = ["consolidated*"]  # not downloaded: Mistral's second copy of the weights
+AGAIN = ["consolidated*"]  # Mistral's second copy of the weights is not downloaded
 
 
 def cached_folder(model: str) -> Path | None:

@@ -23,7 +23,7 @@ from faq_tui.core.settings import EMBEDDED
 KEYS = ("auto_map", "custom_generate", "custom_pipelines")
 ELSEWHERE = "configuration_files"  # the value of this key names files that are read instead of config.json
 FOLDER = "custom_generate"  # the name of a folder; transformers runs the file generate.py in it
-# Large data files. They are not searched for code, because no library runs code that such a file names.
+# Large data files. These files are not searched for code, because no library runs code that they name.
 _DATA = ("tokenizer.json", INDEX)
 
 
@@ -51,8 +51,9 @@ def without_code(folder: Path, trusted: bool) -> Iterator[Path]:
     """A folder from which a library can load the model without running untrusted code.
 
     The result is `folder` itself if it is `trusted` or has no code. Otherwise it is a temporary folder with the same
-    name, which has links to the files. It has no .py files, and its JSON files lack the keys that name code. The
-    temporary folder is removed at the end of the block. Raises UsageError if a JSON file cannot be read.
+    name, which has links to the files. The temporary folder has no .py files, and its JSON files lack the keys that
+    name code. The temporary folder is removed at the end of the block. Raises UsageError if a JSON file cannot be
+    read.
     """
     if trusted or not (named_code(folder) or _has_python(folder)):
         yield folder
@@ -73,7 +74,10 @@ def _is_python(name: str) -> bool:
 
 
 def _is_json(name: str) -> bool:
-    """True if the name ends in .json. The case does not matter, because some file systems ignore it."""
+    """True if the name ends in .json.
+
+    The case of the letters does not matter, because some file systems ignore the case.
+    """
     return name.lower().endswith(".json")
 
 
@@ -125,7 +129,7 @@ def _without(value: Any, keys: list[str]) -> Any:
 def _names_code(key: str, value: Any) -> bool:
     """True if the key of a JSON file names code.
 
-    A key whose value is a number names no code. Such a key may be a token in vocab.json.
+    A key whose value is a number names no code. For example, such a key may be a token in vocab.json.
     """
     if key == ELSEWHERE:  # we check only the JSON files of the folder, not the files that this key names
         names = value if isinstance(value, list) else [value]
@@ -139,7 +143,7 @@ NO_MODEL = {"seeds", "report"}  # stages that load no model and cost no money
 def refuse_code(run: Run) -> None:
     """Raise UsageError if a folder of the run has code and trust_remote_code is off.
 
-    The JSON files of a hub id are fetched. If the hub cannot be reached, the check passes.
+    The JSON files of a hub id are fetched. If the hub cannot be reached, no error is raised.
     """
     problem = untrusted_code(run, fetch=True)
     if problem:

@@ -14,14 +14,17 @@ from typing import Any
 
 NAMES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "README.md")
 MAX_BYTES = 64 << 20
-# Two vocabularies are treated as the same if most tokens have the same id in both. This is the smallest share of such
-# tokens among the tokens of the larger vocabulary.
+# Two vocabularies are treated as the same if most tokens have the same id in both. This constant is the smallest
+# sufficient share of such tokens among the tokens of the larger vocabulary.
 SAME_SHARE = 0.99
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The files of one model that are on this machine, by name. Broken or huge files are ignored."""
+    """The files of one model that are on this machine. `paths` maps their names to their paths.
+
+    Broken or huge files are ignored.
+    """
 
     paths: dict[str, Path]
 

@@ -14,15 +14,16 @@ from faq_tui.core.base.errors import FaqError
 class Stack:
     """The decoder layers.
 
-    `name` is the attribute path of the list of layers, such as `model.layers`. `base` is the model without its head.
-    `load` takes the number of a layer, reads the layer's weights and returns the layer. `load` is None if all weights
-    are already loaded.
+    `name` is the attribute path of the list of layers, such as `model.layers`. `base` is the model without its head,
+    and `model` is the whole model. `load` takes the number of a layer, reads the layer's weights and returns the
+    layer. `load` is None if all weights are already loaded.
     """
 
     base: Any
     name: str
     layers: Any  # nn.ModuleList
     load: Callable[[int], Any] | None = None
+    model: Any = None
 
     def layer(self, index: int) -> Any:
         """The layer with its weights."""
@@ -38,42 +39,47 @@ class UnsupportedModel(FaqError):
 
 
 def find_stack(model: Any) -> Stack:
-    """Find the decoder layers of `model`. Raises UnsupportedModel if it is not a plain stack of decoder layers."""
+    """Find the decoder layers of `model`.
+
+    Raises UnsupportedModel if the model is not a plain stack of decoder layers.
+    """
     import torch
 
     count = model.config.get_text_config().num_hidden_layers
     base = model.get_decoder()
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == count:
-            return Stack(base, name, module)
+            return Stack(base, name, module, model=model)
     raise UnsupportedModel(f"{type(model).__name__} is not a plain stack of {count} layers")
 
 
 @dataclass
 class Inputs:
-    """The arguments of the layers: the hidden states of each batch, and the other arguments of each layer.
+    """The arguments with which the model calls its layers.
+
+    `hidden` has the hidden states of each batch, and `arguments` has the other arguments of each layer.
 
     All rows of a batch have the same length.
     """
 
     hidden: list[Any] = field(default_factory=list)  # one tensor [rows, tokens, hidden] per batch
-    # For each shape (rows, tokens) of a batch, a list of the layers' other arguments.
+    # Maps the shape (rows, tokens) of a batch to a list that has the other arguments of each layer.
     arguments: dict[tuple[int, int], list[dict[str, Any]]] = field(default_factory=dict)
 
     def of(self, batch: int, layer: int) -> dict[str, Any]:
         """The arguments of `layer` besides the hidden states.
 
-        Masks and positions depend only on the number and the length of the rows.
+        These arguments, such as masks and positions, depend only on the number and the length of the rows.
         """
         return self.arguments[self.hidden[batch].shape[:2]][layer]
 
 
 def in_batches(rows: Sequence[Sequence[int]], tokens: int) -> list[list[Sequence[int]]]:
-    """Batches of rows of equal length, in the order of the rows.
+    """Group rows of equal length into batches. Rows of the same length keep their order.
 
-    A batch has at most `tokens` tokens. A row with more tokens is a batch by itself.
+    A batch has at most `tokens` tokens. If a single row has more tokens, it is a batch by itself.
 
-    Rows are not padded, so every row gives the same result as if it were alone.
+    Rows are not padded, so the result for a row does not depend on the other rows.
     """
     lengths: dict[int, list[Sequence[int]]] = {}
     for row in rows:
@@ -90,29 +96,34 @@ def capture(
     batches: Sequence[Sequence[Sequence[int]]],
     device: str,
     dtype: Any,
-    store: str,
+    store: str | Callable[[Any], Any],
     check: Callable[[], None],
+    back: str = "cpu",
 ) -> Inputs:
     """Embed `batches` on `device` in `dtype`, and record the arguments of every layer.
 
-    The layers are not computed.
+    The function does not run the layers.
 
-    During this function, `device` holds the model's base without its layers. Hidden states are kept on the device
-    `store`. Raises UnsupportedModel if another argument of a layer depends on the tokens. `Inputs.arguments` cannot
-    hold such an argument, because it has only one set of arguments for all batches of the same shape.
+    While this function runs, the model's base is on `device`, but its layers are not. Then the base moves to `back`.
+    Hidden states are kept on the device `store`. If `store` is a function, it gets the hidden states of a batch and
+    returns the tensor to keep. Raises UnsupportedModel if the model computes something between two layers, or if a
+    layer has another argument that depends on the tokens. `Inputs.arguments` has only one set of arguments for all
+    batches of the same shape, so it cannot hold such an argument.
     """
     import torch
 
     inputs = Inputs()
     compared: set[tuple[int, int]] = set()
-    _move_all_but(stack.base, stack.layers, device, dtype)
+    move_all_but(stack.base, stack.layers, device, dtype)
     try:
         with _calls_recorded(stack.layers) as calls, torch.no_grad():
             for batch in batches:
                 check()
                 calls.clear()
                 stack.base(input_ids=torch.tensor([list(row) for row in batch], device=device), use_cache=False)
-                inputs.hidden.append(calls[0].hidden.to(store))
+                if len(calls) != len(stack.layers) or not all(_equal(call.hidden, calls[0].hidden) for call in calls):
+                    raise UnsupportedModel(f"{type(stack.base).__name__} computes something between its layers")
+                inputs.hidden.append(store(calls[0].hidden) if callable(store) else calls[0].hidden.to(store))
                 arguments = [call.arguments for call in calls]
                 size = (len(batch), len(batch[0]))
                 before = inputs.arguments.setdefault(size, arguments)
@@ -122,21 +133,22 @@ def capture(
                         kind = type(stack.layers[0]).__name__
                         raise UnsupportedModel(f"{kind} gets more arguments than supported")
     finally:
-        _move_all_but(stack.base, stack.layers, "cpu", None)
+        move_all_but(stack.base, stack.layers, back, None)
     return inputs
 
 
 @dataclass(frozen=True)
 class LayerCall:
     hidden: Any
-    arguments: dict[str, Any]  # all other arguments, by name
+    arguments: dict[str, Any]  # all other arguments of the layer, by name
 
 
 @contextmanager
 def _calls_recorded(layers: Any) -> Iterator[list[LayerCall]]:
-    """Replace each layer's `forward`: it only records the call and returns the hidden states unchanged.
+    """Replace each layer's `forward` by a function that only records the call and returns the hidden states
+    unchanged.
 
-    The layers are not replaced, because models read attributes of a layer, such as the type of attention.
+    The layers themselves are not replaced, because models read attributes of a layer, such as the type of attention.
     """
     calls: list[LayerCall] = []
 
@@ -149,10 +161,27 @@ def _calls_recorded(layers: Any) -> Iterator[list[LayerCall]]:
 
         return forward
 
+    with _replaced(layers, pass_on):
+        yield calls
+
+
+@contextmanager
+def computed(layers: Any, hidden: Any) -> Iterator[None]:
+    """Replace the layers' `forward`, so that the output of the last layer is `hidden` without any computation."""
+
+    def pass_on(layer: Any) -> Callable[..., Any]:
+        return lambda given, *_, **__: hidden if layer is layers[-1] else given
+
+    with _replaced(layers, pass_on):
+        yield
+
+
+@contextmanager
+def _replaced(layers: Any, forward_of: Callable[[Any], Callable[..., Any]]) -> Iterator[None]:
     try:
         for layer in layers:
-            layer.forward = pass_on(layer)  # this instance attribute takes precedence over the method of the class
-        yield calls
+            layer.forward = forward_of(layer)  # this attribute of the object hides the method of the class
+        yield
     finally:
         for layer in layers:
             layer.__dict__.pop("forward", None)
@@ -173,7 +202,7 @@ def _equal(one: Any, other: Any) -> bool:
     return True
 
 
-def _move_all_but(base: Any, layers: Any, device: str, dtype: Any) -> None:
+def move_all_but(base: Any, layers: Any, device: str, dtype: Any) -> None:
     """Move `base`, but not its `layers`, to the device and dtype.
 
     Buffers keep their dtype, because rotary frequencies in bfloat16 would change the positions.

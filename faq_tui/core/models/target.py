@@ -25,8 +25,9 @@ class TargetModel:
     name: str  # the name on the screen and in reports
     path: str  # local folder or hub id
     trust_remote_code: bool
-    device: str  # auto | cpu | cuda
-    dtype: str  # auto | float32 | bfloat16 | float16
+    device: str  # "auto", "cpu" or "cuda"
+    dtype: str  # "auto", "float32", "bfloat16" or "float16"
+    read: str = "auto"  # auto | whole | layers: how the weights are read
 
 
 def find_target(run: Run, say: Callable[[str], None]) -> TargetModel:
@@ -44,16 +45,16 @@ def find_target(run: Run, say: Callable[[str], None]) -> TargetModel:
         name, path = model.name, str(model.folder)
     elif folder := local_target(run):
         name, path = folder.name, str(folder)
-    return TargetModel(name, path, target.trust_remote_code, target.device, target.dtype)
+    return TargetModel(name, path, target.trust_remote_code, target.device, target.dtype, target.read)
 
 
 def fingerprint(run: Run) -> str:
     """A hash of the target.
 
-    For a folder, it covers the configuration, and the name, size and samples of each file. For a hub model, it covers
-    only the id.
-    Computing it needs neither network nor torch. Further training changes almost all weights, so a few samples are
-    enough to detect it. A copy in another folder or with another date has the same hash.
+    The hash of a folder covers the configuration, and the name, size and samples of each file. The hash of a hub
+    model covers only the id. The hash is computed without a network and without torch. Further training changes
+    almost all weights, so a few samples are enough to detect it. A copy in another folder or with another date has
+    the same hash.
     """
     target = run.settings.target
     if target.model == EMBEDDED:
@@ -102,7 +103,7 @@ def local_target(run: Run) -> Path | None:
             raise UsageError(f"target.model {folder} {no_model_in(folder)}")
         return folder
     if folder.is_file():
-        raise UsageError(f"target.model {folder} is a file: name the Hugging Face model folder")
+        raise UsageError(f"target.model {folder} is a file: give the Hugging Face model folder")
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise UsageError(f"no model folder at {folder}: check target.model")
     return None

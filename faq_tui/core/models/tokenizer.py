@@ -30,7 +30,9 @@ def tokenizer_of(model: str | Path, trusted: bool) -> Any:
 
 
 def load_tokenizer(target: TargetModel, key: str = "target.model") -> Any:
-    """The model's fast tokenizer. Raises UsageError if it cannot be loaded, is not fast, or has no chat template.
+    """The model's fast tokenizer.
+
+    Raises UsageError if the tokenizer cannot be loaded, is not fast, or has no chat template.
 
     `key` is the setting that names the model.
     """
@@ -41,7 +43,7 @@ def load_tokenizer(target: TargetModel, key: str = "target.model") -> Any:
         raise UsageError(f"no tokenizer could be loaded from {key} {target.name}: {reason}") from None
     if not tokenizer.chat_template:
         raise UsageError(
-            f"{key} {target.name} has no chat template: name its chat or instruct version, "
+            f"{key} {target.name} has no chat template: give its chat or instruct version, "
             "or put a chat_template.jinja into its folder"
         )
     if isinstance(tokenizer.chat_template, dict) and "default" not in tokenizer.chat_template:
@@ -55,8 +57,8 @@ def load_tokenizer(target: TargetModel, key: str = "target.model") -> Any:
     return tokenizer
 
 
-# This number of characters of tokenizer.json is read. It is enough, because the added tokens precede the vocabulary,
-# which may have 100 MB.
+# This number of characters of tokenizer.json is read. This part is enough, because the added tokens precede the
+# vocabulary, which may have 100 MB.
 HEAD = 4 << 20
 _ADDED = re.compile(r'"added_tokens"\s*:\s*')
 

@@ -1,4 +1,7 @@
-"""Facts about a model's tokenizer and chat template. A worker process tries them, and the results are cached."""
+"""Facts about a model's tokenizer and chat template.
+
+A worker process tries both on short conversations, and the results are cached.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,9 @@ from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
 VERSION = 1  # Increase this number if new code finds other facts in the same files.
-# the endings of files from which a tokenizer and a template are loaded
+# the file extensions of files from which a tokenizer and a template are loaded
 SUFFIXES = (".json", ".jinja", ".model", ".txt", ".tiktoken", ".py")
-INDEX = ".index.json"  # ending of files that only list tensors
+INDEX = ".index.json"  # the names of files that only list tensors end with this
 
 Roles = tuple[str, ...]
 
@@ -32,8 +35,8 @@ Roles = tuple[str, ...]
 class ShapeFacts:
     """The facts about one conversation.
 
-    The fields of type str are results. A result is "" if the template can write the conversation. Otherwise it is the
-    reason of the failure.
+    Each field of type str is "" if the template can write the conversation. Otherwise the field holds the reason of
+    the failure.
     """
 
     question: str  # the result for the conversation without an answer
@@ -53,11 +56,12 @@ class TokenizerFacts:
     specials: tuple[str, ...]  # special tokens, which no text may contain
     eos: str | None  # the end token
     shapes: dict[Roles, ShapeFacts]
-    beyond: tuple[tuple[str, int], ...]  # (token, id) of the first ordinary tokens that have no row in the embedding
+    # pairs (token, id) of the first ordinary tokens that have no row in the embedding
+    beyond: tuple[tuple[str, int], ...]
     beyond_count: int  # the number of all ordinary tokens that have no row
-    # (token, id) of the first special tokens that have no row in the embedding
+    # pairs (token, id) of the first special tokens that have no row in the embedding
     special_beyond: tuple[tuple[str, int], ...]
-    # (name, token, id) of named tokens without a row, for example ("eos_token", "</s>", 32000)
+    # triples (name, token, id) of named tokens that have no row, for example ("eos_token", "</s>", 32000)
     named_beyond: tuple[tuple[str, str, int], ...]
 
 

@@ -54,7 +54,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
         results = [_tried(template, roles) for roles in spec["shapes"] if not cancel.is_set]
     except _OutOfTimeError:
         raise UsageError(
-            f"the chat template of {spec['key']} {spec['name']} does not end within {SECONDS:g} s for a short "
+            f"the chat template of {spec['key']} {spec['name']} takes longer than {SECONDS:g} s for a short "
             "conversation: use the template of the model's publisher"
         ) from None
     except NotAssembledError as refusal:
@@ -112,7 +112,8 @@ def _takes_parts(template: Template, messages: Sequence[dict[str, str]]) -> bool
     parts = [{**message, "content": [{"type": "text", "text": message["content"]}]} for message in messages]
     with suppress(NotAssembledError):
         text = template.render(parts)
-        # If a template expects plain text, it may write the list of parts in Python's notation.
+        # Some templates expect plain text. If such a template gets a list of parts, it may write the list itself, for
+        # example [{'type': 'text', …}], instead of the texts in the list.
         return "'type':" not in text and all(message["content"] in text for message in messages)
     return False
 

@@ -17,10 +17,11 @@ from faq_tui.core.store.benchmarks import Result
 
 
 def paper_cells(run: Run) -> dict[str, Any] | None:
-    """The cells of the preset's table. Each has the paper's value (`paper`) and our value (`ours`, None if missing).
+    """The cells of the paper's table for the run's preset.
 
-    Also returns `preset`, `model` and `filled`. `filled` is the number of cells that have our value. Returns None if
-    the run has no preset, or if the preset's model is not in the preset's table.
+    In a cell, `paper` is the paper's value and `ours` is our value, or None if it is not measured. `filled` is the
+    number of cells that have our value. Returns None if the run has no preset, or if the preset's model is not in the
+    preset's table.
     """
     preset = run.settings.preset
     experiment = next(
@@ -60,7 +61,7 @@ def _cell(cell: Cell, run: Run, results: dict[str, list[Result]]) -> dict[str, A
 
 
 def _subject(cell: Cell, run: Run) -> str | None:
-    """The subject to measure for the cell: an artefact's folder or `unquantized`.
+    """The model whose value belongs into the cell: the folder of an artefact, or `unquantized`.
 
     None if the run has no such artefact.
     """
@@ -76,7 +77,10 @@ def _subject(cell: Cell, run: Run) -> str | None:
 
 
 def _value(metric: str, results: Sequence[Result]) -> float | None:
-    """The value of a column. A mean of columns is None if the value of one of these columns is missing."""
+    """The value of a column.
+
+    A column can be a mean of other columns. If the value of one of these columns is unknown, the result is None.
+    """
     values = [SOURCES[part].value(results) for part in MEANS.get(metric, (metric,))]
     known = [value for value in values if value is not None]
     return fmean(known) if len(known) == len(values) else None

@@ -18,7 +18,7 @@ PERCENT = 100.0
 
 @dataclass(frozen=True)
 class BenchmarkMetric:
-    """A metric of a task. If the task has no overall number, the mean over its parts is used."""
+    """A metric of a task. If the task has no overall result, its value is the mean of the results of its parts."""
 
     engine: str
     task: str
@@ -68,4 +68,4 @@ GENERAL = (
 SPECIAL = ("aime24", "aime25", "math500", "livecodebench_v5", "livecodebench_v6")
 # The columns "grmc" and "sdc" of tables 4 and 5 are means of columns of tables 6 to 9.
 MEANS: dict[str, tuple[str, ...]] = {"grmc": GENERAL, "sdc": SPECIAL}
-AVERAGE = "avg"  # the mean of other columns; it is not measured, so it has no cell
+AVERAGE = "avg"  # a column with the mean of other columns; it is not measured, so it is not among the cells

@@ -13,7 +13,7 @@ from faq_tui.core.settings.evaluate import EVALSCOPE, LISTS, LM_EVAL, RUNS_CODE,
 def tasks_of(experiment: Experiment, engine: str) -> list[str]:
     """The tasks that the table's columns need.
 
-    If the table needs all tasks of a named list, the result has the name of the list instead of these tasks.
+    If the table needs every task of a named list, the name of the list replaces its tasks.
     """
     tasks_wanted = [SOURCES[column].task for column in experiment.columns() if SOURCES[column].engine == engine]
     lists = [name for name, (owner, tasks) in LISTS.items() if owner == engine and set(tasks) <= set(tasks_wanted)]
@@ -35,15 +35,15 @@ def _lm_eval(_: Experiment, tasks: Sequence[str]) -> str:
     return f"""\
 [evaluate.lm_eval]               # (paper) the paper's program; first: pip install 'faq-tui[lm-eval]'
 tasks = [{", ".join(map(quoted, tasks))}]
-# num_fewshot = 5                # (our choice) not set, so that each task uses its default
-# apply_chat_template = true     # (our choice) not set
-# limit = 100                    # for a trial: the first items of each task
+# num_fewshot = 5                # (our choice) this key is not set: each task uses its own default
+# apply_chat_template = true     # (our choice) this key is not set: questions are sent without the chat template
+# limit = 100                    # for a trial: only the first 100 items of each task
 """
 
 
 def _evalscope(experiment: Experiment, tasks: Sequence[str]) -> str:
     names = {split_subset(task)[0] for task in (t for name in tasks for t in LISTS.get(name, ("", (name,)))[1])}
-    code = "allow_code_execution = false     # with true, LiveCodeBench runs the model's code in Docker\n"
+    code = "allow_code_execution = false     # if true, LiveCodeBench runs the model's code in Docker\n"
     thinking = "enable_thinking = true           # (our choice)\n" if experiment.model.startswith("Qwen3") else ""
     return f"""\
 [evaluate.evalscope]             # (paper) the paper uses this program; it needs a separate environment

@@ -1,4 +1,7 @@
-"""List the experiments in the paper's tables. Each has one target, its recipes and its calibration sets."""
+"""List the experiments in the paper's tables.
+
+An experiment has one target, several recipes and several calibration sets.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ class Experiment:
         return HUB_IDS[self.model]
 
     def cells(self) -> list[Cell]:
-        """The measured values of the experiment, without averages over rows or columns."""
+        """The values that the paper measured in the experiment. Averages over rows or columns are left out."""
         own = [cell for cell in cells() if (cell.table, cell.model) == (self.table, self.model)]
         return [cell for cell in own if cell.bits != AVERAGE and cell.metric != AVERAGE_COLUMN]
 
@@ -51,7 +54,7 @@ class Experiment:
         return list(dict.fromkeys(cell.calibration for cell in self.cells() if cell.bits != UNQUANTIZED))
 
     def columns(self) -> list[str]:
-        """The measured columns. Instead of a column of means, the result has the columns that are averaged."""
+        """The measured columns. A column of means is replaced by the columns that it averages."""
         named = dict.fromkeys(cell.metric for cell in self.cells())
         return list(dict.fromkeys(part for name in named for part in MEANS.get(name, (name,))))
 

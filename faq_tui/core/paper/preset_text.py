@@ -27,7 +27,7 @@ model = "target"
 
 @dataclass(frozen=True)
 class PresetChoices:
-    """Further options of `faq-tui init --preset`. If an option is None, the preset's value is kept."""
+    """The options of `faq-tui init` that change a preset. If an option is None, the preset's value is kept."""
 
     target: str | None = None
     seeds: str | None = None
@@ -40,15 +40,15 @@ class PresetChoices:
 def preset_text(name: str, choices: PresetChoices) -> str:
     """Write a complete `faq.toml`.
 
-    A table with several targets needs one run for each target. If the table does not have the chosen target, the
-    preset of its first target is used. Raises UsageError if there is no such preset, or if an elder is chosen for a
-    preset without an elder.
+    A run has one target, even if the paper's table has several. If the table does not have the chosen target, the
+    settings for the table's first target are used. Raises UsageError if there is no such preset, or if an elder is
+    chosen for a preset without an elder.
     """
     experiment = find_experiment(name, choices.target)
     if ELDER not in experiment.sets() and (choices.elder_url or choices.elder_model):
         raise UsageError(
-            f"{name} has no elder for {experiment.model}: its sets are {', '.join(experiment.sets())}; "
-            "remove --elder-url and --elder-model"
+            f"{name} uses no elder for {experiment.model} (it uses the sets {', '.join(experiment.sets())}): "
+            "leave out --elder-url and --elder-model"
         )
     sources = [source for source in experiment.sets() if source != "baseline"]
     parts = [_head(experiment, choices), *(_source(experiment, source, choices) for source in sources)]
@@ -133,7 +133,9 @@ def _recipe(experiment: Experiment, method: str, bits: int) -> str:
 method = {quoted(method)}
 bits = {bits}
 preset = "paper"                 # {_preset(method)}
-sets = [{sets}]  # (paper) equal samples; add the same names with -tokens for equal tokens
+# (paper) These sets have the same number of samples. If you also want sets with the same number of tokens, add their
+# names to the list. Their names end in -tokens.
+sets = [{sets}]
 """
 
 

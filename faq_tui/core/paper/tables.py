@@ -1,8 +1,9 @@
-"""Read tables 1 to 11 of the FAQ paper (arXiv 2601.11200) from `data/paper_tables.csv`, which has one value per row.
+"""Read tables 1 to 11 of the FAQ paper (arXiv 2601.11200). The file `data/paper_tables.csv` has one value per row.
 
 Metrics named `*_ppl` are word perplexities of lm_eval (lower is better). All other metrics are accuracies in percent.
-Two misprints of the paper are corrected. For table 1, the bit labels of section 5.2.1 are used. Some rows of
-table 7 do not say which data they belong to. As in table 4, they are read as rows of the teacher.
+Two misprints of the paper are corrected. In table 1, the labels of the bits are wrong; those of section 5.2.1 are
+used instead. In table 7, some rows do not name their calibration data. They are read as rows of the teacher, as in
+table 4.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from functools import lru_cache
 from importlib.resources import files
 
 UNQUANTIZED = "BF16"  # the value of `bits` for an unquantized model
-AVERAGE = "AVG"  # the value of `bits` for the paper's own average over its quantized rows
+AVERAGE = "AVG"  # the value of `bits` in a row with the paper's average over its quantized models
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,9 @@ class Cell:
 
     table: int
     model: str  # name of the target
-    bits: str  # BF16 | INT8 | INT4 | w8a8 | AVG
-    method: str  # GPTQ | AWQ | SPQR | GPTAQ | w8a8-int8 | average of quantized | -
-    calibration: str  # baseline | self | elder | teacher | none
+    bits: str  # "BF16", "INT8", "INT4", "w8a8" or "AVG"
+    method: str  # "GPTQ", "AWQ", "SPQR", "GPTAQ", "w8a8-int8", "average of quantized" or "-"
+    calibration: str  # "baseline", "self", "elder", "teacher" or "none"
     metric: str
     value: float
 
@@ -81,7 +82,10 @@ def same_name(one: str, other: str) -> bool:
 
 
 def of_recipes(model: str, recipes: Iterable[tuple[str, int]]) -> list[Cell]:
-    """The paper's values for the model: unquantized, and quantized with each given method and number of bits."""
+    """The paper's values for the unquantized model and for its quantized forms.
+
+    `recipes` holds (method, bits) of each form.
+    """
     ours = {("w8a8-int8", "w8a8") if method == "w8a8" else (method, f"INT{bits}") for method, bits in recipes}
     return [
         cell

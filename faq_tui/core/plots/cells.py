@@ -16,7 +16,7 @@ STYLES = {
     "bold": "1",
 }
 
-Cell = tuple[str, str]  # (one character, a name in `STYLES`)
+Cell = tuple[str, str]  # a character, and the name of its style in `STYLES`
 
 
 def line(cells: Iterable[Cell]) -> str:
@@ -29,9 +29,9 @@ def line(cells: Iterable[Cell]) -> str:
 
 
 def max_pool(values: Sequence[float], points: int) -> list[tuple[int, float]]:
-    """Split `values` into at most `points` stretches.
+    """Split `values` into at most `points` groups of neighbours.
 
-    Returns (index, value) of the largest finite value of each stretch.
+    For each group, returns (index, value) of its largest finite value.
     """
     finite = [(index, value) for index, value in enumerate(values) if math.isfinite(value)]
     if len(values) <= points or not finite:

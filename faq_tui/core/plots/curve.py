@@ -8,15 +8,16 @@ from collections.abc import Sequence
 
 from faq_tui.core.plots.cells import max_pool
 
-_ONE_AT_A_TIME = threading.Lock()  # plotext has a single global figure, so only one thread may draw
+_ONE_AT_A_TIME = threading.Lock()  # plotext has a single global figure, so only one thread at a time may draw
 LEAST_WIDTH, LEAST_HEIGHT = 16, 4
 
 
 def log_curve(values: Sequence[float], width: int, height: int, colour: str = "cyan") -> str:
-    """Plot `values` over their index on a logarithmic axis, in `width` x `height` cells.
+    """Plot `values` over their index, in `width` x `height` cells. The vertical axis is logarithmic.
 
-    Returns "" if the plot would be too small. Only positive, finite values are drawn. Several values can lie in the
-    same half column. Only the largest of them is drawn, so that spikes stay visible.
+    Returns "" if the plot would be too small. Only positive, finite values are drawn. If there are more values than
+    half columns, neighbouring values share a half column. Only the largest of them is drawn, so that spikes stay
+    visible.
     """
     if width < LEAST_WIDTH or height < LEAST_HEIGHT:
         return ""

@@ -1,6 +1,7 @@
-"""Draw activations over channels and tokens as text: as bars (a skyline) and as a map. The caller sets the scale.
+"""Draw activations as text, over channels and tokens. The skyline shows them as bars, the map as shades.
 
-Peaks are visible without colour. In the skyline, peaks cross the dashed line. In the map, peaks are full blocks.
+The caller sets the scale. Peaks are visible without colour: in the skyline they cross a dashed line, and in the map
+they are full blocks.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SHADE_STYLES = ("", "low", "low", "middle", "high")
 
 
 def pool(values: Floats, columns: int) -> Floats:
-    """Split the last axis into `columns` equal stretches, and keep the largest value of each stretch.
+    """Split the last axis into `columns` parts of equal length, and keep the largest value of each part.
 
     If the axis has fewer than `columns` entries, it is not changed.
     """
@@ -48,12 +49,18 @@ def stretch(values: Floats, size: int, axis: int) -> Floats:
 
 
 def fit(values: Floats, columns: int) -> Floats:
-    """Resize the last axis to exactly `columns` entries. Every maximum is kept."""
+    """Resize the last axis to exactly `columns` entries.
+
+    A new entry is the largest of the values that it replaces.
+    """
     return stretch(pool(values, columns), columns, -1)
 
 
 def skyline(values: Floats, width: int, height: int, top: float) -> list[str]:
-    """The largest |x| of each channel as bars, in `height` lines of text. The scale ends at `top`."""
+    """The bars of the channels in `height` lines of text.
+
+    `values` holds the largest |x| of each channel; a bar of full height means `top` or more.
+    """
     heights = [min(1.0, float(value) / top) if top > 0 else 0.0 for value in fit(values, width)]
     rows = []
     for row in range(height - 1, -1, -1):
@@ -73,7 +80,7 @@ def skyline(values: Floats, width: int, height: int, top: float) -> list[str]:
 
 
 def heat(landscape: Floats, width: int, height: int, top: float) -> list[str]:
-    """A landscape of shape [slices, columns] as a map of `height` lines with `width` shades.
+    """A landscape of shape [slices, columns] as a map. The map has `height` lines of `width` shaded characters.
 
     The first slice is at the top.
     """
@@ -94,5 +101,5 @@ def heat(landscape: Floats, width: int, height: int, top: float) -> list[str]:
 
 
 def peaks(landscape: Floats, top: float) -> int:
-    """The number of peaks in a landscape, on a scale that ends at `top`."""
+    """The number of peaks in a landscape. `top` is the end of the scale."""
     return int((landscape >= PEAK * top).sum()) if top > 0 else 0

@@ -19,7 +19,7 @@ Cells = list[list[tuple[str, str]]]
 
 
 def mark_of(index: int) -> tuple[str, str]:
-    """(mark, colour) of a curve. Both plotext and Rich know the colour by this name."""
+    """The mark and the name of the colour of curve number `index`. plotext and Rich use the same names of colours."""
     return MARKS[index % len(MARKS)], COLOURS[index % len(COLOURS)]
 
 
@@ -32,10 +32,10 @@ def overlay(
 ) -> str:
     """Plot each series over its index, in `width` x `height` cells.
 
-    Returns "" if the plot would be too small or no value is finite.
-    `ticks` are (index, label) pairs for the axis below; by default the labels are the indices. `log` sets whether the
-    vertical axis is logarithmic; by default this depends on the values. For a legend, use `mark_of`. A cell that
-    several curves share shows `SHARED`, so that no curve hides another.
+    Returns "" if the plot would be too small or no value is finite. `ticks` are (index, label) pairs for the
+    horizontal axis; by default the labels are the indices. If `log` is True, the vertical axis is logarithmic; by
+    default this depends on the values. A cell that several curves share shows the mark `SHARED`, so that no curve
+    hides another. For a legend, `mark_of` returns the mark of a curve.
     """
     if width < LEAST_WIDTH or height < LEAST_HEIGHT:
         return ""
@@ -53,7 +53,10 @@ def overlay(
     curves = [[(x, y) for x, y in enumerate(values) if y is not None] for values in scaled.values()]
 
     def draw(index: int) -> Cells:
-        """The plot with only this curve. The plots of all curves have the same frame. Only the curve has a colour."""
+        """A plot with only one curve.
+
+        The plots of all curves have the same frame, and only the curve has a colour.
+        """
         import plotext
 
         plotext.clear_figure()
@@ -76,7 +79,10 @@ def overlay(
 
 
 def _cells_of(text: str) -> Cells:
-    """ANSI text as rows of (character, SGR parameters); "" for the default style."""
+    """Split ANSI text into rows of (character, style).
+
+    The style is the text of the SGR parameters, or "" for the default style.
+    """
     rows = []
     for line in text.split("\n"):
         row, style = [], ""
@@ -115,7 +121,7 @@ def _scaled(value: float | None, as_log: bool) -> float | None:
 
 
 def _axis(low: float, high: float, as_log: bool, most: int) -> tuple[float, float, list[tuple[float, str]]]:
-    """(lowest, highest, ticks) of an axis that covers all values."""
+    """The ends and the ticks of an axis that covers all values: (lowest, highest, ticks)."""
     if as_log:
         marks = [(math.log10(n) + power, f"{n * 10.0**power:.4g}") for power, n in _decades(low, high)]
         inside = [mark for mark in marks if low <= mark[0] <= high]
@@ -128,9 +134,10 @@ def _axis(low: float, high: float, as_log: bool, most: int) -> tuple[float, floa
 
 
 def _decades(low: float, high: float) -> list[tuple[int, int]]:
-    """Round numbers such as 1, 2, 5, 10, 20 and 50 in ascending order, as (exponent, digit).
+    """Round numbers in ascending order, such as 1, 2, 5, 10, 20 and 50.
 
-    `low` and `high` are logarithms. The first number is at most `low`, and the last number is above `high`.
+    A number is given as (exponent, digit): for example, (1, 2) is 20. `low` and `high` are logarithms to base 10. The
+    first number is at most 10^`low`, and the last number is above 10^`high`.
     """
     return [(power, n) for power in range(math.floor(low), math.ceil(high) + 1) for n in (1, 2, 5)]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
     Pixels = NDArray[np.uint8]
 
-CELL, GAP, MARGIN = 4, 24, 48  # size of a cell, gap between the pictures, and margin, in pixels
+CELL, GAP, MARGIN = 4, 24, 48  # in pixels: size of a cell, gap between the two pictures, margin around them
 LEVELS = 16  # a value that is not a peak has one of the shades 0 to 16
 COLD, WARM, RED = (247, 249, 252), (44, 98, 168), (224, 40, 40)
 
@@ -65,7 +65,10 @@ def _rectangles(landscape: Floats, top: float, left: int) -> list[str]:
 
 
 def png(landscapes: Sequence[Floats], top: float) -> bytes:
-    """The landscapes as PNG, without text (https://www.w3.org/TR/png-3/: 8-bit RGB, no filter)."""
+    """The landscapes as a PNG picture without text.
+
+    Its format is 8-bit RGB without filters (https://www.w3.org/TR/png-3/).
+    """
     import numpy as np
 
     colours = np.array([_colour(level) for level in range(LEVELS + 2)], dtype=np.uint8)

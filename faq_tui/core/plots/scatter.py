@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from faq_tui.core.plots.curve import _ONE_AT_A_TIME, LEAST_HEIGHT, LEAST_WIDTH
 from faq_tui.core.plots.overlay import _round_step
 
-AXES = 12, 4  # (width, height) in cells that are reserved for frame and ticks; plotext needs less
-APART = 1.1  # smallest distance in cells at which two points do not overlap
+AXES = 12, 4  # width and height in cells that are reserved for the frame and the ticks; plotext needs less
+APART = 1.1  # two points with at least this distance, in cells, do not overlap
 SMALLEST_SPREAD = 1e-290
 MARGIN = 0.08  # share of the range that stays empty at each end
 
 
 @dataclass(frozen=True)
 class Point:
-    """A point of the plot. `mark` is one character, and `colour` is one of plotext's names of colours."""
+    """A point of the plot. `mark` is one character, and `colour` is the name that plotext gives to a colour."""
 
     x: float
     y: float
@@ -64,11 +64,10 @@ def scatter(
 def _apart(
     points: Sequence[Point], left: float, right: float, step: tuple[float, float]
 ) -> list[tuple[Point, float, float]]:
-    """(point, x, y) of each point.
+    """Returns (point, x, y) for each point, where (x, y) is the place at which the point is drawn.
 
-    Points are moved so that no two points share a cell. If there is no free cell, a point stays where it is. `step`
-    is the width and the height of a cell, in the units of x and y. The width and the height may be slightly too
-    large.
+    A point whose cell is occupied moves to a free cell. If there is no free cell, the point stays where it is. `step`
+    is the width and the height of a cell, in the units of x and y. Both may be slightly too large.
     """
     placed: list[tuple[Point, float, float]] = []
     for point in points:
@@ -86,8 +85,8 @@ def _apart(
 def _ends(values: Sequence[float]) -> tuple[float, float]:
     """The ends of an axis, with a margin at each end.
 
-    The margin is a share of the range. If the range is almost 0, the margin is a share of the largest |value|. If
-    the largest |value| is almost 0, too, the margin is a share of 1.
+    The margin is `MARGIN` times the range of the values. If the range is almost 0, the margin is `MARGIN` times
+    |max(values)|. If both are almost 0, the margin is `MARGIN`.
     """
     spread = next((width for width in (max(values) - min(values), abs(max(values))) if width > SMALLEST_SPREAD), 1.0)
     return min(values) - MARGIN * spread, max(values) + MARGIN * spread

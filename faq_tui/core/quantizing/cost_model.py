@@ -1,14 +1,14 @@
 """Estimate the time and memory of a quantization.
 
 On CUDA, time and memory are sums of terms, with separate factors for each method (`MethodCost`). The factors were
-fitted to measurements of benchmarks/cuda_scale.py. `estimate` scales the sums by the most similar measurement. The
-results of `estimate` differ from the measured values by at most 25%. The walk of sequential/ was measured on one or
-two models per method. These few measurements do not determine all factors of the walk, so some of its factors are
-assumed. On a CPU, a few rough speeds are used instead. `min_memory` and `min_host_memory` are lower bounds: a job
-that has less memory is refused.
+fitted to measurements of benchmarks/cuda_scale.py. `estimate` then scales the sums, so that they fit the most similar
+measurement. The results of `estimate` differ from the measured values by at most 25%. The walk of sequential/ was
+measured on only one or two models per method. These measurements are too few to fit all factors of the walk, so some
+of these factors are assumed values. For a CPU, the estimate uses a few rough speeds instead of factors. `min_memory`
+and `min_host_memory` compute how much memory a job needs at least. A job that has less memory is refused.
 
-Factors and measured rows are found by a cost key (`Method.cost_key`). The cost key is usually the name of the method,
-for example `gptq`. If an engine of the method has its own factors, the key also names the engine, for example
+A cost key (`Method.cost_key`) identifies the factors and the measured rows. The cost key is usually the name of the
+method, for example `gptq`. If an engine of the method has its own factors, the key also names the engine, for example
 `gptq@walk`.
 """
 
@@ -28,18 +28,19 @@ from faq_tui.core.models.headers import linear_shapes, tensors_of
 from faq_tui.core.quantizing.layer_profile import LayerProfile
 from faq_tui.core.settings.recipe import Recipe
 
-# GPU memory for one batch of rows, in bytes: a sixteenth of the memory of the GPU on which the costs were measured.
+# One batch of rows may take this much GPU memory, in bytes. The costs were measured on a GPU with sixteen times this
+# memory.
 WORK = 9_400_000_000
 
 
 @dataclass(frozen=True)
 class MethodCost:
-    """The factors of a method's time and memory.
+    """The factors from which a method's time and memory are estimated.
 
-    `seconds` maps each term of `layer_terms` to GPU seconds per layer and unit of the term. `gpu_bytes` and
-    `host_bytes` map terms of `memory_terms` to bytes per unit of the term. The defaults are a rough guess for a
-    method that reads the whole model. If data/quantize_costs.json has no measured rows for a cost key, the estimate
-    uses only the sums of terms, and the estimate's `source` is empty.
+    `seconds` gives a factor for each term of `layer_terms`: the GPU seconds that one unit of the term takes in each
+    layer. `gpu_bytes` and `host_bytes` give factors for terms of `memory_terms`: the bytes that one unit of the term
+    takes. The defaults are a rough guess for a method that reads the whole model. If data/quantize_costs.json has no
+    measured rows for a cost key, the estimate uses only the sums of terms. The `source` of such an estimate is empty.
     """
 
     seconds: Mapping[str, float] = field(
@@ -50,17 +51,17 @@ class MethodCost:
     )
     host_bytes: Mapping[str, float] = field(default_factory=lambda: {"context": 2.1e9, "total": 1.0, "layer": 1.2})
     passes: float = (
-        3.5  # number of forward passes through each layer: one per group of modules, and one for the layer's output
+        3.5  # number of forward passes through a layer: one for each group of modules, and one for the layer's output
     )
     whole_model: bool = False  # True if the method always reads the whole model into host memory
     # True for the methods in sequential/. These methods read one layer at a time, and solve matrices of the same
     # shape together. If the GPU is small, they keep the hidden states in host memory. (gptqmodel solves one matrix
     # after the other.)
     walk: bool = False
-    # True if the method also stores the hidden states of the unquantized model, and a second matrix for each Hessian.
-    # This matrix has the size of the Hessian.
+    # True if the method stores two additional things: the hidden states of the unquantized model, and a second matrix
+    # for each Hessian. The second matrix has the size of the Hessian.
     twofold: bool = False
-    solves: bool = True  # whether the method computes Hessians and uses them to quantize column by column
+    solves: bool = True  # True if the method computes Hessians and uses them to quantize column by column
 
 
 def cost_of(key: str) -> MethodCost:
@@ -74,7 +75,7 @@ def cost_of(key: str) -> MethodCost:
 def layer_terms(cost: MethodCost, profile: LayerProfile) -> dict[str, float]:
     """The quantities on which the time of one layer depends, keyed by name.
 
-    `forward` is the number of multiply-adds in one forward pass of all tokens. `hessian` is the number of
+    `forward` is the number of multiply-adds when all tokens pass through the layer once. `hessian` is the number of
     multiply-adds for the second moments of the modules' inputs. `input` is the number of values that enter the
     modules.
     """
@@ -90,7 +91,7 @@ def layer_terms(cost: MethodCost, profile: LayerProfile) -> dict[str, float]:
 
 
 def _met(profile: LayerProfile) -> list[tuple[int, int, float]]:
-    """List (out, in, number of matrices of this shape that process one token) for each shape of weight matrix.
+    """For each shape of weight matrix, return (out, in, number of matrices of this shape that process one token).
 
     Only the experts that the router chooses are counted.
     """
@@ -103,8 +104,8 @@ def memory_terms(profile: LayerProfile, work: float = WORK) -> dict[str, float]:
 
     `states` is the size of all tokens' hidden states between two layers. The walk of sequential/ keeps these states
     on the GPU (`gpu_states`). If the states take more than a sixth of the GPU's free memory, the walk keeps them in
-    host memory (`host_states`). `inputs` is the size of the inputs of all modules in a layer. The argument `work` is
-    the number of bytes that a batch of rows may take. Callers pass a sixteenth of the free memory.
+    host memory (`host_states`). `inputs` is the size of the inputs of all modules in a layer. A batch of rows may
+    take `work` bytes. Callers pass a sixteenth of the free memory.
     """
     states = 2.0 * profile.tokens * profile.hidden
     on_gpu = 6 * states < 16 * work
@@ -132,20 +133,21 @@ def summed(factors: Mapping[str, float], terms: Mapping[str, float]) -> float:
 
 
 # Host memory in bytes after torch, transformers and gptqmodel are imported. The memory check must never refuse a job
-# that could run. Therefore it uses the smallest amount that any version of these libraries takes. An estimate uses
-# the usual amount.
+# that could run. Therefore it uses the smallest amount that any version of these libraries takes. For an estimate,
+# the usual amount is used.
 LIBRARIES_AT_LEAST = 800_000_000
 LIBRARIES_USUALLY = 1_500_000_000
 
 
 def min_memory(target: Path, key: str, longest: int, tokens: int, device: str = "cpu") -> int:
-    """A lower bound, in bytes, of the peak memory on `device`. A job that has less memory is refused.
+    """The memory in bytes that the job needs at least on `device`. A job that has less memory is refused.
 
-    `key` is the job's cost key. Layers are loaded one by one, so only the largest weight matrix counts. For this
-    matrix, the method needs an fp32 copy, a result, losses, and the Hessian with its inverse (in_features x
-    in_features, fp32). The embeddings also stay in memory, and so do the hidden states of all tokens before and after
-    the layer. The methods in sequential/ need less: if the GPU is small, they keep the hidden states in host memory.
-    The methods in sequential/ read embeddings as memory-mapped files, which are not counted here.
+    `key` is the job's cost key. Layers are loaded one by one, so the bound counts only the largest weight matrix. For
+    this matrix, the method also needs a copy in float32, the result, the losses, the Hessian and the inverse of the
+    Hessian. The Hessian and its inverse have the shape in_features x in_features, in float32. The embeddings and the
+    hidden states of all tokens, before and after the layer, also stay in memory. The methods in sequential/ need
+    less: if the GPU is small, they keep the hidden states in host memory. The methods in sequential/ read embeddings
+    as memory-mapped files, which are not counted here.
     """
     cost, tensors, shapes = cost_of(key), tensors_of(target), linear_shapes(target)
     squares = 3 if cost.twofold else 2
@@ -159,17 +161,17 @@ def min_memory(target: Path, key: str, longest: int, tokens: int, device: str = 
 
 
 def min_host_memory(target: Path, key: str) -> int:
-    """A lower bound of the host memory in bytes, for any device. `key` is the job's cost key."""
+    """The host memory in bytes that the job needs at least, on any device. `key` is the job's cost key."""
     whole = cost_of(key).whole_model
     return LIBRARIES_AT_LEAST + (sum(size for _, _, size in tensors_of(target).values()) if whole else 0)
 
 
-STARTUP = 18.0  # seconds until a worker has imported torch, transformers and gptqmodel, and saved its result
+STARTUP = 18.0  # seconds that a worker needs to import torch, transformers and gptqmodel, and to save its result
 READING = 5e8  # speed of reading and writing the model, in bytes per second
 # Rough speeds of a CPU in units per second, for the terms in `layer_seconds`.
 SPEEDS = {"forward": 6e10, "hessian": 6e10, "solve": 3e10, "column": 1e4}
-# If a row was measured on another GPU, its distance from the job grows by this number. A job of 1.5 times the size
-# has the same distance.
+# If a row was measured on another GPU, its distance from the job grows by this number. If a job takes 1.5 times as
+# long as the row, the distance also grows by this number.
 OTHER_GPU = math.log(1.5)
 
 
@@ -184,7 +186,7 @@ class QuantizationCost:
 def estimate_recipe(
     recipe: Recipe, profile: LayerProfile, device: str, work: float = WORK, name: str = ""
 ) -> QuantizationCost:
-    """The cost of one artefact of `recipe`. The other arguments are those of `estimate`."""
+    """Estimate the cost of one artefact of `recipe`. The other arguments have the same meaning as in `estimate`."""
     method = METHODS.get(recipe.method)
     return estimate(method.cost_key(recipe, profile), method.workload(recipe, profile), device, work, name)
 
@@ -217,13 +219,13 @@ def estimate(key: str, profile: LayerProfile, device: str, work: float = WORK, n
 
 
 def layer_seconds(key: str, profile: LayerProfile, device: str) -> float:
-    """Seconds per layer, computed only from the factors and terms, without measured rows."""
+    """Seconds per layer, computed from the factors and terms. Measured rows are not used."""
     cost = cost_of(key)
     if device == "cuda":
         return summed(cost.seconds, layer_terms(cost, profile))
-    attention = 2 * profile.longest * profile.hidden  # multiply-adds per token for attention scores and values
+    attention = 2 * profile.longest * profile.hidden  # number of multiply-adds per token that compute attention
     forward = 2 * cost.passes * profile.tokens * (profile.weights * profile.active + attention)
-    # If a module gets only a share of the tokens, the module's cost is multiplied by this share.
+    # A module may get only a share of the tokens. The cost of such a module is multiplied by this share.
     hessian = 2 * profile.tokens * profile.active * sum(i * i * n for _, i, n in profile.shapes)
     solve = sum((i * i * o + 2 * i**3) * n for o, i, n in profile.shapes)
     columns = profile.columns_together if cost.walk else profile.columns
@@ -259,8 +261,8 @@ def costs() -> tuple[dict[str, Any], ...]:
 def read_costs() -> dict[str, Any]:
     """Read the data file of measured quantizations.
 
-    The estimates use the rows of `measured`. `kept_apart` has rows that only the tests of the estimates use. The
-    value of `method` in a row is its cost key.
+    The estimates use the rows of `measured`. `kept_apart` has rows that only the tests of the estimates use. In a
+    row, the value of `method` is the cost key.
     """
     text = (files("faq_tui.core") / "data" / "quantize_costs.json").read_text(encoding="utf-8")
     body: dict[str, Any] = json.loads(text)
@@ -268,7 +270,7 @@ def read_costs() -> dict[str, Any]:
 
 
 def _nearest(key: str, profile: LayerProfile, device: str, name: str) -> list[dict[str, Any]]:
-    """The measured rows that are most similar to the job. All these rows come from one model and one GPU.
+    """The measured rows that are most similar to the job. All rows in the result come from one model and one GPU.
 
     A dense model is compared with dense models, and a mixture of experts with mixtures of experts. If no model of the
     same type was measured, all rows are used.

@@ -19,7 +19,7 @@ class QuantizationJob:
     model: str  # local folder or hub id of the unquantized target
     recipe: Recipe
     rows: Path  # the calibration set as JSONL; each line has `input_ids`
-    out: Path  # a new folder; it is complete once it contains faq_manifest.json
+    out: Path  # a new folder for the artefact; it is complete when it contains faq_manifest.json
     device: str = "auto"  # cpu | cuda | auto
     backend: str = "auto"
     trust_remote_code: bool = False
@@ -30,10 +30,12 @@ class QuantizationJob:
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> QuantizationJob:
-        """Read a job from `spec`: the fields of this class, with `recipe` in the form of `Recipe.identity`.
+        """Read a job from `spec`.
 
-        Raises UsageError if a field is missing, or if the method refuses a value. The message names the field. Paths
-        become absolute, because gptqmodel changes the working directory.
+        The keys of `spec` are the fields of this class. Its `recipe` has the form of `Recipe.identity`.
+
+        Raises UsageError if a field is missing, or if the method refuses a value. The error message names the field.
+        Paths become absolute, because gptqmodel changes the working directory.
         """
         given = {name: spec[name] for name in cls.__dataclass_fields__ if spec.get(name) is not None}
         missing = [name for name in REQUIRED if name not in given]

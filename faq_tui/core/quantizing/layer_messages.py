@@ -30,7 +30,10 @@ class LayerMessages:
         return noted
 
     def resume_at(self, layer: int, progress: QuantizationProgress, send: Send) -> None:
-        """Send the recorded messages of the layers before `layer`, the next layer to compute. Delete the others."""
+        """Send the recorded messages of all layers before `layer`.
+
+        `layer` is the next layer to compute. The messages of other layers are deleted from the file.
+        """
         kept = [message for message in self._read() if message["layer"] < layer]
         with atomic_text(self._path) as file:
             file.writelines(json.dumps(message) + "\n" for message in kept)
@@ -39,7 +42,10 @@ class LayerMessages:
             progress.again(kept, send)
 
     def _read(self) -> list[dict[str, Any]]:
-        """The recorded messages without repeats, sorted by layer and kind. An incomplete last line is skipped."""
+        """The recorded messages, sorted by layer and kind.
+
+        Repeated messages and an incomplete last line are left out.
+        """
         messages: dict[tuple[int, str, str], dict[str, Any]] = {}
         if self._path.is_file():
             for line in self._path.read_text(encoding="utf-8").splitlines():

@@ -19,7 +19,7 @@ LAYER = re.compile(r"\.(\d+)\.")
 
 @dataclass(frozen=True)
 class LayerProfile:
-    """The average layer of a model and the calibration tokens.
+    """The sizes of a model's average layer and of a calibration set. The cost of a quantization depends on them.
 
     `shapes` has one entry (out_features, in_features, count) for each shape of weight matrix in a layer.
     """
@@ -27,7 +27,7 @@ class LayerProfile:
     shapes: tuple[tuple[int, int, float], ...]
     layers: int
     hidden: int
-    resident_bytes: int  # size of the embeddings, norms and head
+    resident_bytes: int  # size of the embeddings, the norms and the lm_head
     total_bytes: int
     rows: int
     tokens: int
@@ -49,12 +49,18 @@ class LayerProfile:
 
     @property
     def columns(self) -> float:
-        """The number of steps that a solver needs for one layer if it quantizes one column at a time."""
+        """The number of columns of all weight matrices in one layer.
+
+        A solver that quantizes one column at a time needs this number of steps.
+        """
         return sum(columns * count for _, columns, count in self.shapes)
 
     @property
     def columns_together(self) -> float:
-        """Like `columns`, but for the methods in sequential/, which solve about 64 matrices of one shape together."""
+        """The number of steps that the methods in sequential/ need for one layer.
+
+        In one step, they quantize one column of each of about 64 matrices of one shape.
+        """
         return sum(columns * math.ceil(count / 64) for _, columns, count in self.shapes)
 
     @property
@@ -62,7 +68,10 @@ class LayerProfile:
         return (self.total_bytes - self.resident_bytes) / max(1, self.layers)
 
     def routed(self, experts: str | None) -> LayerProfile:
-        """This profile, adapted to a recipe's setting `experts`. With "all", every expert gets every token."""
+        """This profile, adapted to a recipe's setting `experts`.
+
+        If the setting is "all", every expert gets every token.
+        """
         return replace(self, chosen=self.experts) if experts == "all" else self
 
     @property

@@ -1,4 +1,4 @@
-"""Arrange the losses of one artefact as a table of layers and modules. Experts share a column."""
+"""Arrange the losses of one artefact as a table of layers and modules. All experts of a layer share one cell."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# Matches the expert's number in a name such as mlp.experts.17.gate_proj. The table shows * instead of the number.
+# This pattern matches the number of an expert in a name such as mlp.experts.17.gate_proj. The table shows * instead
+# of the number.
 EXPERT = re.compile(r"\.\d+(?=\.|$)")
 
 Place = tuple[int, str]  # layer, module
@@ -18,13 +19,13 @@ Place = tuple[int, str]  # layer, module
 class LossTable:
     """The losses of one artefact. All experts of a layer share a cell, which holds their largest loss.
 
-    A cell of `losses` is None if all its modules were rounded without calibration.
+    A cell of `losses` is None if all modules of the cell were rounded without calibration.
     """
 
     layers: int = 0
     modules: list[str] = field(default_factory=list)  # names of modules, in the order in which they first appeared
     losses: dict[Place, float | None] = field(default_factory=dict)
-    # modules whose quantization has started but that have no loss yet
+    # modules that are being quantized and have no loss yet
     working: set[Place] = field(default_factory=set)
     complete: bool = False
 
@@ -44,7 +45,8 @@ class LossTable:
     def scale(self) -> tuple[float, float] | None:
         """The range of the positive losses, without outliers.
 
-        If the range included outliers, all other losses would have almost the same colour.
+        The colours of the table cover this range. If it included outliers, all other losses would have almost the
+        same colour.
         """
         positive = sorted(x for x in self.losses.values() if x is not None and x > 0 and math.isfinite(x))
         if not positive:
@@ -58,7 +60,7 @@ class LossTable:
         return (max(known)[1], max(known)[0]) if known else None
 
     def by_layer(self) -> list[float]:
-        """The largest loss of each layer. A layer's value is NaN until all its modules have a loss."""
+        """The largest loss of each layer. The value of a layer is NaN until all modules of the layer have a loss."""
         worst = [math.nan] * self.layers
         half = {layer for layer, _module in self.working}
         for (layer, _module), loss in self.losses.items():

@@ -15,11 +15,11 @@ from faq_tui.core.models.published.view import KEYS
 
 
 class LayerFiles:
-    """The new tensors of each layer, kept on disk until the whole model is written.
+    """The new tensors of each layer. The tensors stay on disk until the whole model is written.
 
-    An earlier attempt may have left layers in the folder. `count` is the number of stored layers, which are the
-    layers 0 to count - 1. `files` maps each tensor's name to its file. `modules` maps each module's name to the names
-    of its new tensors.
+    An earlier attempt may have left layers in the folder. `count` is the number of stored layers. The numbers of the
+    stored layers are 0 to count - 1. `files` maps each tensor's name to its file. `modules` maps each module's name
+    to the names of its new tensors.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -81,12 +81,12 @@ def check_layout(target: Path, names: Iterable[str]) -> None:
 
 
 def write_model(target: Path, out: Path, new: LayerFiles, check: Callable[[], None]) -> None:
-    """Write the target's model into the folder `out`. If `new` has tensors of a module X, they replace `X.weight`.
+    """Write the target's model into the folder `out`.
 
-    If the publisher quantized the target, all other weights are written as dense weights, and config.json loses the
-    publisher's quantization. config.json and the index are written, too. `check` is called before each file is
-    written and may raise an exception. Raises FaqError if the weight of a module of `new` is missing from the
-    target's files.
+    If `new` has tensors of a module X, they replace the tensor `X.weight` of the target. If the publisher quantized
+    the target, all other weights are written as dense weights, and config.json loses the publisher's quantization.
+    The function also writes config.json and the index. `check` is called before each file is written and may raise an
+    exception. Raises FaqError if the weight of a module of `new` is missing from the target's files.
     """
     from safetensors import safe_open
     from safetensors.torch import save_file

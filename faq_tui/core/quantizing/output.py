@@ -47,10 +47,10 @@ def average_bits(bits: int, group_size: int, shapes: Iterable[tuple[int, int]]) 
     """The average number of bits per quantized weight over all `shapes` (out_features, in_features).
 
     Each output row is split into groups of `group_size` inputs. With `group_size` -1, the whole row is one group.
-    Each group stores one 16-bit scale and one zero point of `bits` bits, so a weight needs about bits + (16 + bits) /
-    group_size bits. For example, 3-bit weights with groups of 128 need 0.15 additional bits (GPTQ, arXiv:2210.17323,
-    section 4). As in the paper, the tensor `g_idx` is not counted. If desc_act is false, the CUDA kernels do not need
-    `g_idx`.
+    Each group stores one 16-bit scale and one zero point of `bits` bits. Therefore a weight needs about bits + (16 +
+    bits) / group_size bits. For example, 3-bit weights with groups of 128 need 0.15 additional bits per weight (GPTQ,
+    arXiv:2210.17323, section 4). As in the paper on GPTQ, the tensor `g_idx` is not counted. If desc_act is false,
+    the CUDA kernels do not need `g_idx`.
     """
     weights = stored = 0
     for out_features, in_features in shapes:
@@ -61,7 +61,10 @@ def average_bits(bits: int, group_size: int, shapes: Iterable[tuple[int, int]]) 
 
 
 def versions() -> dict[str, str | None]:
-    """The versions of the packages that affect the quantized weights. A package that is not installed has None."""
+    """The versions of the packages that affect the quantized weights.
+
+    If a package is not installed, its version is None.
+    """
     installed: dict[str, str | None] = {"python": platform.python_version(), "faq_tui": faq_tui.__version__}
     for name in ("torch", "transformers", "gptqmodel", "compressed-tensors"):
         try:
@@ -77,7 +80,7 @@ class EngineResult:
     facts: dict[str, Any] = field(default_factory=dict)  # further entries of the manifest
 
 
-# These files are copied byte for byte, because gptqmodel would write a changed tokenizer with a pad token.
+# These side files are copied byte for byte, because gptqmodel would add a pad token to the tokenizer.
 SIDE_FILES = (
     "tokenizer*",
     "vocab*",
@@ -95,7 +98,10 @@ SIDE_FILES = (
 
 
 def complete_folder(out: Path, target: Path) -> None:
-    """Copy the side files of the folder `target` into `out`, and drop gptqmodel's offload path from the configs."""
+    """Copy the side files of the folder `target` into `out`.
+
+    Also remove the path of gptqmodel's offload folder from the configs.
+    """
     for pattern in SIDE_FILES:
         for source in target.glob(pattern):
             if source.is_file():
@@ -112,7 +118,9 @@ def complete_folder(out: Path, target: Path) -> None:
 
 
 def coverage(losses: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The smallest, median and largest number of calibration tokens that reached an expert, for each layer.
+    """For each layer, count the calibration tokens that reached each expert.
+
+    The result has the smallest, the median and the largest count of each layer.
 
     `losses` is `QuantizationProgress.losses`. `rounded_experts` lists the experts that got too few tokens and were
     only rounded.

@@ -20,8 +20,8 @@ from faq_tui.core.settings.section import EMBEDDED
 if TYPE_CHECKING:
     from faq_tui.core.run.run import Run
 
-MIN_TOKENS = 11  # fewest tokens of a row; gptqmodel silently drops shorter rows
-MIN_SET = 64  # smallest total number of tokens; some quantizers run with fewer, but give useless results
+MIN_TOKENS = 11  # a row needs at least this number of tokens; gptqmodel silently drops shorter rows
+MIN_SET = 64  # a set needs at least this number of tokens; with fewer, some quantizers run but give useless results
 GIB = 1 << 30
 
 
@@ -82,7 +82,7 @@ def check_chat_template(folder: Path) -> None:
     if any((folder / f"chat_template.{suffix}").is_file() for suffix in ("jinja", "json")):
         return
     if (folder / "additional_chat_templates").is_dir():
-        return  # a later step finds out whether one of these templates can be used
+        return  # a later step checks whether one of these templates can be used
     path = folder / "tokenizer_config.json"
     try:
         if path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("chat_template"):
@@ -99,10 +99,10 @@ def check_chat_template(folder: Path) -> None:
 def check_group_size(
     shapes: Mapping[str, tuple[int, int]], group_size: int, sizes: Sequence[int] = get_args(GroupSize)
 ) -> None:
-    """Raise UsageError with possible sizes if `group_size` does not divide the in_features of a module.
+    """Raise UsageError if `group_size` does not divide the in_features of a module. The message names possible sizes.
 
-    `shapes` maps each module's name to (out_features, in_features). `sizes` lists all group sizes of the method.
-    Without this check, GPTQ would write a model that no fast CUDA kernel can run.
+    `shapes` maps each module's name to (out_features, in_features). `sizes` lists all group sizes of the method. If
+    `group_size` did not divide the in_features, no fast CUDA kernel could run the quantized model.
     """
     if group_size == -1:
         return
@@ -139,7 +139,7 @@ def read_rows(path: Path) -> list[list[int]]:
 
 
 def check_rows(rows: Iterable[list[int]], vocab_size: int) -> None:
-    """Raise UsageError on an empty set, a row that gptqmodel would drop, or an id beyond the vocabulary."""
+    """Raise UsageError if the set is empty, a row is so short that gptqmodel drops it, or a token id is unknown."""
     number = 0
     for number, row in enumerate(rows, start=1):
         if len(row) < MIN_TOKENS:
@@ -157,7 +157,7 @@ def check_rows(rows: Iterable[list[int]], vocab_size: int) -> None:
 
 
 def check_enough(rows: Sequence[list[int]]) -> None:
-    """Raise UsageError if the set has too few tokens for any quantizer."""
+    """Raise UsageError if the set has so few tokens that no quantizer gives a useful result."""
     tokens = sum(map(len, rows))
     if tokens < MIN_SET:
         raise UsageError(
@@ -178,7 +178,8 @@ def expert_count(config: Mapping[str, Any]) -> int:
 def check_finite(folder: Path, tensors: Iterable[str]) -> None:
     """Raise FaqError if a tensor named in `tensors` holds NaN or infinity. The tensors are read one by one.
 
-    This checks embeddings, norms and the head. NaN in a quantized module shows in the module's loss.
+    The function is used for embeddings, norms and the lm_head. Modules that are quantized need no such check, because
+    NaN in the weights makes the module's loss NaN.
     """
     name = not_finite(folder, tensors)
     if name is not None:
@@ -214,9 +215,9 @@ def check_memory(bytes_needed: int, device: str = "cpu") -> None:
 def refuse_unquantizable(run: Run, recipes: bool = True) -> None:
     """Raise UsageError if a recipe cannot quantize the target, or the target is no chat model.
 
-    A chat model is a causal model with a chat template. If `recipes` is false, recipes are not checked, because a
-    calibration set can also be made for other quantizers. Nothing is downloaded here: a hub id is checked after its
-    model was downloaded.
+    A chat model is a causal model with a chat template. If `recipes` is false, recipes are not checked. A calibration
+    set can also be made for other quantizers. The function downloads nothing. If the target is a hub id, it is
+    checked after the model was downloaded.
     """
     folder = run.resolve(run.settings.target.model)
     if run.settings.target.model == EMBEDDED or not (folder / "config.json").is_file():

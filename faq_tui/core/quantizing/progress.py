@@ -1,8 +1,8 @@
 """Report the progress of a quantization as messages of the worker child.
 
 gptqmodel calls `module_done`, `solved`, `broken` and `layer_done` in its own threads. An exception in such a thread
-would end the run without a clear error. Therefore these methods only record errors. `check` raises the first recorded
-error in the thread that calls `check`.
+would end the run without a clear error. Therefore these methods record errors, and raise none. `check` raises the
+first recorded error in the thread that calls `check`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ Send = Callable[..., None]
 
 
 class QuantizationProgress:
-    """Sends the messages `layer_started`, `module` and `layer_done`, once for each layer or module.
+    """Sends the messages `layer_started` and `layer_done` for each layer, and the message `module` for each module.
 
-    `send` is called with the kind of a message and its fields. `losses` holds one entry per call of `solved`.
+    No message is sent twice for the same layer or module. `send` is called with the kind of a message and its fields.
+    `losses` holds one entry per call of `solved`.
     """
 
     def __init__(self, send: Send, cancel: CancelToken) -> None:
@@ -37,7 +38,7 @@ class QuantizationProgress:
     def begin(self, layers: int, rows: list[list[int]]) -> None:
         """Report that `layers` layers will be quantized on `rows`.
 
-        If a second engine calls this method again, nothing is reported.
+        If a second engine takes over and calls this method again, nothing is reported.
         """
         if self._begun:
             return
@@ -82,9 +83,10 @@ class QuantizationProgress:
     def solved(
         self, layer: int, module: str, loss: float | None, note: str, seconds: float, samples: int, damp: float
     ) -> None:
-        """Record a quantized module. `samples` is the number of tokens that reached it.
+        """Record a quantized module. `samples` is the number of tokens that reached the module.
 
-        `loss` is None if the module was only rounded; then `note` gives the reason. `damp` is the Hessian's damping.
+        If the module was only rounded, `loss` is None, and `note` gives the reason. `damp` is the damping that was
+        added to the Hessian.
         """
         done = {"layer": layer, "module": module, "loss": loss, "note": note}
         more = {"seconds": round(seconds, 4), "samples": samples, "damp": damp}
@@ -147,7 +149,7 @@ NO_SCALE = "not applicable"
 
 @dataclass(frozen=True)
 class Loss:
-    value: float | None  # None if the module was only rounded; `note` then gives the reason
+    value: float | None  # if the module was only rounded, this is None, and `note` gives the reason
     note: str = ""
     broken: str = ""  # the reason why the module cannot be used; "" if it can
 

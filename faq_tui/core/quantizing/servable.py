@@ -11,7 +11,7 @@ from faq_tui.core.models.dense import DENSE, WeightFormat, format_of, quantizati
 from faq_tui.core.models.headers import INDEX, tensors_of
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
-# Each of these texts in config.json means that the file contains a local path.
+# If one of these texts is in config.json, the file contains a local path.
 WORK = ("offload_to_disk_path", ".work")
 
 
@@ -49,7 +49,8 @@ def problems(folder: Path) -> list[str]:
 def check_servable(folder: Path) -> None:
     """Raise FaqError with the first problem that `problems` finds.
 
-    Missing files are ignored, because a target without a chat template or generation_config.json can also be served.
+    A missing file raises no error here. A target can be served without a chat template, and also without
+    generation_config.json.
     """
     grave = [one for one in problems(folder) if not one.startswith("there is no")]
     if grave:
@@ -57,14 +58,19 @@ def check_servable(folder: Path) -> None:
 
 
 def doubts(folder: Path) -> list[str]:
-    """Settings of a complete folder that a server's CUDA kernels may not support, one sentence for each setting."""
+    """Settings of a complete folder that a server's CUDA kernels may not support.
+
+    The list has one sentence for each setting.
+    """
     quantization = quantization_of(folder) or {}
     format = format_of(quantization.get("quant_method"))
     return format.doubts(quantization) if format is not None else []
 
 
 def serve_commands(folder: Path, format: WeightFormat = DENSE) -> dict[str, str]:
-    """Maps each engine to the command that serves a folder of this format. Engines read the format from config.json.
+    """Map the name of each engine that can load the format to the command that serves the folder.
+
+    Engines read the format from config.json.
 
     The result is empty if no engine can load the format. The folder need not exist.
     """
@@ -87,7 +93,7 @@ def _has_template(folder: Path) -> bool:
 
 
 def _weights(folder: Path) -> list[str]:
-    """A list with one problem if the index and the files do not match, else [].
+    """If the index and the files do not match, return a list with one problem. Otherwise return an empty list.
 
     Without an index, servers load every file.
     """

@@ -1,8 +1,10 @@
-"""The worker child's task `quantize`: check the job, quantize, complete the folder, report the result.
+"""The worker child's task `quantize`.
+
+The task checks the job, quantizes the model, completes the folder and reports the result.
 
 The first message is `quantize_started`. For each layer, the task sends `layer_started`, then a message `module`
 whenever a module is solved, and then `layer_done`. The last messages are `saving` and `quantized`. Layers are packed
-in the background, so the `layer_done` of a layer may follow the `layer_started` of the next layer.
+in the background. Therefore `layer_done` for a layer may be sent after `layer_started` for the next layer.
 """
 
 from __future__ import annotations
@@ -38,9 +40,9 @@ from faq_tui.core.quantizing.servable import check_servable
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     """Quantize as `spec` says (see `QuantizationJob.from_spec`) into the new folder `spec["out"]`.
 
-    Raises UsageError on anything that can be checked beforehand, and Stopped after a cancel. If a module is broken,
-    raises a FaqError that names the layer and the module. The folder `out` holds a manifest only if the folder is
-    complete.
+    Raises UsageError if a check before the quantization fails, and Stopped after a cancel. If a module is broken,
+    raises a FaqError that names the layer and the module. The manifest is written last, so a folder `out` with a
+    manifest is complete.
     """
     job = QuantizationJob.from_spec(spec)
     method: Method = METHODS.get(job.recipe.method)
@@ -49,7 +51,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 
     started = time.monotonic()
     progress = QuantizationProgress(send, cancel)
-    # The libraries of some methods run code in the model's folder even if the person does not trust this code.
+    # Some methods use a library that runs the code in the model's folder, even if the person has not allowed it.
     with without_code(target, job.trust_remote_code) as safe:
         outcome = method.quantize(job, safe, rows, progress, cancel)
         complete_folder(job.out, safe)
@@ -100,8 +102,8 @@ def check_job(job: QuantizationJob, method: Method, cancel: CancelToken) -> tupl
 def vocab_size(config: dict[str, Any], folder: Path, trust_remote_code: bool) -> int:
     """The vocabulary size.
 
-    In a multimodal config, the value is under `text_config`. If the value is in neither place, the default of the
-    config's class is used.
+    A multimodal config has the value under `text_config`. If the config does not have the value at all, the default
+    of the config's class is used.
     """
     size = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
     if size is None:

@@ -30,7 +30,7 @@ from faq_tui.core.store.seeds import Seed
 SAMPLE = 3  # number of candidates from which the cost of all candidates is estimated
 # these settings influence an answer, but need not be set
 ANSWER_KEYS = ("extra_body", "chat_template_kwargs", "leave_out")
-SEED_STEP = 1000  # a second request adds this to the sampling seed; it exceeds the number of candidates per seed
+SEED_STEP = 1000  # a second request adds this to the sampling seed; a question has fewer candidates than this
 
 # Matches "Answer:", "**Final answer:**" and "### Answer:" at the start of a line. The possessive `*+` prevents
 # backtracking, so a long run of spaces is read only once.
@@ -40,7 +40,9 @@ ANSWER_LINE = re.compile(
 
 
 def source_hash_of(source: Source) -> str:
-    """A hash of all settings that influence an answer. The seed and the candidate's number are not part of it."""
+    """A hash of all settings that influence an answer. The hash does not depend on the seed or on the candidate's
+    number.
+    """
     settings = [source.model, source.reasoning, prompt_version(source), source.sampling.model_dump()]
     added = {name: value for name in ANSWER_KEYS if (value := getattr(source, name))}
     return digest(*settings, *([added] if added else []))
@@ -49,9 +51,9 @@ def source_hash_of(source: Source) -> str:
 def prompt_version(source: Source) -> str:
     """The version of the source's prompt.
 
-    For a prompt of faq-tui, it is the prompt's name and hash. For the person's own prompt, it is `own` and the hash
-    of the text. It is `none` if the question is sent as it is. If the person has set a system turn, the hash of this
-    turn is appended.
+    For a prompt of faq-tui, the version is the prompt's name and hash. For the person's own prompt, the version is
+    `own` and the hash of the text. If the question is sent without a prompt, the version is `none`. If the person has
+    set a system turn, the hash of this turn is appended.
     """
     prompt = _prompt(source)
     system = text_of(source.system)
@@ -74,7 +76,7 @@ class PendingCandidate:
     number: int  # 1-based
     order: int
     first: RequestPolicy | None = None  # policy of the first request; None means the usual policy
-    replaces: bool = False  # if True, a stored, unusable candidate is requested again
+    replaces: bool = False  # if True, a candidate that is stored but unusable is requested again
 
     def first_request(self, source: Source) -> RequestPolicy:
         return self.first or first_request(source, self.number)
@@ -98,7 +100,7 @@ def pending_candidates(run: Run, source: Source) -> list[PendingCandidate]:
 
 
 def unusable_candidates(run: Run, source: Source, first_order: int) -> list[PendingCandidate]:
-    """The stored, unusable candidates, which are to be requested again.
+    """The candidates that are stored but unusable, and are to be requested again.
 
     The first of them gets the order `first_order`.
 
@@ -131,7 +133,7 @@ def cost_sample(pending: Sequence[PendingCandidate]) -> list[PendingCandidate]:
 
 @dataclass(frozen=True)
 class Question:
-    """The part of a request that depends on the seed. The other part is the sampling settings."""
+    """The part of a request that depends on the seed. The rest of a request consists of the sampling settings."""
 
     messages: list[dict[str, str]]
     extra: dict[str, Any]
@@ -161,7 +163,9 @@ def question_for(seed: Seed, source: Source) -> Question:
 
 
 def parts_of(reply: Reply, source: Source) -> tuple[str, str]:
-    """Returns (reasoning, answer). If a reply of a prompted source has no line "Answer:", all of it is the answer."""
+    """Returns (reasoning, answer). If a reply of a prompted source has no line "Answer:", the whole reply is the
+    answer.
+    """
     if source.reasoning == "prompted" and not reply.reasoning:
         lines = list(ANSWER_LINE.finditer(reply.answer))
         if lines:
@@ -188,8 +192,8 @@ def first_request(source: Source, number: int) -> RequestPolicy:
 def next_request(source: Source, policy: RequestPolicy, candidate: Candidate) -> RequestPolicy | None:
     """The policy for a second request of an unusable candidate; None if the settings ask for no second request.
 
-    If a candidate was cut off and also loops, more tokens would only make the loop longer. So the setting
-    `on_flagged` applies to such a candidate.
+    If a candidate was cut off while it repeated itself, more tokens would only bring more repetitions. So the setting
+    `on_flagged` applies to such a candidate, and not `on_truncated`.
     """
     if not candidate.flags or policy.again:
         return None
@@ -209,7 +213,7 @@ def next_request(source: Source, policy: RequestPolicy, candidate: Candidate) ->
 def better_candidate(first: Candidate, second: Candidate) -> Candidate:
     """The usable candidate of the two.
 
-    If both are unusable, the result is the candidate with fewer flags. If both have equally many flags, it is
+    If both are unusable, the result is the candidate with fewer flags. If both have equally many flags, the result is
     `second`.
     """
     return first if len(first.flags) < len(second.flags) else second

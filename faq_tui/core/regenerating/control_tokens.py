@@ -1,7 +1,7 @@
 """Find control tokens in a reply, because no calibration text may contain a special token of the target.
 
-They have three causes: the server uses a wrong chat template, the model goes on with the user's next turn, or the
-model uses tags that no dialect knows.
+Control tokens in a reply have three causes: the server uses a wrong chat template, the model goes on with the user's
+next turn, or the model uses tags that no dialect knows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _KNOWN = re.compile(
     r"|message|return|call|constrain|user|assistant|system|eot|end_of_role|start_of_role|(?:START|END)_[A-Z_]+)\|>"
     r"|<(?:start|end)_of_turn>|<\|turn>|<turn\|>|\[/?INST\]|<seed:[be]os>|<｜[^<>｜\n]{1,40}｜>"
 )
-# Matches anything that looks like such a token at the start of an answer.
+# Matches a text at the start of an answer if the text looks like a special token.
 _AT_START = re.compile(r"<\|[^<>|\s]{1,60}\|?>|<[\w/-]{1,40}\|>|(\[)([A-Z_]{2,30})\](?=.*\[/\2\])", re.DOTALL)
 _TOOL_CALL = re.compile(
     r"\s*(?:<\|?tool_calls?\|?>|\[TOOL_CALLS\]|<\|python_tag\|>|<function=|<tools?_calls?[ >]|<｜tool▁calls▁begin｜>"
@@ -47,7 +47,7 @@ class ControlTokens:
     def found_in(self, reasoning: str, answer: str, question: str) -> str | None:
         """The reason why the reply is unusable; None if it has no control token.
 
-        If the question contains a token of another model's chat template, the reply may contain it, too.
+        If the question contains a token of another model's chat template, the reply may contain this token, too.
         """
         for text in (answer, reasoning):
             token = self._special_in(text)
@@ -62,7 +62,8 @@ class ControlTokens:
     def _special_in(self, text: str) -> str | None:
         """A special token that the text contains; None if there is none.
 
-        Some models have thousands of special tokens, so the text is searched only for their first two characters.
+        Some models have thousands of special tokens. To be fast, the search looks for their first two characters, and
+        compares whole tokens only there.
         """
         for start, lengths in self._lengths.items():
             at = text.find(start)

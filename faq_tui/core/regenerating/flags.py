@@ -17,7 +17,7 @@ from faq_tui.core.store.seeds import Seed
 TRUNCATED, UNCLOSED, EMPTY, LOOP = "truncated", "unclosed_think", "empty", "loop"
 REFUSAL, LANGUAGE = "refusal", "wrong_language"
 CONTROL = "control_token"
-# The flags of answers that ended for a reason other than length. A larger max_tokens does not help.
+# The flags of answers that ended for a reason other than length. A larger max_tokens would not help for such answers.
 FILTERED, TOOL_CALL, INTERRUPTED, UNKNOWN_END = "filtered", "tool_call", "interrupted", "unknown_end"
 NOT_FINISHED = frozenset({FILTERED, TOOL_CALL, INTERRUPTED, UNKNOWN_END})
 # the flags of answers that might be usable with a larger max_tokens
@@ -48,16 +48,16 @@ FLAG_WORDS = {
 }
 
 LOOP_MIN_CHARACTERS = 300
-LOOP_RATIO = 5.0  # smallest ratio of bytes to compressed bytes in a loop
-GRAM = 8  # a gram is this number of words, or of characters in a script without spaces
+LOOP_RATIO = 5.0  # a text repeats itself if compression makes it more than this many times smaller
+GRAM = 8  # a gram is a sequence of this many words; in a script without spaces, of this many characters
 LEAST_GRAMS = 64
-REPEATED_SHARE = 0.5  # in a loop, at least this share of the grams occurred earlier in the text
+REPEATED_SHARE = 0.5  # a text repeats itself if at least this share of its grams occurred earlier in the text
 TAIL_WORDS, TAIL_REPEATS = 30, 4
-READ = 200_000  # only the last READ characters are checked, because a loop continues to the end
+READ = 200_000  # only the last READ characters are checked, because repetitions continue to the end of the text
 
 REFUSAL_BEGINS = 400  # a refusal begins within this many characters
 LONGEST_WORD = 80  # maximum number of characters of an unknown finish_reason that are shown
-LONGEST_REFUSAL = 1500  # a longer answer (in characters) contains more than a refusal
+LONGEST_REFUSAL = 1500  # an answer with more characters than this is not only a refusal
 
 # Matches a word, or one character of a script without spaces between words.
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]|[^\W\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]+")
@@ -83,7 +83,7 @@ def flags_of(reply: Reply, reasoning: str, answer: str, seed: Seed | None = None
 def unusable_reasons(
     reply: Reply, reasoning: str, answer: str, seed: Seed | None, control: ControlTokens | None = None
 ) -> dict[str, str]:
-    """Maps each flag of a reply to the reason for it. The dict is empty if the candidate is usable.
+    """Maps each flag of a reply to the reason for the flag. The dict is empty if the candidate is usable.
 
     `control` has the special tokens of target and source.
     """

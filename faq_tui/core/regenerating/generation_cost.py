@@ -18,7 +18,7 @@ from faq_tui.core.settings import Source
 from faq_tui.core.store import Store
 from faq_tui.core.store.candidates import Tally, tally, tally_before
 
-# estimates use these numbers as long as no server has reported counts of tokens
+# these numbers are used to estimate the length of prompts until a server has reported counts of tokens
 CHARACTERS_PER_TOKEN, TEMPLATE_TOKENS = 4.0, 30
 
 MEASURED, EARLIER, BOUND = "measured", "earlier settings", "at most"
@@ -34,7 +34,8 @@ class GenerationCost:
     completion_tokens: int
     seconds: float | None  # None if too few candidates have finished
     cost: float | None  # in the currency of the settings' price; None if the settings have no price
-    basis: str  # MEASURED (same settings), EARLIER (earlier settings) or BOUND (from max_tokens)
+    # MEASURED (from candidates with the same settings), EARLIER (with earlier settings) or BOUND (from max_tokens)
+    basis: str
 
     @property
     def tokens(self) -> int:
@@ -58,9 +59,9 @@ class GenerationCost:
 def estimate_cost(store: Store, name: str, source: Source, pending: Sequence[PendingCandidate]) -> GenerationCost:
     """Estimate the cost from the seeds' lengths and from finished candidates.
 
-    The estimate uses finished candidates with the present settings. If there are fewer than `SAMPLE`, it uses
-    candidates with earlier settings. If there are too few of both, the result is an upper bound, which is computed
-    from max_tokens.
+    If at least `SAMPLE` candidates were finished with the present settings, the estimate is based on them. Otherwise
+    the estimate is based on candidates that were generated with earlier settings. If fewer than `SAMPLE` such
+    candidates exist, the result is an upper bound, which is computed from max_tokens.
     """
     counts, basis = tally(store, source_hash_of(source)), MEASURED
     if counts.counted < SAMPLE:
@@ -87,7 +88,7 @@ def estimate_cost(store: Store, name: str, source: Source, pending: Sequence[Pen
 def needs_consent(source: Source, expected: GenerationCost) -> bool:
     """True if a person must agree before the generation starts.
 
-    A person must agree if the generation costs money, or takes more tokens than the settings allow without asking.
+    A person must agree if the generation costs money, or if it takes more tokens than `confirm_over_tokens`.
     """
     over = 0 < source.confirm_over_tokens < expected.tokens
     return bool(expected.candidates) and (expected.cost is not None or over)
@@ -102,7 +103,7 @@ def _money(cost: float) -> str:
 
 
 def consent_sentences(run: Run) -> list[str]:
-    """A sentence for each source whose cost a person must accept before the source starts."""
+    """One sentence for each source that may not start until a person has accepted its cost."""
     sentences = []
     for name, source in run.settings.sources.items():
         if source.price is None and not source.confirm_over_tokens:

@@ -1,7 +1,7 @@
 """Find the language of a text by its script and its function words, to detect an answer in another language.
 
-Function words are words such as "the" and "of". No language is returned if the result would be a guess: for short
-texts, code, formulas and mixtures of languages.
+Function words are words such as "the" and "of". The result is None if the language would be a guess. For example,
+this is so for short texts, code, formulas and mixtures of languages.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from collections import Counter
 from functools import cache
 from importlib.resources import files
 
-LEAST_LETTERS = 12  # smallest number of letters if only one language uses the script
-LEAST_WORDS = 15  # smallest number of words in a text if several languages use its script
-# smallest share of function words (such as "the" and "of") among all words; in prose it is 0.2 to 0.5
+LEAST_LETTERS = 12  # the language of a text with fewer letters is uncertain
+LEAST_WORDS = 15  # if several languages use the script, the language of a text with fewer words is uncertain
+# At least this share of a text's words must be function words (such as "the" and "of"). In prose the share is 0.2 to
+# 0.5.
 LEAST_SHARE = 0.12
-# The text must have this many times more function words of the language than of the second most likely language.
+# For the two most likely languages, the function words in the text are counted. The larger of the two counts must be
+# at least this many times the smaller one.
 LEAST_LEAD = 1.3
-SCRIPT_SHARE = 0.6  # smallest share of the text's letters that must belong to the script
+SCRIPT_SHARE = 0.6  # at least this share of a text's letters must belong to one script
 
 # The first word of a character's Unicode name gives its script.
 SCRIPTS = {
@@ -69,7 +71,11 @@ def language_of(text: str) -> str | None:
 
 
 def script_of_language(code: str) -> str:
-    """Returns `latin` or `cyrillic`. If no other language uses the language's script, returns `code`."""
+    """The script of the language `code`.
+
+    If only this language uses its script, the result is `code` itself. If several languages use the script, the
+    result is "latin" or "cyrillic".
+    """
     if code in CYRILLIC:
         return "cyrillic"
     return code if code in SCRIPTS.values() else "latin"
@@ -80,7 +86,9 @@ def _prose(text: str) -> str:
 
 
 def _main_script(prose: str) -> str | None:
-    """The script of most letters, or the language's code if no other language uses the script; None for a mixture."""
+    """The script of most letters; None if the letters are a mixture. If only one language uses the script, the result
+    is the code of this language.
+    """
     counted = Counter(script for letter in prose if letter.isalpha() and (script := _script(letter)))
     letters = counted.total()
     if letters < LEAST_LETTERS:
@@ -124,6 +132,6 @@ def in_another_language(question: str, answer: str, language: str | None = None)
     expected = language_of(question) or (language or "").casefold().partition("-")[0]
     if expected in _languages():
         return (expected, answered) if expected != answered else None
-    # Even a short question shows its script, which excludes languages with another script.
+    # The script is known even for a short question. An answer in another script is in another language.
     script = _main_script(_prose(question))
     return (script, answered) if script is not None and script != script_of_language(answered) else None

@@ -43,7 +43,7 @@ class LocalGenerator:
     def __call__(self, pending: list[PendingCandidate]) -> None:
         """Generate and store all pending candidates.
 
-        Raises UsageError if there is no such model, FaqError or Stopped.
+        Raises UsageError if there is no such model. It may also raise FaqError or Stopped.
         """
         requests = {one.order: (one, one.first_request(self.source)) for one in pending}
         while requests:
@@ -135,7 +135,7 @@ class LocalGenerator:
         best = candidate if first is None else replace(better_candidate(first, candidate), requests=2)
         again = next_request(self.source, policy, candidate)
         if again is not None and again.max_tokens > policy.max_tokens > (candidate.max_tokens or 0):
-            again = None  # the model's window has no room for a longer answer
+            again = None  # no second request, because the model's window has no room for a longer answer
         if again is None:
             self.recorder.keep(best, pending.replaces)
             return

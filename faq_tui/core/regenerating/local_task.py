@@ -16,8 +16,8 @@ from faq_tui.core.chat.dialects import dialect_of_template, opened_by
 from faq_tui.core.chat.render import fitting_turns
 
 DELTA_PERIOD_S = 0.1
-LEAST_TOKENS = 16  # an item is refused if its answer could have fewer tokens than this
-KEPT_TOKENS = 8  # number of last tokens that are decoded again, because one character may consist of several tokens
+LEAST_TOKENS = 16  # an item is refused if the window leaves room for fewer tokens than this
+KEPT_TOKENS = 8  # this many of the last tokens are decoded again, because one character may consist of several tokens
 
 
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
@@ -27,12 +27,12 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
     a JSONL file whose rows have the keys id, messages, template, seed and max_tokens.
 
     For each item, the task sends the message `started`, then several messages `delta` (text), and at the end `done`
-    (text, finish_reason, tokens, seconds). For an item that it refuses, it sends only `refused` (why). It may also
-    send `note` (text).
+    (text, finish_reason, tokens, seconds). For an item that cannot be generated, the task sends only `refused` (the
+    reason). The task may also send `note` (text).
 
     Each item has a random generator that starts from the item's seed. If the same batch is generated again on the
-    same machine, each item gets the same answer. If an item is generated together with other items, rounding may
-    change its answer.
+    same machine, each item gets the same answer. If the other items of the batch change, rounding may change an
+    item's answer.
     """
     import torch
 
@@ -45,7 +45,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
     device = device_of(spec["device"])
     tokenizer = tokenizer_of(folder, trusted)
     if not tokenizer.chat_template:
-        raise UsageError(f"the model in {folder} has no chat template: name its chat or instruct version")
+        raise UsageError(f"the model in {folder} has no chat template: give its chat or instruct version")
     model = load_dense(folder, getattr(torch, dtype_name(spec["dtype"], device, folder, trusted)), device, trusted)
     writer = _Writer(model, tokenizer, spec["sampling"], send, cancel)
     with Path(spec["items"]).open(encoding="utf-8") as file:
@@ -126,14 +126,15 @@ class _Writer:
                     "note",
                     id=item["id"],
                     text=f"max_tokens {item['max_tokens']} and the question do not fit into the model's window of "
-                    f"{self.window} tokens, so this answer gets at most {limit}; others are limited likewise",
+                    f"{self.window} tokens, so this answer may have at most {limit} tokens; "
+                    "the limit is also lowered for other long questions",
                 )
         return _Row(item["id"], prompt, opened_by(text), limit, item["seed"])
 
     def write(self, batch: list[_Row]) -> None:
         """Generate the answers of all rows.
 
-        If they need too much GPU memory together, generate one half after the other.
+        If the rows together need too much GPU memory, the two halves are generated one after the other.
         """
         import torch
 
@@ -246,10 +247,11 @@ def _hidden_tokens(tokenizer: Any) -> frozenset[int]:
 
 
 def next_tokens(logits: Any, sampling: dict[str, Any], dice: list[random.Random]) -> list[int]:
-    """One token id for each row of `logits` [rows, vocabulary] (float32). Row i uses only the generator `dice[i]`.
+    """Draw one token id for each row of `logits` [rows, vocabulary] (float32). Row i uses only the generator
+    `dice[i]`.
 
-    Each row draws one uniform random number and inverts the cumulative distribution at this number. So a row's token
-    depends neither on the device's generator nor on the other rows.
+    Each row draws one uniform random number and inverts the cumulative distribution at this number. So neither the
+    device's generator nor the other rows influence a row's token.
     """
     import torch
 
@@ -259,7 +261,7 @@ def next_tokens(logits: Any, sampling: dict[str, Any], dice: list[random.Random]
     if sampling["top_k"] > 0:
         probs[:, sampling["top_k"] :] = 0
     total = probs.sum(-1, keepdim=True)
-    # A token is kept if all more probable tokens together have at most the probability top_p. So the first token is
+    # A token is kept if the total probability of all more probable tokens is at most top_p. So the first token is
     # always kept.
     probs[(probs / total).cumsum(-1) - probs / total > sampling["top_p"]] = 0
     probs[probs < sampling["min_p"] * probs[:, :1]] = 0

@@ -13,13 +13,15 @@ from faq_tui.core.regenerating.flags import loop_in
 
 CHECK_EVERY = 2_000  # number of new characters between two checks
 TAIL = 16_000  # number of characters at the end of the text that a check reads
-PERIODIC = 4_000  # smallest number of characters at the end that must be exactly periodic
-REPEATS = 4  # smallest number of times that the period must occur
-# The last MARK characters are searched in the text before them. The distance to their previous occurrence is the
-# period.
+PERIODIC = 4_000  # at least this number of characters at the end must be exactly periodic
+REPEATS = 4  # the period must occur at least this number of times
+# The text is searched for an earlier occurrence of its last MARK characters. The period is the distance between the
+# two occurrences.
 MARK = 100
-RATIO = 16.0  # smallest ratio of bytes to compressed bytes in a loop whose repetitions differ in a few characters
-CHECKS = 2  # number of successive checks that must find a loop
+# Repetitions may differ in a few characters, so the text is also compressed. If compression makes the text more than
+# this many times smaller, the text repeats itself.
+RATIO = 16.0
+CHECKS = 2  # number of successive checks that must find a repetition
 
 
 class LoopWatch:
@@ -32,7 +34,7 @@ class LoopWatch:
         self._found = 0
 
     def loops(self, text: str) -> bool:
-        """Append new text. Returns True if the whole text ends with a loop."""
+        """Append new text. Returns True if the text so far ends with a part that repeats itself."""
         self._new.append(text)
         self._count += len(text)
         if self._count < CHECK_EVERY:

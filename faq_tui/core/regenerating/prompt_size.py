@@ -1,7 +1,7 @@
 """Count the tokens of a prompt, to compute how many tokens of a server's window are left for the answer.
 
-Models of one family have the same tokenizer. So a prompt for a source of the target's family is counted with the
-target's tokenizer and chat template, if their files are on this machine. Otherwise the number of tokens is estimated.
+Models of one family have the same tokenizer. If the target's files are on this machine, a prompt for a source of its
+family is counted with the target's tokenizer and chat template. Otherwise the number of tokens is estimated.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ Counter = Callable[[Question], int]
 class Room:
     """The number of tokens that the window leaves for the answer.
 
-    It is 0 or less if none are left, and None if it is not known.
+    The number is None if it is not known. A number of 0 or less means that no token is left.
     """
 
     tokens: int | None
-    counted: bool  # False if the prompt was not counted, but estimated from the length of its text
+    counted: bool  # True if the tokens were counted; False if their number was estimated from the text's length
 
 
 class PromptSizes:
@@ -51,7 +51,7 @@ class PromptSizes:
         """
         estimate = room(window, question.messages)
         most = sum(len(message["content"].encode("utf-8", "replace")) for message in question.messages)
-        # Each token has at least one byte, so the prompt surely fits.
+        # A token has at least one byte. If even the number of bytes fits into the window, no counting is needed.
         if window is None or most + TEMPLATE_TOKENS + max_tokens <= window:
             return Room(estimate, False)
         async with self._lock:

@@ -35,7 +35,8 @@ class RegenerationProgress:
     refused: int = 0  # number of failed candidates whose requests will always be refused by the server
     tokens: int = 0
     loops: int = 0  # streams that were ended because they repeated themselves
-    saved_tokens: int = 0  # number of tokens that these streams could still have generated up to their limits
+    # number of tokens that were left up to the limits when these streams were ended
+    saved_tokens: int = 0
     last_failure: str = ""
 
 
@@ -88,7 +89,7 @@ class CandidateRecorder:
     def loop_ended(self, pending: PendingCandidate, tokens: int, limit: int) -> None:
         """Count a stream that was ended because it repeated itself.
 
-        It had `tokens` tokens, and its limit was `limit`.
+        The stream had `tokens` tokens, and its limit was `limit` tokens.
         """
         saved = max(0, limit - tokens)
         self.progress.loops += 1
@@ -96,7 +97,7 @@ class CandidateRecorder:
         self.context.emit(LoopEnded(pending.seed.id, self.name, pending.number, tokens, saved))
 
     def repeat(self, pending: PendingCandidate, policy: RequestPolicy) -> None:
-        """Emit an event that the candidate is requested a second time, with the reason."""
+        """Emit an event with the reason why the candidate is requested a second time."""
         self.context.emit(CandidateRetried(pending.seed.id, self.name, pending.number, 1, 0.0, policy.again))
 
     def keep(self, candidate: Candidate, replaces: bool = False) -> None:
@@ -119,7 +120,9 @@ class CandidateRecorder:
             self._emit_cost()
 
     def fail(self, pending: PendingCandidate, reason: str, requests: int, refused: bool = False) -> None:
-        """Store the reason why the candidate has no answer. `refused` is True if another request cannot help."""
+        """Store the reason why the candidate has no answer. `refused` is True if the server would always refuse this
+        request.
+        """
         failure = Failure(pending.seed.id, self.name, pending.number, self.source_hash, reason, requests)
         if not pending.replaces:  # a failed replacement needs no record, because the stored candidate is kept
             candidates.add_failure(self.context.run.store, failure)
@@ -133,7 +136,7 @@ class CandidateRecorder:
         candidates.discard(self.context.run.store, self._ids)
 
     def _emit_cost(self) -> None:
-        """Emit an estimate of the remaining cost as soon as some candidates are finished and their cost is known."""
+        """Emit an estimate of the remaining cost, which is based on the first finished candidates."""
         rest = self._pending[self._stored :]
         if rest:
             self.context.emit(Note(estimate_cost(self.context.run.store, self.name, self.source, rest).sentence()))

@@ -30,7 +30,7 @@ from faq_tui.core.regenerating.swallowed_answers import SwallowedAnswers
 from faq_tui.core.run.events import CandidateDelta, CandidateRetried, CandidateStarted, Note
 from faq_tui.core.settings.source import OFF
 
-# how a request limits its answer: max_tokens is sent, left out, or sent with half the value
+# three ways to limit an answer: max_tokens is sent, left out, or halved
 SENT, LEFT_OUT, HALVED = range(3)
 LANES = 2  # number of tasks per slot; while one task waits for its next attempt, another task uses the slot
 NO_ROOM = "the question leaves no room for an answer in the model's window"
@@ -53,7 +53,7 @@ class RemoteGenerator:
     def __call__(self, pending: list[PendingCandidate]) -> None:
         """Request and store all pending candidates.
 
-        Raises EndpointError, FaqError or Stopped. Candidates that were finished before stay stored.
+        Raises EndpointError, FaqError or Stopped. Candidates that were finished before the error stay stored.
         """
         asyncio.run(self._all(pending))
 
@@ -86,7 +86,7 @@ class RemoteGenerator:
             best = candidate if best is None else replace(better_candidate(best, candidate), requests=requests)
             again = next_request(self.source, policy, candidate)
             if again is not None and again.max_tokens > policy.max_tokens and request.limit_by != SENT:
-                again = None  # the model's window has no room for a longer answer
+                again = None  # no second request, because the model's window has no room for a longer answer
             if again is not None:
                 self.recorder.repeat(pending, again)
             policy = again
@@ -96,18 +96,18 @@ class RemoteGenerator:
             self.recorder.fail(pending, failure, requests, refused)
 
     def note_missing_end(self, server: Server, reply: Reply) -> None:
-        """Warn once if a server does not report the reason (`finish_reason`) why an answer ended."""
+        """Warn once if a server's reply lacks `finish_reason`, which says why an answer ended."""
         if not reply.whole:
             self.note_once(
                 f"{server.url} end",
-                f"{server.url} sends neither finish_reason nor [DONE], so a complete answer looks like one that "
-                "was cut off. All answers of this server are unusable: use another server or gateway for this source",
+                f"{server.url} sends neither finish_reason nor [DONE], so faq-tui cannot know whether an answer "
+                "is complete. All answers of this server are unusable: use another server or gateway for this source",
             )
         elif not reply.finish_reason:
             self.note_once(
                 f"{server.url} finish_reason",
-                f"{server.url} sends no finish_reason: an answer is used if its response is complete, and counts as "
-                "cut off if it has max_tokens tokens",
+                f"{server.url} sends no finish_reason: an answer with max_tokens tokens counts as cut off; other "
+                "answers are used if the response is complete",
             )
 
     def note_once(self, about: str, text: str) -> None:
@@ -129,7 +129,7 @@ class _CandidateRequest:
         self.requests = 0  # number of requests that were sent
 
     async def reply(self) -> tuple[Reply, int]:
-        """The answer and its limit, in tokens. Raises GaveUpError, EndpointError or FaqError."""
+        """Returns the answer, and the answer's limit in tokens. Raises GaveUpError, EndpointError or FaqError."""
         begun = asyncio.get_running_loop().time()
         try:
             return await with_retries(
@@ -174,8 +174,8 @@ class _CandidateRequest:
 
         `left` is the room for the answer in the window, if it is known.
 
-        If prompt and answer together may be too long for the window, max_tokens is left out of the request. Then the
-        server gives the answer the rest of the window. Only the server can count the prompt's tokens exactly.
+        If prompt and answer together may be too long for the window, max_tokens is left out of the request. Without
+        max_tokens, the answer may fill the rest of the window. Only the server can count the prompt's tokens exactly.
         """
         max_tokens = self._policy.max_tokens
         if self.limit_by == HALVED:
@@ -199,7 +199,7 @@ class _CandidateRequest:
         self._emit(CandidateRetried(*self._who, attempt, wait_s, reason))
 
     def _on_refusal(self, server: Server, fault: RequestFault, message: str) -> None:
-        """Change how the request limits the answer, if such a change can help.
+        """After a refusal, choose another way to limit the answer, if this can help.
 
         Raises GaveUpError if the server can never answer this request. Raises FaqError if the server would also
         refuse the requests for all other candidates.
@@ -221,9 +221,10 @@ def _no_room(server: Server) -> GaveUpError:
 
 
 class SharedRefusals:
-    """Counts seeds in a row whose requests were refused for the same reason. An answered request restarts the count.
+    """Counts how many seeds in a row had a request refused for the same reason. An answered request restarts the
+    count.
 
-    If there are `ENOUGH_REFUSALS` such seeds, the servers probably refuse all requests, so the stage ends.
+    After `ENOUGH_REFUSALS` such seeds, the stage ends, because the servers probably refuse all requests.
     """
 
     def __init__(self) -> None:
@@ -258,8 +259,8 @@ class SharedRefusals:
         """Count a refusal. Returns True if the server would refuse further requests, too.
 
         A refusal because of the window is not counted if any request was answered before. In this case, only this
-        prompt is too long. The result is also False as long as a request is open that was sent before the first
-        counted refusal.
+        prompt is too long. Requests that were sent before the first counted refusal may still succeed. Until they
+        have ended, the result is also False.
         """
         self._undecided.discard(ticket)
         if about_room and self._any_answered:

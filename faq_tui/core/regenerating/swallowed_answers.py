@@ -1,4 +1,4 @@
-"""Recognise a server whose reasoning parser treats whole answers as reasoning, before hours are lost."""
+"""Recognise early that a server's reasoning parser treats whole answers as reasoning."""
 
 from __future__ import annotations
 

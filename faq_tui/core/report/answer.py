@@ -1,7 +1,7 @@
 """The answer section of the report: it says whether the data helped.
 
-It begins with one line that gives the answer and one line for each fair comparison. Then it lists every metric of
-every comparison and explains how to read them.
+The first line gives the answer, and one line follows for each comparison. Then the section lists every metric of
+every comparison and explains how to read the metrics.
 """
 
 from __future__ import annotations
@@ -18,29 +18,49 @@ from faq_tui.core.report.formatting import escape
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
 
 PHRASES = {
-    BETTER: "clearly better on {}",
-    LEANS_BETTER: "perhaps better on {}",
-    WITHIN_NOISE: "no visible difference on {}",
-    LEANS_WORSE: "perhaps worse on {}",
-    WORSE: "clearly worse on {}",
-    SAME: "the same model on {}",
-    UNKNOWN: "too little was measured on {}",
+    BETTER: "clearly better on {count}",
+    LEANS_BETTER: "perhaps better on {count}",
+    WITHIN_NOISE: "no visible difference on {count}",
+    LEANS_WORSE: "perhaps worse on {count}",
+    WORSE: "clearly worse on {count}",
+    SAME: "the same model on {count}",
+    UNKNOWN: "too little was measured on {count}",
 }
-# The overall verdict if some texts get better and others get worse. The verdict is MIXED if at least one difference
-# is larger than noise, otherwise BOTH_WAYS.
+# If some texts get better and others get worse, the overall verdict is MIXED or BOTH_WAYS. It is MIXED if at least
+# one of these differences is larger than noise.
 MIXED, BOTH_WAYS = "mixed", "leans both ways"
 BY_TEXT = {
-    BETTER: "Yes. With this data, the quantized model is closer to the original, even {}",
-    WORSE: "No. This data makes the quantized model worse: {}, it is further from the original",
-    MIXED: "Mixed: {}, this data helped on some held-out texts and hurt on others",
-    LEANS_BETTER: "Perhaps: {}, this data looks better, but chance can explain the difference",
-    LEANS_WORSE: "No gain was seen: {}, this data looks worse, but chance can explain the difference",
-    BOTH_WAYS: "Unclear: {}, this data looks better on some texts and worse on others, but chance can explain this",
-    WITHIN_NOISE: "No difference could be seen {}",
-    SAME: "No difference is possible: both sides were calibrated on the same tokens",
-    UNKNOWN: "Unknown: {}, too little was measured, or a measured number is not finite",
+    BETTER: (
+        "Yes. With this data, the quantized model is closer to the original, even with the same amount of text on "
+        "both sides"
+    ),
+    WORSE: (
+        "No. With the same amount of text on both sides, this data makes the quantized model worse, that is, further "
+        "from the original"
+    ),
+    MIXED: (
+        "Mixed. With the same amount of text on both sides, this data helped on some held-out texts and hurt on "
+        "others"
+    ),
+    LEANS_BETTER: (
+        "Perhaps. With the same amount of text on both sides, this data looks better, but chance can explain the "
+        "difference"
+    ),
+    LEANS_WORSE: (
+        "No gain was seen. With the same amount of text on both sides, this data looks worse, but chance can explain "
+        "the difference"
+    ),
+    BOTH_WAYS: (
+        "Unclear. With the same amount of text on both sides, this data looks better on some texts and worse on "
+        "others, but chance can explain this"
+    ),
+    WITHIN_NOISE: "No difference could be seen with the same amount of text on both sides",
+    SAME: "No difference is possible: both models were calibrated on the same tokens",
+    UNKNOWN: (
+        "Unknown. For the comparison with the same amount of text on both sides, too little was measured, or a "
+        "measured number is not finite"
+    ),
 }
-EVEN = "with the same amount of text on both sides"
 MORE_TEXT = "No. The gain comes from having more text: with the same amount of text on both sides, there is no gain"
 BY_QUESTIONS = {
     BETTER: "Better",
@@ -53,11 +73,16 @@ BY_QUESTIONS = {
     SAME: "The same model",
     UNKNOWN: "Unknown",
 }
-UNFAIR = "{} with the same number of questions. The fairer comparison, with the same amount of text, was not made"
+UNFAIR = (
+    "{outcome} with the same number of questions. The fairer comparison, with the same amount of text, was not made"
+)
 
 
 def in_short(body: dict[str, Any]) -> list[str]:
-    """The short answer as lines of Markdown. Empty if nothing was compared. `body` is what `document` returns."""
+    """The short answer as lines of Markdown.
+
+    The list is empty if nothing was compared. `body` is what `document` returns.
+    """
     pairs = dict.fromkeys((c["recipe"], c["source"]) for c in body["comparisons"])
     lines: list[str] = []
     for recipe, source in pairs:
@@ -73,18 +98,19 @@ def in_short(body: dict[str, Any]) -> list[str]:
 def headline(counts: dict[str, Counter[str]]) -> str:
     """The answer in one line.
 
-    The keys of `counts` are "samples" and "tokens". The key is the unit in which both compared sets have the same
-    size. The value is the number of texts with each verdict. The verdict on a text is the verdict of its main metric.
+    `counts` holds the number of texts with each verdict. `counts["samples"]` is for two sets with equally many
+    samples, and `counts["tokens"]` is for two sets with equally many tokens. The verdict on a text is the verdict on
+    its main metric.
     """
     if "tokens" not in counts:
-        return UNFAIR.format(BY_QUESTIONS[_together(counts["samples"])])
+        return UNFAIR.format(outcome=BY_QUESTIONS[_together(counts["samples"])])
     overall = _together(counts["tokens"])
     gained = _together(counts.get("samples", Counter())) in (BETTER, LEANS_BETTER)
     if overall == WITHIN_NOISE and gained:
         if not counts["tokens"][UNKNOWN]:
             return MORE_TEXT
         overall = UNKNOWN
-    return BY_TEXT[overall].format(EVEN)
+    return BY_TEXT[overall]
 
 
 def _together(counts: Counter[str]) -> str:
@@ -103,17 +129,18 @@ def _verdicts(comparison: dict[str, Any], body: dict[str, Any]) -> Counter[str]:
 def _line(c: dict[str, Any], counts: Counter[str]) -> str:
     total = sum(counts.values())
     first, *others = [word for word in PHRASES if counts[word]]
-    parts = [f"{PHRASES[first].format(counts[first])} of {total} held-out texts"]
-    parts += [PHRASES[word].format(counts[word]) for word in others]
+    parts = [f"{PHRASES[first].format(count=counts[first])} of {total} held-out texts"]
+    parts += [PHRASES[word].format(count=counts[word]) for word in others]
     other = str(c["baseline"]).removeprefix(f"{c['recipe']}-").removesuffix(TOKENS_SUFFIX)
     than = "" if other == BASELINE else f" as in {escape(other)}"
     sizes = (
-        f"{c['our_samples']:,} questions on both sides, {c['our_tokens']:,} tokens against {c['baseline_tokens']:,}"
+        f"both sets have {c['our_samples']:,} questions; ours has {c['our_tokens']:,} tokens, and the other has "
+        f"{c['baseline_tokens']:,}"
         if c["equal"] == "samples"
-        else f"{c['our_tokens']:,} tokens on both sides, {c['our_samples']:,} questions against "
+        else f"both sets have {c['our_tokens']:,} tokens; ours has {c['our_samples']:,} questions, and the other has "
         f"{c['baseline_samples']:,}"
     )
-    sizes += f"; means of {c['draws']} draws" if c["draws"] > 1 else ""
+    sizes += f"; these are means of {c['draws']} draws" if c["draws"] > 1 else ""
     what = "number of questions" if c["equal"] == "samples" else "amount of text"
     return f"With the same {what}{than}: {', '.join(parts)} ({sizes})."
 
@@ -156,7 +183,7 @@ def verdict(body: dict[str, Any]) -> list[str]:
 
 
 def details(body: dict[str, Any]) -> list[str]:
-    """Every metric of every comparison, and how to read the metrics, as lines of Markdown."""
+    """List every metric of every comparison, and explain how to read the metrics, in lines of Markdown."""
     lines: list[str] = []
     if not body["comparisons"]:
         return [*lines, _nothing(body), ""]
@@ -174,15 +201,15 @@ def details(body: dict[str, Any]) -> list[str]:
 
 
 def covered(body: dict[str, Any]) -> str:
-    """Say which variation the intervals over several draws include, and which variation they do not include."""
+    """Say which kinds of chance the intervals over several draws account for, and which they do not."""
     draws, shared = min(comparison["draws"] for comparison in body["comparisons"]), body["run"]["shared_seeds"]
     return COVERED.format(draws=draws) + (SHARED.format(**shared) if shared else "")
 
 
 def _nothing(body: dict[str, Any]) -> str:
     if not body["run"]["sources"]:
-        return "There is no source in the settings, so there is nothing to compare the baseline with."
-    return "No source has a model that was measured on the same text as its baseline, so there is nothing to compare."
+        return "There is nothing to compare, because the settings have no source."
+    return "There is nothing to compare: no model of a source was measured on the same text as its baseline."
 
 
 def _comparison(c: dict[str, Any], texts: dict[str, dict[str, Any]]) -> list[str]:
@@ -206,9 +233,9 @@ def _comparison(c: dict[str, Any], texts: dict[str, dict[str, Any]]) -> list[str
 
 
 def _held_against(c: dict[str, Any]) -> str:
-    """The name of the set with which our set is compared: the baseline, or the set whose size our set copies.
+    """The name of the set with which our set is compared. It is the baseline, or the set whose size our set copies.
 
-    The baseline that was cut to the same number of tokens is also called "the baseline".
+    If the baseline was cut to the same number of tokens, its name is still "baseline".
     """
     name = str(c["baseline"]).removeprefix(f"{c['recipe']}-")
     return BASELINE if name == f"{BASELINE}{TOKENS_SUFFIX}" else name

@@ -1,4 +1,7 @@
-"""The section on public benchmarks: each metric with its standard error, and the reason for each missing result."""
+"""The section on public benchmarks.
+
+It shows each metric with its standard error, and says why a result is missing.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,8 @@ ROUNDED = 1e-4  # evalscope rounds values to four decimals
 def benchmarks(run: Run) -> dict[str, Any]:
     """The benchmarks as plain data.
 
-    `results` holds the fields of each `Result` and its difference from the baseline. `missing` holds each request
-    that has no result, with the reason.
+    `results` lists the results: the fields of each `Result` and its difference from the baseline. `missing` lists the
+    requests without a result, and the reasons.
     """
     results, problems = current_results(run), all_problems(run.store)
     by_place = {_place(result, result.subject): result for result in results}
@@ -46,7 +49,7 @@ def benchmarks(run: Run) -> dict[str, Any]:
 
 
 def fingerprint(run: Run) -> Any:
-    """A value that changes whenever the section changes."""
+    """A value that changes if the content of the section changes."""
     results = [(result.key, result.name, result.metric, result.value) for result in current_results(run)]
     return [results, sorted(problem for problem in all_problems(run.store).items())]
 
@@ -73,8 +76,8 @@ def _place(result: Result, subject: str) -> tuple[str, ...]:
 def _baselines(run: Run) -> dict[str, str]:
     """Maps the folder of each artefact to the folder of its baseline.
 
-    Both have the same recipe and the same draw. If the artefact's set was cut to equal tokens, its baseline's set was
-    cut in the same way.
+    An artefact and its baseline have the same recipe and the same draw. If the artefact's set was cut to an
+    equal number of tokens, so was the baseline's set.
     """
     made = {artefact.name: artefact.folder for artefact in wanted_artefacts(run)}
     baselines: dict[str, str] = {}
@@ -92,8 +95,8 @@ def _difference(ours: Result, baseline: Result | None) -> dict[str, Any] | None:
     """Our value minus the baseline's, and the standard error of this difference.
 
     The standard error is computed from the difference at each item. Both models answered the same items, so the
-    difficulty of an item cancels out (Miller 2024, arXiv 2411.00640, section 4.2). This is possible only if each
-    value is the mean of its items, or the perplexity of its items' log-likelihoods. Otherwise returns None.
+    difficulty of an item cancels out (Miller 2024, arXiv 2411.00640, section 4.2). This works only for two kinds of
+    values: the mean of the items, or the perplexity from the items' log-likelihoods. Otherwise returns None.
     """
     if baseline is None or ours.items is None or baseline.items is None or len(ours.items) != len(baseline.items):
         return None
@@ -106,10 +109,10 @@ def _difference(ours: Result, baseline: Result | None) -> dict[str, Any] | None:
 
 
 def _of_items(result: Result) -> tuple[float, float] | None:
-    """Returns (f(m), f'(m)), for the delta method. m is the mean over the items, and f(m) is the result's value.
+    """Returns f(m) and its derivative f'(m), for the delta method.
 
-    f(m) is m, or exp(-m) if the items are log-likelihoods that lm_eval aggregated with `perplexity`. Returns None for
-    any other value.
+    m is the mean over the items, and f(m) is the result's value: either m, or a perplexity exp(-m) if the items are
+    log-likelihoods. Returns None for any other value.
     """
     if not result.items or result.value is None:
         return None
@@ -124,8 +127,8 @@ def _of_items(result: Result) -> tuple[float, float] | None:
 def is_shown(result: dict[str, Any], results: list[dict[str, Any]]) -> bool:
     """True if the Markdown shows the row.
 
-    The Markdown shows the overall result of a task. A task without an overall result is shown by the
-    results of its parts. The file report.json holds all rows.
+    If a task has an overall result, the Markdown shows only this result. Otherwise it shows the results of the task's
+    parts. The file report.json holds all rows.
     """
     whole = any(other["task"] == other["name"] == result["task"] for other in results)
     return result["name"] == result["task"] or not whole
@@ -163,9 +166,9 @@ def _notes(results: list[dict[str, Any]]) -> list[str]:
         f"- Measured by {escape(', '.join(engines))}. The version of each task is in report.json. "
         "An accuracy lies between 0 and 1.",
         f"- **Std. error**: the standard error over a task's items; {MISSING} means that it is unknown. **Against "
-        "baseline**: the difference from the baseline on the same items, ± its standard error. A difference of less "
-        "than two standard errors is within noise. In a table with many rows, some rows show larger differences by "
-        "chance.",
+        "baseline**: the difference from the baseline on the same items, ± the standard error of the difference. A "
+        "difference of less than two standard errors is within noise. If a table has many rows, chance alone makes "
+        "some differences larger.",
     ]
 
 

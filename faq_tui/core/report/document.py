@@ -33,7 +33,8 @@ TITLES = {
 def document(run: Run, evidence: Evidence | None = None) -> dict[str, Any]:
     """The content of the report of `run`. A number that is not finite becomes None (null in JSON).
 
-    Callers that already have the result of `collect` pass it as `evidence`. Raises UsageError if nothing is measured.
+    A caller that already has the result of `collect` can pass this result as `evidence`. Raises UsageError if nothing
+    is measured.
     """
     evidence = collect(run) if evidence is None else evidence
     known = environment.read_environment(run)

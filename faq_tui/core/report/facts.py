@@ -1,4 +1,7 @@
-"""Facts about the run: target, sources, candidates, judge, picks, sets, recipes. No credentials and no model text."""
+"""Collect facts about the run: target, sources, candidates, judge, picks, sets, recipes.
+
+The facts contain no credentials and no text that a model wrote.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +104,7 @@ def without_credentials(url: str | None) -> str | None:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-# maximum number of characters of a judge's description, which has the judge's name, a model and a URL
+# Maximum number of characters in the description of a judge: its name, model and URL.
 LONGEST_JUDGE = 450
 
 
@@ -113,7 +116,7 @@ def judge_lines(judge: dict[str, Any]) -> list[str]:
     weights = judging["weights"]
     by = " + ".join(f"{weight:g} × {_kind(judge, kind)}" for kind, weight in weights.items())
     if judging["picks_by"] == "mix":
-        by = f"a weighted mix of z-scores within each seed: {by}"
+        by = f"a weighted mix of the judges' scores (z-scores within each seed): {by}"
     else:
         by = _kind(judge, judging["picks_by"])
     lines = [f"- **Judge**: {by}"]
@@ -124,7 +127,10 @@ def judge_lines(judge: dict[str, Any]) -> list[str]:
 
 
 def _kind(judge: dict[str, Any], kind: str) -> str:
-    """The judge's name in the report. If the judge is not installed on this machine, the result is `kind`."""
+    """The name of the judge `kind` as the report shows it.
+
+    If the package of the judge is not installed, returns `kind`.
+    """
     return escape(judge_named(kind).in_report(judge) if kind in JUDGES else kind, LONGEST_JUDGE)
 
 

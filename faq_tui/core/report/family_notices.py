@@ -1,4 +1,4 @@
-"""Notices about sources that are not an elder, that is, not a larger model of the target's family."""
+"""Notices for sources whose model is not an elder. An elder is a larger model of the target's family."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_RELATIVE = (
 
 
 def notices(run: Run) -> list[dict[str, str]]:
-    """A notice {source, message} for each source that is not an elder. The message is Markdown."""
+    """One notice {source, message} for each source whose model is not an elder. The message is Markdown."""
     return [{"source": f.source, "message": message} for f in check_sources(run) if (message := _notice(run, f))]
 
 

@@ -1,4 +1,7 @@
-"""The section on flips: labelled items that only one of two models answers correctly, with their texts."""
+"""The section on flips.
+
+An item flips if only one of two models answers it correctly: before or after quantization.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,16 @@ from faq_tui.core.report.tables import table
 from faq_tui.core.run.run import Run
 from faq_tui.core.store.measurements import all_items
 
-EXPLANATION = "A flipped item is answered correctly only before quantization (lost) or only after quantization (won)."
+EXPLANATION = "Lost: only the model before quantization is right. Won: only the model after quantization is right."
 SHOWN = 12  # number of items shown per text; report.json holds all items
 LONGEST = 160
 
 
 def flips(run: Run, evidence: Evidence) -> list[dict[str, Any]]:
-    """For each labelled text: the flips of each model, and the texts of all items that flipped."""
+    """List the labelled texts.
+
+    An entry holds the flips of each model on the text, and the content of all flipped items.
+    """
     entries = []
     for text in dict.fromkeys(flipped.text for flipped in evidence.flips):
         of_text = [flipped for flipped in evidence.flips if flipped.text == text]
@@ -70,7 +76,7 @@ def flip_lines(body: dict[str, Any]) -> list[str]:
         lines += [_line(one["text"], item) for item in one["flipped"][:SHOWN]]
         if len(one["flipped"]) > SHOWN:
             lines.append(
-                f"- … and {len(one['flipped']) - SHOWN} more of {escape(titles[one['text']])}, in report.json."
+                f"- report.json lists {len(one['flipped']) - SHOWN} more items of {escape(titles[one['text']])}."
             )
     return [*lines, ""]
 

@@ -1,6 +1,6 @@
-"""The formats of the report, and functions that write the report in them.
+"""The formats of the report, and functions that write the report in these formats.
 
-The code that gathers and writes the report is imported on first use, so that `faq-tui report --help` starts fast.
+Other modules of the report are imported only when a report is written, so that `faq-tui report --help` is fast.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ class ReportFormat(Extension):
     suffix: str  # suffix of its file in `reports/`, such as ".md"
 
     def render(self, body: dict[str, Any]) -> str:
-        """The whole report as text. `body` is what `core.report.document.document` returns; report.json holds
-        the same data."""
+        """The whole report as text.
+
+        `body` is the result of `core.report.document.document`. The file report.json holds the same data.
+        """
         raise NotImplementedError
 
 
@@ -43,7 +45,7 @@ class Markdown(ReportFormat):
 
 class JsonDocument(ReportFormat):
     name, title, suffix = "json", "JSON", ".json"
-    help = "All numbers with their intervals, for programs."
+    help = "All numbers and their intervals; for programs that read the report."
 
     def render(self, body: dict[str, Any]) -> str:
         # ASCII only, so that model text cannot reach a terminal as a control character.

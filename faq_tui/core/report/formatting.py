@@ -14,11 +14,14 @@ LONGEST = 200  # longer texts are cut to this many characters
 # private use, line separator and paragraph separator.
 INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 MARKUP = re.compile(r"[\\`*\[\]<>|#~&!@$]|(?<![^\W_])_|_(?![^\W_])")
-LINK = re.compile(r"(?<=\w):(?=//)|(?<=www)\.", re.IGNORECASE)  # without these characters, GitHub makes no link
+LINK = re.compile(r"(?<=\w):(?=//)|(?<=www)\.", re.IGNORECASE)  # characters that make GitHub turn text into a link
 
 
 def one_line(text: object, longest: int = LONGEST) -> str:
-    """The text in one line of at most `longest` characters. Invisible characters are replaced; markup stays."""
+    """The text in one line of at most `longest` characters.
+
+    Invisible characters are replaced, but markup is not escaped.
+    """
     line = " ".join(str(text).split())
     line = "".join("\ufffd" if unicodedata.category(c) in INVISIBLE else c for c in line)
     return line[: longest - 1] + "…" if len(line) > longest else line
@@ -65,7 +68,10 @@ def change(metric: str, number: float | None) -> str:
 
 
 def _plain(number: float, metric: str, sign: str = "") -> str:
-    """The number with the metric's decimals. A huge number is written with a power of ten and few digits."""
+    """The number with the metric's number of decimals.
+
+    A huge number is written with a power of ten and few digits.
+    """
     if abs(number) >= HUGE:
         return f"{number:{sign}.2e}"
     return f"{number:{sign}.{METRICS.get(metric).decimals}f}"
@@ -92,7 +98,8 @@ def share(estimate: dict[str, Any] | None) -> str:
 def percent(share: float) -> str:
     """A share in percent.
 
-    A share beyond ±NO_SHARE is shown as ±NO_SHARE, because its denominator is close to zero.
+    If the denominator of a share is close to zero, the share is huge and has no meaning. Shares from NO_SHARE on are
+    shown as ">10000", and shares up to -NO_SHARE as "<-10000".
     """
     if not math.isfinite(share) or abs(share) >= NO_SHARE:
         return f"{'<-' if share < 0 else '>'}{100 * NO_SHARE}"
@@ -108,7 +115,7 @@ def megabytes(number: int | None) -> str:
 
 
 def probability(p: float | None) -> str:
-    """A p-value with as many digits as are meaningful."""
+    """A p-value as text, with only the meaningful digits."""
     if p is None:
         return MISSING
     return "≤ 0.001" if p < 0.001 else f"{p:.3f}"

@@ -19,12 +19,15 @@ CHANGED = (
     "The settings or inputs of the stage evaluate have changed since these figures were measured: run the stage again"
 )
 UNFINISHED = "The stage evaluate is not finished: some figures may be missing or come from earlier settings"
-# Keys of [evaluate] that do not affect our own measurements. Benchmarks have their own signatures.
+# Changes of these keys of [evaluate] do not change our own measurements. Benchmarks have separate signatures.
 NO_MEASUREMENT = {"batch_size", "bootstrap", "repeats", "repeat_share", "lm_eval", "evalscope", "serve"}
 
 
 def outdated(run: Run) -> str | None:
-    """A sentence if figures may come from earlier settings; otherwise None. The sentence has no full stop."""
+    """Say whether figures may come from earlier settings.
+
+    Returns a sentence without a full stop, or None if all are current.
+    """
     row = all_rows(run.store).get(STAGE)
     if row is None:
         return None
@@ -49,6 +52,9 @@ def figures_signature(run: Run) -> str:
 
 
 def _token_columns(run: Run) -> list[list[str]]:
-    """The names of the columns that metrics of other packages add to this run's measurements; may be empty."""
+    """The names of the columns that metrics of other packages add to the measurements.
+
+    Empty if there are no such columns.
+    """
     columns = {metric.token_column for text in texts(run) for metric in token_metrics(kind_of(text))}
     return [sorted(columns)] if columns else []

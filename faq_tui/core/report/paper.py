@@ -1,4 +1,4 @@
-"""The section with the paper's own tables, for the model and the methods of the run."""
+"""The section with the paper's tables. It shows the rows for the run's model and methods."""
 
 from __future__ import annotations
 

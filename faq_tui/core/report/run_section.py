@@ -73,7 +73,7 @@ def _set(made: dict[str, Any]) -> str:
 
 
 def _made_from(plan: dict[str, Any] | None) -> str:
-    """Describe those settings of a set that differ from the default."""
+    """Describe the settings of a set. Settings with their default value are left out."""
     if plan is None:
         return "cut to the same number of tokens; "
     words = []
@@ -100,7 +100,8 @@ def _text(text: dict[str, Any]) -> str:
 def _evaluation(body: dict[str, Any]) -> list[str]:
     e = body["evaluation"]
     name = f" ({escape(e['device_name'])})" if e["device_name"] else ""
-    if not body["texts"]:  # only public benchmarks were measured, and the section on benchmarks names their programs
+    # If there are no held-out texts, only public benchmarks ran. Their section names their programs.
+    if not body["texts"]:
         return []
     lines = [f"- **Evaluated on**: {escape(e['device'])}{name} in {escape(e['dtype'])}"]
     versions = ", ".join(

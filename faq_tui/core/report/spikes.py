@@ -27,8 +27,8 @@ NAMES = {
 
 SENTENCE = 1000  # longer sentences are cut to this many characters
 DRIFT = (
-    "The table shows the relative error of each layer's output: how much it differs from the unquantized model's "
-    "output on the same held-out text."
+    "The table shows the relative errors of the layers' outputs. They are differences from the unquantized model's "
+    "outputs on the same held-out text."
 )
 
 
@@ -66,7 +66,10 @@ def fingerprint(run: Run) -> Any:
 
 
 def _experts(run: Run, seen: Overview) -> list[dict[str, Any]]:
-    """For each set: the number of experts, and how many of them got too few tokens. Empty for a dense model."""
+    """For each set, the number of experts and the number of experts that got too few tokens.
+
+    Empty for a dense model.
+    """
     entries = []
     for row in seen.sets.values():
         counts = [count for layer in row.summary["experts"].values() for count in layer]
@@ -86,8 +89,8 @@ def spike_lines(body: dict[str, Any]) -> list[str]:
         lines += [f"- {escape(one['sentence'], SENTENCE)}" for one in data["comparisons"]]
         lines += ["", *table(("set", *NAMES.values()), _rows(data["comparisons"])), ""]
         lines += [
-            "Each number is the median over all layers. The inputs of the modules named above were measured, without "
-            "each sample's first token. A higher number means more or larger spikes.",
+            "Each number is the median over all layers. It describes the inputs of the modules named above, without "
+            "the first token of each sample. A higher number means more or larger spikes.",
             "",
         ]
     for one in data["experts"]:

@@ -25,7 +25,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> 
 def models(body: dict[str, Any]) -> list[str]:
     """The table of models as lines of Markdown.
 
-    Only metrics with a heading have a column; report.json has all metrics.
+    A metric without a heading has no column here, but report.json has all metrics.
     """
     columns = [
         (metric.name, text["name"], f"{escape(metric.heading)} {escape(text['title'])}")
@@ -103,7 +103,7 @@ def _notes(body: dict[str, Any]) -> list[str]:
     draws = max(c["draws"] for c in body["comparisons"])
     over = f"{draws} draws of the calibration set, and over the items of each draw" if draws > 1 else "items"
     return [
-        f"- **95% interval**: from {body['interval']['resamples']:,} paired bootstrap resamples over {over} "
+        f"- **95% interval**: computed from {body['interval']['resamples']:,} paired bootstrap resamples over {over} "
         "(windows, answers, questions). **Within noise**: the interval of the difference includes zero.",
         "- **p**: the probability that chance alone gives a difference at least this large, adjusted for all "
         f"{body['interval']['comparisons']} comparisons of this report (Benjamini and Hochberg). On "

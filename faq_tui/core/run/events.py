@@ -70,14 +70,15 @@ class Note(Event):
 class ServerWaiting(Event):
     """A server is down.
 
-    This event is sent again whenever a new time for the next probe is set. Times are Unix seconds.
+    This event is sent again whenever the time of the next probe changes. Times are Unix seconds.
     """
 
     url: str
     reason: str
     since: float
     next_probe: float
-    gives_up: float | None  # time at which the stage fails; None as long as another server of the source is up
+    # the stage fails at this time if the server is still down; None if another server of the source is up
+    gives_up: float | None
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,7 @@ class ReportWritten(Event):
 
 KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__subclasses__()}
 
-_KEYS = {"number": "index"}  # in the JSON line, the field `number` has the key `index`
+_KEYS = {"number": "index"}  # in lines of JSON, the field `number` is called "index"
 _FIELDS = {name: {_KEYS.get(f.name, f.name): f.name for f in fields(kind)} for name, kind in KINDS.items()}
 
 

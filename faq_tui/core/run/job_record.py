@@ -1,4 +1,4 @@
-"""Read and write `jobs/<id>/job.json`: the process of a job, and its stages."""
+"""Read and write `jobs/<id>/job.json`, which describes a job's process and stages."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ LOG_PREFIX = "faq-tui: "  # in a job's log, this text begins the line with the r
 class Job:
     """One call of the pipeline, in the background or in the terminal.
 
-    `began` is the start time of the job's process. It distinguishes this process from a later one with the same pid.
+    `began` is the start time of the job's process. The start time distinguishes this process from a later process
+    with the same pid.
     """
 
     id: str

@@ -52,21 +52,23 @@ class Run:
 
     @property
     def cache(self) -> Path:
-        """The cache folder. It is safe to delete, because its files can be computed again."""
+        """The cache folder. The folder may be deleted, because its files can be computed again."""
         return self.folder / ".cache"
 
     def log(self, job: str) -> Path:
         return self.jobs / job / "log.txt"
 
     def resolve(self, path: str) -> Path:
-        """The full path of a path in `faq.toml`, which is relative to the run's folder. Links are resolved.
+        """The full path for a path in `faq.toml`. A relative path in `faq.toml` begins in the run's folder. Links are
+        resolved.
 
-        Raises UsageError if the text cannot be a path, such as `~nobody/model` if there is no user `nobody`.
+        Raises UsageError if the text cannot be a path. An example is `~nobody/model` on a machine without the user
+        `nobody`.
         """
         return self._checked(path, lambda: (self.folder / Path(path).expanduser()).resolve())
 
     def absolute(self, path: str) -> Path:
-        """The same as `resolve`, but links are kept."""
+        """The same as `resolve`, but symbolic links are not replaced by their targets."""
         return self._checked(path, lambda: self.folder / Path(path).expanduser())
 
     def _checked(self, path: str, make: Callable[[], Path]) -> Path:
@@ -81,7 +83,7 @@ class Run:
 
 
 def _keys_of(values: Any, text: str, key: str = "") -> Iterator[str]:
-    """The dotted keys of the settings that have the value `text`."""
+    """The dotted key of each setting whose value is `text`."""
     if values == text:
         yield key
     elif isinstance(values, dict):
@@ -104,7 +106,7 @@ def run_folder(folder: Path) -> Path:
 def nearest_run(folder: Path) -> Path:
     """The folder of the run: `folder` itself if it is a run, otherwise the only run directly inside it.
 
-    Raises UsageError if `folder` is not a run and does not contain exactly one run.
+    Raises UsageError if `folder` itself is no run and there are no runs, or several runs, directly inside it.
     """
     if (folder / "faq.toml").is_file():
         return folder
@@ -138,14 +140,16 @@ class Owner:
 
 @contextmanager
 def locked(run: Run, job: str = "") -> Iterator[None]:
-    """Hold the run's lock for writing. The operating system releases it when the process ends, even after a crash."""
+    """Hold the run's lock for writing. The operating system releases the lock when the process ends, even after a
+    crash.
+    """
     fd = os.open(run.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         while not _try(fd, fcntl.LOCK_EX):
             owner = lock_owner(run.folder)
             if owner is not None:
                 raise in_use(run.folder, owner)
-            # another process has just released the lock, or holds it for a moment to test it
+            # another process has just released the lock, or is testing whether the lock is free
             time.sleep(random.uniform(0.001, 0.01))
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()} {job}".encode(), 0)

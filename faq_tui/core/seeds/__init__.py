@@ -1,4 +1,4 @@
-"""Read seeds from a file or data set. A format reads the records. A shape turns a record into a seed."""
+"""Read seeds from a file or data set. A format reads records from a file. A shape turns one record into one seed."""
 
 from faq_tui.core.seeds.formats.base import Problem, Record
 from faq_tui.core.seeds.read import read_records

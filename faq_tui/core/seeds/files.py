@@ -14,8 +14,8 @@ from faq_tui.core.seeds.formats.opening import plain_suffix
 
 MOST_FILES = 100_000
 MAGIC = re.compile(r"[*?[]")
-# Files that contain no rows. They are in folders from the hub, and in folders that `save_to_disk` of `datasets`
-# wrote.
+# Names of files that contain no rows. Folders from the hub have such files, and so have folders that `save_to_disk`
+# of `datasets` wrote.
 NO_ROWS = (*SAVED, "dataset_infos.json", "dataset_info.json", "config.json")
 SPLIT_NAMES = {"valid": "validation", "val": "validation", "dev": "validation", "eval": "validation"}
 SPLIT = re.compile(r"(train|test|validation|valid|val|dev|eval)(?![a-z])", re.IGNORECASE)
@@ -44,7 +44,7 @@ def files_of_pattern(path: Path, name: str) -> list[SeedFile]:
 
 def _matching(path: Path, name: str) -> list[SeedFile]:
     count = next(n for n, part in enumerate(Path(name).parts) if MAGIC.search(part))
-    # number of the pattern's parts, from the first part with a wildcard to the end
+    # number of parts in the pattern, counted from the first part with a wildcard
     wild = len(Path(name).parts) - count
     base, pattern = Path(*path.parts[:-wild]), str(Path(*path.parts[-wild:]))
     start = Path(*Path(name).parts[:count])
@@ -72,7 +72,10 @@ def files_of_folder(path: Path, name: str, split: str, known: Callable[[str], bo
 
 
 def split_of(path: Path) -> str:
-    """The split's name at the start of the file's name: `train` in `train-00000-of-00002.parquet`; else ""."""
+    """The name of a split at the start of the file's name; "" if there is none.
+
+    For example, it is `train` in `train-00000-of-00002.parquet`.
+    """
     match = SPLIT.match(path.name)
     found = match[1].lower() if match else ""
     return SPLIT_NAMES.get(found, found)
@@ -107,5 +110,5 @@ def _walk(folder: Path) -> list[Path]:
 
 def _not_too_many(files: list[SeedFile], name: str) -> list[SeedFile]:
     if len(files) > MOST_FILES:
-        raise UsageError(f"seeds.path {name} names more than {MOST_FILES:,} files: name fewer files")
+        raise UsageError(f"seeds.path {name} names more than {MOST_FILES:,} files: give fewer files")
     return files

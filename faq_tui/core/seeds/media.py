@@ -1,4 +1,4 @@
-"""Recognise questions about an image, a sound or a video. A text model cannot answer them."""
+"""Recognise questions about an image, a sound or a video. A text model cannot answer such questions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from faq_tui.core.seeds.reasons import AUDIO, IMAGE, VIDEO, ShapeError
 class Media:
     """One kind of media.
 
-    Skipped rows are counted under `reason`. `words` names the kind of media in errors.
+    Rows that need this kind of media are skipped and counted under `reason`. `words` names the kind of media in
+    errors.
     """
 
     reason: str
@@ -30,11 +31,13 @@ KINDS = {
 }
 _ENDINGS = ("", "s", "_path", "_paths", "_url", "_urls", "_file", "_files", "_bytes")
 FIELDS = {f"{name}{ending}": media for name, media in KINDS.items() for ending in _ENDINGS}
-NUMBERED = re.compile(r"(image|img|audio|video)_?\d{1,2}")  # the data set MMMU has fields image_1 to image_7
+# for example, the data set MMMU has fields image_1 to image_7
+NUMBERED = re.compile(r"(image|img|audio|video)_?\d{1,2}")
 PART_TYPES = re.compile(r"(?:input_)?(image|img|audio|video)(?:_\w+)?")
 
-# `<image>`, `[IMG]` and `<ImageHere>` stand for an image if they begin a text or are alone on a line. Elsewhere, the
-# text may be about such a tag. `<image 1>`, `<|image|>` and `<|image_pad|>` always stand for an image.
+# `<image>`, `[IMG]` and `<ImageHere>` stand for an image if they begin a text or are alone on a line. In other
+# places, these tags do not count, because the text may be about such a tag. `<image 1>`, `<|image|>` and
+# `<|image_pad|>` always stand for an image.
 _NAMES = "image|img|audio|video"
 _PLAIN = rf"(?:<({_NAMES})(?:here|placeholder)?>|\[({_NAMES})\])"
 PLACEHOLDER = re.compile(

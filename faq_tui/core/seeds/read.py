@@ -24,14 +24,15 @@ def starter_path() -> Path:
 
 
 def suffixes() -> tuple[str, ...]:
-    """The endings of all seed files. The endings of faq-tui's own formats come first."""
+    """The file extensions of all seed files. The extensions of faq-tui's own formats come first."""
     return tuple(suffix for seed_format in SEED_FORMATS.all() for suffix in seed_format.suffixes)
 
 
 def read_records(path: Path, settings: Seeds) -> Records:
     """The records of the file at `path`, or of the folder, pattern or data set that `settings.path` names.
 
-    Raises UsageError for a missing file, an unknown ending, or a file whose content does not fit its ending.
+    Raises UsageError if a file is missing, if its file extension is unknown, or if its content does not match the
+    extension.
     """
     if settings.path == STARTER:
         path = starter_path()
@@ -45,14 +46,14 @@ def format_of(path: Path, name: str) -> SeedFormat:
     """The format that reads `name`, the value of `seeds.path`. If `name` is a file, its path is `path`.
 
     Formats of faq-tui are tried before formats of other packages. Formats of files are tried before data sets. If the
-    content of a file is certainly in another format than its ending says, that other format is used. Raises
-    UsageError if there is no such file, or no format for it.
+    content of a file is certainly in another format than its file extension says, the format of the content is used.
+    Raises UsageError if there is no such file, or no format for it.
     """
     if path.is_dir():
         if is_dataset_folder(path):
             return _builtin("datasets")
         endings = ", ".join(suffixes())
-        raise UsageError(f"seeds.path {name} is a folder without seed files ({endings}): name a file")
+        raise UsageError(f"seeds.path {name} is a folder without seed files ({endings}): give a file")
     suffix = plain_suffix(path)
     by_suffix = _of_suffix(suffix)
     if path.exists():
@@ -106,7 +107,7 @@ def _of_copy(seed_format: SeedFormat, path: Path, settings: Seeds) -> Records:
 
 
 def _of_content(path: Path, suffix: str) -> SeedFormat | None:
-    """The format that the file's content shows. None if the file's suffix decides about the format."""
+    """The format that the file's content shows. None if the suffix decides which format is used."""
     if not path.is_file():
         return None
     head = first_bytes(path)
@@ -116,8 +117,8 @@ def _of_content(path: Path, suffix: str) -> SeedFormat | None:
     if by_suffix is not None and by_suffix.name not in SEED_FORMATS.builtin:
         return None
     if suffix in (".txt", ".json", ".jsonl", ".ndjson"):
-        # The suffix decides. A line of plain text may be JSON, and each of the two JSON formats reads files of the
-        # other one, too.
+        # The suffix decides, because the content could mislead: a line of plain text may be JSON. Each of the two
+        # JSON formats can also read the files of the other one.
         return None
     return _builtin("jsonl") if _begins_as_json(head.removeprefix(b"\xef\xbb\xbf").lstrip()) else None
 
@@ -139,9 +140,10 @@ def _builtin(name: str) -> SeedFormat:
 
 
 def _of_suffix(suffix: str) -> SeedFormat | None:
-    """The format of files with this ending. Raises FaqError if two other packages have such a format."""
+    """The format of files with this ending. Raises FaqError if two other packages have a format for it."""
     further = []
-    # The formats are loaded one by one. So a broken package does not prevent the use of faq-tui's own formats.
+    # The formats are loaded one by one. Therefore a broken package of another author does not prevent the use of
+    # faq-tui's own formats.
     for name in SEED_FORMATS.names():
         seed_format: SeedFormat = SEED_FORMATS.get(name)
         if suffix in seed_format.suffixes:

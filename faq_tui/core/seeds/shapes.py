@@ -30,7 +30,7 @@ SYSTEM_FIELDS = (
     *("system", "system_prompt", "system_message", "system_instruction", "system_instructions"),
     *("sys_prompt", "developer", "developer_prompt"),
 )
-# The library TRL uses the fields `prompt` and `chosen`.
+# The library TRL stores chats in the fields `prompt` and `chosen`.
 FURTHER_CHATS = ("prompt", "dialog", "dialogue", "chat", "turns", "history", "data", "chosen")
 FURTHER_PROMPTS = ("user", "human", "user_prompt", "user_message", "inputs", "ask")
 FURTHER_ANSWERS = (
@@ -38,7 +38,7 @@ FURTHER_ANSWERS = (
     *("best_answer", "model_answer", "reference_answer"),
 )
 DEEPEST = 3  # maximum depth of nested objects that are searched for a question
-TRANSCRIPT = re.compile(r"(?:\A|\n\n)(Human|Assistant):[ \n]?")  # the form of the data set HH-RLHF
+TRANSCRIPT = re.compile(r"(?:\A|\n\n)(Human|Assistant):[ \n]?")  # this text has the form of the data set HH-RLHF
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,8 @@ def _conversation(raw: dict[str, Any], settings: Seeds, depth: int) -> Chat:
     text = _field(raw, prompt_field, TEXT_FIELDS)
     if text is None:
         names = ", ".join(sorted(str(name)[:40] for name in raw)[:8]) or "none"
-        raise ShapeError(f"has no question: its fields are {names}; name one in seeds.prompt_field", NO_QUESTION)
+        why = f"has no question: its fields are {names}; set seeds.prompt_field to one of them"
+        raise ShapeError(why, NO_QUESTION)
     turns = as_turns(_value(raw, text))
     return read_chat(turns) if turns else Chat((_user(_text(_value(raw, text), text)),), None)
 
@@ -177,7 +178,7 @@ def _chat_field(raw: dict[str, Any], strict: bool = False) -> str | None:
 
 
 def _texts(name: str, raw: dict[str, Any]) -> bool:
-    """True if the field contains a dialogue in the form of a list of texts, of which the first is the user's."""
+    """True if the field contains a dialogue as a list of texts. The first text is the user's."""
     value = raw.get(name)
     return (
         name in ("dialog", "dialogue", "data", "turns")
@@ -265,7 +266,8 @@ def _user(text: str) -> dict[str, str]:
 def _field(raw: dict[str, Any], named: str | None, usual: tuple[str, ...]) -> str | None:
     """The name of the field with the text.
 
-    If the settings name a field, `named` is this field. Otherwise the first usual field that has text is used.
+    If the settings name a field, `named` is this field. Otherwise the first field with a usual name that has text is
+    used.
     """
     if named is not None:
         return named if _has(raw, named) else None
@@ -273,7 +275,7 @@ def _field(raw: dict[str, Any], named: str | None, usual: tuple[str, ...]) -> st
 
 
 def _any_case(raw: dict[str, Any], usual: tuple[str, ...]) -> str | None:
-    """The first usual field that contains text. Upper and lower case of names do not matter."""
+    """The first field with a usual name that contains text. Upper and lower case of names do not matter."""
     lower = {name.lower().strip(): name for name in raw if isinstance(raw[name], str) and raw[name].strip()}
     return next((lower[name] for name in usual if name in lower), None)
 

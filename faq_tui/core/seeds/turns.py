@@ -1,8 +1,8 @@
 """Read the messages and the answer of a seed from the turns of an exported chat.
 
-A turn is an object with a role and a text, or a pair of a question and its answer. The keys of a turn may have
-several names. Turns without text are ignored. A chat is read up to its first tool call, because later turns depend on
-the tool's reply.
+A turn is an object with a role and a text, or a pair of a question and its answer. faq-tui knows several names for
+each key of a turn. Turns without text are ignored. A chat is read up to its first tool call, because later turns
+depend on the tool's reply.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Chat:
 
 @dataclass(frozen=True)
 class _Turn:
-    role: str  # user | assistant | system | tool
+    role: str  # one of "user", "assistant", "system" and "tool"
     text: str
 
 
@@ -175,7 +175,10 @@ def _pair(turn: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def _turns_in(raw: Any) -> list[dict[str, Any]]:
-    """The turns of one entry of the list. A pair of a question and its answer gives two or three turns."""
+    """The turns of one entry of the list.
+
+    An entry that holds a question and its answer gives two turns, or three turns if it also has a system text.
+    """
     turn = _as_object(raw)
     if not isinstance(turn, dict):
         raise ShapeError(f"has {kind_of(turn)} in its list of messages")
@@ -210,7 +213,9 @@ def _read(turn: dict[str, Any], tools: bool) -> _Turn | None:
 
 
 def _text_of(content: Any) -> str | None:
-    """A message's text. If the content is a list, its text parts are joined. None if a part belongs to a tool.
+    """A message's text. If the content is a list, its text parts are joined.
+
+    The result is None if a part of the content belongs to a tool.
 
     Raises ShapeError for a part with media, and for content of an unknown type.
     """

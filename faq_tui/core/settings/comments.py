@@ -1,7 +1,7 @@
 """Write the lines of a new `faq.toml` from the schema: each key with a value, and its description as a comment.
 
-Other keys are commented out. If such a key has a default value, the line shows this value. For a key without a
-default value, the line shows an example, and the description states what happens without the key.
+A key without a value is commented out. If such a key has a default value, the line shows this value. For a key
+without a default value, the line shows an example, and the description states what happens without the key.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DEFAULT_IS = "; default: "  # the text after this mark in a description says wha
 def head_text(head: str, field: FieldInfo) -> str:
     """The line that begins a section.
 
-    `head` is, for example, "[activations]". For a section that is commented out, it is, for example, "# [preset]".
+    `head` is, for example, "[activations]", or "# [preset]" for a section that is commented out.
     """
     return with_comment(head, comment_of(field))
 
@@ -43,8 +43,8 @@ def keys_text(
 ) -> str:
     """The keys of a section, one per line.
 
-    First come the keys in `values` and `live`. All other keys follow as comments. `values` maps keys to their values.
-    The keys in `live` get their defaults. The keys in `without` are omitted.
+    The keys in `values` and `live` are written first. All other keys follow as comments. `values` maps keys to their
+    values. The keys in `live` get their defaults. The keys in `without` are omitted.
     """
     values = values or {}
     fields = {field.alias or name: field for name, field in model.model_fields.items()}
@@ -73,13 +73,16 @@ def comment_of(field: FieldInfo) -> str:
 
 
 def description(section: str, key: str) -> str:
-    """The result of `comment_of` for the key `key` of the section `[section]`, such as "path" of "seeds"."""
+    """The comment of a key, for example of the key "path" in the section "seeds"."""
     model: Any = Settings.model_fields[section].annotation
     return comment_of(model.model_fields[key])
 
 
 def choices(annotation: Any) -> tuple[Any, ...]:
-    """The values of a Literal type, even if it is part of an optional or tuple type. Empty for other types."""
+    """The values of a Literal type, even if it is part of an optional or tuple type.
+
+    The result is empty for all other types.
+    """
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Literal:
         return arguments
@@ -89,7 +92,7 @@ def choices(annotation: Any) -> tuple[Any, ...]:
 
 
 def with_comment(line: str, comment: str) -> str:
-    """The line with its comment. If both do not fit into one line, the comment is written above the line."""
+    """The line with its comment. If the comment does not fit, it is written above the line."""
     padded = f"{line:<{COLUMN - 1}} # {comment}" if len(line) < COLUMN else f"{line}  # {comment}"
     if not comment:
         return f"{line}\n"
@@ -97,7 +100,10 @@ def with_comment(line: str, comment: str) -> str:
 
 
 def _as_sentence(comment: str) -> str:
-    """The comment with a capital letter, unless it begins with the name of a method, such as `gptq`."""
+    """Write the first letter as a capital.
+
+    But the name of a method at the beginning, such as `gptq`, stays as it is.
+    """
     first = comment.partition(" ")[0].rstrip(",:")
     return comment if first in METHODS.names() else f"{comment[:1].upper()}{comment[1:]}"
 
@@ -169,7 +175,7 @@ def _presets() -> list[str]:
 
 
 def _bits() -> str:
-    """All bit widths. If only one method supports a width, the method's name follows the width in brackets."""
+    """All bit widths. If only one method supports a width, the method's name is added in brackets."""
     methods_of: dict[int, list[str]] = {}
     for name in METHODS.names():
         for bits in model_of(name).choices("bits"):

@@ -32,7 +32,7 @@ def add_recipe(path: Path, values: Mapping[str, Any]) -> Settings:
 
 
 def remove_recipe(path: Path, index: int) -> Settings:
-    """Remove the recipe at `index` (0-based). Raises UsageError if it is the only recipe."""
+    """Remove the recipe at `index` (0-based). Raises UsageError if the file has only one recipe."""
 
     def remove(recipes: Recipes) -> None:
         _spread_out(recipes)

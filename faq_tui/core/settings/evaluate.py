@@ -12,8 +12,9 @@ from faq_tui.core.settings.source import Sampling
 
 LM_EVAL, EVALSCOPE = "lm_eval", "evalscope"
 
-# Task names of lm_eval 0.4.13 and evalscope 1.14. lambada_openai gives both accuracy and perplexity. The paper does
-# not define "v5" and "v6" of LiveCodeBench. In faq-tui they mean the problems that were new in releases v5 and v6.
+# These are task names of lm_eval 0.4.13 and evalscope 1.14. lambada_openai gives both accuracy and perplexity. The
+# paper does not define "v5" and "v6" of LiveCodeBench. In faq-tui, "v5" means the problems that were new in release
+# v5, and "v6" means those that were new in release v6.
 LISTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ppl3": (LM_EVAL, ("wikitext", "c4", "lambada_openai")),
     "general12": (
@@ -48,7 +49,7 @@ def expand(engine: str, tasks: Sequence[str]) -> tuple[str, ...]:
 
 
 def misplaced(engine: str, tasks: Sequence[str]) -> list[str]:
-    """The names of lists in `tasks` whose tasks belong to the other engine."""
+    """The names in `tasks` that stand for a list of tasks of the other engine."""
     return [task for task in tasks if task in LISTS and LISTS[task][0] != engine]
 
 
@@ -62,7 +63,7 @@ SERVE = "serve"  # value of base_url if the command in [evaluate.serve] serves t
 
 
 class Serve(Section):
-    """The command that serves a model folder. It is used if `base_url = "serve"`."""
+    """The command that serves a model folder. The command is used if `base_url = "serve"`."""
 
     command: Annotated[
         tuple[str, ...],
@@ -91,7 +92,7 @@ class _BenchmarkSection(Section):
         ),
     ] = None
     allow_code_execution: Annotated[
-        bool, Field(description="true allows benchmarks that run code written by the model")
+        bool, Field(description="if true, benchmarks may run code that the model writes")
     ] = False
 
     @field_validator("tasks")
@@ -131,7 +132,7 @@ class LmEval(_BenchmarkSection):
     ] = ()
     mode: Annotated[
         Literal["process", "endpoint"],
-        Field(description="process loads the model on this machine; endpoint sends requests to a server"),
+        Field(description='"process" loads the model on this machine; "endpoint" sends requests to a server'),
     ] = "process"
     base_url: Annotated[
         str | None,
@@ -158,7 +159,7 @@ class LmEval(_BenchmarkSection):
         Field(ge=8, description="window size in tokens; default: the model's longest input", examples=[2048]),
     ] = None
     apply_chat_template: Annotated[
-        bool, Field(description="true puts each question into the model's chat template")
+        bool, Field(description="if true, each question is put into the model's chat template")
     ] = False
 
     _check_tasks = _own_lists(LM_EVAL, EVALSCOPE)
@@ -167,9 +168,9 @@ class LmEval(_BenchmarkSection):
     @model_validator(mode="after")
     def _endpoint_has_a_url(self) -> LmEval:
         if self.mode == "endpoint" and self.base_url is None:
-            raise ValueError('mode "endpoint" needs base_url: a server\'s URL, "serve" or "embedded"')
+            raise ValueError('mode "endpoint" needs the key `base_url`: a server\'s URL, "serve" or "embedded"')
         if self.mode == "process" and self.base_url is not None:
-            raise ValueError('base_url is only for mode "endpoint": set mode, or remove base_url')
+            raise ValueError('the key `base_url` is only for mode "endpoint": set this mode, or remove `base_url`')
         return self
 
 
@@ -218,7 +219,7 @@ class Evalscope(_BenchmarkSection):
     ] = "modelscope"
     sandbox: Annotated[
         Literal["docker", "none"],
-        Field(description="where the model's code runs; none means on this machine, with your rights"),
+        Field(description='where code written by the model runs; "none" means on this machine, with your rights'),
     ] = "docker"
 
     _check_tasks = _own_lists(EVALSCOPE, LM_EVAL)

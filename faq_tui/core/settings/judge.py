@@ -56,8 +56,8 @@ def _every_judge() -> str:
 def _moved_by_length() -> str:
     judges: tuple[Any, ...] = JUDGES.all()
     return (
-        f"true corrects the scores of {_list([judge.name for judge in judges if judge.length_matters])} "
-        "for length before the pick"
+        "if true, the effect of length is removed from the scores of "
+        f"{_list([judge.name for judge in judges if judge.length_matters])} before the pick"
     )
 
 
@@ -79,7 +79,7 @@ class JudgeSettings(Section):
     ] = Field(default_factory=dict)
     length_control: Annotated[
         bool,
-        Field(description="true corrects scores for the effect of length before the pick"),
+        Field(description="if true, the effect of length is removed from the scores before the pick"),
         DescribedBy(_moved_by_length),
     ] = True
     base_url: Annotated[
@@ -101,7 +101,7 @@ class JudgeSettings(Section):
         ),
     ] = None
     concurrency: Annotated[int, Field(ge=1, le=4096, description="requests at once")] = 16
-    retries: Annotated[int, Field(ge=0, le=100, description="further tries of a failed request")] = 5
+    retries: Annotated[int, Field(ge=0, le=100, description="how many times a failed request is repeated")] = 5
     patience_s: PatienceS = PATIENCE_S
     extra_body: ExtraBody = Field(default_factory=dict)
     extra_headers: ExtraHeaders = Field(default_factory=dict)
@@ -128,7 +128,7 @@ class JudgeSettings(Section):
     max_model_len: Annotated[
         Count | None,
         Field(
-            description="tokens of the judge's context window; default: the value that its server reports",
+            description="size of the judge's context window in tokens; default: the value that its server reports",
             examples=[32768],
         ),
     ] = None
@@ -190,6 +190,6 @@ class JudgeSettings(Section):
             retries=self.retries,
             **{name: getattr(self, name) for name in REQUEST_KEYS},
         )
-        if "patience_s" not in self.model_fields_set:  # `AnsweredServers` checks if the person set this key
+        if "patience_s" not in self.model_fields_set:  # `AnsweredServers` checks whether the person set this key
             return endpoint
         return endpoint.model_copy(update={"patience_s": self.patience_s})

@@ -96,7 +96,7 @@ def _dotted(location: tuple[int | str, ...]) -> str:
         if isinstance(part, int):
             out += f"[{part + 1}]"  # messages count recipes from 1
         else:
-            if not part:  # pydantic adds an empty part for a key that also allows "off"
+            if not part:  # if a key also allows "off", pydantic adds an empty part
                 continue
             word = part if BARE_KEY.fullmatch(part) else json.dumps(part)
             out += f".{word}" if out else word
@@ -119,7 +119,7 @@ def _inside(annotation: Any, part: int | str) -> list[Any]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         fields = annotation.model_fields.items()
         field_info = next((field for name, field in fields if part in (name, field.alias)), None)
-        # `part` is the tag of a union member, not the name of a field
+        # here `part` is the tag of a union member, not the name of a field
         return [annotation] if field_info is None else _members(field_info.annotation)
     arguments = [one for one in typing.get_args(annotation) if one is not Ellipsis]
     return _members(arguments[-1]) if arguments else []

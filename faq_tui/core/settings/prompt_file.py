@@ -24,7 +24,7 @@ class PromptFile(str):
 
 
 def _read(value: str, info: ValidationInfo) -> PromptFile:
-    """Read the file. A relative path starts at the folder that the validation context names."""
+    """Read the file. A relative path is resolved from the folder in the validation context."""
     file = PromptFile(value)
     file.text = ""
     folder: Path | None = (info.context or {}).get("folder")

@@ -1,9 +1,9 @@
 """Settings in `[[recipes]]`: how the target is quantized.
 
 Each quantization method declares its keys in a subclass of `Recipe` (see `faq_tui.core.quantizing.methods`). The
-registry of methods finds the subclass. This module defines the keys that all methods share. It reads the recipes of a
-file in two steps. First, `combinations` splits a recipe with lists into several recipes. Then `build_recipe` parses
-each recipe with the subclass of its method.
+registry of methods finds the subclass. This module defines the keys that all methods share. The module reads the
+recipes of a file in two steps. First, `combinations` splits a recipe with lists into several recipes. Then
+`build_recipe` parses each recipe with the subclass of its method.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from faq_tui.core.settings.section import Section
 
 DEFAULT_METHOD = "gptq"
 COMMON = ("method", "bits", "group_size", "preset", "sets")  # the keys of every method
-GRID = ("method", "bits", "group_size", "preset")  # a list in one of these keys makes several recipes
+GRID = ("method", "bits", "group_size", "preset")  # if one of these keys is a list, several recipes are made
 CHOICES = ("bits", "group_size", "preset")  # the keys in GRID whose possible values depend on the method
 
 # all group sizes that gptqmodel 7.7 accepts; -1 means that each row is one group
 GroupSize = Literal[-1, 16, 32, 64, 128, 256, 512, 1024]
-PAPER: Mapping[str, Any] = {"group_size": 128}  # the FAQ paper states only groups of 128, INT4 and INT8
+PAPER: Mapping[str, Any] = {"group_size": 128}  # the FAQ paper states only a group size of 128, INT4 and INT8
 Damping = Annotated[
     float,
     Field(gt=0.0, le=10.0, description="this share of the diagonal's mean is added to the Hessian's diagonal"),
@@ -39,9 +39,9 @@ Presets = Mapping[str, Mapping[str, Any]]  # maps the name of each preset to its
 class Recipe(Section):
     """One way to quantize the target on each set in `sets`. Every method has a subclass, which declares its keys.
 
-    A subclass limits `method`, `bits` and `group_size` to `Literal` types with defaults, and adds its own keys, each
-    with a default and a description. `presets` maps the name of each preset to its default values. A key with the
-    value None is treated like a missing key.
+    A subclass limits `method`, `bits` and `group_size` to `Literal` types with defaults. It also adds its own keys,
+    each with a default and a description. `presets` maps the name of each preset to its default values. A key with
+    the value None is treated like a missing key.
     """
 
     presets: ClassVar[Presets] = {}
@@ -68,7 +68,7 @@ class Recipe(Section):
         given = {key: value for key, value in values.items() if value is not None}
         for key in given:
             if key not in cls.model_fields and key in known_keys():
-                raise ValueError(f"{cls.method_name()} has no key {key}; its keys are {', '.join(cls.own_keys())}")
+                raise ValueError(f"{cls.method_name()} has no key `{key}`; its keys are {', '.join(cls.own_keys())}")
         preset = given.get("preset")
         if not isinstance(preset, str):
             return given
@@ -76,7 +76,7 @@ class Recipe(Section):
             choice = (
                 f"choose one of {', '.join(cls.presets)}"
                 if cls.presets
-                else "the method has no presets, so remove the key"
+                else "the method has no presets, so remove the key `preset`"
             )
             raise ValueError(f"{cls.method_name()} has no preset {preset!r}: {choice}")
         return {**cls.presets[preset], **given}
@@ -91,7 +91,9 @@ class Recipe(Section):
 
     @cached_property
     def number(self) -> int:
-        """Number of the recipe's `[[recipes]]` table in the file, from one. All recipes of one table share it.
+        """Number of the recipe's `[[recipes]]` table in the file, from one.
+
+        All recipes of one table have the same number.
 
         The number is ignored when two recipes are compared.
         """
@@ -122,9 +124,9 @@ class Recipe(Section):
         return typing.get_args(annotation) if typing.get_origin(annotation) is Literal else ()
 
     def values(self) -> dict[str, Any]:
-        """The values of all keys that affect the weights for a given calibration set.
+        """The values of all keys that affect the weights, except `sets`.
 
-        The manifest stores them as `recipe`.
+        The manifest stores these values as `recipe`.
         """
         return {key: getattr(self, key) for key in ("method", "bits", "group_size", *self.own_keys())}
 
@@ -151,7 +153,10 @@ class Recipe(Section):
         return f"{self.method}{preset}-w{self.bits}g{group}-{set_name}"
 
     def with_keys_of_all(self) -> dict[str, Any]:
-        """All fields, and the keys of all methods of faq-tui. A key that this method does not have is None."""
+        """All fields as a dict, with the keys of all methods of faq-tui.
+
+        A key that this method does not have is None.
+        """
         every: dict[str, Any] = dict.fromkeys(COMMON)
         for name in METHODS.builtin:
             model = model_of(name)
@@ -193,8 +198,8 @@ def default_recipe() -> Recipe:
 def parse_recipes(recipes: Any) -> Any:
     """Split the `[[recipes]]` of a file into single recipes and parse them.
 
-    Errors name the index of the `[[recipes]]` table in the file. A value that is no list is returned unchanged, and
-    the schema refuses it.
+    Errors name the index of the `[[recipes]]` table in the file. If `recipes` is not a list, it is returned
+    unchanged, and the schema refuses it.
     """
     if not isinstance(recipes, list | tuple):
         return recipes
@@ -220,10 +225,10 @@ def parse_recipes(recipes: Any) -> Any:
 def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The recipes of one `[[recipes]]` table: one recipe for each combination of values of its lists, in order.
 
-    Each method uses only those values of a list that it supports. If `method` is a list, and a method supports no
-    given value of another key, the method uses its default for this key. For example, w8a8 can stand in a list beside
-    methods with `group_size = 64`. But if a method supports none of the widths in a list of `bits`, the method is
-    omitted.
+    Each method uses only those values of a list that it supports. A method in a list of methods may support none of
+    the values of another key. Then this method uses its default for that key. For example, w8a8 can stand in a list
+    beside methods with `group_size = 64`. The key `bits` is an exception: if a method supports none of the widths in
+    a list, the method is omitted.
     """
     lists = [key for key in recipe if key in GRID and isinstance(recipe[key], list | tuple)]
     if not lists:
@@ -247,7 +252,7 @@ def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _position(listed_values: Sequence[Any], value: Any) -> int:
     """Index of the value in the list.
 
-    A value that is not in the list is a method's default, and the index is 0.
+    If the value is not in the list, it is a method's default, and the result is 0.
     """
     return listed_values.index(value) if value in listed_values else 0
 
@@ -272,17 +277,17 @@ def _has(method: str, key: str, value: Any) -> bool:
 def _any_has(key: str, value: Any) -> bool:
     """True if at least one method supports this value.
 
-    If no method does, the value is refused when the recipe is built.
+    If no method supports the value, the value is refused when the recipe is built.
     """
     return any(_has(method, key, value) for method in METHODS.names())
 
 
 def check_list_of_methods(recipe: Mapping[str, Any]) -> None:
-    """Raise ValidationError if the recipe has a list of methods, and none of them supports a value of another key."""
+    """Raise ValidationError if no method in the recipe's list of methods supports one of the other values."""
     methods = recipe.get("method")
     if not isinstance(methods, list | tuple) or not all(isinstance(m, str) and m in METHODS for m in methods):
-        # There is only one method, or the method's name is unknown. An unknown name is refused when the recipe is
-        # built.
+        # Nothing is checked if there is only one method, or if a method's name is unknown. An unknown name is refused
+        # when the recipe is built.
         return
     for key in CHOICES:
         for value in _listed(recipe.get(key, [])):
@@ -303,7 +308,10 @@ def _relocated(error: Any, index: int) -> InitErrorDetails:
 
 
 def recipe_of_worker(values: Mapping[str, Any]) -> Recipe:
-    """Parse `Recipe.identity` in the worker. The run's process sends it as JSON. Raises UsageError."""
+    """Build the recipe in the worker. `values` is `Recipe.identity`, which the run's process sends as JSON.
+
+    Raises UsageError.
+    """
     try:
         return build_recipe(values)
     except ValidationError as error:
@@ -318,7 +326,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def listed(values: Iterable[Any]) -> str:
-    """The values as a list in a sentence."""
+    """The values as text, separated by commas."""
     return ", ".join(map(str, values))
 
 
@@ -329,6 +337,7 @@ class Quantize(Section):
         float,
         Field(
             ge=0.0,
-            description="seconds between gptqmodel's checkpoints (gptq on llama, qwen3_moe); 0 saves every layer",
+            description="seconds between gptqmodel's checkpoints (gptq on llama, qwen3_moe); "
+            "0 saves after every layer",
         ),
     ] = 600.0

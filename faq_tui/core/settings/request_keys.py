@@ -22,7 +22,8 @@ REQUEST_KEYS = ("extra_body", "extra_headers", "chat_template_kwargs", "leave_ou
 def checked_parameters(value: dict[str, Any]) -> dict[str, Any]:
     """The parameters.
 
-    Raises ValueError if a value cannot be written as JSON, or if faq-tui itself sets a parameter.
+    Raises ValueError if a value cannot be written as JSON. Raises ValueError for a parameter that faq-tui itself
+    sets.
     """
     for name in sorted(REQUIRED & value.keys()):
         raise ValueError(f"must not have {name!r}: faq-tui sets it")

@@ -32,11 +32,12 @@ class Activations(Section):
     The measurements change no artefact.
     """
 
-    enabled: Annotated[bool, Field(description="false skips the stage")] = True
+    enabled: Annotated[bool, Field(description="if false, the stage is skipped")] = True
     modules: Annotated[
         tuple[str, ...],
         Field(
-            description='last part of the names of the modules whose inputs are measured; "experts" means all experts'
+            description="modules whose inputs are measured, by the last part of their names; "
+            '"experts" means all experts'
         ),
     ] = ("o_proj",)
     samples: Annotated[
@@ -152,7 +153,10 @@ class Settings(Section):
                 raise ValueError(f"recipes: two recipes would both write models/{folder}")
 
     def set_names(self) -> tuple[str, ...]:
-        """All calibration sets of the run: the default sets, their twins (`-tokens`), then the sets of `[sets]`."""
+        """The names of all calibration sets.
+
+        The default sets come first, then their twins (`-tokens`), then the sets of `[sets]`.
+        """
         further = further_names(self.sources, self.sets, self._asked())
         return (*default_names(self.sources), *twin_names(self.sources), *further)
 
@@ -175,7 +179,7 @@ class Settings(Section):
         return plans((*default_names(self.sources), *further), self.sources, self.sets)
 
     def _asked(self) -> tuple[str, ...]:
-        """The names of the sets in the keys `sets` of the recipes."""
+        """The names of all sets that a recipe lists in its key `sets`."""
         return tuple(name for recipe in self.recipes for name in recipe.sets or ())
 
     def sets_of(self, recipe: Recipe) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from pydantic.fields import FieldInfo
 
-# stands for the small model that faq-tui downloads, and for the server of this model
+# this value means the small model that faq-tui downloads, or its server
 EMBEDDED = "embedded"
 BASELINE = "baseline"
 TOKENS_SUFFIX = "-tokens"

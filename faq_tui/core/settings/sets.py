@@ -35,7 +35,7 @@ class Match(Section):
 
 
 class SetPlan(Section):
-    """One calibration set: its sources, form, selection and size."""
+    """How one calibration set is made: its sources, the form and the order of its samples, and its size."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -43,17 +43,17 @@ class SetPlan(Section):
         dict[str, Share] | None,
         Field(
             alias="from",
-            description='a source, "baseline", or a table of their shares; default: the set\'s name or "baseline"',
+            description='a source, "baseline", or the shares of several; default: the set\'s name or "baseline"',
             examples=[{"elder": 0.5, "baseline": 0.5}],
         ),
     ] = None
-    # "seed": the question, and the original answer if there is one, in the chat template. "raw": the same texts
-    # without a template. "template": only the question, in the chat template. "original": like "seed", but only seeds
-    # with an original answer are used.
+    # With "seed", a sample holds the question and the original answer (if there is one), in the chat template. With
+    # "raw", a sample holds the texts of "seed" without a template. With "template", a sample holds only the question,
+    # in the chat template. "original" is like "seed", but only seeds with an original answer are used.
     kind: Annotated[
         Kind | None, Field(description="form of the baseline's samples; default: seed", examples=["seed"])
     ] = None
-    answer_only: Annotated[bool, Field(description="true removes the reasoning")] = False
+    answer_only: Annotated[bool, Field(description="if true, the reasoning is removed")] = False
     tokens_per_sample: Annotated[
         int | None,
         Field(ge=16, description="samples are cut to this many tokens; default: no cut", examples=[256]),
@@ -85,11 +85,13 @@ class SetPlan(Section):
     def _agrees(self) -> SetPlan:
         shares = self.made_from
         if shares is not None and abs(sum(shares.values()) - 1.0) > 1e-6:
-            raise ValueError(f"from: the shares sum to {sum(shares.values()):g}, but must sum to 1")
+            raise ValueError(f"`from`: the shares sum to {sum(shares.values()):g}, but must sum to 1")
         if shares is not None and self.kind is not None and BASELINE not in shares:
-            raise ValueError(f'kind is only for sets made from "{BASELINE}": remove kind')
+            raise ValueError(f'the key `kind` is only for sets made from "{BASELINE}": remove this key')
         if self.count is not None and self.match.samples is not None:
-            raise ValueError("count and match.samples both set the number of samples: remove one of them")
+            raise ValueError(
+                "the keys `count` and `match.samples` both set the number of samples: remove one of them"
+            )
         return self
 
     def parts(self, own: str) -> dict[str, float]:
@@ -106,9 +108,11 @@ class Assemble(Section):
     max_tokens: Annotated[int, Field(ge=16, description="longest sample in tokens, including special tokens")] = 2048
     overflow: Annotated[
         Literal["keep_answer", "head", "tail", "drop"],
-        Field(description="which part is kept of a conversation that is too long"),
+        Field(description="the part that is kept if a conversation is too long"),
     ] = "keep_answer"
-    common_seeds: Annotated[bool, Field(description="true keeps only seeds that have a sample in every set")] = True
+    common_seeds: Annotated[
+        bool, Field(description="if true, only seeds that have a sample in every set are kept")
+    ] = True
 
 
 DRAW = re.compile(r"(?P<set>.+)-r(?P<number>[1-9]\d*)")
@@ -134,13 +138,16 @@ def default_names(sources: Iterable[str]) -> tuple[str, ...]:
 
 
 def twin_names(sources: Iterable[str]) -> tuple[str, ...]:
-    """The twins of the default sets, which have equal numbers of tokens. Empty if the run has no source."""
+    """The twins of the default sets, which have equal numbers of tokens.
+
+    The result is empty if the run has no source.
+    """
     names = tuple(sources)
     return tuple(f"{name}{TOKENS_SUFFIX}" for name in default_names(names)) if names else ()
 
 
 def further_names(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterable[str]) -> tuple[str, ...]:
-    """The names of the sets in `[sets]`, and of the forms of the baseline that a recipe uses."""
+    """The names of the sets in `[sets]`. Names in `KINDS_BY_NAME` follow if a recipe uses them."""
     default = default_names(sources)
     named = (*sets, *(name for name in requested if name in KINDS_BY_NAME))
     return tuple(dict.fromkeys(name for name in named if name not in default))
@@ -169,7 +176,8 @@ def check(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterab
             )
         if name in twins:
             raise ValueError(
-                f"sets.{name}: this is the name of the automatic twin at equal tokens: choose another name"
+                f"sets.{name}: this is the name of the automatic twin, a set with an equal number of tokens: "
+                "choose another name"
             )
         for part in plan.parts(name if name in sources else BASELINE):
             if part not in default_names(sources):
@@ -192,7 +200,9 @@ def in_order(unordered: Mapping[str, SetPlan]) -> Iterator[str]:
     while waiting:
         ready = [name for name in waiting if unordered[name].match.names() <= set(done)]
         if not ready:
-            raise ValueError(f"sets: {', '.join(waiting)} copy their size from each other: give one of them a count")
+            raise ValueError(
+                f"sets: {', '.join(waiting)} copy their size from each other: set the key `count` of one of them"
+            )
         done += ready
         waiting = [name for name in waiting if name not in ready]
     yield from done

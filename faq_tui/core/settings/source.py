@@ -22,7 +22,7 @@ from faq_tui.core.settings.section import EMBEDDED, AddedLater, Count, Fraction,
 LOCAL = "local"  # value of base_url if the model is loaded on this machine in a child process
 TARGET = "target"  # value of `model` if a local source uses the run's target
 
-OFF: Literal["off"] = "off"  # a sampling key with this value is not sent in requests
+OFF: Literal["off"] = "off"  # requests do not contain a sampling key that has this value
 T = TypeVar("T")
 
 
@@ -52,7 +52,8 @@ class Sampling(Section):
         Field(description="sample only from this many likeliest tokens; -1 means from all"),
     ] = 20
     min_p: Annotated[
-        OrOff[Fraction], Field(description="a token needs at least this share of the likeliest token's probability")
+        OrOff[Fraction],
+        Field(description="tokens below this share of the likeliest token's probability are not sampled"),
     ] = 0.0
     max_tokens: Annotated[
         OrOff[Count],
@@ -70,7 +71,7 @@ class Sampling(Section):
     ] = OFF
     repetition_penalty: Annotated[
         OrOff[Annotated[float, Field(gt=0.0, le=10.0)]],
-        Field(description="factor against tokens that the text already contains; 1 changes nothing"),
+        Field(description="factor that makes repeated tokens less likely; 1 changes nothing"),
         AddedLater(),
     ] = OFF
 
@@ -125,7 +126,7 @@ class Endpoint(Section):
         ),
     ] = None
     concurrency: Annotated[int, Field(ge=1, le=4096, description="number of concurrent requests to each server")] = 32
-    retries: Annotated[int, Field(ge=0, le=100, description="further tries of a failed request")] = 5
+    retries: Annotated[int, Field(ge=0, le=100, description="how many times a failed request is repeated")] = 5
     retry_wait_s: Annotated[
         float,
         Field(ge=0, le=60, description="longest wait before the second try, in seconds; it doubles with each try"),
@@ -147,7 +148,7 @@ class Endpoint(Section):
             return raw
         urls = list(raw["base_url"])
         if not urls:
-            raise ValueError("base_url: name at least one server")
+            raise ValueError("`base_url`: give at least one server")
         return {**raw, "base_url": urls[0], "also_at": [*urls[1:], *raw.get("also_at", ())]}
 
     @field_validator("base_url")
@@ -163,9 +164,11 @@ class Endpoint(Section):
     @model_validator(mode="after")
     def _kinds(self) -> Endpoint:
         if LOCAL in self.also_at or (self.base_url == LOCAL and self.also_at):
-            raise ValueError('base_url "local" cannot be in a list: a list must name servers')
+            raise ValueError('`base_url` "local" cannot be in a list: a list must name servers')
         if len(set(self.urls)) < len(self.urls):
-            raise ValueError("base_url names a server twice: remove one, and raise concurrency instead")
+            raise ValueError(
+                "`base_url` names a server twice: remove one of the two, and raise `concurrency` instead"
+            )
         return self
 
     @property
@@ -209,9 +212,9 @@ class Source(Endpoint):
         Sampling,
         Field(description='how replies are sampled; a value is not sent if it is "off"'),
     ] = Sampling()
-    # `retry` requests the candidate once more with `retry_room` times max_tokens. `other_seed` requests it once more
-    # with another sampling seed. `drop` sends no second request. An unusable candidate is stored and shown, but never
-    # picked.
+    # `retry` requests the candidate once more with `retry_room` times max_tokens. `other_seed` requests the candidate
+    # once more with another sampling seed. `drop` sends no second request. An unusable candidate is stored and shown,
+    # but never picked.
     on_truncated: Annotated[OnUnfit, Field(description="what to do if a candidate is cut off or empty")] = "retry"
     on_flagged: Annotated[OnUnfit, Field(description="what to do if a candidate is unusable for another reason")] = (
         "other_seed"
@@ -242,7 +245,7 @@ class Source(Endpoint):
         ignored = [name for name in sampling if getattr(self.sampling, name) != OFF]
         ignored += [name for name in REQUEST_KEYS if name != "chat_template_kwargs" and getattr(self, name)]
         if ignored:
-            raise ValueError(f'base_url "local" has no server, so it cannot use {ignored[0]}: remove this key')
+            raise ValueError(f'`base_url` "local" has no server, so it cannot use `{ignored[0]}`: remove this key')
         return self
 
     @property

@@ -27,7 +27,12 @@ class Target(Section):
         Literal["auto", "float32", "bfloat16", "float16"],
         Field(description="data type of the weights in judging and evaluation"),
     ] = "auto"
-    trust_remote_code: Annotated[bool, Field(description="true runs Python code in the model's folder")] = False
+    read: Annotated[
+        Literal["auto", "whole", "layers"],
+        Field(description="how weights are read; with layers, one layer at a time; auto decides by memory"),
+        AddedLater(),
+    ] = "auto"
+    trust_remote_code: Annotated[bool, Field(description="if true, Python code in the model's folder is run")] = False
 
 
 FieldName = Literal[
@@ -44,7 +49,7 @@ class Seeds(Section):
     count: Annotated[Count, Field(description="number of seeds that are regenerated")] = 256
     heldout: Annotated[int, Field(ge=0, description="number of further seeds, which only the evaluation uses")] = 32
     sample_seed: Annotated[
-        int, Field(description="random seed of the draw; with another number, other seeds are drawn")
+        int, Field(description="number that fixes the random draw; with another number, other seeds are drawn")
     ] = 0
     shape: Annotated[
         Literal["auto", "messages", "prompt", "text"], Field(description="form of the question in a record")
@@ -62,7 +67,7 @@ class Seeds(Section):
         str | None,
         Field(
             min_length=1,
-            description="configuration (subset) of a data set on the hub; default: its only one",
+            description="configuration (subset) of a data set on the hub; default: the only one",
             examples=["main"],
         ),
         AddedLater(),
@@ -78,11 +83,11 @@ class Seeds(Section):
     ] = None
     streaming: Annotated[
         bool,
-        Field(description="false downloads the whole split of a hub data set before the first row is read"),
+        Field(description="if false, the whole split of a hub data set is downloaded before the first row is read"),
         AddedLater(),
     ] = True
     # A key is a field of faq-tui, and its value is the name of this field in the file. "a.b" is the field b of the
-    # object in the field a. With system = "", system columns are ignored.
+    # object in the field a. If system is "", system columns are ignored.
     fields: Annotated[
         dict[FieldName, str] | None,
         Field(
@@ -115,13 +120,16 @@ class Seeds(Section):
 
 
 class Preset(Section):
-    """The published table that `faq-tui status` compares with. `faq-tui init --preset` writes this section."""
+    """The published table with which `faq-tui status` compares the results.
+
+    `faq-tui init --preset` writes this section.
+    """
 
     name: Annotated[
         str,
         Field(
             pattern=r"^paper/table([1-9]|1[01])$",
-            description="the table of the FAQ paper that `faq-tui status` compares with",
+            description="table of the FAQ paper with which `faq-tui status` compares results",
             examples=["paper/table1"],
         ),
     ]

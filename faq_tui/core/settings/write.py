@@ -27,11 +27,11 @@ SETTINGS = Settings.model_fields
 BENCHMARKS: dict[str, type[Section]] = {"lm_eval": LmEval, "evalscope": Evalscope, "serve": Serve}
 HEAD = """\
 # Settings of one faq-tui run. You can edit this file at any time. The next run redoes only what your changes affect.
-# A line such as "# key = value" shows a key that is not set, with its default. If the comment states the default,
-# the value is an example.
+# A line such as "# key = value" shows a key that is not set, with its default. If the comment of a key states the
+# default, the value in the line is only an example.
 """
 NO_SOURCE = """\
-# There is no source yet, so faq-tui will make only the baseline. Name a larger model of the target's family:
+# There is no source yet, so faq-tui will make only the baseline. Give a larger model of the target's family:
 """
 
 
@@ -91,7 +91,7 @@ def _section(
 
 
 def _source(c: Choices) -> str:
-    """The text of the first source: the elder in `c`, the source of the demo, or an example in comments."""
+    """The text of the first source."""
     if c.elder_url:
         return _elder(c.elder_url, c.elder_model or "")
     if c.target == EMBEDDED:
@@ -124,8 +124,8 @@ def _commented(text: str) -> str:
 def _group_size(target: str) -> str:
     """The group size of a new recipe.
 
-    If 128 divides the target's widths, the size is 128, as in the paper. Otherwise the size is the largest smaller
-    one that divides the widths.
+    If 128 divides the target's widths, the size is 128, as in the paper. Otherwise it is the largest of 64, 32 and 16
+    that divides the widths.
     """
     if target == EMBEDDED:
         return "64                  # 576 input features are not a multiple of 128"

@@ -18,7 +18,7 @@ from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
 STAGE = "activations"
-VERSION = 1  # increase this number when a change of the code changes the statistics of the same sets
+VERSION = 1  # increase this number if new code computes other statistics for the same sets
 
 
 def signature(run: Run) -> str:
@@ -33,8 +33,8 @@ def intact(run: Run) -> bool:
 
 
 def signatures(run: Run) -> dict[str, str]:
-    """Maps each set's name to a hash of everything that affects its statistics. Sets with equal token ids have equal
-    hashes.
+    """Maps each set's name to a hash of everything that affects the set's statistics. Sets with equal token ids have
+    equal hashes.
     """
     settings, target = run.settings.activations, run.settings.target
     chosen = [VERSION, settings.modules, settings.samples, settings.tokens, target.device, target.dtype]
@@ -88,6 +88,7 @@ def _measure(context: Context, todo: dict[str, str]) -> str:
         "trust_remote_code": target.trust_remote_code,
         "device": target.device,
         "dtype": target.dtype,
+        "read": target.read,
         "modules": settings.modules,
         "samples": settings.samples,
         "tokens": settings.tokens,

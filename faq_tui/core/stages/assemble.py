@@ -1,7 +1,8 @@
 """The stage `assemble`: build all calibration sets.
 
-The baseline consists of plain seeds. Each source has a set of its picks. The baseline and the sources' sets also have
-twins. All twins are cut to the same number of tokens. The section `[sets]` in the settings defines further sets.
+The baseline consists of plain seeds. Each source has a set of its picks. The baseline and each source's set also have
+a twin: a copy with another length. All twins have the same number of tokens. The section `[sets]` in the settings
+defines further sets.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from faq_tui.core.store.seeds import Seed
 from faq_tui.core.store.sets import SetRow, add_set, all_sets, remove_set
 
 STAGE = "assemble"
-VERSION = 2  # increase this number when a change of the code changes the token ids for the same settings and picks
+VERSION = 2  # increase this number if new code makes other token ids from the same settings and the same picks
 
 
 def signature(run: Run) -> str:
@@ -78,7 +79,9 @@ def execute(context: Context) -> str:
 
 
 def intact(run: Run) -> bool:
-    """True if every set's file exists. (A person may have deleted one.) The files with token kinds are optional."""
+    """True if every set's file exists. A file may be missing because a person deleted it. The files with token kinds
+    are optional.
+    """
     return all((run.calibration / f"{name}.jsonl").is_file() for name in run.settings.all_set_names())
 
 
@@ -88,7 +91,7 @@ def _draws(run: Run, chosen: Sequence[Seed]) -> list[list[Seed]]:
 
 
 def ranked(run: Run, role: str) -> list[Seed]:
-    """The seeds with the role `role` in random order. So the first n of them are a random sample, for every n.
+    """The seeds with the role `role` in random order. So the first n seeds are a random sample, for every n.
 
     The order depends only on `seeds.sample_seed`.
     """

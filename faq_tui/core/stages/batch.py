@@ -16,7 +16,7 @@ def check_before_batch(run: Run) -> list[str]:
     """Warnings about the run. A person can continue in spite of them.
 
     Raises UsageError if the seeds are not up to date, or if the target cannot be quantized as the settings ask. In
-    both cases, the money for a batch would be wasted.
+    both cases, a batch would cost money for nothing.
     """
     if not is_current(run, next(stage for stage in all_stages() if stage.name == "seeds")):
         raise UsageError(f"the seeds are not up to date: first run `faq-tui run {run.folder} --only seeds`")

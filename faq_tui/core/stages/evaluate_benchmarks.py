@@ -1,7 +1,8 @@
-"""Measure the public benchmarks. This is the last part of the stage `evaluate`. Each result is stored at once.
+"""Measure the public benchmarks. This is the last part of the stage `evaluate`.
 
-If a task cannot run (its data, program or server is missing), a warning is stored. `status` and the report show this
-warning. The other tasks are still run. The next run tries the failed task again.
+Each result is stored as soon as it is measured. If a task cannot run (its data, program or server is missing), a
+warning is stored. `status` and the report show this warning. The other tasks are still run. The next run tries the
+failed task again.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class _Benchmarks:
             self._try(self._evalscope, requests)
 
     def _try(self, work: Callable[[list[BenchmarkRequest]], None], requests: list[BenchmarkRequest]) -> None:
-        """Run `work`. If `work` fails as a whole, store its error for every request without a result."""
+        """Run `work`. If `work` raises an error, store this error for every request without a result."""
         try:
             if requests:
                 work(requests)

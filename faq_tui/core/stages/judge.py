@@ -2,7 +2,7 @@
 
 Then the stage picks a candidate for each seed.
 
-The stage reads texts only of those candidates that have no score yet.
+The stage reads a candidate's text only if the candidate has no score yet.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ def _pending(run: Run, kind: str, usable: Sequence[CandidateOutline]) -> list[Ca
 
 
 def _score(context: Context, kind: str, outlines: Sequence[CandidateOutline], done: int, total: int) -> int:
-    """Score the candidates with one judge, and store each score at once. Returns the number of scores made so far.
+    """Score the candidates with one judge, and store each score as soon as it is made.
 
-    `done` is the number of scores made before this call. `total` is the number of all scores to make. Both numbers
-    include the scores of all judges.
+    Returns the number of scores made so far. `done` is the number of scores made before this call. `total` is the
+    number of all scores to make. `done` and `total` include the scores of all judges.
     """
     run, judge = context.run, judge_named(kind)
     identity = column_id(run, kind)
@@ -88,8 +88,7 @@ def _score(context: Context, kind: str, outlines: Sequence[CandidateOutline], do
 def _with_texts(run: Run, outlines: Sequence[CandidateOutline]) -> list[Item]:
     seeds = {seed.id: seed for seed in seed_rows.by_role(run.store, "chosen")}
     texts = candidate_rows.by_ids(run.store, (outline.id for outline in outlines))
-    # After a source was renamed, its stored candidates still have the source's old name; their outlines have the new
-    # one.
+    # If a source was renamed, its stored candidates still have the old name. The outlines have the new name.
     return [(seeds[o.seed_id], replace(texts[o.id], source=o.source)) for o in outlines]
 
 

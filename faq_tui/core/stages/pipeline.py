@@ -1,8 +1,8 @@
 """The loop that runs the stages in order.
 
-A stage is a function of a context. It reads the results of earlier stages and stores every finished unit of work at
-once. When the stage is called again, it does only the missing work. So a run can be resumed. A stage is stale if its
-signature, a hash of its settings and inputs, has changed.
+A stage is a function of a context. The stage reads the results of earlier stages and stores every unit of work
+as soon as it is finished. When the stage is called again, it does only the missing work. So a run can be resumed. A
+stage is stale if its signature, a hash of its settings and inputs, has changed.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def run_pipeline(
     Raises the FaqError of the first stage that fails. Finished work stays stored.
 
     `job` is the name of the job's folder in `jobs/`; by default, a new name is made. `confirmed` is true if a person
-    has agreed to the cost of regenerating. With `retry_unusable`, stored, unusable candidates are requested again.
+    has agreed to the cost of regenerating. With `retry_unusable`, candidates that are stored but unusable are
+    requested again.
     """
     selected = select(only, until)
     job = job or new_id()

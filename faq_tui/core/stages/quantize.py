@@ -100,7 +100,7 @@ def execute(context: Context) -> str:
 
 
 def _failure(failed: list[tuple[str, FaqError]], tried: int) -> FaqError:
-    """One exception for all failed artefacts. Its class is the class of the first error."""
+    """One exception for all failed artefacts. The exception has the class of the first artefact's error."""
     name, first = failed[0]
     if tried == 1:
         return first
@@ -158,7 +158,7 @@ def _make(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow
     signature = signatures[name]
     twin = _twin(run, name, signatures)
     if twin is not None:
-        # this folder may be an artefact of an earlier set with this name
+        # this folder may hold an artefact of an earlier set with the same name
         shutil.rmtree(run.models / name, ignore_errors=True)
         _record(run, name, signature, recipe, set_row, twin.name, twin.bits, 0.0)
         context.emit(Note(f"{name} has the same token ids as {twin.name}, so both share the same weights"))
@@ -178,8 +178,8 @@ def _make(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow
 def _twin(run: Run, name: str, signatures: dict[str, str]) -> Artefact | None:
     """Another complete artefact with the signature of `name`; None if there is none.
 
-    The other artefact must match the settings. It must also have its own folder, and not use that of a third
-    artefact.
+    The other artefact must match the settings. The result is never an artefact that
+    shares the folder of a third artefact.
     """
     signature = signatures[name]
     for other in all_artefacts(run.store).values():

@@ -29,7 +29,10 @@ def signature(run: Run) -> str:
 
 
 def _added_metrics(run: Run) -> list[list[str]]:
-    """A list that holds one list, the names of the metrics from other packages; [] if there are no such metrics."""
+    """Returns [names], with the names of the metrics that other packages define.
+
+    Returns [] if there are no such metrics.
+    """
     names = {metric.name for text in texts(run) for metric in metrics_of(kind_of(text))} - METRICS.builtin.keys()
     return [sorted(names)] if names else []
 

@@ -67,7 +67,7 @@ class _Problems:
         self.context.emit(SeedSkipped(path, item.line, words))
 
     def kept(self, made: SeedOfRecord) -> None:
-        """Count the parts of the record that were left out of this seed."""
+        """Count the parts of the record that the seed does not contain."""
         self.left_out.update(made.left_out)
         self.reasoned += begins_with_reasoning(made.seed.answer or "")
 
@@ -82,7 +82,7 @@ class _Problems:
             self.context.emit(
                 Note(
                     f"in {self.reasoned} {_seeds(self.reasoned)} the original answer begins with reasoning; "
-                    "sets keep the reasoning apart from the answer if the target's template writes reasoning"
+                    "if the target's template writes reasoning, the sets keep it apart from the answer"
                 )
             )
         count = self.reasons.get(ENCODING, 0)
@@ -128,7 +128,7 @@ def _good_seeds(context: Context, problems: _Problems) -> Iterator[Seed]:
 def _draw(context: Context, total: int) -> None:
     """Draw the seeds by a hash of their id and `sample_seed`.
 
-    So further seeds in the file change the draw only a little.
+    If seeds are added to the file, the draw changes only a little.
     """
     run, settings = context.run, context.run.settings.seeds
     ranked = sorted(rows.ids(run.store), key=lambda seed_id: digest(settings.sample_seed, seed_id))
@@ -138,7 +138,7 @@ def _draw(context: Context, total: int) -> None:
     if (chosen, heldout) != (settings.count * repeats, settings.heldout):
         context.emit(
             Note(
-                f"{total} seeds are fewer than the settings ask for ({_times(repeats)}count {settings.count} "
+                f"{total} seeds are not enough for the settings ({_times(repeats)}count {settings.count} "
                 f"+ heldout {settings.heldout}): {chosen} are regenerated and {heldout} are held out",
                 "warning",
             )

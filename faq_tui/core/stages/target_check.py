@@ -28,7 +28,8 @@ from faq_tui.core.store.seeds import Seed
 LOADS_WEIGHTS = {"activations", "quantize", "evaluate"}
 PLAIN: Roles = ("user",)
 PROBES: tuple[Roles, ...] = (PLAIN, ("system", "user"), ("user", "user"), ("user", "assistant", "user"))
-# the 64 most frequent kinds of conversations of at most 64 turns are tried; the stages refuse others one by one
+# A kind of conversation is its sequence of roles. The 64 most frequent kinds with at most 64 turns are checked here.
+# The stages check every other conversation when they use it.
 MOST_SHAPES, LONGEST_SHAPE = 64, 64
 OWN_TEMPLATE = "use the template of the model's publisher"
 
@@ -40,7 +41,7 @@ class Findings:
     Problems are not listed here: they are raised as UsageError.
     """
 
-    notices: tuple[str, ...] = ()  # sentences about seeds and tokens that need attention
+    notices: tuple[str, ...] = ()  # sentences about problems with seeds or tokens that do not prevent a run
     facts: TokenizerFacts | None = None  # facts about the target's tokenizer; None if the tokenizer was not tried
 
 
@@ -54,8 +55,8 @@ def check_models(run: Run, stages: Sequence[str], cancel: CancelToken, log: Path
     """Check the target and the local sources for the stages named in `stages`.
 
     This takes some seconds, or almost no time if the same files were checked before. Raises UsageError at the first
-    problem. A hub id that cannot be downloaded now is a problem if one of `stages` loads the target. With `lenient`,
-    the function only gives a notice about such a hub id.
+    problem. For example, the target may be a hub id that cannot be downloaded now. This is a problem only if one of
+    `stages` loads the target. With `lenient`, it only causes a notice.
     """
     chosen = seed_rows.by_role(run.store, "chosen")
     shapes = _shapes(chosen)
@@ -85,7 +86,7 @@ def in_words(facts: TokenizerFacts) -> str:
 
 
 def _shapes(seeds: Sequence[Seed]) -> list[Roles]:
-    """The sequences of roles to try with the chat template: the most frequent ones of the seeds, and `PROBES`."""
+    """The sequences of roles to try with the chat template: `PROBES`, and the most frequent ones in the seeds."""
     counts = Counter(_roles(seed) for seed in seeds)
     frequent = [roles for roles, _ in counts.most_common(MOST_SHAPES) if len(roles) <= LONGEST_SHAPE]
     return list(dict.fromkeys((*PROBES, *frequent)))
@@ -200,7 +201,7 @@ def _refuse_beyond(model: ModelFolder, facts: TokenizerFacts) -> Iterator[str]:
     rows = f"but the model's embedding has only {model.rows} rows"
     for name, token, number in facts.named_beyond:
         raise UsageError(
-            f"{name} of {where} is {token!r} with id {number}, {rows}: name another {name} in tokenizer_config.json, "
+            f"{name} of {where} is {token!r} with id {number}, {rows}: give another {name} in tokenizer_config.json, "
             "or use a model whose embedding has this id"
         )
     if facts.beyond:
@@ -291,7 +292,7 @@ def _unusable(where: str, facts: TokenizerFacts, shape: ShapeFacts, reason: str)
     if shape.parts:
         return (
             f"the chat template of {where} reads only messages that are lists of parts, as for images: "
-            "name a model whose chat template reads plain text"
+            "give a model whose chat template reads plain text"
         )
     if not shape.question and facts.eos is None:
         return (

@@ -9,14 +9,14 @@ Z95 = 1.959963984540054
 
 
 def auc(better: Sequence[float], worse: Sequence[float]) -> float:
-    """Probability that a random score of `better` is higher than a random score of `worse` (Mann-Whitney).
+    """The probability that a random score of `better` is higher than a random score of `worse` (Mann-Whitney).
 
     Equal scores count as one half.
 
     Raises ValueError if `better` or `worse` is empty.
     """
     if not better or not worse:
-        raise ValueError("an AUC needs at least one score of each kind")
+        raise ValueError("an AUC needs at least one score in both groups")
     wins = sum((b > w) + 0.5 * (b == w) for b in better for w in worse)
     return wins / (len(better) * len(worse))
 
@@ -24,8 +24,8 @@ def auc(better: Sequence[float], worse: Sequence[float]) -> float:
 def interval(value: float, better: int, worse: int) -> tuple[float, float]:
     """95% interval of the AUC `value`, by Newcombe's score method 5 (Statistics in Medicine 25 (2006) 559-573).
 
-    `better` and `worse` are the numbers of scores of the two groups. Even if the AUC is 1, the width of this interval
-    is above zero. (The width of Wald's interval would be zero.)
+    `better` and `worse` are the numbers of scores of the two groups. This interval has a width above zero even if the
+    AUC is 1, unlike Wald's interval.
     """
     n = (better + worse) / 2 - 1
 
@@ -38,7 +38,7 @@ def interval(value: float, better: int, worse: int) -> tuple[float, float]:
 
 
 def _edge(reaches: Callable[[float], float], inside: float, outside: float) -> float:
-    """The point between `inside` and `outside` at which `reaches` becomes negative, with an error of at most 1e-9."""
+    """The point between `inside` and `outside` at which `reaches` becomes negative. Its error is at most 1e-9."""
     while abs(outside - inside) > 1e-9:
         middle = (inside + outside) / 2
         if reaches(middle) >= 0:

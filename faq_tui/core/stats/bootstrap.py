@@ -1,15 +1,16 @@
-"""Paired bootstrap: confidence intervals of a value or a difference, over held-out items and calibration draws.
+"""Paired bootstrap: compute confidence intervals of values and differences by resampling items and draws.
 
 Items (windows, answers, questions) are drawn with replacement, and every subject gets the same items (Efron and
 Tibshirani 1993, "An introduction to the bootstrap", chapter 13). Intervals are expanded percentile intervals
-(Hesterberg 2015, "What teachers should know about the bootstrap"). If there are few items, plain percentile intervals
-are too narrow by the factor sqrt((n - 1) / n). They also ignore the longer tails of Student's t.
+(Hesterberg 2015, "What teachers should know about the bootstrap"). For n items, plain percentile intervals are too
+narrow by the factor sqrt((n - 1) / n). They also ignore that the tails of Student's t are longer than those of the
+normal distribution. Both matter if there are few items.
 
 If a recipe was run on several draws of its calibration set, the bootstrap first resamples the draws and then the
-items. All draws were measured on the same items. Few draws give too few different resamples (for example, three draws
-give only ten). Therefore the interval is stretched around the value to a width that is computed from Student's t. The
-squared half-width is (t[n - 1] x error over items)^2 + (t[draws - 1] x error over draws)^2. This is how Graybill and
-Wang (1980) combine variances.
+items. All draws were measured on the same items. A few draws have only a few different resamples. For example, three
+draws have only ten. Therefore the interval is stretched to a width that is computed from Student's t. The squared
+half-width is (t[n - 1] x error over items)^2 + (t[draws - 1] x error over draws)^2. This is how Graybill and Wang
+(1980) combine variances.
 """
 
 from __future__ import annotations
@@ -27,30 +28,33 @@ from faq_tui.core.stats.sums import Sums
 if TYPE_CHECKING:
     from faq_tui.core.stats.sums import Array
 
-    # (weights of the draws [rows, draws], weights of the items [rows, items]) -> values [rows]
+    # The arguments are the weights of the draws [rows, draws] and of the items [rows, items]. Returns values [rows].
     Statistic = Callable[[Array, Array], Array]
 
 LEVEL = 0.95
 MIN_ITEMS = 5  # smallest number of items for which there is an interval
 SEED = 20260120
 
-# the sums of one artefact, or of the artefacts that one recipe made from several draws
+# The sums of one artefact, or a list with the sums of one artefact for each draw.
 Draws = Sums | Sequence[Sums]
 
 
 class Measure(Protocol):
-    """The estimated quantity, such as a metric of `core.evaluation`. It is a function of weighted items."""
+    """A quantity to estimate, such as a metric of `core.evaluation`. It is computed from weighted items."""
 
     @property
     def higher_is_better(self) -> bool: ...
 
     def values(self, sums: Sums, weights: Array) -> Array:
-        """One value for each row of `weights` [rows, items]. A weight says how often the item is counted."""
+        """Compute one value for each row of `weights` [rows, items].
+
+        A weight is the number of times that its item is counted.
+        """
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and its 95% interval. The interval is None if there are too few items or if a value is not finite."""
+    """A value and its 95% interval. Both ends are None if there are too few items or if a value is not finite."""
 
     value: float
     low: float | None = None
@@ -61,7 +65,7 @@ class Estimate:
 
 
 def of_metric(metric: Measure, sums: Draws, resamples: int) -> Estimate:
-    """Estimate the metric of one subject, as the mean over its draws."""
+    """Estimate a metric of one model. If the model has several draws, the value is the mean over the draws."""
     draws = _listed(sums)
     return _estimate(_mean(metric, draws), draws, resamples)[0]
 
@@ -76,10 +80,10 @@ def compared(
 ) -> tuple[Estimate, float | None]:
     """The difference and its two-sided p-value; the p-value is None if there is no interval.
 
-    For one draw, p is the level at which the interval just includes zero. If p is too small for the number of
-    resamples, it is computed from a normal distribution with the bootstrap's standard deviation. For several draws, p
-    is computed from Student's t. `widening` is a factor for the standard error between draws. It is above 1 if draws
-    share seeds (core.assembly.draws).
+    For one draw, p is the level at which an end of the interval is zero. If all resamples have the same sign, p is
+    computed from the standard deviation of the resamples. For several draws, p is computed from Student's t.
+    `widening` is a factor for the standard error between draws; it is above 1 if draws share seeds
+    (core.assembly.draws).
     """
     mine, others = _paired(ours, theirs)
     one, other = _mean(metric, mine), _mean(metric, others)
@@ -93,8 +97,8 @@ def recovered(
 
     It is 1 if our data recovers everything that quantization lost, and 0 if it recovers nothing.
 
-    Returns None if the baseline is not significantly worse than the unquantized model, or if a value is not finite. A
-    value is not finite if the baseline loses nothing in a resample.
+    Returns None if the baseline is not significantly worse than the unquantized model. Also returns None if a value
+    is not finite; this happens if the baseline loses nothing in a resample.
     """
     mine, base = _paired(ours, baseline)
     _same_items(mine[0], unquantized)
@@ -190,7 +194,10 @@ def _p_value(value: float, values: Array, items: int) -> float:
 
 @lru_cache(maxsize=8)
 def resampled(items: int, resamples: int, seed: int) -> Array:
-    """The number of times that each item was drawn, [resamples, items]. The same arguments give the same result."""
+    """How often each item was drawn in each resample, as an array [resamples, items].
+
+    Equal arguments give equal results.
+    """
     import numpy as np
 
     counts = np.random.default_rng(seed).multinomial(items, np.full(items, 1.0 / items), size=resamples)
@@ -200,7 +207,10 @@ def resampled(items: int, resamples: int, seed: int) -> Array:
 
 
 def tail_share(items: int) -> float:
-    """The share of resamples outside each end of the interval. For n items: Phi(-sqrt(n / (n - 1)) t[n - 1])."""
+    """The share of resamples below the interval, which is also the share above it.
+
+    It is Phi(-sqrt(n / (n - 1)) t[n - 1]) for n items.
+    """
     t = t_distribution.quantile((1.0 - LEVEL) / 2, items - 1)
     return NormalDist().cdf(-t * math.sqrt(items / (items - 1)))
 

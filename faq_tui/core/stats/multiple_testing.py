@@ -1,21 +1,21 @@
 """Correct p-values for many comparisons.
 
-If nothing has an effect, 5% of uncorrected comparisons still look significant by chance.
+Without a correction, chance alone makes 5% of the comparisons look significant, even if nothing has an effect.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-# false discovery rate: the expected share of wrong results among all results that are called better or worse
+# False discovery rate: the accepted share of chance results among the results that are called better or worse.
 RATE = 0.05
 
 
 def adjusted(p_values: Sequence[float | None]) -> list[float | None]:
     """The p-values adjusted for the false discovery rate (Benjamini and Hochberg 1995).
 
-    An entry that is None stays None and does not count as a comparison. With m p-values in ascending order, the
-    adjusted p-value of rank k is the minimum of p_j m / j over all ranks j >= k, where p_j is the p-value of rank j.
+    None stays None and does not count as a comparison. Let p_1, …, p_m be the m p-values in ascending order. The
+    adjusted value of p_k is the minimum of p_j m / j over all j >= k.
     """
     ranked = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     results: list[float | None] = [None] * len(p_values)

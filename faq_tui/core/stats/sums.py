@@ -1,4 +1,4 @@
-"""Columns with one number for each item. A statistic is computed from weighted sums of columns."""
+"""Columns that hold one number for each item. Statistics are computed from weighted sums of columns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ ITEMS = "items"  # the name of the column whose values are all 1
 
 @dataclass(frozen=True)
 class Sums:
-    """Columns by name, each of shape [items]. The column `items`, whose values are all 1, always exists."""
+    """Columns by name; a column has the shape [items].
+
+    The column named `items` always exists, and its values are all 1.
+    """
 
     columns: dict[str, Array]
 

@@ -15,10 +15,11 @@ SMALLEST = 1e-6  # the smallest tail probability in the table
 
 
 def tail(t: float, freedom: float) -> float:
-    """P(T > t) for t >= 0.
+    """The probability P(T > t). `t` must not be negative.
 
-    With theta = atan(t / sqrt(freedom)) the density is proportional to cos(theta)^(freedom - 1)
-    (Abramowitz and Stegun 26.7.3 and 26.7.4 give its integrals for whole degrees of freedom).
+    The integral is computed over theta = atan(t / sqrt(freedom)). The density of theta is proportional to
+    cos(theta)^(freedom - 1) (Abramowitz and Stegun 26.7.3 and 26.7.4 give its integrals for whole degrees of
+    freedom).
     """
     import numpy as np
 

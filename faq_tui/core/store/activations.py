@@ -22,7 +22,8 @@ class ActivationsRow:
     samples: int  # number of samples on which activations were measured
     tokens: int
     seconds: float
-    # a dict with the keys places (a list of {layer, module, channels, ...statistics}), kinds and experts
+    # A dict with the keys "places", "kinds" and "experts". The value of "places" is a list of
+    # {layer, module, channels, ...statistics}.
     summary: dict[str, Any]
 
 

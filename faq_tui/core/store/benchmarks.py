@@ -19,19 +19,19 @@ class Result:
     """The value of one metric for one model on one task, or on a part of a task."""
 
     subject: str  # an artefact's folder, or "unquantized"
-    engine: str  # lm_eval | evalscope
+    engine: str  # "lm_eval" or "evalscope"
     task: str  # the task's name in the settings
     name: str  # name of the task or of one of its parts
     metric: str
     filter: str  # how the answer was extracted from the reply; "" or "none" if the whole reply is used
-    value: float | None  # None if it is not finite
+    value: float | None  # None if the value is not finite
     stderr: float | None  # standard error over items; None if the engine does not report it
     n: int  # number of items
     repeats: int  # number of answers that were generated for each item
     num_fewshot: int | None
     version: str  # version of the task
     engine_version: str
-    higher_is_better: bool | None  # None if the engine does not report it
+    higher_is_better: bool | None  # None if the engine does not report whether higher is better
     items: tuple[float, ...] | None  # the metric's value for each item, in the order of the data; None if not known
     signature: str  # hash of subject, task and settings
 

@@ -36,9 +36,9 @@ class CandidateCounts:
     """Counts of the candidates that one source has generated for one seed."""
 
     done: int = 0
-    truncated: int = 0  # candidates that were cut off
-    unusable: int = 0  # candidates with at least one flag
-    failed: int = 0  # candidates that could not be generated
+    truncated: int = 0  # number of candidates that were cut off
+    unusable: int = 0  # number of candidates with at least one flag
+    failed: int = 0  # number of candidates that could not be generated
 
 
 def after(store: Store, position: int, limit: int) -> list[QueuedSeed]:
@@ -91,7 +91,7 @@ def candidates_of(store: Store, source_hash: str, seed_id: str) -> dict[int, Can
 class Totals:
     """Counts of one source's candidates for chosen seeds.
 
-    Only candidates with the source's present settings count.
+    Only candidates that were made with the source's present settings are counted.
     """
 
     candidates: int
@@ -100,7 +100,10 @@ class Totals:
 
 
 def totals(path: Path, source_hash: str) -> Totals:
-    """The totals of a source. Reads every row. Opens a separate database connection, so it can run in a thread."""
+    """Count a source's candidates for chosen seeds. Reads every row.
+
+    Opens a separate database connection, so it can run in a thread.
+    """
     db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5.0)
     try:
         query = (

@@ -2,8 +2,8 @@
 
 The key of each candidate is a hash of the seed, the source's settings and the candidate's number.
 
-Candidates contain long texts. Signatures, status and picks need no text, so they read only outlines and counts.
-Failed candidates are in a table of failures until they are requested again.
+Candidates contain long texts. The code for signatures, status and picks needs no texts. So it reads only outlines and
+counts. Failed candidates are in a table of failures until they are requested again.
 """
 
 from __future__ import annotations
@@ -197,11 +197,11 @@ class Tally:
     """Counts of one source's candidates."""
 
     candidates: int = 0
-    unusable: int = 0  # candidates with a flag
+    unusable: int = 0  # number of candidates with a flag
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    counted: int = 0  # candidates whose completion tokens are known
-    seconds: float = 0.0  # generation time of the counted candidates
+    counted: int = 0  # number of candidates whose completion tokens are known
+    seconds: float = 0.0  # sum of the generation times of the counted candidates
     # number of counted candidates whose generation time is known; for answers of a batch file it is not known
     timed: int = 0
 
@@ -238,7 +238,7 @@ def saved_tokens(store: Store, source_hash: str) -> int:
 
 
 def count_unreasoned(store: Store, source_hash: str) -> int:
-    """The number of candidates of `current` that have no reasoning. Reads the reasoning texts."""
+    """The number of candidates of `current` that have no reasoning. This function reads the reasoning texts."""
     query = f"SELECT count(*){_CURRENT} AND c.reasoning = ''"
     return int(store.db.execute(query, (source_hash,)).fetchone()[0])
 
@@ -301,7 +301,10 @@ def failed_numbers(store: Store, source_hash: str) -> set[tuple[str, int]]:
 
 
 def count_failures(store: Store, source_hash: str, candidates: int) -> int:
-    """The number of failed candidates of chosen seeds. Only candidates with the numbers 1 to `candidates` count."""
+    """The number of failed candidates of chosen seeds.
+
+    Only candidates with the numbers 1 to `candidates` are counted.
+    """
     query = (
         "SELECT count(*) FROM failed_candidates f JOIN seeds s ON s.id = f.seed_id WHERE f.generation = ?"
         " AND f.number <= ? AND s.present AND NOT s.excluded AND s.role = 'chosen'"

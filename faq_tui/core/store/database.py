@@ -20,9 +20,9 @@ class Store:
     def __init__(self, path: Path, read_only: bool = False) -> None:
         """Open or create the file and update its schema.
 
-        With `read_only`, the file is not changed. If its schema is old, a copy of the file in memory is updated and
-        read. Raises UsageError if the file is not a database or has a newer schema. Raises FaqError if the file is
-        locked or the disk is full.
+        If `read_only` is true, the file is not changed. If its schema is old, a copy of the file in memory is updated
+        and read. Raises UsageError if the file is not a database or has a newer schema. Raises FaqError if the file
+        is locked or the disk is full.
         """
         self.path, self.read_only = path, read_only
         try:
@@ -100,8 +100,8 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    # SQLite cannot create a write-ahead log in a read-only folder. The file cannot change there, so it is opened as
-    # immutable.
+    # SQLite cannot create a write-ahead log in a read-only folder. A file in such a folder cannot change, so it is
+    # opened as immutable.
     for how in ("mode=ro", "mode=ro&immutable=1"):
         db = sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True, timeout=30.0, isolation_level=None)
         try:

@@ -21,7 +21,7 @@ class Standing:
     judge_pick: int | None  # candidate id; None if no candidate is usable, or if the seed is not judged yet
     override: Pick | None  # the person's pick or rejection that is valid now; None if there is none
     margin: float | None  # best score minus second-best score of the usable candidates
-    unusable: int  # candidates with a flag
+    unusable: int  # number of candidates with a flag
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def standings(store: Store, view: View) -> list[Standing]:
 def usable_groups(store: Store, source_hash: str, candidates: int) -> list[list[int]]:
     """The ids of the candidates without a flag, for each chosen seed in file order.
 
-    Candidates with a number above `candidates` are left out.
+    A candidate is left out if its number is larger than `candidates`.
     """
     query = (
         "SELECT c.seed_id, c.id FROM seeds s JOIN candidates c ON c.generation = ? AND c.seed_id = s.id"
@@ -77,7 +77,7 @@ def usable_groups(store: Store, source_hash: str, candidates: int) -> list[list[
 def count_scored(store: Store, source_hash: str, judge: str) -> int:
     """Number of candidates that this judge scored.
 
-    Only candidates of chosen seeds are counted, and only those that were made with the source settings `source_hash`.
+    A candidate is counted if its seed is chosen and if it was made with the source settings `source_hash`.
     """
     query = (
         "SELECT count(m.score) FROM candidates c JOIN seeds s ON s.id = c.seed_id"

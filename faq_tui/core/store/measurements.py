@@ -56,7 +56,7 @@ def heldout(store: Store, source_hash: str) -> dict[str, HeldoutAnswer]:
 class Measurement:
     """The measurement of one model on one held-out text.
 
-    For each item, the measurement has sums over the predicted tokens.
+    The measured values of each item are sums over the item's predicted tokens.
     """
 
     subject: str  # an artefact's folder, or "unquantized"
@@ -99,8 +99,9 @@ def all_measurements(store: Store) -> dict[tuple[str, str], Measurement]:
     }
 
 
-# Selects the items on which the unquantized target was measured, because artefacts are compared with this target. A
-# measurement's signature is "subject.items.dtype.device"; the hashes contain no dot (core.evaluation.identity).
+# Selects the items on which the unquantized target was measured. Artefacts are compared with the target on these
+# items. A measurement's signature has the form "subject.items.dtype.device" (see core.evaluation.identity). In the
+# signature, `subject` and `items` are hashes, so they contain no dot.
 MEASURED = """text = :text AND EXISTS (
   SELECT 1 FROM measurements AS m
   WHERE m.subject = 'unquantized' AND m.text = :text AND instr(m.signature, '.' || heldout_items.items || '.')
@@ -110,8 +111,8 @@ MEASURED = """text = :text AND EXISTS (
 def replace_items(store: Store, text: str, items: str, bodies: Sequence[dict[str, Any]]) -> None:
     """Store the contents of a text's items. `bodies` has one entry per item, in the order of a measurement's columns.
 
-    `items` is the hash of the items. Other stored items of the same text are deleted. Items on which the unquantized
-    target was measured are kept. If the database already holds the same contents, nothing is written.
+    `items` is the hash of the items. All other stored items of the same text are deleted, unless the unquantized
+    target was measured on them. If the database already holds the same contents, nothing is written.
     """
     values = [(items, json.dumps(body)) for body in bodies]
     rows = store.db.execute("SELECT items, body FROM heldout_items WHERE text = ? ORDER BY items, number", (text,))

@@ -6,7 +6,7 @@ may be added later. A released file must never be renamed or edited.
 
 Versions of faq-tui up to 0ebf15d recorded no names. These versions only stored the number of applied files
 (`COUNTED`) in `PRAGMA user_version`. faq-tui still writes this number. So an old version can open a database if it
-knows all migrations of the database.
+knows all migrations that were applied.
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ def bring_up_to_date(db: sqlite3.Connection, path: Path) -> None:
     for migration in pending:
         applied.append(migration.name)
         try:
-            # The name is inserted first. If another process has already applied the migration, the insertion fails.
+            # The migration's name is inserted first. If another process has already applied the migration, the
+            # insertion fails.
             db.executescript(
                 "BEGIN IMMEDIATE;\n"
                 f"INSERT INTO migrations VALUES ('{migration.name}', {time.time()!r});\n"
@@ -135,7 +136,9 @@ def _record_counted(db: sqlite3.Connection) -> None:
 def _count(applied: Collection[str]) -> int:
     """The new `user_version`.
 
-    If version 0ebf15d does not know all applied migrations, a larger value makes this version refuse the database.
+    The value is usually the number of applied migrations. Version 0ebf15d of faq-tui refuses a database if its
+    `user_version` is larger than `len(COUNTED)`. If a migration in `applied` is not in COUNTED, that version cannot
+    use the database, so the value is always larger than `len(COUNTED)`.
     """
     return len(applied) if set(applied) <= set(COUNTED) else max(len(applied), len(COUNTED) + 1)
 

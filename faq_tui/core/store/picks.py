@@ -111,7 +111,7 @@ def add_picks(
 
 
 def judged_by(store: Store, source: str, judge: str) -> dict[str, int | None]:
-    """Maps each seed id to the candidate that this judge last picked, or to None if no candidate was usable."""
+    """Maps each seed id to this judge's last pick. The pick is None if no candidate was usable."""
     query = "SELECT seed_id, candidate_id FROM picks WHERE source = ? AND picked_by = 'judge' AND who = ? ORDER BY id"
     return dict(store.db.execute(query, (source, judge)).fetchall())
 

@@ -83,7 +83,7 @@ class SeedFilter:
     file: str | None = None  # the file that the seed came from; one of the results of `origins`
     tag: str | None = None
     state: str | None = None  # one of STATES
-    shortest: int | None = None  # smallest number of characters of a seed that matches
+    shortest: int | None = None  # only seeds with at least this many characters match
     longest: int | None = None
 
     def __bool__(self) -> bool:
@@ -125,7 +125,7 @@ def is_dense(db: sqlite3.Connection, count: int) -> bool:
 def matches(db: sqlite3.Connection, view: View, seed_filter: SeedFilter) -> Iterator[list[int]]:
     """Yield lists of the positions of matching seeds, in file order.
 
-    Each query scans many rows. Python's global interpreter lock is free during a query, so the screen stays fast if
+    Each query scans many rows. Python's global interpreter lock is free during a query. So the screen stays fast if
     the queries run in another thread.
     """
     where, values = _where(seed_filter)
@@ -164,7 +164,7 @@ def position_of(store: Store, seed_id: str) -> int | None:
 
 
 def categories(db: sqlite3.Connection) -> list[str]:
-    """Every category in the file."""
+    """Every category that a seed has."""
     query = "SELECT DISTINCT category FROM seeds WHERE present AND category IS NOT NULL ORDER BY category"
     return [row[0] for row in db.execute(query)]
 
@@ -175,7 +175,7 @@ def origins(db: sqlite3.Connection) -> list[str]:
 
 
 def tags(db: sqlite3.Connection) -> list[str]:
-    """Every tag that is on a seed."""
+    """Every tag that a seed has."""
     return [row[0] for row in db.execute("SELECT DISTINCT tag FROM seed_tags ORDER BY tag")]
 
 

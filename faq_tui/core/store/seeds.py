@@ -27,7 +27,7 @@ class Seed:
 
     @property
     def id(self) -> str:
-        """A hash of only the question, so that equal questions with different answers are one seed."""
+        """A hash of the question alone. So two rows with the same question and different answers are one seed."""
         return digest(self.messages, length=12)
 
     @property
@@ -125,7 +125,7 @@ def counts(store: Store) -> dict[str, int]:
 
 
 def find(store: Store, text: str) -> str:
-    """The id of the seed that a person names by `text`: the id itself, its beginning, or the label.
+    """Find the id of a seed. `text` is the id, the beginning of the id, or the seed's label.
 
     Raises UsageError if no seed or more than one seed matches.
     """
@@ -183,7 +183,7 @@ def toggle_tag(store: Store, seed_id: str, tag: str, who: str) -> Edit:
 
 
 def undo_edit(store: Store, who: str) -> Edit | None:
-    """Undo the last edit that was not undone yet, and return this edit. Returns None if there is none."""
+    """Undo the newest edit that is not undone yet, and return that edit. Returns None if there is no such edit."""
     with store.writing() as db:
         row = db.execute(
             "SELECT * FROM seed_edits e WHERE undoes IS NULL"

@@ -20,7 +20,7 @@ class SetRow:
     tokens: int
     tokens_full: int  # number of tokens of the set before its samples were cut
     by_person: int  # number of samples whose candidate was picked by a person
-    # for each reason, the number of conversations that could not become samples
+    # maps each reason to the number of conversations that could not become samples
     refused: dict[str, int]
     answered: int = 0  # number of samples that have an answer; cutting a sample may shorten its answer
     whole_answers: int = 0  # number of samples whose answer is still complete
@@ -30,7 +30,10 @@ class SetRow:
 
     @property
     def kept(self) -> float | None:
-        """After samples were cut, this share of the set's tokens was left (0 to 1). None for a set without tokens."""
+        """The share of the set's tokens that is left after its samples were cut (0 to 1).
+
+        The result is None for a set without tokens.
+        """
         return self.tokens / self.tokens_full if self.tokens_full else None
 
 

@@ -15,7 +15,7 @@ class StageRow:
     """The last run of one stage."""
 
     stage: str
-    state: str  # running | done | failed | stopped
+    state: str  # "running", "done", "failed" or "stopped"
     signature: str
     job: str  # id of the job that ran the stage
     pid: int
@@ -35,7 +35,7 @@ def begin(store: Store, stage: str, signature: str, job: str) -> None:
 
 
 def end(store: Store, stage: str, state: str, message: str = "") -> None:
-    """Record how the stage ended: `state` is done, failed or stopped."""
+    """Record how the stage ended. `state` is "done", "failed" or "stopped"."""
     with store.writing() as db:
         db.execute(
             "UPDATE stages SET state = ?, finished = ?, message = ? WHERE stage = ?",

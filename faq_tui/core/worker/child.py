@@ -1,7 +1,7 @@
 """The program of the child, which is started by `python -m faq_tui.core.worker.child TASK CHANNEL_FD`.
 
-It reads its spec from stdin, as one line of JSON. Stdin stays open while the parent runs. If the parent ends for any
-reason, stdin is closed, and then the child ends.
+The child reads its spec from stdin, as one line of JSON. Stdin stays open while the parent runs. If the parent ends
+for any reason, stdin is closed, and then the child ends.
 """
 
 from __future__ import annotations
@@ -38,13 +38,14 @@ TASKS = {
 }
 
 
-SHORT = {"check_tokenizer"}  # tasks that a person waits for, and that take only seconds of processor time
+# short tasks: a person waits for the result, and the task needs only seconds of processor time
+SHORT = {"check_tokenizer"}
 
 
 def follow_lifeline() -> None:
     """End this process as soon as stdin is closed.
 
-    Stdin is a pipe from the parent, which is closed when the parent ends.
+    Stdin is a pipe from the parent. The pipe is closed when the parent ends.
     """
 
     def watch() -> None:

@@ -2,11 +2,11 @@
 
 The children need not import the libraries again.
 
-Its program is `python -m faq_tui.core.worker.fork_server SOCKET_FD`. After the imports it sends `ready`. Each request
-then contains a task's name, a working directory and three file descriptors: the child's stdin, the log and the
-channel for messages. The server answers with the child's pid and a pidfd. When the child has ended, the server sends
-the child's exit status. The server has at most one child at a time. It ends when the parent closes the socket or
-dies.
+The process is started by `python -m faq_tui.core.worker.fork_server SOCKET_FD`. After the imports it sends `ready`.
+Each request then contains a task's name, a working directory and three file descriptors: the child's stdin, the log
+and the channel for messages. The server answers with the child's pid and a pidfd. When the child has ended, the
+server sends the child's exit status. The server has at most one child at a time. The server ends when the parent
+closes the socket or dies.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def main() -> None:
         # this lock.
         return
     gc.collect()
-    # Without `freeze`, garbage collection in a child writes to shared memory pages, and Linux copies these pages.
+    # Without `freeze`, a child's garbage collection would write to the shared memory pages. Then Linux would copy
+    # these pages.
     gc.freeze()
     server.send(json.dumps({"ready": True}).encode())
     while serve_one(server):
@@ -81,9 +82,9 @@ def import_libraries() -> None:
 
 @contextmanager
 def _ends_with(server: socket.socket) -> Iterator[None]:
-    """End this process if the parent ends during the block.
+    """End this process if the parent ends while the `with` block runs.
 
-    A thread watches the parent; it has ended after the block.
+    A thread watches the parent. The thread ends before the block is left.
     """
     over = threading.Event()
 

@@ -21,10 +21,10 @@ from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
 
-# A process that has used CUDA or ROCm cannot be forked. Some libraries already use them when they are imported,
-# because they look for GPUs.
+# A process that has used CUDA or ROCm cannot be forked. Some libraries look for GPUs when they are imported, and so
+# they already use CUDA or ROCm.
 GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-# In bytes. A fork server takes 450 MB, so none is started if less memory than this is free.
+# A fork server needs 450 MB. The server is started only if at least this number of bytes of memory is free.
 ENOUGH_MEMORY = 4 << 30
 POLL_S = 0.2  # seconds between two checks for a request to stop
 LEAVING_S = 1.0  # seconds until a server that should end is killed
@@ -49,7 +49,9 @@ class ForkedChild:
         self.send_signal(signal.SIGKILL)
 
     def wait(self, timeout: float | None = None) -> int:
-        """The child's exit status. If the server has died, this status cannot be known, and the child is killed."""
+        """The child's exit status. If the server has died, the child is killed, and the result is the status of a
+        killed process.
+        """
         if self.returncode is None:
             answer, _ = self._server.receive(timeout)
             if answer is None:
@@ -63,7 +65,7 @@ class ForkedChild:
 
 
 class _Server:
-    """A fork server. The children that it forks inherit its environment variables."""
+    """A fork server. Its children inherit the environment variables of the server."""
 
     def __init__(self, environment: dict[str, str], folder: Path, log: int) -> None:
         self.environment = environment
@@ -109,7 +111,7 @@ class _Server:
         return json.loads(data or b"{}"), list(fds)
 
     def end(self) -> None:
-        self._socket.close()  # this makes the server end
+        self._socket.close()  # the server ends when this socket is closed
         try:
             self._process.wait(LEAVING_S)
         except subprocess.TimeoutExpired:
@@ -133,7 +135,7 @@ def fork_child(
 ) -> ForkedChild | None:
     """Let the fork server start a worker child in the working directory `folder` with these file descriptors.
 
-    If the running server has other environment variables, a new one replaces it. Returns None if the server cannot
+    If the running server has other environment variables, a new server replaces it. Returns None if the server cannot
     be used, or if a stop was requested.
     """
     global _server, _failed

@@ -30,22 +30,23 @@ FETCHING = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # tokens with which a worker 
 GRACE_S = 10.0  # seconds from a request to stop until the child is killed
 LEAVING_S = 1.0  # seconds from the end of the messages until the child is killed
 
-# If the operating system reports an error to a Rust or C++ library, the library raises an error of another class. The
-# message of this error contains the number of the system's error.
+# On a full disk, a Rust or C++ library does not raise OSError, but an error of another class. The message of this
+# error contains the number of the system's error.
 FULL_DISK = re.compile(rf"\[?(?:os error|Errno) (?:{'|'.join(map(str, FULL))})\b|No space left on device")
 
-# Torch raises OutOfMemoryError only if its GPU allocator fails. If cuBLAS, cuSOLVER or host memory run out, other
-# errors are raised.
+# Torch raises OutOfMemoryError only if its GPU allocator fails. If cuBLAS or cuSOLVER get no memory, or if the
+# machine's main memory is full, other errors are raised.
 NO_MEMORY = re.compile(r"out of memory|ALLOC_FAILED|can't allocate memory|cusolverDnCreate")
 
-# For each task, the advice in the error message if there was not enough memory.
+# If a task runs out of memory, the error message contains this advice.
 SMALLER = {
     "quantize": "fewer or shorter calibration rows, or a smaller model",
     "evaluate": "a smaller batch, window or model",
     "generate": "a smaller concurrency or a smaller model",
 }
 
-# OpenMP threads can wait actively. On a shared machine, this makes torch and llama.cpp about thirty times slower.
+# A waiting OpenMP thread can keep a processor core busy. On a shared machine, this makes torch and llama.cpp about
+# thirty times slower.
 QUIET_THREADS = {"OMP_WAIT_POLICY": "passive", "TOKENIZERS_PARALLELISM": "false"}
 
 
@@ -57,7 +58,8 @@ def run_worker(
     log: Path,
     env: dict[str, str] | None = None,
 ) -> None:
-    """Run `task` (a name in `child.TASKS`) with `spec`, which must be JSON-serializable, until the task finishes.
+    """Run `task`, a name in `child.TASKS`, until the task finishes. `spec` has the inputs of the task, as values that
+    JSON can hold.
 
     `on_message` is called with every message except the last, in order, on the calling thread. The child's stdout and
     stderr are appended to `log`. Raises `Stopped` after a cancel. If the child raised a `FaqError`, this function
@@ -98,7 +100,7 @@ def run_worker(
 
 
 def _start(task: str, log: Path, environment: dict[str, str], stdin: int, channel: int, cancel: CancelToken) -> Child:
-    """Start the child with these file descriptors. If possible, it is forked, because a fork is faster."""
+    """Start the child with these file descriptors. If possible, the child is forked, because a fork is faster."""
     folder = log.parent  # gptqmodel writes a logs/ folder into the working directory
     with log.open("ab") as output:
         # A short task needs none of the libraries that the fork server imports first.
@@ -174,8 +176,8 @@ def _raise_if_failed(
 def without_keys(settings: Settings, needed: str | None = None) -> dict[str, str]:
     """Environment variables that hide API keys from a worker.
 
-    The settings name such variables in `api_key_env`, or as "$NAME" in `extra_headers`. Each of them is set to "",
-    except the variable `needed`.
+    The settings name such variables in `api_key_env`, or as "$NAME" in `extra_headers`. Each such variable is set to
+    "", except the variable `needed`.
     """
     return dict.fromkeys(set(_named(settings.model_dump())) - {*FETCHING, needed}, "")
 

@@ -1,4 +1,4 @@
-"""The panes in the order of their tabs. To add a pane, add its folder here and its PaneSpec to PANES."""
+"""The panes in the order of their tabs. To add a pane, add its folder to this package and its PaneSpec to PANES."""
 
 from faq_tui.tui.panes.evidence.spec import EVIDENCE
 from faq_tui.tui.panes.judge.spec import JUDGE

@@ -1,4 +1,4 @@
-"""The screen of the panes, and the widget that switches them. Neither draws a background."""
+"""The screen of the panes, and the widget that switches them. Neither of these widgets draws a background."""
 
 from __future__ import annotations
 

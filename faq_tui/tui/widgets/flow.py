@@ -87,7 +87,7 @@ def _fits_wide(text: str, start: int, width: int) -> int:
     """
     stop = min(len(text), start + width)
     if text[start:stop].isascii():
-        return stop  # an ASCII piece needs no search for its end, even if the text has a wide character elsewhere
+        return stop  # each ASCII character has one cell, so no search is needed
     while stop > start + 1 and cell_len(text[start:stop]) > width:
         over = cell_len(text[start:stop]) - width
         stop -= max(1, over // 2)
@@ -117,7 +117,7 @@ class FlowView(Widget, can_focus=False):
         self._room, self._height = 0, 0  # columns and rows of the text, kept because asking Textual takes longer
 
     def show(self, parts: list[Part | None], at_end: bool = False) -> None:
-        """Replace the text. Scroll to its beginning or its end."""
+        """Replace the text. Scroll to the beginning of the new text, or to the end if `at_end` is true."""
         if not parts and not self._parts:
             return
         self._parts = list(parts)

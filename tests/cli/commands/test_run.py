@@ -57,7 +57,7 @@ def test_a_stage_before_its_time(tmp_path: Path) -> None:
         ("[seeds]\npath = 'a.jsonl'\ncuont = 3", "unknown key `seeds.cuont`; did you mean `count`?"),
         ("[seedz]\npath = 'a.jsonl'", "unknown key `seedz`; did you mean `seeds`?"),
         ("[seeds]\npath = 'a.jsonl'\n[[recipes]]\nbits = 3", "`recipes[1].bits`: gptq supports 4, 8, not 3"),
-        ("[seeds]\npath = 'a.jsonl'\n[judge]\nkind = 'llm'", 'kind "llm" needs base_url and model'),
+        ("[seeds]\npath = 'a.jsonl'\n[judge]\nkind = 'llm'", 'kind "llm" needs the keys `base_url` and `model`'),
         ("[seeds]\npath = ", "faq.toml is not valid TOML"),
         ("[seeds]\ncount = 3", "`seeds.path` is missing"),
     ],
@@ -104,7 +104,9 @@ def test_a_file_that_is_not_what_its_ending_says(tmp_path: Path, ending: str, co
     run = seeds_run(tmp_path, f"seeds.{ending}", content)
     said = refused(ExitCode.USAGE, "run", run, *SEEDS)
     assert f"seeds.{ending}" in said
-    assert any(word in said for word in ("does not fit its ending", "no usable seed", "not a text file")), said
+    assert any(word in said for word in ("does not match its file extension", "no usable seed", "not a text file")), (
+        said
+    )
 
 
 def test_json_lines_in_json_and_the_other_way_round(tmp_path: Path) -> None:
@@ -114,7 +116,7 @@ def test_json_lines_in_json_and_the_other_way_round(tmp_path: Path) -> None:
         result = faq_tui("run", seeds_run(tmp_path / name, name, content), *SEEDS)
         assert result.code == ExitCode.DONE, result.err
     said = refused(ExitCode.USAGE, "run", seeds_run(tmp_path / "a", "s.json", b"{}\nwhy?\n"), *SEEDS)
-    assert "does not fit its ending: not JSON" in said
+    assert "does not match its file extension: not JSON" in said
     said = refused(ExitCode.USAGE, "run", seeds_run(tmp_path / "b", "s.jsonl", array + b"\n" + lines), *SEEDS)
     assert said.endswith("holds one JSON array, not one JSON object per line: rename it to .json")
 

@@ -89,7 +89,8 @@ def measured(folder: Path, ours: list[float], baseline: list[float]) -> tuple[ob
         # Each artefact has a sample more than the one before, of 100 tokens each.
         assert (found.baseline_samples, found.our_samples) == (9 + len(ours), 10 + len(ours))
         assert found.our_tokens == 100 * found.our_samples
-        assert ("1,300 tokens against 12 and 1,200; means of 3 draws</p>" in render(run, "html")) == (len(ours) == 3)
+        sizes = "1,300 tokens. Other set: 12 samples, 1,200 tokens. These are means of 3 draws.</p>"
+        assert (sizes in render(run, "html")) == (len(ours) == 3)
         return found.texts["pydoc"][KL.name], render(run, "md")
 
 
@@ -102,7 +103,8 @@ def test_draws_that_disagree_are_noise_and_draws_that_agree_are_not(tmp_path: Pa
     assert (wide.verdict, sure.verdict, one.verdict) == (WITHIN_NOISE, BETTER, BETTER)  # type: ignore[attr-defined]
     assert wide.difference.value == pytest.approx(-0.01, abs=0.004)  # type: ignore[attr-defined]
     assert "elder: 13 samples, 1,300 tokens (mean of 3 draws); baseline: 12 samples, 1,200 tokens (mean of 3" in text
-    assert "1,300 tokens against 1,200; means of 3 draws)" in text and "draws)" not in alone
+    assert "ours has 1,300 tokens, and the other has 1,200; these are means of 3 draws)" in text
+    assert "draws)" not in alone
     assert "every set was drawn 3 times" in text and "do not account for the random choice" not in text
     assert "do not account for the random choice of calibration seeds" in alone
 

@@ -60,7 +60,7 @@ def test_the_report_names_the_mix_each_kind_the_bias_and_the_probe(tmp_path: Pat
     lines = text.splitlines()
     start = next(n for n, line in enumerate(lines) if line.startswith("- **Judge**"))
     found = " ".join(lines[start : start + 6])
-    assert "a weighted mix of z-scores within each seed: 1 × llm: Judge-72B at http" in found
+    assert "a weighted mix of the judges' scores (z-scores within each seed): 1 × llm: Judge-72B at http" in found
     assert "0.5 × likelihood (how probable" in found and "secret" not in text
     assert "the LLM's mode: listwise; stored replies: 1, of which 1 did not fit the schema" in found
     assert "llm: 4 scored, 0 unscored, mean 7.250 (6.000 to 8.000)" in found

@@ -69,5 +69,7 @@ def test_options_override_and_what_cannot_be_is_said() -> None:
     assert other["target"]["model"] == "me/other" and other["preset"]["model"] == "Qwen3-8B"
     with pytest.raises(UsageError, match="no preset 'paper/table12': choose from paper/table1 to paper/table11"):
         preset_text("paper/table12", PresetChoices())
-    with pytest.raises(UsageError, match="paper/table11 has no elder for DeepSeek-R1: its sets are baseline, self"):
+    with pytest.raises(
+        UsageError, match=r"paper/table11 uses no elder for DeepSeek-R1 \(it uses the sets baseline, self"
+    ):
         preset_text("paper/table11", PresetChoices(elder_url="http://e/v1"))

@@ -192,7 +192,7 @@ def test_the_json_is_whole(tmp_path: Path) -> None:
 
 
 def test_without_anything_to_compare_it_says_so(tmp_path: Path) -> None:
-    assert "there is nothing to compare" in report_of(tmp_path, kls={"baseline": 0.3})
+    assert "There is nothing to compare" in report_of(tmp_path, kls={"baseline": 0.3})
     with made_up_run(tmp_path / "new") as run:
         with pytest.raises(UsageError, match="nothing is measured yet"):
             render(run, "md")

@@ -90,7 +90,7 @@ def with_unnamed_codes(folder: Path) -> None:
     [
         ("./not/there", "no model folder at "),
         ("~/no-such-folder-here/model", "no model folder at "),
-        ("seeds.jsonl", "seeds.jsonl is a file: name the Hugging Face model folder"),
+        ("seeds.jsonl", "seeds.jsonl is a file: give the Hugging Face model folder"),
         ("~nosuch_user_here/model", "target.model in faq.toml cannot be used"),
     ],
 )

@@ -1,9 +1,9 @@
 """Reasoning dialects. A dialect describes how a family of models writes the reasoning before an answer.
 
-base.py      the class of all dialects
-families.py  the dialects that ship with faq-tui
-replies.py   replies that do not keep to the tags of a dialect
-reading.py   all installed dialects; splits a whole or streamed reply into reasoning and answer
+`base.py` defines the class of all dialects.
+`families.py` defines the dialects that ship with faq-tui.
+`replies.py` splits replies that do not keep to the tags of a dialect.
+`reading.py` uses all installed dialects to split a whole or streamed reply into reasoning and answer.
 """
 
 from faq_tui.core.chat.dialects.base import ReasoningDialect

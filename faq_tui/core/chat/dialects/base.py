@@ -13,32 +13,28 @@ from faq_tui.core.extensions import Extension
 class ReasoningDialect(Extension):
     """How one family of models marks the reasoning: by tags in the text, or by fields of a message.
 
-    open, close      tags before and after the reasoning in a model's text, without white space around them;
-                     both "" if the dialect only names response fields
-    opening, closing the same tags with the white space that the model writes; default: `open` and `close`
-    response_fields  fields of a server's message or delta that hold only the reasoning
-    special_tokens   tokens that the screen shows in the style of special tokens; default: `open` and `close`
-    opened_by_prompt True if a chat template may end the prompt with `open`, so that a reply contains only `close`
-    quotable         True if a question may contain the tags as plain text, even if they are special tokens
-    in_templates     False if it is not known in which form a chat template expects the reasoning
-    plain            number of times that `open` and `close` occur in a turn without reasoning
-
-    Raises ValueError if only one of `open` and `close` is given, or one of them begins or ends with white space.
+    Raises ValueError if only one of `open` and `close` is given. Raises ValueError if a tag begins or ends with white
+    space.
     """
 
     name: str
     title: str
     help: str
+    # The tags before and after the reasoning in a model's text, without white space around the tags. Both tags are ""
+    # if the dialect only names response fields.
     open: str = ""
     close: str = ""
+    # The same tags with the white space that the model writes around the tags. The defaults are `open` and `close`.
     opening: str = ""
     closing: str = ""
-    response_fields: tuple[str, ...] = ()
+    response_fields: tuple[str, ...] = ()  # fields of a server's message or delta that hold only the reasoning
+    # Tokens that the screen shows in the style of special tokens. The default is `open` and `close`.
     special_tokens: tuple[str, ...] = ()
+    # True if a chat template may end the prompt with `open`, so that a reply contains only `close`.
     opened_by_prompt: bool = False
-    quotable: bool = False
-    in_templates: bool = True
-    plain: tuple[int, int] = (0, 0)
+    quotable: bool = False  # True if a question may contain the tags as plain text, even if they are special tokens
+    in_templates: bool = True  # False if it is not known in which form a chat template expects the reasoning
+    plain: tuple[int, int] = (0, 0)  # number of times that `open` and `close` occur in a turn without reasoning
 
     def __post_init__(self) -> None:
         if bool(self.open) != bool(self.close):
@@ -68,7 +64,7 @@ class ReasoningDialect(Extension):
         return reasoning.strip(), answer.strip(), bool(close)
 
     def split_reply(self, text: str) -> tuple[str, str, bool] | None:
-        """Like `split`, but for a whole reply of a server.
+        """Split a whole reply of a server as `split` does.
 
         The server may have removed or added tokens of the family.
         """
@@ -79,12 +75,15 @@ class ReasoningDialect(Extension):
         return self.in_templates and any(tag in template for tag in self.tags)
 
     def knows(self, template: str, vocabulary: Container[str]) -> bool:
-        """True if a model could take a text such as `open` for one of its reasoning tags.
+        """True if the model could mistake `open` in a text for one of its own reasoning tags.
 
         `template` is the source of the model's chat template, and `vocabulary` holds the model's tokens.
         """
         return self.writes(template) or (self.in_templates and bool(self.open) and self.open in vocabulary)
 
     def message(self, reasoning: str, answer: str) -> dict[str, Any]:
-        """The fields of the assistant's message, with the names that a chat template reads."""
+        """Make the fields of an assistant's message.
+
+        The fields have the names that the family's chat templates read.
+        """
         return {"content": answer, "reasoning_content": reasoning}

@@ -1,4 +1,7 @@
-"""The reasoning dialects that ship with faq-tui, one object each. `extensions/points.py` lists them by name."""
+"""The reasoning dialects that ship with faq-tui, one object each.
+
+`extensions/points.py` lists the dialects by name.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ FIELDS = ReasoningDialect(
     name="fields",
     title="response fields",
     help="The server separates the reasoning and sends it in a field of its reply (vLLM, SGLang).",
-    # These names are used by vLLM, SGLang, OpenRouter, Ollama, Gemini, and gateways.
+    # vLLM, SGLang, OpenRouter, Ollama, Gemini and gateways send the reasoning in fields with these names.
     response_fields=(
         *("reasoning", "reasoning_content", "reasoning_details", "thinking", "thinking_content", "thought"),
         *("thinking_blocks", "reasoning_text"),
@@ -22,8 +25,8 @@ FIELDS = ReasoningDialect(
 )
 
 
-# The header of a message with its special tokens, such as `<|channel|>analysis<|message|>`, or without them, such as
-# `assistantfinal`.
+# Matches the header of a message. The header may have special tokens, as in `<|channel|>analysis<|message|>`, or
+# none, as in `assistantfinal`.
 _HARMONY = re.compile(
     r"(?:(?:<\|start\|>)?assistant)?<\|channel\|>(?P<tagged>\w+)[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>"
     r"|assistant(?P<bare>analysis|commentary|final)"
@@ -35,7 +38,7 @@ _HARMONY_ENDS = re.compile(r"<\|(?:end|return|call)\|>")
 @dataclass(frozen=True)
 class _Channels(ReasoningDialect):
     def split_reply(self, text: str) -> Parts | None:
-        """Everything before the channel `final` is reasoning.
+        """Split a reply that has channels. All text before the channel `final` is reasoning.
 
         The special tokens may be missing, because some servers remove them.
         """
@@ -67,7 +70,7 @@ class _Channels(ReasoningDialect):
 GPT_OSS = _Channels(
     name="gpt-oss",
     title="gpt-oss channels",
-    help="Reasoning in the channel `analysis`, the answer in the channel `final` (harmony format).",
+    help="The reasoning is in the channel `analysis`, and the answer is in the channel `final` (harmony format).",
     open="<|channel|>analysis<|message|>",
     close="<|end|><|start|>assistant<|channel|>final<|message|>",
     special_tokens=("<|channel|>", "<|message|>", "<|start|>", "<|end|>"),
@@ -84,7 +87,7 @@ class _Blocks(ReasoningDialect):
 MISTRAL = _Blocks(
     name="mistral",
     title="Mistral blocks",
-    help="Reasoning between [THINK] and [/THINK], a block of the message's content (Magistral, Ministral).",
+    help="The reasoning is between [THINK] and [/THINK], in a block of the message (Magistral, Ministral).",
     open="[THINK]",
     close="[/THINK]",
 )
@@ -93,14 +96,14 @@ MISTRAL = _Blocks(
 @dataclass(frozen=True)
 class _ThinkTags(ReasoningDialect):
     def knows(self, template: str, vocabulary: Container[str]) -> bool:
-        # Some templates build the tags from pieces, such as '</' + 'think>'.
+        # Some templates join a tag from two pieces, such as '</' + 'think>'.
         return "think>" in template or self.open in vocabulary
 
 
 THINK = _ThinkTags(
     name="think",
     title="think tags",
-    help="Reasoning between <think> and </think> (Qwen3, DeepSeek-R1 and most others).",
+    help="The reasoning is between <think> and </think> (Qwen3, DeepSeek-R1 and most others).",
     open="<think>",
     close="</think>",
     opening="<think>\n",
@@ -112,7 +115,7 @@ THINK = _ThinkTags(
 
 @dataclass(frozen=True)
 class _FirstLine(ReasoningDialect):
-    """The dialect of a model that writes the name of a channel in the channel's first line.
+    """A dialect in which the reasoning is a channel, and the first line of the channel is the channel's name.
 
     Servers may remove the special tokens around the name.
     """
@@ -120,7 +123,7 @@ class _FirstLine(ReasoningDialect):
     def split_reply(self, text: str) -> Parts | None:
         name = self.open.partition(">")[2]
         bare = text.lstrip().partition("\n")
-        if bare[0].strip() == name and bare[1]:  # it is not known where the reasoning ends
+        if bare[0].strip() == name and bare[1]:  # without the special tokens, the end of the reasoning is not known
             return bare[2].strip(), "", False
         return self.split(text)
 
@@ -128,7 +131,7 @@ class _FirstLine(ReasoningDialect):
 COHERE = ReasoningDialect(
     name="cohere",
     title="Cohere tags",
-    help="Reasoning between <|START_THINKING|> and <|END_THINKING|> (Command A Reasoning, Command R7B).",
+    help="The reasoning is between <|START_THINKING|> and <|END_THINKING|> (Command A Reasoning, Command R7B).",
     open="<|START_THINKING|>",
     close="<|END_THINKING|>",
     in_templates=False,
@@ -136,7 +139,7 @@ COHERE = ReasoningDialect(
 SEED = ReasoningDialect(
     name="seed",
     title="Seed tags",
-    help="Reasoning between <seed:think> and </seed:think> (Seed-OSS).",
+    help="The reasoning is between <seed:think> and </seed:think> (Seed-OSS).",
     open="<seed:think>",
     close="</seed:think>",
     closing="</seed:think>\n",
@@ -144,7 +147,7 @@ SEED = ReasoningDialect(
 MINIMAX = ReasoningDialect(
     name="minimax",
     title="MiniMax tags",
-    help="Reasoning between <mm:think> and </mm:think> (MiniMax-M3).",
+    help="The reasoning is between <mm:think> and </mm:think> (MiniMax-M3).",
     open="<mm:think>",
     close="</mm:think>",
     in_templates=False,
@@ -152,7 +155,7 @@ MINIMAX = ReasoningDialect(
 GEMMA = _FirstLine(
     name="gemma",
     title="Gemma channels",
-    help="Reasoning between <|channel>thought and <channel|> (Gemma 4).",
+    help="The reasoning is between <|channel>thought and <channel|> (Gemma 4).",
     open="<|channel>thought",
     close="<channel|>",
     opening="<|channel>thought\n",
@@ -162,7 +165,7 @@ GEMMA = _FirstLine(
 KIMI = ReasoningDialect(
     name="kimi",
     title="Kimi tags",
-    help="Reasoning between ◁think▷ and ◁/think▷ (Kimi-VL, Kimi-Dev).",
+    help="The reasoning is between ◁think▷ and ◁/think▷ (Kimi-VL, Kimi-Dev).",
     open="◁think▷",
     close="◁/think▷",
     in_templates=False,
@@ -170,7 +173,7 @@ KIMI = ReasoningDialect(
 THINKING = ReasoningDialect(
     name="thinking",
     title="thinking tags",
-    help="Reasoning between <thinking> and </thinking>, as some fine-tuned models write it.",
+    help="The reasoning is between <thinking> and </thinking>, as some fine-tuned models write it.",
     open="<thinking>",
     close="</thinking>",
     in_templates=False,
@@ -178,12 +181,12 @@ THINKING = ReasoningDialect(
 GRANITE = Headings(
     name="granite",
     title="Granite headings",
-    help="Reasoning after `Here is my thought process:`, the answer after `Here is my response:` (Granite).",
+    help="The reasoning follows `Here is my thought process:`; the answer follows `Here is my response:` (Granite).",
     heading="Here is my thought process:",
     answer_heading="Here is my response:",
 )
 OTHER_TAGS = OtherTags(
     name="other-tags",
     title="other tags",
-    help="Reasoning in other tags at the start of a reply, such as <thought> and </thought>.",
+    help="The reasoning is at the start of a reply in other tags, such as `<thought>` and `</thought>`.",
 )

@@ -26,7 +26,7 @@ def response_fields() -> tuple[str, ...]:
 
 @cache
 def special_tokens() -> frozenset[str]:
-    """The special tokens of all dialects. The screen marks them.
+    """The special tokens of all dialects. The screen marks special tokens.
 
     If a dialect of another package cannot be loaded, only the special tokens of faq-tui's own dialects are returned.
     """
@@ -41,7 +41,7 @@ def special_tokens() -> frozenset[str]:
 def tag_pattern() -> re.Pattern[str]:
     """A pattern for any dialect's opening or closing tag.
 
-    If a tag begins with a shorter tag, the longer one matches.
+    If one tag is the beginning of another tag, the pattern matches the longer tag.
     """
     tags = sorted({tag for dialect in tag_dialects() for tag in dialect.tags}, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, tags)))
@@ -117,7 +117,10 @@ class ReasoningStream:
         self._close = ""  # closing tag of the current reasoning; "" outside reasoning
 
     def feed(self, text: str) -> tuple[str, str]:
-        """Return (new reasoning, new answer). Text that could be the start of a tag is returned by a later call."""
+        """Return the new text as (reasoning, answer).
+
+        Text that could be the start of a tag is kept for a later call.
+        """
         self._held += text
         if not self._begun and not self._begin():
             return "", ""
@@ -147,6 +150,6 @@ class ReasoningStream:
 def _opened_by(start: str, dialects: Sequence[ReasoningDialect]) -> ReasoningDialect | None:
     """The dialect whose opening tag is at the beginning of `start`.
 
-    If there are several, the one with the longest tag is returned. If there is none, the result is None.
+    If several dialects fit, the one with the longest tag is returned. If no dialect fits, the result is None.
     """
     return max((d for d in dialects if start.startswith(d.open)), key=lambda d: len(d.open), default=None)

@@ -19,9 +19,10 @@ _THINKING = (
     "|deliberation|inner_prefix"
 )
 _ANSWERING = "answer|response|solution|final|output|reply|result|outer_prefix"
-# A name such as `think`, `mm:think`, `longcat_think`, `begin_of_thought`, `START_THINKING` or `thought_process`.
+# Matches a name, such as `think`, `mm:think`, `longcat_think`, `begin_of_thought`, `START_THINKING` or
+# `thought_process`.
 _NAME = "(?:[a-z]+[:_-])*(?:{words})(?:[_-](?:start|begin|on|process|block))?"
-# `<name>`, `<|name|>`, `<|name>`, `[NAME]` or `◁name▷`; `<name>` may have attributes.
+# Matches `<name>`, `<|name|>`, `<|name>`, `[NAME]` and `◁name▷`. `<name>` may have attributes.
 _TAG = r"(?P<left><\|?|\[|◁)(?P<name>{name})(?P<more>\s[^<>\[\]\n]{{0,80}})?(?P<right>\|?>|\]|▷)"
 _OPEN, _OPEN_ANSWER = (
     re.compile(rf"\s*{_TAG.format(name=_NAME.format(words=words))}", re.IGNORECASE)
@@ -42,7 +43,10 @@ END_TOKENS = (
 
 @dataclass(frozen=True)
 class OtherTags(ReasoningDialect):
-    """Any pair of tags at the start of a reply, if the name of the tags is about thinking, such as `thought`."""
+    """A dialect for tags that no other dialect has.
+
+    A reply must begin with a tag about thinking, such as <thought>.
+    """
 
     def split_reply(self, text: str) -> Parts | None:
         opening = _OPEN.match(text)
@@ -57,7 +61,10 @@ class OtherTags(ReasoningDialect):
 
 @dataclass(frozen=True)
 class Headings(ReasoningDialect):
-    """The reasoning and the answer each follow a fixed sentence. There are no tags."""
+    """A dialect without tags.
+
+    One fixed sentence begins the reasoning, and another fixed sentence begins the answer.
+    """
 
     heading: str = ""
     answer_heading: str = ""
@@ -70,7 +77,9 @@ class Headings(ReasoningDialect):
 
 
 def closed_alone(text: str, dialects: Iterable[ReasoningDialect]) -> Parts | None:
-    """Split a reply that has a closing tag, but no opening tag. Returns None unless exactly one such tag occurs.
+    """Split a reply that has a closing tag, but no opening tag.
+
+    Returns None if the reply has no closing tag, or several closing tags.
 
     A tag in quotation marks does not count.
     """
@@ -105,7 +114,7 @@ def unwrapped(answer: str, reasoned: bool) -> str:
 
 
 def without_end_tokens(text: str) -> str:
-    """Remove the end tokens at the end of the text. Some servers leave them there."""
+    """Remove the end tokens at the end of the text. Some servers do not remove end tokens."""
     text = text.strip()
     while (end := next((token for token in END_TOKENS if text.endswith(token)), None)) is not None:
         text = text.removesuffix(end).rstrip()
@@ -113,9 +122,9 @@ def without_end_tokens(text: str) -> str:
 
 
 def _is_tag(match: re.Match[str]) -> bool:
-    """True if the opening and the closing bracket are of the same kind.
+    """True if the left and the right bracket of the match belong together, as in a tag.
 
-    Gemma has the pair `<|channel>`, `<channel|>`.
+    `<|` and `>` also belong together, because Gemma writes `<|channel>`.
     """
     left, more, right = match["left"], match["more"] or "", match["right"]
     if left == "[" and not match["name"].isupper():  # `[Analysis](…)` is a link, not a tag

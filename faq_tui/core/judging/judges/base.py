@@ -1,4 +1,5 @@
-"""The base class of judges. A judge scores candidates, names what affects the scores, and describes the scores.
+"""The base class of judges. A judge scores candidates. It also lists everything that affects its scores, and puts the
+scores into words.
 
 The registry `faq_tui.core.extensions.JUDGES` finds a judge by its name, which is the value of `kind` in `[judge]` of
 `faq.toml`. Other modules call only the methods of this class; their code does not depend on the name of a judge.
@@ -44,7 +45,7 @@ class Judge(Extension, ABC):
     """One kind of judge. A subclass sets the attributes without a default and implements `score_all`."""
 
     measures: str  # the meaning of the score, such as "how probable the target itself finds an answer"
-    short: str  # heading of its scores in the judge pane, three or four letters
+    short: str  # heading of the judge's scores in the judge pane, three or four letters
     version: str = "1"  # Change the version if a code change gives the same candidate another score.
     keys: tuple[str, ...] = ()  # the optional keys of `[judge]` that this judge reads
     required: tuple[str, ...] = ()  # the `keys` that must be set
@@ -63,12 +64,14 @@ class Judge(Extension, ABC):
     def check(self, settings: JudgeSettings) -> None:
         """Raise ValueError with one sentence if `[judge]` lacks a key that this judge needs."""
         if not all(getattr(settings, key) for key in self.required):
-            raise ValueError(f'kind "{self.name}" needs {" and ".join(self.required)}')
+            keys = " and ".join(f"`{key}`" for key in self.required)
+            raise ValueError(f'kind "{self.name}" needs the key{"s" * (len(self.required) > 1)} {keys}')
 
     def check_here(self, run: Run) -> str:
-        """The text that doctor reports about this judge on this machine; "" if there is nothing to report.
+        """A text that `faq-tui doctor` shows about this judge on this machine; "" if there is nothing to show.
 
-        Raises FaqError with one sentence if the judge cannot work here. Doctor checks the judge's server separately.
+        Raises FaqError with one sentence if the judge cannot work on this machine. This method does not check the
+        judge's server; `faq-tui doctor` checks the server separately.
         """
         return ""
 
@@ -99,14 +102,15 @@ class Judge(Extension, ABC):
 
     @abstractmethod
     def score_all(self, context: Context, items: Sequence[Item], on_score: OnScore) -> None:
-        """Score every candidate. Pass each score to `on_score`, which stores it, as soon as it is known.
+        """Score every candidate. As soon as a score is known, pass it to `on_score`, which stores it.
 
         An implementation calls `context.cancel.check()` between candidates. Raises FaqError if the judge failed on
         some candidates.
         """
 
     def facts(self, run: Run, candidates: Sequence[Sequence[int]]) -> dict[str, Any]:
-        """Further facts for `status --json` and the report: any of `mode`, `replies`, `orders` and `probe`.
+        """Further facts about this judge for `status --json` and the report. The possible keys are `mode`, `replies`,
+        `orders` and `probe`; none of them is required.
 
         `candidates` holds groups of ids of usable candidates, one group per seed and source.
         """

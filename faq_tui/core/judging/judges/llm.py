@@ -69,7 +69,8 @@ class LlmJudge(Judge):
     ) -> list[CandidateOutline]:
         """Returns the candidates to score. In mode pointwise, they are the candidates without a score.
 
-        In mode listwise, all candidates of a seed are returned if one of them was not compared with the others yet.
+        In mode listwise, if one candidate of a seed was not compared with the others yet, all candidates of this seed
+        are returned.
         """
         if settings.mode == POINTWISE:
             return [candidate for candidate in candidates if candidate.id not in scores]
@@ -161,7 +162,7 @@ async def _probe(
 ) -> ProbeRow | None:
     """The result of the test.
 
-    If the judge failed on a part of the test, returns None, and the next run repeats the test.
+    Returns None if the judge failed on a part of the test. Then the next run repeats the test.
     """
     firsts = [group[0] for group in _by_seed(items)]
     of_seed = {seed.id: (_question(seed), ShownAnswer(c.reasoning, c.answer)) for seed, c in reversed(firsts)}

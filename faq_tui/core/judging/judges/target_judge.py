@@ -1,4 +1,7 @@
-"""The base class of judges that score with the target itself, which a worker process loads. No server is needed."""
+"""The base class of judges that score with the target itself.
+
+A worker process loads the target. No server is needed.
+"""
 
 from __future__ import annotations
 
@@ -84,4 +87,5 @@ def _spec_of(target: TargetModel) -> dict[str, object]:
         "trust_remote_code": target.trust_remote_code,
         "device": target.device,
         "dtype": target.dtype,
+        "read": target.read,
     }

@@ -1,4 +1,4 @@
-"""The quantization methods: one file or folder per method.
+"""The quantization methods. Each method has its own file or folder.
 
-The methods are found by the registry `faq_tui.core.extensions.METHODS`.
+The registry `faq_tui.core.extensions.METHODS` finds the methods.
 """

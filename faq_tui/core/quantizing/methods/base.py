@@ -1,6 +1,6 @@
-"""The base class of quantization methods: settings, checks, cost, writer and weight format of a method.
+"""The base class of quantization methods. It declares a method's settings, checks, cost, quantizer and weight format.
 
-This module and the modules of the methods do not import torch at the top; the functions that need torch import it.
+This module and the modules of the methods do not import torch at the top. Each function that needs torch imports it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from faq_tui.core.settings.recipe import Recipe
 class Method(Extension):
     """A quantization method.
 
-    `recipe` is the pydantic model of its settings. `cost` holds the factors of its time and memory. `engine_costs`
-    maps the name of an engine to the engine's factors, if they differ from `cost`. `format` reads and checks the
-    weights that the method stores.
+    `recipe` is the pydantic model of the method's settings. `cost` holds the factors from which the method's
+    time and memory are estimated. An engine may need factors that differ from `cost`. `engine_costs` maps the name of
+    such an engine to its factors. `format` reads and checks the weights that the method stores.
     """
 
     recipe: type[Recipe]
@@ -40,7 +40,8 @@ class Method(Extension):
     def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
         """Raise UsageError if the target cannot be quantized by `recipe`. This check runs before the costly work.
 
-        `config` is the target's config.json; `shapes` maps each module's name to (out_features, in_features).
+        `config` is the content of the target's config.json. `shapes` maps each module's name to (out_features,
+        in_features).
         """
         published = format_named(quantization_in(config))
         if published is not None and published.walk_refusal:
@@ -57,7 +58,7 @@ class Method(Extension):
     def workload(self, recipe: Recipe, profile: LayerProfile) -> LayerProfile:
         """The profile for the cost estimate.
 
-        The result differs from `profile` if the recipe changes how many tokens experts get.
+        The result differs from `profile` if the recipe changes the number of tokens that each expert gets.
         """
         del recipe
         return profile
@@ -72,7 +73,7 @@ class Method(Extension):
     ) -> EngineResult:
         """Quantize the model in the folder `target` on `rows` (token ids) and write it into `job.out`.
 
-        The worker child calls it. The method reports to `progress`, and calls `cancel.check` between steps. If a
-        weight matrix cannot be quantized, the method raises a FaqError that names the layer and the module.
+        The worker child calls this method. The method reports to `progress`, and calls `cancel.check` between steps.
+        If a weight matrix cannot be quantized, the method raises a FaqError that names the layer and the module.
         """
         raise NotImplementedError

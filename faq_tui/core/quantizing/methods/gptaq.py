@@ -1,4 +1,4 @@
-"""GPTAQ (Li et al. 2025, arXiv:2504.02692): GPTQ that also corrects errors in a layer's inputs."""
+"""GPTAQ (Li et al. 2025, arXiv:2504.02692). GPTAQ is GPTQ that also corrects errors in a layer's inputs."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ class Gptaq(EngineMethod):
     recipe = GptaqRecipe
     format = GPTQ_FORMAT
     cuda_backend = "gptq_torch"
-    # The factor `hessian` could not be determined from the measurements. The value is computed for two float32
-    # products at 50 TFLOP/s.
+    # The measurements do not determine the factor `hessian`. The value of `hessian` is the computed time of two
+    # float32 products at 50 TFLOP/s.
     cost = MethodCost(
         seconds={"column": 5.83e-4, "hessian": 8e-14, "weight": 3.54e-9},
         gpu_bytes={"context": 1.69e9, "inputs": 1.08, "weight": 17.75},
         host_bytes={"context": 2.28e9, "states": 1.96, "resident": 2.4},
-        passes=10.0,  # forward passes per layer, including those of the unquantized model
+        passes=10.0,  # forward passes per layer; the unquantized model's passes are included
         twofold=True,
     )
     engine_costs = MappingProxyType(
@@ -72,7 +72,7 @@ class Gptaq(EngineMethod):
                 seconds={"forward": 2e-14, "hessian": 1.1e-14, "column": 5e-5, "module": 0.0025, "weight": 3.2e-9},
                 gpu_bytes={"context": 0.85e9, "gpu_states": 2.0, "square": 7.1, "layer": 4.2, "work": 0.6},
                 host_bytes={"context": 3.16e9, "resident": 1.0, "layer": 1.0, "host_states": 2.0},
-                passes=7.0,  # forward passes per layer, including those of the unquantized model
+                passes=7.0,  # forward passes per layer; the unquantized model's passes are included
                 twofold=True,
                 walk=True,
             )
@@ -82,7 +82,8 @@ class Gptaq(EngineMethod):
     def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
         """Like `Method.preflight`.
 
-        Also raises UsageError if the recipe does not give every token to every expert, because GPTAQ needs that.
+        Also raises UsageError if the recipe does not give every token to every expert. GPTAQ needs all tokens for
+        every expert.
         """
         if getattr(recipe, "experts", None) != "all" and expert_count(config) > 0:
             raise UsageError(

@@ -1,1 +1,1 @@
-"""Layer-by-layer quantization of decoder models, for the methods that no library offers."""
+"""Quantize decoder models layer by layer. The methods that no library offers use this code."""

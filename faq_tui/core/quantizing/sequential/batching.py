@@ -1,8 +1,9 @@
 """Make batches of weight matrices that are solved together.
 
-Matrices can be solved together if their inputs are known at the same time.
+Matrices can be solved together if the walk knows their inputs at the same time.
 
-Matrices that share a Hessian are concatenated. Experts of one shape, each with its own Hessian, form a batch.
+Matrices that share a Hessian are concatenated. Experts of one shape form a batch, in which each expert has its own
+Hessian.
 """
 
 from __future__ import annotations
@@ -43,14 +44,15 @@ def stored_tensors(solved: Mapping[str, SolvedMatrix]) -> dict[str, Any]:
     return {name: tensor for matrix in solved.values() for name, tensor in matrix.tensors.items()}
 
 
-# A function that solves a batch. The first two arguments are the names of the modules (names[hessian][position]), and
-# the weights [batch, out, in] at each position. The other two are the factor of the batch, and a function that raises
-# after a cancel. The function returns a dict from the full name of each module to the module's solved matrix.
+# A function that solves a batch. The function has four arguments: the names of the modules
+# (names[hessian][position]), the weights [batch, out, in] at each position, the factor of the batch, and a function
+# that raises Stopped after a cancel. The function returns a dict from the full name of each module to the module's
+# solved matrix.
 Solve = Callable[[list[list[str]], list[Any], Factor, Callable[[], None]], dict[str, SolvedMatrix]]
 
 
 class UnsolvableMatrix(FaqError):
-    """The weight matrix of `module`, named relative to its layer, cannot be quantized."""
+    """The weight matrix of a module cannot be quantized. `module` is the module's name within its layer."""
 
     def __init__(self, message: str, module: str) -> None:
         super().__init__(message)
@@ -59,10 +61,10 @@ class UnsolvableMatrix(FaqError):
 
 @dataclass(frozen=True)
 class Ordering:
-    """How a method uses the Hessians: see `factorize` for `damp`, `by_activation` and `group`.
+    """How a method uses the Hessians. The docstring of `factorize` explains `damp`, `by_activation` and `group`.
 
-    `alpha` is the share of the inputs' errors that is corrected (`with_drift`). If `alpha` is None, these errors are
-    not needed, so the unquantized model is not computed.
+    `alpha` is the share of the inputs' errors that is corrected (see `with_drift`). If `alpha` is None, these errors
+    are not corrected, and the unquantized model need not be run.
     """
 
     damp: float
@@ -75,17 +77,17 @@ class Ordering:
 class SolveBatch:
     """Matrices that are solved together.
 
-    `modules` has one list for each Hessian: the modules that share the Hessian. All these lists have the same length,
-    and modules at the same index have the same shape. If `few` is true, the modules got too few tokens and are only
-    rounded.
+    `modules` has one list for each Hessian. The list holds the modules that share the Hessian. All lists have the
+    same length. Modules at the same index of their lists have the same shape. If `few` is true, the modules got too
+    few tokens and are only rounded.
     """
 
-    shared: list[str]  # for each Hessian, the name of the module under which the Hessian is stored
+    shared: list[str]  # for each Hessian, the name under which it is stored, which is the name of a module
     modules: list[list[str]]
     few: bool
 
     def weights(self, modules: dict[str, Any]) -> list[Any]:
-        """The weights [batch, out, in] of each position in the lists of `modules`.
+        """For each position in the lists of `modules`, the weights [batch, out, in].
 
         Raises UnsolvableMatrix if a weight is not finite.
         """
@@ -117,7 +119,9 @@ class SolveBatch:
 
 
 def batch_matrices(group: ModuleGroup, modules: dict[str, Any], few: set[str], budget: int) -> list[SolveBatch]:
-    """Split a group into batches of at most `budget` bytes. `few` names the Hessians with too few tokens.
+    """Split a group into batches of at most `budget` bytes.
+
+    `few` has the names of the Hessians that were computed from too few tokens.
 
     A batch holds at least one module, even if this module alone exceeds the budget.
     """
@@ -137,7 +141,7 @@ def batch_matrices(group: ModuleGroup, modules: dict[str, Any], few: set[str], b
 
 
 def _portions(names: list[str], modules: dict[str, Any], budget: int) -> list[list[str]]:
-    """Split `names` in order into lists whose concatenated matrices fit into the budget."""
+    """Split `names`, in their order, into lists. The concatenated matrices of a list fit into the budget."""
     portions: list[list[str]] = []
     for name in names:
         wider = [modules[other].weight.shape for other in [*(portions[-1] if portions else []), name]]
@@ -151,7 +155,8 @@ def _portions(names: list[str], modules: dict[str, Any], budget: int) -> list[li
 def _bytes(shapes: tuple[Any, ...]) -> int:
     """The bytes of memory that the modules need while they are solved.
 
-    This covers the weights, their float32 copy, codes, errors and result, and the Hessian, its factor and its copy.
+    The function counts the weights, their float32 copy, the codes, the errors and the result. The function also
+    counts the Hessian, its factor and its copy.
     """
     columns = shapes[0][1]
     return int(sum(24 * out * columns for out, _ in shapes) + 12 * columns**2)

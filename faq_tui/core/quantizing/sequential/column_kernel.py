@@ -1,8 +1,10 @@
-"""A Triton kernel for the column walk on CUDA: it quantizes a run of columns and corrects the columns after them.
+"""A Triton kernel that quantizes a run of columns on CUDA.
+
+Each column is corrected for the errors of the columns before it.
 
 Each column needs about ten operations on one row of numbers. If each operation were a separate CUDA kernel, launching
-the kernels would take longer than the arithmetic. In this kernel, one program does all operations for OUTPUTS
-outputs. The program keeps the run's columns of these outputs in registers.
+the kernels would take longer than the arithmetic. In this kernel, one program does all operations of a run for
+OUTPUTS outputs. The program keeps the run's columns of these outputs in registers.
 """
 
 from __future__ import annotations
@@ -13,15 +15,16 @@ from functools import cache
 from typing import Any
 
 OUTPUTS = 32  # number of outputs that one program computes
-RUN = 64  # maximum number of columns in one run, because all of them are kept in registers
+RUN = 64  # a run has at most this number of columns, because all of them are kept in registers
 
 
 @dataclass(frozen=True)
 class RunGrid:
     """The grid of a run: code = clamp(round(w / scale) + zero, least, most), ŵ = (code - zero) · scale.
 
-    With `limit`, the zero point need not be a whole number: code = clamp(round(w / scale + zero), least, most). A
-    weight of column c is then an outlier if |w - ŵ| > limit · diagonal_c. An outlier keeps its value.
+    If `limit` is given, the zero point need not be a whole number, and the formula is code = clamp(round(w / scale +
+    zero), least, most). With `limit`, a weight of column c is an outlier if |w - ŵ| > limit · diagonal_c. An outlier
+    keeps its value.
     """
 
     scale: Any  # [..., out] float32
@@ -86,7 +89,7 @@ def _kernel() -> Any:
             code = tl.math.div_rn(column, step)
             if WITH_OUTLIERS:
                 code += origin
-            # Round half to even, as torch does: adding 1.5 · 2^23 drops the fraction of a float32.
+            # Adding 1.5 · 2^23 to a float32 drops its fraction. The addition rounds half to even, as torch does.
             code = tl.where(tl.abs(code) < 4194304.0, (code + 12582912.0) - 12582912.0, code)
             if not WITH_OUTLIERS:
                 code += origin
@@ -123,12 +126,13 @@ def _installed() -> bool:
 
 
 def quantize_run(columns: Any, ahead: Any, drift: Any, grid: RunGrid, codes: Any, values: Any, errors: Any) -> None:
-    """Quantize a run of columns on CUDA, as `Rule.column` does for one column.
+    """Quantize a run of columns on CUDA. For each column, the result is the same as that of `Rule.column`.
 
     Each column in `columns` [..., run, out] is corrected for the errors of the columns before it, and then quantized.
-    At the end, `columns` holds the corrected values before their quantization. `ahead` and `drift` are parts, [...,
-    run, run], of the matrices with the same names in solver.walk. `drift` may be None. The function writes `codes`
-    (as floats), `values` and `errors`, all [..., run, out]. The last dimension of every tensor must be contiguous.
+    Afterwards, `columns` holds the corrected values, which are not quantized. `ahead` and `drift` have the shape
+    [..., run, run]. They are parts of the matrices that have these names in solver.walk. `drift` may be None. The
+    function writes `codes` (as floats), `values` and `errors`, all [..., run, out]. The last dimension of every
+    tensor must be contiguous.
     """
     import triton
 

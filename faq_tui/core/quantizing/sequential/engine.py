@@ -29,11 +29,12 @@ LAYERS, BESIDE, MESSAGES, ORIGIN = "layers", "beside", "messages.jsonl", "origin
 
 @dataclass(frozen=True)
 class WalkMethod:
-    """What a method does in the walk.
+    """The three functions that a method provides for the walk.
 
     `solve` quantizes the matrices of a batch. `stored` returns the tensors that replace the weights of a layer's
-    solved modules in the files. The last argument of `stored` is a folder. `stored` may write files into it, which
-    become part of the artefact. `dense` returns the weight [out, in] of a module from its stored tensors.
+    solved modules in the model's files. The last argument of `stored` is a folder. If `stored` writes files into this
+    folder, they become part of the artefact. `dense` computes the weight [out, in] of a module from the module's
+    stored tensors.
     """
 
     solve: Solve
@@ -52,9 +53,9 @@ def quantize_layers(
 ) -> dict[str, Any]:
     """Quantize the model in the folder `target` and write it into `job.out`. Returns further entries of the manifest.
 
-    If the job has a folder for checkpoints, each finished layer stays there until the model is written. A later
-    attempt continues after the last finished layer. After a cancel, the function raises `Stopped` when the current
-    module is finished, or earlier.
+    If the job has a folder for checkpoints, each finished layer stays in this folder until the whole model is
+    written. A later attempt continues after the last finished layer. After a cancel, the function raises `Stopped`
+    when the current module is finished, or earlier.
     """
     cancel.check()
     stack = open_stack(target, job.trust_remote_code)
@@ -86,7 +87,8 @@ def quantize_layers(
         finally:
             progress.send = send
             if progress.failure is not None:
-                shutil.rmtree(place, ignore_errors=True)  # a resumed attempt would reach the same broken module
+                # If these files were kept, the next attempt would resume from them and fail at the same module again.
+                shutil.rmtree(place, ignore_errors=True)
         del stack
         progress.send("saving")
         write_model(target, job.out, new, cancel.check)
@@ -97,7 +99,10 @@ def quantize_layers(
 
 
 def _origin(job: QuantizationJob, target: Path) -> str:
-    """A hash of everything that the quantized layers depend on. Layers with another hash are not reused."""
+    """A hash of everything on which the quantized layers depend.
+
+    Layers of an attempt with another hash are not reused.
+    """
     files = [
         (path.name, path.stat().st_size, path.stat().st_mtime_ns)
         for path in sorted([target / "config.json", *target.glob("*.safetensors*")])
@@ -107,7 +112,7 @@ def _origin(job: QuantizationJob, target: Path) -> str:
 
 
 def _begin(place: Path, origin: str) -> None:
-    """Remove everything in the folder `place` that an attempt with another origin left there."""
+    """If an attempt with another origin has left files in the folder `place`, remove them."""
     path = place / ORIGIN
     try:
         known = json.loads(path.read_text(encoding="utf-8"))

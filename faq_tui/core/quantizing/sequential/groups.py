@@ -1,4 +1,7 @@
-"""Group the modules of a layer that are quantized together, in order: [q,k,v], [o], [gate,up], [down]."""
+"""Group the modules of a layer that are quantized together.
+
+In the order of quantization, the groups are [q,k,v], [o], [gate,up] and [down].
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-EXPERT = re.compile(r"\.\d+\.")  # the number of an expert, as in mlp.experts.17.up_proj
-# Routers are not quantized. Routers are small, and the wrong choice of an expert clearly harms the model's quality.
+EXPERT = re.compile(r"\.\d+\.")  # matches the number of an expert, for example in mlp.experts.17.up_proj
+# Routers are not quantized. Routers are small, and a router that chooses a wrong expert clearly harms the model's
+# quality.
 KEPT = re.compile(r"(^|\.)(gate|router|shared_expert_gate)$")
 
 
@@ -25,7 +29,7 @@ class ModuleGroup:
 
 
 def linears(layer: Any) -> dict[str, Any]:
-    """All Linear modules of `layer` that are quantized."""
+    """All Linear modules of `layer` except routers."""
     import torch
 
     return {
@@ -44,7 +48,8 @@ def find_groups(layer: Any, run: Callable[[], Any]) -> list[ModuleGroup]:
     the experts.
     """
     modules = linears(layer)
-    seen: list[tuple[str, Any]] = []  # keeps the tensors alive, so that their addresses stay unique
+    # This list keeps the tensors alive, so that no two of them have the same address.
+    seen: list[tuple[str, Any]] = []
 
     def note(name: str) -> Callable[[Any, tuple[Any, ...]], None]:
         return lambda _module, args: seen.append((name, args[0]))
@@ -70,7 +75,11 @@ def find_groups(layer: Any, run: Callable[[], Any]) -> list[ModuleGroup]:
 
 
 def _expert_groups(names: list[str]) -> list[ModuleGroup]:
-    """Two groups: first the gate and up projections, then the down projections, whose inputs depend on them."""
+    """Return two groups of the experts' modules.
+
+    The first group has the gate and up projections. The second group has the down projections, because their inputs
+    depend on the first group.
+    """
     first = [name for name in names if not name.endswith((".down_proj", ".w2"))]
     share: dict[str, str] = {}  # maps each expert to the first of its modules
     groups = [

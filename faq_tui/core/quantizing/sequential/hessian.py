@@ -1,4 +1,4 @@
-"""The Hessian of one module's inputs, and its Cholesky factor for the solver."""
+"""Compute the Hessian of a module's inputs, and its Cholesky factor for the solver."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DAMP_STEPS = (
     10.0,
     100.0,
     1000.0,
-)  # factors of the recipe's damping, tried in this order until the matrix is positive definite
+)  # the recipe's damping is multiplied by these numbers, in this order, until the matrix is positive definite
 
 
 class UnsolvableHessian(FaqError):
@@ -28,8 +28,8 @@ class UnsolvableHessian(FaqError):
 class Hessian:
     """Accumulates H, the mean of 2 x xᵀ over all calibration tokens x, in float32 on the inputs' device.
 
-    GPTAQ also needs C, the mean of 2 (x̃ - x) xᵀ, where x̃ is the module's input for the same token in the
-    unquantized model. C is accumulated only if `drift` is true.
+    GPTAQ also needs C, the mean of 2 (x̃ - x) xᵀ. Here x̃ is the module's input in the unquantized model, for the
+    same token. C is accumulated only if `drift` is true.
     """
 
     def __init__(self, in_features: int, device: Any, drift: bool = False) -> None:
@@ -61,7 +61,10 @@ class Hessian:
 
 
 def means(hessians: Sequence[Hessian]) -> Any:
-    """The Hessians H, [len(hessians), in_features, in_features]. Raises UnsolvableHessian as `Hessian.mean` does."""
+    """The Hessians H, [len(hessians), in_features, in_features].
+
+    Raises UnsolvableHessian if a Hessian got no token, or if an input was not finite.
+    """
     for index, hessian in enumerate(hessians):
         if not hessian.tokens:
             raise UnsolvableHessian("no calibration token reached it", index)
@@ -73,7 +76,7 @@ def means(hessians: Sequence[Hessian]) -> Any:
 
 
 def drifts(hessians: Sequence[Hessian]) -> Any:
-    """The matrices C, [len(hessians), in_features, in_features]; None if they were not accumulated."""
+    """The matrices C, [len(hessians), in_features, in_features]. Returns None if they were not accumulated."""
     sums = [None if hessian.drift is None else hessian.drift - hessian.sum for hessian in hessians]
     return None if sums[0] is None else _averages(sums, hessians)
 
@@ -82,7 +85,7 @@ def drifts(hessians: Sequence[Hessian]) -> Any:
 def _fast_products(inputs: Any) -> Iterator[None]:
     """Let CUDA multiply in TF32 if `inputs` are bfloat16 or float16.
 
-    TF32 has a mantissa of 10 bits, float16 also 10 bits, and bfloat16 7 bits. So TF32 does not round the inputs. The
+    TF32 has 10 mantissa bits. float16 also has 10, and bfloat16 has 7. Therefore TF32 does not round the inputs. The
     products are summed in float32.
     """
     import torch
@@ -109,16 +112,16 @@ def _averages(sums: Sequence[Any], hessians: Sequence[Hessian]) -> Any:
 class Factor:
     """The Cholesky factor U of inverse Hessians: Uᵀ U = H⁻¹.
 
-    The rows and columns of `upper` are in solving order: position p belongs to column `order[p]` of W. In the shapes,
-    `...` stands for the batch dimension of matrices that are solved together, or for no dimension.
+    The rows and columns of `upper` are in solving order. Position p in this order belongs to column `order[p]` of W.
+    In the shapes, `...` stands for the batch dimension of matrices that are solved together, or for no dimension.
     """
 
     upper: Any  # U, [..., in, in] float32
     order: Any  # [..., in] int64
-    dead: Any  # [..., in] bool, true for columns of W whose inputs are always zero
-    damp: Any  # [...] on the CPU: the damping that was used, as a multiple of the mean absolute diagonal of H
-    # P [..., in, in] in solving order, or None: the factors by which the value of a column changes later columns
-    # (GPTAQ)
+    dead: Any  # [..., in] bool, true for each column of W whose input is always zero
+    damp: Any  # [...] on the CPU; damp · mean(|diag H|) was added to the diagonal of H
+    # P [..., in, in] in solving order, for GPTAQ. The values of a column times these factors are added to later
+    # columns. For methods other than GPTAQ, this is None.
     drift: Any = None
 
 
@@ -126,14 +129,14 @@ def factorize(mean: Any, damp: float, by_activation: bool, group: int = 0) -> Fa
     """Compute the Cholesky factor U of the inverse of each Hessian in `mean`, [..., in, in].
 
     This is the first step of SpQR (Dettmers et al. 2023) and of GPTQ (Frantar et al. 2022). With `by_activation`,
-    columns are sorted by the diagonal of H, largest first, and dead columns come last. Otherwise the columns keep
-    their order. If `group` is not 0, groups of `group` neighbouring columns stay together. Then the groups are sorted
-    by their largest diagonal element, and the columns are sorted within each group (group-aware reordering, Gafni et
-    al. 2025, arXiv:2505.14638).
+    columns are sorted by the diagonal of H. The largest value comes first, and dead columns come last. Without
+    `by_activation`, the columns keep their order. If `group` is not 0, groups of `group` neighbouring columns stay
+    together. Then the groups are sorted by their largest diagonal element, and the columns are sorted within each
+    group (group-aware reordering, Gafni et al. 2025, arXiv:2505.14638).
 
-    A dead column has inputs that are always zero; its H_ii is set to 1. Then damp * mean(|diag H|) is added to the
-    diagonal of H, and U is the upper Cholesky factor of H⁻¹. If H⁻¹ has no such factor, more damping is tried. Raises
-    UnsolvableHessian if no damping helps.
+    A column is dead if its input is always zero. The H_ii of a dead column is set to 1. Then damp * mean(|diag H|) is
+    added to the diagonal of H, and U is the upper Cholesky factor of H⁻¹. If the factorization fails, the function
+    tries more damping. Raises UnsolvableHessian if no damping helps.
     """
     import torch
 
@@ -151,8 +154,8 @@ def factorize(mean: Any, damp: float, by_activation: bool, group: int = 0) -> Fa
     diagonals, levels = diagonal.reshape(-1, count), level.reshape(-1)
     upper = torch.empty_like(flat)
     used = torch.full((len(flat),), damp)
-    # The matrices are factorized one by one: LAPACK has no batched function, and cuSOLVER's batched function is meant
-    # for small matrices.
+    # The matrices are factorized one by one. LAPACK has no function for a batch, and cuSOLVER's function for a batch
+    # is meant for small matrices.
     infos = [
         _factor(flat[i], diagonals[i], orders[i], damp * DAMP_STEPS[0] * levels[i], upper[i])
         for i in range(len(flat))
@@ -174,7 +177,7 @@ def factorize(mean: Any, damp: float, by_activation: bool, group: int = 0) -> Fa
 
 
 def _by_groups(diagonal: Any, group: int) -> Any:
-    """The order [..., in] of group-aware reordering. `group` divides the number of columns."""
+    """The order [..., in] that group-aware reordering gives the columns. `group` divides the number of columns."""
     import torch
 
     values, local = diagonal.unflatten(-1, (-1, group)).sort(dim=-1, descending=True, stable=True)
@@ -184,10 +187,10 @@ def _by_groups(diagonal: Any, group: int) -> Any:
 
 
 def with_drift(factor: Factor, drift: Any, alpha: float) -> Factor:
-    """Add P = alpha · triu(C Uᵀ, 1) U to a factor, where C is `drift` in the columns' own order.
+    """Add P = alpha · triu(C Uᵀ, 1) U to a factor. `drift` is C, with the columns in their original order.
 
-    When column i is quantized, the columns j > i change by w_i P_ij. That is the least-squares solution for the part
-    w_i (x̃_i - x_i) of the output error (GPTAQ, Li et al. 2025, arXiv:2504.02692).
+    When column i is quantized, the columns j > i change by w_i P_ij. The change w_i P_ij is the least-squares
+    solution for the part w_i (x̃_i - x_i) of the output error (GPTAQ, Li et al. 2025, arXiv:2504.02692).
     """
     order = factor.order
     rows = drift.gather(-2, order[..., :, None].expand_as(drift))
@@ -199,7 +202,8 @@ def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:
     """Write U into `out`. Returns a boolean tensor on the device, which is true if the factorization failed.
 
     Let J be the matrix that reverses the order of rows. If J H J = L Lᵀ, then H⁻¹ = (J L⁻¹ J)ᵀ (J L⁻¹ J), and J L⁻¹ J
-    is upper triangular. This method needs one Cholesky factorization. Inverting H would need two.
+    is upper triangular. This way needs one Cholesky factorization. Inverting H first would need two Cholesky
+    factorizations.
     """
     import torch
 
@@ -214,7 +218,10 @@ def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:
 
 
 def identity_factor(in_features: int, device: Any, batch: tuple[int, ...] = ()) -> Factor:
-    """A factor with which the solver only rounds. This factor is used for modules that got too few tokens."""
+    """A factor with which the solver rounds and corrects nothing.
+
+    The factor is used for modules that got too few tokens.
+    """
     import torch
 
     return Factor(

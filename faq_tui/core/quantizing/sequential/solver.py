@@ -14,12 +14,12 @@ from faq_tui.core.quantizing.sequential import column_kernel
 from faq_tui.core.quantizing.sequential.column_kernel import RunGrid
 from faq_tui.core.quantizing.sequential.hessian import Factor
 
-BLOCK = 128  # columns per block; after each block, all later columns are updated
-STEP = 32  # columns per step; after each step, the rest of the block is updated
+BLOCK = 128  # a block has this number of columns; after each block, all columns after it are updated
+STEP = 32  # a step has this number of columns; after each step, the other columns of the block are updated
 
 
 class Rule(Protocol):
-    """How a method rounds weights.
+    """The functions with which a method rounds weights.
 
     The weights W are stored transposed, so each column of W is a contiguous row in memory.
     """
@@ -29,7 +29,8 @@ class Rule(Protocol):
     def begin_group(self, first: int, weights: Any, diagonal: Any) -> None:
         """Begin a group at column `first`.
 
-        `weights` [..., group, out] include the corrections so far. `diagonal` [..., group] is the diagonal of U.
+        `weights` [..., group, out] are the group's weights with all corrections so far. `diagonal` [..., group] is
+        the diagonal of U.
         """
 
     def begin_block(self, start: int, stop: int, diagonal: Any) -> None:
@@ -41,18 +42,21 @@ class Rule(Protocol):
     def column(self, offset: int, weights: Any, values: Any, error: Any) -> None:
         """Write the quantized `weights` to `values`, and the difference weights - values to `error`.
 
-        The three tensors have the shape [..., out]. `offset` is the number of the column, counted from the block's
-        start.
+        The three tensors have the shape [..., out]. `offset` is the position of the column in its block.
         """
 
     def run_grid(self, first: int, last: int) -> RunGrid:
-        """The grid of the block's columns `first` to `last`, for the CUDA kernel. These columns are in one group."""
+        """The grid of the columns from `first` to `last` in a block, for the CUDA kernel.
+
+        All these columns are in one group.
+        """
 
 
 def arranged(weights: Sequence[Any], factor: Factor, multiple: int = 1) -> Any:
     """Concatenate and transpose matrices [..., out, in] to one float32 tensor [..., in, all out] in solving order.
 
-    Dead columns are set to zero. Each matrix is padded with copies of its last row to a multiple of `multiple` rows.
+    Dead columns are set to zero. Copies of a matrix's last row are appended to the matrix until its number of rows is
+    a multiple of `multiple`.
     """
     import torch
 
@@ -85,12 +89,12 @@ def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[
     """Quantize `columns` ([..., in, out] float32) in place. Returns the loss of each output, [..., out].
 
     For each column c, the function computes err = (w - ŵ) / U_cc, and subtracts err · U[c, c+1:] from W[:, c+1:]
-    (GPTQ, arXiv:2210.17323, algorithm 1). The loss is sum(err²) / 2: the mean squared output error per token,
-    computed with the damped Hessian. With `group_size` -1, all columns are one group. `check` is called once per
-    block and may raise an exception.
+    (GPTQ, arXiv:2210.17323, algorithm 1). The loss is sum(err²) / 2. This loss is the mean squared output error per
+    token, computed with the damped Hessian. With `group_size` -1, all columns are one group. `check` is called once
+    per block and may raise an exception.
 
-    `drift` is P of `Factor`, or None. If `drift` is given, w · P[c, c+1:] is added to W[:, c+1:]. Here w is the value
-    of column c just before the column is quantized.
+    `drift` is the matrix P of the `Factor`, or None. If `drift` is given, w · P[c, c+1:] is added to W[:, c+1:]. Here
+    w is the value of column c just before the column is quantized.
     """
     count = columns.shape[-2]
     group = count if group_size == -1 else group_size
@@ -107,7 +111,7 @@ def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[
         part = columns[..., start:stop, :]
         errors, values = part.new_empty(part.shape), part.new_empty(part.shape)
         inverse = diagonal[..., start:stop, None].reciprocal()
-        ahead = upper[..., start:stop, start:] * inverse  # U[c, :] / U_cc, so that errors need not be divided
+        ahead = upper[..., start:stop, start:] * inverse  # U[c, :] / U_cc, so that errors need not be divided by U_cc
         rule.begin_block(start, stop, diagonal[..., start:stop])
         # All views are made once per block, because making a view for each column would cost as much as the
         # arithmetic.

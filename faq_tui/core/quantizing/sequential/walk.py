@@ -1,4 +1,4 @@
-"""Quantize a model layer by layer. Each layer gets the hidden states from the quantized layers before it."""
+"""Quantize a model layer by layer. The input of each layer comes from the quantized layers before it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.models.devices import free_bytes, work_bytes
+from faq_tui.core.models.devices import work_bytes
 from faq_tui.core.models.experts import unfuse_experts
+from faq_tui.core.models.layer_stream import DISK, place_of_states, tokens_at_once
 from faq_tui.core.models.stack import Inputs, Stack, capture, in_batches
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import (
@@ -26,16 +27,17 @@ from faq_tui.core.quantizing.sequential.batching import (
 )
 from faq_tui.core.quantizing.sequential.groups import ModuleGroup, find_groups, linears
 from faq_tui.core.quantizing.sequential.hessian import Hessian
+from faq_tui.core.quantizing.sequential.kept_outputs import KeptOutputs
 
-# An expert that gets a smaller share of the tokens is only rounded, because its Hessian would be too inaccurate. The
-# library gptqmodel does the same.
+# If an expert gets less than this share of the tokens, it is only rounded, because its Hessian would be too
+# inaccurate. The library gptqmodel does the same.
 FEW_TOKENS = 0.005
 
 
-# A function that takes a layer's number. If an earlier attempt has quantized this layer, it returns a dict from the
-# full name of each module to its weight [out, in]. Otherwise it returns None.
+# A function that takes a layer's number. If an earlier attempt has quantized this layer, the function returns a dict
+# from the full name of each module to its weight [out, in]. Otherwise the function returns None.
 Restore = Callable[[int], dict[str, Any] | None]
-# A function that is called when a layer is done. Its arguments are the number of the layer, and a dict from the full
+# A function that is called when a layer is done. The function gets the number of the layer, and a dict from the full
 # name of each module to its solved matrix.
 Keep = Callable[[int, dict[str, SolvedMatrix]], None]
 
@@ -49,13 +51,18 @@ class _Captured(Exception):
 
 @dataclass
 class _Teacher:
-    """A copy of the unquantized layer, with the hidden states of the unquantized model."""
+    """A copy of a layer from before its quantization.
+
+    The copy is called with the hidden states of the unquantized model.
+    """
 
     layer: Any
-    forward: Callable[..., Any]  # takes the number of a batch; returns the hidden states after `layer`
+    forward: Callable[..., Any]  # returns the hidden states after `layer` for the batch with this number
+    kept: KeptOutputs
 
     def call(self, batch: int) -> Any:
-        return self.forward(self.layer, batch=batch)
+        with self.kept.during(batch):
+            return self.forward(self.layer, batch=batch)
 
     def input_of(self, module: str, batch: int) -> Any:
         """The input of `module`, [rows, tokens, in_features]."""
@@ -90,14 +97,15 @@ class LayerWalk:
     def run(self, rows: Sequence[Sequence[int]]) -> None:
         """Quantize every layer of the stack.
 
-        For each layer, `keep` is called with the solved modules; then the layer is freed.
+        When a layer is done, `keep` is called with its solved modules, and the layer is freed.
         """
         import torch
 
-        # A CPU computes in float32, because bfloat16 is slow there. The stored weights have the model's dtype anyway.
+        # A CPU computes in float32, because bfloat16 is slow there. The weights are still stored in the model's
+        # dtype.
         dtype = torch.float32 if self.device == "cpu" else None
         self.tokens = sum(map(len, rows))
-        batches = in_batches(rows, self._tokens_at_once(max(map(len, rows))))
+        batches = in_batches(rows, tokens_at_once(self.stack, self.device, max(map(len, rows))))
         inputs = capture(self.stack, batches, self.device, dtype, self._store(rows), self.cancel.check)
         unquantized = replace(inputs, hidden=list(inputs.hidden)) if self.ordering.alpha is not None else None
         for index in range(len(self.stack.layers)):
@@ -115,26 +123,10 @@ class LayerWalk:
                 torch.cuda.empty_cache()
 
     def _store(self, rows: Sequence[Sequence[int]]) -> str:
-        """The device for the hidden states.
-
-        The GPU holds the hidden states if they need at most a third of its free memory; otherwise the CPU holds them.
-        """
-        if self.device == "cpu":
-            return "cpu"
+        """The device on which the hidden states are kept."""
         hidden = self.stack.base.config.get_text_config().hidden_size
-        free = free_bytes(self.device)
-        return self.device if free is None or 3 * 4 * hidden * sum(map(len, rows)) < free else "cpu"
-
-    def _tokens_at_once(self, longest: int) -> int:
-        """The largest number of tokens per batch for which a layer's intermediate values fit into memory.
-
-        The intermediate values take about as much memory as six copies of the layer's widest tensor.
-        """
-        layer, config = self.stack.layers[0], self.stack.base.config.get_text_config()
-        token = 24 * max(size for weight in layer.parameters() if weight.dim() > 1 for size in weight.shape[-2:])
-        if config._attn_implementation == "eager":  # eager attention stores the whole attention matrix, in two dtypes
-            token += 8 * config.num_attention_heads * longest
-        return work_bytes(self.device) // int(token)
+        place = place_of_states(4 * hidden * sum(map(len, rows)), self.device)
+        return "cpu" if place == DISK else place
 
     def _call(self, layer: Any, inputs: Inputs, index: int, batch: int) -> Any:
         """The hidden states [rows, tokens, hidden] after `layer`, for one batch."""
@@ -145,20 +137,27 @@ class LayerWalk:
     def _layer(
         self, index: int, layer: Any, inputs: Inputs, unquantized: Inputs | None
     ) -> dict[str, SolvedMatrix] | None:
-        """Quantize one layer in place, and replace the hidden states by those after the layer.
+        """Quantize one layer in place. Then replace the layer's inputs by the outputs of the quantized layer.
 
-        `unquantized` holds the hidden states of the unquantized model, for methods that compare the two models.
-        Returns None if an earlier attempt has quantized the layer.
+        Inputs and outputs are hidden states.
+
+        `unquantized` holds the hidden states of the unquantized model. Only methods that compare the quantized and
+        the unquantized model need these hidden states. Returns None if an earlier attempt has quantized the layer.
         """
-
-        def call(batch: int) -> Any:
-            return self._call(layer, inputs, index, batch)
 
         teacher = None
         if unquantized is not None:
-            teacher = _Teacher(copy.deepcopy(layer), partial(self._call, inputs=unquantized, index=index))
+            twin = copy.deepcopy(layer)
+            forward = partial(self._call, inputs=unquantized, index=index)
+            teacher = _Teacher(twin, forward, KeptOutputs(twin, {}, self._room()))
+        kept = KeptOutputs(layer, linears(layer), self._room())
+
+        def call(batch: int) -> Any:
+            with kept.during(batch):
+                return self._call(layer, inputs, index, batch)
+
         restored = self.restore(index)
-        solved = None if restored is not None else self._solved(index, layer, inputs, call, teacher)
+        solved = None if restored is not None else self._solved(index, layer, inputs, call, teacher, kept)
         for name, weight in (restored or {}).items():
             module = layer.get_submodule(name.removeprefix(f"{self.stack.name}.{index}."))
             module.weight.data = weight.to(self.own).to(module.weight)
@@ -168,12 +167,25 @@ class LayerWalk:
                 unquantized.hidden[batch] = teacher.call(batch).to(unquantized.hidden[batch].device)
         return solved
 
+    def _room(self) -> int:
+        """The memory for outputs that later passes through a layer use again, in bytes.
+
+        A GPU gets none: it computes a layer quickly, and its memory is small.
+        """
+        return work_bytes(self.device) // 2 if self.device == "cpu" else 0
+
     def _solved(
-        self, index: int, layer: Any, inputs: Inputs, call: Callable[[int], Any], teacher: _Teacher | None
+        self,
+        index: int,
+        layer: Any,
+        inputs: Inputs,
+        call: Callable[[int], Any],
+        teacher: _Teacher | None,
+        kept: KeptOutputs,
     ) -> dict[str, SolvedMatrix]:
         """Quantize the modules of one layer in place, group by group."""
-        largest = max(range(len(inputs.hidden)), key=lambda batch: inputs.hidden[batch].shape[:2].numel())
-        groups = find_groups(layer, lambda: call(largest))
+        smallest = min(range(len(inputs.hidden)), key=lambda batch: inputs.hidden[batch].shape[:2].numel())
+        groups = find_groups(layer, lambda: self._call(layer, inputs, index, smallest))
         self.progress.start_layer(index, [name for group in groups for name in group.modules])
         modules, solved = linears(layer), dict[str, SolvedMatrix]()
         for group in groups:
@@ -185,6 +197,8 @@ class LayerWalk:
             }
             for part in batch_matrices(group, modules, few, work_bytes(self.device)):
                 self._solve(index, modules, part, hessians, solved)
+            for name in group.modules:
+                kept.solved(name)
         return solved
 
     def _hessians(
@@ -195,10 +209,16 @@ class LayerWalk:
         call: Callable[[int], Any],
         teacher: _Teacher | None,
     ) -> dict[str, Hessian]:
-        """The Hessians of a group. Modules with a shared input have one Hessian under the first module's name."""
+        """The Hessians of a group.
+
+        Modules that share an input have one Hessian. This Hessian has the name of the first of these modules.
+        """
         shared = dict.fromkeys(group.inputs.values())
         if teacher is not None and (group.experts or len(shared) > 1):
-            raise FaqError('the routed experts of the two models get different tokens: use engine = "gptqmodel"')
+            raise FaqError(
+                "the routed experts of the quantized and the unquantized model get different tokens: "
+                'use engine = "gptqmodel"'
+            )
         hessians = {name: Hessian(modules[name].in_features, self.device, teacher is not None) for name in shared}
         unquantized: Any = None
 

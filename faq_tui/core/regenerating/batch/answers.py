@@ -15,13 +15,13 @@ from faq_tui.core.endpoints.chat import Reply, whole_reply
 from faq_tui.core.endpoints.chunks import BrokenStreamError
 from faq_tui.core.endpoints.client import MOST_ERROR_BYTES, StatusError, message_of
 
-DEEPEST = 4  # the completion may be nested in at most so many objects
+DEEPEST = 4  # the completion may be nested in at most this many objects
 # fields that may hold the completion, or an object with the completion
 INSIDE = ("response", "body", "result", "data")
 
 
 class UnreadableLineError(Exception):
-    """The line holds no result of a batch. The message completes the sentence "line 3: …"."""
+    """The line holds no result of a batch. The message says why; it is shown after the line's number and a colon."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def result_of(line: str) -> BatchResult:
     if not isinstance(row, dict):
         raise UnreadableLineError("not a JSON object")
     if "method" in row and "response" not in row and "error" not in row:
-        raise UnreadableLineError("a request, not an answer: name the output file of the batch")
+        raise UnreadableLineError("a request, not an answer: give the output file of the batch")
     custom_id = row.get("custom_id")
     if not isinstance(custom_id, str):
         raise UnreadableLineError("it has no custom_id")
@@ -70,7 +70,7 @@ def result_of(line: str) -> BatchResult:
 
 
 def _layers(row: dict[str, Any]) -> list[dict[str, Any]]:
-    """The line's object and the objects inside it that may hold the completion, the outermost first."""
+    """The objects that may hold the completion: first the line's own object, then the objects inside it."""
     layers = [row]
     while len(layers) <= DEEPEST and "choices" not in layers[-1]:
         inner = next((o for name in INSIDE if (o := _object(layers[-1].get(name))) is not None), None)

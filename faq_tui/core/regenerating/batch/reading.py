@@ -32,7 +32,8 @@ from faq_tui.core.store import seeds as seed_rows
 LONGEST_LINE = 1 << 25  # limit in bytes; longer lines are skipped
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # PowerShell writes files in UTF-16
 SAY_EVERY = 1000  # number of lines between two messages about the progress
-# Errors of `opened` contain this advice, which is only right for files of seeds.
+# The function `opened` adds this advice to its errors. The advice is removed here, because it is right only for files
+# of seeds.
 ADVICE = re.compile(r"[;:] set (another )?seeds\.encoding.*")
 
 
@@ -45,11 +46,12 @@ def read_batch(
 ) -> BatchSummary:
     """Store the answers in the files, and return the counts of all lines.
 
-    Reading a file again changes nothing. Each answer is stored at once, so a stop loses nothing. With
+    Reading a file again changes nothing. Each answer is stored as soon as it is read, so a stop loses nothing. With
     `skip_unusable`, an unusable answer is not stored if `run` would request the candidate again. `say` is called with
     a sentence about the progress.
 
-    Raises UsageError if a file does not exist, FaqError if another process works on the run, and Stopped.
+    Raises UsageError if a file does not exist, FaqError if another process works on the run, and Stopped if a stop
+    was requested.
     """
     for path in files:
         if not path.is_file():
@@ -151,7 +153,8 @@ class _Reader:
 
 
 def _lines_of(path: Path) -> Iterator[tuple[int, bytes | None]]:
-    """Yields (number, line) of each line. For a line longer than `LONGEST_LINE`, None is yielded instead of the line.
+    """Yields (line number, line) for each line of the file. For a line longer than `LONGEST_LINE`, None is yielded
+    instead of the line.
 
     Raises UsageError as `opened` does.
     """

@@ -36,7 +36,7 @@ ENDPOINT = "/v1/chat/completions"
 
 @dataclass(frozen=True)
 class BatchFile:
-    """A file of requests, after it was written."""
+    """A batch file that faq-tui has written."""
 
     path: Path
     source: str
@@ -89,7 +89,7 @@ def _sources(run: Run, names: Sequence[str]) -> dict[str, Source]:
         if known[name].is_local:
             raise UsageError(
                 f'the source {name} has base_url = "local", so it has no batch file: set its '
-                "base_url to the URL of a server, and its model to the name of the model on that server"
+                "`base_url` to the URL of a server, and its `model` to the name of the model on that server"
             )
     chosen = {name: known[name] for name in (names or known) if not known[name].is_local}
     if not chosen:
@@ -98,7 +98,9 @@ def _sources(run: Run, names: Sequence[str]) -> dict[str, Source]:
 
 
 def _place(run: Run, name: str, output: Path | None, several: bool) -> tuple[Path, bool]:
-    """Returns the path of the source's file, and True if only faq-tui writes to the folder of this file."""
+    """Returns the path of the source's file. The second value is True if only faq-tui writes into the folder of this
+    file.
+    """
     if output is None:
         return run.folder / FOLDER / f"{plain_name(name)}.jsonl", True
     if output.is_dir():
@@ -134,7 +136,7 @@ def _lines(
 def body_of(
     source: Source, pending: PendingCandidate, max_model_len: int | None, capabilities: Capabilities = UNKNOWN
 ) -> dict[str, Any]:
-    """The body that a first live request to the source would have, but without streaming.
+    """The body of the first request that a live run would send to the source, but without streaming.
 
     If prompt and answer together may be longer than `max_model_len`, max_tokens is left out of the body. A server
     refuses a request if prompt and max_tokens do not fit into the server's window. `capabilities` says what the
@@ -173,10 +175,10 @@ def _write_file(path: Path, lines: list[bytes], name: str, source: Source) -> Ba
 
 
 def _remove_earlier(path: Path, written: set[Path]) -> None:
-    """Remove the source's requests of an earlier call, so that nobody sends them a second time.
+    """Remove the requests that an earlier call wrote for the source, so that nobody sends them a second time.
 
-    A file is removed only if it begins with a request. So the output file of a batch is kept, even if it has such a
-    name.
+    A file is removed only if it begins with a request. So the output file of a batch is kept, even if it has the name
+    of a request file.
     """
     numbered = re.compile(re.escape(path.stem) + r"(\.[0-9]+)?" + re.escape(path.suffix))
     for old in path.parent.iterdir():

@@ -12,7 +12,7 @@ from faq_tui.core.endpoints.window import is_about_room
 from faq_tui.core.regenerating.flags import counts_in_words
 
 SCHEMA = 1
-SHOWN = 5  # maximum number of reasons and lines that the command prints; JSON has all reasons
+SHOWN = 5  # the command prints at most this many reasons and lines; its JSON output has all reasons
 MOST_REASONS = 100  # maximum number of reasons that are kept; all others are counted as "other reasons"
 OTHER_REASONS = "other reasons"
 _VARYING_WORDS = re.compile(r"\S*\d\S*")  # words with digits, such as numbers of tokens and ids of requests
@@ -30,7 +30,7 @@ class SourceCounts:
     flags: Counter[str] = field(default_factory=Counter)  # flags of the stored answers
     reasons: Counter[str] = field(default_factory=Counter)  # reasons of the failures
     missing: int = 0  # candidates that are still to be generated
-    # for each reason without its numbers, the text of the first failure with this reason
+    # maps each reason, without its numbers, to the text of the first failure
     _kinds: dict[str, str] = field(default_factory=dict)
 
     def add_failure(self, reason: str) -> None:
@@ -56,7 +56,7 @@ class BatchSummary:
     run: Path
     sources: dict[str, SourceCounts]
     lines: int = 0
-    other_settings: int = 0  # answers to requests that were written with other settings than the present ones
+    other_settings: int = 0  # answers to requests that were written before the settings changed
     foreign: int = 0  # lines whose custom_id belongs to no candidate of this run
     unreadable: int = 0
     first_unreadable: list[UnreadableLine] = field(default_factory=list)

@@ -84,7 +84,7 @@ def _step(rough: float) -> float:
 
 
 WIDTH, ROW, TOP, BOTTOM = 952, 26, 40, 34
-LEFT, RIGHT = 440, 190  # in pixels: width of a row's label, and width of a row's numbers
+LEFT, RIGHT = 440, 190  # in pixels: width of the labels on the left, and width of the numbers on the right
 
 
 def forests(body: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ import html
 import re
 from collections.abc import Callable, Sequence
 
-# A backslash means that the next character is literal text. The function `escape` writes such backslashes.
+# The function `escape` writes a backslash before a character that is literal text.
 PIECE = re.compile(
     r"\\(?P<literal>.)|\*\*(?P<bold>(?:\\.|[^*\\])+)\*\*|\*(?P<stress>(?:\\.|[^*\\])+)\*|`(?P<code>[^`]+)`"
 )

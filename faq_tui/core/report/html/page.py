@@ -14,10 +14,10 @@ from faq_tui.core.report.html.scatter import scatter
 from faq_tui.core.report.markdown import rest
 
 EQUAL = {
-    "samples": "Same number of samples on both sides",
-    "tokens": "Same number of tokens on both sides",
+    "samples": "Both sets have the same number of samples",
+    "tokens": "Both sets have the same number of tokens",
 }
-# The page has no script and makes no request. This policy makes the browser refuse scripts and requests.
+# With this policy, the browser refuses scripts and requests. The page has neither.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -38,8 +38,8 @@ def page(body: dict[str, Any]) -> str:
         parts.append(f"<section><h2>Differences from the baseline</h2><p>{note}</p>{forest}</section>")
     if points:
         note = (
-            "Each point is a model with its 95% intervals. Circles mark sets at equal samples, and squares mark sets "
-            "at equal tokens."
+            "Each point is a model; the lines are its 95% intervals. A square is a model whose calibration set "
+            "belongs to a comparison at equal tokens. All other models are circles."
         )
         parts.append(f"<section><h2>General and specialised text</h2><p>{note}</p>{points}</section>")
     parts.append(f"<section>{to_html(rest(body))}</section>")
@@ -65,9 +65,9 @@ def _cards(body: dict[str, Any]) -> str:
     for c in body["comparisons"]:
         rows = "".join(_verdict(texts[name], outcomes) for name, outcomes in c["texts"].items())
         what = html.escape(one_line(f"{c['recipe']}: {c['source']}"))
-        size = f"{c['our_samples']:,} samples, {c['our_tokens']:,} tokens"
-        size += f" against {c['baseline_samples']:,} and {c['baseline_tokens']:,}"
-        size += f"; means of {c['draws']} draws" if c["draws"] > 1 else ""
+        size = f"Ours: {c['our_samples']:,} samples, {c['our_tokens']:,} tokens. "
+        size += f"Other set: {c['baseline_samples']:,} samples, {c['baseline_tokens']:,} tokens."
+        size += f" These are means of {c['draws']} draws." if c["draws"] > 1 else ""
         cards.append(
             f'<article class="card"><h3>{what}</h3><p class="equal">{EQUAL[c["equal"]]}</p>'
             f'<ul class="verdicts">{rows}</ul><p class="faint">{size}</p></article>'

@@ -16,7 +16,7 @@ WIDTH, LEAST_HEIGHT = 952, 460
 LEFT, RIGHT, TOP, BOTTOM = 76, 330, 24, 58
 GAP = 18  # smallest distance between two labels, in pixels
 
-# The kinds of text for each axis. An axis shows the first kind that was measured, with its main metric.
+# The kinds of text that an axis can show. It shows the first of these kinds that was measured, by its main metric.
 GENERAL = (PROSE, WORDS)
 SPECIAL = (ANSWERS, CHOICES)
 COLOURS = 6
@@ -28,7 +28,7 @@ class SvgPoint:
     x: dict[str, Any]  # estimate for the horizontal axis, with its interval
     y: dict[str, Any]
     class_: str
-    square: bool  # True if the set was cut to equal tokens
+    square: bool  # True if the model's set belongs to a comparison at equal tokens
 
 
 def scatter(body: dict[str, Any]) -> str:

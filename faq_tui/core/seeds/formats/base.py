@@ -41,8 +41,8 @@ Records = Iterator[Record | Problem]
 class SeedFormat(Extension):
     """Reads seeds from one kind of file.
 
-    `suffixes` are the endings of such files, in lower case and with the dot. A format without suffixes does not read
-    single files. Its method `recognises` decides which names it reads.
+    `suffixes` are the file extensions of such files, in lower case and with the dot. A format without suffixes does
+    not read single files. Its method `recognises` decides which names it reads.
     """
 
     suffixes: tuple[str, ...] = ()
@@ -64,7 +64,9 @@ class SeedFormat(Extension):
 
 
 def decoded_lines(path: Path, encoding: str | None = None) -> Records:
-    """The lines of a text file, without white space at either end of a line. `encoding` None means UTF-8.
+    """The lines of a text file, without white space at either end of a line.
+
+    If `encoding` is None, the text is in UTF-8.
 
     Empty lines, lines that are not UTF-8 and lines longer than LONGEST_LINE are problems. A byte order mark is
     dropped. Raises the same errors as `opening.opened`.
@@ -87,5 +89,5 @@ def decoded_lines(path: Path, encoding: str | None = None) -> Records:
 
 
 def one_line(error: BaseException) -> str:
-    """The error's message on one line of at most 160 characters."""
+    """The message of the error, shortened to one line of at most 160 characters."""
     return " ".join(str(error).split())[:160] or type(error).__name__

@@ -27,8 +27,8 @@ class Delimited(SeedFormat):
 
     def records(self, path: Path, settings: Seeds) -> Records:
         csv.field_size_limit(LONGEST_CELL)
-        # Bytes that are not UTF-8 are read as lone surrogates. So each of them can be reported with the number of its
-        # line.
+        # Bytes that are not UTF-8 are read as lone surrogates. Therefore each such byte can be reported with the
+        # number of its line.
         with opened(path, settings.encoding) as raw:
             file = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
             lines = iter(file)
@@ -37,9 +37,9 @@ class Delimited(SeedFormat):
             try:
                 header = next(rows, [])
             except csv.Error as error:
-                raise UsageError(f"{path} does not fit its ending: {one_line(error)}") from None
+                raise UsageError(f"{path} does not match its file extension: {one_line(error)}") from None
             if any("\0" in name or name != storable(name) for name in header):
-                raise UsageError(f"{path} does not fit its ending: its first line is not UTF-8 text")
+                raise UsageError(f"{path} does not match its file extension: its first line is not UTF-8 text")
             while True:
                 line = rows.line_num + 1
                 try:
@@ -54,8 +54,8 @@ class Delimited(SeedFormat):
     def _delimiter_in(self, first: str, settings: Seeds) -> str:
         """The delimiter of the first line.
 
-        Usually it is the delimiter of this format. If the line lacks it and contains exactly one other delimiter, the
-        other one is used.
+        Usually it is the delimiter of this format. If the line lacks this delimiter, but contains exactly one kind of
+        other delimiter, the other delimiter is used.
         """
         if self.delimiter in first or first.strip().strip('"') == settings.prompt_field:
             return self.delimiter

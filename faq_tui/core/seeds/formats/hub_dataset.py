@@ -77,7 +77,7 @@ def _rows(path: Path, settings: Seeds) -> Iterator[dict[str, Any]]:
 
 
 def _undecoded(rows: Any) -> Any:
-    """The same rows, but their images, sounds and films will not be decoded."""
+    """The same rows, but images, sounds and films in them will not be decoded."""
     import datasets
 
     media = (datasets.Image, datasets.Audio, datasets.Video)
@@ -103,8 +103,8 @@ def _failure(path: Path, settings: Seeds, error: Exception) -> FaqError:
     if not path.exists() and ":" in name:
         plain, _, config = name.partition(":")
         return UsageError(
-            f"no data set {name!r}: for a configuration, set path = {json.dumps(plain)} and "
-            f"config = {json.dumps(config)}"
+            f"there is no data set {name!r}: to read one configuration of a data set, set "
+            f"path = {json.dumps(plain)} and config = {json.dumps(config)}"
         )
     parts = [f"split {settings.split!r}"]
     parts += [f"configuration {settings.config!r}"] if settings.config is not None else []

@@ -1,6 +1,6 @@
 """Read the records of JSON files: one value per line, or one list.
 
-The content of the file decides which of the two forms it has, even if its suffix stands for the other form.
+The content of the file decides which form is read, even if the suffix stands for the other form.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from faq_tui.core.seeds.turns import CHAT_FIELDS, as_turns
 from faq_tui.core.settings import Seeds
 
 BROKEN_AT_FIRST = 20  # if this many lines at the beginning are all broken, the file is not JSON
-CHUNK = 1 << 20  # number of bytes in one read
+CHUNK = 1 << 20  # number of bytes that are read at once
 LONGEST_FIRST_LINE = 1 << 24  # only this many characters are searched for the end of the first line
 LONGEST_ROW = 1 << 28  # maximum length of one row of a list, in characters
 # maximum length, in characters, of an object that holds the list; such an object is read as a whole
@@ -57,7 +57,7 @@ def rows_of_lines(path: Path, settings: Seeds) -> Records:
         good += 1
         yield Record(item.line, raw)
     if broken and not good:
-        raise UsageError(f"{path} does not fit its ending: none of its first {broken} lines is JSON")
+        raise UsageError(f"{path} does not match its file extension: none of its first {broken} lines is JSON")
 
 
 def rows_of_document(path: Path, settings: Seeds) -> Records:
@@ -95,7 +95,7 @@ class _Document:
         self._json = json.JSONDecoder()
 
     def fail(self, reason: str) -> UsageError:
-        return UsageError(f"{self.path} does not fit its ending: {reason}")
+        return UsageError(f"{self.path} does not match its file extension: {reason}")
 
     def peek(self) -> str:
         """The next character that is not white space; "" at the end."""
@@ -230,7 +230,7 @@ def _rows_of_objects(text: _Document, settings: Seeds) -> list[Any]:
     if named is not None:
         data = data.get(named) if isinstance(data, dict) else None
         if not isinstance(data, list):
-            raise UsageError(f"{text.path} holds no list {named!r}, although seeds.fields names it as rows")
+            raise UsageError(f"{text.path} holds no list {named!r}: correct the value of `rows` in seeds.fields")
         return data
     if isinstance(data, dict) and any(isinstance(data.get(name), list) for name in CHAT_FIELDS):
         return [data]  # the object is one conversation

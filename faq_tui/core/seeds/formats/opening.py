@@ -48,7 +48,10 @@ ENDS_EARLY = (EOFError, OSError, zlib.error, lzma.LZMAError)
 
 
 def plain_suffix(path: Path) -> str:
-    """The suffix in lower case, without a suffix for compression: `.jsonl` for `a.JSONL.gz`; "" if there is none."""
+    """The suffix in lower case, without a suffix for compression. For `a.JSONL.gz`, it is `.jsonl`.
+
+    "" if there is none.
+    """
     suffix = path.suffix.lower()
     return Path(path.stem).suffix.lower() if suffix in PACKED_SUFFIXES else suffix
 
@@ -63,7 +66,8 @@ def packing_of(path: Path) -> str:
     for magic, name in _ARCHIVES.items():
         if head.startswith(magic):
             raise UsageError(
-                f"{path} does not fit its ending: it is {name}; unpack it, and name the file or folder with the seeds"
+                f"{path} does not match its file extension: it is {name}; unpack it, and give the "
+                "file or folder with the seeds"
             )
     packing = next((name for magic, name in _PACKED.items() if head.startswith(magic)), "")
     if packing == "bzip2" and not (head[3:4].isdigit() and head[4:10] in (b"1AY&SY", b"\x17rE8P\x90")):
@@ -86,7 +90,7 @@ def opened(path: Path, encoding: str | None = None) -> Iterator[BinaryIO]:
         other = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
         if other is not None:
             raise UsageError(
-                f"{path} does not fit its ending: it is text in {other.upper()}, not in UTF-8; set "
+                f"{path} does not match its file extension: it is text in {other.upper()}, not in UTF-8; set "
                 f'seeds.encoding = "{other}"'
             )
         yield cast(BinaryIO, file)
@@ -121,7 +125,7 @@ def _unpacked(path: Path) -> Iterator[io.BufferedReader[Any]]:
         with _decompressor(raw, packing, path) as source:
             file: io.BufferedReader[Any] = io.BufferedReader(_Unpacked(source, raw, path, packing), BUFFER)
             if file.peek(TAR_AT + 5)[TAR_AT : TAR_AT + 5] == b"ustar":
-                raise UsageError(f"{path} is a tar archive: unpack it, and name its file or folder")
+                raise UsageError(f"{path} is a tar archive: unpack it, and give its file or folder")
             yield file
 
 
@@ -202,7 +206,8 @@ class _Unpacked(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         try:
             data = self._source.read(len(buffer))
-        except Exception as error:  # the error's class cannot be named, because zstandard may not be installed
+        # `except` cannot name zstandard's error class, because zstandard may not be installed
+        except Exception as error:
             if not isinstance(error, ENDS_EARLY) and type(error).__name__ != "ZstdError":
                 raise
             reason = " ".join(str(error).split())[:100]

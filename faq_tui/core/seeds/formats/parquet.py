@@ -29,10 +29,10 @@ class Parquet(SeedFormat):
                 for raw in batch.to_pylist():
                     row += 1
                     yield Record(row, raw)
-        # A ValueError means that a text is not UTF-8. An OverflowError means that a time stamp is too large for
+        # pyarrow raises a ValueError if a text is not UTF-8, and an OverflowError if a time stamp is too large for
         # Python.
         except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
-            raise UsageError(f"{path} does not fit its ending: {one_line(error)}") from None
+            raise UsageError(f"{path} does not match its file extension: {one_line(error)}") from None
 
 
 FORMAT = Parquet()

@@ -1,1 +1,1 @@
-"""Pane 6: whether quantizing on the regenerated data helped."""
+"""Pane 6 shows whether quantization with the regenerated data helped."""

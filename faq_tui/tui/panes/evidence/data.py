@@ -27,8 +27,8 @@ VIEWS = ("table", "scatter", "items", "run")
 MATCHES = ("both", "samples", "tokens")
 NOTHING = "Nothing is measured yet. The stage evaluate measures the unquantized model and every artefact."
 STALE = (
-    "The stored measurements belong to another model, other texts or other settings. r repeats the outdated "
-    "measurements."
+    "The stored measurements belong to another model, other texts or other settings. Press r to repeat the "
+    "outdated measurements."
 )
 STATE = """
 SELECT (SELECT count(*) FROM measurements), (SELECT max(created) FROM measurements),
@@ -40,13 +40,13 @@ SELECT (SELECT count(*) FROM measurements), (SELECT max(created) FROM measuremen
 
 @dataclass(frozen=True)
 class EvidenceViewState:
-    """The choices of the user. The items of the artefacts `left` and `right` are shown side by side."""
+    """What the user has chosen to see. The items of the artefacts `left` and `right` are shown side by side."""
 
     view: str = VIEWS[0]
     match: str = MATCHES[0]
     every: bool = False  # True to show all metrics, not only the main metric of each text
     page: int = 0  # number of the visible page of columns, if not all columns fit
-    paper: bool | None = None  # whether to show the paper's figures; None means only if they fit
+    paper: bool | None = None  # True shows the paper's figures, False hides them, None shows them if they fit
     left: str = ""
     right: str = ""
 
@@ -107,7 +107,7 @@ class LoadedEvidence:
         return next((t.window for t in self.evidence.texts if t.name == text), None) if self.evidence else None
 
     def sums_of(self, name: str, text: str) -> Sums | None:
-        """The sums of an artefact or of the unquantized model on a text."""
+        """The stored measurements of an artefact, or of the unquantized model, on a text."""
         same = next((row.same_as for row in self.models if row.name == name), None)
         return self.sums.get(same or name, {}).get(text)
 

@@ -1,4 +1,4 @@
-"""Show single items: the list of items, and one item with each model's result."""
+"""Show the list of items, and a single item with the result of each model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LONGEST = 1000  # maximum number of characters of an item in the list
 MOST_DIFFERENT = 12  # number of listed items for each text without labels
 UNITS = {PROSE: "window", ANSWERS: "answer"}
 RIGHT, WRONG, UNKNOWN = "right", "wrong", "–"
-# The KL of both models' tokens has two quantiles; a token is marked if its KL reaches one of the quantiles.
+# Quantiles of the KL over the tokens of both models. A token is marked if its KL is at least one of these quantiles.
 HIGHEST, HIGH = 0.95, 0.85
 LEGEND = "bold red: highest 5% of KL · yellow: next 10% · underlined: other top-1"
 UNMARKED = "The tokens of these models are not stored, because an older faq-tui measured them."
@@ -55,8 +55,8 @@ class Entry:
 def entries(loaded: LoadedEvidence, view_state: EvidenceViewState) -> list[Entry]:
     """The items of the list.
 
-    Labelled items that flipped in any model come first. The other items are those on which the left and the right
-    model differ most.
+    The list begins with labelled items for which a quantized model was right and the unquantized model was wrong, or
+    the reverse. Items of other texts follow, namely those on which the left and the right model differ most.
     """
     if loaded.evidence is None:
         return []
@@ -97,7 +97,7 @@ def _most_different(loaded: LoadedEvidence, view_state: EvidenceViewState, text:
 def _three_sums(
     loaded: LoadedEvidence, view_state: EvidenceViewState, text: str
 ) -> tuple[Sums | None, Sums | None, Sums | None]:
-    """The sums of the unquantized model, the left model and the right model."""
+    """The stored measurements of the unquantized model, the left model and the right model."""
     return (
         loaded.sums_of(UNQUANTIZED, text),
         loaded.sums_of(view_state.left, text),
@@ -166,7 +166,7 @@ def words_of(run: Run, loaded: LoadedEvidence, names: tuple[str, str], text: str
 def marked(words: Words, name: str) -> Text:
     """The predicted tokens of an item.
 
-    Those tokens are marked on which the model `name` differs most from the unquantized model.
+    The tokens on which the model `name` differs most from the unquantized model are marked.
     """
     pieces, text = words.pieces, Text()
     kl, differs = words.marks.get(name, ([0.0] * len(pieces), [False] * len(pieces)))

@@ -62,8 +62,7 @@ class Lines(LineList):
 
 
 class Detail(FlowView):
-    """The explanation of the selected row. Its height is the same for all rows, so that the list above does not
-    move."""
+    """The explanation of the selected row. Its box has one height for all rows, so the list above does not move."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)

@@ -207,7 +207,7 @@ class EvidencePane(Pane):
         self.query_one("#evidence-paper").display = self._paper
 
     def _pages(self, width: int | None = None) -> list[Page]:
-        """The pages of the table's columns for lines of `width` cells.
+        """Divide the table's columns into pages for lines of `width` cells.
 
         The default is the current width of the lines.
         """
@@ -250,9 +250,9 @@ class EvidencePane(Pane):
             detail.say(self.rows[at].detail if at < len(self.rows) else "")
         elif at < len(self.entries):
             entry = self.entries[at]
-            detail.say(f"{self.loaded.title(entry.text)}: {entry.words}", "enter opens the item")
+            detail.say(f"{self.loaded.title(entry.text)}: {entry.words}", "press enter to open the item")
         else:
-            detail.say("No item flipped, and there are no two models to compare.")
+            detail.say("No item flipped between right and wrong, and there are no two models to compare.")
 
     # Actions.
 

@@ -45,7 +45,7 @@ def parts(loaded: LoadedEvidence, width: int) -> list[Part]:
     """
     cells = [cell for cell in loaded.paper if cell.bits not in (UNQUANTIZED, AVERAGE)]
     if not cells:
-        what = "these methods at these bits" if loaded.paper_known else f"the model {loaded.model}"
+        what = "these methods at these bit widths" if loaded.paper_known else f"the model {loaded.model}"
         return [(f"The FAQ paper ({ARXIV}) has no table for {what}.", "")]
     out: list[Part] = [(f"FAQ paper, {ARXIV}", "bold")]
     for number in dict.fromkeys(cell.table for cell in cells):

@@ -37,7 +37,7 @@ Request = tuple[LoadedEvidence, int, int]  # the data to draw, and the width and
 
 
 def drawing(loaded: LoadedEvidence, width: int, height: int) -> str:
-    """The plot with its legend as ANSI text, or a sentence why there is none.
+    """The plot with its legend as ANSI text, or a sentence that says why there is no plot.
 
     The text has at most `height` lines of at most `width` cells.
     """
@@ -67,7 +67,7 @@ def drawing(loaded: LoadedEvidence, width: int, height: int) -> str:
 
 
 def _axis(loaded: LoadedEvidence, kinds: tuple[str, ...]) -> Axis | None:
-    """The text of an axis and the main metric of this text."""
+    """The held-out text that an axis shows, and the main metric of this text."""
     texts = loaded.evidence.texts if loaded.evidence else ()
     names = (text.name for kind in kinds for text in texts if text.kind == kind)
     return next(((name, loaded.evidence.metrics(name)[0]) for name in names if loaded.evidence), None)

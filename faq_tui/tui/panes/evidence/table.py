@@ -90,7 +90,7 @@ def _missing(loaded: LoadedEvidence) -> Iterator[TableRow]:
     missing = loaded.benchmarks.get("missing", [])
     if missing:
         yield TableRow(EMPTY)
-        yield TableRow(GROUP, "Benchmarks that are not measured", detail="r measures them again.")
+        yield TableRow(GROUP, "Benchmarks that are not measured", detail="Press r to measure them again.")
     for row in missing:
         yield TableRow(
             MODEL, f"  {row['engine']} {row['task']}", value="–", detail=f"{row['subject']}: {row['message']}"
@@ -184,7 +184,7 @@ def _mean(row: ModelRow, draws: int, metric: str, number: float) -> TableRow:
 def _compared(
     alone: TableRow, row: ModelRow, c: Comparison, outcome: MetricOutcome, metric: str, base: ModelRow
 ) -> TableRow:
-    """Return the table row `alone` with the comparison of two models added.
+    """Add the comparison of two models to the table row `alone`, and return the new row.
 
     `row` is the model of a source's set, and `base` is the model of the baseline.
     """

@@ -95,8 +95,8 @@ def summary(loaded: LoadedEvidence, view_state: EvidenceViewState) -> Text:
     if loaded.report["outdated"]:
         line.append(f"{sanitize(loaded.report['outdated'])}.\n", "bold")
     if shared := loaded.report["run"]["shared_seeds"]:
-        line.append(f"Draws overlap (each has {shared['seeds']} of the same {shared['total']} seeds): ", "bold")
-        line.append("intervals are widened.\n", "bold")
+        line.append(f"Each draw has {shared['seeds']} of the same {shared['total']} seeds, ", "bold")
+        line.append("so the intervals are wider.\n", "bold")
     parts = 0
     for equal in MATCHES[1:]:
         counts = _counts(evidence, equal)
@@ -131,12 +131,12 @@ def _counts(evidence: Evidence, equal: str) -> Counter[str]:
 
 def _nothing_compared(evidence: Evidence) -> str:
     if len(evidence.rows) == 1:
-        return "Only the unquantized model is measured so far. r measures the artefacts."
+        return "Only the unquantized model is measured so far. Press r to measure the artefacts."
     return "There is nothing to compare yet. First measure the baseline and a set of a source."
 
 
 def run_parts(body: dict[str, Any]) -> list[Part]:
-    """The view `run`: activation spikes, and what was run.
+    """The text of the view `run`: sentences about the activation spikes, and the facts of the run.
 
     `body` is the report as data. Without a report, the view is empty.
 

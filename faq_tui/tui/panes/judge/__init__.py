@@ -1,1 +1,1 @@
-"""Pane 3: candidates with their scores, and the person's picks."""
+"""Pane 3 shows candidates with their scores, and the person's picks."""

@@ -20,7 +20,7 @@ from faq_tui.tui.widgets.flow import FlowView, Part
 from faq_tui.tui.widgets.marked import LIMIT, rest
 from faq_tui.tui.widgets.text import LiteralText
 
-# Number of characters; reasoning above LONG is folded at first, and a judge's reason above LONG is shown last.
+# Number of characters. Longer reasoning is folded at first, and a longer reason of a judge is shown below the answer.
 LONG = 400
 LABEL_STYLE = "bold cyan"
 
@@ -159,7 +159,7 @@ def parts_of(case: Case, candidate: Candidate, blind: bool, folded: bool) -> lis
     reasoning, answer = candidate.reasoning.strip(), candidate.answer.strip()
     if reasoning:
         head = f"{'▸' if folded else '▾'} reasoning, {len(reasoning):,} characters"
-        parts.append((head + (", folded: f opens it" if folded else ""), LABEL_STYLE))
+        parts.append((head + (", folded: press f to unfold it" if folded else ""), LABEL_STYLE))
         if not folded:
             parts.append((reasoning[:LIMIT] + rest(reasoning), "dim"))
         parts += [None, ("answer", LABEL_STYLE)]

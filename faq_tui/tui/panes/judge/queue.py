@@ -1,4 +1,4 @@
-"""The seeds of the Judge pane in order: filter, cursor, and the agreement of person and judge."""
+"""The ordered seeds of the Judge pane, with the filter, the cursor, and how often person and judge agree."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class JudgeQueue:
         return True
 
     def move_undecided(self, step: int) -> bool:
-        """Go to the nearest seed in this direction that has no decision of a person.
+        """Go to the next seed without a person's decision: a later seed if `step` is 1, an earlier seed if it is -1.
 
         Returns False if there is no such seed.
         """

@@ -1,1 +1,1 @@
-"""Pane 5: recipes, artefacts and the losses of each layer."""
+"""Pane 5 shows recipes, artefacts and the losses of each layer."""

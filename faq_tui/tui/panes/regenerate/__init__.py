@@ -1,1 +1,1 @@
-"""Pane 2: candidates while they are generated."""
+"""Pane 2 shows the candidates while they are generated."""

@@ -138,7 +138,7 @@ class RegeneratePane(Pane):
         self.draw()
 
     def draw(self, all_of_it: bool = True) -> None:
-        """Draw the changes. If `all_of_it` is true, also draw the parts that take long."""
+        """Draw the changes. If `all_of_it` is true, also draw the parts that take long to draw."""
         now = self.now
         if all_of_it or abs(now - self._figures_drawn) >= FIGURES_EVERY_S:
             self._figures_drawn = now
@@ -175,12 +175,10 @@ class RegeneratePane(Pane):
 
     def _why_empty(self) -> str:
         if not self.run.settings.sources:
-            return (
-                "This run has no source, so it will use only the baseline.\n\nTo add a source, name a larger model \
+            return "This run has no source, so it will use only the baseline.\n\nTo add a source, set a larger model \
 of the target's family under [sources.elder] in faq.toml."
-            )
         if not self.page.seeds:
-            return "No seeds loaded.\n\nr starts the run: it reads the seeds, then sends them to the source."
+            return "No seeds loaded.\n\nPress r to start the run. It reads the seeds, then sends them to the source."
         return ""
 
     def _draw_candidates(self, now: float) -> None:

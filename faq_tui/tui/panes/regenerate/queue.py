@@ -1,4 +1,4 @@
-"""The queue of seeds: one page of the database, the widget, and the choice of the candidate to follow."""
+"""The queue of seeds: it reads a page of seeds, draws it, and chooses the candidate to follow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from faq_tui.tui.live import CandidateKey, GrowingCandidate, Regeneration
 from faq_tui.tui.widgets.list import QueueList
 from faq_tui.tui.widgets.table import Column, filled, row_strip
 
-QUIET_S = 2.0  # seconds without new text until a candidate is no longer followed
+QUIET_S = 2.0  # a candidate without new text for this many seconds is no longer followed
 COLUMNS = Column(width=2), Column("state", 13), Column("question")
 NOTHING = CandidateCounts()
 
@@ -123,7 +123,7 @@ class SeedPage:
     def _load_around(self, position: int, row: int) -> None:
         """Fill the page around the seed at `position`, and select this seed.
 
-        The seed is on the line `row` of the page if all lines of the page can then be filled.
+        Put the seed on the line `row` of the page, unless lines of the page would then stay empty.
         """
         ahead = queue.before(self._store, position, row)
         here = queue.after(self._store, position - 1, self.height - len(ahead))

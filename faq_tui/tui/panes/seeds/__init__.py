@@ -1,1 +1,1 @@
-"""Pane 1: browse, search, filter, exclude and tag the seeds."""
+"""Pane 1 shows the seeds. The user can browse, search, filter, exclude and tag them."""

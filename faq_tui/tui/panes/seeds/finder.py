@@ -31,7 +31,7 @@ class SeedFacts(Message):
     files: list[str]
     tags: list[str]
     roles: dict[str, int]
-    # Some rows of the file are not seeds. Maps each reason for this to the number of rows.
+    # Maps each reason why rows of the seed file were skipped to the number of these rows.
     skipped: dict[str, int] = field(default_factory=dict)
 
 

@@ -58,7 +58,7 @@ class SetsRead(Message):
 
 
 class SeedsPane(Pane):
-    """The pane Seeds. It reads one page of rows at a time from the database.
+    """The pane Seeds. The pane reads one page of rows at a time from the database.
 
     A search runs on a thread. While it runs, its matches are added to the list.
     """
@@ -224,9 +224,9 @@ class SeedsPane(Pane):
         empty = not self.list.positions and not self._searching
         self.set_class(empty, "-empty")
         if empty:
-            nothing = (
-                "no seed matches; esc shows all seeds" if self.seed_filter else "No seeds loaded. r starts the run."
-            )
+            nothing = "No seeds loaded. Press r to start the run."
+            if self.seed_filter:
+                nothing = "no seed matches; press esc to see all seeds"
             self.query_one("#seeds-empty", LiteralText).show(nothing)
 
     def _draw_status(self) -> None:
@@ -376,7 +376,7 @@ class SeedsPane(Pane):
     def _move(self, by: int, pages: int = 0) -> None:
         """Move the cursor by `by` seeds.
 
-        If the large preview is shown, scroll its text by `pages`. If `pages` is 0, scroll the text by `by` lines.
+        If the large preview is shown, scroll its text instead: by `pages` pages, or by `by` lines if `pages` is 0.
         """
         if self.has_class("-zoom"):
             self.query_one(SeedPreview).scroll_text(pages, 0 if pages else by)

@@ -15,8 +15,8 @@ from faq_tui.tui.widgets.list import LineList
 from faq_tui.tui.widgets.table import Cell, Column, filled, row_strip
 
 GAP = 2
-# Three minimum widths of a line in cells: for the column language, for the column origin, and for a wider column
-# origin.
+# Widths of a line in cells. From the first width on, the line has the column language, and from the second width on,
+# also the column origin. From the third width on, the column origin is wider.
 LANGUAGE_FROM, ORIGIN_FROM, WIDE_ORIGIN_FROM = 97, 113, 151
 LEAST_QUESTION = 10
 STATE_STYLES = {

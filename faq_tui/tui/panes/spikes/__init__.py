@@ -1,1 +1,1 @@
-"""Pane 4: activation spikes on each calibration set."""
+"""Pane 4 shows the activation spikes on each calibration set."""

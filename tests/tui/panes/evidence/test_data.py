@@ -61,5 +61,5 @@ async def test_draws_that_share_seeds_are_said_to(tmp_path: Path, chosen: int) -
         app = PaneHost(pane)
         async with app.run_test(size=(80, 24)) as pilot:
             await settled(pane, pilot)
-            said = "Draws overlap (each has 12 of the same 24 seeds): intervals are widened."
+            said = "Each draw has 12 of the same 24 seeds, so the intervals are wider."
             assert (said in app.screen_text) == (chosen > 0)

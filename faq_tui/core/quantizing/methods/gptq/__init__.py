@@ -1,4 +1,4 @@
-"""GPTQ and GPTAQ: quantize by faq-tui's own solver or by the library GPTQModel, and store packed codes."""
+"""Quantize by GPTQ or GPTAQ, with faq-tui's own solver or with the library GPTQModel, and store packed codes."""
 
 from faq_tui.core.quantizing.methods.gptq.method import METHOD
 

@@ -1,7 +1,7 @@
 """Quantize weight matrices by GPTQ: one scale and one zero point for each group of columns and each output row.
 
-GPTQ: Frantar et al. 2022, arXiv:2210.17323. If the factor has a drift, the result is that of GPTAQ (Li et al. 2025,
-arXiv:2504.02692).
+GPTQ: Frantar et al. 2022, arXiv:2210.17323. With a factor that has a drift, the same code computes GPTAQ (Li et al.
+2025, arXiv:2504.02692).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from faq_tui.core.quantizing.sequential.hessian import Factor
 from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
 
 TINY = 6e-8  # the smallest positive float16
-# The search for a scale shrinks the range of a group in STEPS steps, down to the share LEAST_RANGE of the whole
-# range. For each range, the search sums the errors of all weights to the power NORM, as Frantar's reference code does
-# (quant.py).
+# The search for a scale tries STEPS ranges of a group. The first is the whole range, and the last is almost as small
+# as LEAST_RANGE times the whole range. For each range, the search computes the sum of |error|^NORM over all weights,
+# as Frantar's reference code does (quant.py).
 STEPS, LEAST_RANGE, NORM = 80, 0.2, 2.4
 
 
@@ -26,9 +26,10 @@ class GridChoice:
     """How a group's grid is chosen.
 
     `symmetric` fixes the zero point in the middle of the codes. With `search`, the scale with the least rounding
-    error is used; otherwise the grid covers the largest weight. With `scattered`, a group consists of `group_size`
-    columns that are consecutive in solving order. In the matrix, these columns may be far apart. Without `scattered`,
-    a group consists of neighbouring columns, and the solving order must keep them together.
+    error is used. Without `search`, the scale is so large that the grid covers the largest weight. With `scattered`,
+    a group consists of `group_size` columns that are consecutive in solving order. In the matrix, these columns may
+    be far apart. Without `scattered`, a group consists of neighbouring columns, and the solving order must keep them
+    together.
     """
 
     bits: int
@@ -47,7 +48,8 @@ class GridChoice:
 class Packable:
     """A quantized matrix.
 
-    A dequantized weight is ŵ = scale · (code - zero), with the scale and zero of the column's group.
+    The dequantized weight is ŵ = scale · (code - zero). Here `scale` and `zero` are those of the group to which the
+    column belongs.
 
     In the shapes, `...` stands for one batch dimension or for no dimension.
     """
@@ -64,7 +66,7 @@ class Packable:
         return Packable(*(part[index] for part in parts))
 
     def dense(self) -> Any:
-        """The dequantized matrix [out, in] in float32. There must be no batch dimension."""
+        """The dequantized matrix [out, in] in float32. The quantized matrix must have no batch dimension."""
         scales, zeros = self.scales.float()[self.groups], self.zeros.float()[self.groups]
         return ((self.codes.t().float() - zeros) * scales).t().contiguous()
 
@@ -104,8 +106,8 @@ def fit(weights: Any, grid: GridChoice) -> tuple[Any, Any]:
     """The scale and the zero point [..., out] of a group of `weights` [..., group, out], in float32.
 
     The scale is rounded to float16, because it is stored in float16. The zero point is a whole number. The range of
-    the codes covers 0 and every weight of the group. For a symmetric grid, the range is [-m, m] with m = max |w|;
-    otherwise it is [min, max].
+    the codes covers 0 and every weight of the group. For a symmetric grid, the range is [-m, m] with m = max |w|. For
+    an asymmetric grid, the range is [min, max].
     """
     import torch
 
@@ -148,7 +150,7 @@ def quantize_stack(
 ) -> list[Packable]:
     """Quantize matrices [..., out, in] that share their Hessians.
 
-    Any floating dtype is allowed. The matrices may differ in their size [out].
+    Any floating dtype is allowed. The matrices may have different sizes [out].
 
     If `grid.scattered` is false, the solving order must keep the columns of a group together.
     """

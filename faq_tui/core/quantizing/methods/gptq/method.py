@@ -22,16 +22,16 @@ from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.settings.recipe import PAPER, Damping, GroupSize, Presets, Recipe
 from faq_tui.core.settings.section import AddedLater
 
-Sym = Annotated[bool, Field(description="true uses a symmetric grid, whose zero point is fixed")]
+Sym = Annotated[bool, Field(description="if true, the grid is symmetric, and its zero point is fixed")]
 Engine = Annotated[
     Literal["auto", "walk", "gptqmodel"],
     Field(
-        description="auto, walk (faq-tui's own solver) or gptqmodel (a library, for models that walk cannot handle)"
+        description="walk is faq-tui's own solver; gptqmodel is a library for other models; auto chooses one of them"
     ),
     AddedLater(),
 ]
 ScaleSearch = Annotated[
-    bool, Field(description="true searches for the scale with the least rounding error (only walk)"), AddedLater()
+    bool, Field(description="if true, the scale with the least rounding error is used (only walk)"), AddedLater()
 ]
 
 
@@ -57,7 +57,9 @@ class GptqRecipe(EngineRecipe):
     bits: Literal[4, 8] = 4
     group_size: GroupSize = 128
     sym: Sym = True
-    desc_act: Annotated[bool, Field(description="true quantizes columns with large activations first")] = False
+    desc_act: Annotated[bool, Field(description="if true, columns with large activations are quantized first")] = (
+        False
+    )
     damp_percent: Damping = 0.05
     scale_search: ScaleSearch = False
     experts: Experts = "routed"
@@ -71,8 +73,8 @@ def gptq_config(gptqmodel: Any, recipe: Any, scratch: Path, **more: Any) -> Any:
         group_size=recipe.group_size,
         sym=recipe.sym,
         desc_act=recipe.desc_act,
-        # This option changes the order of whole groups, so it needs more than one group. The option does not slow
-        # down inference.
+        # The option act_group_aware changes the order of whole groups, so it needs more than one group. The option
+        # does not slow down inference.
         act_group_aware=not recipe.desc_act and recipe.group_size != -1,
         damp_percent=recipe.damp_percent,
         **common_options(gptqmodel, recipe, scratch),
@@ -100,7 +102,10 @@ class EngineMethod(GptqmodelMethod):
         progress: QuantizationProgress,
         cancel: CancelToken,
     ) -> EngineResult:
-        """Like `Method.quantize`. The recipe chooses the engine, and the manifest records it as `engine`."""
+        """This function implements `Method.quantize`.
+
+        The recipe chooses the engine, and the manifest's entry `engine` names it.
+        """
         library = super().quantize
         return by_engine(job, target, rows, progress, cancel, lambda: library(job, target, rows, progress, cancel))
 

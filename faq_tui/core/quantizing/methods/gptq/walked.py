@@ -29,7 +29,7 @@ ADVICE = 'set engine = "auto", which uses the library GPTQModel for this target'
 def uses_walk(job: QuantizationJob, target: Path) -> bool:
     """True if the job runs on the walk.
 
-    Raises FaqError if the recipe requires the walk, but the walk is impossible.
+    Raises FaqError if the recipe requires the walk, but the walk does not support the target.
     """
     recipe: Any = job.recipe
     if recipe.engine == GPTQMODEL:
@@ -43,7 +43,7 @@ def uses_walk(job: QuantizationJob, target: Path) -> bool:
 def refusal(job: QuantizationJob, target: Path) -> str:
     """The reason why the walk cannot quantize this target by this recipe; "" if it can.
 
-    Reads only the shapes of weights.
+    The function reads only the shapes of the weights.
     """
     from faq_tui.core.models.layer_source import refusal_of
 
@@ -66,7 +66,7 @@ def refusal_of_shapes(recipe: Any, experts: int, shapes: Mapping[str, tuple[int,
 
 def _refusal_of_experts(recipe: Any, experts: int) -> str:
     if experts and recipe.experts == "all":
-        return "it does not calibrate every expert on every token"
+        return "walk does not calibrate every expert on every token"
     if experts and getattr(recipe, "alpha", None) is not None:
         return "the experts of the quantized and the unquantized model get different tokens"
     return ""
@@ -75,8 +75,8 @@ def _refusal_of_experts(recipe: Any, experts: int) -> str:
 def cost_key(name: str, recipe: Any, profile: LayerProfile) -> str:
     """Implements `Method.cost_key` for the method `name`: `name@walk` for the walk, else `name`.
 
-    The function knows only the recipe and the profile. `refusal` checks more. Therefore a job may run on GPTQModel
-    even if this function has returned the key of the walk.
+    The function sees only the recipe and the profile. `refusal` checks more. Therefore this function may return the
+    key of the walk for a job that runs on GPTQModel.
     """
     each = WORD // recipe.bits
     odd = any(out % each or columns % each for out, columns, _ in profile.shapes)
@@ -94,8 +94,8 @@ def by_engine(
 ) -> EngineResult:
     """Quantize with the recipe's engine. Implements `Method.quantize`. The argument `by_library` runs GPTQModel.
 
-    Some models turn out to be unsupported only after their layers were called. If engine = "auto", GPTQModel then
-    quantizes such a model.
+    Some models call their layers in a way that the walk does not support. The walk notices such calls only when it
+    runs. If engine = "auto", GPTQModel then quantizes the model.
     """
     from faq_tui.core.models.stack import UnsupportedModel
 
@@ -123,7 +123,8 @@ def quantize_by_walk(
 ) -> EngineResult:
     """Quantize by GPTQ, or by GPTAQ if the recipe has `alpha`. This function implements `Method.quantize`.
 
-    Columns with the largest activations are solved first. Without desc_act, groups stay together (`factorize`).
+    The columns with the largest activations are solved first. Without desc_act, the columns of a group stay together
+    (see `factorize`).
     """
     from faq_tui.core.quantizing.methods.gptq.matrix import GridChoice, quantize_stack
     from faq_tui.core.quantizing.sequential.batching import Ordering, SolvedMatrix, stored_tensors

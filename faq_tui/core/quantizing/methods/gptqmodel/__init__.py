@@ -1,1 +1,1 @@
-"""The shared code of the methods that the library GPTQModel runs: GPTQ, GPTAQ and AWQ."""
+"""The code that GPTQ, GPTAQ and AWQ share. The library GPTQModel runs these three methods."""

@@ -35,12 +35,12 @@ class Checkpoint:
     def config(self, gptqmodel: Any, seconds: float) -> Any:
         """Make the argument `checkpoint` of gptqmodel's `quantize`.
 
-        gptqmodel writes a checkpoint at the end of a layer if `seconds` have passed since the last checkpoint. It
-        writes another checkpoint when all layers are done.
+        gptqmodel writes a checkpoint at the end of a layer if `seconds` have passed since the last checkpoint.
+        gptqmodel writes another checkpoint when all layers are done.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         for attempt in (self.folder / "store").glob("attempt-*"):
-            shutil.rmtree(attempt, ignore_errors=True)  # these folders are left over from killed processes
+            shutil.rmtree(attempt, ignore_errors=True)  # killed processes have left these folders
         return _paced(gptqmodel.CheckpointConfig, seconds)(path=self.folder / "store")
 
     def drop(self) -> None:
@@ -51,9 +51,9 @@ class Checkpoint:
         return self._messages.noting(send)
 
     def begin_at(self, layer: int, progress: QuantizationProgress, send: Send) -> None:
-        """Send the recorded messages of all layers before `layer`, the first layer to compute.
+        """Send the recorded messages of all layers before `layer`.
 
-        Later calls do nothing.
+        `layer` is the first layer to compute. If the method is called again, it does nothing.
         """
         if self._begun:
             return
@@ -66,7 +66,7 @@ class Checkpoint:
 def supports(model: Any) -> bool:
     """True if gptqmodel can write checkpoints of this model.
 
-    Version 7.7 can resume GPTQ of llama and qwen3_moe models, but not GPTAQ.
+    For example, version 7.7 can resume GPTQ of llama and qwen3_moe models. Version 7.7 cannot resume GPTAQ.
     """
     from gptqmodel.looper import gptq_checkpoint
 
@@ -78,13 +78,18 @@ def supports(model: Any) -> bool:
     gptq_checkpoint.signal = SimpleNamespace(
         SIGINT=None, SIGTERM=None, getsignal=lambda _number: None, signal=lambda _number, _handler: None
     )
-    # gptqmodel's own function reads all weights again, and refuses the symbolic links of a hub cache.
+    # gptqmodel's own function for this purpose reads all weights again. That function also refuses symbolic links,
+    # and the files of a hub cache are symbolic links.
     gptq_checkpoint._source_identity = _files_of
     return True
 
 
 def _files_of(model: Any) -> dict[str, str]:
-    """Maps config.json and the name of each safetensors file to a hash of the file's size and modification time."""
+    """Maps file names to hashes.
+
+    The files are config.json and all safetensors files. A hash depends on the size and the modification time of the
+    file.
+    """
     root = Path(model.model_local_path)
     hashes = {}
     for path in sorted([root / "config.json", *root.glob("*.safetensors*")]):
@@ -94,9 +99,10 @@ def _files_of(model: Any) -> dict[str, str]:
 
 
 def _paced(config: Any, seconds: float) -> Any:
-    """A subclass of `config` whose interval is in seconds.
+    """A subclass of `config` that lets `seconds` pass between two checkpoints.
 
-    An interval in layers would not help, because a layer can take milliseconds or minutes.
+    gptqmodel itself only counts the layers between two checkpoints. A number of layers is no measure of time, because
+    a layer can take milliseconds or minutes.
     """
     last = time.monotonic()
 

@@ -42,9 +42,9 @@ def quantize(
 
     This function implements `Method.quantize` for every method of gptqmodel.
 
-    The model sees exactly `rows` (token ids), in order, one row per batch. After a cancel, raises `Stopped` at the
-    end of the current step. Raises FaqError as soon as a module cannot be quantized; the message names the layer and
-    the module.
+    The model reads exactly `rows` (token ids), in their order, one row per batch. After a cancel, raises `Stopped` at
+    the end of the current step. Raises FaqError as soon as a module cannot be quantized; the message names the layer
+    and the module.
     """
     gptqmodel = import_gptqmodel()
     cancel.check()
@@ -63,7 +63,8 @@ def quantize(
     finally:
         progress.send = send
         if checkpoint is not None and progress.failure is not None:
-            checkpoint.drop()  # a resumed run would reach the same broken module
+            # If the checkpoint were kept, the next attempt would resume from it and fail at the same module again.
+            checkpoint.drop()
     if checkpoint is not None:
         checkpoint.drop()
     packed, shapes, recipe = packed_modules(job.out), linear_shapes(target), job.recipe
@@ -82,7 +83,7 @@ def _checkpoint(
 ) -> Checkpoint | None:
     """The job's checkpoint.
 
-    Returns None if the job is too short for checkpoints, or if gptqmodel cannot resume such a job.
+    Returns None if the job needs no checkpoints because it is short, or if gptqmodel cannot resume such a job.
 
     gptqmodel 7.7 also writes checkpoints of AWQ, but cannot resume from them ("checkpoint tensor schema differs").
     """
@@ -108,10 +109,11 @@ def _quantized(
 ) -> dict[str, Any]:
     """Quantize once.
 
-    If `checkpoint` has layers, continue after them. Returns further entries for the manifest.
+    If `checkpoint` holds finished layers, continue after them. Returns further entries for the manifest.
     """
     device, send = device_of(job.device), progress.send
-    # On Hopper GPUs, `auto` downloads CUTLASS. The choice of the CUDA kernel does not affect the quantized weights.
+    # On Hopper GPUs, the backend `auto` downloads the library CUTLASS. The choice of the CUDA kernel does not affect
+    # the quantized weights.
     backend = method.cuda_backend if job.backend == "auto" and device == "cuda" else job.backend
     with scratch_folder(job.out) as scratch:
         model = gptqmodel.GPTQModel.load(
@@ -132,7 +134,7 @@ def _quantized(
             with _rows_to(progress):
                 model.quantize(rows, batch_size=1, calibration_sort=None, **more)
         except Exception as error:
-            # after a cancel, this raises Stopped; if a module is broken, it raises the error of that module
+            # after a cancel, this call raises Stopped; if a module is broken, it raises the module's error
             progress.check()
             if checkpoint is not None and checkpoint.exists and _about_checkpoints(error):
                 raise UnusableCheckpoint from error
@@ -142,16 +144,16 @@ def _quantized(
         if checkpoint is not None:
             checkpoint.begin_at(
                 len(_layers(model)), progress, send
-            )  # needed because gptqmodel calls no callback if the checkpoint contains all layers
+            )  # this call is needed, because gptqmodel calls no callback if the checkpoint contains all layers
         progress.send("saving")
         model.save(str(job.out))
     return {} if checkpoint is None or checkpoint.resumed_at is None else {"resumed_at_layer": checkpoint.resumed_at}
 
 
 def _blame_weights(folder: Path, progress: QuantizationProgress) -> None:
-    """If weights hold NaN, raise a clear error.
+    """If the target's weights hold NaN or infinity, raise an error that says so.
 
-    Without this check, GPTAQ and AWQ would fail with an unclear error.
+    GPTAQ and AWQ themselves fail with an unclear error.
     """
     tensors = tensors_of(folder)
     name = not_finite(
@@ -200,15 +202,15 @@ def _connect(model: Any, progress: QuantizationProgress, checkpoint: Checkpoint 
 def _rows_to(progress: QuantizationProgress) -> Iterator[None]:
     """Pass each module's log row to `progress` as soon as gptqmodel makes it.
 
-    This needs a patch, because gptqmodel has no callback for it.
+    The function patches gptqmodel, because gptqmodel has no callback for log rows.
     """
     from gptqmodel.looper.loop_processor import LoopProcessor
 
     original = LoopProcessor.log_new_row
 
     def log_new_row(processor: Any, row: dict[str, Any]) -> None:
-        # If a module's loss is NaN, gptqmodel quantizes the module again without a Hessian. Then the module's log row
-        # has the loss 0.0.
+        # If a module's loss is NaN, gptqmodel quantizes the module again without a Hessian. In this case, the
+        # module's log row has the loss 0.0.
         solver = processor.tasks.get(row["module"])
         given_up = bool(getattr(getattr(solver, "qcfg", None), "mock_quantization", False))
         progress.module_done({**row, "loss": "nan"} if given_up else row)

@@ -20,12 +20,15 @@ from faq_tui.core.settings.recipe import Recipe
 
 Experts = Annotated[
     Literal["routed", "all"],
-    Field(description="tokens that calibrate an expert: routed (only the tokens routed to the expert) or all"),
+    Field(
+        description="with all, every token calibrates every expert; with routed, only the "
+        "tokens that are routed to it"
+    ),
 ]
 
 
 class GptqmodelRecipe(Recipe):
-    """Settings of a gptqmodel method. Older artefacts have no setting `experts`; they were made with "routed"."""
+    """Settings of a gptqmodel method. Artefacts from before the setting `experts` were made with "routed"."""
 
     added_later: ClassVar[dict[str, Any]] = {"experts": "routed"}
 

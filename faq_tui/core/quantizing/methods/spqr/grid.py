@@ -16,7 +16,10 @@ TINY = 6e-8  # the smallest positive float16
 
 @dataclass(frozen=True)
 class Grid:
-    """The dequantized values are ŵ = scale * (q - zero) with q = 0 … 2^bits - 1. `zero` is not rounded."""
+    """The dequantized values are ŵ = scale * (q - zero) with q = 0 … 2^bits - 1.
+
+    `zero` need not be a whole number.
+    """
 
     scale: Any  # [..., out]
     zero: Any  # [..., out]
@@ -42,8 +45,8 @@ class Grid:
 def fit(low: Any, high: Any, bits: int) -> Grid:
     """Compute the scale s = (max - min) / (2^b - 1) and the zero point z = -min / s (SpQR, section 4.3).
 
-    If the weights of a row are almost equal, the scale is raised to 1/2048 of the largest |weight|. Otherwise the
-    zero point would be too large for float16.
+    The scale is at least 1/2048 of the largest |weight|. For a row of almost equal weights, a smaller scale would
+    give a zero point that is too large for float16.
     """
     import torch
 
@@ -64,10 +67,12 @@ def stored(grid: Grid) -> Grid:
 
 @dataclass(frozen=True)
 class Level:
-    """Values that are quantized in runs (sequences of neighbouring values). Each run has codes, a minimum and a step.
+    """Values that are quantized in runs.
 
-    The minimum itself is stored, not the ratio minimum / step. The step is rounded to float16, and a large ratio
-    would multiply this rounding error.
+    A run is a sequence of neighbouring values. Each run has codes, a minimum and a step.
+
+    The minimum is stored, and not the ratio minimum / step. The step is rounded to float16, and with a large ratio
+    this rounding error would grow.
     """
 
     codes: Any  # [..., runs, group] uint8; the last run is padded
@@ -99,13 +104,13 @@ def second_level(values: Any, bits: int, group: int) -> Level:
 
 
 def likely_outliers(weights: Any, diagonal: Any, bits: int, threshold: Any) -> Any:
-    """Mask [..., group, out] of the weights that are likely outliers.
+    """Find the weights that are likely outliers. Returns a mask [..., group, out].
 
-    The error of a row is E = sum(((ŵ - w) / U_jj)²). A weight is an outlier if the row's error falls by more than
-    `threshold` when this weight is left out. `diagonal` holds U_jj and has the shape [..., group]. `threshold` is a
-    number, or has the shape [..., out]. The grid of a row depends only on its minimum and maximum. Therefore the grid
-    is fitted again only for two weights, the minimum and the maximum. For any other weight, it is enough to remove
-    the weight's term from the sum.
+    The error of a row is E = sum(((ŵ - w) / U_jj)²). To test a weight, the error E is computed without this weight.
+    The weight is an outlier if E falls by more than `threshold`. `diagonal` holds U_jj and has the shape [...,
+    group]. `threshold` is a number, or has the shape [..., out]. The grid of a row depends only on its minimum and
+    maximum. Therefore a new grid is needed only to test the minimum and the maximum. In a test of any other weight,
+    the grid stays the same, and the weight's term is removed from the sum.
     """
     import torch
 
@@ -122,7 +127,7 @@ def likely_outliers(weights: Any, diagonal: Any, bits: int, threshold: Any) -> A
         second = weights.scatter(-2, least[..., None, :], math.inf).amin(-2)
         second_high = weights.scatter(-2, most[..., None, :], -math.inf).amax(-2)
         for index, bottom, top in ((least, second, high), (most, low, second_high)):
-            # If a row has two weights and one of them is left out, the other weight is both minimum and maximum.
+            # If a row has only two weights and one of them is left out, the other weight is both minimum and maximum.
             without = terms(fit(torch.minimum(bottom, top), torch.maximum(bottom, top), bits))
             at = index[..., None, :]
             left = without.sum(-2, keepdim=True) - without.gather(-2, at)
@@ -131,7 +136,7 @@ def likely_outliers(weights: Any, diagonal: Any, bits: int, threshold: Any) -> A
 
 
 def without(weights: Any, outliers: Any) -> Any:
-    """`weights` with the outliers replaced by the mean of the row's other weights.
+    """Replace the outliers in `weights`. The new value of an outlier is the mean of the row's other weights.
 
     A row that has only outliers is not changed.
     """

@@ -25,19 +25,20 @@ from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
 @dataclass(frozen=True)
 class Knobs:
     bits: int
-    group_size: int  # number of columns per group; -1 for one group per row
-    outlier_threshold: float = 0.2  # the threshold τ; a smaller value gives more outliers, infinity gives none
-    scale_bits: int | None = 3  # bits of scales and zeros at the second level; None if scales and zeros stay float16
-    scale_group: int = 16  # output rows that share a second-level scale
+    group_size: int  # number of columns per group; -1 means that a whole row is one group
+    outlier_threshold: float = 0.2  # the threshold τ; a smaller value makes more outliers, and infinity makes none
+    scale_bits: int | None = 3  # bits of each scale and zero point; None if they stay float16
+    scale_group: int = 16  # number of output rows that share one second-level scale
 
 
-# The scales and zeros of a group of columns: either quantized at the second level, or float16 [..., out].
+# The scales and zeros of a group of columns. Scales and zeros are either quantized at the second level, or float16
+# [..., out].
 Pair = tuple[Any, Any]
 
 
 @dataclass
 class Quantized:
-    """Quantized matrices in solving order: position p is column `order[p]`.
+    """Quantized matrices in solving order. In this order, column `order[p]` is at position p.
 
     `...` stands for a batch dimension or for no dimension.
     """
@@ -46,7 +47,7 @@ class Quantized:
     codes: Any  # [..., in, out] uint8
     outliers: Any  # [..., in, out] bool
     levels: list[Pair]  # scales and zeros of each group of columns
-    loss: Any  # the loss of each matrix [...], or a float for a single matrix
+    loss: Any  # [...], the loss of each matrix; a float if there is only one matrix
 
     def one(self, index: int) -> Quantized:
         """The quantized matrix at `index` of the batch."""
@@ -57,7 +58,7 @@ class Quantized:
 class _SpqrRule:
     """Rounds columns and marks outliers.
 
-    `threshold` [..., out] is the threshold T of each row. If it is None, there are no outliers.
+    `threshold` [..., out] is the threshold T of each row. If `threshold` is None, there are no outliers.
     """
 
     def __init__(self, knobs: Knobs, threshold: Any | None, columns: Any) -> None:
@@ -132,10 +133,10 @@ def quantize_stack(
 ) -> list[Quantized]:
     """Quantize matrices [..., out, in] that share their Hessians.
 
-    Any floating dtype is allowed. The matrices may differ in their size [out].
+    Any floating dtype is allowed. The matrices may have different sizes [out].
 
-    The outlier threshold of each matrix is T = τ · mean_c(var_rows(W_c) / U_cc²) (SpQR, algorithm 1). A run of scales
-    never contains scales of two matrices.
+    The outlier threshold of each matrix is T = τ · mean_c(var_rows(W_c) / U_cc²) (SpQR, algorithm 1). All scales of a
+    run belong to one matrix.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""SpQR as a quantization method. The method writes dense weights that every engine can load, and also the codes."""
+"""SpQR as a quantization method. The method writes dense weights, which every engine can load, and also the codes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 SIDECAR = "spqr"  # the name of the folder that holds the codes
 EXPORT = (
     "The safetensors files hold the dequantized weights in the target's own type: this export saves no memory "
-    f"and no time. The codes, scales, zeros, outliers and column orders that average_bits counts are in {SIDECAR}/."
+    f"and no time. The folder {SIDECAR}/ holds the codes, scales, zeros, outliers and column orders. "
+    "average_bits counts them."
 )
 
 
@@ -39,8 +40,12 @@ class SpqrRecipe(Recipe):
     group_size: GroupSize = 128
     damp_percent: Damping = 0.01
     outlier_threshold: Annotated[float, Field(gt=0.0, description="a smaller threshold makes more outliers")] = 0.2
-    scale_bits: Annotated[int, Field(ge=0, le=8, description="bits of scales and zeros; 0 means 16 bits")] = 3
-    scale_group: Annotated[int, Field(ge=1, le=4096, description="output rows that share a second-level scale")] = 16
+    scale_bits: Annotated[
+        int, Field(ge=0, le=8, description="bits of each scale and zero point; 0 means 16 bits")
+    ] = 3
+    scale_group: Annotated[
+        int, Field(ge=1, le=4096, description="number of output rows that share one second-level scale")
+    ] = 16
 
 
 class Spqr(Method):
@@ -65,7 +70,10 @@ class Spqr(Method):
         progress: QuantizationProgress,
         cancel: CancelToken,
     ) -> EngineResult:
-        """Like `Method.quantize`, but also writes the codes into the folder `spqr` beside the dense weights."""
+        """This function implements `Method.quantize`.
+
+        It writes the dense weights, and also the codes in the folder `spqr` beside them.
+        """
         from safetensors.torch import save_file
 
         from faq_tui.core.quantizing.methods.spqr.matrix import quantize_stack

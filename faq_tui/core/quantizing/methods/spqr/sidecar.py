@@ -10,12 +10,12 @@ from faq_tui.core.models.headers import tensors_of
 from faq_tui.core.quantizing.methods.spqr.grid import Level
 from faq_tui.core.quantizing.methods.spqr.matrix import Knobs, Quantized, decoded
 
-VALUE_BITS = INDEX_BITS = 16  # an outlier's value and its column number take this many bits each
+VALUE_BITS = INDEX_BITS = 16  # the value of an outlier takes this number of bits; its column number takes as many
 
 
 @dataclass(frozen=True)
 class Bits:
-    """The number of bits of each part of one matrix, or of several matrices together."""
+    """Counts the bits of each part of one matrix, or of several matrices together."""
 
     weights: int = 0
     codes: int = 0
@@ -29,7 +29,7 @@ class Bits:
 
     @property
     def average(self) -> float:
-        """The number of bits per quantized weight. The bits of all parts are counted."""
+        """The number of bits of all parts, divided by the number of quantized weights."""
         stored = self.codes + self.scales + self.outliers + self.row_pointers + self.permutation
         return stored / self.weights
 
@@ -37,8 +37,8 @@ class Bits:
 def count_bits(out: int, columns: int, knobs: Knobs, outliers: int, ordered: bool) -> Bits:
     """Count the bits of one matrix: about b + (qs + qz) / g + 64 / (g · qqg) + 32 ρ per weight (SpQR, section 4.3).
 
-    The count is exact even if the last group or run is short. The count includes the outliers' row pointers and the
-    column order.
+    The count is exact, even if the last group or the last run is shorter than the others. The count includes the
+    outliers' row pointers and the column order.
     """
     groups = 1 if knobs.group_size == -1 else -(-columns // knobs.group_size)
     if knobs.scale_bits is None:
@@ -70,11 +70,11 @@ def count_folder(folder: Path, knobs: Knobs) -> Bits:
 def to_tensors(name: str, quantized: Quantized, order: Any, knobs: Knobs, weight: Any) -> dict[str, Any]:
     """Make the named tensors of one matrix, on the CPU. Columns are in solving order.
 
-    `weight` is the exported matrix, and outliers have its dtype. `codes` are packed row by row. `scale` and `zero`
-    are float16 [groups, out]. If scales and zeros are quantized at the second level, `scale` and `zero` hold packed
-    3-bit codes instead. Then four further tensors [groups, runs] are made: `scale_step`, `scale_least`, `zero_step`
-    and `zero_least`. `crow`, `col` and `values` are the outliers as a CSR matrix whose columns are in solving order.
-    `order` maps each position in solving order to its column.
+    `weight` is the exported matrix. The stored outliers have the dtype of `weight`. `codes` are packed row by row.
+    `scale` and `zero` are float16 [groups, out]. If scales and zeros are quantized at the second level, `scale` and
+    `zero` hold packed 3-bit codes instead. Then four further tensors [groups, runs] are made: `scale_step`,
+    `scale_least`, `zero_step` and `zero_least`. `crow`, `col` and `values` are a CSR matrix of the outliers. The
+    columns of the CSR matrix are in solving order. `order` maps each position in solving order to its column.
     """
     import torch
 
@@ -100,7 +100,7 @@ def to_tensors(name: str, quantized: Quantized, order: Any, knobs: Knobs, weight
 
 
 def from_tensors(name: str, tensors: dict[str, Any], knobs: Knobs, dtype: Any) -> Any:
-    """Decode the dense matrix [out, in] of `dtype`, bit for bit equal to the exported matrix."""
+    """Decode the dense matrix [out, in] of `dtype`. The decoded matrix equals the exported matrix bit for bit."""
     import torch
 
     part = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
@@ -130,11 +130,14 @@ def _level(part: dict[str, Any], which: str, number: int, knobs: Knobs, out: int
 
 
 def pack(codes: Any, bits: int) -> Any:
-    """Pack uint8 codes below 2^bits in order, lowest bit first, into uint8 [ceil(count * bits / 8)]."""
+    """Pack uint8 codes below 2^bits into uint8 [ceil(count * bits / 8)].
+
+    The codes keep their order. The lowest bit of each code comes first.
+    """
     import numpy as np
     import torch
 
-    if 8 % bits == 0:  # each byte holds whole codes, so the codes can be packed on their own device
+    if 8 % bits == 0:  # no code crosses the border of a byte, so the codes can be packed on the device where they are
         each = 8 // bits
         flat = torch.nn.functional.pad(codes.reshape(-1), (0, -codes.numel() % each)).reshape(-1, each)
         packed = torch.zeros_like(flat[:, 0])

@@ -1,4 +1,7 @@
-"""W8A8: INT8 weights by GPTQ with one scale per channel, INT8 activations with one scale per token."""
+"""W8A8 quantizes weights to INT8 by GPTQ, with one scale per channel.
+
+Activations are rounded to INT8 at inference, with one scale per token.
+"""
 
 from faq_tui.core.quantizing.methods.w8a8.method import METHOD
 

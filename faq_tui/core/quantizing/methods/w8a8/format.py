@@ -1,41 +1,45 @@
-"""Read compressed-tensors with INT8 weights (one scale per channel) and INT8 activations (one scale per token)."""
+"""Read the format compressed-tensors with INT8 weights and INT8 activations.
+
+Weights have one scale per channel, and activations have one scale per token.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.models.dense import Config, FolderTensors, WeightFormat, lacking
+from faq_tui.core.models.dense import Config, DecodedFormat, FolderTensors, lacking
+from faq_tui.core.models.dense_tensors import DecodedTensors, DenseTensors
 from faq_tui.core.models.experts import unfuse_experts
 
-LARGEST = 127  # -128 is not used, so that the range is symmetric
+LARGEST = 127  # the code -128 is not used, so the range is symmetric about zero
 ACTIVATIONS = {"num_bits": 8, "type": "int", "symmetric": True, "strategy": "token", "dynamic": True}
 
 
-class Int8Format(WeightFormat):
-    """The format of vLLM's CompressedTensorsW8A8Int8.
+class Int8Format(DecodedFormat):
+    """The format that vLLM reads with its class CompressedTensorsW8A8Int8.
 
     Its config groups have the target `Linear`, and each quantized weight has a scale.
     """
 
     quant_method = "compressed-tensors"
 
-    def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
+    def tensors(self, folder: Path, quantization: Config, dtype: Any) -> DenseTensors:
         """Compute w = scale * q for each channel."""
         import torch
 
-        del quantization
-        tensors = FolderTensors(folder)
-        state: dict[str, Any] = {}
-        for name in tensors.files:
-            if f"{name}_scale" in tensors.files:
-                scale = tensors.read(f"{name}_scale").to(torch.float32)
-                state[name] = (tensors.read(name).to(torch.float32) * scale).to(dtype)
-            elif not name.endswith(".weight_scale"):
-                state[name] = tensors.read_as(name, dtype)
-        return state
+        del quantization, dtype
+        stored = FolderTensors(folder)
+
+        def decode(name: str) -> Any:
+            return stored.read(name).to(torch.float32) * stored.read(f"{name}_scale").to(torch.float32)
+
+        scaled = [name for name in stored.files if f"{name}_scale" in stored.files]
+        plain = [n for n in stored.files if n not in set(scaled) and not n.endswith(".weight_scale")]
+        return DecodedTensors(stored, plain, {name: partial(decode, name) for name in scaled})
 
     def prepare(self, model: Any, quantization: Config) -> None:
         simulate_int8_activations(model, quantization)
@@ -60,7 +64,7 @@ def rounded_per_token(inputs: Any) -> Any:
     little.
 
     vLLM multiplies by the scale after the product of the codes. This function multiplies by the scale before the
-    product, and rounds to the dtype of `inputs`. In bfloat16, this is an additional rounding.
+    product, and rounds to the dtype of `inputs`. In bfloat16, this is one rounding more than in vLLM.
     """
     import torch
 
@@ -73,7 +77,8 @@ def rounded_per_token(inputs: Any) -> Any:
 def simulate_int8_activations(model: Any, quantization: Mapping[str, Any]) -> None:
     """Round the inputs of every Linear that `quantization` (compressed-tensors) does not ignore.
 
-    Fused experts are unfused first. Raises FaqError on a scheme other than dynamic symmetric INT8 for each token.
+    Fused experts are unfused first. Raises FaqError unless the scheme for inputs is symmetric INT8 with a dynamic
+    scale for each token.
     """
     import torch
 

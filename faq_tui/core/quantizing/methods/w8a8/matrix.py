@@ -28,7 +28,7 @@ class _ChannelRule:
         self.rows: Sequence[Any] = ()
 
     def begin_group(self, first: int, weights: Any, diagonal: Any) -> None:
-        """Do nothing: the scale of a channel is computed before the first column is quantized."""
+        """Do nothing, because the scales of all channels are computed before the first column is quantized."""
 
     def begin_block(self, start: int, stop: int, diagonal: Any) -> None:
         del diagonal
@@ -50,9 +50,10 @@ class _ChannelRule:
 def quantize_stack(weights: Sequence[Any], factor: Factor, check: Callable[[], None]) -> list[Int8]:
     """Quantize matrices [..., out, in] that share their Hessians.
 
-    Any floating dtype is allowed. The matrices may differ in their size [out].
+    Any floating dtype is allowed. The matrices may have different sizes [out].
 
-    The scale of each row is max|w| / 127. The scale is rounded to its stored dtype before any code is computed.
+    The scale of each row is max|w| / 127. The scale is first rounded to the dtype in which it is stored. The codes
+    are computed from the rounded scale.
     """
     import torch
 

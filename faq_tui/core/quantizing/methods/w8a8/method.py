@@ -97,7 +97,8 @@ class W8a8(Method):
         shapes = {name: shape for name, shape in linear_shapes(target).items() if name in set(scaled)}
         path = job.out / "config.json"
         config = json.loads(path.read_text(encoding="utf-8"))
-        # Routers are linear layers in servers, so servers would quantize them unless they are ignored.
+        # Servers treat routers as linear layers, and would quantize them. Therefore routers are in the list of
+        # ignored modules.
         ignored = [*sorted(set(linear_shapes(target)) - set(shapes)), "lm_head"]
         config["quantization_config"] = quantization_config(ignored)
         path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -107,7 +108,9 @@ class W8a8(Method):
 
 
 def quantization_config(ignored: list[str]) -> dict[str, Any]:
-    """Make the `quantization_config` of config.json. The library compressed-tensors checks and completes this config.
+    """Make the `quantization_config` of config.json.
+
+    The library compressed-tensors checks and completes the `quantization_config`.
 
     `ignored` lists the names of the Linear modules that are not quantized.
     """
