@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.models.experts import is_unfused
 
 EXPERTS = "experts"
 # All modules of a group have the same input, so this input is measured only once.
@@ -55,7 +56,8 @@ def find_experts(model: Any) -> Iterator[tuple[int, str, Any]]:
     """Yield (layer, name inside the layer, module) for every block of fused experts."""
     for name, module in model.named_modules():
         match = NUMBERED.fullmatch(name)
-        if match and getattr(module, "gate_up_proj", None) is not None and hasattr(module, "num_experts"):
+        fused = getattr(module, "gate_up_proj", None) is not None and hasattr(module, "num_experts")
+        if match and (fused or is_unfused(module)):
             yield int(match[1]), match[2], module
 
 
@@ -67,7 +69,7 @@ def find_single_experts(model: Any) -> Iterator[tuple[int, int, Any]]:
     for name, module in model.named_modules():
         match = NUMBERED.fullmatch(name)
         block, _, number = name.rpartition(".")
-        if match and number.isdecimal() and block.endswith(".experts"):
+        if match and number.isdecimal() and block.endswith(".experts") and not is_unfused(model.get_submodule(block)):
             yield int(match[1]), int(number), module
 
 

@@ -33,7 +33,7 @@ from faq_tui.core.extensions import METRICS
 from faq_tui.core.models.backbone import Backbone
 from faq_tui.core.models.devices import device_name, device_of, dtype_name
 from faq_tui.core.models.hub import local_folder
-from faq_tui.core.models.memory_need import no_memory_for_answers
+from faq_tui.core.models.memory_need import LAYERS, no_memory_for_answers
 from faq_tui.core.models.opening import Opening
 
 Send = Callable[..., None]
@@ -92,8 +92,9 @@ class _Evaluation:
         self._plan(sum(self._size(text) for text in todo if text not in unmeasured))
         if not todo:
             return
-        reuse = model is not None and not self.opening.by_layers()
-        cut = Backbone(model) if reuse else self._open(UNQUANTIZED, self.folder)
+        if self.order.read == LAYERS:
+            model = None  # free the model that wrote the answers
+        cut = self._open(UNQUANTIZED, self.folder) if model is None else Backbone(model)
         self._prepare(cut, todo)
         for text in todo:
             items, tick = self.texts[text].items, self._tick(f"{UNQUANTIZED} on {text}")

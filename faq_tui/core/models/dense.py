@@ -145,6 +145,10 @@ class FolderTensors(DenseTensors):
 class PublishedWeights(WeightFormat):
     """The weights of a model that its publisher quantized. `FolderTensors` computes them."""
 
+    def tensors(self, folder: Path, quantization: Config, dtype: Any) -> DenseTensors:
+        del quantization, dtype
+        return FolderTensors(folder)
+
     def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
         del quantization
         tensors = FolderTensors(folder)
@@ -154,6 +158,20 @@ class PublishedWeights(WeightFormat):
 
 
 PUBLISHED = PublishedWeights()
+
+
+def readable_format(folder: Path, quantization: Config) -> WeightFormat:
+    """The format of a folder with this `quantization_config`, which is empty if the folder has none.
+
+    Raises FaqError if faq-tui cannot read the format.
+    """
+    if view_of(folder) is not None:
+        return PUBLISHED
+    name = quantization.get("quant_method")
+    format = format_of(name) if quantization else DENSE
+    if format is None or (quantization and format is DENSE):
+        raise FaqError(f"{folder} is quantized as {name!r}: faq-tui cannot read that")
+    return format
 
 
 def lacking(quantization: Config, keys: tuple[str, ...]) -> list[str]:
@@ -198,16 +216,12 @@ def _load(folder: Path, dtype: Any, trust_remote_code: bool) -> tuple[Any, dict[
     from transformers import AutoConfig, AutoModelForCausalLM
 
     config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    quantization = getattr(config, "quantization_config", None)
+    quantization = getattr(config, "quantization_config", None) or {}
     options = {"dtype": dtype, "output_loading_info": True}
-    published = view_of(folder) is not None
-    if not published and quantization is None:
+    format = readable_format(folder, quantization)
+    if format is DENSE:
         model, report = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=trust_remote_code, **options)
     else:
-        quantization = quantization or {}
-        format = PUBLISHED if published else format_of(quantization.get("quant_method"))
-        if format is None or format is DENSE:
-            raise FaqError(f"{folder} is quantized as {quantization.get('quant_method')!r}: faq-tui cannot read that")
         for part in (config, config.get_text_config()):
             part.__dict__.pop("quantization_config", None)
         with torch.device("meta"):

@@ -20,6 +20,11 @@ def is_fused(module: Any) -> bool:
     return getattr(up, "dim", int)() == 3 and getattr(down, "dim", int)() == 3
 
 
+def is_unfused(module: Any) -> bool:
+    """True if `module` is a result of `unfuse_block`."""
+    return bool(getattr(module, "unfused", False))
+
+
 def unfuse_experts(model: Any) -> None:
     """Replace every fused block of experts in `model` (a model or one layer) by single matrices, in place."""
     for name, module in list(model.named_modules()):
@@ -49,6 +54,12 @@ def unfuse_block(fused: Any) -> Any:
         return module
 
     class Experts(torch.nn.ModuleList):  # type: ignore[misc]
+        unfused, num_experts = True, count
+
+        @staticmethod
+        def act_fn(states: Any) -> Any:
+            return act_fn(states)
+
         def forward(self, states: Any, chosen: Any, weights: Any) -> Any:
             result = torch.zeros_like(states)
             each, flat = chosen.shape[-1], chosen.reshape(-1)

@@ -132,6 +132,11 @@ class LayerStream:
         return place_of_states(size, self.device)
 
 
+def network_of(model: Any) -> Any:
+    """The module whose submodules are the layers. `model` is a Hugging Face model or a `LayerStream`."""
+    return model.stack.model if isinstance(model, LayerStream) else model
+
+
 def place_of_states(size: int, device: str) -> str:
     """The place for hidden states of `size` bytes: `device`, "cpu" or "disk".
 

@@ -45,7 +45,7 @@ class Method(Extension):
         """
         published = format_named(quantization_in(config))
         if published is not None and published.walk_refusal:
-            raise UsageError(f"{published.walk_refusal}: give a model with other weights")
+            raise UsageError(f"{published.walk_refusal}: give another target, or run with --until activations")
         check_group_size(shapes, recipe.group_size, self.recipe.choices("group_size"))
 
     def cost_key(self, recipe: Recipe, profile: LayerProfile) -> str:
