@@ -108,7 +108,7 @@ class _Checks:
         self.stages, self.done = stages, False
 
     def before(self, context: Context, stage: Stage) -> None:
-        """Raise UsageError if a model cannot be used. Emit a warning for each finding about seeds, tokens or memory."""
+        """Raise UsageError if a model cannot be used. Warn about findings on seeds, tokens and memory."""
         if self.done or stage.name in NO_MODEL:
             return
         run = context.run
