@@ -6,6 +6,7 @@ import email.utils
 import math
 import os
 import random
+import re
 import socket
 import ssl
 import time
@@ -23,6 +24,8 @@ GATEWAY_STATUS = frozenset({502, 503, 504})  # the server behind a gateway is do
 REQUEST_STATUS = frozenset({400, 413, 422, 451})
 LONGEST_RETRY_AFTER_S = 900.0  # longest wait in seconds that a server can ask for
 LONGEST_WAIT_S = 60.0  # longest wait in seconds between two tries, unless the server asks for a longer wait
+_WITH_UNIT = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?(ms|s)")
+_UNITS = {"ms": 1000.0, "s": 1.0}  # units per second
 SECRET_LENGTH = 8  # a shorter key is a placeholder such as "EMPTY", not a secret
 
 
@@ -147,12 +150,14 @@ def _tls_fault(error: ssl.SSLError, url: str) -> RequestFault:
 def _seconds(retry_after: str | None) -> float | None:
     """The number of seconds that a Retry-After header asks for.
 
-    The header holds seconds or an HTTP date. The result is None if the header holds something else.
+    The header holds seconds or an HTTP date. Some servers add a unit, as in "30s" or "300ms". The result is None if
+    the header holds something else.
     """
     if not retry_after:
         return None
+    with_unit = _WITH_UNIT.fullmatch(retry_after.strip())
     try:
-        return _bounded(float(retry_after))
+        return _bounded(float(with_unit[1]) / _UNITS[with_unit[2]] if with_unit else float(retry_after))
     except ValueError:
         pass
     try:
