@@ -17,9 +17,12 @@ from faq_tui.core.endpoints.capabilities import RESPONSE_FORMAT, Capabilities
 STATUS = frozenset({400, 422})
 MOST_CHARACTERS = 200
 # A refusal of these words alone, such as "400 Bad Request", does not say what is wrong with the request.
-_NO_REASON = frozenset(
-    ["http", "status", "code", "error", "errors", "400", "422", "bad", "invalid", "malformed", "unprocessable", "entity", "content", "request", "requests", "body", "input", "payload", "json", "parameter", "parameters", "argument", "arguments", "params", "value", "validation", "failed", "failure", "exception", "badrequest", "badrequesterror", "validationerror", "your", "the", "is", "was", "has", "an", "a", "from", "upstream", "backend", "server", "nginx", "message", "null", "none", "unknown"]
-)
+_NO_REASON = """
+    http status code error errors 400 422 bad invalid malformed unprocessable entity content request
+    requests body input payload json parameter parameters argument arguments params value validation
+    failed failure exception badrequest badrequesterror validationerror your the is was has an a from
+    upstream backend server nginx message null none unknown
+"""
 _WORD = re.compile(r"[^\W_]+")
 # The parameters of a group are left out together. The first group is the one that servers refuse most often.
 GROUPS = (
@@ -43,7 +46,9 @@ class ParameterTrials:
         """
         if known.usage is not None or status not in STATUS:
             return None
-        if len(message) > MOST_CHARACTERS or not {word.lower() for word in _WORD.findall(message)} <= _NO_REASON:
+        if len(message) > MOST_CHARACTERS or not {word.lower() for word in _WORD.findall(message)} <= set(
+            _NO_REASON.split()
+        ):
             return None
         if RESPONSE_FORMAT in sent:  # the judge tries other forms of replies
             return None
