@@ -106,8 +106,8 @@ def _unmarked(head: bytes) -> str | None:
     """The name of UTF-16 without a byte order mark, if the first two characters are in it; None for other text."""
     if len(head) < 4:
         return None
-    zeros = tuple(byte == 0 for byte in head[:4])
-    return {(False, True, False, True): "utf-16-le", (True, False, True, False): "utf-16-be"}.get(zeros)
+    zeros = "".join("0" if byte == 0 else "x" for byte in head[:4])
+    return {"x0x0": "utf-16-le", "0x0x": "utf-16-be"}.get(zeros)
 
 
 @contextmanager
