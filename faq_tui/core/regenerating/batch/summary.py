@@ -139,8 +139,8 @@ def _source_lines(name: str, counts: SourceCounts) -> list[str]:
         lines.append(f"  {rest:,} failed for other reasons")
     for model, count in counts.other_models.most_common(SHOWN):
         lines.append(
-            f"  warning: {count:,} of the stored answers name the model {model[:LONGEST_NAME]}: if the batch was sent "
-            "to a wrong model, set the model of the source and write the requests again"
+            f"  warning: {count:,} of the stored answers name the model {model[:LONGEST_NAME]}: if the batch was "
+            "sent to a wrong model, set the model of the source and write the requests again"
         )
     if any(map(is_about_room, counts.reasons)):
         lines.append(
