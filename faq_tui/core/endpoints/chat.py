@@ -13,6 +13,7 @@ from faq_tui.core.chat.dialects import ReasoningStream, response_fields, split_r
 from faq_tui.core.endpoints.chunks import END, MESSAGE, BrokenStreamError, ErrorChunkError, chat_chunks, is_error
 from faq_tui.core.endpoints.client import Client, StatusError
 from faq_tui.core.endpoints.finish import FAILED, ending_of, finish_reason_of
+from faq_tui.core.endpoints.growing_text import GrowingText
 from faq_tui.core.endpoints.message_parts import REFUSAL, THOUGHT, TOOL, pieces_of
 from faq_tui.core.endpoints.parameter_trials import ParameterTrials
 from faq_tui.core.endpoints.request_body import chat_body, has_limit
@@ -256,8 +257,7 @@ class StreamedChoice:
         self._chunks = 0  # number of chunks with text; each chunk holds one or more tokens
         self.cut = False  # True if faq-tui cut the choice off, because of `ceiling` or `on_delta`
         self._cut_tokens = 0  # number of tokens if the choice was cut off; may be an estimate
-        self._reasoning: list[str] = []
-        self._content: list[str] = []
+        self._reasoning, self._content = GrowingText(), GrowingText()
         self._field = ""
         self._finish_reason = ""
         self._refusal: list[str] = []
@@ -296,7 +296,7 @@ class StreamedChoice:
                 # Two fields with reasoning have the same text. Only the field that came first is read.
                 if self._field in ("", name):
                     self._field = name
-                    self._reasoning.append(text)
+                    text = self._reasoning.new_part(text)
                     self._pending[0] += text
                     self._characters += len(text)
             elif kind == TOOL:
@@ -305,7 +305,7 @@ class StreamedChoice:
                 self._refusal.append(text)
                 self._characters += len(text)
             else:
-                self._content.append(text)
+                text = self._content.new_part(text)
                 self._characters += len(text)
                 if self._on_delta:
                     reasoning, answer = ("", text) if self._field else self._split.feed(text)
@@ -329,9 +329,9 @@ class StreamedChoice:
         """
         if (not self.finished and self.whole is None) or ending_of(self._finish_reason) == FAILED:
             raise BrokenStreamError(f"the stream ended with finish_reason {self._finish_reason or 'missing'}")
-        content = _whole("".join(self._content))
+        content = _whole(self._content.text())
         if self._field:
-            reasoning, answer, closed = _whole("".join(self._reasoning)).strip(), content.strip(), True
+            reasoning, answer, closed = _whole(self._reasoning.text()).strip(), content.strip(), True
         else:
             reasoning, answer, closed = split_reply(content)
         if self._on_delta and any(self._pending):
