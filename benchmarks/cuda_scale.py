@@ -8,7 +8,8 @@ tokens, because embeddings are not quantized. The estimate adds the full size of
 at its time limit, and is then measured from its finished layers. Cases that do not fit into the remaining budget are
 left out. After each case, `scale.json` and `scale.md` are written again. The rows of `scale.json` can be copied into
 faq_tui/core/data/quantize_costs.json. The field `method` of a row is the cost key, so `gptq` alone means GPTQModel.
-`told` is doctor's estimate divided by the measured value. `--tiny` is for a test on a CPU.
+`told` is doctor's estimate divided by the measured value. `limit` is the time per layer divided by
+`shapes.limit_seconds`, the time that GPTQ's operations take at an H200's full rates. `--tiny` is for a test on a CPU.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import about, table
-from shapes import MODELS, TINY, make_model, make_rows
+from shapes import MODELS, TINY, limit_seconds, make_model, make_rows
 from watched import cost_row, told_beforehand, watch, whole_seconds
 
 
@@ -99,7 +100,7 @@ def measured(case: Case, work: Path, options: argparse.Namespace, limit: float) 
 def write(out: Path, found: list[dict[str, Any]]) -> None:
     (out / "scale.json").write_text(json.dumps({"measured": found}, indent=1) + "\n", encoding="utf-8")
     head = (
-        *("model", "method", "rows × tokens", "layers", "s before", "s a layer", "s after", "all layers, h"),
+        *("model", "method", "rows × tokens", "layers", "s before", "s a layer", "limit", "s after", "all layers, h"),
         *("GPU GiB", "host GiB", "told/seconds", "told/GPU", "told/host", "note"),
     )
     lines = []
@@ -112,6 +113,7 @@ def write(out: Path, found: list[dict[str, Any]]) -> None:
             f"{one['layers_measured']} of {size['layers']}",
             one["seconds_before"],
             each,
+            None if each is None else f"{each / limit_seconds(MODELS[one['model']], size['tokens']):.1f} ×",
             one["seconds_after"],
             None if each is None else round(each * one["all_layers"] / 3600, 3),
             *(_gib(one[key]) for key in ("gpu_bytes", "host_bytes")),

@@ -25,6 +25,34 @@ class Shape:
     vocab: int = 32_768
 
 
+# Dense rates of an H200 in FLOP/s, from NVIDIA's data sheet (which gives them with sparsity, so twice as high).
+BF16, TF32, FP32 = 989e12, 494e12, 67e12
+
+
+def limit_seconds(shape: Shape, tokens: int) -> float:
+    """The least time of GPTQ for one layer on an H200: its floating-point operations, divided by the card's rates.
+
+    With T tokens and a matrix [out, in], the forward pass takes 2·T·in·out operations (bfloat16), the Hessian of each
+    distinct input 2·T·in² (TF32), its Cholesky factor, inverse and second factor 4/3·in³, and the columns in²·out
+    (float32). A router sends every token to `chosen` experts. Attention scores and all reads of memory are left out.
+    """
+    heads, kv = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    # One entry per distinct input: its width, the widths of all outputs, how many times it exists, and its tokens.
+    inputs: list[tuple[int, int, int, float]] = [
+        (shape.hidden, heads + 2 * kv, 1, tokens),
+        (heads, shape.hidden, 1, tokens),
+    ]
+    count, width = (shape.experts, shape.expert_size) if shape.experts else (1, shape.intermediate)
+    each = tokens * shape.chosen / shape.experts if shape.experts else tokens
+    inputs += [(shape.hidden, 2 * width, count, each), (width, shape.hidden, count, each)]
+    seconds = 0.0
+    for columns, out, number, seen in inputs:
+        forward, hessian = 2 * seen * columns * out / BF16, 2 * seen * columns**2 / TF32
+        solve = (4 / 3 * columns**3 + columns**2 * out) / FP32
+        seconds += number * (forward + hessian + solve)
+    return seconds
+
+
 MODELS = {
     "qwen3-8b": Shape(4096, 12288, 32, 8, 128, 36),
     "qwen3-30b-a3b": Shape(2048, 6144, 32, 4, 128, 48, 128, 8, 768),

@@ -68,7 +68,7 @@ def _started(event: StageStarted) -> str:
 
 def _server_waits(event: ServerWaiting) -> str:
     until = f", at most until {time.strftime('%H:%M:%S', time.localtime(event.gives_up))}" if event.gives_up else ""
-    return f"  waiting for {event.url}{until} ({event.reason}); Ctrl-C stops"
+    return f"  waiting for {event.url}{until} ({event.reason}); press Ctrl-C to stop"
 
 
 _LINES: dict[type[Event], Callable[..., str]] = {

@@ -86,5 +86,5 @@ def _source_of(run: Run, candidate: str) -> tuple[str, str]:
             raise UsageError(f"no source {source!r}; the sources of this run are {', '.join(names)}")
         return source, word
     if len(names) > 1:
-        raise UsageError(f"this run has the sources {', '.join(names)}: name one, for example {names[0]}:{candidate}")
+        raise UsageError(f"this run has the sources {', '.join(names)}: give one, for example {names[0]}:{candidate}")
     return names[0], candidate

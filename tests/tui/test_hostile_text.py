@@ -66,7 +66,7 @@ STEPS: tuple[tuple[bytes, str], ...] = (  # keys, and what must then be on the s
     (b"\x1b", "Left model"),
     (b"G", "Left model"),
     (b"[", "New recipe"),
-    (b"?", "esc closes"),
+    (b"?", "esc to close"),
     (b"\x1b", "New recipe"),
     (b"\x10", "Search for"),
     (b"colours", "Choose the colour"),

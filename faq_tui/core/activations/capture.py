@@ -9,7 +9,9 @@ Therefore this file computes the input of down_proj again for each expert, by th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from faq_tui.core.activations.module_refs import (
@@ -23,6 +25,8 @@ from faq_tui.core.activations.statistics import SLICES, Accumulator, Moments, Ru
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.chat.token_kinds import KINDS, QUESTION
+from faq_tui.core.models.experts import Layout, down_input, is_unfused
+from faq_tui.core.models.layer_stream import LayerStream, network_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,28 +50,28 @@ def tokens_per_expert(experts: Any, chosen: Any) -> Any:
 def expert_inputs(experts: Any, states: Any, chosen: Any) -> Iterator[tuple[Any, Any, Any]]:
     """For each expert that gets a token, yield (sorted token numbers, input of gate_up_proj, input of down_proj).
 
-    Raises FaqError if the experts' weights do not have the shapes that the docstring of this file names.
+    If `chosen` is None, `states` holds one copy of all tokens for each expert, and zeros for the tokens that the
+    expert does not get. Raises FaqError if the experts have an unknown form.
     """
-    import torch
-
-    weight = experts.gate_up_proj
-    if (
-        weight.dim() != 3
-        or weight.shape[2] != states.shape[-1]
-        or getattr(experts, "gate_up_proj_bias", None) is not None
-    ):
+    try:
+        if not is_unfused(experts):
+            Layout.of(experts)
+    except (FaqError, AttributeError) as error:
         raise FaqError(
             f'the inputs of {type(experts).__name__} cannot be measured: remove "experts" from activations.modules'
-        )
+        ) from error
+    copies = None if chosen is not None else states.view(experts.num_experts, -1, states.shape[-1])
     for number in range(experts.num_experts):
-        tokens = (chosen == number).any(-1).nonzero().view(-1)
+        given = states if copies is None else copies[number]
+        mask = (chosen == number) if copies is None else given != 0
+        tokens = mask.any(-1).nonzero().view(-1)
         if len(tokens):
-            own = states[tokens]
-            gate, up = torch.nn.functional.linear(own, weight[number]).chunk(2, dim=-1)
-            yield tokens, own, experts.act_fn(gate) * up
+            own = given[tokens]
+            yield tokens, own, down_input(experts, number, own)
 
 
 DEFAULT_MODULES = ("o_proj",)
+Rows = Sequence[Sequence[int]]  # token ids
 
 
 @dataclass(frozen=True)
@@ -110,15 +114,15 @@ def measure(
 ) -> Measured:
     """Run each row of token ids through `model` once, without batching, and measure the inputs of `modules`.
 
-    `model` is a Hugging Face causal LM in eval mode, on any device, in float32, bfloat16 or float16. The model's
-    lm_head is not run. `modules` lists the last parts of module names, for example `o_proj`. The word `experts` in
-    this list stands for fused experts. For each token of each row, `kinds` holds an index into `token_kinds.KINDS`.
-    By default, all tokens are question tokens. A row's first token always counts as the attention sink. If `per_row`
-    is true, the results of each row are also kept. For each channel, the results of a row take one float. `tick` is
-    called after each row with the row's number of tokens.
+    `model` is a `LayerStream`, or a Hugging Face causal LM in eval mode, on any device, in float32, bfloat16 or
+    float16. The model's lm_head is not run. `modules` lists the last parts of module names, for example `o_proj`. The
+    word `experts` in this list stands for fused experts. For each token of each row, `kinds` holds an index into
+    `token_kinds.KINDS`. By default, all tokens are question tokens. A row's first token always counts as the
+    attention sink. If `per_row` is true, the results of each row are also kept. For each channel, the results of a
+    row take one float. `tick` is called after each row with the row's number of tokens.
 
-    For each module, the function keeps O(channels) numbers, one landscape and one histogram in memory. The size of
-    these data does not depend on the number of tokens. The activations of a layer are freed before the next layer
+    For each module, the function keeps a few numbers per channel, one landscape and one histogram in memory. The size
+    of these data does not depend on the number of tokens. The activations of a layer are freed before the next layer
     runs.
 
     Raises UsageError if the model has none of the `modules`, and FaqError if an input contains NaN or infinity. After
@@ -128,39 +132,81 @@ def measure(
 
     if not any(len(row) for row in rows):
         raise FaqError("there are no tokens to measure: assemble the calibration set first")
-    capture = _Capture(model, modules, rows, per_row)
-    body = model.get_decoder() if hasattr(model, "get_decoder") else model
+    network = network_of(model)
+    device = model.device  # both a model and a LayerStream have this attribute
+    capture = _Capture(network, device, modules, rows, per_row, kinds)
+    check = cancel.check if cancel is not None else lambda: None
     try:
         with torch.inference_mode():
-            for number, ids in enumerate(rows):
-                if cancel is not None:
-                    cancel.check()
-                if not len(ids):
-                    capture.skip_row()
-                    continue
-                capture.begin_row(len(ids), None if kinds is None else kinds[number])
-                body(input_ids=torch.tensor([list(ids)], device=model.device), use_cache=False)
-                capture.end_row()
-                if tick is not None:
-                    tick(len(ids))
+            if isinstance(model, LayerStream):
+                _by_layers(model, rows, capture, check, tick)
+            else:
+                _whole(model, rows, capture, check, tick)
             return capture.result()
     finally:
         capture.remove()
 
 
+def _whole(
+    model: Any, rows: Rows, capture: _Capture, check: Callable[[], None], tick: Callable[[int], None] | None
+) -> None:
+    import torch
+
+    body = model.get_decoder() if hasattr(model, "get_decoder") else model
+    for number, ids in enumerate(rows):
+        check()
+        if not len(ids):
+            continue
+        with capture.row(number):
+            body(input_ids=torch.tensor([list(ids)], device=model.device), use_cache=False)
+        if tick is not None:
+            tick(len(ids))
+
+
+def _by_layers(
+    stream: LayerStream, rows: Rows, capture: _Capture, check: Callable[[], None], tick: Callable[[int], None] | None
+) -> None:
+    """Run all rows through one layer after the other.
+
+    After a row, `tick` gets the row's number of tokens divided by the number of layers; the sum over all calls is the
+    number of all tokens.
+    """
+    numbers = [number for number, ids in enumerate(rows) if len(ids)]
+    done = told = 0
+    for step in stream.steps([[rows[number]] for number in numbers]):
+        capture.begin_layer(step.index)
+        for batch, number in enumerate(numbers):
+            check()
+            with capture.row(number):
+                step.run(batch)
+            done += len(rows[number])
+            if tick is not None and done // stream.layers > told:
+                tick(done // stream.layers - told)
+                told = done // stream.layers
+
+
 class _Capture:
     """Holds the hooks of one pass through the model, and the accumulators that the hooks fill."""
 
-    def __init__(self, model: Any, modules: Sequence[str], rows: Sequence[Sequence[int]], per_row: bool) -> None:
+    def __init__(
+        self,
+        model: Any,
+        device: Any,
+        modules: Sequence[str],
+        rows: Rows,
+        per_row: bool,
+        kinds: Sequence[Sequence[int]] | None,
+    ) -> None:
         import torch
 
-        self.device, self.per_row = model.device, per_row
-        self.total = sum(map(len, rows))
-        self.seen = 0  # number of tokens in all rows measured so far
+        self.device, self.per_row = device, per_row
+        self.lengths = [len(row) for row in rows]
+        self.starts = [0, *accumulate(self.lengths)]
+        self.kinds_of_rows = kinds
         self.kinds: Any = None
         self.slices: Any = None
         self.runs: list[Run] = []
-        self.rows: list[dict[ModuleRef, tuple[Moments, Floats]]] = []
+        self.rows: list[dict[ModuleRef, tuple[Moments, Floats]]] = [{} for _ in rows] if per_row else []
         self.experts: dict[int, Any] = {}
         places = find_module_refs(model, modules)
         self.accumulators = {ref: Accumulator(len(KINDS), self.device) for ref in places}
@@ -173,6 +219,7 @@ class _Capture:
                 inputs = (ModuleRef(layer, f"{name}.gate_up_proj"), ModuleRef(layer, f"{name}.down_proj"))
                 self.accumulators |= {ref: Accumulator(len(KINDS), self.device) for ref in inputs}
             self.hooks.append(module.register_forward_pre_hook(self._experts(layer, inputs), with_kwargs=True))
+        self.running = self.accumulators  # the accumulators of the layers that run now
         single = list(find_single_experts(model))
         for layer, number, module in single:
             count = sum(1 for other, _, _ in single if other == layer)
@@ -183,30 +230,29 @@ class _Capture:
         for hook in self.hooks:
             hook.remove()
 
-    def begin_row(self, length: int, kinds: Sequence[int] | None) -> None:
+    def begin_layer(self, layer: int) -> None:
+        """From now on, only this layer runs."""
+        self.running = {ref: one for ref, one in self.accumulators.items() if ref.layer == layer}
+
+    @contextmanager
+    def row(self, number: int) -> Iterator[None]:
+        """Measure what runs inside this context as row `number`."""
         import torch
 
-        own = [KINDS.index(QUESTION)] * length if kinds is None else list(kinds)
+        length, start, total = self.lengths[number], self.starts[number], self.starts[-1]
+        own = [KINDS.index(QUESTION)] * length if self.kinds_of_rows is None else list(self.kinds_of_rows[number])
         own[0] = 0
         self.kinds = torch.tensor(own, device=self.device)
-        self.slices = [(self.seen + index) * SLICES // self.total for index in range(length)]
+        self.slices = [(start + index) * SLICES // total for index in range(length)]
         self.runs = _runs(self.slices)
-
-    def end_row(self) -> None:
-        self.seen += len(self.slices)
-        ended = {ref: accumulator.end_row() for ref, accumulator in self.accumulators.items()}
+        yield
+        ended = {ref: accumulator.end_row() for ref, accumulator in self.running.items()}
         if self.per_row:
-            self.rows.append(
-                {
-                    ref: (Moments.of(sums[1:].sum(0).tolist(), float(peaks[1:].max())), absmax.cpu().numpy())
-                    for ref, (sums, peaks, absmax) in ended.items()
-                    if absmax is not None
-                }
-            )
-
-    def skip_row(self) -> None:
-        if self.per_row:
-            self.rows.append({})
+            self.rows[number] |= {
+                ref: (Moments.of(sums[1:].sum(0).tolist(), float(peaks[1:].max())), absmax.cpu().numpy())
+                for ref, (sums, peaks, absmax) in ended.items()
+                if absmax is not None
+            }
 
     def _linear(self, ref: ModuleRef) -> Callable[..., None]:
         accumulator = self.accumulators[ref]
@@ -219,9 +265,13 @@ class _Capture:
 
     def _experts(self, layer: int, inputs: tuple[ModuleRef, ...]) -> Callable[..., None]:
         def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            states, chosen = (*args, *kwargs.values())[:2]
+            states, chosen = (*args, *kwargs.values(), None)[:2]
             states = states.reshape(-1, states.shape[-1])
-            self.experts[layer] = self.experts.get(layer, 0) + tokens_per_expert(module, chosen)
+            if chosen is None:
+                counts = (states.view(module.num_experts, -1, states.shape[-1]) != 0).any(-1).sum(-1)
+            else:
+                counts = tokens_per_expert(module, chosen)
+            self.experts[layer] = self.experts.get(layer, 0) + counts
             for tokens, *tensors in expert_inputs(module, states, chosen) if inputs else ():
                 numbers = tokens.tolist()
                 runs = _runs([self.slices[number] for number in numbers])

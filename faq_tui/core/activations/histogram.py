@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 MANTISSA = {"float32": 17, "bfloat16": 7, "float16": 10}
 FULL = 23  # number of mantissa bits of float32; all values are counted as float32
 COARSE = 7  # the first 7 mantissa bits of a value choose its block within an octave
-BELOW = 2  # the edge lies two octaves below the octave of the median of the first values
+BELOW = 2  # the edge lies two octaves (a factor of four) below the octave of the median of the first values
 FIRST_VALUES = 1 << 12  # the median of the first values is computed from about this number of values
 ALL_UNTIL = 1 << 15  # all bins are filled until this number of values has been counted
-ROOM = 2  # number of spare octaves above the largest value; they take no memory until a value is counted there
+ROOM = 2  # number of spare octaves (factors of two) above the largest value; empty octaves take no memory
 AROUND = 1 << (COARSE - 1)  # bins are filled for half an octave below and above the median
 TAIL = (
     0.97  # the tail begins at this quantile, because at most 1/36 of values exceed 6 sigma (Chebyshev's inequality)
@@ -62,7 +62,8 @@ class Histogram:
         self.edge: int | None = None  # the leading bits of the edge; all values below the edge share bin 0
         self.counts: Any = None  # int32 [bins], on the device
         self.blocks: Counts | None = None  # number of values in each block; None if all bins are filled
-        self.filled: list[Interval] = []  # the blocks whose bins count every value; an empty list means all blocks
+        # The bins of these blocks have counted every value. If the list is empty, this is true of all blocks.
+        self.filled: list[Interval] = []
         self.used = 1  # number of bins from the first bin to the highest bin that holds a value
         self.total = 0
 

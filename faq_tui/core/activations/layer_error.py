@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from faq_tui.core.evaluation.identity import UNQUANTIZED, evaluation_hash, subje
 from faq_tui.core.evaluation.kinds import ANSWERS
 from faq_tui.core.evaluation.spec import prose_window
 from faq_tui.core.evaluation.texts import load_head
+from faq_tui.core.models.layer_stream import LayerStream, network_of
 from faq_tui.core.models.target import TargetModel
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note
@@ -38,7 +40,8 @@ def layers_of(model: Any) -> Sequence[Any]:
     import torch
 
     count = model.config.get_text_config().num_hidden_layers
-    lists = [m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == count]
+    body = model.get_decoder() if hasattr(model, "get_decoder") else model
+    lists = [m for m in body.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == count]
     if not lists:
         raise FaqError(
             f"{type(model).__name__} has no list of {count} layers, so the errors of its layers cannot be measured"
@@ -67,7 +70,7 @@ def layer_errors(model: Any, rows: Sequence[Sequence[int]], path: Path, cancel: 
 
     kept = np.load(path, mmap_mode="r")
     if kept.shape != _shape(model, rows):
-        raise FaqError(f"{type(model).__name__} does not have the same layers as the unquantized model")
+        raise FaqError(f"{type(network_of(model)).__name__} does not have the same layers as the unquantized model")
     sums = np.zeros((2, len(kept)))
 
     def compare(layer: int, start: int, states: Any) -> None:
@@ -80,20 +83,27 @@ def layer_errors(model: Any, rows: Sequence[Sequence[int]], path: Path, cancel: 
 
 
 def _shape(model: Any, rows: Sequence[Sequence[int]]) -> tuple[int, int, int]:
-    config = model.config.get_text_config()
+    config = network_of(model).config.get_text_config()
     return config.num_hidden_layers, sum(len(row) - 1 for row in rows), config.hidden_size
 
 
 def _pass(model: Any, rows: Sequence[Sequence[int]], see: Seen, cancel: CancelToken) -> None:
     import torch
 
+    starts = list(accumulate((len(row) - 1 for row in rows), initial=0))
+    if isinstance(model, LayerStream):
+        for step in model.steps([[row] for row in rows]):
+            for number in range(len(rows)):
+                cancel.check()
+                see(step.index, starts[number], step.run(number)[0, 1:])
+        return
     body = model.get_decoder() if hasattr(model, "get_decoder") else model
     start = 0
     with _hooked(model, lambda layer, states: see(layer, start, states[0, 1:])), torch.inference_mode():
-        for row in rows:
+        for number, row in enumerate(rows):
             cancel.check()
+            start = starts[number]
             body(input_ids=torch.tensor([list(row)], device=model.device), use_cache=False)
-            start += len(row) - 1
 
 
 @contextmanager
@@ -151,6 +161,7 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) 
         "trust_remote_code": target.trust_remote_code,
         "device": target.device,
         "dtype": target.dtype,
+        "read": target.read,
         "rows": str(order),
         "out": str(run.cache / "layer-error.npy"),
         "subjects": {name: str(run.models / name) for name in todo},

@@ -18,27 +18,28 @@ from faq_tui.core.base.cancel import CancelToken
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
     """Compare the layer outputs of every artefact in `subjects` with those of the unquantized model.
 
-    `spec` has the keys `model`, `trust_remote_code`, `device`, `dtype`, `rows`, `out` and `subjects`. `rows` is a
-    JSON file of token ids, `out` is a scratch file, and `subjects` maps each artefact's name to its folder.
+    `spec` has the keys `model`, `trust_remote_code`, `device`, `dtype`, `read`, `rows`, `out` and `subjects`. `rows`
+    is a JSON file of token ids, `out` is a scratch file, and `subjects` maps each artefact's name to its folder.
     """
     import torch
 
-    from faq_tui.core.models.dense import load_dense
     from faq_tui.core.models.devices import device_of, dtype_name
     from faq_tui.core.models.hub import local_folder
+    from faq_tui.core.models.opening import Opening
 
     folder, device, trusted = local_folder(spec["model"]), device_of(spec["device"]), spec["trust_remote_code"]
     dtype = getattr(torch, dtype_name(spec["dtype"], device, folder, trusted))
     rows = json.loads(Path(spec["rows"]).read_text(encoding="utf-8"))
     reference = Path(spec["out"])
+    opening = Opening.of(folder, device, dtype, trusted, spec.get("read", "auto"), cancel.check)
     try:
-        write_reference(load_dense(folder, dtype, device, trusted), rows, reference, cancel)
+        write_reference(opening.open(folder), rows, reference, cancel)
         for name, artefact in spec["subjects"].items():
             cancel.check()
             gc.collect()  # let Python free the previous model
             if device == "cuda":
                 torch.cuda.empty_cache()
-            model = load_dense(Path(artefact), dtype, device, trusted)
+            model = opening.open(Path(artefact))
             send("layer_errors", subject=name, errors=layer_errors(model, rows, reference, cancel))
             del model
     finally:

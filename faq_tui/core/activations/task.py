@@ -28,14 +28,15 @@ Send = Callable[..., None]
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     """Measure every set in `spec`.
 
-    `spec` has the keys `model`, `trust_remote_code`, `device`, `dtype`, `modules`, `samples`, `tokens` and `sets`.
-    Each entry of `sets` has the keys `name`, `signature`, `rows`, `kinds`, `ids_hash` and `out`.
+    `spec` has the keys `model`, `trust_remote_code`, `device`, `dtype`, `read`, `modules`, `samples`, `tokens` and
+    `sets`. Each entry of `sets` has the keys `name`, `signature`, `rows`, `kinds`, `ids_hash` and `out`.
     """
     import torch
 
-    from faq_tui.core.models.dense import load_dense
     from faq_tui.core.models.devices import device_of, dtype_name
     from faq_tui.core.models.hub import local_folder
+    from faq_tui.core.models.layer_stream import network_of
+    from faq_tui.core.models.opening import Opening
     from faq_tui.core.models.tokenizer import tokenizer_of
 
     folder, device, trusted = local_folder(spec["model"]), device_of(spec["device"]), spec["trust_remote_code"]
@@ -46,9 +47,11 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     search = cache(lambda: KindsSearch.of(tokenizer_of(folder, trusted)))
     kinds_of_set = {one["name"]: _kinds(one, read[one["name"]], search) for one in spec["sets"]}
     cancel.check()
-    model = load_dense(folder, getattr(torch, dtype), device, trusted)
+    model = Opening.of(folder, device, getattr(torch, dtype), trusted, spec.get("read", "auto"), cancel.check).open(
+        folder
+    )
     try:
-        find_module_refs(model, spec["modules"])
+        find_module_refs(network_of(model), spec["modules"])
     except UsageError as error:
         send("unfit", message=str(error))
         return

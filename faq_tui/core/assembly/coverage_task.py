@@ -31,21 +31,23 @@ if TYPE_CHECKING:
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
     """Order the samples of the file `rows`, and send the order.
 
-    `spec` has the keys `model`, `trust_remote_code`, `device`, `dtype`, `modules` and `rows`. `rows` is a file with
-    one JSON list of token ids on each line.
+    `spec` has the keys `model`, `trust_remote_code`, `device`, `dtype`, `read`, `modules` and `rows`. `rows` is a
+    file with one JSON list of token ids on each line.
     """
     import numpy as np
     import torch
 
-    from faq_tui.core.models.dense import load_dense
     from faq_tui.core.models.devices import device_of, dtype_name
     from faq_tui.core.models.hub import local_folder
+    from faq_tui.core.models.opening import Opening
 
     with Path(spec["rows"]).open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     folder, device, trusted = local_folder(spec["model"]), device_of(spec["device"]), spec["trust_remote_code"]
     dtype = dtype_name(spec["dtype"], device, folder, trusted)
-    model = load_dense(folder, getattr(torch, dtype), device, trusted)
+    model = Opening.of(folder, device, getattr(torch, dtype), trusted, spec.get("read", "auto"), cancel.check).open(
+        folder
+    )
     measured = measure(model, rows, spec["modules"], per_row=True, cancel=cancel)
     parts = []
     for module in measured.places:
@@ -75,11 +77,12 @@ def covering_order(context: Context, target: TargetModel, samples: Sequence[Samp
         "trust_remote_code": target.trust_remote_code,
         "device": target.device,
         "dtype": target.dtype,
+        "read": target.read,
         "modules": list(run.settings.activations.modules),
         "rows": str(path),
     }
     context.emit(
-        Note(f"measuring which of the target's outlier channels each sample drives ({len(samples)} samples)")
+        Note(f"measuring which of the target's outlier channels each sample covers ({len(samples)} samples)")
     )
     run_worker("coverage", spec, messages.append, context.cancel, run.log(context.job), without_keys(run.settings))
     path.unlink(missing_ok=True)
@@ -92,10 +95,13 @@ def covering_order(context: Context, target: TargetModel, samples: Sequence[Samp
 
 
 def greedy_cover(driven: NDArray[np.bool_]) -> list[int]:
-    """Order the samples by the outlier channels that they drive. `driven` is an array [samples, channels].
+    """Order the samples by the outlier channels that they cover.
 
-    This is a greedy set cover. Each step takes the sample that drives the most new channels. A channel is new if no
-    earlier sample drives it. The first k samples cover at least 63% (1 - 1/e) of the channels that the best k samples
+    `driven` is an array [samples, channels]. An entry is true if the sample covers the channel, that is, if the
+    sample's largest |x| in this channel is above the channel's outlier threshold.
+
+    This is a greedy set cover. Each step takes the sample that covers the most new channels. A channel is new if no
+    earlier sample covers it. The first k samples cover at least 63% (1 - 1/e) of the channels that the best k samples
     would cover (Nemhauser, Wolsey and Fisher 1978). If no remaining sample adds a channel, all channels count as new
     again. If several samples add equally many channels, the earliest of them is taken.
     """

@@ -68,8 +68,8 @@ class Overlap:
         Below, every variance is given as a multiple of the variance between single seeds. If n seeds are drawn from N
         seeds without replacement, their mean has the variance (1 - n/N) / n around the mean of the N seeds. The mean
         of the N seeds has the variance 1/N around the true mean (Cochran, Sampling Techniques, 1977, section 2.5).
-        The spread of the draws shows only the first variance. The second variance is common to all draws, so a mean
-        of k draws does not reduce it.
+        The spread of the draws shows only the first of these two variances, (1 - n/N) / n. The second variance, 1/N,
+        is common to all draws, so a mean of k draws does not reduce it.
         """
         shown = (1 - self.seeds / self.total) / (self.seeds * draws)
         return math.sqrt((1 / self.total + shown) / shown)

@@ -182,7 +182,7 @@ def family_checks(run: Run) -> list[Check]:
     """One check for each source. Each server is asked once which model it has loaded."""
     ask_servers(run)
     elders = suggestions(run)
-    advice = f"elders of its family: {', '.join(elders)}" if elders else "name a larger model of the target's family"
+    advice = f"elders of its family: {', '.join(elders)}" if elders else "give a larger model of the target's family"
     checks = []
     for finding in check_sources(run):
         kin = finding.kinship

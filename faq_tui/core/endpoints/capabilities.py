@@ -169,8 +169,9 @@ class LearnedCapabilities:
         `used` are the capabilities that were known when the request was built. `tried` are the parameters that this
         request lacks because the server refused an earlier request without saying why.
 
-        If `used` equals the newest capabilities, the accepted request did not have the refused parameters. This
-        confirms that the server refused these parameters. Therefore the refusal is now stored and reported.
+        If `used` equals the newest capabilities, faq-tui built this request without the parameters that the server
+        has refused. Because the server accepted this request, the refusal is confirmed, and is now stored and
+        reported.
         """
         if tried and self.current.usage is None:
             self._leave_out(tried)

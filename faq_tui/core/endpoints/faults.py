@@ -96,8 +96,8 @@ def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
         if error.refuses:
             return _refused_by_proxy(error.variable, why, url)
         advice = (
-            f"cannot reach {url} through the proxy in {error.variable} ({why}): check the proxy, or name the "
-            "server's host in $NO_PROXY"
+            f"cannot reach {url} through the proxy in {error.variable} ({why}): check the proxy, or add the "
+            "server's host to $NO_PROXY"
         )
         return RequestFault(True, f"the proxy failed ({why})", advice, True, connected=False, may_be_down=True)
     if isinstance(error, OSError):

@@ -66,8 +66,8 @@ def _check(proxy: EnvironmentProxy) -> None:
     scheme = proxy.url.partition("://")[0].lower()
     if scheme not in HTTP_PROXIES and scheme not in SOCKS_PROXIES:
         raise UsageError(
-            f"the proxy in {proxy.variable} begins with {scheme}://, which is not supported: name one that "
-            "begins with http://, https:// or socks5://, or name the server's host in $NO_PROXY"
+            f"the proxy in {proxy.variable} begins with {scheme}://, which is not supported: set a proxy that "
+            "begins with http://, https:// or socks5://, or add the server's host to $NO_PROXY"
         )
     try:
         parts = urlsplit(proxy.url)

@@ -231,8 +231,8 @@ def _socks_transport(proxy: EnvironmentProxy) -> Any:
         from openai._vendor.httpx_aiohttp import AiohttpTransport
     except ImportError:
         raise UsageError(
-            f"{proxy.variable} names a SOCKS proxy, which this release of openai does not support: name an HTTP "
-            "proxy in it, or name the server's host in $NO_PROXY"
+            f"{proxy.variable} names a SOCKS proxy, which this release of openai does not support: set it to an "
+            "HTTP proxy, or add the server's host to $NO_PROXY"
         ) from None
     import aiohttp
     import aiohttp_socks

@@ -117,6 +117,6 @@ def _wikitext_pages() -> list[str]:
     except Exception as error:  # noqa: BLE001  hub client, network and parser errors alike
         reason = " ".join(str(error).split())[:200]
         raise FaqError(
-            f"wikitext2 could not be fetched with `datasets` ({reason}): check the network, or name a jsonl file "
-            f"of documents in {KEY}"
+            f"wikitext2 could not be fetched with `datasets` ({reason}): check the network, or put a jsonl file "
+            f"of documents into {KEY}"
         ) from None

@@ -94,7 +94,7 @@ def load_passages(run: Run, name: str) -> list[str]:
         texts = passages(load_text(run, name, LAST_WORD_KEY))[:limit]
     texts = [passage for passage in texts if " " in passage]
     if not texts:
-        raise UsageError(f"{name} of {LAST_WORD_KEY} holds no passage of two words or more: name a longer text")
+        raise UsageError(f"{name} of {LAST_WORD_KEY} holds no passage of two words or more: give a longer text")
     return texts
 
 

@@ -113,7 +113,9 @@ class Metric(Extension):
             return faults
         faults += [f"names an unknown kind of text {kind!r}" for kind in self.kinds if kind not in KINDS]
         if self.token_column and CHOICES in self.kinds:
-            faults.append(f"has a token column, but the tokens of the kind {CHOICES!r} are not compared")
+            faults.append(
+                f"cannot have a token column, because texts of the kind {CHOICES!r} are not compared token by token"
+            )
         return faults
 
 

@@ -65,6 +65,7 @@ def make_spec(context: Context, target: TargetModel, tokenizer: object) -> Spec:
         },
         stored={subject: of_text for subject, of_text in stored.items() if subject in subject_hashes},
         metrics=tuple(metric.name for metric in all_metrics() if metric.token_column),
+        read=target.read,
     )
 
 
@@ -104,7 +105,7 @@ def _prose(context: Context, target: TargetModel, tokenizer: object, name: str) 
     ids = encode_pair(tokenizer, load_head(context.run, name), special=False)[: settings.prose_tokens]
     items = windows(ids, prose_window(context.run, target), _leading_bos(tokenizer))
     if not items:
-        raise UsageError(f"{name} of evaluate.perplexity is shorter than two tokens: name a longer text")
+        raise UsageError(f"{name} of evaluate.perplexity is shorter than two tokens: give a longer text")
     if len(ids) < settings.prose_tokens:
         context.emit(
             Note(f"{name} has {len(ids)} tokens, fewer than evaluate.prose_tokens = {settings.prose_tokens}")

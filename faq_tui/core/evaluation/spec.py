@@ -38,6 +38,7 @@ class Spec:
     ]  # maps a model's name to (hash of the model, folder); the unquantized model comes first
     stored: dict[str, dict[str, str]]  # stored[subject][text] is the signature of the stored measurement
     metrics: tuple[str, ...] = ()  # names of the metrics that have a token column
+    read: str = "auto"  # auto | whole | layers: how the weights are read
 
     @property
     def missing_answers(self) -> int:

@@ -13,15 +13,16 @@ import json
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
-from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.errors import FaqError, Stopped
 from faq_tui.core.evaluation.answers import generate
 from faq_tui.core.evaluation.compare import encode_token_kl, measure
-from faq_tui.core.evaluation.environment import stored_bits, weight_bytes
+from faq_tui.core.evaluation.environment import dense_bytes, stored_bits
 from faq_tui.core.evaluation.heldout import Heldout
 from faq_tui.core.evaluation.identity import UNQUANTIZED, measurement_signature
 from faq_tui.core.evaluation.kinds import ANSWERS
@@ -32,6 +33,8 @@ from faq_tui.core.extensions import METRICS
 from faq_tui.core.models.backbone import Backbone
 from faq_tui.core.models.devices import device_name, device_of, dtype_name
 from faq_tui.core.models.hub import local_folder
+from faq_tui.core.models.memory_need import LAYERS, no_memory_for_answers
+from faq_tui.core.models.opening import Opening
 
 Send = Callable[..., None]
 
@@ -45,7 +48,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     device = device_of(order.device)
     folder = local_folder(order.model)
     dtype = dtype_name(order.dtype, device, folder, order.trust_remote_code)
-    sizes = {"weight_bytes": weight_bytes(folder), "bits": stored_bits(folder)}
+    sizes = {"weight_bytes": dense_bytes(folder), "bits": stored_bits(folder)}
     send("environment", device=device, device_name=device_name(device), dtype=dtype, **sizes)
     try:
         _Evaluation(order, folder, device, dtype, send, cancel).run()
@@ -53,6 +56,10 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
         if "can't allocate memory" in str(error):  # this is the message if the CPU's memory is full
             raise MemoryError from error
         raise
+
+
+class Unreadable(FaqError):
+    """A model folder cannot be loaded."""
 
 
 @dataclass
@@ -70,16 +77,23 @@ class _Evaluation:
     def run(self) -> None:
         self.texts = dict(self.order.texts)
         self._unquantized()
+        unreadable: list[str] = []
         for subject, (_, folder) in self.order.subjects.items():
             if subject != UNQUANTIZED:
-                self._artefact(subject, Path(folder))
+                try:
+                    self._artefact(subject, Path(folder))
+                except Unreadable as error:  # the other artefacts are evaluated before the task fails
+                    unreadable.append(str(error))
+        if unreadable:
+            others = "; all others are evaluated" if len(unreadable) < len(self.order.subjects) - 1 else ""
+            raise FaqError(f"{'; '.join(unreadable)}{others}")
 
     def _unquantized(self) -> None:
         """Generate the target's missing answers, measure the target, and store its states for the artefacts."""
         model = None
         if self.order.missing_answers:
             self._plan(self.order.missing_answers * self.order.answer_tokens)
-            model = self._load(self.folder)
+            model = self._answering_model()
             self._answer(model)
         if self.order.answers:
             self.texts[ANSWERS] = Heldout(ANSWERS, self.order.answer_items())
@@ -89,7 +103,10 @@ class _Evaluation:
         self._plan(sum(self._size(text) for text in todo if text not in unmeasured))
         if not todo:
             return
-        cut = Backbone(model or self._load(self.folder))
+        if self.order.read == LAYERS:
+            model = None  # free the model that wrote the answers
+        cut = self._open(UNQUANTIZED, self.folder) if model is None else Backbone(model)
+        self._prepare(cut, todo)
         for text in todo:
             items, tick = self.texts[text].items, self._tick(f"{UNQUANTIZED} on {text}")
             path = self._reference_path(text)
@@ -104,7 +121,8 @@ class _Evaluation:
         todo = self._todo(subject)
         if not todo:
             return
-        cut = Backbone(self._load(folder))
+        cut = self._open(subject, folder)
+        self._prepare(cut, todo)
         for text in todo:
             items, compared = self.texts[text].items, self.texts[text].compared
             reference = open_reference(self._reference_path(text), items, self.device) if compared else None
@@ -200,15 +218,51 @@ class _Evaluation:
         signature = self._signature(subject, text)
         self.send("measurement", subject=subject, text=text, signature=signature, items=items, token_kl=blob)
 
-    def _load(self, folder: Path) -> Any:
+    @cached_property
+    def opening(self) -> Opening:
         import torch
 
-        from faq_tui.core.models.dense import load_dense
+        order, check = self.order, self.cancel.check
+        return Opening.of(
+            self.folder, self.device, getattr(torch, self.dtype), order.trust_remote_code, order.read, check
+        )
+
+    def _answering_model(self) -> Any:
+        """The whole target. Raises FaqError if it does not fit, because answers are not generated layer by layer."""
+        self._free()
+        if self.opening.need is not None and not self.opening.fits():
+            raise FaqError(no_memory_for_answers(self.opening.need))
+        return self.opening.whole(self.folder)
+
+    def _open(self, subject: str, folder: Path) -> Backbone:
+        self._free()
+        if not folder.is_dir():
+            raise Unreadable(f"no model folder at {folder}: run quantize again")
+
+        def on_layer(index: int, layers: int) -> None:
+            detail = f"{subject}: layer {index + 1} of {layers}"
+            self.send("progress", done=self.done, total=self.total, detail=detail)
+
+        try:
+            return replace(self.opening, on_layer=on_layer).backbone(folder)
+        except (FaqError, KeyError, ValueError, OSError) as error:
+            if isinstance(error, Stopped):
+                raise
+            if isinstance(error, FaqError):
+                raise Unreadable(str(error)) from error
+            reason = " ".join(str(error).split())[:200]
+            raise Unreadable(f"{folder} cannot be read ({reason}): run quantize again") from error
+
+    def _prepare(self, cut: Backbone, todo: list[str]) -> None:
+        """Compute the states of all texts at once if the model is read layer by layer."""
+        # The last token is not an input, because it predicts nothing.
+        cut.prepare([item.ids[:-1] for text in todo for item in self.texts[text].items])
+
+    def _free(self) -> None:
+        """Free the previous model's memory."""
+        import torch
 
         self.cancel.check()
-        gc.collect()  # let Python free the previous model's memory
+        gc.collect()
         if self.device == "cuda":
             torch.cuda.empty_cache()
-        if not folder.is_dir():
-            raise FaqError(f"no model folder at {folder}: run quantize again")
-        return load_dense(folder, getattr(torch, self.dtype), self.device, self.order.trust_remote_code)

@@ -139,7 +139,7 @@ def _file(path: Path, limit: int | None, key: str) -> str:
             raise UsageError(f"{path} of {key} is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
         text = data[: error.start].decode("utf-8")  # the byte limit may have cut the last character in two
     if not text.strip():
-        raise UsageError(f"{path} of {key} is empty: name a file with prose")
+        raise UsageError(f"{path} of {key} is empty: give a file with prose")
     return text.removeprefix("\ufeff")
 
 
@@ -152,7 +152,7 @@ def pydoc_prose() -> str:
         from pydoc_data.topics import topics
     except ImportError:
         raise FaqError(
-            'this Python lacks pydoc_data: name "wikitext2" or a text file in evaluate.perplexity'
+            'this Python lacks pydoc_data: put "wikitext2" or a text file into evaluate.perplexity'
         ) from None
     paragraphs = (p for name in sorted(topics) for p in re.split(r"\n\s*\n", topics[name]))
     joined = (" ".join(p.split()) for p in paragraphs)

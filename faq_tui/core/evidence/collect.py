@@ -65,7 +65,8 @@ def _measured(run: Run) -> tuple[Measured, dict[str, str]]:
 
     Only these measurements are comparable.
 
-    The second result maps each text to "items.dtype.device", the part of the signature that its measurements share.
+    The second result maps each text to "items.dtype.device". This part of the signature is the same for all
+    measurements of the text.
     """
     rows = all_measurements(run.store)
     tails = {

@@ -1,6 +1,6 @@
 """Write calibration sets in formats that other quantizers read.
 
-formats.py  the class of all export formats, and faq-tui's own formats: jsonl, parquet and text
+`formats.py` defines the class of all export formats, and faq-tui's own formats: jsonl, parquet and text.
 """
 
 from __future__ import annotations

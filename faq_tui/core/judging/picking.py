@@ -33,7 +33,10 @@ def close_margin(kind: str) -> float:
 
 
 def admits(name: str, standing: Standing, kind: str) -> bool:
-    """True if the filter `name` shows the seed with this standing. `kind` is the kind of the judge."""
+    """True if the filter `name` shows this seed.
+
+    `standing` says what the judge and people decided about the seed. `kind` is the kind of the judge.
+    """
     match name:
         case "close calls":
             return standing.margin is not None and standing.margin <= close_margin(kind) + 1e-9

@@ -35,8 +35,8 @@ class JudgingTally:
         sentences = []
         if self.cut:
             sentences.append(
-                f"{size} has less room for reasoning than judge.reasoning_tokens, so reasoning was shortened more in "
-                f"{self.cut} request{'s' * (self.cut > 1)}; answers were not shortened"
+                f"{size} has less room for reasoning than judge.reasoning_tokens allows, so the reasoning was "
+                f"shortened further in {self.cut} request{'s' * (self.cut > 1)}; answers were not shortened"
             )
         if self.apart:
             sentences.append(

@@ -78,6 +78,9 @@ class Backbone:
         self._states = args[0]
         return (args[0][:, :1],)
 
+    def prepare(self, rows: Sequence[Sequence[int]]) -> None:
+        """Announce rows for which `states` will be called. A model that is read layer by layer computes them now."""
+
     def states(self, rows: Sequence[Sequence[int]]) -> Any:
         """Hidden states [rows, longest row, hidden] for rows of token ids, whose lengths may differ.
 
@@ -85,7 +88,7 @@ class Backbone:
         """
         import torch
 
-        longest, device = max(map(len, rows)), self.model.device
+        longest, device = max(map(len, rows)), self.head.weight.device
         ids = torch.zeros((len(rows), longest), dtype=torch.long)
         mask = torch.zeros_like(ids)
         for row, tokens in enumerate(rows):

@@ -15,8 +15,12 @@ from typing import Any, ClassVar
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.extensions import METHODS
-from faq_tui.core.models.headers import tensors_of
+from faq_tui.core.models.dense_tensors import DenseTensors, StateTensors
+from faq_tui.core.models.experts import transposed_matrices
+from faq_tui.core.models.headers import stored_tensors, tensors_of, view_of
 from faq_tui.core.models.model_code import without_code
+from faq_tui.core.models.tensor_map import WEIGHT, TensorMap
+from faq_tui.core.models.text_model import auto_class
 
 Config = Mapping[str, Any]  # the content of quantization_config
 Kernels = Mapping[str, tuple[Any, ...]]  # maps a key of quantization_config to the values that CUDA kernels support
@@ -40,6 +44,14 @@ class WeightFormat:
         `name.weight` has the shape [out_features, in_features].
         """
         raise NotImplementedError
+
+    def tensors(self, folder: Path, quantization: Config, dtype: Any) -> DenseTensors:
+        """Reads the tensors of `dense_state` one by one, so that not all of them need to fit into memory.
+
+        A format that does not override this method computes the whole `dense_state` at once.
+        """
+        state = self.dense_state(folder, quantization, dtype)
+        return StateTensors(state, decoded=_quantized(folder, state))
 
     def prepare(self, model: Any, quantization: Config) -> None:
         """Change the dense `model` if the format changes not only the weights, but also the computation.
@@ -72,8 +84,20 @@ class DenseFormat(WeightFormat):
 
     quant_method = None
 
+    def tensors(self, folder: Path, quantization: Config, dtype: Any) -> DenseTensors:
+        del quantization, dtype
+        return FolderTensors(folder)
+
 
 DENSE = DenseFormat()
+
+
+class DecodedFormat(WeightFormat):
+    """A format whose dense tensors are computed one by one. A subclass overrides `tensors`."""
+
+    def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
+        tensors = self.tensors(folder, quantization, dtype)
+        return {name: tensors.read_as(name, dtype) for name in tensors.files}
 
 
 def format_of(quant_method: object) -> WeightFormat | None:
@@ -97,23 +121,61 @@ def format_of_folder(folder: Path) -> WeightFormat:
     return format_of((quantization_of(folder) or {}).get("quant_method")) or DENSE
 
 
-class FolderTensors:
-    """Reads tensors by name from all files of a folder."""
+class FolderTensors(DenseTensors):
+    """Reads tensors by name from all files of a folder.
+
+    If the publisher quantized the model (`published/`), the tensors are dense: `files` names no scales, and `read`
+    computes weights from codes and scales.
+    """
 
     def __init__(self, folder: Path) -> None:
         from safetensors import safe_open
 
-        self.files = {name: path for name, (path, _, _) in tensors_of(folder).items()}
-        self.readers: dict[Path, Any] = {path: safe_open(path, framework="pt") for path in set(self.files.values())}
+        stored = stored_tensors(folder)
+        self.view = view_of(folder, stored)
+        self._stored = {name: one.path for name, one in stored.items()}
+        dense = stored if self.view is None else self.view.tensors
+        self.files: Mapping[str, Path] = {name: one[0] for name, one in dense.items()}
+        self.readers: dict[Path, Any] = {path: safe_open(path, framework="pt") for path in set(self._stored.values())}
 
     def read(self, name: str) -> Any:
-        """The tensor `name` in its stored dtype."""
-        return self.readers[self.files[name]].get_tensor(name)
+        """The tensor `name` in its stored dtype. Computed weights have the dtype of config.json."""
+        return self._get(name) if self.view is None else self.view.read(name, self._get)
 
-    def read_as(self, name: str, dtype: Any) -> Any:
-        """The tensor `name`. If the stored dtype is a floating-point type, the tensor is cast to `dtype`."""
-        tensor = self.read(name)
-        return tensor.to(dtype) if tensor.is_floating_point() else tensor
+    def _get(self, name: str) -> Any:
+        return self.readers[self._stored[name]].get_tensor(name)
+
+
+class PublishedWeights(WeightFormat):
+    """The weights of a model that its publisher quantized. `FolderTensors` computes them."""
+
+    def tensors(self, folder: Path, quantization: Config, dtype: Any) -> DenseTensors:
+        del quantization, dtype
+        return FolderTensors(folder)
+
+    def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
+        del quantization
+        tensors = FolderTensors(folder)
+        return {
+            name: tensors.read(name) if dtype == "auto" else tensors.read_as(name, dtype) for name in tensors.files
+        }
+
+
+PUBLISHED = PublishedWeights()
+
+
+def readable_format(folder: Path, quantization: Config) -> WeightFormat:
+    """The format of a folder with this `quantization_config`, which is empty if the folder has none.
+
+    Raises FaqError if faq-tui cannot read the format.
+    """
+    if view_of(folder) is not None:
+        return PUBLISHED
+    name = quantization.get("quant_method")
+    format = format_of(name) if quantization else DENSE
+    if format is None or (quantization and format is DENSE):
+        raise FaqError(f"{folder} is quantized as {name!r}: faq-tui cannot read that")
+    return format
 
 
 def lacking(quantization: Config, keys: tuple[str, ...]) -> list[str]:
@@ -139,8 +201,10 @@ def load_dense(folder: Path, dtype: Any, device: str, trust_remote_code: bool = 
 
     The folder's format computes dense weights in float32 and rounds them to `dtype` once. Then transformers loads the
     dense state dict, so that fused experts and tied heads have the same form as in the unquantized model. If a format
-    also quantizes activations, the model rounds the inputs of the quantized modules. Code in the folder runs only if
-    `trust_remote_code` is true. Raises FaqError if no method writes the folder's format, or if weights are missing.
+    also quantizes activations, the model rounds the inputs of the quantized modules. A model that its publisher
+    quantized (`published/`) becomes a plain dense model, whose weights are first rounded to the dtype of config.json.
+    Code in the folder runs only if `trust_remote_code` is true. Raises FaqError if no method writes the folder's
+    format, or if weights are missing.
     """
     with without_code(folder, trust_remote_code) as safe:
         model, report = _load(safe, dtype, trust_remote_code)
@@ -153,21 +217,42 @@ def load_dense(folder: Path, dtype: Any, device: str, trust_remote_code: bool = 
 def _load(folder: Path, dtype: Any, trust_remote_code: bool) -> tuple[Any, dict[str, Any]]:
     """Return the model, and transformers' report about missing and unexpected weights."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    quantization = getattr(config, "quantization_config", None)
+    quantization = getattr(config, "quantization_config", None) or {}
     options = {"dtype": dtype, "output_loading_info": True}
-    if quantization is None:
-        model, report = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=trust_remote_code, **options)
+    format = readable_format(folder, quantization)
+    if format is DENSE:
+        auto = auto_class(config)
+        model, report = auto.from_pretrained(folder, trust_remote_code=trust_remote_code, **options)
     else:
-        format = format_of(quantization.get("quant_method"))
-        if format is None or format is DENSE:
-            raise FaqError(f"{folder} is quantized as {quantization.get('quant_method')!r}: faq-tui cannot read that")
-        del config.quantization_config
+        for part in (config, config.get_text_config()):
+            part.__dict__.pop("quantization_config", None)
         with torch.device("meta"):
-            shell = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+            shell = auto_class(config).from_config(config, trust_remote_code=trust_remote_code)
         state = format.dense_state(folder, quantization, dtype)
-        model, report = type(shell).from_pretrained(None, config=config, state_dict=state, **options)
-        format.prepare(model, quantization)
+        quantized = _quantized(folder, state)
+        names = TensorMap.of(shell, state)
+        for name in transposed_matrices(shell):
+            place = names.places.get(f"{name}{WEIGHT}")
+            if place is not None and place.tensor in quantized:
+                state[place.tensor] = state[place.tensor].t().contiguous()
+        state = names.restored(state)
+        model, report = type(shell).from_pretrained(None, config=shell.config, state_dict=state, **options)
+        format.prepare(model, in_memory(quantization, names))
     return model, report
+
+
+def _quantized(folder: Path, state: Mapping[str, Any]) -> set[str]:
+    """The names in the dense `state` of a folder whose tensors the folder does not store in dense form."""
+    stored = tensors_of(folder)
+    return {name for name in state if name not in stored or f"{name}_scale" in stored}
+
+
+def in_memory(quantization: Config, names: TensorMap) -> Config:
+    """`quantization` with the modules in `ignore` named as in memory."""
+    if "ignore" not in quantization:
+        return quantization
+    known = {place.tensor: key.removesuffix(WEIGHT) for key, place in names.places.items()}
+    return {**quantization, "ignore": [known.get(f"{one}{WEIGHT}", one) for one in quantization["ignore"]]}

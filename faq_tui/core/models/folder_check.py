@@ -31,17 +31,17 @@ def no_model_in(folder: Path) -> str:
     names = _names(folder)
     if ADAPTER in names:
         base = _base_of_adapter(folder)
-        return f"holds only an adapter{base}: merge it into its base model, and name the folder of the merged model"
+        return f"holds only an adapter{base}: merge it into its base model, and give the folder of the merged model"
     if any(name.endswith(".gguf") for name in names):
-        return "holds no config.json, only GGUF files: name the folder of the original model with safetensors files"
+        return "holds no config.json, only GGUF files: give the folder of the original model with safetensors files"
     if "model_index.json" in names:
-        return "holds no config.json, but a pipeline of image models: name a model that generates text"
+        return "holds no config.json, but a pipeline of image models: give a model that generates text"
     if "params.json" in names or any(name.endswith(".pth") for name in names):
-        return "holds no config.json, but weights in their publisher's format: name the Hugging Face version"
+        return "holds no config.json, but weights in their publisher's format: give the Hugging Face version"
     inner = next((name for name in names if (folder / name / "config.json").is_file()), None)
     if inner is not None:
-        return f"holds no config.json, but its subfolder {inner} does: name {folder / inner} instead"
-    return "holds no config.json: name a Hugging Face model folder"
+        return f"holds no config.json, but its subfolder {inner} does: give {folder / inner} instead"
+    return "holds no config.json: give a Hugging Face model folder"
 
 
 def check_folder(key: str, folder: Path, weights: bool = True) -> None:
@@ -62,7 +62,7 @@ def check_folder(key: str, folder: Path, weights: bool = True) -> None:
     if ADAPTER in names and not any(name.startswith("model") and name.endswith(".safetensors") for name in names):
         raise UsageError(f"{key} {folder} {no_model_in(folder)}")
     if any(name.endswith(".gguf") for name in names) and not any(name.endswith(".safetensors") for name in names):
-        raise UsageError(f"{key} {folder} has its weights only as GGUF: name the folder with safetensors files")
+        raise UsageError(f"{key} {folder} has its weights only as GGUF: give the folder with safetensors files")
     embedding_rows(folder)
 
 

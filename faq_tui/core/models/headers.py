@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.models.published.base import StoredTensor
+from faq_tui.core.models.published.view import DenseView, dense_view
 
 INDEX = "model.safetensors.index.json"
 LFS = b"version https://git-lfs.github.com/spec/"
@@ -16,6 +18,9 @@ Tensors = dict[str, tuple[Path, tuple[int, ...], int]]
 
 _BITS = re.compile(r"(\d+)")
 _IN_LAYERS = re.compile(r"\.\d+\.")
+# Routers of experts are not quantized: they are small, and the wrong choice of an expert clearly harms the model's
+# quality. The small mixing matrices of Gemma 3n (altup) are not quantized either.
+KEPT = re.compile(r"(?:^|\.)(?:gate|router|router\.layer|gate\.wg|shared_expert_gate|modality_router|\w+ion_coefs)$")
 # Names of towers and projectors in multimodal models. Quantizers of text models leave these parts unchanged.
 _NO_TEXT = re.compile(r"(?:^|\.)(?:vision_\w+|visual|audio_\w+|\w*projector)\.")
 
@@ -47,18 +52,35 @@ def weight_files(folder: Path) -> list[Path]:
 def tensors_of(folder: Path, files: Iterable[Path] | None = None) -> Tensors:
     """File, shape and size in bytes of every tensor in `files`. By default, `files` are the folder's `weight_files`.
 
-    Raises the same errors as `weight_files`.
+    If the publisher quantized the model (`published/`), these are the dense tensors that `FolderTensors` reads. The
+    scales are left out. Raises the same errors as `weight_files` and `dense_view`.
     """
+    stored = stored_tensors(folder, files)
+    view = dense_view(folder, stored, _size) if files is None else None
+    if view is not None:
+        return view.tensors
+    return {name: (one.path, one.shape, _size(one)) for name, one in stored.items()}
+
+
+def view_of(folder: Path, stored: Mapping[str, StoredTensor] | None = None) -> DenseView | None:
+    """The dense view of a model that its publisher quantized; None for all other folders.
+
+    `stored` is the result of `stored_tensors`, if it is known already. Raises the same errors as `tensors_of`.
+    """
+    return dense_view(folder, stored_tensors(folder) if stored is None else stored, _size)
+
+
+def stored_tensors(folder: Path, files: Iterable[Path] | None = None) -> dict[str, StoredTensor]:
+    """The header of every tensor in `files`, as it is stored. Raises the same errors as `weight_files`."""
     from safetensors import SafetensorError, safe_open
 
-    tensors: Tensors = {}
+    tensors: dict[str, StoredTensor] = {}
     for path in weight_files(folder) if files is None else files:
         try:
             with safe_open(path, framework="np") as reader:
                 for name in reader.keys():  # noqa: SIM118  the reader is not a dict
                     part = reader.get_slice(name)
-                    shape = tuple(part.get_shape())
-                    tensors[name] = (path, shape, math.prod(shape) * _bits(part.get_dtype()) // 8)
+                    tensors[name] = StoredTensor(path, tuple(part.get_shape()), part.get_dtype())
         except (SafetensorError, OSError) as error:
             if is_pointer(path):
                 raise UsageError(f"{path} is only a pointer of Git LFS: run `git lfs pull` there") from error
@@ -75,21 +97,47 @@ def is_pointer(path: Path) -> bool:
         return False
 
 
-def linear_shapes(folder: Path) -> dict[str, tuple[int, int]]:
+def linear_shapes(folder: Path, whole: bool = False) -> dict[str, tuple[int, int]]:
     """(out_features, in_features) of every weight matrix inside the text layers of an unquantized model.
 
-    Embeddings and the head are left out: their names have no layer number, and they are not quantized.
+    Embeddings and the head are left out: their names have no layer number, and they are not quantized. With `whole`,
+    the matrices of other parts, such as a vision tower, are also in the result.
     """
+    others = re.compile("(?!)") if whole else _NO_TEXT
     return {
         name.removesuffix(".weight"): (shape[0], shape[1])
         for name, (_, shape, _) in tensors_of(folder).items()
-        if name.endswith(".weight") and len(shape) == 2 and _IN_LAYERS.search(name) and not _NO_TEXT.search(name)
+        if name.endswith(".weight") and len(shape) == 2 and _IN_LAYERS.search(name) and not others.search(name)
     }
 
 
-def packed_modules(folder: Path) -> list[str]:
-    """The names of all modules with packed weights in a GPTQ or AWQ folder."""
-    return [name.removesuffix(".qweight") for name in tensors_of(folder) if name.endswith(".qweight")]
+def quantized_shapes(folder: Path) -> dict[str, tuple[int, int]]:
+    """`linear_shapes` without the routers and mixing matrices, which are not quantized."""
+    return {name: shape for name, shape in linear_shapes(folder).items() if not KEPT.search(name)}
+
+
+def packed_shapes(folder: Path, bits: int) -> dict[str, tuple[int, int]]:
+    """(out_features, in_features) of all modules with packed weights in a GPTQ or AWQ folder.
+
+    GPTQ packs the words along the inputs, and AWQ packs them along the outputs; `scales` has one column per output.
+    """
+    tensors, shapes = tensors_of(folder), {}
+    for name, (_, shape, _) in tensors.items():
+        if name.endswith(".qweight"):
+            module, (rows, columns) = name.removesuffix(".qweight"), shape
+            out = tensors[f"{module}.scales"][1][1]
+            shapes[module] = (out, rows * 32 // bits if columns == out else rows)
+    return shapes
+
+
+def is_of_text(name: str) -> bool:
+    """True if the tensor is in the text part of a model, and not in its vision or audio part."""
+    return not _NO_TEXT.search(name)
+
+
+def _size(tensor: StoredTensor) -> int:
+    """The size of a tensor in bytes."""
+    return math.prod(tensor.shape) * _bits(tensor.dtype) // 8
 
 
 def _bits(dtype: str) -> int:

@@ -27,6 +27,7 @@ class TargetModel:
     trust_remote_code: bool
     device: str  # "auto", "cpu" or "cuda"
     dtype: str  # "auto", "float32", "bfloat16" or "float16"
+    read: str = "auto"  # auto | whole | layers: how the weights are read
 
 
 def find_target(run: Run, say: Callable[[str], None]) -> TargetModel:
@@ -44,7 +45,7 @@ def find_target(run: Run, say: Callable[[str], None]) -> TargetModel:
         name, path = model.name, str(model.folder)
     elif folder := local_target(run):
         name, path = folder.name, str(folder)
-    return TargetModel(name, path, target.trust_remote_code, target.device, target.dtype)
+    return TargetModel(name, path, target.trust_remote_code, target.device, target.dtype, target.read)
 
 
 def fingerprint(run: Run) -> str:
@@ -102,7 +103,7 @@ def local_target(run: Run) -> Path | None:
             raise UsageError(f"target.model {folder} {no_model_in(folder)}")
         return folder
     if folder.is_file():
-        raise UsageError(f"target.model {folder} is a file: name the Hugging Face model folder")
+        raise UsageError(f"target.model {folder} is a file: give the Hugging Face model folder")
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise UsageError(f"no model folder at {folder}: check target.model")
     return None

@@ -43,7 +43,7 @@ def load_tokenizer(target: TargetModel, key: str = "target.model") -> Any:
         raise UsageError(f"no tokenizer could be loaded from {key} {target.name}: {reason}") from None
     if not tokenizer.chat_template:
         raise UsageError(
-            f"{key} {target.name} has no chat template: name its chat or instruct version, "
+            f"{key} {target.name} has no chat template: give its chat or instruct version, "
             "or put a chat_template.jinja into its folder"
         )
     if isinstance(tokenizer.chat_template, dict) and "default" not in tokenizer.chat_template:

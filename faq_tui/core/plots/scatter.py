@@ -64,7 +64,7 @@ def scatter(
 def _apart(
     points: Sequence[Point], left: float, right: float, step: tuple[float, float]
 ) -> list[tuple[Point, float, float]]:
-    """The place (point, x, y) at which each point is drawn.
+    """Returns (point, x, y) for each point, where (x, y) is the place at which the point is drawn.
 
     A point whose cell is occupied moves to a free cell. If there is no free cell, the point stays where it is. `step`
     is the width and the height of a cell, in the units of x and y. Both may be slightly too large.

@@ -76,7 +76,7 @@ class PendingCandidate:
     number: int  # 1-based
     order: int
     first: RequestPolicy | None = None  # policy of the first request; None means the usual policy
-    replaces: bool = False  # if True, a stored, unusable candidate is requested again
+    replaces: bool = False  # if True, a candidate that is stored but unusable is requested again
 
     def first_request(self, source: Source) -> RequestPolicy:
         return self.first or first_request(source, self.number)
@@ -100,7 +100,7 @@ def pending_candidates(run: Run, source: Source) -> list[PendingCandidate]:
 
 
 def unusable_candidates(run: Run, source: Source, first_order: int) -> list[PendingCandidate]:
-    """The stored, unusable candidates, which are to be requested again.
+    """The candidates that are stored but unusable, and are to be requested again.
 
     The first of them gets the order `first_order`.
 

@@ -18,8 +18,8 @@ LEAST_WORDS = 15  # if several languages use the script, the language of a text 
 # At least this share of a text's words must be function words (such as "the" and "of"). In prose the share is 0.2 to
 # 0.5.
 LEAST_SHARE = 0.12
-# The two most likely languages are compared by their number of function words in the text. The ratio of the two
-# numbers must be at least this.
+# For the two most likely languages, the function words in the text are counted. The larger of the two counts must be
+# at least this many times the smaller one.
 LEAST_LEAD = 1.3
 SCRIPT_SHARE = 0.6  # at least this share of a text's letters must belong to one script
 
@@ -71,8 +71,10 @@ def language_of(text: str) -> str | None:
 
 
 def script_of_language(code: str) -> str:
-    """The script of the language. If several languages use the script, the result is "latin" or "cyrillic"; otherwise
-    it is `code`.
+    """The script of the language `code`.
+
+    If only this language uses its script, the result is `code` itself. If several languages use the script, the
+    result is "latin" or "cyrillic".
     """
     if code in CYRILLIC:
         return "cyrillic"

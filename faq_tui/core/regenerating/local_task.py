@@ -45,7 +45,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
     device = device_of(spec["device"])
     tokenizer = tokenizer_of(folder, trusted)
     if not tokenizer.chat_template:
-        raise UsageError(f"the model in {folder} has no chat template: name its chat or instruct version")
+        raise UsageError(f"the model in {folder} has no chat template: give its chat or instruct version")
     model = load_dense(folder, getattr(torch, dtype_name(spec["dtype"], device, folder, trusted)), device, trusted)
     writer = _Writer(model, tokenizer, spec["sampling"], send, cancel)
     with Path(spec["items"]).open(encoding="utf-8") as file:

@@ -76,8 +76,8 @@ def _place(result: Result, subject: str) -> tuple[str, ...]:
 def _baselines(run: Run) -> dict[str, str]:
     """Maps the folder of each artefact to the folder of its baseline.
 
-    An artefact and its baseline have the same recipe and the same draw. If the artefact's set is a set of equal
-    tokens, the baseline's set is one, too.
+    An artefact and its baseline have the same recipe and the same draw. If the artefact's set was cut to an
+    equal number of tokens, so was the baseline's set.
     """
     made = {artefact.name: artefact.folder for artefact in wanted_artefacts(run)}
     baselines: dict[str, str] = {}

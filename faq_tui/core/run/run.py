@@ -106,7 +106,7 @@ def run_folder(folder: Path) -> Path:
 def nearest_run(folder: Path) -> Path:
     """The folder of the run: `folder` itself if it is a run, otherwise the only run directly inside it.
 
-    Raises UsageError if `folder` is not a run and does not contain exactly one run.
+    Raises UsageError if `folder` itself is no run and there are no runs, or several runs, directly inside it.
     """
     if (folder / "faq.toml").is_file():
         return folder

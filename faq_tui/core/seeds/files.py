@@ -110,5 +110,5 @@ def _walk(folder: Path) -> list[Path]:
 
 def _not_too_many(files: list[SeedFile], name: str) -> list[SeedFile]:
     if len(files) > MOST_FILES:
-        raise UsageError(f"seeds.path {name} names more than {MOST_FILES:,} files: name fewer files")
+        raise UsageError(f"seeds.path {name} names more than {MOST_FILES:,} files: give fewer files")
     return files

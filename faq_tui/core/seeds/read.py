@@ -53,7 +53,7 @@ def format_of(path: Path, name: str) -> SeedFormat:
         if is_dataset_folder(path):
             return _builtin("datasets")
         endings = ", ".join(suffixes())
-        raise UsageError(f"seeds.path {name} is a folder without seed files ({endings}): name a file")
+        raise UsageError(f"seeds.path {name} is a folder without seed files ({endings}): give a file")
     suffix = plain_suffix(path)
     by_suffix = _of_suffix(suffix)
     if path.exists():

@@ -121,7 +121,8 @@ def _conversation(raw: dict[str, Any], settings: Seeds, depth: int) -> Chat:
     text = _field(raw, prompt_field, TEXT_FIELDS)
     if text is None:
         names = ", ".join(sorted(str(name)[:40] for name in raw)[:8]) or "none"
-        raise ShapeError(f"has no question: its fields are {names}; name one in seeds.prompt_field", NO_QUESTION)
+        why = f"has no question: its fields are {names}; set seeds.prompt_field to one of them"
+        raise ShapeError(why, NO_QUESTION)
     turns = as_turns(_value(raw, text)) or turns_in_text(_text(_value(raw, text), text))
     return read_chat(turns) if turns else Chat((_user(_text(_value(raw, text), text)),), None)
 

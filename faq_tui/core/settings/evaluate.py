@@ -92,7 +92,7 @@ class _BenchmarkSection(Section):
         ),
     ] = None
     allow_code_execution: Annotated[
-        bool, Field(description="true allows benchmarks that run code written by the model")
+        bool, Field(description="if true, benchmarks may run code that the model writes")
     ] = False
 
     @field_validator("tasks")
@@ -159,7 +159,7 @@ class LmEval(_BenchmarkSection):
         Field(ge=8, description="window size in tokens; default: the model's longest input", examples=[2048]),
     ] = None
     apply_chat_template: Annotated[
-        bool, Field(description="true puts each question into the model's chat template")
+        bool, Field(description="if true, each question is put into the model's chat template")
     ] = False
 
     _check_tasks = _own_lists(LM_EVAL, EVALSCOPE)
@@ -168,9 +168,9 @@ class LmEval(_BenchmarkSection):
     @model_validator(mode="after")
     def _endpoint_has_a_url(self) -> LmEval:
         if self.mode == "endpoint" and self.base_url is None:
-            raise ValueError('mode "endpoint" needs base_url: a server\'s URL, "serve" or "embedded"')
+            raise ValueError('mode "endpoint" needs the key `base_url`: a server\'s URL, "serve" or "embedded"')
         if self.mode == "process" and self.base_url is not None:
-            raise ValueError('base_url is only for mode "endpoint": set mode, or remove base_url')
+            raise ValueError('the key `base_url` is only for mode "endpoint": set this mode, or remove `base_url`')
         return self
 
 

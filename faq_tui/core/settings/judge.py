@@ -56,7 +56,7 @@ def _every_judge() -> str:
 def _moved_by_length() -> str:
     judges: tuple[Any, ...] = JUDGES.all()
     return (
-        "true removes the effect of length from the scores of "
+        "if true, the effect of length is removed from the scores of "
         f"{_list([judge.name for judge in judges if judge.length_matters])} before the pick"
     )
 
@@ -79,7 +79,7 @@ class JudgeSettings(Section):
     ] = Field(default_factory=dict)
     length_control: Annotated[
         bool,
-        Field(description="true removes the effect of length from the scores before the pick"),
+        Field(description="if true, the effect of length is removed from the scores before the pick"),
         DescribedBy(_moved_by_length),
     ] = True
     base_url: Annotated[

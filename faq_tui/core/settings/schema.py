@@ -32,12 +32,12 @@ class Activations(Section):
     The measurements change no artefact.
     """
 
-    enabled: Annotated[bool, Field(description="false skips the stage")] = True
+    enabled: Annotated[bool, Field(description="if false, the stage is skipped")] = True
     modules: Annotated[
         tuple[str, ...],
         Field(
-            description="modules whose inputs are measured, by the last part of their names; "
-            '"experts" means all experts'
+            description="modules whose inputs are measured, by the last part of their names; o_proj means the output "
+            'projection of the attention under any name, and "experts" means all experts'
         ),
     ] = ("o_proj",)
     samples: Annotated[

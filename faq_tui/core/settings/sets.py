@@ -53,7 +53,7 @@ class SetPlan(Section):
     kind: Annotated[
         Kind | None, Field(description="form of the baseline's samples; default: seed", examples=["seed"])
     ] = None
-    answer_only: Annotated[bool, Field(description="true removes the reasoning")] = False
+    answer_only: Annotated[bool, Field(description="if true, the reasoning is removed")] = False
     tokens_per_sample: Annotated[
         int | None,
         Field(ge=16, description="samples are cut to this many tokens; default: no cut", examples=[256]),
@@ -85,11 +85,13 @@ class SetPlan(Section):
     def _agrees(self) -> SetPlan:
         shares = self.made_from
         if shares is not None and abs(sum(shares.values()) - 1.0) > 1e-6:
-            raise ValueError(f"from: the shares sum to {sum(shares.values()):g}, but must sum to 1")
+            raise ValueError(f"`from`: the shares sum to {sum(shares.values()):g}, but must sum to 1")
         if shares is not None and self.kind is not None and BASELINE not in shares:
-            raise ValueError(f'kind is only for sets made from "{BASELINE}": remove kind')
+            raise ValueError(f'the key `kind` is only for sets made from "{BASELINE}": remove this key')
         if self.count is not None and self.match.samples is not None:
-            raise ValueError("count and match.samples both set the number of samples: remove one of them")
+            raise ValueError(
+                "the keys `count` and `match.samples` both set the number of samples: remove one of them"
+            )
         return self
 
     def parts(self, own: str) -> dict[str, float]:
@@ -108,7 +110,9 @@ class Assemble(Section):
         Literal["keep_answer", "head", "tail", "drop"],
         Field(description="the part that is kept if a conversation is too long"),
     ] = "keep_answer"
-    common_seeds: Annotated[bool, Field(description="true keeps only seeds that have a sample in every set")] = True
+    common_seeds: Annotated[
+        bool, Field(description="if true, only seeds that have a sample in every set are kept")
+    ] = True
 
 
 DRAW = re.compile(r"(?P<set>.+)-r(?P<number>[1-9]\d*)")
@@ -172,7 +176,8 @@ def check(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterab
             )
         if name in twins:
             raise ValueError(
-                f"sets.{name}: this is the name of the automatic twin at equal tokens: choose another name"
+                f"sets.{name}: this is the name of the automatic twin, a set with an equal number of tokens: "
+                "choose another name"
             )
         for part in plan.parts(name if name in sources else BASELINE):
             if part not in default_names(sources):
@@ -195,7 +200,9 @@ def in_order(unordered: Mapping[str, SetPlan]) -> Iterator[str]:
     while waiting:
         ready = [name for name in waiting if unordered[name].match.names() <= set(done)]
         if not ready:
-            raise ValueError(f"sets: {', '.join(waiting)} copy their size from each other: give one of them a count")
+            raise ValueError(
+                f"sets: {', '.join(waiting)} copy their size from each other: set the key `count` of one of them"
+            )
         done += ready
         waiting = [name for name in waiting if name not in ready]
     yield from done

@@ -27,7 +27,12 @@ class Target(Section):
         Literal["auto", "float32", "bfloat16", "float16"],
         Field(description="data type of the weights in judging and evaluation"),
     ] = "auto"
-    trust_remote_code: Annotated[bool, Field(description="true runs Python code in the model's folder")] = False
+    read: Annotated[
+        Literal["auto", "whole", "layers"],
+        Field(description="how weights are read; with layers, one layer at a time; auto decides by memory"),
+        AddedLater(),
+    ] = "auto"
+    trust_remote_code: Annotated[bool, Field(description="if true, Python code in the model's folder is run")] = False
 
 
 FieldName = Literal[
@@ -78,7 +83,7 @@ class Seeds(Section):
     ] = None
     streaming: Annotated[
         bool,
-        Field(description="false downloads the whole split of a hub data set before the first row is read"),
+        Field(description="if false, the whole split of a hub data set is downloaded before the first row is read"),
         AddedLater(),
     ] = True
     # A key is a field of faq-tui, and its value is the name of this field in the file. "a.b" is the field b of the

@@ -27,11 +27,11 @@ SETTINGS = Settings.model_fields
 BENCHMARKS: dict[str, type[Section]] = {"lm_eval": LmEval, "evalscope": Evalscope, "serve": Serve}
 HEAD = """\
 # Settings of one faq-tui run. You can edit this file at any time. The next run redoes only what your changes affect.
-# A line such as "# key = value" shows a key that is not set, with its default. If the comment states the default,
-# the value is an example.
+# A line such as "# key = value" shows a key that is not set, with its default. If the comment of a key states the
+# default, the value in the line is only an example.
 """
 NO_SOURCE = """\
-# There is no source yet, so faq-tui will make only the baseline. Name a larger model of the target's family:
+# There is no source yet, so faq-tui will make only the baseline. Give a larger model of the target's family:
 """
 
 

@@ -88,6 +88,7 @@ def _measure(context: Context, todo: dict[str, str]) -> str:
         "trust_remote_code": target.trust_remote_code,
         "device": target.device,
         "dtype": target.dtype,
+        "read": target.read,
         "modules": settings.modules,
         "samples": settings.samples,
         "tokens": settings.tokens,

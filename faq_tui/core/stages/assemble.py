@@ -30,7 +30,7 @@ from faq_tui.core.store.seeds import Seed
 from faq_tui.core.store.sets import SetRow, add_set, all_sets, remove_set
 
 STAGE = "assemble"
-VERSION = 2  # increase this number if new code makes other token ids from the same settings and picks
+VERSION = 2  # increase this number if new code makes other token ids from the same settings and the same picks
 
 
 def signature(run: Run) -> str:

@@ -1,7 +1,8 @@
-"""Measure the public benchmarks. This is the last part of the stage `evaluate`. Each result is stored at once.
+"""Measure the public benchmarks. This is the last part of the stage `evaluate`.
 
-If a task cannot run (its data, program or server is missing), a warning is stored. `status` and the report show this
-warning. The other tasks are still run. The next run tries the failed task again.
+Each result is stored as soon as it is measured. If a task cannot run (its data, program or server is missing), a
+warning is stored. `status` and the report show this warning. The other tasks are still run. The next run tries the
+failed task again.
 """
 
 from __future__ import annotations

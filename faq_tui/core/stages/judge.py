@@ -62,10 +62,10 @@ def _pending(run: Run, kind: str, usable: Sequence[CandidateOutline]) -> list[Ca
 
 
 def _score(context: Context, kind: str, outlines: Sequence[CandidateOutline], done: int, total: int) -> int:
-    """Score the candidates with one judge, and store each score at once. Returns the number of scores made so far.
+    """Score the candidates with one judge, and store each score as soon as it is made.
 
-    `done` is the number of scores made before this call. `total` is the number of all scores to make. `done` and
-    `total` include the scores of all judges.
+    Returns the number of scores made so far. `done` is the number of scores made before this call. `total` is the
+    number of all scores to make. `done` and `total` include the scores of all judges.
     """
     run, judge = context.run, judge_named(kind)
     identity = column_id(run, kind)

@@ -1,8 +1,8 @@
 """The loop that runs the stages in order.
 
-A stage is a function of a context. The stage reads the results of earlier stages and stores every finished unit of
-work at once. When the stage is called again, it does only the missing work. So a run can be resumed. A stage is stale
-if its signature, a hash of its settings and inputs, has changed.
+A stage is a function of a context. The stage reads the results of earlier stages and stores every unit of work
+as soon as it is finished. When the stage is called again, it does only the missing work. So a run can be resumed. A
+stage is stale if its signature, a hash of its settings and inputs, has changed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from faq_tui.core.run.context import Context, Stage
 from faq_tui.core.run.events import Emit, Note, StageDone, StageFailed, StageSkipped, recorded
 from faq_tui.core.run.job_record import new_id, write_job
 from faq_tui.core.run.run import Run, locked
+from faq_tui.core.stages.memory_check import memory_notices
 from faq_tui.core.stages.target_check import check_models, check_place
 from faq_tui.core.store import stages as stage_rows
 
@@ -64,7 +65,8 @@ def run_pipeline(
     Raises the FaqError of the first stage that fails. Finished work stays stored.
 
     `job` is the name of the job's folder in `jobs/`; by default, a new name is made. `confirmed` is true if a person
-    has agreed to the cost of regenerating. With `retry_unusable`, stored, unusable candidates are requested again.
+    has agreed to the cost of regenerating. With `retry_unusable`, candidates that are stored but unusable are
+    requested again.
     """
     selected = select(only, until)
     job = job or new_id()
@@ -106,11 +108,12 @@ class _Checks:
         self.stages, self.done = stages, False
 
     def before(self, context: Context, stage: Stage) -> None:
-        """Raise UsageError if a model cannot be used. Emit a warning for each finding about seeds and tokens."""
+        """Raise UsageError if a model cannot be used. Warn about findings on seeds, tokens and memory."""
         if self.done or stage.name in NO_MODEL:
             return
         run = context.run
-        for notice in check_models(run, self.stages, context.cancel, run.log(context.job)).notices:
+        findings = check_models(run, self.stages, context.cancel, run.log(context.job))
+        for notice in [*findings.notices, *memory_notices(run, self.stages)]:
             context.emit(Note(notice, "warning"))
         self.done = True
 

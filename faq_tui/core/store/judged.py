@@ -61,7 +61,7 @@ def standings(store: Store, view: View) -> list[Standing]:
 def usable_groups(store: Store, source_hash: str, candidates: int) -> list[list[int]]:
     """The ids of the candidates without a flag, for each chosen seed in file order.
 
-    Candidates with a number above `candidates` are left out.
+    A candidate is left out if its number is larger than `candidates`.
     """
     query = (
         "SELECT c.seed_id, c.id FROM seeds s JOIN candidates c ON c.generation = ? AND c.seed_id = s.id"

@@ -49,7 +49,7 @@ class ChoiceScreen(Dialog[str]):
         for answer in self._answers:
             label = Text.assemble((f" {shown(answer.key):^{width}} ", "reverse"), f"  {answer.text}")
             yield Button(label, id=f"answer-{answer.value}", compact=True)
-        yield LiteralText("enter chooses, esc goes back", classes="hint")
+        yield LiteralText("press enter to choose, esc to go back", classes="hint")
 
     def on_key(self, event: Key) -> None:
         for answer in self._answers:

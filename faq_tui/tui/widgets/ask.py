@@ -17,7 +17,7 @@ class Ask(Dialog[str]):
     Ask { align: center bottom; background: transparent; }
     Ask > #dialog { width: 100%; padding: 0 1; }
     """
-    HINT = "enter keeps the text, esc closes"
+    HINT = "press enter to keep the text, esc to close"
 
     def __init__(self, prompt: str, value: str = "") -> None:
         super().__init__(prompt)

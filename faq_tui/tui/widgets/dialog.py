@@ -60,7 +60,7 @@ class TextDialog(Dialog[None]):
         Binding("home,g", "scroll('scroll_home')", show=False),
         Binding("end,G", "scroll('scroll_end')", show=False),
     ]
-    HINT = "esc closes, ↓ and ↑ scroll"
+    HINT = "press esc to close, ↓ and ↑ to scroll"
 
     def action_scroll(self, how: str) -> None:
         getattr(self.query_one("#dialog"), how)(animate=False)

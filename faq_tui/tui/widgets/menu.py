@@ -38,7 +38,7 @@ class Menu(Dialog[tuple[str, str]]):
         Binding("g", "in_list('first')", show=False),
         Binding("G", "in_list('last')", show=False),
     ]
-    HINT = "enter chooses, esc closes"
+    HINT = "press enter to choose, esc to close"
 
     def __init__(self, title: str, groups: Sequence[Group]) -> None:
         super().__init__(title)

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from faq_tui.core.activations.statistics import column_width
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped, UsageError
 from faq_tui.core.chat.token_kinds import KINDS
+from tests.support.model_families import model_of
 from tests.support.tiny import make_tiny_model
 from tests.support.tiny_moe import make_tiny_moe
 
@@ -284,3 +286,37 @@ def test_broken_weights_are_said(dense: Any) -> None:
     finally:
         with torch.no_grad():
             weight.copy_(kept)
+
+
+@pytest.mark.parametrize("modules", [("o_proj", "gate_proj", "experts"), ("o_proj",)])
+@pytest.mark.parametrize("family", ["llama", "qwen3_moe"])
+def test_a_model_that_is_read_layer_by_layer_gives_the_same(family: str, modules: Any, tmp_path: Path) -> None:
+    import torch
+
+    from faq_tui.core.models.dense import load_dense
+    from faq_tui.core.models.streamed import open_stream
+
+    model_of(family).save_pretrained(tmp_path)
+    rows = [[], *some_rows(64, 5)]
+    kinds = [[(n * n) % len(KINDS) for n in range(len(row))] for row in rows]
+    told: list[int] = []
+    whole, stream = load_dense(tmp_path, torch.float32, "cpu"), open_stream(tmp_path, torch.float32, "cpu", False)
+    wanted = capture.measure(whole, rows, modules, kinds=kinds, per_row=True)
+    found = capture.measure(stream, rows, modules, kinds=kinds, per_row=True, tick=told.append)
+    assert sum(told) == sum(map(len, rows)) and len(told) > len(rows)
+    assert found.places.keys() == wanted.places.keys()
+    for ref, at in wanted.places.items():
+        ours = found.places[ref]
+        assert asdict(ours.statistics)["rms"] == pytest.approx(asdict(at.statistics)["rms"], rel=EXACT)
+        assert asdict(ours.statistics)["kurtosis"] == pytest.approx(asdict(at.statistics)["kurtosis"], rel=1e-4)
+        np.testing.assert_allclose(ours.absmax, at.absmax, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(ours.landscape, at.landscape, rtol=1e-4, atol=1e-6)
+    assert {layer: counts.tolist() for layer, counts in found.experts.items()} == {
+        layer: counts.tolist() for layer, counts in wanted.experts.items()
+    }
+    assert [row.keys() for row in found.rows] == [row.keys() for row in wanted.rows] and not found.rows[0]
+    for row, expected in zip(found.rows, wanted.rows, strict=True):
+        for ref, (moments, absmax) in expected.items():
+            np.testing.assert_allclose(row[ref][1], absmax, rtol=1e-4, atol=1e-6)
+            assert row[ref][0].crest == pytest.approx(moments.crest, rel=1e-4)
+    assert not any(module._forward_pre_hooks for module in stream.stack.model.modules())

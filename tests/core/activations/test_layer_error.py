@@ -145,3 +145,24 @@ def test_a_run_measures_what_is_missing_and_a_failure_is_a_warning(folder: Path,
         add_artefact(run.store, Artefact(name, "two", {}, "baseline", None, 4, 400, 4.3, 1.0))
         measure_layer_errors(context, target, tokenizer)
         assert [event.level for event in events if isinstance(event, Note)] == ["warning"]
+
+
+def test_models_that_are_read_layer_by_layer_have_the_same_errors(folder: Path, tmp_path: Path) -> None:
+    other = shaken(folder, tmp_path / "other")
+    (tmp_path / "rows.json").write_text(json.dumps(ROWS))
+    found: dict[str, list[float]] = {}
+    for read in ("whole", "layers"):
+        spec = {
+            "model": str(folder),
+            "trust_remote_code": False,
+            "device": "cpu",
+            "dtype": "float32",
+            "read": read,
+            "rows": str(tmp_path / "rows.json"),
+            "out": str(tmp_path / "reference.npy"),
+            "subjects": {"other": str(other)},
+        }
+        layer_error_task.run(
+            spec, lambda kind, read=read, **body: found.update({read: body["errors"]}), CancelToken()
+        )
+    assert found["layers"] == pytest.approx(found["whole"], rel=1e-4) and found["layers"][1] > 0.001

@@ -117,7 +117,7 @@ def test_a_token_column_of_questions_is_refused() -> None:
 
     metric = OfChoices()
     metric.kinds = (*metric.kinds[:3], CHOICES)
-    with installed(Point(metric)), pytest.raises(FaqError, match="tokens of the kind 'choices' are not compared"):
+    with installed(Point(metric)), pytest.raises(FaqError, match="texts of the kind 'choices' are not compared"):
         metrics_of(PROSE)
 
 

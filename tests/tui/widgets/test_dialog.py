@@ -36,7 +36,7 @@ async def test_a_long_text_can_be_read_to_its_end_and_its_title_is_no_markup() -
     async with app.run_test(size=(80, 24)) as pilot:
         results = await opened(pilot, Long("[red]no[/] \x1b[2J"))
         lines = text_of(app).splitlines()
-        assert "[red]no[/]" in lines[0] and "\x1b" not in lines[0] and "esc closes" in lines[23]
+        assert "[red]no[/]" in lines[0] and "\x1b" not in lines[0] and "esc to close" in lines[23]
         assert "line 0" in lines[1] and "line 59" not in text_of(app)
         for key in ("end", "G"):
             await pilot.press(key)

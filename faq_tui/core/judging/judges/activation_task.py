@@ -1,4 +1,4 @@
-"""The worker's task `judge_activations`: for each row, count the model's outlier channels that the row drives."""
+"""The worker's task `judge_activations`: for each row, count the model's outlier channels that the row covers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from faq_tui.core.activations.compare import coverage, outlier_channels
 from faq_tui.core.activations.module_refs import ModuleRef
 from faq_tui.core.activations.statistics import Moments
 from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.models.layer_stream import LayerStream
 
 MODULES = ("o_proj",)
 TOGETHER = 16  # number of rows that are measured together and share one set of histograms
+TOGETHER_BY_LAYERS = 512  # the same number if the model is read layer by layer, because each pass reads all layers
 # The outlier layers are the layers with the highest crest on the reference. The number below is the share of outlier
 # layers among all layers. Even for a small model, there is at least one outlier layer.
 OUTLIER_LAYERS = 0.25
@@ -23,27 +25,28 @@ Absmax = Any  # numpy array [channels]: the largest |x| of each channel
 
 
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
-    """Measure every item. The keys of `spec` are model, trust_remote_code, device, dtype, items and reference.
+    """Measure every item. The keys of `spec` are model, trust_remote_code, device, dtype, read, items and reference.
 
     `items` and `reference` are paths of JSONL files. A line of `items` has id, input_ids and spans. A line of
     `reference` has input_ids. The task sends one `score` message for each item. The message has the item's id. The
     field `tokens` is the number of tokens in the item's spans. The field `outliers` is the number of outlier channels
-    of all layers. The field `covered` is the number of outlier channels that the item drives. The field `layers`
+    of all layers. The field `covered` is the number of outlier channels that the item covers. The field `layers`
     lists the outlier layers. The fields `crest` and `kurtosis` are means over the outlier layers; they are null if
     they are not finite.
     """
     import torch
 
-    from faq_tui.core.models.dense import load_dense
     from faq_tui.core.models.devices import device_of, dtype_name
     from faq_tui.core.models.hub import local_folder
+    from faq_tui.core.models.opening import Opening
 
     items, reference = _read(spec["items"]), _read(spec["reference"])
     if not items:
         return
     folder, device = local_folder(spec["model"]), device_of(spec["device"])
     trusted = spec["trust_remote_code"]
-    model = load_dense(folder, getattr(torch, dtype_name(spec["dtype"], device, folder, trusted)), device, trusted)
+    dtype = getattr(torch, dtype_name(spec["dtype"], device, folder, trusted))
+    model = Opening.of(folder, device, dtype, trusted, spec.get("read", "auto"), cancel.check).open(folder)
     measured = measure(model, [row["input_ids"] for row in reference], MODULES, cancel=cancel).places
     absmax = {module: at.absmax for module, at in measured.items()}
     layers = outlier_layers({module: at.statistics.crest for module, at in measured.items()})
@@ -67,10 +70,11 @@ def _rows(
 ) -> Iterator[tuple[dict[str, Any], dict[ModuleRef, tuple[Moments, Absmax]]]]:
     """Yield each item with the measurements of its row.
 
-    If the task stops or crashes, the measurements of at most TOGETHER rows are lost.
+    If the task stops or crashes, the measurements of at most TOGETHER rows are lost, or TOGETHER_BY_LAYERS rows.
     """
-    for start in range(0, len(items), TOGETHER):
-        some = items[start : start + TOGETHER]
+    together = TOGETHER_BY_LAYERS if isinstance(model, LayerStream) else TOGETHER
+    for start in range(0, len(items), together):
+        some = items[start : start + together]
         measured = measure(model, [item["input_ids"] for item in some], MODULES, per_row=True, cancel=cancel)
         yield from zip(some, measured.rows, strict=True)
 

@@ -67,17 +67,16 @@ CHUNK_TOKENS = 256  # largest number of rows of the logits [tokens, vocabulary] 
 def run_task(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
     """The worker's task `likelihood`: sum the log-probabilities of token ids over spans.
 
-    `spec` has model, trust_remote_code, device, dtype and items. `items` is the path of a JSONL file; each line has
-    id, input_ids and spans {name: [start, end)}. The task sends one `score` message for each item. The message has
-    the item's id. The message also has a list for each span: [sum of log-probabilities in nats, number of tokens].
-    The longest items come first, so that a lack of memory shows at the start.
+    `spec` has model, trust_remote_code, device, dtype, read and items. `items` is the path of a JSONL file; each line
+    has id, input_ids and spans {name: [start, end)}. The task sends one `score` message for each item. The message
+    has the item's id. The message also has a list for each span: [sum of log-probabilities in nats, number of
+    tokens]. The longest items come first, so that a lack of memory shows at the start.
     """
     import torch
 
-    from faq_tui.core.models.backbone import Backbone
-    from faq_tui.core.models.dense import load_dense
     from faq_tui.core.models.devices import device_of, dtype_name
     from faq_tui.core.models.hub import local_folder
+    from faq_tui.core.models.opening import Opening
 
     with Path(spec["items"]).open(encoding="utf-8") as file:
         items = sorted((json.loads(line) for line in file), key=lambda item: -len(item["input_ids"]))
@@ -86,7 +85,8 @@ def run_task(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToke
     folder, device = local_folder(spec["model"]), device_of(spec["device"])
     trusted = spec["trust_remote_code"]
     dtype = getattr(torch, dtype_name(spec["dtype"], device, folder, trusted))
-    model = Backbone(load_dense(folder, dtype, device, trusted))
+    model = Opening.of(folder, device, dtype, trusted, spec.get("read", "auto"), cancel.check).backbone(folder)
+    model.prepare([item["input_ids"] for item in items])
     for batch in batches(items):
         cancel.check()
         states = model.states([item["input_ids"] for item in batch])

@@ -87,4 +87,5 @@ def _spec_of(target: TargetModel) -> dict[str, object]:
         "trust_remote_code": target.trust_remote_code,
         "device": target.device,
         "dtype": target.dtype,
+        "read": target.read,
     }

@@ -1,13 +1,15 @@
-"""AWQ (Lin et al. 2023, arXiv:2306.00978), run by the library GPTQModel, and its storage format."""
+"""The method AWQ (Lin et al. 2023, arXiv:2306.00978) and its storage format. The library GPTQModel runs AWQ."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from faq_tui.core.models.dense import Config, FolderTensors, Kernels, WeightFormat, incomplete, lacking
+from faq_tui.core.models.dense import Config, DecodedFormat, FolderTensors, Kernels, incomplete, lacking
+from faq_tui.core.models.dense_tensors import DecodedTensors, DenseTensors
 from faq_tui.core.quantizing.cost_model import MethodCost
 from faq_tui.core.quantizing.methods.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe, common_options
 from faq_tui.core.settings.recipe import PAPER, Presets
@@ -21,11 +23,11 @@ class AwqRecipe(GptqmodelRecipe):
     method: Literal["awq"] = "awq"
     bits: Literal[4] = 4
     group_size: Literal[16, 32, 64, 128, 256, 512, 1024] = 128
-    sym: Annotated[bool, Field(description="true uses a symmetric grid, whose zero point is fixed")] = False
+    sym: Annotated[bool, Field(description="if true, the grid is symmetric, and its zero point is fixed")] = False
     experts: Experts = "routed"
 
 
-class AwqFormat(WeightFormat):
+class AwqFormat(DecodedFormat):
     """AWQ's layout "gemm" with 4 bits. vLLM reads this layout with the classes AWQConfig and AWQMarlinConfig."""
 
     quant_method = "awq"
@@ -35,7 +37,7 @@ class AwqFormat(WeightFormat):
         "zero_point": (True,),
     }
 
-    def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
+    def tensors(self, folder: Path, quantization: Config, dtype: Any) -> DenseTensors:
         """Compute w = scale * (q - zero).
 
         In each word, the columns are in the order that AWQ's first CUDA kernel needs. This function restores the
@@ -44,25 +46,24 @@ class AwqFormat(WeightFormat):
         """
         import torch
 
-        tensors = FolderTensors(folder)
+        del dtype
+        stored = FolderTensors(folder)
 
         def unpacked(name: str) -> Any:
-            words = tensors.read(name)  # [rows, columns / 8]
+            words = stored.read(name)  # [rows, columns / 8]
             shifts = torch.tensor([4 * index for index in WORD_ORDER], dtype=torch.int32)
             return ((words[:, :, None] >> shifts) & 15).reshape(len(words), -1).to(torch.float32)
 
-        state: dict[str, Any] = {}
-        for name in tensors.files:
-            module, _, part = name.rpartition(".")
-            if part == "qweight":
-                codes = unpacked(name)  # [in_features, out_features]
-                group = len(codes) if quantization["group_size"] == -1 else quantization["group_size"]
-                zeros, scales = unpacked(f"{module}.qzeros"), tensors.read(f"{module}.scales").to(torch.float32)
-                wide = [each.repeat_interleave(group, dim=0)[: len(codes)] for each in (zeros, scales)]
-                state[f"{module}.weight"] = ((codes - wide[0]) * wide[1]).to(dtype).t().contiguous()
-            elif part not in ("qzeros", "scales"):
-                state[name] = tensors.read_as(name, dtype)
-        return state
+        def decode(module: str) -> Any:
+            codes = unpacked(f"{module}.qweight")  # [in_features, out_features]
+            group = len(codes) if quantization["group_size"] == -1 else quantization["group_size"]
+            zeros, scales = unpacked(f"{module}.qzeros"), stored.read(f"{module}.scales").to(torch.float32)
+            wide = [each.repeat_interleave(group, dim=0)[: len(codes)] for each in (zeros, scales)]
+            return ((codes - wide[0]) * wide[1]).t().contiguous()
+
+        modules = [name.removesuffix(".qweight") for name in stored.files if name.endswith(".qweight")]
+        plain = [name for name in stored.files if name.rpartition(".")[2] not in ("qweight", "qzeros", "scales")]
+        return DecodedTensors(stored, plain, {f"{module}.weight": partial(decode, module) for module in modules})
 
     def problems(self, quantization: Config, tensors: set[str]) -> list[str]:
         sentences = lacking(quantization, ("bits", "group_size", "zero_point"))

@@ -11,8 +11,10 @@ from types import MappingProxyType
 from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import UsageError
 from faq_tui.core.extensions import Extension
 from faq_tui.core.models.dense import WeightFormat
+from faq_tui.core.models.published.view import format_named, quantization_in
 from faq_tui.core.quantizing.cost_model import MethodCost
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_profile import LayerProfile
@@ -25,9 +27,9 @@ from faq_tui.core.settings.recipe import Recipe
 class Method(Extension):
     """A quantization method.
 
-    `recipe` is the pydantic model of the method's settings. `cost` holds the factors of the method's time and memory.
-    If an engine has other factors than `cost`, `engine_costs` maps the engine's name to its factors. `format` reads
-    and checks the weights that the method stores.
+    `recipe` is the pydantic model of the method's settings. `cost` holds the factors from which the method's
+    time and memory are estimated. An engine may need factors that differ from `cost`. `engine_costs` maps the name of
+    such an engine to its factors. `format` reads and checks the weights that the method stores.
     """
 
     recipe: type[Recipe]
@@ -41,8 +43,21 @@ class Method(Extension):
         `config` is the content of the target's config.json. `shapes` maps each module's name to (out_features,
         in_features).
         """
-        del config
+        published = format_named(quantization_in(config))
+        if published is not None and published.walk_refusal:
+            raise UsageError(
+                f"{published.walk_refusal}: give another target, or set recipes = [] to measure only this one"
+            )
         check_group_size(shapes, recipe.group_size, self.recipe.choices("group_size"))
+
+    def refusal(self, recipe: Recipe, target: Path, trust_remote_code: bool) -> str:
+        """The reason why `recipe` cannot quantize the model in the folder `target`; "" if it can.
+
+        A worker child calls this method before the costly work, so it may import torch. Only headers of files are
+        read.
+        """
+        del recipe, target, trust_remote_code
+        return ""
 
     def cost_key(self, recipe: Recipe, profile: LayerProfile) -> str:
         """The key of the recipe's cost factors: `name@engine` for an engine in `engine_costs`, otherwise `name`."""

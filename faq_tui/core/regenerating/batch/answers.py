@@ -71,7 +71,7 @@ def result_of(line: str) -> BatchResult:
     if not isinstance(row, dict):
         raise UnreadableLineError("not a JSON object")
     if "method" in row and "response" not in row and "error" not in row:
-        raise UnreadableLineError("a request, not an answer: name the output file of the batch")
+        raise UnreadableLineError("a request, not an answer: give the output file of the batch")
     custom_id = row.get("custom_id")
     if not isinstance(custom_id, str):
         raise UnreadableLineError("it has no custom_id")

@@ -46,7 +46,7 @@ def read_batch(
 ) -> BatchSummary:
     """Store the answers in the files, and return the counts of all lines.
 
-    Reading a file again changes nothing. Each answer is stored at once, so a stop loses nothing. With
+    Reading a file again changes nothing. Each answer is stored as soon as it is read, so a stop loses nothing. With
     `skip_unusable`, an unusable answer is not stored if `run` would request the candidate again. `say` is called with
     a sentence about the progress.
 

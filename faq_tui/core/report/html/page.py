@@ -38,8 +38,8 @@ def page(body: dict[str, Any]) -> str:
         parts.append(f"<section><h2>Differences from the baseline</h2><p>{note}</p>{forest}</section>")
     if points:
         note = (
-            "Each point is a model; the lines are its 95% intervals. A square is a model whose calibration set is a "
-            "set of equal tokens. All other models are circles."
+            "Each point is a model; the lines are its 95% intervals. A square is a model whose calibration set "
+            "belongs to a comparison at equal tokens. All other models are circles."
         )
         parts.append(f"<section><h2>General and specialised text</h2><p>{note}</p>{points}</section>")
     parts.append(f"<section>{to_html(rest(body))}</section>")

@@ -28,7 +28,7 @@ class SvgPoint:
     x: dict[str, Any]  # estimate for the horizontal axis, with its interval
     y: dict[str, Any]
     class_: str
-    square: bool  # True if the model's set is a set of equal tokens
+    square: bool  # True if the model's set belongs to a comparison at equal tokens
 
 
 def scatter(body: dict[str, Any]) -> str:

@@ -230,7 +230,7 @@ def _rows_of_objects(text: _Document, settings: Seeds) -> list[Any]:
     if named is not None:
         data = data.get(named) if isinstance(data, dict) else None
         if not isinstance(data, list):
-            raise UsageError(f"{text.path} holds no list {named!r}: correct the name of rows in seeds.fields")
+            raise UsageError(f"{text.path} holds no list {named!r}: correct the value of `rows` in seeds.fields")
         return data
     if isinstance(data, dict) and any(isinstance(data.get(name), list) for name in CHAT_FIELDS):
         return [data]  # the object is one conversation

@@ -72,7 +72,7 @@ def packing_of(path: Path) -> str:
     for magic, name in _ARCHIVES.items():
         if head.startswith(magic):
             raise UsageError(
-                f"{path} does not match its file extension: it is {name}; unpack it, and name the "
+                f"{path} does not match its file extension: it is {name}; unpack it, and give the "
                 "file or folder with the seeds"
             )
     packing = next((name for magic, name in _PACKED.items() if head.startswith(magic)), "")
@@ -139,7 +139,7 @@ def _unpacked(path: Path) -> Iterator[io.BufferedReader[Any]]:
         with _decompressor(raw, packing, path) as source:
             file: io.BufferedReader[Any] = io.BufferedReader(_Unpacked(source, raw, path, packing), BUFFER)
             if file.peek(TAR_AT + 5)[TAR_AT : TAR_AT + 5] == b"ustar":
-                raise UsageError(f"{path} is a tar archive: unpack it, and name its file or folder")
+                raise UsageError(f"{path} is a tar archive: unpack it, and give its file or folder")
             yield file
 
 

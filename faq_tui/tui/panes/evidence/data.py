@@ -27,8 +27,8 @@ VIEWS = ("table", "scatter", "items", "run")
 MATCHES = ("both", "samples", "tokens")
 NOTHING = "Nothing is measured yet. The stage evaluate measures the unquantized model and every artefact."
 STALE = (
-    "The stored measurements belong to another model, other texts or other settings. r repeats the outdated "
-    "measurements."
+    "The stored measurements belong to another model, other texts or other settings. Press r to repeat the "
+    "outdated measurements."
 )
 STATE = """
 SELECT (SELECT count(*) FROM measurements), (SELECT max(created) FROM measurements),

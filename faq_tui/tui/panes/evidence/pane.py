@@ -250,7 +250,7 @@ class EvidencePane(Pane):
             detail.say(self.rows[at].detail if at < len(self.rows) else "")
         elif at < len(self.entries):
             entry = self.entries[at]
-            detail.say(f"{self.loaded.title(entry.text)}: {entry.words}", "enter opens the item")
+            detail.say(f"{self.loaded.title(entry.text)}: {entry.words}", "press enter to open the item")
         else:
             detail.say("No item flipped between right and wrong, and there are no two models to compare.")
 

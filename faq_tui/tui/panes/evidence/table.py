@@ -90,7 +90,7 @@ def _missing(loaded: LoadedEvidence) -> Iterator[TableRow]:
     missing = loaded.benchmarks.get("missing", [])
     if missing:
         yield TableRow(EMPTY)
-        yield TableRow(GROUP, "Benchmarks that are not measured", detail="r measures them again.")
+        yield TableRow(GROUP, "Benchmarks that are not measured", detail="Press r to measure them again.")
     for row in missing:
         yield TableRow(
             MODEL, f"  {row['engine']} {row['task']}", value="–", detail=f"{row['subject']}: {row['message']}"

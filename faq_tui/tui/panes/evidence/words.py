@@ -131,7 +131,7 @@ def _counts(evidence: Evidence, equal: str) -> Counter[str]:
 
 def _nothing_compared(evidence: Evidence) -> str:
     if len(evidence.rows) == 1:
-        return "Only the unquantized model is measured so far. r measures the artefacts."
+        return "Only the unquantized model is measured so far. Press r to measure the artefacts."
     return "There is nothing to compare yet. First measure the baseline and a set of a source."
 
 

@@ -187,7 +187,7 @@ class JudgePane(Pane):
         if not self.view.source:
             return "This run has no source, so it has nothing to judge."
         if self.queue.everything:
-            return f"No seed matches the filter “{self.queue.filter}”. F changes the filter."
+            return f"No seed matches the filter “{self.queue.filter}”. Press F to change the filter."
         return "No candidates yet. The stage regenerate generates candidates."
 
     # Moving.
@@ -212,10 +212,10 @@ class JudgePane(Pane):
         self._go(self.queue.move(len(self.queue.shown)), "this is the last seed")
 
     def action_next_undecided(self) -> None:
-        self._go(self.queue.move_undecided(1), "no later seed is undecided; P looks for an earlier one")
+        self._go(self.queue.move_undecided(1), "no later seed is undecided; press P to look for an earlier one")
 
     def action_previous_undecided(self) -> None:
-        self._go(self.queue.move_undecided(-1), "no earlier seed is undecided; N looks for a later one")
+        self._go(self.queue.move_undecided(-1), "no earlier seed is undecided; press N to look for a later one")
 
     def action_right(self) -> None:
         self._choose(1)

@@ -13,7 +13,12 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("judge.next", "n", "Next", "Go to the next seed."),
     Action("judge.previous", "p", "Previous", "Go to the previous seed.", footer=False),
-    Action("judge.filter", "F", "Filter", "Show only close calls, disagreements, unusable or overridden seeds."),
+    Action(
+        "judge.filter",
+        "F",
+        "Filter",
+        "Show only some seeds: close calls, disagreements, unusable seeds or overridden seeds.",
+    ),
     Action("judge.blind", "b", "Blind", "Hide or show the judge's scores, reasons and pick."),
     Action("judge.fold", "f,enter", "Fold", "Fold or unfold the reasoning."),
     Action(

@@ -188,7 +188,7 @@ class QuantizePane(Pane):
 
     def _draw_grid(self) -> None:
         current, grid = self.current, self._grid()
-        views = "" if self._all_views else " · v shows the curve and the log"
+        views = "" if self._all_views else " · press v for the curve and the log"
         title = f"{current.name}: layer by module{views}" if current else "no recipes"
         self.query_one("#grid-title", LiteralText).show(title)
         widget = self.query_one(LossGrid)

@@ -38,7 +38,7 @@ def figures(live: LiveState, queue: Sequence[Queued], now: float) -> list[str]:
         if ended is not None:
             parts.append(f"{ended.name} {ended.state}: {ended.message}")
         elif stale := sum(queued.state == "stale" for queued in queue):
-            parts.append(f"{stale} out of date; r quantizes them again")
+            parts.append(f"{stale} out of date; press r to quantize them again")
     return parts
 
 

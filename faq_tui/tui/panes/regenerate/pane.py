@@ -175,12 +175,10 @@ class RegeneratePane(Pane):
 
     def _why_empty(self) -> str:
         if not self.run.settings.sources:
-            return (
-                "This run has no source, so it will use only the baseline.\n\nTo add a source, name a larger model \
+            return "This run has no source, so it will use only the baseline.\n\nTo add a source, set a larger model \
 of the target's family under [sources.elder] in faq.toml."
-            )
         if not self.page.seeds:
-            return "No seeds loaded.\n\nr starts the run: it reads the seeds, then sends them to the source."
+            return "No seeds loaded.\n\nPress r to start the run. It reads the seeds, then sends them to the source."
         return ""
 
     def _draw_candidates(self, now: float) -> None:

@@ -224,9 +224,9 @@ class SeedsPane(Pane):
         empty = not self.list.positions and not self._searching
         self.set_class(empty, "-empty")
         if empty:
-            nothing = (
-                "no seed matches; esc shows all seeds" if self.seed_filter else "No seeds loaded. r starts the run."
-            )
+            nothing = "No seeds loaded. Press r to start the run."
+            if self.seed_filter:
+                nothing = "no seed matches; press esc to see all seeds"
             self.query_one("#seeds-empty", LiteralText).show(nothing)
 
     def _draw_status(self) -> None:

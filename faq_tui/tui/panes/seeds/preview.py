@@ -76,7 +76,7 @@ class SeedPreview(Vertical):
             self._fill(_title(row), shown, "\n\n".join(text for _, text in turns(seed)), body)
             return
         others = [other for other in holding if other != name]
-        also = f"; v shows {', '.join(others)}" if others else ""
+        also = f"; press v to see {', '.join(others)}" if others else ""
         tokens = sets.indexes[name].offsets[row.id].n_tokens
         self._fill(_title(row), f"as in set {name}: {tokens:,} tokens{also}", text, marked(text, sets.special))
 

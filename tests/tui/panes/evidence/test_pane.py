@@ -301,7 +301,7 @@ async def test_nothing_yet_then_a_measurement_is_ready(tmp_path: Path) -> None:
                 e.StageStarted("evaluate", 9, "measurements"), e.MeasurementReady(UNQUANTIZED, "pydoc", "kl", 0.0)
             )
             await until(pilot, lambda: "KL on pydoc" in app.screen_text)
-            assert "Only the unquantized model is measured so far. r measures" in app.screen_text
+            assert "Only the unquantized model is measured so far. Press r to measure" in app.screen_text
             for key in ("v", "v", "j", "enter", "b", "s"):
                 await pilot.press(key)
             assert "No item flipped" in app.screen_text
@@ -314,7 +314,7 @@ async def test_measurements_of_another_model(tmp_path: Path) -> None:
         app = PaneHost(pane)
         async with app.run_test(size=(80, 24)) as pilot:
             await settled(pane, pilot)
-            assert "r repeats the outdated measurements" in " ".join(app.screen_text.split())
+            assert "Press r to repeat the outdated measurements" in " ".join(app.screen_text.split())
 
 
 async def test_a_measurement_more_is_shown_at_once(tmp_path: Path) -> None:

@@ -245,7 +245,7 @@ async def test_blind_hides_marks_reasons_and_the_judges_pick(run_folder: Path) -
 
 async def test_fold_opens_long_reasoning(run_folder: Path) -> None:
     async with opened(run_folder) as judge:
-        await judge.sees("▸ reasoning, 1,259 characters, folded: f opens it")
+        await judge.sees("▸ reasoning, 1,259 characters, folded: press f to unfold it")
         await judge.misses("I weigh the flour")
         await judge.press("f")
         await judge.sees("▾ reasoning", "I weigh the flour")
@@ -376,7 +376,7 @@ def mark_in_columns(folder: Path) -> None:
             }
             add.append((likelihood, "likelihood", -1.02 * c.number, "mean", {"tokens": 100, **spans}))
             driven = {"covered": 12, "outliers": 40, "crest": 14.25, "kurtosis": 9.1}
-            add.append((activation, "activation", 0.3, "drives 12", driven))
+            add.append((activation, "activation", 0.3, "covers 12", driven))
             for judge, kind, mark, reason, details in add:
                 picks.add_score(run.store, picks.ScoreRow(c.id, judge, kind, mark, reason, details), replace=True)
             words = "mix: 1 × +0.70 llm, 0.5 × -0.40 likelihood"

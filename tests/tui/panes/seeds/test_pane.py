@@ -223,7 +223,7 @@ async def test_tag_filter_and_undo(run_folder: Path) -> None:
 async def test_set_shows_the_sample_of_the_next_set_with_its_tokens_marked(run_folder: Path) -> None:
     """seeds.set"""
     async with opened(run_folder, (120, 36)) as seeds:
-        await seeds.sees("as in set baseline: 40 tokens; v shows elder", "<|im_start|>user")
+        await seeds.sees("as in set baseline: 40 tokens; press v to see elder", "<|im_start|>user")
         await seeds.press("v")
         await seeds.sees("as in set elder", "<|im_start|>assistant", "Yes.")
         await seeds.press("j")
@@ -293,7 +293,7 @@ async def test_no_seeds_yet(tmp_path: Path) -> None:
         run.store.db.execute("UPDATE seeds SET present = 0")
     app = app_on(folder)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "No seeds loaded. r starts the run." in text_of(app), 5)
+        await until(pilot, lambda: "No seeds loaded. Press r to start the run." in text_of(app), 5)
         await pilot.press("e", "j", "G", "enter", "u")
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from faq_tui.core.models.dense import Config, FolderTensors, Kernels, WeightFormat, incomplete, lacking
+from faq_tui.core.models.dense import Config, DecodedFormat, FolderTensors, Kernels, incomplete, lacking
+from faq_tui.core.models.dense_tensors import DecodedTensors, DenseTensors
 
 if TYPE_CHECKING:
     from faq_tui.core.quantizing.methods.gptq.matrix import Packable
@@ -14,7 +16,7 @@ WORD = 32  # bits
 PARTS = ("qweight", "qzeros", "scales", "g_idx")
 
 
-class GptqFormat(WeightFormat):
+class GptqFormat(DecodedFormat):
     """Packed codes, with a scale and a zero point for each group.
 
     vLLM and SGLang read these codes with the classes GPTQConfig and GPTQMarlinConfig.
@@ -34,17 +36,17 @@ class GptqFormat(WeightFormat):
         "desc_act": (False,),
     }
 
-    def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
-        """The state dict of the dense model. `dense_of` computes the weights."""
-        tensors, state = FolderTensors(folder), dict[str, Any]()
-        for name in tensors.files:
-            module, _, part = name.rpartition(".")
-            if part == "qweight":
-                parts = {one: tensors.read(f"{module}.{one}") for one in PARTS}
-                state[f"{module}.weight"] = dense_of(parts, quantization).to(dtype)
-            elif part not in PARTS:
-                state[name] = tensors.read_as(name, dtype)
-        return state
+    def tensors(self, folder: Path, quantization: Config, dtype: Any) -> DenseTensors:
+        """The tensors of the dense model. `dense_of` computes the weights."""
+        del dtype
+        stored = FolderTensors(folder)
+
+        def decode(module: str) -> Any:
+            return dense_of({part: stored.read(f"{module}.{part}") for part in PARTS}, quantization)
+
+        modules = [name.removesuffix(".qweight") for name in stored.files if name.endswith(".qweight")]
+        plain = [name for name in stored.files if name.rpartition(".")[2] not in PARTS]
+        return DecodedTensors(stored, plain, {f"{module}.weight": partial(decode, module) for module in modules})
 
     def problems(self, quantization: Config, tensors: set[str]) -> list[str]:
         sentences = lacking(quantization, ("bits", "group_size", "desc_act", "sym"))

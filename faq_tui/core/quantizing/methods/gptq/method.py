@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -13,24 +14,31 @@ from faq_tui.core.quantizing.cost_model import MethodCost
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_profile import LayerProfile
 from faq_tui.core.quantizing.methods.gptq.format import GPTQ_FORMAT
-from faq_tui.core.quantizing.methods.gptq.walked import GPTQMODEL, WALK, by_engine, cost_key
+from faq_tui.core.quantizing.methods.gptq.walked import (
+    GPTQMODEL,
+    WALK,
+    by_engine,
+    cost_key,
+    engines_refusal,
+    refusal_of_shapes,
+)
 from faq_tui.core.quantizing.methods.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe, common_options
 from faq_tui.core.quantizing.output import EngineResult
+from faq_tui.core.quantizing.preflight import expert_count
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.settings.recipe import PAPER, Damping, GroupSize, Presets, Recipe
 from faq_tui.core.settings.section import AddedLater
 
-Sym = Annotated[bool, Field(description="true uses a symmetric grid, whose zero point is fixed")]
+Sym = Annotated[bool, Field(description="if true, the grid is symmetric, and its zero point is fixed")]
 Engine = Annotated[
     Literal["auto", "walk", "gptqmodel"],
     Field(
-        description="walk is faq-tui's own solver; gptqmodel is a library for models that walk cannot handle; "
-        "auto chooses one of them"
+        description="walk is faq-tui's own solver; gptqmodel is a library for other models; auto chooses one of them"
     ),
     AddedLater(),
 ]
 ScaleSearch = Annotated[
-    bool, Field(description="true searches for the scale with the least rounding error (only walk)"), AddedLater()
+    bool, Field(description="if true, the scale with the least rounding error is used (only walk)"), AddedLater()
 ]
 
 
@@ -56,7 +64,9 @@ class GptqRecipe(EngineRecipe):
     bits: Literal[4, 8] = 4
     group_size: GroupSize = 128
     sym: Sym = True
-    desc_act: Annotated[bool, Field(description="true quantizes columns with large activations first")] = False
+    desc_act: Annotated[bool, Field(description="if true, columns with large activations are quantized first")] = (
+        False
+    )
     damp_percent: Damping = 0.05
     scale_search: ScaleSearch = False
     experts: Experts = "routed"
@@ -82,8 +92,17 @@ def gptq_config(gptqmodel: Any, recipe: Any, scratch: Path, **more: Any) -> Any:
 class EngineMethod(GptqmodelMethod):
     """A method that runs on faq-tui's own walk or on GPTQModel. The recipe chooses the engine."""
 
+    def needs_library(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> str:
+        why = refusal_of_shapes(recipe, expert_count(config), shapes)
+        if getattr(recipe, "engine", None) == GPTQMODEL:
+            return f'engine = "{GPTQMODEL}" is set'
+        return f"the walk cannot run this recipe ({why})" if why else ""
+
     def cost_key(self, recipe: Recipe, profile: LayerProfile) -> str:
         return cost_key(self.name, recipe, profile)
+
+    def refusal(self, recipe: Recipe, target: Path, trust_remote_code: bool) -> str:
+        return engines_refusal(recipe, target, trust_remote_code, super().refusal(recipe, target, trust_remote_code))
 
     def quantize(
         self,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.models.headers import linear_shapes, packed_modules
+from faq_tui.core.models.headers import packed_shapes, quantized_shapes, view_of
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_profile import LayerProfile
 from faq_tui.core.quantizing.methods.gptq.format import WORD, dense_of, packed_tensors, quantization_config
@@ -34,28 +34,50 @@ def uses_walk(job: QuantizationJob, target: Path) -> bool:
     recipe: Any = job.recipe
     if recipe.engine == GPTQMODEL:
         return False
-    why = refusal(job, target)
+    why = refusal(recipe, target, job.trust_remote_code)
     if recipe.engine == WALK and why:
         raise FaqError(f'engine = "walk" does not support this target: {why}; {ADVICE}')
     return not why
 
 
-def refusal(job: QuantizationJob, target: Path) -> str:
+def refusal(recipe: Any, target: Path, trust_remote_code: bool) -> str:
     """The reason why the walk cannot quantize this target by this recipe; "" if it can.
 
     The function reads only the shapes of the weights.
     """
-    from faq_tui.core.models.layer_source import refusal_of
+    from faq_tui.core.quantizing.sequential.walk_check import walk_refusal
 
-    recipe: Any = job.recipe
     config = json.loads((target / "config.json").read_text(encoding="utf-8"))
-    if why := _refusal_of_experts(recipe, expert_count(config)):
+    why = refusal_of_shapes(recipe, expert_count(config), quantized_shapes(target))
+    return why or walk_refusal(target, trust_remote_code, packed=True)
+
+
+def refusal_of_shapes(recipe: Any, experts: int, shapes: Mapping[str, tuple[int, int]]) -> str:
+    """The part of `refusal` that needs only the number of experts per layer and the shapes of the weights."""
+    if why := _refusal_of_experts(recipe, experts):
         return why
     each = WORD // recipe.bits
-    for name, (out, columns) in linear_shapes(target).items():
+    for name, (out, columns) in shapes.items():
         if out % each or columns % each:
             return f"{out} x {columns} weights of {name} do not fill whole words of {WORD} bits"
-    return refusal_of(target, job.trust_remote_code)
+    return ""
+
+
+def engines_refusal(recipe: Any, target: Path, trust_remote_code: bool, of_library: str) -> str:
+    """Implements `Method.refusal`: the reason why neither engine can quantize; "" if one of them can.
+
+    `of_library` is the reason why GPTQModel cannot quantize the target.
+    """
+    from faq_tui.core.quantizing.sequential.walk_check import other_method
+
+    if recipe.engine == GPTQMODEL:
+        return of_library
+    why = refusal(recipe, target, trust_remote_code)
+    if not why or (recipe.engine != WALK and not of_library):
+        return ""
+    if recipe.engine == WALK and not of_library:
+        return f'engine = "walk" does not support this target: {why}; {ADVICE}'
+    return f"{why}; {other_method(target, trust_remote_code, packed=True)}"
 
 
 def _refusal_of_experts(recipe: Any, experts: int) -> str:
@@ -102,6 +124,12 @@ def by_engine(
                 raise FaqError(f'engine = "walk" does not support this target: {error.reason}; {ADVICE}') from error
             # the worker's output goes to the log
             print(f"GPTQModel quantizes this model, because {error.reason}", flush=True)
+    published = view_of(target)
+    if published is not None:
+        raise FaqError(
+            f"the walk cannot quantize this target, and faq-tui does not run GPTQModel on a model in "
+            f"{published.format.title}: use another target"
+        )
     result = by_library()
     return replace(result, facts={"engine": GPTQMODEL, **result.facts})
 
@@ -151,6 +179,5 @@ def quantize_by_walk(
     method = WalkMethod(solve, stored, dense)
     facts = quantize_layers(job, ordering, target, rows, progress, cancel, method)
     (job.out / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    shapes = linear_shapes(target)
-    packed = [shapes[name] for name in packed_modules(job.out)]
+    packed = packed_shapes(job.out, recipe.bits).values()
     return EngineResult(average_bits(recipe.bits, recipe.group_size, packed), {"engine": WALK, **facts})

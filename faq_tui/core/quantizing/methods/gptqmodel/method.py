@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.models.folder_check import read_config
+from faq_tui.core.models.published.view import format_named, quantization_in
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_profile import LayerProfile
+from faq_tui.core.quantizing.library_definitions import library_refusal
 from faq_tui.core.quantizing.methods.base import Method
 from faq_tui.core.quantizing.output import EngineResult
 from faq_tui.core.quantizing.progress import QuantizationProgress
@@ -18,8 +23,8 @@ from faq_tui.core.settings.recipe import Recipe
 Experts = Annotated[
     Literal["routed", "all"],
     Field(
-        description="with all, every token calibrates every expert; with routed, only the tokens "
-        "routed to an expert calibrate it"
+        description="with all, every token calibrates every expert; with routed, only the "
+        "tokens that are routed to it"
     ),
 ]
 
@@ -53,6 +58,26 @@ class GptqmodelMethod(Method):
 
     def workload(self, recipe: Recipe, profile: LayerProfile) -> LayerProfile:
         return profile.routed(getattr(recipe, "experts", None))
+
+    def refusal(self, recipe: Recipe, target: Path, trust_remote_code: bool) -> str:
+        del recipe, trust_remote_code
+        why = library_refusal(read_config(target))
+        return f"{why}; use another method" if why else ""
+
+    def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
+        """Like `Method.preflight`. Also raises UsageError if GPTQModel would read a model in a published form."""
+        super().preflight(recipe, config, shapes)
+        published = format_named(quantization_in(config))
+        why = "" if published is None else self.needs_library(recipe, config, shapes)
+        if published is not None and why:
+            raise UsageError(
+                f"{why}, but faq-tui does not run GPTQModel on a model in {published.title}: use w8a8 or spqr"
+            )
+
+    def needs_library(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> str:
+        """A clause that says why GPTQModel runs this recipe; "" if faq-tui's own walk runs it."""
+        del recipe, config, shapes
+        return f"GPTQModel runs {self.name}"
 
     def quantize(
         self,

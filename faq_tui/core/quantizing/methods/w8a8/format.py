@@ -6,18 +6,20 @@ Weights have one scale per channel, and activations have one scale per token.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.models.dense import Config, FolderTensors, WeightFormat, lacking
+from faq_tui.core.models.dense import Config, DecodedFormat, FolderTensors, lacking
+from faq_tui.core.models.dense_tensors import DecodedTensors, DenseTensors
 from faq_tui.core.models.experts import unfuse_experts
 
 LARGEST = 127  # the code -128 is not used, so the range is symmetric about zero
 ACTIVATIONS = {"num_bits": 8, "type": "int", "symmetric": True, "strategy": "token", "dynamic": True}
 
 
-class Int8Format(WeightFormat):
+class Int8Format(DecodedFormat):
     """The format that vLLM reads with its class CompressedTensorsW8A8Int8.
 
     Its config groups have the target `Linear`, and each quantized weight has a scale.
@@ -25,20 +27,19 @@ class Int8Format(WeightFormat):
 
     quant_method = "compressed-tensors"
 
-    def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
+    def tensors(self, folder: Path, quantization: Config, dtype: Any) -> DenseTensors:
         """Compute w = scale * q for each channel."""
         import torch
 
-        del quantization
-        tensors = FolderTensors(folder)
-        state: dict[str, Any] = {}
-        for name in tensors.files:
-            if f"{name}_scale" in tensors.files:
-                scale = tensors.read(f"{name}_scale").to(torch.float32)
-                state[name] = (tensors.read(name).to(torch.float32) * scale).to(dtype)
-            elif not name.endswith(".weight_scale"):
-                state[name] = tensors.read_as(name, dtype)
-        return state
+        del quantization, dtype
+        stored = FolderTensors(folder)
+
+        def decode(name: str) -> Any:
+            return stored.read(name).to(torch.float32) * stored.read(f"{name}_scale").to(torch.float32)
+
+        scaled = [name for name in stored.files if f"{name}_scale" in stored.files]
+        plain = [n for n in stored.files if n not in set(scaled) and not n.endswith(".weight_scale")]
+        return DecodedTensors(stored, plain, {name: partial(decode, name) for name in scaled})
 
     def prepare(self, model: Any, quantization: Config) -> None:
         simulate_int8_activations(model, quantization)

@@ -1,0 +1,219 @@
+"""Run a model layer by layer, so that the weights of only one layer are on the device at a time.
+
+While a layer computes, a thread reads the next layer. The peak memory of the device is one layer, the embedding,
+lm_head, and the hidden states of all tokens if they fit. The peak memory of the host is two layers, the embedding,
+lm_head, and the hidden states if they do not fit on the device. If the hidden states do not fit into host memory
+either, they are in a file on disk.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.models.backbone import Backbone
+from faq_tui.core.models.devices import free_bytes, work_bytes
+from faq_tui.core.models.stack import Inputs, Stack, UnsupportedModel, capture, computed, in_batches, move_all_but
+
+Batches = Sequence[Sequence[Sequence[int]]]  # token ids; all rows of a batch have the same length
+DISK = "disk"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One layer that is in memory, and a way to run it on a batch."""
+
+    index: int
+    layer: Any
+    run: Callable[[int], Any]  # takes the number of a batch; returns the hidden states after the layer
+
+
+@dataclass
+class LayerStream:
+    """Runs all layers of `stack` on `device`, in the torch dtype `dtype`.
+
+    `check` is called before each computation; it raises an exception to stop. `on_layer` gets the index of each layer
+    before the layer runs. `scratch` is the folder for hidden states that do not fit into memory; by default, it is
+    the system's folder for temporary files. `store` is where hidden states are kept: a torch device or `disk`; by
+    default, the first place of device, host memory and disk where they fit.
+    """
+
+    stack: Stack
+    device: str
+    dtype: Any
+    check: Callable[[], None] = lambda: None
+    on_layer: Callable[[int], None] = lambda _index: None
+    scratch: Path | None = None
+    store: str | None = None
+
+    def __post_init__(self) -> None:
+        move_all_but(self.stack.model, self.stack.layers, self.device, self.dtype)
+
+    @property
+    def layers(self) -> int:
+        return len(self.stack.layers)
+
+    def batches(self, rows: Sequence[Sequence[int]]) -> list[list[Sequence[int]]]:
+        """Batches of rows of equal length, as large as the device's memory allows."""
+        return in_batches(rows, tokens_at_once(self.stack, self.device, max(map(len, rows))))
+
+    def steps(self, batches: Batches) -> Iterator[Step]:
+        """Yield the layers in order. Every step must run each batch exactly once before the next step begins."""
+        yield from self._steps(self._inputs(batches))
+
+    def run(self, batches: Batches, each_layer: Callable[[int, int, Any], None] | None = None) -> list[Any]:
+        """The input of lm_head for each batch: the hidden states after the final norm, [rows, tokens, hidden].
+
+        `each_layer` gets the number of a layer, the number of a batch, and the layer's output for this batch.
+        """
+        inputs = self._inputs(batches)
+        for step in self._steps(inputs):
+            for batch in range(len(batches)):
+                output = step.run(batch)
+                if each_layer is not None:
+                    each_layer(step.index, batch, output)
+        self.finish(batches, inputs)
+        return inputs.hidden
+
+    def finish(self, batches: Batches, inputs: Inputs) -> None:
+        """Replace the output of the last layer by the input of lm_head."""
+        backbone = Backbone(self.stack.model)
+        for batch, rows in enumerate(batches):
+            self.check()
+            with computed(self.stack, inputs.hidden[batch].to(self.device)):
+                self._put(inputs, batch, backbone.states(rows))
+
+    def _inputs(self, batches: Batches) -> Inputs:
+        self._place = self.store or self._choose_place(sum(len(row) for batch in batches for row in batch))
+        try:
+            return capture(self.stack, batches, self.device, self.dtype, self._kept, self.check, self.device)
+        except UnsupportedModel as error:
+            raise FaqError(
+                f'{error.reason}, so it cannot be read layer by layer: set target.read = "whole"'
+            ) from error
+
+    def _steps(self, inputs: Inputs) -> Iterator[Step]:
+        import torch
+
+        for index, layer in layers_ahead(self.stack, self.device):
+            self.on_layer(index)
+            layer.to(self.device)
+
+            def run(batch: int, index: int = index, layer: Any = layer) -> Any:
+                self.check()
+                with torch.inference_mode():
+                    out = layer(inputs.hidden[batch].to(self.device), **inputs.of(batch, index))
+                out = out[0] if isinstance(out, tuple) else out
+                self._put(inputs, batch, out)
+                return out
+
+            try:
+                yield Step(index, layer, run)
+            finally:
+                release(layer)
+
+    def _put(self, inputs: Inputs, batch: int, states: Any) -> None:
+        if self._place == DISK:
+            inputs.hidden[batch].copy_(states)
+        else:
+            inputs.hidden[batch] = states.to(self._place)
+
+    def _kept(self, states: Any) -> Any:
+        return mapped(states, self.scratch) if self._place == DISK else states.to(self._place)
+
+    def _choose_place(self, tokens: int) -> str:
+        config = self.stack.base.config.get_text_config()
+        size = tokens * config.hidden_size * self.dtype.itemsize
+        return place_of_states(size, self.device)
+
+
+def network_of(model: Any) -> Any:
+    """The module whose submodules are the layers. `model` is a Hugging Face model or a `LayerStream`."""
+    return model.stack.model if isinstance(model, LayerStream) else model
+
+
+def place_of_states(size: int, device: str) -> str:
+    """The place for hidden states of `size` bytes: `device`, "cpu" or "disk".
+
+    The device holds them if they need at most a third of its free memory. Host memory holds them if they need at most
+    half of it.
+    """
+    if device != "cpu":
+        free = free_bytes(device)
+        if free is None or 3 * size < free:
+            return device
+    free = free_bytes("cpu")
+    return "cpu" if free is None or 2 * size < free else DISK
+
+
+def tokens_at_once(stack: Stack, device: str, longest: int) -> int:
+    """The largest number of tokens per batch for which a layer's intermediate values fit into memory.
+
+    The intermediate values take about as much memory as six copies of the layer's widest tensor in float32.
+    """
+    layer, config = stack.layers[0], stack.base.config.get_text_config()
+    token = 24 * max(size for weight in layer.parameters() if weight.dim() > 1 for size in weight.shape[-2:])
+    if config._attn_implementation == "eager":  # eager attention stores the whole attention matrix, in two dtypes
+        token += 8 * config.num_attention_heads * longest
+    return work_bytes(device) // int(token)
+
+
+def layers_ahead(stack: Stack, device: str) -> Iterator[tuple[int, Any]]:
+    """Yield (number, layer) in order. A thread reads the next layer while the caller uses the present one.
+
+    On a GPU, the weights are read into pinned memory, from which a copy to the GPU is fast.
+    """
+    with ThreadPoolExecutor(1, "read-layer") as pool:
+        following = pool.submit(_read, stack, 0, device)
+        for index in range(len(stack.layers)):
+            layer = following.result()
+            if index + 1 < len(stack.layers):
+                following = pool.submit(_read, stack, index + 1, device)
+            yield index, layer
+
+
+def _read(stack: Stack, index: int, device: str) -> Any:
+    layer = stack.layer(index)
+    if device == "cuda":
+        for parameter in layer.parameters():
+            if parameter.device.type == "cpu":
+                parameter.data = parameter.data.pin_memory()
+    return layer
+
+
+def release(layer: Any) -> None:
+    """Free the layer's parameters. Its buffers stay, because they are in no file."""
+    for module in layer.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            module._parameters[name] = type(parameter)(parameter.data.to("meta"), requires_grad=False)
+    _return_freed_memory()
+
+
+def _return_freed_memory() -> None:
+    """Return freed memory to the system if the C library is glibc.
+
+    Otherwise glibc keeps freed blocks of up to 32 MiB for later use. These are most matrices of a small model, so the
+    process would slowly grow to the size of the model.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def mapped(states: Any, folder: Path | None) -> Any:
+    """A copy of the tensor `states` in a file on disk that is mapped into memory.
+
+    The file has no name, so the system deletes it when the tensor is freed or the process ends.
+    """
+    import torch
+
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".states-") as file:
+        file.truncate(states.numel() * states.element_size())
+        kept = torch.from_file(file.name, shared=True, size=states.numel(), dtype=states.dtype)
+    return kept.view(states.shape).copy_(states)

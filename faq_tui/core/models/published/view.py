@@ -1,0 +1,115 @@
+"""Choose the published format of a folder, and list the dense tensors of the folder."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.models.published.base import Packed, PublishedFormat, StoredTensor
+from faq_tui.core.models.published.fp8 import SCALE, Fp8Blocks
+from faq_tui.core.models.published.mxfp4 import Mxfp4
+
+FORMATS: tuple[PublishedFormat, ...] = (Fp8Blocks(), Mxfp4())
+KEYS = ("quantization_config", "compression_config")  # the second key is that of older compressed-tensors folders
+WIDTHS = {"bfloat16": 2, "float16": 2, "float32": 4}  # bytes of a value
+READABLE = " or ".join(f"{one.title} (quant_method {one.quant_method})" for one in FORMATS)
+
+
+def quantization_in(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The quantization of a model with this config.json; None if its weights are dense."""
+    text = config.get("text_config")
+    for part in (config, text if isinstance(text, dict) else {}):
+        for key in KEYS:
+            if part.get(key):
+                return part[key] if isinstance(part[key], dict) else {"quant_method": part[key]}
+    return None
+
+
+def format_named(quantization: Mapping[str, Any] | None) -> PublishedFormat | None:
+    """The published format with the `quant_method` of `quantization`; None if there is none."""
+    name = (quantization or {}).get("quant_method")
+    return next((one for one in FORMATS if one.quant_method == name), None)
+
+
+@dataclass(frozen=True)
+class DenseView:
+    """The tensors of a published folder in their dense form.
+
+    `tensors` has the file, shape and size in bytes of each dense tensor. `packed` has the tensors that are computed
+    from codes and scales. `dtype` is the torch name of their dtype, which is the dtype of config.json.
+    """
+
+    format: PublishedFormat
+    quantization: Mapping[str, Any]
+    dtype: str
+    packed: Mapping[str, Packed]
+    tensors: dict[str, tuple[Path, tuple[int, ...], int]]
+
+    def read(self, name: str, stored: Callable[[str], Any]) -> Any:
+        """The dense tensor `name`, on the CPU. The function `stored` reads a tensor of the files."""
+        import torch
+
+        if name not in self.packed:
+            return stored(name)
+        part = self.packed[name]
+        return self.format.dense(
+            stored(part.codes), stored(part.scales), self.quantization, getattr(torch, self.dtype)
+        )
+
+
+def dense_view(
+    folder: Path, stored: Mapping[str, StoredTensor], size: Callable[[StoredTensor], int]
+) -> DenseView | None:
+    """The dense view of a folder with the tensors `stored`; None if its format is not one of FORMATS.
+
+    `size` gives the bytes of a stored tensor. Raises UsageError if the codes and scales do not fit together. Also
+    raises UsageError if there are FP8 codes, but config.json does not say how they are quantized.
+    """
+    config = _config(folder)
+    quantization = quantization_in(config)
+    if quantization is None:
+        lost = next(
+            (name for name, one in stored.items() if name.endswith(SCALE) or one.dtype.startswith("F8_")), None
+        )
+        if lost is not None:
+            raise UsageError(
+                f"{folder} has FP8 weights ({lost}), but config.json has no quantization_config: fetch the model "
+                "again with its own config.json, or give the unquantized model"
+            )
+    format = format_named(quantization)
+    if quantization is None or format is None:
+        return None
+    try:
+        packed = format.packed(stored, quantization)
+    except ValueError as error:
+        raise UsageError(f"{folder} cannot be read as {format.title}: {error}; fetch the model again") from None
+    hidden = {name for one in packed.values() for name in (one.codes, one.scales)} | format.unused(stored, packed)
+    dtype = dtype_of(config)
+    tensors = {name: (one.path, one.shape, size(one)) for name, one in stored.items() if name not in hidden}
+    for name, one in packed.items():
+        tensors[name] = (stored[one.codes].path, one.shape, math.prod(one.shape) * WIDTHS[dtype])
+    return DenseView(format, quantization, dtype, packed, tensors)
+
+
+def dtype_of(config: Mapping[str, Any]) -> str:
+    """The torch name of the dtype in config.json; bfloat16 if it has none, or none that weights can have."""
+    text = config.get("text_config")
+    for part in (config, text if isinstance(text, dict) else {}):
+        for key in ("dtype", "torch_dtype"):
+            if str(part.get(key)) in WIDTHS:
+                return str(part[key])
+    return "bfloat16"
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """The content of config.json; empty if it cannot be read, which other checks report."""
+    try:
+        body = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
