@@ -22,7 +22,7 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped
 from faq_tui.core.evaluation.answers import generate
 from faq_tui.core.evaluation.compare import encode_token_kl, measure
-from faq_tui.core.evaluation.environment import stored_bits, weight_bytes
+from faq_tui.core.evaluation.environment import dense_bytes, stored_bits
 from faq_tui.core.evaluation.heldout import Heldout
 from faq_tui.core.evaluation.identity import UNQUANTIZED, measurement_signature
 from faq_tui.core.evaluation.kinds import ANSWERS
@@ -48,7 +48,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     device = device_of(order.device)
     folder = local_folder(order.model)
     dtype = dtype_name(order.dtype, device, folder, order.trust_remote_code)
-    sizes = {"weight_bytes": weight_bytes(folder), "bits": stored_bits(folder)}
+    sizes = {"weight_bytes": dense_bytes(folder), "bits": stored_bits(folder)}
     send("environment", device=device, device_name=device_name(device), dtype=dtype, **sizes)
     try:
         _Evaluation(order, folder, device, dtype, send, cancel).run()

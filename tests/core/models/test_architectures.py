@@ -140,7 +140,13 @@ def test_an_artefact_is_made_and_read_back_or_refused(target: Path, rows: Path, 
 
     out = target.parent / f"{target.name}-{method}"
     recipe = {"method": method, **METHODS[method]}
-    spec = {"artefact": method, "model": str(target), "rows": str(rows), "out": str(out), "device": "cpu"}
+    spec: dict[str, Any] = {
+        "artefact": method,
+        "model": str(target),
+        "rows": str(rows),
+        "out": str(out),
+        "device": "cpu",
+    }
     spec |= {"backend": "auto", "trust_remote_code": False, "recipe": recipe}
     messages: list[dict[str, Any]] = []
     refused = REFUSED.get((target.name, method))

@@ -13,6 +13,7 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import ExitCode, UsageError
 from faq_tui.core.quantizing import recipe_check
 from faq_tui.core.run.run import open_run
+from faq_tui.core.worker import run_worker
 from tests.support.architectures import make
 from tests.support.fake_server import FakeServer
 from tests.support.shell import faq_tui, make_run, refused
@@ -46,11 +47,10 @@ def test_the_finding_is_remembered_until_the_recipe_changes(
     target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
-    real = recipe_check.run_worker
 
     def counted(task: str, *rest: Any) -> None:
         calls.append(task)
-        real(task, *rest)
+        run_worker(task, *rest)
 
     monkeypatch.setattr(recipe_check, "run_worker", counted)
     for number, (rest, fails) in enumerate([(W8A8, True), (W8A8, True), (W8A8.replace("w8a8", "spqr"), False)]):

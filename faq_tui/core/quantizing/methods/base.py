@@ -45,7 +45,9 @@ class Method(Extension):
         """
         published = format_named(quantization_in(config))
         if published is not None and published.walk_refusal:
-            raise UsageError(f"{published.walk_refusal}: give another target, or run with --until activations")
+            raise UsageError(
+                f"{published.walk_refusal}: give another target, or set recipes = [] to measure only this one"
+            )
         check_group_size(shapes, recipe.group_size, self.recipe.choices("group_size"))
 
     def refusal(self, recipe: Recipe, target: Path, trust_remote_code: bool) -> str:
