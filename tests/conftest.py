@@ -8,7 +8,6 @@ this is too expensive, use `make_once`: the first process that needs the object 
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -69,12 +68,12 @@ def pytest_pyfunc_call() -> None:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Print how long the fast and the slow tests took, without the start of the processes."""
     processes = config.getoption("numprocesses", 0) or 1
-    seconds, tests = Counter[str](), dict[str, set[str]]()
+    seconds, tests = dict[str, float](), dict[str, set[str]]()
     for reports in terminalreporter.stats.values():
         for report in reports:
             if isinstance(report, pytest.TestReport):
                 lane = "slow" if "slow" in report.keywords else "fast"
-                seconds[lane] += report.duration
+                seconds[lane] = seconds.get(lane, 0.0) + report.duration
                 tests.setdefault(lane, set()).add(report.nodeid)
     for lane in sorted(tests):
         took = f"{seconds[lane] / processes:.0f} s in {processes} processes"

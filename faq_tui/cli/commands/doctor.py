@@ -26,6 +26,7 @@ def command(run_folder: Path | None, as_json: bool) -> int:
         endpoint_checks,
         family_checks,
         machine_checks,
+        memory_checks,
         recipe_checks,
         target_checks,
     )
@@ -35,7 +36,7 @@ def command(run_folder: Path | None, as_json: bool) -> int:
     remote: list[Check] = []
     if run_folder is not None:
         with open_run(run_folder) as run:
-            checks += [*target_checks(run), *family_checks(run), *recipe_checks(run)]
+            checks += [*target_checks(run), *family_checks(run), *memory_checks(run), *recipe_checks(run)]
             remote = endpoint_checks(run)
     if as_json:
         click.echo(json.dumps({"schema": 1, "checks": [asdict(check) for check in [*checks, *remote]]}, indent=2))

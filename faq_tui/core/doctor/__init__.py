@@ -5,6 +5,15 @@ Each check gives one line with a finding. If the person should do something, it 
 
 from faq_tui.core.doctor.inputs import Check, endpoint_checks, family_checks, target_checks
 from faq_tui.core.doctor.machine import machine_checks
+from faq_tui.core.doctor.memory import memory_checks
 from faq_tui.core.doctor.recipes import recipe_checks
 
-__all__ = ["Check", "endpoint_checks", "family_checks", "machine_checks", "recipe_checks", "target_checks"]
+__all__ = [
+    "Check",
+    "endpoint_checks",
+    "family_checks",
+    "machine_checks",
+    "memory_checks",
+    "recipe_checks",
+    "target_checks",
+]

@@ -8,9 +8,11 @@ either, they are in a file on disk.
 
 from __future__ import annotations
 
+import ctypes
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +87,7 @@ class LayerStream:
         backbone = Backbone(self.stack.model)
         for batch, rows in enumerate(batches):
             self.check()
-            with computed(self.stack.layers, inputs.hidden[batch].to(self.device)):
+            with computed(self.stack, inputs.hidden[batch].to(self.device)):
                 self._put(inputs, batch, backbone.states(rows))
 
     def _inputs(self, batches: Batches) -> Inputs:
@@ -191,6 +193,17 @@ def release(layer: Any) -> None:
     for module in layer.modules():
         for name, parameter in module.named_parameters(recurse=False):
             module._parameters[name] = type(parameter)(parameter.data.to("meta"), requires_grad=False)
+    _return_freed_memory()
+
+
+def _return_freed_memory() -> None:
+    """Return freed memory to the system if the C library is glibc.
+
+    Otherwise glibc keeps freed blocks of up to 32 MiB for later use. These are most matrices of a small model, so the
+    process would slowly grow to the size of the model.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def mapped(states: Any, folder: Path | None) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.models.backbone import Backbone
-from faq_tui.core.models.dense import quantization_of, readable_format
+from faq_tui.core.models.dense import in_memory, quantization_of, readable_format
 from faq_tui.core.models.layer_source import open_streamed
 from faq_tui.core.models.layer_stream import LayerStream
 from faq_tui.core.models.model_code import without_code
@@ -27,7 +27,8 @@ def open_stream(
     tensors = format.tensors(folder, quantization, dtype)
     with without_code(folder, trust_remote_code) as safe:
         stack = open_streamed(safe, trust_remote_code, tensors, dtype)
-    format.prepare(stack.model, quantization)
+    assert stack.places is not None
+    format.prepare(stack.model, in_memory(quantization, stack.places))
     return LayerStream(stack, device, dtype, check)
 
 

@@ -12,7 +12,7 @@ from faq_tui.core.extensions import METHODS
 from faq_tui.core.models.dense import FolderTensors, format_of
 from faq_tui.core.models.devices import free_bytes
 from faq_tui.core.models.folder_check import read_config
-from faq_tui.core.models.headers import linear_shapes, tensors_of, view_of, weight_files
+from faq_tui.core.models.headers import quantized_shapes, tensors_of, view_of, weight_files
 from faq_tui.core.models.published.view import READABLE, format_named, quantization_in
 from faq_tui.core.settings.recipe import GroupSize
 from faq_tui.core.settings.section import EMBEDDED
@@ -46,9 +46,12 @@ def check_target(folder: Path) -> dict[str, Any]:
     own_code = isinstance(auto_map, dict) and "AutoModelForCausalLM" in auto_map
     if own_code or any(name.endswith("ForCausalLM") for name in architectures):
         return config
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    from transformers.models.auto import modeling_auto
 
-    if not set(architectures) & set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()):
+    known = set(modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
+    if isinstance(config.get("text_config"), dict) and not config.get("is_encoder_decoder"):
+        known |= set(modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES.values())
+    if not set(architectures) & known:
         raise UsageError(
             f"{folder} is not a causal language model (architecture {', '.join(architectures) or 'not given'}): "
             "give a model that generates text"
@@ -225,7 +228,7 @@ def refuse_unquantizable(run: Run, recipes: bool = True) -> None:
     config = check_target(folder)
     check_chat_template(folder)
     if recipes:
-        refuse_recipes(run, config, linear_shapes(folder))
+        refuse_recipes(run, config, quantized_shapes(folder))
 
 
 def refuse_recipes(run: Run, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:

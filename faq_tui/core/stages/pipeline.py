@@ -20,6 +20,7 @@ from faq_tui.core.run.context import Context, Stage
 from faq_tui.core.run.events import Emit, Note, StageDone, StageFailed, StageSkipped, recorded
 from faq_tui.core.run.job_record import new_id, write_job
 from faq_tui.core.run.run import Run, locked
+from faq_tui.core.stages.memory_check import memory_notices
 from faq_tui.core.stages.target_check import check_models, check_place
 from faq_tui.core.store import stages as stage_rows
 
@@ -107,11 +108,12 @@ class _Checks:
         self.stages, self.done = stages, False
 
     def before(self, context: Context, stage: Stage) -> None:
-        """Raise UsageError if a model cannot be used. Emit a warning for each finding about seeds and tokens."""
+        """Raise UsageError if a model cannot be used. Warn about findings on seeds, tokens and memory."""
         if self.done or stage.name in NO_MODEL:
             return
         run = context.run
-        for notice in check_models(run, self.stages, context.cancel, run.log(context.job)).notices:
+        findings = check_models(run, self.stages, context.cancel, run.log(context.job))
+        for notice in [*findings.notices, *memory_notices(run, self.stages)]:
             context.emit(Note(notice, "warning"))
         self.done = True
 

@@ -14,11 +14,12 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.judging.identity import judge_named
 from faq_tui.core.models.folder_check import check_folder, embedding_rows, read_config
-from faq_tui.core.models.headers import linear_shapes
+from faq_tui.core.models.headers import quantized_shapes
 from faq_tui.core.models.hub import cached_folder, local_folder
 from faq_tui.core.models.target import local_target
 from faq_tui.core.models.tokenizer_check import ModelFolder, Roles, ShapeFacts, TokenizerFacts, tokenizer_facts
 from faq_tui.core.quantizing.preflight import check_readable, check_target, refuse_recipes
+from faq_tui.core.quantizing.recipe_check import check_recipes
 from faq_tui.core.regenerating.candidate_requests import pending_candidates
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED, Source
@@ -68,6 +69,8 @@ def check_models(run: Run, stages: Sequence[str], cancel: CancelToken, log: Path
         notices += _refuse_beyond(target, facts)
         notices += _about_the_end(target, facts)
         notices += _about_seeds(run, target, facts, chosen)
+        if "quantize" in stages and run.settings.recipes and list(target.folder.glob("*.safetensors")):
+            check_recipes(run, target.folder, cancel, log)
     for source in _local_sources(run, stages):
         if target is None or source.folder != target.folder:
             of_source = tokenizer_facts(run, source, shapes, cancel, log)
@@ -113,7 +116,7 @@ def _target(run: Run, stages: Sequence[str], notices: list[str], lenient: bool) 
         if not lenient:  # `doctor` reports these problems in its check of the target
             config = check_target(folder)
             if "quantize" in stages:
-                refuse_recipes(run, config, linear_shapes(folder))
+                refuse_recipes(run, config, quantized_shapes(folder))
         rows = embedding_rows(folder) if weights else _rows_if_known(folder)
         return ModelFolder(key, folder.name, folder, target.trust_remote_code, rows)
     folder = _from_hub(name, notices, lenient or not _needs_tokenizer(run, stages))

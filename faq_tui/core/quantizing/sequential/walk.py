@@ -158,8 +158,9 @@ class LayerWalk:
 
         restored = self.restore(index)
         solved = None if restored is not None else self._solved(index, layer, inputs, call, teacher, kept)
+        named = {self.stack.stored(index, name): name for name in linears(layer)}
         for name, weight in (restored or {}).items():
-            module = layer.get_submodule(name.removeprefix(f"{self.stack.name}.{index}."))
+            module = layer.get_submodule(named[name])
             module.weight.data = weight.to(self.own).to(module.weight)
         for batch in range(len(inputs.hidden)):
             inputs.hidden[batch] = call(batch).to(inputs.hidden[batch].device)
@@ -252,11 +253,10 @@ class LayerWalk:
     ) -> None:
         self.cancel.check()
         started = time.monotonic()
-        prefix = f"{self.stack.name}.{index}."
         try:
             weights = part.weights(modules)
             factor = part.factor(hessians, self.ordering)
-            names = [[prefix + name for name in sharing] for sharing in part.modules]
+            names = [[self.stack.stored(index, name) for name in sharing] for sharing in part.modules]
             results = self.solve(names, [weight.to(self.own) for weight in weights], factor, self.cancel.check)
         except UnsolvableMatrix as error:
             self.progress.broken(index, error.module, error)
@@ -266,7 +266,7 @@ class LayerWalk:
         every = [(name, number) for number, sharing in enumerate(part.modules) for name in sharing]
         seconds = (time.monotonic() - started) / len(every)
         for name, number in every:
-            result, module = results[prefix + name], modules[name]
+            result, module = results[self.stack.stored(index, name)], modules[name]
             module.weight.data = result.weight.to(module.weight)
             tokens = hessians[part.shared[number]].tokens
             note = f"rounded without calibration, because too few tokens reached it: {tokens}" if part.few else ""
