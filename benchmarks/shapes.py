@@ -38,7 +38,10 @@ def limit_seconds(shape: Shape, tokens: int) -> float:
     """
     heads, kv = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     # One entry per distinct input: its width, the widths of all outputs, how many times it exists, and its tokens.
-    inputs = [(shape.hidden, heads + 2 * kv, 1, tokens), (heads, shape.hidden, 1, tokens)]
+    inputs: list[tuple[int, int, int, float]] = [
+        (shape.hidden, heads + 2 * kv, 1, tokens),
+        (heads, shape.hidden, 1, tokens),
+    ]
     count, width = (shape.experts, shape.expert_size) if shape.experts else (1, shape.intermediate)
     each = tokens * shape.chosen / shape.experts if shape.experts else tokens
     inputs += [(shape.hidden, 2 * width, count, each), (width, shape.hidden, count, each)]

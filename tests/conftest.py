@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -62,6 +63,21 @@ def pytest_fixture_setup() -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call() -> None:
     os.environ.pop("PYTEST_CURRENT_TEST", None)  # pytest has set it anew after the fixtures
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print how long the fast and the slow tests took, without the start of the processes."""
+    processes = config.getoption("numprocesses", 0) or 1
+    seconds, tests = dict[str, float](), dict[str, set[str]]()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                lane = "slow" if "slow" in report.keywords else "fast"
+                seconds[lane] = seconds.get(lane, 0.0) + report.duration
+                tests.setdefault(lane, set()).add(report.nodeid)
+    for lane in sorted(tests):
+        took = f"{seconds[lane] / processes:.0f} s in {processes} processes"
+        terminalreporter.write_line(f"{lane} lane: {len(tests[lane]):,} tests took {took}")
 
 
 MakeOnce = Callable[[str, Callable[[Path], None]], Path]

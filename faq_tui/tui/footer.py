@@ -1,6 +1,6 @@
-"""The footer always shows the keys for help and quit. Before them, it shows as many keys of the pane as fit.
+"""The footer is a line of keys. It begins with keys of the pane and always ends with the keys for help and quit.
 
-If some keys do not fit, the help key has the label MORE.
+If some keys of the pane do not fit into the line, they are left out, and the help key has the label MORE.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ HELP, MORE = "Help", "more"  # the labels HELP and MORE must have the same lengt
 class KeyFooter(LiteralText):
     """Shows keys with their labels.
 
-    `keys` and `always` are lists of (key, label). All of `always` are shown at the end of the line. Before them, as
-    many of `keys` are shown as fit. `keys` begins with the most important key.
+    `keys` and `always` are lists of (key, label). All of `always` are shown at the end of the line. The rest of the
+    line shows entries of `keys`, beginning with the first, until the line is full. The first of `keys` is the most
+    important key.
 
     Neighbouring keys with equal labels share one label. If some `keys` are left out, the label HELP becomes MORE.
     """

@@ -114,8 +114,8 @@ def test_the_settings_know_its_keys_and_bounds() -> None:
     for line, said in (
         ("clip = 2.0", "`recipes[1].clip`: input should be less than or equal to 1"),
         ("bits = 3", "`recipes[1].bits`: rtn supports 8, 4, not 3"),
-        ("sym = true", "rtn has no key sym; its keys are clip"),
-        ('preset = "paper"', "rtn has no preset 'paper': the method has no presets, so remove the key"),
+        ("sym = true", "rtn has no key `sym`; its keys are clip"),
+        ('preset = "paper"', "rtn has no preset 'paper': the method has no presets, so remove the key `preset`"),
         ("clop = 1.0", "unknown key `recipes[1].clop`; did you mean `clip`?"),
     ):
         with pytest.raises(UsageError) as caught:

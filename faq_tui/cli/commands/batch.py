@@ -87,7 +87,8 @@ def write(
 @click.option(
     "--skip-unusable",
     is_flag=True,
-    help="Do not store answers that on_truncated or on_flagged wants to request again. `faq-tui run` does so.",
+    help="Do not store answers that the settings on_truncated and on_flagged request again. The next `faq-tui run` "
+    "requests these answers from the server.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON object.")
 def read(run_folder: Path, files: tuple[Path, ...], skip_unusable: bool, as_json: bool) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
+
+from faq_tui.core.store.stages import StageRow
 
 
 @click.command("demo")
@@ -14,7 +17,7 @@ import click
 def command(folder: Path, headless: bool, as_json: bool) -> None:
     """Run all stages once on a small real model. The demo needs no GPU, server or account.
 
-    The demo takes about ten minutes on two cores, after a download of 93 MB. If the demo is stopped or killed, run
+    The demo takes six to ten minutes on two cores, after a download of 93 MB. If the demo is stopped or killed, run
     the same command again to resume it.
     """
     from faq_tui.cli.foreground import run_in_foreground
@@ -34,10 +37,24 @@ def command(folder: Path, headless: bool, as_json: bool) -> None:
     from faq_tui.core.report.answer import in_short
     from faq_tui.core.report.document import document
     from faq_tui.core.report.formats import render_document
+    from faq_tui.core.store.stages import all_rows
 
     with open_run(folder) as run:
-        body = document(run)
+        body, rows = document(run), all_rows(run.store).values()
     click.echo(render_document(body, "md").partition("\n## What was run")[0])
     click.echo("\n".join(["", "## The demo's answer", "", *in_short(body)]))
+    click.echo("\n".join(["", "## Time", "", *times(rows)]))
     click.echo(f"Full report: {folder / 'reports' / 'report.md'}", err=True)
     click.echo(f"Next: faq-tui status {folder}, or faq-tui pick {folder} SEED_ID CANDIDATE", err=True)
+
+
+def times(rows: Iterable[StageRow]) -> list[str]:
+    """One line for each finished stage with its time, and a line with their sum.
+
+    If the demo was stopped and resumed, the time of a stage is that of its last run.
+    """
+    from faq_tui.core.base.text import duration
+
+    took = {row.stage: row.finished - row.started for row in rows if row.finished is not None}
+    lines = [f"- {stage}: {duration(seconds, exact=True)}" for stage, seconds in took.items()]
+    return [*lines, f"- **all stages: {duration(sum(took.values()), exact=True)}**"]

@@ -25,7 +25,7 @@ from faq_tui.core.activations.statistics import SLICES, Accumulator, Moments, Ru
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.chat.token_kinds import KINDS, QUESTION
-from faq_tui.core.models.experts import is_unfused
+from faq_tui.core.models.experts import Layout, down_input, is_unfused
 from faq_tui.core.models.layer_stream import LayerStream, network_of
 
 if TYPE_CHECKING:
@@ -50,32 +50,24 @@ def tokens_per_expert(experts: Any, chosen: Any) -> Any:
 def expert_inputs(experts: Any, states: Any, chosen: Any) -> Iterator[tuple[Any, Any, Any]]:
     """For each expert that gets a token, yield (sorted token numbers, input of gate_up_proj, input of down_proj).
 
-    Raises FaqError if the experts' weights do not have the shapes that the docstring of this file names.
+    If `chosen` is None, `states` holds one copy of all tokens for each expert, and zeros for the tokens that the
+    expert does not get. Raises FaqError if the experts have an unknown form.
     """
-    import torch
-
-    if is_unfused(experts):
-        for number, expert in enumerate(experts):
-            tokens = (chosen == number).any(-1).nonzero().view(-1)
-            if len(tokens):
-                own = states[tokens]
-                yield tokens, own, experts.act_fn(expert["gate_proj"](own)) * expert["up_proj"](own)
-        return
-    weight = experts.gate_up_proj
-    if (
-        weight.dim() != 3
-        or weight.shape[2] != states.shape[-1]
-        or getattr(experts, "gate_up_proj_bias", None) is not None
-    ):
+    try:
+        if not is_unfused(experts):
+            Layout.of(experts)
+    except (FaqError, AttributeError) as error:
         raise FaqError(
             f'the inputs of {type(experts).__name__} cannot be measured: remove "experts" from activations.modules'
-        )
+        ) from error
+    copies = None if chosen is not None else states.view(experts.num_experts, -1, states.shape[-1])
     for number in range(experts.num_experts):
-        tokens = (chosen == number).any(-1).nonzero().view(-1)
+        given = states if copies is None else copies[number]
+        mask = (chosen == number) if copies is None else given != 0
+        tokens = mask.any(-1).nonzero().view(-1)
         if len(tokens):
-            own = states[tokens]
-            gate, up = torch.nn.functional.linear(own, weight[number]).chunk(2, dim=-1)
-            yield tokens, own, experts.act_fn(gate) * up
+            own = given[tokens]
+            yield tokens, own, down_input(experts, number, own)
 
 
 DEFAULT_MODULES = ("o_proj",)
@@ -129,8 +121,8 @@ def measure(
     attention sink. If `per_row` is true, the results of each row are also kept. For each channel, the results of a
     row take one float. `tick` is called after each row with the row's number of tokens.
 
-    For each module, the function keeps O(channels) numbers, one landscape and one histogram in memory. The size of
-    these data does not depend on the number of tokens. The activations of a layer are freed before the next layer
+    For each module, the function keeps a few numbers per channel, one landscape and one histogram in memory. The size
+    of these data does not depend on the number of tokens. The activations of a layer are freed before the next layer
     runs.
 
     Raises UsageError if the model has none of the `modules`, and FaqError if an input contains NaN or infinity. After
@@ -273,9 +265,13 @@ class _Capture:
 
     def _experts(self, layer: int, inputs: tuple[ModuleRef, ...]) -> Callable[..., None]:
         def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            states, chosen = (*args, *kwargs.values())[:2]
+            states, chosen = (*args, *kwargs.values(), None)[:2]
             states = states.reshape(-1, states.shape[-1])
-            self.experts[layer] = self.experts.get(layer, 0) + tokens_per_expert(module, chosen)
+            if chosen is None:
+                counts = (states.view(module.num_experts, -1, states.shape[-1]) != 0).any(-1).sum(-1)
+            else:
+                counts = tokens_per_expert(module, chosen)
+            self.experts[layer] = self.experts.get(layer, 0) + counts
             for tokens, *tensors in expert_inputs(module, states, chosen) if inputs else ():
                 numbers = tokens.tolist()
                 runs = _runs([self.slices[number] for number in numbers])

@@ -40,7 +40,8 @@ def layers_of(model: Any) -> Sequence[Any]:
     import torch
 
     count = model.config.get_text_config().num_hidden_layers
-    lists = [m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == count]
+    body = model.get_decoder() if hasattr(model, "get_decoder") else model
+    lists = [m for m in body.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == count]
     if not lists:
         raise FaqError(
             f"{type(model).__name__} has no list of {count} layers, so the errors of its layers cannot be measured"

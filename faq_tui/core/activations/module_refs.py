@@ -11,6 +11,9 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.models.experts import is_unfused
 
 EXPERTS = "experts"
+ATTENTION_OUTPUT = "o_proj"
+# The blocks of a layer in which the output projection is looked for, by the names in a layer.
+BLOCKS = (re.compile(r"attn|attention"), re.compile(r"mixer|mamba|ssm"))
 # All modules of a group have the same input, so this input is measured only once.
 SHARED_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 OF_EXPERT = re.compile(r"\.experts\.\d+\.")  # a module with this part in its name is inside an unfused expert
@@ -29,6 +32,39 @@ class ModuleRef:
         return f"{self.layer}.{self.module}"
 
 
+def decoder_of(model: Any) -> Any:
+    """The part of `model` that reads text: its decoder without the head."""
+    return model.get_decoder() if hasattr(model, "get_decoder") else model
+
+
+def _attention_outputs(model: Any) -> dict[ModuleRef, Any]:
+    """The output projection of each layer's attention: its last linear module with as many outputs as hidden states.
+
+    If no layer has an attention, the projections of the state-space blocks are returned.
+    """
+    for blocks in BLOCKS:
+        refs: dict[ModuleRef, Any] = {}
+        for name, module in decoder_of(model).named_modules():
+            match = NUMBERED.fullmatch(name)
+            if match and blocks.search(match[2]) and _outputs(module) == model.config.get_text_config().hidden_size:
+                earlier = [ref for ref in refs if ref.layer == int(match[1])]
+                for ref in earlier:
+                    del refs[ref]
+                refs[ModuleRef(int(match[1]), match[2])] = module
+        if refs:
+            return refs
+    return {}
+
+
+def _outputs(module: Any) -> int | None:
+    """The number of outputs of a linear module; None for other modules."""
+    weight: Any = getattr(module, "weight", None)
+    if getattr(weight, "dim", int)() != 2 or "Embedding" in type(module).__name__:
+        return None
+    swapped = type(module).__name__ == "Conv1D"  # the older GPT models have linear modules with swapped axes
+    return int(weight.shape[1 if swapped else 0])
+
+
 def find_module_refs(model: Any, modules: Sequence[str]) -> dict[ModuleRef, Any]:
     """Find the torch modules by the last part of their names, which must be in `modules`.
 
@@ -36,15 +72,21 @@ def find_module_refs(model: Any, modules: Sequence[str]) -> dict[ModuleRef, Any]
 
     Modules inside experts are left out, because they get only some of the tokens. If `modules` contains the word
     `experts`, the fused experts are added. If several chosen modules share an input, for example the q, k and v
-    projections, only the first of them is returned. Raises UsageError if the model has none of the `modules`.
+    projections, only the first of them is returned. The name `o_proj` stands for the output projection of the
+    attention, which has another name in some models. Only the model's decoder is searched. Raises UsageError if none
+    of the `modules` is found.
     """
     suffixes = _without_twins(modules)
     refs: dict[ModuleRef, Any] = {}
-    for name, module in model.named_modules():
+    for name, module in decoder_of(model).named_modules():
         match = NUMBERED.fullmatch(name)
         if match and name.rpartition(".")[2] in suffixes and not OF_EXPERT.search(name):
             refs[ModuleRef(int(match[1]), match[2])] = module
+    if ATTENTION_OUTPUT in suffixes and not any(ref.module.endswith(ATTENTION_OUTPUT) for ref in refs):
+        refs |= _attention_outputs(model)
     if not refs and not (EXPERTS in modules and any(find_experts(model))):
+        if tuple(modules) == (ATTENTION_OUTPUT,):
+            raise UsageError(f"{type(model).__name__} has no output projection of an attention that can be measured")
         raise UsageError(
             f"activations.modules: {type(model).__name__} has no {', '.join(modules)} in its layers: "
             "give the last part of a module's name"
@@ -54,7 +96,7 @@ def find_module_refs(model: Any, modules: Sequence[str]) -> dict[ModuleRef, Any]
 
 def find_experts(model: Any) -> Iterator[tuple[int, str, Any]]:
     """Yield (layer, name inside the layer, module) for every block of fused experts."""
-    for name, module in model.named_modules():
+    for name, module in decoder_of(model).named_modules():
         match = NUMBERED.fullmatch(name)
         fused = getattr(module, "gate_up_proj", None) is not None and hasattr(module, "num_experts")
         if match and (fused or is_unfused(module)):
@@ -66,10 +108,15 @@ def find_single_experts(model: Any) -> Iterator[tuple[int, int, Any]]:
 
     Some models that come with their own code have experts that are separate modules.
     """
-    for name, module in model.named_modules():
+    for name, module in decoder_of(model).named_modules():
         match = NUMBERED.fullmatch(name)
         block, _, number = name.rpartition(".")
-        if match and number.isdecimal() and block.endswith(".experts") and not is_unfused(model.get_submodule(block)):
+        if (
+            match
+            and number.isdecimal()
+            and block.endswith(".experts")
+            and not is_unfused(decoder_of(model).get_submodule(block))
+        ):
             yield int(match[1]), int(number), module
 
 

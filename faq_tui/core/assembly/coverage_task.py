@@ -82,7 +82,7 @@ def covering_order(context: Context, target: TargetModel, samples: Sequence[Samp
         "rows": str(path),
     }
     context.emit(
-        Note(f"measuring which of the target's outlier channels each sample drives ({len(samples)} samples)")
+        Note(f"measuring which of the target's outlier channels each sample covers ({len(samples)} samples)")
     )
     run_worker("coverage", spec, messages.append, context.cancel, run.log(context.job), without_keys(run.settings))
     path.unlink(missing_ok=True)
@@ -95,10 +95,13 @@ def covering_order(context: Context, target: TargetModel, samples: Sequence[Samp
 
 
 def greedy_cover(driven: NDArray[np.bool_]) -> list[int]:
-    """Order the samples by the outlier channels that they drive. `driven` is an array [samples, channels].
+    """Order the samples by the outlier channels that they cover.
 
-    This is a greedy set cover. Each step takes the sample that drives the most new channels. A channel is new if no
-    earlier sample drives it. The first k samples cover at least 63% (1 - 1/e) of the channels that the best k samples
+    `driven` is an array [samples, channels]. An entry is true if the sample covers the channel, that is, if the
+    sample's largest |x| in this channel is above the channel's outlier threshold.
+
+    This is a greedy set cover. Each step takes the sample that covers the most new channels. A channel is new if no
+    earlier sample covers it. The first k samples cover at least 63% (1 - 1/e) of the channels that the best k samples
     would cover (Nemhauser, Wolsey and Fisher 1978). If no remaining sample adds a channel, all channels count as new
     again. If several samples add equally many channels, the earliest of them is taken.
     """

@@ -111,17 +111,17 @@ def listed(base_url: str, api_key_env: str | None = None) -> list[str]:
         elif 300 <= error.status < 400 and (fault := explain(error, endpoint)) is not None:
             raise EndpointError(fault.advice) from None
         else:
-            advice = "check base_url; it must end in /v1"
+            advice = "check `base_url`; it must end in /v1"
         raise EndpointError(f"{base_url} answers with status {error.status}: {advice}") from None
     except OSError as error:
         fault = explain(error, endpoint)
         reason = fault.reason if fault is not None else error
         raise EndpointError(
-            f"cannot reach {base_url} ({reason}): check base_url, and whether the server is running"
+            f"cannot reach {base_url} ({reason}): check `base_url`, and whether the server is running"
         ) from None
     except (NotAnApiError, ValueError):
         raise EndpointError(
-            f"{base_url} is not an OpenAI-compatible server: check base_url, which must end in /v1"
+            f"{base_url} is not an OpenAI-compatible server: check `base_url`, which must end in /v1"
         ) from None
 
 
@@ -145,7 +145,7 @@ def _started(context: Context, subject: Subject) -> Iterator[ServedModel]:
             if guard.poll() == NOT_FOUND:
                 raise FaqError(
                     f"{subject.name} cannot be served, because there is no program {command[0]!r}: install it, set "
-                    "`command` in [evaluate.serve], or set base_url to the URL of your server"
+                    "`command` in [evaluate.serve], or set `base_url` to the URL of your server"
                 )
             if guard.poll() is not None:
                 raise FaqError(f"{command[0]} ended before it served {subject.name}: see its output in {log}")

@@ -67,7 +67,7 @@ def ensure_gguf(say: Say) -> Path:
 
 
 def cached_model() -> EmbeddedModel | None:
-    """The embedded model, if it is ready in the cache; otherwise None. Nothing is downloaded or converted."""
+    """The embedded model in the cache, or None if it is not ready there. Nothing is downloaded or converted."""
     folder = cache_folder()
     gguf, final = folder / gguf_file.GGUF_NAME, _hf_folder(folder)
     return EmbeddedModel(folder=final, gguf=gguf) if _whole(gguf) and final.is_dir() else None

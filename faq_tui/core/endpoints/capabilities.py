@@ -47,6 +47,11 @@ class Capabilities:
         values = {name: value for name, value in facts.items() if name in known}
         return cls(**{**values, "left_out": tuple(values.get("left_out", ()))})
 
+    def without(self, names: frozenset[str]) -> Capabilities:
+        """These capabilities, but the parameters `names` are left out, too."""
+        new = sorted(names - set(self.left_out))
+        return replace(self, left_out=(*self.left_out, *new)) if new else self
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -158,15 +163,18 @@ class LearnedCapabilities:
         self._leave_out(names - limit)
         return names
 
-    def accepted(self, used: Capabilities) -> None:
+    def accepted(self, used: Capabilities, tried: frozenset[str] = frozenset()) -> None:
         """Call this when the server has accepted a request.
 
-        `used` are the capabilities that were known when the request was built.
+        `used` are the capabilities that were known when the request was built. `tried` are the parameters that this
+        request lacks because the server refused an earlier request without saying why.
 
         If `used` equals the newest capabilities, faq-tui built this request without the parameters that the server
         has refused. Because the server accepted this request, the refusal is confirmed, and is now stored and
         reported.
         """
+        if tried and self.current.usage is None:
+            self._leave_out(tried)
         if self.current is self._confirmed or _sendable(used) != _sendable(self.current):
             return
         facts = replace(self.current, learned=self.current.learned or time.time())
@@ -197,9 +205,7 @@ class LearnedCapabilities:
             self.current = replace(self.current, left_out=kept, limit_name=limit)
 
     def _leave_out(self, names: set[str] | frozenset[str]) -> None:
-        new = sorted(names - set(self.current.left_out))
-        if new:
-            self.current = replace(self.current, left_out=(*self.current.left_out, *new))
+        self.current = self.current.without(frozenset(names))
 
     def _learn(self, **facts: Any) -> None:
         """Add facts that are certain, and save them. Parameters whose refusal is not certain yet are not saved."""

@@ -10,17 +10,18 @@ from functools import partial
 from typing import Any
 
 from faq_tui.core.chat.dialects import ReasoningStream, response_fields, split_reply
-from faq_tui.core.endpoints.chunks import END, MESSAGE, BrokenStreamError, chat_chunks
-from faq_tui.core.endpoints.client import Client, StatusError, message_of
+from faq_tui.core.endpoints.chunks import END, MESSAGE, BrokenStreamError, ErrorChunkError, chat_chunks, is_error
+from faq_tui.core.endpoints.client import Client, StatusError
 from faq_tui.core.endpoints.finish import FAILED, ending_of, finish_reason_of
+from faq_tui.core.endpoints.growing_text import GrowingText
 from faq_tui.core.endpoints.message_parts import REFUSAL, THOUGHT, TOOL, pieces_of
+from faq_tui.core.endpoints.parameter_trials import ParameterTrials
 from faq_tui.core.endpoints.request_body import chat_body, has_limit
 from faq_tui.core.settings import Sampling
 
 MOST_CHARACTERS = 32_000_000  # largest number of characters in a reply; a server that sends more is faulty
 MOST_TOKENS = (1 << 31) - 1  # largest number of tokens in a reply if the request has no max_tokens
 MOST_CHARACTERS_PER_TOKEN = 8  # if chunks are longer on average, the number of tokens is estimated from characters
-IN_THE_MIDDLE = 503  # status of an error after a part of the answer; such an error is not about parameters
 DELTA_PERIOD_S = 0.1  # new text of a reply is collected for at least this time before `on_delta` gets it
 DELTAS_PER_S = 400  # largest number of calls of `on_delta` per second, for all open replies together
 
@@ -103,13 +104,14 @@ async def stream_choices(
     all choices together. Therefore a reply has token counts only if it is the only choice.
 
     If the server refuses parameters of the request, the request is sent again at once without them. Later requests of
-    this client do not have these parameters either.
+    this client do not have these parameters either. If the server does not say what it refuses, see ParameterTrials.
     """
     response_fields()  # a dialect that cannot be loaded raises its error here, before the request is sent
     learned, tries, refused = client.learned, 0, frozenset[str]()
+    trials, tried = ParameterTrials(), frozenset[str]()
     while True:
         tries += 1
-        used = learned.current
+        used = learned.current.without(tried)
         body = chat_body(
             *(model, messages, sampling, seed, extra),
             endpoint=client.endpoint,
@@ -118,12 +120,19 @@ async def stream_choices(
             stream=True,
         )
         try:
-            replies = await _exchange(client, body, sampling.most_tokens, on_delta, partial(learned.accepted, used))
+            replies = await _exchange(
+                client, body, sampling.most_tokens, on_delta, partial(learned.accepted, used, tried)
+            )
         except (StatusError, ErrorChunkError) as error:
             names = learned.refused(error.status, error.message, error.body, body)
             if names:
                 refused |= names
                 continue
+            if isinstance(error, StatusError):
+                trial = trials.next(error.status, error.message, body, learned.current)
+                tried = trial or frozenset()
+                if trial is not None:
+                    continue
             learned.take_back(refused, error.message)
             raise
         whole = [
@@ -178,22 +187,6 @@ async def _exchange(
     return replies
 
 
-class ErrorChunkError(BrokenStreamError):
-    """The server sent an error in a response with status 200, either instead of the answer or after a part of it.
-
-    If a part of the answer came before the error, `status` is 503. Otherwise `status` is the HTTP status in the
-    error, or 400 if the error holds no status.
-    """
-
-    def __init__(self, chunk: dict[str, Any], begun: bool) -> None:
-        self.message = message_of(chunk) or "an error in the stream"
-        super().__init__(self.message)
-        error = chunk["error"]
-        code = error.get("code") if isinstance(error, dict) else None
-        named = code if isinstance(code, int) and 400 <= code < 600 else 400
-        self.status, self.body = (IN_THE_MIDDLE if begun else named), chunk
-
-
 class _CutError(Exception):
     """faq-tui has cut off every choice of the response. Therefore the connection is closed at once."""
 
@@ -219,7 +212,7 @@ class Completion:
         """Add one chunk. Choices hold their text in the field `part`: delta or message. Raises BrokenStreamError."""
         if not isinstance(chunk, dict):
             raise BrokenStreamError("a chunk is not a JSON object")
-        if chunk.get("error"):
+        if is_error(chunk):
             raise ErrorChunkError(chunk, any(choice.begun for choice in self.choices.values()))
         if chunk.get("usage"):
             self.usage = chunk["usage"]
@@ -264,8 +257,7 @@ class StreamedChoice:
         self._chunks = 0  # number of chunks with text; each chunk holds one or more tokens
         self.cut = False  # True if faq-tui cut the choice off, because of `ceiling` or `on_delta`
         self._cut_tokens = 0  # number of tokens if the choice was cut off; may be an estimate
-        self._reasoning: list[str] = []
-        self._content: list[str] = []
+        self._reasoning, self._content = GrowingText(), GrowingText()
         self._field = ""
         self._finish_reason = ""
         self._refusal: list[str] = []
@@ -304,7 +296,7 @@ class StreamedChoice:
                 # Two fields with reasoning have the same text. Only the field that came first is read.
                 if self._field in ("", name):
                     self._field = name
-                    self._reasoning.append(text)
+                    text = self._reasoning.new_part(text)
                     self._pending[0] += text
                     self._characters += len(text)
             elif kind == TOOL:
@@ -313,7 +305,7 @@ class StreamedChoice:
                 self._refusal.append(text)
                 self._characters += len(text)
             else:
-                self._content.append(text)
+                text = self._content.new_part(text)
                 self._characters += len(text)
                 if self._on_delta:
                     reasoning, answer = ("", text) if self._field else self._split.feed(text)
@@ -337,9 +329,9 @@ class StreamedChoice:
         """
         if (not self.finished and self.whole is None) or ending_of(self._finish_reason) == FAILED:
             raise BrokenStreamError(f"the stream ended with finish_reason {self._finish_reason or 'missing'}")
-        content = _whole("".join(self._content))
+        content = _whole(self._content.text())
         if self._field:
-            reasoning, answer, closed = _whole("".join(self._reasoning)).strip(), content.strip(), True
+            reasoning, answer, closed = _whole(self._reasoning.text()).strip(), content.strip(), True
         else:
             reasoning, answer, closed = split_reply(content)
         if self._on_delta and any(self._pending):

@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
-from faq_tui.core.endpoints.client import MOST_ERROR_BYTES, Client, NotAnApiError, message_of
-from faq_tui.core.endpoints.sse import EventReader, SentEvent
+from faq_tui.core.endpoints.client import MOST_ERROR_BYTES, Client, NotAnApiError, joined, message_of
+from faq_tui.core.endpoints.sse import BOM, EventReader, SentEvent
 
 AFTER_DONE_S = 1.0  # after [DONE], the server has this time to end its response
 DONE = b"[DONE]"
@@ -22,6 +22,7 @@ PAUSE_PER_STREAM_S = 0.0002
 LONGEST_PAUSE_S = 0.1
 # the field of a choice that holds the text: "delta" in a stream, "message" in a whole response
 DELTA, MESSAGE = "delta", "message"
+IN_THE_MIDDLE = 503  # status of an error after a part of the answer; such an error is not about parameters
 END = "end"  # the response is complete: [DONE] or a whole response has arrived
 # This pattern matches events that gateways send only to keep a connection open. Examples are `data: : keepalive`,
 # `data: [PING]` and `event: heartbeat`.
@@ -48,18 +49,17 @@ async def chat_chunks(
     async with client.request("POST", "/chat/completions", body, headers) as response:
         if response.kind == "text/html":
             raise NotAnApiError
-        if response.kind == "application/json":
-            whole = await response.json()
-            if not isinstance(whole, dict) or not ("choices" in whole or "error" in whole):
-                raise NotAnApiError
-            yield MESSAGE, [whole]
-            yield END, []
-            return
         chunks = ChunkReader()
         ChunkReader.open_now += 1
         try:
             async with aclosing(response.pieces()) as pieces:
-                async for piece in pieces:
+                first = await _beginning(pieces)
+                if _is_json(first, response.kind):
+                    part, found = _of_json(await joined(pieces, first))
+                    yield part, found
+                    yield END, []
+                    return
+                async for piece in _chained(first, pieces):
                     yield DELTA, chunks.feed(piece)
                     if chunks.done:
                         yield END, []
@@ -73,6 +73,89 @@ async def chat_chunks(
         yield DELTA, chunks.end()
         if chunks.done:
             yield END, []
+
+
+async def _beginning(pieces: AsyncIterator[bytes]) -> bytes:
+    """The first bytes of a response, up to the end of the piece with the first character.
+
+    White space before this character and a byte order mark are left out. The result is b"" if the response is empty.
+    """
+    start = b""
+    async for piece in pieces:
+        start = (start + piece).lstrip()
+        if not BOM.startswith(start[: len(BOM)]):
+            return start
+        if len(start) > len(BOM):
+            start = start.removeprefix(BOM).lstrip()
+            if start:
+                return start
+    return start.removeprefix(BOM)
+
+
+def _is_json(first: bytes, kind: str) -> bool:
+    """True if a response is JSON and not an event stream. Some gateways send a wrong content type.
+
+    `first` are the first bytes of the response. An event stream begins with a colon, or with the name of a field:
+    data, event, id or retry.
+    """
+    return first.startswith((b"{", b"[")) or (
+        kind == "application/json" and not first.startswith((b":", b"d", b"e", b"i", b"r"))
+    )
+
+
+async def _chained(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in pieces:
+        yield piece
+
+
+def _of_json(body: bytes) -> tuple[str, list[Any]]:
+    """The chunks of a response that is not an event stream, and the field that holds their text.
+
+    The response is one JSON object, or one JSON object per line. Raises NotAnApiError for other responses.
+    """
+    try:
+        chunks = [json.loads(body)]
+    except (ValueError, RecursionError):
+        try:
+            chunks = [_decoded(line.decode()) for line in body.splitlines() if line.strip()]
+        except (ValueError, RecursionError):
+            raise NotAnApiError from None
+    if not chunks or not all(_is_chunk(one) for one in chunks):
+        raise NotAnApiError
+    return MESSAGE if len(chunks) == 1 else DELTA, chunks
+
+
+def _is_chunk(value: Any) -> bool:
+    return isinstance(value, dict) and ("choices" in value or "usage" in value or is_error(value))
+
+
+def is_error(chunk: Mapping[str, Any]) -> bool:
+    """True if a chunk or a whole response is an error.
+
+    Usually the error is in the field `error`. Some servers put its fields beside each other, as vLLM did, or send
+    only the field `detail`, as FastAPI does.
+    """
+    if chunk.get("error"):
+        return True
+    flat = chunk.get("object") == "error" or chunk.get("type") == "error" or "detail" in chunk
+    return "choices" not in chunk and (flat or "code" in chunk) and bool(message_of(chunk))
+
+
+class ErrorChunkError(BrokenStreamError):
+    """The server sent an error in a response with status 200, either instead of the answer or after a part of it.
+
+    If a part of the answer came before the error, `status` is 503. Otherwise `status` is the HTTP status in the
+    error, or 400 if the error holds no status.
+    """
+
+    def __init__(self, chunk: dict[str, Any], begun: bool) -> None:
+        self.message = message_of(chunk) or "an error in the stream"
+        super().__init__(self.message)
+        error = chunk.get("error")
+        code = error.get("code") if isinstance(error, dict) else chunk.get("code")
+        named = code if isinstance(code, int) and 400 <= code < 600 else 400
+        self.status, self.body = (IN_THE_MIDDLE if begun else named), chunk
 
 
 class ChunkReader:
@@ -129,6 +212,8 @@ class ChunkReader:
                 continue
             try:
                 chunks.append(_decoded(event.data.decode()))
+            except UnicodeDecodeError:
+                raise BrokenStreamError("a chunk is not text in UTF-8") from None
             except ValueError:
                 raise BrokenStreamError("a chunk is not JSON") from None
             except RecursionError:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from types import TracebackType
@@ -18,6 +20,10 @@ from faq_tui.core.settings.source import LOCAL
 
 MOST_ERROR_BYTES = 1 << 16
 MOST_JSON_BYTES = 64 << 20
+REFUSAL_STATUS = frozenset({400, 413, 422})  # with these HTTP statuses, a page says what is wrong with the request
+MOST_PAGE_CHARACTERS = 1 << 14
+_UNSEEN = re.compile(r"<(script|style|head)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<[^<>]*>")
 # Largest size of a response after decompression. Four million chunks of 500 bytes each fit into it, and each chunk
 # holds at least one token.
 MOST_STREAM_BYTES = 2 << 30
@@ -98,16 +104,22 @@ class Response:
 
     async def json(self) -> Any:
         """The parsed body. Raises NotAnApiError if the body is not JSON, or if it is longer than MOST_JSON_BYTES."""
-        body = bytearray()
         async with aclosing(_pieces(self._raw)) as pieces:
-            async for piece in pieces:
-                body += piece
-                if len(body) > MOST_JSON_BYTES:
-                    raise NotAnApiError
+            body = await joined(pieces)
         try:
             return json.loads(body)
         except (ValueError, RecursionError):
             raise NotAnApiError from None
+
+
+async def joined(pieces: AsyncIterator[bytes], start: bytes = b"") -> bytes:
+    """`start` and all pieces. Raises NotAnApiError if they are longer than MOST_JSON_BYTES together."""
+    body = bytearray(start)
+    async for piece in pieces:
+        body += piece
+        if len(body) > MOST_JSON_BYTES:
+            raise NotAnApiError
+    return bytes(body)
 
 
 class Client:
@@ -195,14 +207,33 @@ async def _refuse(raw: Any) -> None:
         message = message_of(parsed)
     except (ValueError, RecursionError):
         parsed, message = None, _plain_text(raw, body)
-    raise StatusError(raw.status_code, message, raw.headers.get("retry-after"), raw.headers.get("location"), parsed)
+    wait, location = _wait_of(raw.headers), raw.headers.get("location")
+    raise StatusError(raw.status_code, message, wait, location, parsed)
+
+
+def _wait_of(headers: Mapping[str, str]) -> str | None:
+    """The text of the header Retry-After.
+
+    Azure and OpenAI also send a header with milliseconds. This header is more exact, so it is preferred.
+    """
+    with suppress(KeyError, ValueError):
+        return str(float(headers["retry-after-ms"]) / 1000)
+    return headers.get("retry-after")
 
 
 def _plain_text(raw: Any, body: bytes | bytearray) -> str:
-    """The text of a refusal, if the body is plain text. For web pages and all other bodies, the result is ""."""
+    """The text of a refusal whose body is not JSON.
+
+    Gateways describe a wrong request as plain text, as a web page or as XML. Then the text is returned without its
+    tags. For other statuses, a web page is only a general description of the status, so the result is "".
+    """
     kind = raw.headers.get("content-type", "").partition(";")[0].strip().lower()
     text = body.decode(errors="replace").strip()
-    return " ".join(text.split()) if kind == "text/plain" and text[:1] not in "<" else ""
+    if kind == "text/plain" and text[:1] not in "<":
+        return " ".join(text.split())
+    if raw.status_code not in REFUSAL_STATUS or not (kind.startswith("text/") or "xml" in kind):
+        return ""
+    return " ".join(html.unescape(_TAG.sub(" ", _UNSEEN.sub(" ", text[:MOST_PAGE_CHARACTERS]))).split())
 
 
 def _pieces(raw: Any) -> Any:

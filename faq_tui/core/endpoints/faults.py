@@ -6,6 +6,7 @@ import email.utils
 import math
 import os
 import random
+import re
 import socket
 import ssl
 import time
@@ -21,8 +22,24 @@ BUSY_STATUS = frozenset({429, 503})
 GATEWAY_STATUS = frozenset({502, 503, 504})  # the server behind a gateway is down or still loading
 # with one of these HTTP statuses, a server refuses only this request
 REQUEST_STATUS = frozenset({400, 413, 422, 451})
+# Some gateways refuse with status 400 because the model does not exist, or because the account has no money left.
+# Such a refusal is about all requests.
+NO_MODEL = re.compile(
+    r"\b(?:invalid|unknown|no such|unrecogni[sz]ed|incorrect) model(?:[ _](?:name|id))?\b"
+    r"(?! (?:input|output|param|arg))"
+    r"|\bmodel\b(?: \S{0,99}[^\s,.;:!?])? (?:(?:does|do) )?(?:not|n't) (?:exist|found)\b|\bmodel_not_found\b",
+    re.IGNORECASE,
+)
+_MONEY = r"(?:budget|quota|credits?|balance|billing|funds|spend(?:ing)? limit)"
+NO_MONEY = re.compile(
+    rf"(?<!token )(?<!thinking )\b{_MONEY}\b(?: \S+){{0,3}} (?:exceeded|exhausted|spent|insufficient|reached|"
+    rf"depleted|too low)\b|\b(?:insufficient|exceeded|not enough|out of|no remaining)(?: \S+){{0,2}} {_MONEY}\b",
+    re.IGNORECASE,
+)
 LONGEST_RETRY_AFTER_S = 900.0  # longest wait in seconds that a server can ask for
 LONGEST_WAIT_S = 60.0  # longest wait in seconds between two tries, unless the server asks for a longer wait
+_WITH_UNIT = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?(ms|s)")
+_UNITS = {"ms": 1000.0, "s": 1.0}  # units per second
 SECRET_LENGTH = 8  # a shorter key is a placeholder such as "EMPTY", not a secret
 
 
@@ -128,7 +145,11 @@ def _status_fault(error: StatusError, endpoint: Endpoint) -> RequestFault:
         where = f"to {_short(error.location)}" if error.location else "to another URL"
         return RequestFault(False, reason, f"{url} redirects {where}: set base_url to the URL of the API", True)
     refused = f"{url} refused the request: {reason}"
-    return RequestFault(False, reason, refused, False, of_request=status in REQUEST_STATUS)
+    if status in REQUEST_STATUS and NO_MODEL.search(error.message):
+        advice = f"{url} does not serve model {endpoint.model!r} ({reason}): check the model's name"
+        return RequestFault(False, reason, advice, True)
+    no_money = NO_MONEY.search(error.message) is not None
+    return RequestFault(False, reason, refused, False, of_request=status in REQUEST_STATUS and not no_money)
 
 
 def _tls_fault(error: ssl.SSLError, url: str) -> RequestFault:
@@ -147,12 +168,14 @@ def _tls_fault(error: ssl.SSLError, url: str) -> RequestFault:
 def _seconds(retry_after: str | None) -> float | None:
     """The number of seconds that a Retry-After header asks for.
 
-    The header holds seconds or an HTTP date. The result is None if the header holds something else.
+    The header holds seconds or an HTTP date. Some servers add a unit, as in "30s" or "300ms". The result is None if
+    the header holds something else.
     """
     if not retry_after:
         return None
+    with_unit = _WITH_UNIT.fullmatch(retry_after.strip())
     try:
-        return _bounded(float(retry_after))
+        return _bounded(float(with_unit[1]) / _UNITS[with_unit[2]] if with_unit else float(retry_after))
     except ValueError:
         pass
     try:

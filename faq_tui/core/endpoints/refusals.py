@@ -49,8 +49,14 @@ NEUTRAL: Mapping[str, tuple[float, ...]] = {
     "repetition_penalty": (1,),
 }
 NOT_IN_GREEDY = frozenset({"top_p", "top_k", "min_p"})  # these parameters have no effect at temperature 0
+# If no pattern matches a refusal, these parameters are left out if the refusal names them. Many servers do not know
+# these parameters.
+OFTEN_UNKNOWN = FREE | {"top_k", "min_p"}
 ECHOES = frozenset({"input", "ctx", "url", "request", "received", "body_sent", "documentation_url", "input_value"})
-NAMING = ("param", "parameter", "field", "property", "argument", "key", "additionalProperty", "name")
+NAMING = (
+    *("param", "parameter", "field", "property", "argument", "key", "additionalProperty", "name"),
+    *("path", "pointer", "instancePath", "propertyName", "parameterName", "fieldName"),
+)
 CODES = ("code", "type", "error_type", "reason", "keyword", "error_code")
 MESSAGES = ("message", "msg", "detail", "description", "error", "title", "reason")
 # Servers may put the name of an object before the name of a parameter, as in "body.top_k".
@@ -83,12 +89,16 @@ def refused_parameters(body: Any, sent: Mapping[str, Any]) -> frozenset[str]:
     parameter is usually not in the result. The parameter is in the result if its value means the same as a missing
     parameter. The parameter is also in the result if the server accepts only one value for it. "max_tokens" is in the
     result if the server wants "max_completion_tokens" instead. "max_tokens" is not in the result if only its value is
-    too large for the window.
+    too large for the window. If no pattern matches the refusal, the result holds the parameters in OFTEN_UNKNOWN that
+    the refusal names.
     """
     names = _Names(sent)
     refused: set[str] = set()
-    for complaint in _complaints(body):
+    complaints = list(_complaints(body))
+    for complaint in complaints:
         refused |= _refused_in(complaint, names, sent)
+    if not refused:
+        refused = set().union(*(_only_named(complaint, names) for complaint in complaints))
     return frozenset(refused)
 
 
@@ -107,7 +117,7 @@ class _Names:
 
     def named(self, word: str) -> str | None:
         """The parameter that a word such as "top_k", "topK" or "body.top_k" names."""
-        for part in re.split(r"[.\[\]]+", word):
+        for part in re.split(r"[./\[\]]+", word):
             plain = _plain(part)
             if plain in self._by_spelling:
                 return self._by_spelling[plain]
@@ -153,6 +163,19 @@ def _refused_in(complaint: _Complaint, names: _Names, sent: Mapping[str, Any]) -
             continue
         refused |= {other for other in found if _is_refused(other, bare, "", sent)}
     return refused
+
+
+def _only_named(complaint: _Complaint, names: _Names) -> set[str]:
+    """The parameters in OFTEN_UNKNOWN that a refusal names, although no pattern matches the refusal.
+
+    For example, the refusal may be in another language than English. A refusal of a value is not considered.
+    """
+    if OUT_OF_BOUNDS.search(complaint.text) or ABOUT_ROOM.search(complaint.text):
+        return set()
+    found = set(names.in_sentence(ACCEPTED_FOLLOW.sub(" ", complaint.text)))
+    if complaint.name:
+        found |= {name for name in [names.named(complaint.name)] if name is not None}
+    return found & OFTEN_UNKNOWN
 
 
 def _is_refused(name: str, text: str, code: str, sent: Mapping[str, Any], alone: bool = False) -> bool:

@@ -10,6 +10,7 @@ from faq_tui.core.base.files import atomic_text
 from faq_tui.core.evaluation.kinds import ANSWERS
 from faq_tui.core.evaluation.spec import Spec
 from faq_tui.core.evaluation.texts import describe
+from faq_tui.core.models.headers import view_of
 from faq_tui.core.quantizing.output import versions
 from faq_tui.core.run.run import Run
 
@@ -45,6 +46,15 @@ def read_environment(run: Run) -> dict[str, Any]:
 def weight_bytes(folder: Path) -> int:
     """The size in bytes of the weight files in a model folder."""
     return sum(f.stat().st_size for f in folder.iterdir() if f.suffix in (".safetensors", ".bin"))
+
+
+def dense_bytes(folder: Path) -> int:
+    """The size in bytes of the weights of an unquantized model.
+
+    If the publisher quantized the model, this is the size of its dense weights, which belongs to `stored_bits`.
+    """
+    view = view_of(folder)
+    return weight_bytes(folder) if view is None else sum(size for _, _, size in view.tensors.values())
 
 
 def stored_bits(folder: Path) -> int | None:

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
-from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.errors import FaqError, Stopped
 from faq_tui.core.evaluation.answers import generate
 from faq_tui.core.evaluation.compare import encode_token_kl, measure
-from faq_tui.core.evaluation.environment import stored_bits, weight_bytes
+from faq_tui.core.evaluation.environment import dense_bytes, stored_bits
 from faq_tui.core.evaluation.heldout import Heldout
 from faq_tui.core.evaluation.identity import UNQUANTIZED, measurement_signature
 from faq_tui.core.evaluation.kinds import ANSWERS
@@ -48,7 +48,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     device = device_of(order.device)
     folder = local_folder(order.model)
     dtype = dtype_name(order.dtype, device, folder, order.trust_remote_code)
-    sizes = {"weight_bytes": weight_bytes(folder), "bits": stored_bits(folder)}
+    sizes = {"weight_bytes": dense_bytes(folder), "bits": stored_bits(folder)}
     send("environment", device=device, device_name=device_name(device), dtype=dtype, **sizes)
     try:
         _Evaluation(order, folder, device, dtype, send, cancel).run()
@@ -56,6 +56,10 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
         if "can't allocate memory" in str(error):  # this is the message if the CPU's memory is full
             raise MemoryError from error
         raise
+
+
+class Unreadable(FaqError):
+    """A model folder cannot be loaded."""
 
 
 @dataclass
@@ -73,9 +77,16 @@ class _Evaluation:
     def run(self) -> None:
         self.texts = dict(self.order.texts)
         self._unquantized()
+        unreadable: list[str] = []
         for subject, (_, folder) in self.order.subjects.items():
             if subject != UNQUANTIZED:
-                self._artefact(subject, Path(folder))
+                try:
+                    self._artefact(subject, Path(folder))
+                except Unreadable as error:  # the other artefacts are evaluated before the task fails
+                    unreadable.append(str(error))
+        if unreadable:
+            others = "; all others are evaluated" if len(unreadable) < len(self.order.subjects) - 1 else ""
+            raise FaqError(f"{'; '.join(unreadable)}{others}")
 
     def _unquantized(self) -> None:
         """Generate the target's missing answers, measure the target, and store its states for the artefacts."""
@@ -226,13 +237,21 @@ class _Evaluation:
     def _open(self, subject: str, folder: Path) -> Backbone:
         self._free()
         if not folder.is_dir():
-            raise FaqError(f"no model folder at {folder}: run quantize again")
+            raise Unreadable(f"no model folder at {folder}: run quantize again")
 
         def on_layer(index: int, layers: int) -> None:
             detail = f"{subject}: layer {index + 1} of {layers}"
             self.send("progress", done=self.done, total=self.total, detail=detail)
 
-        return replace(self.opening, on_layer=on_layer).backbone(folder)
+        try:
+            return replace(self.opening, on_layer=on_layer).backbone(folder)
+        except (FaqError, KeyError, ValueError, OSError) as error:
+            if isinstance(error, Stopped):
+                raise
+            if isinstance(error, FaqError):
+                raise Unreadable(str(error)) from error
+            reason = " ".join(str(error).split())[:200]
+            raise Unreadable(f"{folder} cannot be read ({reason}): run quantize again") from error
 
     def _prepare(self, cut: Backbone, todo: list[str]) -> None:
         """Compute the states of all texts at once if the model is read layer by layer."""

@@ -122,7 +122,7 @@ def tokens(text: str) -> int:
 
 
 def shorten(text: str, limit: int) -> str:
-    """The whole text if it has at most `limit` tokens; otherwise only the beginning and the end of the text."""
+    """Shorten a text of more than `limit` tokens to its beginning and its end. A shorter text stays unchanged."""
     over = tokens(text) - limit
     if over <= 0:
         return text

@@ -70,6 +70,12 @@ OF_TEN = re.compile(
 PART_SPELLED = {part: re.compile(rf"\b{part}\b\W{{0,6}}{NUMBER}", re.IGNORECASE) for part in PARTS}
 _GIVES = r"(?:(?:I )?(?:would )?(?:gives?|gets|scores|rates?|it)\s{1,3}){0,4}"
 LEADING = re.compile(rf"\W{{0,6}}{_GIVES}{NUMBER}", re.IGNORECASE)
+# Matches "80%".
+PERCENT = re.compile(r"\s*(\d{1,3}(?:\.\d+)?)\s*%\s*")
+NUMBER_WORDS = {
+    **{"one": 1.0, "two": 2.0, "three": 3.0, "four": 4.0, "five": 5.0},
+    **{"six": 6.0, "seven": 7.0, "eight": 8.0, "nine": 9.0, "ten": 10.0},
+}
 # Matches "8" and "8/10". A server that does not enforce the schema may send a score as such a text.
 QUOTED = re.compile(r"\s*(\d{1,2}(?:\.\d+)?)\s*(?:(?:/|out of)\s*10)?\s*")
 
@@ -208,7 +214,15 @@ def _is_score(value: object) -> bool:
 
 
 def _number(value: object) -> float | None:
-    """`value` as a score from 1 to 10, even if it is in quotes or ends with "/10"; None otherwise."""
-    if isinstance(value, str) and (quoted := QUOTED.fullmatch(value)):
-        value = float(quoted[1])
+    """`value` as a score from 1 to 10; None otherwise.
+
+    The value may also be a text with a number that may end with "/10" or "%", or with a number in words.
+    """
+    if isinstance(value, str):
+        if quoted := QUOTED.fullmatch(value):
+            value = float(quoted[1])
+        elif percent := PERCENT.fullmatch(value):
+            value = float(percent[1]) / 10
+        else:
+            value = NUMBER_WORDS.get(value.strip().lower(), value)
     return float(value) if _is_score(value) else None  # type: ignore[arg-type]

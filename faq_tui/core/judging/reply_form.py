@@ -11,6 +11,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from faq_tui.core.endpoints.chunks import ErrorChunkError
 from faq_tui.core.endpoints.client import StatusError
 from faq_tui.core.endpoints.window import is_about_room
 
@@ -21,6 +22,7 @@ IGNORED = 4  # If this many replies in a row break the schema, the server is ass
 # requests.
 _OTHER_STATUS = frozenset({401, 402, 403, 407, 408, 409, 413, 425, 429, 502, 503, 504})
 _REFUSES_ANYTHING = frozenset({400, 415, 422, 501})  # A server may use one of these statuses to refuse a form.
+_FAILS = 500
 _FORM_WORDS = re.compile(
     r"response.?format|json.?schema|json.?object|json.?mode|structured|schema|guided|grammar|outlines|\bformat\b",
     re.IGNORECASE,
@@ -53,11 +55,11 @@ class ReplyForm:
             return await self._tried(request, schema)
 
     async def _tried(self, request: Callable[[dict[str, Any]], Awaitable[T]], schema: dict[str, Any]) -> T:
-        first_error: StatusError | None = None
+        first_error: StatusError | ErrorChunkError | None = None
         for form in FORMS[FORMS.index(self.form) :]:
             try:
                 result = await request(parameters(form, schema))
-            except StatusError as error:
+            except (StatusError, ErrorChunkError) as error:
                 first_error = first_error or error
                 if form == TEXT or not self._may_mean_the_form(error):
                     self._other_refusal |= form == TEXT and first_error is not error
@@ -83,12 +85,14 @@ class ReplyForm:
         self.form, self.known = form, True
         self._save(form)
 
-    def _may_mean_the_form(self, error: StatusError) -> bool:
+    def _may_mean_the_form(self, error: StatusError | ErrorChunkError) -> bool:
         if error.status in _OTHER_STATUS:
             return False
         if _FORM_WORDS.search(f"{error.message} {_parameter(error.body)}"):
             return True
-        return error.status in _REFUSES_ANYTHING and not self._other_refusal and not is_about_room(error.message)
+        # Some servers fail with a form that they do not support. This is only assumed until a form is known.
+        may_refuse = error.status in _REFUSES_ANYTHING or (error.status == _FAILS and not self.known)
+        return may_refuse and not self._other_refusal and not is_about_room(error.message)
 
 
 def parameters(form: str, schema: dict[str, Any]) -> dict[str, Any]:

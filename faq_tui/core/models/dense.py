@@ -16,8 +16,11 @@ from typing import Any, ClassVar
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.extensions import METHODS
 from faq_tui.core.models.dense_tensors import DenseTensors, StateTensors
-from faq_tui.core.models.headers import stored_tensors, view_of
+from faq_tui.core.models.experts import transposed_matrices
+from faq_tui.core.models.headers import stored_tensors, tensors_of, view_of
 from faq_tui.core.models.model_code import without_code
+from faq_tui.core.models.tensor_map import WEIGHT, TensorMap
+from faq_tui.core.models.text_model import auto_class
 
 Config = Mapping[str, Any]  # the content of quantization_config
 Kernels = Mapping[str, tuple[Any, ...]]  # maps a key of quantization_config to the values that CUDA kernels support
@@ -47,7 +50,8 @@ class WeightFormat:
 
         A format that does not override this method computes the whole `dense_state` at once.
         """
-        return StateTensors(self.dense_state(folder, quantization, dtype))
+        state = self.dense_state(folder, quantization, dtype)
+        return StateTensors(state, decoded=_quantized(folder, state))
 
     def prepare(self, model: Any, quantization: Config) -> None:
         """Change the dense `model` if the format changes not only the weights, but also the computation.
@@ -145,6 +149,10 @@ class FolderTensors(DenseTensors):
 class PublishedWeights(WeightFormat):
     """The weights of a model that its publisher quantized. `FolderTensors` computes them."""
 
+    def tensors(self, folder: Path, quantization: Config, dtype: Any) -> DenseTensors:
+        del quantization, dtype
+        return FolderTensors(folder)
+
     def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
         del quantization
         tensors = FolderTensors(folder)
@@ -154,6 +162,20 @@ class PublishedWeights(WeightFormat):
 
 
 PUBLISHED = PublishedWeights()
+
+
+def readable_format(folder: Path, quantization: Config) -> WeightFormat:
+    """The format of a folder with this `quantization_config`, which is empty if the folder has none.
+
+    Raises FaqError if faq-tui cannot read the format.
+    """
+    if view_of(folder) is not None:
+        return PUBLISHED
+    name = quantization.get("quant_method")
+    format = format_of(name) if quantization else DENSE
+    if format is None or (quantization and format is DENSE):
+        raise FaqError(f"{folder} is quantized as {name!r}: faq-tui cannot read that")
+    return format
 
 
 def lacking(quantization: Config, keys: tuple[str, ...]) -> list[str]:
@@ -195,24 +217,42 @@ def load_dense(folder: Path, dtype: Any, device: str, trust_remote_code: bool = 
 def _load(folder: Path, dtype: Any, trust_remote_code: bool) -> tuple[Any, dict[str, Any]]:
     """Return the model, and transformers' report about missing and unexpected weights."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    quantization = getattr(config, "quantization_config", None)
+    quantization = getattr(config, "quantization_config", None) or {}
     options = {"dtype": dtype, "output_loading_info": True}
-    published = view_of(folder) is not None
-    if not published and quantization is None:
-        model, report = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=trust_remote_code, **options)
+    format = readable_format(folder, quantization)
+    if format is DENSE:
+        auto = auto_class(config)
+        model, report = auto.from_pretrained(folder, trust_remote_code=trust_remote_code, **options)
     else:
-        quantization = quantization or {}
-        format = PUBLISHED if published else format_of(quantization.get("quant_method"))
-        if format is None or format is DENSE:
-            raise FaqError(f"{folder} is quantized as {quantization.get('quant_method')!r}: faq-tui cannot read that")
         for part in (config, config.get_text_config()):
             part.__dict__.pop("quantization_config", None)
         with torch.device("meta"):
-            shell = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+            shell = auto_class(config).from_config(config, trust_remote_code=trust_remote_code)
         state = format.dense_state(folder, quantization, dtype)
-        model, report = type(shell).from_pretrained(None, config=config, state_dict=state, **options)
-        format.prepare(model, quantization)
+        quantized = _quantized(folder, state)
+        names = TensorMap.of(shell, state)
+        for name in transposed_matrices(shell):
+            place = names.places.get(f"{name}{WEIGHT}")
+            if place is not None and place.tensor in quantized:
+                state[place.tensor] = state[place.tensor].t().contiguous()
+        state = names.restored(state)
+        model, report = type(shell).from_pretrained(None, config=shell.config, state_dict=state, **options)
+        format.prepare(model, in_memory(quantization, names))
     return model, report
+
+
+def _quantized(folder: Path, state: Mapping[str, Any]) -> set[str]:
+    """The names in the dense `state` of a folder whose tensors the folder does not store in dense form."""
+    stored = tensors_of(folder)
+    return {name for name in state if name not in stored or f"{name}_scale" in stored}
+
+
+def in_memory(quantization: Config, names: TensorMap) -> Config:
+    """`quantization` with the modules in `ignore` named as in memory."""
+    if "ignore" not in quantization:
+        return quantization
+    known = {place.tensor: key.removesuffix(WEIGHT) for key, place in names.places.items()}
+    return {**quantization, "ignore": [known.get(f"{one}{WEIGHT}", one) for one in quantization["ignore"]]}

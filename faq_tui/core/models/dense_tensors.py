@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any
 
 
@@ -11,6 +11,7 @@ class DenseTensors(ABC):
     """Dense tensors by name. The keys of `files` are the names of all tensors."""
 
     files: Mapping[str, Any]
+    decoded: Container[str] = frozenset()  # the names of the tensors that are computed from codes
 
     @abstractmethod
     def read(self, name: str) -> Any:
@@ -25,8 +26,8 @@ class DenseTensors(ABC):
 class StateTensors(DenseTensors):
     """The tensors of a state dict, which are all in memory."""
 
-    def __init__(self, state: Mapping[str, Any]) -> None:
-        self.files = state
+    def __init__(self, state: Mapping[str, Any], decoded: Container[str] = frozenset()) -> None:
+        self.files, self.decoded = state, decoded
 
     def read(self, name: str) -> Any:
         return self.files[name]
@@ -41,6 +42,7 @@ class DecodedTensors(DenseTensors):
 
     def __init__(self, stored: DenseTensors, plain: Iterable[str], decoded: Mapping[str, Callable[[], Any]]) -> None:
         self._stored, self._decoded = stored, decoded
+        self.decoded = frozenset(decoded)
         self.files = {**dict.fromkeys(plain), **dict.fromkeys(decoded)}
 
     def read(self, name: str) -> Any:

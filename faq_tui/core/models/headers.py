@@ -18,6 +18,9 @@ Tensors = dict[str, tuple[Path, tuple[int, ...], int]]
 
 _BITS = re.compile(r"(\d+)")
 _IN_LAYERS = re.compile(r"\.\d+\.")
+# Routers of experts are not quantized: they are small, and the wrong choice of an expert clearly harms the model's
+# quality. The small mixing matrices of Gemma 3n (altup) are not quantized either.
+KEPT = re.compile(r"(?:^|\.)(?:gate|router|router\.layer|gate\.wg|shared_expert_gate|modality_router|\w+ion_coefs)$")
 # Names of towers and projectors in multimodal models. Quantizers of text models leave these parts unchanged.
 _NO_TEXT = re.compile(r"(?:^|\.)(?:vision_\w+|visual|audio_\w+|\w*projector)\.")
 
@@ -94,26 +97,42 @@ def is_pointer(path: Path) -> bool:
         return False
 
 
-def linear_shapes(folder: Path) -> dict[str, tuple[int, int]]:
+def linear_shapes(folder: Path, whole: bool = False) -> dict[str, tuple[int, int]]:
     """(out_features, in_features) of every weight matrix inside the text layers of an unquantized model.
 
-    Embeddings and the head are left out: their names have no layer number, and they are not quantized.
+    Embeddings and the head are left out: their names have no layer number, and they are not quantized. With `whole`,
+    the matrices of other parts, such as a vision tower, are also in the result.
     """
+    others = re.compile("(?!)") if whole else _NO_TEXT
     return {
         name.removesuffix(".weight"): (shape[0], shape[1])
         for name, (_, shape, _) in tensors_of(folder).items()
-        if name.endswith(".weight") and len(shape) == 2 and _IN_LAYERS.search(name) and not _NO_TEXT.search(name)
+        if name.endswith(".weight") and len(shape) == 2 and _IN_LAYERS.search(name) and not others.search(name)
     }
+
+
+def quantized_shapes(folder: Path) -> dict[str, tuple[int, int]]:
+    """`linear_shapes` without the routers and mixing matrices, which are not quantized."""
+    return {name: shape for name, shape in linear_shapes(folder).items() if not KEPT.search(name)}
+
+
+def packed_shapes(folder: Path, bits: int) -> dict[str, tuple[int, int]]:
+    """(out_features, in_features) of all modules with packed weights in a GPTQ or AWQ folder.
+
+    GPTQ packs the words along the inputs, and AWQ packs them along the outputs; `scales` has one column per output.
+    """
+    tensors, shapes = tensors_of(folder), {}
+    for name, (_, shape, _) in tensors.items():
+        if name.endswith(".qweight"):
+            module, (rows, columns) = name.removesuffix(".qweight"), shape
+            out = tensors[f"{module}.scales"][1][1]
+            shapes[module] = (out, rows * 32 // bits if columns == out else rows)
+    return shapes
 
 
 def is_of_text(name: str) -> bool:
     """True if the tensor is in the text part of a model, and not in its vision or audio part."""
     return not _NO_TEXT.search(name)
-
-
-def packed_modules(folder: Path) -> list[str]:
-    """The names of all modules with packed weights in a GPTQ or AWQ folder."""
-    return [name.removesuffix(".qweight") for name in tensors_of(folder) if name.endswith(".qweight")]
 
 
 def _size(tensor: StoredTensor) -> int:

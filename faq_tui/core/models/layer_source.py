@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.base.errors import FaqError
-from faq_tui.core.models.dense import FolderTensors
+from faq_tui.core.models.dense import FolderTensors, load_dense
 from faq_tui.core.models.experts import unfuse_experts
 from faq_tui.core.models.headers import tensors_of
 from faq_tui.core.models.stack import Stack, UnsupportedModel, find_stack
+from faq_tui.core.models.tensor_map import TensorMap
+from faq_tui.core.models.text_model import empty_model
 
 
 def open_stack(folder: Path, trust_remote_code: bool) -> Stack:
     """The decoder layers of the model in `folder`, on the CPU.
 
-    Each layer is read only when the walk asks for it. If a parameter of the model is missing from the files, the
+    Each layer is read only when the walk asks for it. If a parameter of the model has no place in the files, the
     whole model is read at once. Raises UnsupportedModel if the model is not a plain stack of layers.
     """
-    from transformers import AutoModelForCausalLM
-
-    model = _shell(folder, trust_remote_code)
-    if _unread(find_stack(model), tensors_of(folder)):
-        options = {"dtype": "auto", "trust_remote_code": trust_remote_code}
-        return find_stack(AutoModelForCausalLM.from_pretrained(str(folder), **options).eval())
-    stack = find_stack(model)
+    model, stack = _shell(folder, trust_remote_code)
+    if _unread(stack):
+        whole = load_dense(folder, "auto", "cpu", trust_remote_code)
+        unfuse_experts(whole)
+        read = find_stack(whole)
+        read.places = stack.places
+        return read
     source = _Source(stack, FolderTensors(folder), getattr(model, "_keep_in_fp32_modules_strict", None) or ())
     source.load_rest()
     stack.load = source.load_layer
@@ -39,10 +39,9 @@ def open_streamed(folder: Path, trust_remote_code: bool, tensors: Any, dtype: An
     and lm_head are read at once. Only `Stack.load` reads layers. Raises UnsupportedModel if the layers cannot be read
     one at a time.
     """
-    model = _shell(folder, trust_remote_code, dtype)
-    stack = find_stack(model)
+    model, stack = _shell(folder, trust_remote_code, dtype, tensors)
     source = _Source(stack, tensors, getattr(model, "_keep_in_fp32_modules_strict", None) or (), dtype)
-    missing = _unread(stack, tensors.files) or source.missing_head()
+    missing = _unread(stack) or source.missing_head()
     if missing:
         raise UnsupportedModel(f"the files of {type(model).__name__} have no tensor named {missing}")
     source.load_rest()
@@ -51,41 +50,41 @@ def open_streamed(folder: Path, trust_remote_code: bool, tensors: Any, dtype: An
     return stack
 
 
-def refusal_of(folder: Path, trust_remote_code: bool) -> str:
-    """The reason why the walk cannot read this model layer by layer; "" if it can. Only headers of files are read."""
-    try:
-        name = _unread(find_stack(_shell(folder, trust_remote_code)), tensors_of(folder))
-    except UnsupportedModel as error:
-        return error.reason
-    except FaqError as error:
-        return str(error)
-    return f"its files have no tensor named {name}" if name else ""
+def open_shell(folder: Path, trust_remote_code: bool) -> Stack:
+    """The decoder layers of the model in `folder` without weights. Only headers of files are read.
 
-
-def _shell(folder: Path, trust_remote_code: bool, dtype: Any = None) -> Any:
-    """The model without weights. The buffers of this model have values, and each expert has its own matrices.
-
-    If `dtype` is None, the model is built in the dtype of its config.
+    Raises UnsupportedModel if the model is not a plain stack of layers.
     """
-    from accelerate import init_empty_weights
-    from transformers import AutoConfig, AutoModelForCausalLM
+    return _shell(folder, trust_remote_code)[1]
 
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    with init_empty_weights(include_buffers=False):
-        options = {} if dtype is None else {"dtype": dtype}
-        model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code, **options)
+
+def _shell(folder: Path, trust_remote_code: bool, dtype: Any = None, tensors: Any = None) -> tuple[Any, Stack]:
+    """The model without weights, and its layers. Buffers have their values, and each expert has its own matrices.
+
+    If `dtype` is None, the model is built in the dtype of its config. `tensors` reads dense tensors by name; by
+    default, they are those in the files.
+    """
+    model = empty_model(folder, trust_remote_code, dtype)
+    if tensors is None:
+        places = TensorMap.of(model, tensors_of(folder))
+    else:
+        places = TensorMap.of(model, tensors.files, tensors.decoded)
     unfuse_experts(model)
-    return model.eval()
+    stack = find_stack(model)
+    stack.places = places
+    return model, stack
 
 
-def _unread(stack: Stack, stored: Container[str]) -> str:
-    """The name of a parameter of the model's base that is not in `stored`; "" if none is missing."""
+def _unread(stack: Stack) -> str:
+    """The name of a parameter of the model's base that has no place in the files; "" if all have one."""
+    assert stack.places is not None
     prefix = _prefix(stack)
-    return next((name for name in (f"{prefix}{key}" for key in stack.base.state_dict()) if name not in stored), "")
+    names = (f"{prefix}{key}" for key in stack.base.state_dict())
+    return next((name for name in names if name not in stack.places.places), "")
 
 
 def _prefix(stack: Stack) -> str:
-    """The prefix that the names of the base's tensors have in the files, such as `model.`."""
+    """The prefix that the names of the base's parameters have in the model, such as `model.`."""
     inner = next(name for name, module in stack.base.named_modules() if module is stack.layers)
     return stack.name.removesuffix(inner)
 
@@ -106,19 +105,20 @@ class _Source:
         """Load the parameters of the base that belong to no layer."""
         prefix, layers = _prefix(self._stack), f"{self._stack.name}."
         names = {key: f"{prefix}{key}" for key in self._stack.base.state_dict()}
-        state = {key: self._read(name) for key, name in names.items() if not name.startswith(layers)}
+        state = self._read({key: name for key, name in names.items() if not name.startswith(layers)})
         self._stack.base.load_state_dict(state, strict=False, assign=True)
 
     def load_layer(self, index: int) -> Any:
         layer = self._stack.layers[index]
-        state = {key: self._read(f"{self._stack.name}.{index}.{key}") for key in layer.state_dict()}
+        state = self._read({key: f"{self._stack.name}.{index}.{key}" for key in layer.state_dict()})
         layer.load_state_dict(state, assign=True)
         return layer
 
     def missing_head(self) -> str:
-        """The name of a tensor of lm_head that is missing from the files; "" if none is missing."""
+        """The name of a parameter of lm_head that has no place in the files; "" if all have one."""
+        assert self._stack.places is not None
         wanted = () if self._tied() else self._head_names().values()
-        return next((name for name in wanted if name not in self._tensors.files), "")
+        return next((name for name in wanted if name not in self._stack.places.places), "")
 
     def load_head(self) -> None:
         """Load lm_head. If the embedding is also the head, the two share one tensor."""
@@ -129,21 +129,36 @@ class _Source:
         if self._tied():
             head.weight = model.get_input_embeddings().weight
         else:
-            head.load_state_dict({key: self._read(name) for key, name in self._head_names().items()}, assign=True)
+            head.load_state_dict(self._read(self._head_names()), assign=True)
 
     def _tied(self) -> bool:
         config = self._stack.model.config
         return bool(getattr(config.get_text_config(), "tie_word_embeddings", False))
 
     def _head_names(self) -> dict[str, str]:
-        """Maps each key of the head's state dict to the tensor's name in the files."""
+        """Maps each key of the head's state dict to the parameter's name in the model."""
         model, head = self._stack.model, self._stack.model.get_output_embeddings()
         place = next((name for name, module in model.named_modules() if module is head), "")
         return {} if head is None else {key: f"{place}.{key}" for key in head.state_dict()}
 
-    def _read(self, name: str) -> Any:
-        if self._given is not None and any(word in name for word in self._exact):
+    def _read(self, names: dict[str, str]) -> dict[str, Any]:
+        """The values of parameters. `names` maps keys of the result to names in the model."""
+        assert self._stack.places is not None
+        shared: dict[str, Any] = {}  # tensors of which several parameters are parts
+        state = {}
+        for key, name in names.items():
+            place = self._stack.places.places[name]
+            tensor = shared.get(place.tensor)
+            if tensor is None:
+                tensor = self._tensor(name, place.tensor)
+            if not place.whole:
+                shared[place.tensor] = tensor
+            state[key] = place.of(tensor)
+        return state
+
+    def _tensor(self, parameter: str, name: str) -> Any:
+        """The tensor `name` in the dtype of `parameter`."""
+        exact = any(word in parameter for word in self._exact)
+        if self._given is not None and exact:
             return self._tensors.read(name).float()
-        if self._dtype is None or any(word in name for word in self._exact):
-            return self._tensors.read(name)
-        return self._tensors.read_as(name, self._dtype)
+        return self._tensors.read(name) if self._dtype is None or exact else self._tensors.read_as(name, self._dtype)

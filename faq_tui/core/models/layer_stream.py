@@ -87,7 +87,7 @@ class LayerStream:
         backbone = Backbone(self.stack.model)
         for batch, rows in enumerate(batches):
             self.check()
-            with computed(self.stack.layers, inputs.hidden[batch].to(self.device)):
+            with computed(self.stack, inputs.hidden[batch].to(self.device)):
                 self._put(inputs, batch, backbone.states(rows))
 
     def _inputs(self, batches: Batches) -> Inputs:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.models.tensor_map import TensorMap
 
 
 @dataclass
@@ -16,7 +18,9 @@ class Stack:
 
     `name` is the attribute path of the list of layers, such as `model.layers`. `base` is the model without its head,
     and `model` is the whole model. `load` takes the number of a layer, reads the layer's weights and returns the
-    layer. `load` is None if all weights are already loaded.
+    layer. `load` is None if all weights are already loaded. `places` maps the model's parameters to tensors in its
+    files; it is None for a model without files. `in_tuple` is true if the base expects a tuple from each layer, with
+    the hidden states as its first entry; `capture` finds it out.
     """
 
     base: Any
@@ -24,17 +28,24 @@ class Stack:
     layers: Any  # nn.ModuleList
     load: Callable[[int], Any] | None = None
     model: Any = None
+    places: TensorMap | None = None
+    in_tuple: bool = False
 
     def layer(self, index: int) -> Any:
         """The layer with its weights."""
         return self.layers[index] if self.load is None else self.load(index)
 
+    def stored(self, index: int, module: str) -> str:
+        """The name in the files of a matrix of the layer `index`. `module` is its name inside the layer."""
+        name = f"{self.name}.{index}.{module}"
+        return name if self.places is None else self.places.module(name)
+
 
 class UnsupportedModel(FaqError):
-    """The walk cannot quantize this model."""
+    """The walk cannot quantize this model. `advice` says what to do instead."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f'{reason}: use awq, or gptq with engine = "gptqmodel", for this model')
+    def __init__(self, reason: str, advice: str = "use another method for this model") -> None:
+        super().__init__(f"{reason}; {advice}")
         self.reason = reason
 
 
@@ -47,9 +58,10 @@ def find_stack(model: Any) -> Stack:
 
     count = model.config.get_text_config().num_hidden_layers
     base = model.get_decoder()
-    for name, module in model.named_modules():
+    outer = next((f"{name}." for name, module in model.named_modules() if name and module is base), "")
+    for name, module in base.named_modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == count:
-            return Stack(base, name, module, model=model)
+            return Stack(base, f"{outer}{name}", module, model=model)
     raise UnsupportedModel(f"{type(model).__name__} is not a plain stack of {count} layers")
 
 
@@ -116,14 +128,13 @@ def capture(
     compared: set[tuple[int, int]] = set()
     move_all_but(stack.base, stack.layers, device, dtype)
     try:
-        with _calls_recorded(stack.layers) as calls, torch.no_grad():
+        with _calls_recorded(stack) as calls, torch.no_grad():
             for batch in batches:
                 check()
-                calls.clear()
-                stack.base(input_ids=torch.tensor([list(row) for row in batch], device=device), use_cache=False)
-                if len(calls) != len(stack.layers) or not all(_equal(call.hidden, calls[0].hidden) for call in calls):
-                    raise UnsupportedModel(f"{type(stack.base).__name__} computes something between its layers")
-                inputs.hidden.append(store(calls[0].hidden) if callable(store) else calls[0].hidden.to(store))
+                ids = torch.tensor([list(row) for row in batch], device=device)
+                _call_base(stack, ids, calls)
+                first = calls[0].hidden
+                inputs.hidden.append(store(first) if callable(store) else first.to(store))
                 arguments = [call.arguments for call in calls]
                 size = (len(batch), len(batch[0]))
                 before = inputs.arguments.setdefault(size, arguments)
@@ -144,33 +155,68 @@ class LayerCall:
 
 
 @contextmanager
-def _calls_recorded(layers: Any) -> Iterator[list[LayerCall]]:
+def _calls_recorded(stack: Stack) -> Iterator[list[LayerCall]]:
     """Replace each layer's `forward` by a function that only records the call and returns the hidden states
     unchanged.
 
     The layers themselves are not replaced, because models read attributes of a layer, such as the type of attention.
     """
+
     calls: list[LayerCall] = []
 
     def pass_on(layer: Any) -> Callable[..., Any]:
-        def forward(hidden: Any, *rest: Any, **named: Any) -> Any:
-            if rest:
-                raise UnsupportedModel(f"{type(layer).__name__} takes positional arguments")
-            calls.append(LayerCall(hidden, named))
-            return hidden
+        names = list(inspect.signature(type(layer).forward).parameters)[1:]
+
+        def forward(*given: Any, **named: Any) -> Any:
+            arguments = {**dict(zip(names, given, strict=False)), **named}
+            if len(given) > len(names) or not names or names[0] not in arguments:
+                raise UnsupportedModel(f"{type(layer).__name__} takes its arguments in an unsupported form")
+            hidden = arguments.pop(names[0])
+            calls.append(LayerCall(hidden, arguments))
+            return (hidden, None) if stack.in_tuple else hidden
 
         return forward
 
-    with _replaced(layers, pass_on):
+    with _replaced(stack.layers, pass_on):
         yield calls
 
 
+def _call_base(stack: Stack, ids: Any, calls: list[LayerCall]) -> None:
+    """Call the model's base once, and record the calls of its layers.
+
+    If the base cannot use the hidden states that a layer returns, the call is repeated with tuples. Raises
+    UnsupportedModel if the base computes something between its layers.
+    """
+    error: Exception | None = None
+    for in_tuple in dict.fromkeys((stack.in_tuple, True)):
+        calls.clear()
+        stack.in_tuple = in_tuple
+        try:
+            stack.base(input_ids=ids, use_cache=False)
+        except (TypeError, ValueError, RuntimeError, IndexError, AttributeError) as problem:
+            if isinstance(problem, NotImplementedError) or "memory" in str(problem):
+                raise
+            error = problem
+            continue
+        if len(calls) == len(stack.layers) and len({call.hidden.shape for call in calls}) == 1:
+            break
+    else:
+        raise UnsupportedModel(f"{type(stack.layers[0]).__name__} is called in an unsupported form") from error
+    if not all(_equal(call.hidden, calls[0].hidden) for call in calls):
+        raise UnsupportedModel(f"{type(stack.base).__name__} computes something between its layers")
+
+
 @contextmanager
-def computed(layers: Any, hidden: Any) -> Iterator[None]:
+def computed(stack: Stack, hidden: Any) -> Iterator[None]:
     """Replace the layers' `forward`, so that the output of the last layer is `hidden` without any computation."""
+    layers = stack.layers
 
     def pass_on(layer: Any) -> Callable[..., Any]:
-        return lambda given, *_, **__: hidden if layer is layers[-1] else given
+        def forward(given: Any, *_: Any, **__: Any) -> Any:
+            out = hidden if layer is layers[-1] else given
+            return (out, None) if stack.in_tuple else out
+
+        return forward
 
     with _replaced(layers, pass_on):
         yield
@@ -205,12 +251,13 @@ def _equal(one: Any, other: Any) -> bool:
 def move_all_but(base: Any, layers: Any, device: str, dtype: Any) -> None:
     """Move `base`, but not its `layers`, to the device and dtype.
 
-    Buffers keep their dtype, because rotary frequencies in bfloat16 would change the positions.
+    Buffers keep their dtype, because rotary frequencies in bfloat16 would change the positions. Parts without
+    weights, such as a vision tower that was not read, stay as they are.
     """
     held = {id(tensor) for tensor in [*layers.parameters(), *layers.buffers()]}
     for module in base.modules():
         for name, parameter in module.named_parameters(recurse=False):
-            if id(parameter) not in held:
+            if id(parameter) not in held and not parameter.is_meta:
                 getattr(module, name).data = parameter.data.to(device, dtype)
         for name, buffer in module.named_buffers(recurse=False):
             if id(buffer) not in held:

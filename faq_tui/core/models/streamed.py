@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.backbone import Backbone
-from faq_tui.core.models.dense import DENSE, format_of, quantization_of
+from faq_tui.core.models.dense import in_memory, quantization_of, readable_format
 from faq_tui.core.models.layer_source import open_streamed
 from faq_tui.core.models.layer_stream import LayerStream
 from faq_tui.core.models.model_code import without_code
@@ -19,17 +18,17 @@ def open_stream(
 ) -> LayerStream:
     """The model in `folder` as a stream of layers, which computes as the model of `load_dense` does.
 
-    `folder` holds dense weights, or weights in the format of a quantization method. Raises FaqError if no method
-    writes the folder's format, and UnsupportedModel if the model's layers cannot be read one at a time.
+    `folder` holds dense weights, weights in the format of a quantization method, or weights in a published format.
+    Raises FaqError if faq-tui cannot read the folder's format, and UnsupportedModel if the model's layers cannot be
+    read one at a time.
     """
     quantization = quantization_of(folder) or {}
-    format = format_of(quantization.get("quant_method")) if quantization else DENSE
-    if format is None or (quantization and format is DENSE):
-        raise FaqError(f"{folder} is quantized as {quantization.get('quant_method')!r}: faq-tui cannot read that")
+    format = readable_format(folder, quantization)
     tensors = format.tensors(folder, quantization, dtype)
     with without_code(folder, trust_remote_code) as safe:
         stack = open_streamed(safe, trust_remote_code, tensors, dtype)
-    format.prepare(stack.model, quantization)
+    assert stack.places is not None
+    format.prepare(stack.model, in_memory(quantization, stack.places))
     return LayerStream(stack, device, dtype, check)
 
 

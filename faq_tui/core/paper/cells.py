@@ -79,7 +79,7 @@ def _subject(cell: Cell, run: Run) -> str | None:
 def _value(metric: str, results: Sequence[Result]) -> float | None:
     """The value of a column.
 
-    If the column is a mean of other columns, all their values are needed; otherwise the result is None.
+    A column can be a mean of other columns. If the value of one of these columns is unknown, the result is None.
     """
     values = [SOURCES[part].value(results) for part in MEANS.get(metric, (metric,))]
     known = [value for value in values if value is not None]

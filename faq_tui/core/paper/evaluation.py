@@ -35,8 +35,8 @@ def _lm_eval(_: Experiment, tasks: Sequence[str]) -> str:
     return f"""\
 [evaluate.lm_eval]               # (paper) the paper's program; first: pip install 'faq-tui[lm-eval]'
 tasks = [{", ".join(map(quoted, tasks))}]
-# num_fewshot = 5                # (our choice) not set, so that each task uses its default
-# apply_chat_template = true     # (our choice) not set
+# num_fewshot = 5                # (our choice) this key is not set: each task uses its own default
+# apply_chat_template = true     # (our choice) this key is not set: questions are sent without the chat template
 # limit = 100                    # for a trial: only the first 100 items of each task
 """
 

@@ -133,7 +133,8 @@ def _recipe(experiment: Experiment, method: str, bits: int) -> str:
 method = {quoted(method)}
 bits = {bits}
 preset = "paper"                 # {_preset(method)}
-# (paper) These sets have the same number of samples. For the same number of tokens, add names that end in -tokens.
+# (paper) These sets have the same number of samples. If you also want sets with the same number of tokens, add their
+# names to the list. Their names end in -tokens.
 sets = [{sets}]
 """
 

@@ -3,10 +3,9 @@
 On CUDA, time and memory are sums of terms, with separate factors for each method (`MethodCost`). The factors were
 fitted to measurements of benchmarks/cuda_scale.py. `estimate` then scales the sums, so that they fit the most similar
 measurement. The results of `estimate` differ from the measured values by at most 25%. The walk of sequential/ was
-measured on only one or two models per method. From so few measurements, some factors of the walk cannot be
-determined. The factors that cannot be determined are assumptions. For a CPU, the estimate uses a few rough speeds
-instead of factors. `min_memory` and `min_host_memory` compute how much memory a job needs at least. A job that has
-less memory is refused.
+measured on only one or two models per method. These measurements are too few to fit all factors of the walk, so some
+of these factors are assumed values. For a CPU, the estimate uses a few rough speeds instead of factors. `min_memory`
+and `min_host_memory` compute how much memory a job needs at least. A job that has less memory is refused.
 
 A cost key (`Method.cost_key`) identifies the factors and the measured rows. The cost key is usually the name of the
 method, for example `gptq`. If an engine of the method has its own factors, the key also names the engine, for example

@@ -12,6 +12,7 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.dense import FolderTensors
 from faq_tui.core.models.headers import INDEX, tensors_of
 from faq_tui.core.models.published.view import KEYS
+from faq_tui.core.models.tensor_map import WEIGHT, Place, TensorMap
 
 
 class LayerFiles:
@@ -70,6 +71,32 @@ class LayerFiles:
             return reader.get_tensor(name)
 
 
+def _parts(new: LayerFiles, places: TensorMap | None) -> dict[str, list[tuple[str, Place]]]:
+    """The tensors that hold new modules in another form: (module, its place) for each module.
+
+    A module that has a tensor [out, in] of its own is not listed, and a packed module with swapped axes neither: its
+    packed tensors have one form only.
+    """
+    parts: dict[str, list[tuple[str, Place]]] = {}
+    for key, place in ({} if places is None else places.places).items():
+        if key.endswith(WEIGHT) and (place.transposed or not place.whole):
+            assert places is not None
+            module = places.module(key.removesuffix(WEIGHT))
+            if module in new.modules and not (place.whole and new.modules[module] != [f"{module}{WEIGHT}"]):
+                parts.setdefault(place.tensor, []).append((module, place))
+    return parts
+
+
+def _with_parts(name: str, tensor: Any, held: list[tuple[str, Place]], new: LayerFiles) -> dict[str, Any]:
+    """The tensors that replace the tensor `name`, in which the modules `held` have their places."""
+    if any(new.modules[module] != [f"{module}{WEIGHT}"] for module, _ in held):
+        return {part: new.read(part) for module, _ in held for part in new.modules[module]}
+    tensor = tensor.clone()
+    for module, place in held:
+        place.of(tensor).copy_(new.read(f"{module}{WEIGHT}"))
+    return {name: tensor}
+
+
 def check_layout(target: Path, names: Iterable[str]) -> None:
     """Raise FaqError if one of the tensors `names` is missing from the target's files."""
     lost = sorted(set(names) - set(tensors_of(target)))
@@ -80,19 +107,25 @@ def check_layout(target: Path, names: Iterable[str]) -> None:
         )
 
 
-def write_model(target: Path, out: Path, new: LayerFiles, check: Callable[[], None]) -> None:
+def write_model(
+    target: Path, out: Path, new: LayerFiles, check: Callable[[], None], places: TensorMap | None = None
+) -> None:
     """Write the target's model into the folder `out`.
 
     If `new` has tensors of a module X, they replace the tensor `X.weight` of the target. If the publisher quantized
     the target, all other weights are written as dense weights, and config.json loses the publisher's quantization.
     The function also writes config.json and the index. `check` is called before each file is written and may raise an
-    exception. Raises FaqError if the weight of a module of `new` is missing from the target's files.
+    exception. `places` names the modules that are stored in another form, such as a part of a fused tensor. A dense
+    weight is then written into this part; packed tensors replace the fused tensor. Raises FaqError if the weight of a
+    module of `new` is missing from the target's files.
     """
     from safetensors import safe_open
     from safetensors.torch import save_file
 
     existing = tensors_of(target)
-    check_layout(target, (f"{module}.weight" for module in new.modules))
+    parts = _parts(new, places)
+    within = {module for held in parts.values() for module, _ in held}
+    check_layout(target, (f"{module}.weight" for module in new.modules if module not in within))
     source, file_of = FolderTensors(target), dict[str, str]()
     for path in sorted({path for path, _, _ in existing.values()}):
         check()
@@ -101,7 +134,9 @@ def write_model(target: Path, out: Path, new: LayerFiles, check: Callable[[], No
             metadata = reader.metadata() or {"format": "pt"}
         for name in (name for name, (place, _, _) in existing.items() if place == path):
             module = name.removesuffix(".weight")
-            if module != name and module in new.modules:
+            if name in parts:
+                tensors.update(_with_parts(name, source.read(name), parts[name], new))
+            elif module != name and module in new.modules:
                 tensors.update((part, new.read(part)) for part in new.modules[module])
             else:
                 tensors[name] = source.read(name)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.extensions import METHODS
-from faq_tui.core.models.dense import FolderTensors
+from faq_tui.core.models.dense import FolderTensors, format_of
 from faq_tui.core.models.devices import free_bytes
 from faq_tui.core.models.folder_check import read_config
-from faq_tui.core.models.headers import linear_shapes, tensors_of
+from faq_tui.core.models.headers import quantized_shapes, tensors_of, view_of, weight_files
 from faq_tui.core.models.published.view import READABLE, format_named, quantization_in
 from faq_tui.core.settings.recipe import GroupSize
 from faq_tui.core.settings.section import EMBEDDED
@@ -28,7 +28,8 @@ GIB = 1 << 30
 def check_target(folder: Path) -> dict[str, Any]:
     """The target's config.json. Raises UsageError unless the target is a causal language model with dense weights.
 
-    A model that its publisher quantized in a form of `published/` counts as dense.
+    A model that its publisher quantized in a form of `published/` counts as dense. If the weights are on this
+    machine, their headers are checked, too.
     """
     config = read_config(folder)
     quantization = quantization_in(config)
@@ -38,19 +39,45 @@ def check_target(folder: Path) -> dict[str, Any]:
             f"{folder} is quantized already ({name}): give the unquantized model, or a model that is published as "
             f"{READABLE}"
         )
+    if _has_weights(folder):
+        view_of(folder)  # raises UsageError if codes and scales do not fit config.json
     architectures = config.get("architectures") or []
     auto_map = config.get("auto_map")
     own_code = isinstance(auto_map, dict) and "AutoModelForCausalLM" in auto_map
     if own_code or any(name.endswith("ForCausalLM") for name in architectures):
         return config
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    from transformers.models.auto import modeling_auto
 
-    if not set(architectures) & set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()):
+    known = set(modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
+    if isinstance(config.get("text_config"), dict) and not config.get("is_encoder_decoder"):
+        known |= set(modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES.values())
+    if not set(architectures) & known:
         raise UsageError(
             f"{folder} is not a causal language model (architecture {', '.join(architectures) or 'not given'}): "
             "give a model that generates text"
         )
     return config
+
+
+def _has_weights(folder: Path) -> bool:
+    try:
+        return bool(weight_files(folder))
+    except UsageError:
+        return False
+
+
+def check_readable(key: str, folder: Path) -> None:
+    """Raise UsageError if no format reads the weights of a local source. The setting `key` names the folder."""
+    quantization = quantization_in(read_config(folder))
+    if quantization is None or format_named(quantization) is not None:
+        return
+    name = quantization.get("quant_method")
+    if name is None or format_of(name) is None:
+        short = " ".join(str(name).split())[:40]
+        raise UsageError(
+            f"{key} {folder} is quantized in a form that faq-tui cannot read ({short}): give the unquantized model, "
+            "or serve this one and set base_url"
+        )
 
 
 def check_chat_template(folder: Path) -> None:
@@ -201,6 +228,13 @@ def refuse_unquantizable(run: Run, recipes: bool = True) -> None:
     config = check_target(folder)
     check_chat_template(folder)
     if recipes:
-        shapes = linear_shapes(folder)
-        for recipe in run.settings.recipes:
-            METHODS.get(recipe.method).preflight(recipe, config, shapes)
+        refuse_recipes(run, config, quantized_shapes(folder))
+
+
+def refuse_recipes(run: Run, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
+    """Raise UsageError if a recipe cannot quantize the target. The arguments are those of `Method.preflight`.
+
+    If the weights were not downloaded yet, `shapes` is empty, and fewer problems are found.
+    """
+    for recipe in run.settings.recipes:
+        METHODS.get(recipe.method).preflight(recipe, config, shapes)

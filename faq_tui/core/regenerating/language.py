@@ -71,8 +71,10 @@ def language_of(text: str) -> str | None:
 
 
 def script_of_language(code: str) -> str:
-    """The script of the language. If several languages use the script, the result is "latin" or "cyrillic"; otherwise
-    it is `code`.
+    """The script of the language `code`.
+
+    If only this language uses its script, the result is `code` itself. If several languages use the script, the
+    result is "latin" or "cyrillic".
     """
     if code in CYRILLIC:
         return "cyrillic"

@@ -18,29 +18,49 @@ from faq_tui.core.report.formatting import escape
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
 
 PHRASES = {
-    BETTER: "clearly better on {}",
-    LEANS_BETTER: "perhaps better on {}",
-    WITHIN_NOISE: "no visible difference on {}",
-    LEANS_WORSE: "perhaps worse on {}",
-    WORSE: "clearly worse on {}",
-    SAME: "the same model on {}",
-    UNKNOWN: "too little was measured on {}",
+    BETTER: "clearly better on {count}",
+    LEANS_BETTER: "perhaps better on {count}",
+    WITHIN_NOISE: "no visible difference on {count}",
+    LEANS_WORSE: "perhaps worse on {count}",
+    WORSE: "clearly worse on {count}",
+    SAME: "the same model on {count}",
+    UNKNOWN: "too little was measured on {count}",
 }
 # If some texts get better and others get worse, the overall verdict is MIXED or BOTH_WAYS. It is MIXED if at least
 # one of these differences is larger than noise.
 MIXED, BOTH_WAYS = "mixed", "leans both ways"
 BY_TEXT = {
-    BETTER: "Yes. With this data, the quantized model is closer to the original, even {0}",
-    WORSE: "No. {1}, this data makes the quantized model worse, that is, further from the original",
-    MIXED: "Mixed. {1}, this data helped on some held-out texts and hurt on others",
-    LEANS_BETTER: "Perhaps. {1}, this data looks better, but chance can explain the difference",
-    LEANS_WORSE: "No gain was seen. {1}, this data looks worse, but chance can explain the difference",
-    BOTH_WAYS: "Unclear. {1}, this data looks better on some texts and worse on others, but chance can explain this",
-    WITHIN_NOISE: "No difference could be seen {0}",
+    BETTER: (
+        "Yes. With this data, the quantized model is closer to the original, even with the same amount of text on "
+        "both sides"
+    ),
+    WORSE: (
+        "No. With the same amount of text on both sides, this data makes the quantized model worse, that is, further "
+        "from the original"
+    ),
+    MIXED: (
+        "Mixed. With the same amount of text on both sides, this data helped on some held-out texts and hurt on "
+        "others"
+    ),
+    LEANS_BETTER: (
+        "Perhaps. With the same amount of text on both sides, this data looks better, but chance can explain the "
+        "difference"
+    ),
+    LEANS_WORSE: (
+        "No gain was seen. With the same amount of text on both sides, this data looks worse, but chance can explain "
+        "the difference"
+    ),
+    BOTH_WAYS: (
+        "Unclear. With the same amount of text on both sides, this data looks better on some texts and worse on "
+        "others, but chance can explain this"
+    ),
+    WITHIN_NOISE: "No difference could be seen with the same amount of text on both sides",
     SAME: "No difference is possible: both models were calibrated on the same tokens",
-    UNKNOWN: "Unknown. For the comparison {0}, too little was measured, or a measured number is not finite",
+    UNKNOWN: (
+        "Unknown. For the comparison with the same amount of text on both sides, too little was measured, or a "
+        "measured number is not finite"
+    ),
 }
-EVEN = "with the same amount of text on both sides"
 MORE_TEXT = "No. The gain comes from having more text: with the same amount of text on both sides, there is no gain"
 BY_QUESTIONS = {
     BETTER: "Better",
@@ -53,7 +73,9 @@ BY_QUESTIONS = {
     SAME: "The same model",
     UNKNOWN: "Unknown",
 }
-UNFAIR = "{} with the same number of questions. The fairer comparison, with the same amount of text, was not made"
+UNFAIR = (
+    "{outcome} with the same number of questions. The fairer comparison, with the same amount of text, was not made"
+)
 
 
 def in_short(body: dict[str, Any]) -> list[str]:
@@ -81,14 +103,14 @@ def headline(counts: dict[str, Counter[str]]) -> str:
     its main metric.
     """
     if "tokens" not in counts:
-        return UNFAIR.format(BY_QUESTIONS[_together(counts["samples"])])
+        return UNFAIR.format(outcome=BY_QUESTIONS[_together(counts["samples"])])
     overall = _together(counts["tokens"])
     gained = _together(counts.get("samples", Counter())) in (BETTER, LEANS_BETTER)
     if overall == WITHIN_NOISE and gained:
         if not counts["tokens"][UNKNOWN]:
             return MORE_TEXT
         overall = UNKNOWN
-    return BY_TEXT[overall].format(EVEN, EVEN.capitalize())
+    return BY_TEXT[overall]
 
 
 def _together(counts: Counter[str]) -> str:
@@ -107,8 +129,8 @@ def _verdicts(comparison: dict[str, Any], body: dict[str, Any]) -> Counter[str]:
 def _line(c: dict[str, Any], counts: Counter[str]) -> str:
     total = sum(counts.values())
     first, *others = [word for word in PHRASES if counts[word]]
-    parts = [f"{PHRASES[first].format(counts[first])} of {total} held-out texts"]
-    parts += [PHRASES[word].format(counts[word]) for word in others]
+    parts = [f"{PHRASES[first].format(count=counts[first])} of {total} held-out texts"]
+    parts += [PHRASES[word].format(count=counts[word]) for word in others]
     other = str(c["baseline"]).removeprefix(f"{c['recipe']}-").removesuffix(TOKENS_SUFFIX)
     than = "" if other == BASELINE else f" as in {escape(other)}"
     sizes = (

@@ -17,6 +17,7 @@ from typing import Any
 from faq_tui.core.base.text import storable
 from faq_tui.core.seeds.media import media_in_text, media_of_fields, refuse_media
 from faq_tui.core.seeds.reasons import NO_QUESTION, ShapeError
+from faq_tui.core.seeds.rendered_chats import turns_in_text
 from faq_tui.core.seeds.turns import CHAT_FIELDS, Chat, as_turns, kind_of, parsed_json, read_answer, read_chat
 from faq_tui.core.settings import Seeds
 from faq_tui.core.store.seeds import Seed
@@ -62,7 +63,10 @@ def read_seed(raw: Any, settings: Seeds, origin: str) -> SeedOfRecord:
     if isinstance(raw, str):
         parsed = parsed_json(raw)
         if not (as_turns(parsed) or (isinstance(parsed, dict) and _chat_field(parsed, strict=True))):
-            return SeedOfRecord(_whole(Seed((_user(_text(raw, "the line")),), None, origin)))
+            turns = turns_in_text(raw)
+            if turns is None:
+                return SeedOfRecord(_whole(Seed((_user(_text(raw, "the line")),), None, origin)))
+            parsed = turns
         raw = parsed
     if isinstance(raw, list) and as_turns(raw):
         raw = {"messages": raw}
@@ -119,7 +123,7 @@ def _conversation(raw: dict[str, Any], settings: Seeds, depth: int) -> Chat:
         names = ", ".join(sorted(str(name)[:40] for name in raw)[:8]) or "none"
         why = f"has no question: its fields are {names}; set seeds.prompt_field to one of them"
         raise ShapeError(why, NO_QUESTION)
-    turns = as_turns(_value(raw, text))
+    turns = as_turns(_value(raw, text)) or turns_in_text(_text(_value(raw, text), text))
     return read_chat(turns) if turns else Chat((_user(_text(_value(raw, text), text)),), None)
 
 
@@ -148,7 +152,7 @@ def _further(raw: dict[str, Any], settings: Seeds, depth: int) -> Chat | None:
 def _of_prompt(raw: dict[str, Any], prompt: str, settings: Seeds) -> Chat:
     """Make a chat of the question in the field `prompt`. The field may also contain turns."""
     value = _value(raw, prompt)
-    turns = as_turns(value)
+    turns = as_turns(value) or (turns_in_text(value) if isinstance(value, str) else None)
     if turns:
         return _with_answer(read_chat(turns), prompt, raw, settings)
     several = isinstance(value, list) and len(value) > 0 and all(isinstance(item, str) for item in value)

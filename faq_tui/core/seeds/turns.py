@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from faq_tui.core.seeds.literals import python_literal
 from faq_tui.core.seeds.media import media_in_part, media_in_text, media_of_fields, refuse_media
 from faq_tui.core.seeds.reasons import NO_QUESTION, TOOLS, ShapeError
 
@@ -113,14 +114,17 @@ def as_turns(value: Any) -> list[Any] | None:
 
 
 def parsed_json(text: str) -> Any:
-    """The list or object that a JSON text contains; None for any other text."""
+    """The list or object that a JSON text contains; None for any other text.
+
+    Tables that pandas has written contain Python's form of such a list, which is read, too.
+    """
     text = text.strip()
     if not text.startswith(("[", "{")) or not text.endswith(("]", "}")) or len(text) > LONGEST_JSON:
         return None
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        return None
+        return python_literal(text)
 
 
 def kind_of(value: Any) -> str:

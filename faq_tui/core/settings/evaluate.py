@@ -168,9 +168,9 @@ class LmEval(_BenchmarkSection):
     @model_validator(mode="after")
     def _endpoint_has_a_url(self) -> LmEval:
         if self.mode == "endpoint" and self.base_url is None:
-            raise ValueError('mode "endpoint" needs base_url: a server\'s URL, "serve" or "embedded"')
+            raise ValueError('mode "endpoint" needs the key `base_url`: a server\'s URL, "serve" or "embedded"')
         if self.mode == "process" and self.base_url is not None:
-            raise ValueError('the key base_url is only for mode "endpoint": set this mode, or remove base_url')
+            raise ValueError('the key `base_url` is only for mode "endpoint": set this mode, or remove `base_url`')
         return self
 
 

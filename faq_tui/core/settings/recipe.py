@@ -68,7 +68,7 @@ class Recipe(Section):
         given = {key: value for key, value in values.items() if value is not None}
         for key in given:
             if key not in cls.model_fields and key in known_keys():
-                raise ValueError(f"{cls.method_name()} has no key {key}; its keys are {', '.join(cls.own_keys())}")
+                raise ValueError(f"{cls.method_name()} has no key `{key}`; its keys are {', '.join(cls.own_keys())}")
         preset = given.get("preset")
         if not isinstance(preset, str):
             return given
@@ -76,7 +76,7 @@ class Recipe(Section):
             choice = (
                 f"choose one of {', '.join(cls.presets)}"
                 if cls.presets
-                else "the method has no presets, so remove the key"
+                else "the method has no presets, so remove the key `preset`"
             )
             raise ValueError(f"{cls.method_name()} has no preset {preset!r}: {choice}")
         return {**cls.presets[preset], **given}

@@ -85,11 +85,13 @@ class SetPlan(Section):
     def _agrees(self) -> SetPlan:
         shares = self.made_from
         if shares is not None and abs(sum(shares.values()) - 1.0) > 1e-6:
-            raise ValueError(f"from: the shares sum to {sum(shares.values()):g}, but must sum to 1")
+            raise ValueError(f"`from`: the shares sum to {sum(shares.values()):g}, but must sum to 1")
         if shares is not None and self.kind is not None and BASELINE not in shares:
-            raise ValueError(f'the key kind is only for sets made from "{BASELINE}": remove this key')
+            raise ValueError(f'the key `kind` is only for sets made from "{BASELINE}": remove this key')
         if self.count is not None and self.match.samples is not None:
-            raise ValueError("count and match.samples both set the number of samples: remove one of them")
+            raise ValueError(
+                "the keys `count` and `match.samples` both set the number of samples: remove one of them"
+            )
         return self
 
     def parts(self, own: str) -> dict[str, float]:
@@ -198,7 +200,9 @@ def in_order(unordered: Mapping[str, SetPlan]) -> Iterator[str]:
     while waiting:
         ready = [name for name in waiting if unordered[name].match.names() <= set(done)]
         if not ready:
-            raise ValueError(f"sets: {', '.join(waiting)} copy their size from each other: give one of them a count")
+            raise ValueError(
+                f"sets: {', '.join(waiting)} copy their size from each other: set the key `count` of one of them"
+            )
         done += ready
         waiting = [name for name in waiting if name not in ready]
     yield from done

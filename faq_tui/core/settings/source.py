@@ -148,7 +148,7 @@ class Endpoint(Section):
             return raw
         urls = list(raw["base_url"])
         if not urls:
-            raise ValueError("base_url: give at least one server")
+            raise ValueError("`base_url`: give at least one server")
         return {**raw, "base_url": urls[0], "also_at": [*urls[1:], *raw.get("also_at", ())]}
 
     @field_validator("base_url")
@@ -164,9 +164,11 @@ class Endpoint(Section):
     @model_validator(mode="after")
     def _kinds(self) -> Endpoint:
         if LOCAL in self.also_at or (self.base_url == LOCAL and self.also_at):
-            raise ValueError('base_url "local" cannot be in a list: a list must name servers')
+            raise ValueError('`base_url` "local" cannot be in a list: a list must name servers')
         if len(set(self.urls)) < len(self.urls):
-            raise ValueError("base_url names a server twice: remove one, and raise concurrency instead")
+            raise ValueError(
+                "`base_url` names a server twice: remove one of the two, and raise `concurrency` instead"
+            )
         return self
 
     @property
@@ -243,7 +245,7 @@ class Source(Endpoint):
         ignored = [name for name in sampling if getattr(self.sampling, name) != OFF]
         ignored += [name for name in REQUEST_KEYS if name != "chat_template_kwargs" and getattr(self, name)]
         if ignored:
-            raise ValueError(f'base_url "local" has no server, so it cannot use {ignored[0]}: remove this key')
+            raise ValueError(f'`base_url` "local" has no server, so it cannot use `{ignored[0]}`: remove this key')
         return self
 
     @property

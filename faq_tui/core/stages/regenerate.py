@@ -52,7 +52,9 @@ def execute(context: Context) -> str:
         if todo:
             _generate(context, CandidateRecorder(context, name, source, progress, todo), todo)
     if progress.failed:
-        failed = f"{progress.failed} of {total} candidates failed ({progress.last_failure}); the others are kept"
+        failed = f"{progress.failed} of {total} candidates failed ({progress.last_failure})"
+        if progress.failed < total:
+            failed += "; the others are kept"
         if progress.failed > progress.refused or not _every_source_has_candidates(run):
             raise FaqError(f"{failed}: run the same command again to request the failed candidates")
         context.emit(

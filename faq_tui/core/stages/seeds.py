@@ -37,7 +37,9 @@ def execute(context: Context) -> str:
     total = rows.replace_all(run.store, _good_seeds(context, problems))
     rows.record_skips(run.store, problems.reasons)
     if not total:
-        raise UsageError(f"{settings.path} contains no usable seed{problems.summary()}: check its lines")
+        unread = problems.reasons.get(ENCODING, 0)
+        hint = f", and set seeds.encoding, because {unread} of them are not in UTF-8" if unread else ""
+        raise UsageError(f"{settings.path} contains no usable seed{problems.summary()}: check its lines{hint}")
     repeats = problems.reasons.get(DUPLICATE, 0)
     if total == 1 and repeats:
         raise UsageError(f"{settings.path} contains only one seed: {repeats} more lines repeat it; add other seeds")

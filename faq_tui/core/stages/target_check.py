@@ -14,10 +14,12 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.judging.identity import judge_named
 from faq_tui.core.models.folder_check import check_folder, embedding_rows, read_config
+from faq_tui.core.models.headers import quantized_shapes
 from faq_tui.core.models.hub import cached_folder, local_folder
 from faq_tui.core.models.target import local_target
 from faq_tui.core.models.tokenizer_check import ModelFolder, Roles, ShapeFacts, TokenizerFacts, tokenizer_facts
-from faq_tui.core.quantizing.preflight import check_target
+from faq_tui.core.quantizing.preflight import check_readable, check_target, refuse_recipes
+from faq_tui.core.quantizing.recipe_check import check_recipes
 from faq_tui.core.regenerating.candidate_requests import pending_candidates
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED, Source
@@ -61,12 +63,14 @@ def check_models(run: Run, stages: Sequence[str], cancel: CancelToken, log: Path
     shapes = _shapes(chosen)
     notices: list[str] = []
     facts = None
-    target = _target(run, stages, notices, lenient or not _needs_tokenizer(run, stages))
+    target = _target(run, stages, notices, lenient)
     if target is not None:
         facts = tokenizer_facts(run, target, shapes, cancel, log)
         notices += _refuse_beyond(target, facts)
         notices += _about_the_end(target, facts)
         notices += _about_seeds(run, target, facts, chosen)
+        if "quantize" in stages and run.settings.recipes and list(target.folder.glob("*.safetensors")):
+            check_recipes(run, target.folder, cancel, log)
     for source in _local_sources(run, stages):
         if target is None or source.folder != target.folder:
             of_source = tokenizer_facts(run, source, shapes, cancel, log)
@@ -95,10 +99,11 @@ def _roles(seed: Seed) -> Roles:
     return tuple(message["role"] for message in seed.messages)
 
 
-def _target(run: Run, stages: Sequence[str], notices: list[str], may_lack: bool) -> ModelFolder | None:
+def _target(run: Run, stages: Sequence[str], notices: list[str], lenient: bool) -> ModelFolder | None:
     """The target's folder; None if the target is embedded.
 
-    With `may_lack`, the result is also None if the target is a hub id that cannot be downloaded now.
+    The result is also None if the target is a hub id that cannot be downloaded now, and `lenient` is true or no stage
+    needs the tokenizer.
     """
     target = run.settings.target
     if target.model == EMBEDDED:
@@ -108,12 +113,18 @@ def _target(run: Run, stages: Sequence[str], notices: list[str], may_lack: bool)
     if folder is not None:
         weights = _needs_weights(run, stages)
         check_folder(key, folder, weights)
+        if not lenient:  # `doctor` reports these problems in its check of the target
+            config = check_target(folder)
+            if "quantize" in stages:
+                refuse_recipes(run, config, quantized_shapes(folder))
         rows = embedding_rows(folder) if weights else _rows_if_known(folder)
         return ModelFolder(key, folder.name, folder, target.trust_remote_code, rows)
-    folder = _from_hub(name, notices, may_lack)
+    folder = _from_hub(name, notices, lenient or not _needs_tokenizer(run, stages))
     if folder is None:
         return None
-    check_target(folder)
+    config = check_target(folder)
+    if "quantize" in stages:
+        refuse_recipes(run, config, {})
     return ModelFolder(key, name, folder, target.trust_remote_code, _rows_if_known(folder))
 
 
@@ -183,6 +194,7 @@ def _local_sources(run: Run, stages: Sequence[str]) -> Iterator[ModelFolder]:
                 'the model of a local source is such a folder, or "target"'
             )
         check_folder(key, folder)
+        check_readable(key, folder)
         yield ModelFolder(key, folder.name, folder, target.trust_remote_code, embedding_rows(folder))
 
 

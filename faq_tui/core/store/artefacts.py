@@ -19,7 +19,8 @@ class Artefact:
     signature: str  # hash of recipe, token ids and target
     recipe: dict[str, Any]  # result of Recipe.identity
     set_name: str
-    # name of an artefact with the same recipe and token ids; this artefact uses its folder
+    # Artefacts with the same recipe and the same token ids share the folder of one of them. If this artefact uses
+    # the folder of another artefact, `same_as` is the name of the other artefact. Otherwise, `same_as` is None.
     same_as: str | None
     samples: int
     tokens: int

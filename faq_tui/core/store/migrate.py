@@ -136,8 +136,9 @@ def _record_counted(db: sqlite3.Connection) -> None:
 def _count(applied: Collection[str]) -> int:
     """The new `user_version`.
 
-    Version 0ebf15d refuses a database with a larger value than it expects. If that version does not know all applied
-    migrations, this function returns such a value.
+    The value is usually the number of applied migrations. Version 0ebf15d of faq-tui refuses a database if its
+    `user_version` is larger than `len(COUNTED)`. If a migration in `applied` is not in COUNTED, that version cannot
+    use the database, so the value is always larger than `len(COUNTED)`.
     """
     return len(applied) if set(applied) <= set(COUNTED) else max(len(applied), len(COUNTED) + 1)
 

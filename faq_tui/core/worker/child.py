@@ -26,6 +26,7 @@ Task = Callable[[dict[str, Any], Send, CancelToken], None]
 
 TASKS = {
     "check_tokenizer": "faq_tui.core.models.tokenizer_task:run",
+    "check_recipes": "faq_tui.core.quantizing.recipe_task:run",
     "generate": "faq_tui.core.regenerating.local_task:run",
     "likelihood": "faq_tui.core.judging.judges.likelihood:run_task",
     "judge_activations": "faq_tui.core.judging.judges.activation_task:run",
@@ -39,7 +40,7 @@ TASKS = {
 
 
 # short tasks: a person waits for the result, and the task needs only seconds of processor time
-SHORT = {"check_tokenizer"}
+SHORT = {"check_tokenizer", "check_recipes"}
 
 
 def follow_lifeline() -> None:

@@ -1,4 +1,4 @@
-"""`faq-tui demo`: it writes its settings once, and opens the app on a run that starts at once."""
+"""`faq-tui demo`: it writes its settings once, opens the app on a run that starts, and ends with its clock."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from faq_tui.cli import screen
+from faq_tui.cli import foreground, screen
+from faq_tui.core.report import answer, document, formats
+from faq_tui.core.run.run import open_run
 from faq_tui.core.settings.write import demo_text
+from faq_tui.core.store import stages
 from tests.support.shell import faq_tui
 
 
@@ -23,3 +26,20 @@ def test_the_app_opens_on_settings_that_are_written_once(tmp_path: Path, monkeyp
     assert faq_tui("demo", "--dir", run).code == 0
     assert (run / "faq.toml").read_text(encoding="utf-8") == mine
     assert opened == [(run, {"start": True})] * 2
+
+
+def test_a_headless_demo_ends_with_the_time_of_each_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pretend(folder: Path, *_: Any) -> None:
+        with open_run(folder) as run:
+            for name, seconds in (("seeds", 3), ("regenerate", 125), ("judge", None)):
+                stages.begin(run.store, name, "s", "j")
+                with run.store.writing() as db:
+                    db.execute("UPDATE stages SET finished = started + ? WHERE stage = ?", (seconds, name))
+
+    monkeypatch.setattr(document, "document", lambda _run: {})
+    monkeypatch.setattr(formats, "render_document", lambda *_: "# A model")
+    monkeypatch.setattr(answer, "in_short", lambda _body: [])
+    monkeypatch.setattr(foreground, "run_in_foreground", pretend)
+    done = faq_tui("demo", "--headless", "--dir", tmp_path / "demo")
+    assert done.code == 0, done.err
+    assert "- seeds: 3.0 s\n- regenerate: 2 min 05 s\n- **all stages: 2 min 08 s**\n" in done.out

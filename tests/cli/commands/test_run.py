@@ -57,7 +57,7 @@ def test_a_stage_before_its_time(tmp_path: Path) -> None:
         ("[seeds]\npath = 'a.jsonl'\ncuont = 3", "unknown key `seeds.cuont`; did you mean `count`?"),
         ("[seedz]\npath = 'a.jsonl'", "unknown key `seedz`; did you mean `seeds`?"),
         ("[seeds]\npath = 'a.jsonl'\n[[recipes]]\nbits = 3", "`recipes[1].bits`: gptq supports 4, 8, not 3"),
-        ("[seeds]\npath = 'a.jsonl'\n[judge]\nkind = 'llm'", 'kind "llm" needs base_url and model'),
+        ("[seeds]\npath = 'a.jsonl'\n[judge]\nkind = 'llm'", 'kind "llm" needs the keys `base_url` and `model`'),
         ("[seeds]\npath = ", "faq.toml is not valid TOML"),
         ("[seeds]\ncount = 3", "`seeds.path` is missing"),
     ],

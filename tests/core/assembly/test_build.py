@@ -266,11 +266,11 @@ BAD = {
     "[sets.x]\nfrom = 'nobody'\n": "sets.x.from: there is no source 'nobody'; the possible values are baseline",
     "[sets.x]\nfrom = {elder = 0.5, baseline = 0.4}\n": "the shares sum to 0.9, but must sum to 1",
     "[sets.x]\nfrom = {elder = 1.5, baseline = -0.5}\n": "sets.x.from",
-    "[sets.x]\nfrom = 'elder'\nkind = 'raw'\n": "kind is only for sets made from",
+    "[sets.x]\nfrom = 'elder'\nkind = 'raw'\n": "the key `kind` is only for sets made from",
     "[sets.x]\nmatch = {tokens = 'y'}\n": "sets.x.match: there is no set 'y'",
     "[sets.x]\nmatch = {tokens = 'x'}\n": "copy their size from each other",
     "[sets.x]\nmatch = {tokens = 'y'}\n[sets.y]\nmatch = {samples = 'x'}\n": "x, y copy their size from each other",
-    "[sets.x]\nmatch = {samples = 'elder'}\ncount = 3\n": "both set the number",
+    "[sets.x]\nmatch = {samples = 'elder'}\ncount = 3\n": "the keys `count` and `match.samples` both set the number",
     "[sets.x]\nfrm = 'elder'\n": "unknown key `sets.x.frm`; did you mean `from`",
     "[sets.x]\nselect = 'best'\n": "sets.x.select",
     "[sets.'../x']\n": "use only letters, digits",
@@ -298,7 +298,7 @@ def test_a_diverse_set(run: Run) -> None:
 
 
 @pytest.mark.slow
-def test_a_covering_set_drives_more_outlier_channels(run: Run) -> None:
+def test_a_covering_set_covers_more_outlier_channels(run: Run) -> None:
     _, sets, _ = assembled(run, "[sets.wide]\nfrom = 'elder'\nselect = 'coverage'\n")
     order = seeds_of(sets["wide"])
     assert sorted(order) == sorted(seeds_of(sets["elder"])) and order != seeds_of(sets["elder"])
@@ -308,5 +308,5 @@ def test_a_covering_set_drives_more_outlier_channels(run: Run) -> None:
     absmaxes = [row[place][1] for row in measured.rows]
     whole = reference(absmaxes)
     driven = np.stack(absmaxes)[:, outlier_channels(whole)] > threshold(whole)
-    assert driven.any() and greedy_cover(driven)[0] == 0  # the first one drives as many as any
+    assert driven.any() and greedy_cover(driven)[0] == 0  # the first one covers as many as any
     assert driven[0].sum() == driven.sum(axis=1).max()

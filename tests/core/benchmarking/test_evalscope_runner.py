@@ -168,7 +168,7 @@ def test_a_server_must_be_there_and_have_the_model(
         artefact = Subject(ELDER, run.models / ELDER, target_of(run))
         for url, words in [
             (embedded_server.base_url, f"does not serve {ELDER} .it serves SmolLM2-135M-Instruct."),
-            ("http://127.0.0.1:9/v1", "cannot reach http://127.0.0.1:9/v1 .*check base_url"),
+            ("http://127.0.0.1:9/v1", "cannot reach http://127.0.0.1:9/v1 .*check `base_url`"),
             (embedded_server.base_url + "/no", "answers with status 404"),
             (
                 "serve",

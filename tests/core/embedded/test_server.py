@@ -19,7 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from faq_tui.core.base.errors import FaqError, UsageError
-from faq_tui.core.embedded import EmbeddedModel, EmbeddedServer, cached_model, gguf_file, running_server
+from faq_tui.core.embedded import EmbeddedModel, EmbeddedServer, cached_model, gguf_file, running_server, server
 
 pytestmark = pytest.mark.slow
 
@@ -272,6 +272,14 @@ def test_server_as_a_program_prints_one_line(embedded_model: EmbeddedModel, tmp_
     assert rest == ""
     assert (taken.returncode, taken.stdout) == (1, "")
     assert f"the embedded server did not start on port {port}: " in taken.stderr  # llama.cpp may write after it
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(None, 1), (1, 1), (2, 2), (3, 2), (4, 3), (64, 8)])
+def test_two_cores_both_compute_and_of_more_one_is_left(
+    cores: int | None, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    assert server.threads() == threads
 
 
 def test_native_output_does_not_reach_stdout() -> None:

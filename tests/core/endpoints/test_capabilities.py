@@ -103,6 +103,46 @@ async def test_a_refusal_of_something_else_is_raised_and_nothing_is_learned(serv
     assert sent(server) == [ALL, ALL - {"top_k"}]
 
 
+@pytest.mark.parametrize("refusal", ["Bad Request", "invalid_request_error", "400: malformed input", ""])
+@pytest.mark.parametrize(
+    ("refused", "left_out"),
+    [
+        (("top_k",), {"top_k", "min_p"}),
+        (("stream_options",), {"stream_options"}),
+        (("min_p", "seed"), {"top_k", "min_p", "stream_options", "seed"}),
+    ],
+)
+async def test_a_refusal_without_a_reason_is_found_by_trial(
+    server: FakeServer, refusal: str, refused: tuple[str, ...], left_out: set[str]
+) -> None:
+    server.behaviour = Strict(refused=refused, refusal=refusal or "{{}}")
+    said: list[str] = []
+    async with client_of(server, LearnedCapabilities(say=said.append)) as client:
+        reply = await ask(client)
+        assert reply.answer == answer_of(question(0), 0) and set(reply.left_out) == left_out
+        assert reply.tries == len(server.requests) <= 7
+        assert (await ask(client)).tries == 1 and len(said) == 1
+
+
+async def test_without_a_reason_nothing_is_tried_after_an_answer(server: FakeServer) -> None:
+    async with client_of(server) as client:
+        await ask(client)
+        server.behaviour = Strict(refused=("top_k",), refusal="Bad Request")
+        with pytest.raises(StatusError):
+            await ask(client)
+        assert client.learned.current.left_out == ()
+    assert len(server.requests) == 2
+
+
+async def test_a_server_that_refuses_all_is_asked_a_bounded_number_of_times(server: FakeServer) -> None:
+    server.behaviour = Strict(refused=("messages",), refusal="Bad Request")
+    async with client_of(server) as client:
+        with pytest.raises(StatusError):
+            await ask(client)
+        assert client.learned.current == Capabilities()
+    assert len(server.requests) <= 7
+
+
 @pytest.mark.parametrize("whole", [True, False], ids=["a response", "a chunk"])
 async def test_a_refusal_under_http_200(server: FakeServer, whole: bool) -> None:
     server.behaviour = Strict(refused=("top_k",), streamed="whole" if whole else "chunk")

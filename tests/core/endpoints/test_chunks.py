@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from faq_tui.core.endpoints import Client, stream_chat
 from faq_tui.core.endpoints.chat import Completion, Reply
 from faq_tui.core.endpoints.chunks import DELTA, BrokenStreamError, ChunkReader
 from faq_tui.core.endpoints.client import NotAnApiError
+from faq_tui.core.settings import Endpoint, Sampling
+from tests.support.fakes.raw_http import ok, raw_server
 
 WORDS = st.lists(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), min_size=1), max_size=8)
 
@@ -140,3 +143,66 @@ def test_an_id_that_appears_once_is_no_repetition() -> None:
     body = json.dumps(chunk_of("no "))
     stream = f"id: 1\ndata: {body}\n\ndata: {body}\n\ndata: {body}\n\n"
     assert chunks_of(stream.encode()) == [chunk_of("no ")] * 3
+
+
+# --- responses whose content type or form is not the usual one ---
+
+PARTS = ({"role": "assistant"}, {"reasoning": "why"}, {"content": "so it "}, {"content": "is"})
+LAST = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": {"completion_tokens": 3}}
+SENT = [*({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in PARTS), LAST]
+WHOLE = {
+    "choices": [{"index": 0, "message": {"reasoning": "why", "content": "so it is"}, "finish_reason": "stop"}],
+    "usage": {"completion_tokens": 3},
+}
+EVENTS = b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in SENT) + b"data: [DONE]\n\n"
+LINES = b"\n".join(json.dumps(chunk).encode() for chunk in SENT)
+ODD_FORMS = {
+    "events-as-json": ok(EVENTS, "application/json"),
+    "comment-first-as-json": ok(b": hi\n\n" + EVENTS, "application/json"),
+    "json-as-events": ok(json.dumps(WHOLE).encode(), "text/event-stream"),
+    "json-as-text": ok(b"\r\n " + json.dumps(WHOLE, indent=2).encode(), "text/plain; charset=utf-8"),
+    "json-with-bom": ok(b"\xef\xbb\xbf" + json.dumps(WHOLE).encode(), ""),
+    "json-lines": ok(LINES, "application/x-ndjson"),
+    "json-lines-as-json": ok(LINES + b"\n", "application/json"),
+}
+
+
+async def asked_of(answer: bytes) -> Reply:
+    async with raw_server(answer) as server, Client(Endpoint(base_url=server.url, model="m")) as client:
+        return await stream_chat(client, "m", [{"role": "user", "content": "?"}], Sampling(), 0, {})
+
+
+@pytest.mark.parametrize("form", ODD_FORMS)
+async def test_an_answer_is_read_in_each_form(form: str) -> None:
+    reply = await asked_of(ODD_FORMS[form])
+    assert (reply.reasoning, reply.answer, reply.finish_reason) == ("why", "so it is", "stop")
+    assert reply.completion_tokens == 3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"object": "error", "message": "engine is busy", "code": 503},
+        {"type": "error", "message": "engine is busy"},
+        {"detail": "engine is busy"},
+        {"code": "overloaded", "msg": "engine is busy"},
+    ],
+    ids=["vllm", "type", "fastapi", "code"],
+)
+@pytest.mark.parametrize("form", ["stream", "response"])
+async def test_an_error_without_the_field_error(error: dict[str, Any], form: str) -> None:
+    body = json.dumps(error).encode()
+    answer = ok(body) if form == "response" else ok(b"data: " + body + b"\n\n", "text/event-stream")
+    with pytest.raises(BrokenStreamError, match="engine is busy"):
+        await asked_of(answer)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"17", b'{"data": []}', b"{]"])
+async def test_json_that_is_no_completion(body: bytes) -> None:
+    with pytest.raises(NotAnApiError):
+        await asked_of(ok(body))
+
+
+def test_bytes_that_are_not_utf_8_are_named() -> None:
+    with pytest.raises(BrokenStreamError, match="UTF-8"):
+        chunks_of(b'data: {"choices": "na\xefve"}\n\n')

@@ -101,7 +101,7 @@ async def test_our_own_client_follows_no_redirect(pair: tuple[Loopback, Loopback
     named, other = pair
     endpoint = endpoint_of(named)
     async with Client(endpoint) as client:
-        with pytest.raises(EndpointError, match="set base_url to the URL of the API"):
+        with pytest.raises(EndpointError, match="set base_url to the URL"):
             await look(client, endpoint)
         with pytest.raises(StatusError):
             await stream_chat(client, "m", [{"role": "user", "content": "?"}], Sampling(), 0, {})

@@ -203,6 +203,13 @@ REFUSED: list[Any] = [
         },
         "max_tokens",
     ),
+    # No pattern matches these refusals. The name alone shows what is refused.
+    ("hungarian", openai("A(z) 'top_k' paraméter ismeretlen."), "top_k"),
+    ("chinese", {"error": {"message": "参数 min_p 非法", "code": "1210"}}, "min_p"),
+    ("name-first", "seed: field rejected", "seed"),
+    ("violations", {"violations": [{"path": "$.min_p", "rule": "closed"}]}, "min_p"),
+    ("pointer", {"errors": [{"pointer": "/body/top_k", "detail": "nope"}]}, "top_k"),
+    ("wink", {"error": "We saw chat_template_kwargs and winked"}, "chat_template_kwargs"),
     ("limit-advice", {"error": "max_tokens is deprecated, please use max_completion_tokens"}, "max_tokens"),
 ]
 
@@ -247,6 +254,8 @@ KEPT: list[Any] = [
     ("model", openai("The model `m` does not exist or does not support chat")),
     ("prose", openai("This model does not support a stream of images")),
     ("filter", openai("The response was filtered", None, "content_filter")),
+    ("named-value", openai("top_k of 20 is greater than 10, the largest one")),
+    ("named-temperature", openai("temperature: this model works at 1 and nowhere else")),
     (
         "echo",
         {

@@ -128,6 +128,47 @@ async def test_a_refusal_has_its_status_message_and_body(status: int) -> None:
         assert caught.value.message == "no such thing" and caught.value.body["error"]["param"] == "top_k"
 
 
+PAGE = (
+    b"<html><head><title>Oops</title><style>b {}</style></head><body><b>400</b> no&nbsp;top_k<br>here</body></html>"
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body", "message"),
+    [
+        (400, "text/html; charset=utf-8", PAGE, "400 no top_k here"),
+        (422, "application/xml", b"<Error><Message>seed</Message></Error>", "seed"),
+        (400, "application/octet-stream", PAGE, ""),
+        (502, "text/html", PAGE, ""),
+    ],
+)
+async def test_the_text_of_a_refusal_that_is_a_page(status: int, kind: str, body: bytes, message: str) -> None:
+    head = f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+    async with raw_server(head.encode() + body) as server:
+        with pytest.raises(StatusError) as caught:
+            await listing(server.url)
+    assert caught.value.message == message
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait_s"),
+    [
+        ("Retry-After: 60\r\nretry-after-ms: 300", 0.3),
+        ("retry-after-ms: 1500", 1.5),
+        ("Retry-After: 300ms", 0.3),
+        ("Retry-After: 2s", 2.0),
+        ("Retry-After: 7\r\nretry-after-ms: soon", 7.0),
+        ("Retry-After: soon", None),
+    ],
+)
+async def test_the_wait_that_a_busy_server_asks_for(headers: str, wait_s: float | None) -> None:
+    async with raw_server(f"HTTP/1.1 429 X\r\n{headers}\r\nContent-Length: 0\r\n\r\n".encode()) as server:
+        with pytest.raises(StatusError) as caught:
+            await listing(server.url)
+        fault = explain(caught.value, endpoint(server.url))
+    assert fault is not None and fault.wait_s == wait_s
+
+
 async def test_a_refusal_that_has_no_end_is_not_read_to_it() -> None:
     async with raw_server(b"HTTP/1.1 500 X\r\nContent-Length: 999999999\r\n\r\n" + b"x" * (1 << 20)) as server:
         with pytest.raises(StatusError, match="HTTP 500"):

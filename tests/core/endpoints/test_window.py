@@ -144,6 +144,18 @@ def test_transformers_serve_speaks_of_no_window() -> None:
     assert not is_about_room("Unexpected fields in the request: {'top_k', 'min_p'}")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Sorry: prompt plus completion budget is over our 2000 token ceiling",
+        "your completion is over the token budget",
+        "we allow 4096 tokens, prompt included",
+    ],
+)
+def test_a_number_of_tokens_is_about_room(words: str) -> None:
+    assert is_about_room(words)
+
+
 def test_after_a_request_without_max_tokens_comes_half_of_it_and_then_the_candidate_has_failed(
     server: FakeServer, tmp_path: Path
 ) -> None:

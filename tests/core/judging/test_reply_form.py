@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from faq_tui.core.base.errors import ExitCode
+from faq_tui.core.endpoints.chunks import ErrorChunkError
 from faq_tui.core.endpoints.client import StatusError
 from faq_tui.core.judging.reply_form import FORMS, IGNORED, OBJECT, SCHEMA, TEXT, ReplyForm, parameters
 from tests.support.fake_server import Asked, FakeServer, Fault
@@ -154,6 +155,39 @@ async def test_of_many_requests_at_once_one_is_refused(refused: tuple[str, ...],
     assert await _asked(ReplyForm(save=saved.append), refused, 20) == [*refused, *[known] * 20]
     assert saved == [known]
     assert await _asked(ReplyForm(known, saved.append), refused, 5) == [known] * 5 and saved == [known]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        StatusError(500, "Internal Server Error"),
+        ErrorChunkError({"error": {"message": "engine failed"}}, begun=False),
+        ErrorChunkError({"object": "error", "message": "no grammar backend", "code": 500}, begun=False),
+    ],
+    ids=["500", "chunk", "chunk-500"],
+)
+async def test_a_server_that_fails_with_a_schema_gets_another_form(error: Exception) -> None:
+    form, sent = ReplyForm(), list[str]()
+
+    async def request(added: dict[str, Any]) -> str:
+        sent.append(str(added.get("response_format", {}).get("type", TEXT)))
+        if sent[-1] == SCHEMA:
+            raise error
+        return "fine"
+
+    assert [await form(request, {}) for _ in range(2)] == ["fine"] * 2
+    assert sent == [SCHEMA, OBJECT, OBJECT] and form.form == OBJECT
+
+
+async def test_a_server_that_fails_later_keeps_its_form() -> None:
+    form = ReplyForm(SCHEMA)
+
+    async def request(added: dict[str, Any]) -> str:
+        raise StatusError(500, "Internal Server Error")
+
+    with pytest.raises(StatusError):
+        await form(request, {})
+    assert form.form == SCHEMA
 
 
 async def test_a_server_that_changes_its_mind_is_followed() -> None:

@@ -77,7 +77,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "images": (with_files({"model_index.json": "{}"}, WEIGHTS, CONFIG), "a pipeline of image models"),
     "the publisher's format": (with_files({"params.json": "{}"}, WEIGHTS, CONFIG), "in their publisher's format"),
     "torch files": (with_files({"consolidated.00.pth": ""}, WEIGHTS, CONFIG), "in their publisher's format"),
-    "the folder above": (with_files({"v2/config.json": "{}"}, CONFIG), r"its subfolder v2 does: name .*copy/v2"),
+    "the folder above": (with_files({"v2/config.json": "{}"}, CONFIG), r"its subfolder v2 does: give .*copy/v2"),
     "no config": (without(CONFIG), "holds no config.json: give a Hugging Face model folder"),
     "no JSON": (with_files({CONFIG: "{'a': 1}"}), "config.json cannot be read"),
     "a list": (with_files({CONFIG: "[]"}), "config.json cannot be read .it is no JSON object"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from faq_tui.core.models.stack import UnsupportedModel
 from faq_tui.core.models.streamed import StreamedBackbone, open_stream
 from tests.support.model_families import ROWS, model_of
 from tests.support.packed_folders import CONFIGS, pack_folder
+from tests.support.published import make_tiny_deepseek
 
 
 def folder_of(family: str, method: str, folder: Path) -> Path:
@@ -34,6 +36,18 @@ def test_states_are_those_of_the_whole_artefact(method: str, family: str, tmp_pa
     for row, one, other in zip(ROWS, ours, theirs, strict=True):
         assert torch.allclose(one[: len(row)], other[: len(row)], atol=1e-4)
     assert torch.equal(streamed.head.logits(ours[0]), whole.head.logits(ours[0]))
+
+
+@pytest.mark.parametrize("make", [make_tiny_deepseek])
+def test_a_model_in_a_published_format_is_read_layer_by_layer(
+    make: Callable[[Path, Path], Path], tmp_path: Path
+) -> None:
+    folder = make(tmp_path / "published", tmp_path / "plain")
+    whole = Backbone(load_dense(folder, torch.float32, "cpu"))
+    streamed = StreamedBackbone(open_stream(folder, torch.float32, "cpu", False))
+    for row in ROWS:
+        one, other = streamed.states([row])[0], whole.states([row])[0]
+        assert other.std() > 0.1 and torch.allclose(one, other, atol=1e-4)
 
 
 @pytest.mark.parametrize("method", CONFIGS)

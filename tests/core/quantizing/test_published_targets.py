@@ -70,6 +70,13 @@ def test_the_artefact_is_that_of_the_dense_model(bench: Bench, deepseek: tuple[P
     assert {stored.read(name).dtype for name in kept} == {torch.bfloat16}
     config, other = (json.loads((folder / "config.json").read_text()) for folder in folders)
     assert config == other
+    if method == "w8a8":
+        dense_layers = {
+            name.removesuffix(".weight") for name in kept if name.endswith(("_proj.weight", ".gate.weight"))
+        }
+        assert dense_layers <= set(config["quantization_config"]["ignore"])
+    else:
+        assert config.get("quantization_config", {}).get("quant_method") == (None if method == "spqr" else "gptq")
     assert problems(ours) == problems(theirs)
     index = json.loads((ours / "model.safetensors.index.json").read_text())
     assert set(index["weight_map"]) == set(stored.files)
@@ -78,7 +85,8 @@ def test_the_artefact_is_that_of_the_dense_model(bench: Bench, deepseek: tuple[P
         logits = [load_dense(one, torch.float32, "cpu")(ids).logits.log_softmax(-1) for one in (published, *folders)]
     kl = [float((logits[0].exp() * (logits[0] - one)).sum(-1).mean()) for one in logits[1:]]
     assert kl[0] == kl[1]
-    assert 0 < kl[0] < (0.01 if method == "w8a8" else 0.5)
+    # codes that are read without their scales give a KL above 1; with 8 bits, some tokens change their experts
+    assert 0 < kl[0] < (0.05 if method == "w8a8" else 0.5)
 
 
 def test_sizes_are_those_of_the_dense_model(deepseek: tuple[Path, Path]) -> None:
@@ -97,7 +105,7 @@ def test_sizes_are_those_of_the_dense_model(deepseek: tuple[Path, Path]) -> None
             "GPTQModel runs awq, but faq-tui does not run GPTQModel on a model in FP8 with block scales: use w8a8",
         ),
         (f'gptq"\nengine = "{GPTQMODEL}', f'engine = "{GPTQMODEL}" is set, but faq-tui does not run GPTQModel'),
-        ('gptq"\nexperts = "all', "it does not calibrate every expert on every token"),
+        ('gptq"\nexperts = "all', "does not calibrate every expert on every token"),
         ('gptaq"\nexperts = "all', "but faq-tui does not run GPTQModel on a model in FP8 with block scales"),
     ],
 )

@@ -33,7 +33,7 @@ def test_which_kinds_mark_and_which_pick(text: str, kinds: tuple[str, ...], pick
 
 @pytest.mark.parametrize("text", ['kind = "llm"', 'columns = ["llm"]', "pick_by = { llm = 1 }"])
 def test_an_llm_needs_a_server_wherever_it_is_named(text: str) -> None:
-    with pytest.raises(UsageError, match='`judge`: kind "llm" needs base_url and model'):
+    with pytest.raises(UsageError, match='`judge`: kind "llm" needs the keys `base_url` and `model`'):
         judge(text)
 
 

@@ -204,7 +204,7 @@ def test_bounds(section: str, key: str, good: Any, bad: Any) -> None:
         ("[target]\n[seeds]\npath='s'", "`target.model` is missing"),
         ("[target\nmodel = 'x'", "not valid TOML"),
         ("a = " + "[" * 5000, "not valid TOML"),
-        (toml(minimal() | {"judge": {"kind": "llm"}}), 'kind "llm" needs base_url and model'),
+        (toml(minimal() | {"judge": {"kind": "llm"}}), 'kind "llm" needs the keys `base_url` and `model`'),
         (toml(minimal() | {"sources": {"baseline": ELDER}}), "sources.baseline: the name of a source must be"),
         (toml(minimal() | {"sources": {"a-tokens": ELDER}}), "sources.a-tokens: the name of a source must be"),
         (toml(minimal() | {"sources": {"../x": ELDER}}), "sources.../x: the name of a source must be"),

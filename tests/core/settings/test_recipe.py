@@ -94,9 +94,9 @@ def test_presets_of_one_method_lie_beside_each_other() -> None:
         ('method = "w8a8"\ngroup_size = 128', "`recipes[1].group_size`: w8a8 supports -1, not 128"),
         (
             'method = "spqr"\ndesc_act = true',
-            "spqr has no key desc_act; its keys are damp_percent, outlier_threshold",
+            "spqr has no key `desc_act`; its keys are damp_percent, outlier_threshold",
         ),
-        ('method = "gptq"\nalpha = 0.3', "gptq has no key alpha"),
+        ('method = "gptq"\nalpha = 0.3', "gptq has no key `alpha`"),
         ('method = "gptaq"\ndesc_act = true', "gptaq does not support desc_act = true"),
         ('preset = "reference"', "gptq has no preset 'reference': choose one of paper"),
         ("damp_percent = 1", "`recipes[1].damp_percent`: gptq takes less than 1, not 1"),

@@ -381,3 +381,13 @@ def test_pydoc_prose_is_prose_and_enough() -> None:
     paragraphs = text.split("\n\n")
     assert len(set(paragraphs)) == len(paragraphs)
     assert not any(mark in text for mark in ("::=", ">>>", "****", "===="))
+
+
+@pytest.mark.slow
+def test_an_artefact_that_cannot_be_read_does_not_end_the_evaluation_of_the_others(tmp_path: Path) -> None:
+    with tiny_run(tmp_path) as run:
+        config = run.models / FOLDERS[0] / "config.json"
+        config.write_text(config.read_text().replace('"llama"', '"no-such-architecture"'))
+        with pytest.raises(FaqError, match=rf"{FOLDERS[0]} cannot be read .*all others are evaluated"):
+            evaluate.execute(context_of(run))
+        assert set(all_measurements(run.store)) == {pair for pair in ALL if pair[0] != FOLDERS[0]}

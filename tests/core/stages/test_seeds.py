@@ -133,3 +133,9 @@ def test_keys_that_are_unset_change_no_signature(tmp_path: Path) -> None:
     }
     assert set(Seeds(path="x").model_dump()) == known
     assert set(Seeds(path="x", config="main", streaming=False).model_dump()) == {*known, "config", "streaming"}
+
+
+def test_a_file_in_another_encoding_names_the_setting(tmp_path: Path) -> None:
+    (tmp_path / "seeds.csv").write_bytes("question\nWas heißt naïv?\nUnd café?\n".encode("latin-1"))
+    with pytest.raises(UsageError, match=r"set seeds.encoding, because 2 of them are not in UTF-8"):
+        Made(tmp_path, path="seeds.csv").go()

@@ -65,6 +65,22 @@ def as_adapter(folder: Path) -> None:
     (folder / "adapter_config.json").write_text("{}")
 
 
+def as_gptq(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "gptq", "bits": 4, "group_size": 128}
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def with_unnamed_codes(folder: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    name = "model.layers.0.mlp.up_proj.weight"
+    tensors |= {name: tensors[name].to(torch.float8_e4m3fn), f"{name}_scale_inv": torch.ones(2, 1)}
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+
+
 # ---- what is refused, without a single request
 
 
@@ -88,6 +104,11 @@ def test_a_target_that_is_not_there(
 
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "an adapter": (as_adapter, "holds only an adapter"),
+    "a GPTQ model": (
+        as_gptq,
+        "is quantized already (gptq): give the unquantized model, or a model that is published",
+    ),
+    "FP8 codes without a word about them": (with_unnamed_codes, "but config.json has no quantization_config"),
     "tokens beyond the embedding": (with_more_tokens, "but the model's embedding has only 512 rows"),
     "a task for a token beyond it": (
         with_a_late_end,
@@ -141,6 +162,27 @@ def test_a_local_source_that_is_not_there_is_found_before_another_is_paid(
     broken = make_run(tmp_path / "b", server.url, target=str(model), rest=local.format(copy))
     sentence = refused(ExitCode.USAGE, "run", broken, *UNTIL)
     assert "the chat template of sources.near.model target cannot write a question" in sentence
+    assert not server.requests
+
+
+@pytest.mark.slow
+def test_recipes_are_checked_before_the_first_request(
+    tmp_path: Path, model: Path, copy: Path, server: FakeServer
+) -> None:
+    """Even if no request is needed, other stages take hours before the stage `quantize`."""
+    folder = make_run(tmp_path / "run", server.url, target=str(copy), rest="[[recipes]]\ngroup_size = 1024\n")
+    assert "group_size 1024 does not divide" in refused(ExitCode.USAGE, "run", folder)
+    as_gptq(copy)
+    config = json.loads((copy / "config.json").read_text())
+    config["quantization_config"]["quant_method"] = "compressed-gguf"
+    (copy / "config.json").write_text(json.dumps(config))
+    local = f'[sources.near]\nbase_url = "local"\nmodel = "{copy}"\n'
+    folder = make_run(tmp_path / "local", server.url, target=str(model), rest=local)
+    sentence = refused(ExitCode.USAGE, "run", folder, *UNTIL)
+    assert sentence.endswith(
+        "is quantized in a form that faq-tui cannot read (compressed-gguf): give the unquantized model, or serve "
+        "this one and set base_url"
+    )
     assert not server.requests
 
 

@@ -221,6 +221,38 @@ def test_the_server_and_its_child_end_with_a_killed_parent(task: None, tmp_path:
     assert ended(pids)
 
 
+@pytest.mark.slow
+def test_the_second_worker_does_not_import_torch(task: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = subprocess.Popen
+    code = (
+        "from faq_tui.core.worker import child, fork_server\n"
+        "child.TASKS['made-up'] = 'made_up_task:run'\n"
+        "fork_server.main()\n"
+    )
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda command, **more: real([command[0], "-c", code, *command[3:]], **more)
+    )
+    for name, value in {
+        "safe": lambda: True,
+        "enough_memory": lambda: True,
+        "_failed": False,
+        "_server": None,
+    }.items():
+        monkeypatch.setattr(forked, name, value)
+    do = "here = {name for name in ('torch', 'transformers') if name in sys.modules}\n"
+    do += "send('about', imported=sorted(here), parent=os.getppid(), cpu=time.process_time())"
+    found: list[dict[str, Any]] = []
+    try:
+        for _ in range(2):
+            spec = {"do": f"import time\n{do}"}
+            parent.run_worker("made-up", spec, found.append, CancelToken(), tmp_path / "jobs" / "log.txt")
+    finally:
+        forked.end_server()
+    assert found[0]["parent"] == found[1]["parent"]
+    assert found[1]["imported"] == ["torch", "transformers"]
+    assert found[1]["cpu"] < 1  # in seconds; a process that imports torch needs more
+
+
 def ended(pids: list[int]) -> bool:
     """True as soon as all of these processes have ended, False if one is alive after ten seconds."""
     deadline = time.monotonic() + 10

@@ -16,12 +16,14 @@ Parts = tuple[str, str, bool]  # (reasoning, answer, closed); closed is False if
 
 _THINKING = (
     "think|thinking|thoughts?|reason|reasoning|analysis|scratch_?pad|reflections?|rationale|monologue|cot"
-    "|deliberation|inner_prefix"
+    "|deliberation|inner_prefix|planning|brainstorm(?:ing)?|contemplation|introspection|inner_voice"
 )
 _ANSWERING = "answer|response|solution|final|output|reply|result|outer_prefix"
 # Matches a name, such as `think`, `mm:think`, `longcat_think`, `begin_of_thought`, `START_THINKING` or
 # `thought_process`.
-_NAME = "(?:[a-z]+[:_-])*(?:{words})(?:[_-](?:start|begin|on|process|block))?"
+_NAME = (
+    "(?:[a-z]+[:_-])*(?:{words})(?:[_-](?:start|begin|on|process|block|steps?|scratch|notes?|phase|trace|section))?"
+)
 # Matches `<name>`, `<|name|>`, `<|name>`, `[NAME]` and `◁name▷`. `<name>` may have attributes.
 _TAG = r"(?P<left><\|?|\[|◁)(?P<name>{name})(?P<more>\s[^<>\[\]\n]{{0,80}})?(?P<right>\|?>|\]|▷)"
 _OPEN, _OPEN_ANSWER = (

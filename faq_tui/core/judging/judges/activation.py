@@ -1,8 +1,8 @@
-"""The judge `activation`: it measures how many of the target's outlier channels a candidate drives.
+"""The judge `activation`: it measures how many of the target's outlier channels a candidate covers.
 
 The judge needs no server. A candidate is measured in the form of a calibration sample, as the quantizer would get it.
-A sample drives a channel if the sample's largest |x| in this channel is above the channel's outlier threshold. The
-score is the share (0 to 1) of the target's outlier channels that the sample drives. If no calibration sample drives a
+A sample covers a channel if the sample's largest |x| in this channel is above the channel's outlier threshold. The
+score is the share (0 to 1) of the target's outlier channels that the sample covers. If no calibration sample covers a
 channel, the quantizer cannot choose the scale of this channel well. A fixed set of questions determines the outlier
 channels, so that a candidate's score does not depend on other seeds. Crest and kurtosis at the outlier layers are
 stored with the score.
@@ -33,8 +33,8 @@ DETAILS = ("tokens", "covered", "outliers", "crest", "kurtosis", "layers")
 class ActivationJudge(TargetJudge):
     name = "activation"
     title = "outlier channels of the target"
-    help = "Scores a candidate by how many of the target's outlier channels it drives; no judge server is needed."
-    measures = "the share of the target's outlier channels that an answer drives"
+    help = "Scores a candidate by the share of the target's outlier channels in which it causes large activations."
+    measures = "the share of the target's outlier channels in which an answer causes large activations"
     short = "act"
     version = "activation-1"
     task = "judge_activations"
@@ -54,8 +54,8 @@ class ActivationJudge(TargetJudge):
         covered, outliers = int(message["covered"]), int(message["outliers"])
         details = {name: message[name] for name in DETAILS}
         if not outliers:
-            return Score(None, "the target has no outlier channels to drive", json.dumps(message), details)
-        reason = f"drives {covered:,} of the target's {outliers:,} outlier channels"
+            return Score(None, "the target has no outlier channels", json.dumps(message), details)
+        reason = f"covers {covered:,} of the target's {outliers:,} outlier channels"
         return Score(covered / outliers, reason, json.dumps(message), details)
 
     def parts(self, details: Mapping[str, Any]) -> str:
@@ -66,7 +66,7 @@ class ActivationJudge(TargetJudge):
         return self.parts_before_control(shown, details)
 
     def controlled(self, score: float, details: Mapping[str, Any]) -> str:  # noqa: ARG002
-        return f"drives {100 * score:.0f}% of the target's outlier channels after length control"
+        return f"covers {100 * score:.0f}% of the target's outlier channels after length control"
 
 
 def reference_rows(template: Template) -> list[tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""The worker's task `judge_activations`: for each row, count the model's outlier channels that the row drives."""
+"""The worker's task `judge_activations`: for each row, count the model's outlier channels that the row covers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
     `items` and `reference` are paths of JSONL files. A line of `items` has id, input_ids and spans. A line of
     `reference` has input_ids. The task sends one `score` message for each item. The message has the item's id. The
     field `tokens` is the number of tokens in the item's spans. The field `outliers` is the number of outlier channels
-    of all layers. The field `covered` is the number of outlier channels that the item drives. The field `layers`
+    of all layers. The field `covered` is the number of outlier channels that the item covers. The field `layers`
     lists the outlier layers. The fields `crest` and `kurtosis` are means over the outlier layers; they are null if
     they are not finite.
     """

@@ -64,7 +64,8 @@ class Judge(Extension, ABC):
     def check(self, settings: JudgeSettings) -> None:
         """Raise ValueError with one sentence if `[judge]` lacks a key that this judge needs."""
         if not all(getattr(settings, key) for key in self.required):
-            raise ValueError(f'kind "{self.name}" needs {" and ".join(self.required)}')
+            keys = " and ".join(f"`{key}`" for key in self.required)
+            raise ValueError(f'kind "{self.name}" needs the key{"s" * (len(self.required) > 1)} {keys}')
 
     def check_here(self, run: Run) -> str:
         """A text that `faq-tui doctor` shows about this judge on this machine; "" if there is nothing to show.

@@ -1,4 +1,4 @@
-"""AWQ (Lin et al. 2023, arXiv:2306.00978), run by the library GPTQModel, and its storage format."""
+"""The method AWQ (Lin et al. 2023, arXiv:2306.00978) and its storage format. The library GPTQModel runs AWQ."""
 
 from __future__ import annotations
 

@@ -45,8 +45,19 @@ class Method(Extension):
         """
         published = format_named(quantization_in(config))
         if published is not None and published.walk_refusal:
-            raise UsageError(f"{published.walk_refusal}: give a model with other weights")
+            raise UsageError(
+                f"{published.walk_refusal}: give another target, or set recipes = [] to measure only this one"
+            )
         check_group_size(shapes, recipe.group_size, self.recipe.choices("group_size"))
+
+    def refusal(self, recipe: Recipe, target: Path, trust_remote_code: bool) -> str:
+        """The reason why `recipe` cannot quantize the model in the folder `target`; "" if it can.
+
+        A worker child calls this method before the costly work, so it may import torch. Only headers of files are
+        read.
+        """
+        del recipe, target, trust_remote_code
+        return ""
 
     def cost_key(self, recipe: Recipe, profile: LayerProfile) -> str:
         """The key of the recipe's cost factors: `name@engine` for an engine in `engine_costs`, otherwise `name`."""

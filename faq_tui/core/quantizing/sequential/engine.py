@@ -12,17 +12,21 @@ from typing import Any
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.files import atomic_text
 from faq_tui.core.base.hashing import digest
+from faq_tui.core.extensions import METHODS
+from faq_tui.core.models.dense import DENSE
 from faq_tui.core.models.devices import device_name, device_of
 from faq_tui.core.models.gptqmodel_environment import scratch_folder
 from faq_tui.core.models.layer_source import open_stack
+from faq_tui.core.models.stack import UnsupportedModel
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_messages import LayerMessages
-from faq_tui.core.quantizing.model_writer import LayerFiles, check_layout, write_model
+from faq_tui.core.quantizing.model_writer import LayerFiles, write_model
 from faq_tui.core.quantizing.output import versions
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import Ordering, Solve, SolvedMatrix
 from faq_tui.core.quantizing.sequential.groups import linears
 from faq_tui.core.quantizing.sequential.walk import LayerWalk
+from faq_tui.core.quantizing.sequential.walk_check import other_method
 
 LAYERS, BESIDE, MESSAGES, ORIGIN = "layers", "beside", "messages.jsonl", "origin.json"
 
@@ -59,7 +63,10 @@ def quantize_layers(
     """
     cancel.check()
     stack = open_stack(target, job.trust_remote_code)
-    check_layout(target, (f"{stack.name}.0.{name}.weight" for name in linears(stack.layers[0])))
+    dense = METHODS.get(job.recipe.method).format is DENSE
+    names = [f"{stack.name}.{index}.{name}" for index, layer in enumerate(stack.layers) for name in linears(layer)]
+    if stack.places is not None and (why := stack.places.refusal(names, packed=not dense)):
+        raise UnsupportedModel(why, other_method(target, job.trust_remote_code, packed=not dense))
     progress.begin(len(stack.layers), rows)
     send = progress.send
     with scratch_folder(job.out) as scratch:
@@ -89,9 +96,10 @@ def quantize_layers(
             if progress.failure is not None:
                 # If these files were kept, the next attempt would resume from them and fail at the same module again.
                 shutil.rmtree(place, ignore_errors=True)
+        places = stack.places
         del stack
         progress.send("saving")
-        write_model(target, job.out, new, cancel.check)
+        write_model(target, job.out, new, cancel.check, places)
         shutil.copytree(beside, job.out, dirs_exist_ok=True)
     if job.checkpoints is not None:
         shutil.rmtree(job.checkpoints, ignore_errors=True)

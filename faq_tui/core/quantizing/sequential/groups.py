@@ -10,10 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from faq_tui.core.models.headers import KEPT
+
 EXPERT = re.compile(r"\.\d+\.")  # matches the number of an expert, for example in mlp.experts.17.up_proj
-# Routers are not quantized. Routers are small, and a router that chooses a wrong expert clearly harms the model's
-# quality.
-KEPT = re.compile(r"(^|\.)(gate|router|shared_expert_gate)$")
 
 
 @dataclass

@@ -27,6 +27,7 @@ from faq_tui.core.quantizing.sequential.batching import (
 )
 from faq_tui.core.quantizing.sequential.groups import ModuleGroup, find_groups, linears
 from faq_tui.core.quantizing.sequential.hessian import Hessian
+from faq_tui.core.quantizing.sequential.kept_outputs import KeptOutputs
 
 # If an expert gets less than this share of the tokens, it is only rounded, because its Hessian would be too
 # inaccurate. The library gptqmodel does the same.
@@ -57,9 +58,11 @@ class _Teacher:
 
     layer: Any
     forward: Callable[..., Any]  # returns the hidden states after `layer` for the batch with this number
+    kept: KeptOutputs
 
     def call(self, batch: int) -> Any:
-        return self.forward(self.layer, batch=batch)
+        with self.kept.during(batch):
+            return self.forward(self.layer, batch=batch)
 
     def input_of(self, module: str, batch: int) -> Any:
         """The input of `module`, [rows, tokens, in_features]."""
@@ -143,16 +146,22 @@ class LayerWalk:
         the unquantized model need these hidden states. Returns None if an earlier attempt has quantized the layer.
         """
 
-        def call(batch: int) -> Any:
-            return self._call(layer, inputs, index, batch)
-
         teacher = None
         if unquantized is not None:
-            teacher = _Teacher(copy.deepcopy(layer), partial(self._call, inputs=unquantized, index=index))
+            twin = copy.deepcopy(layer)
+            forward = partial(self._call, inputs=unquantized, index=index)
+            teacher = _Teacher(twin, forward, KeptOutputs(twin, {}, self._room()))
+        kept = KeptOutputs(layer, linears(layer), self._room())
+
+        def call(batch: int) -> Any:
+            with kept.during(batch):
+                return self._call(layer, inputs, index, batch)
+
         restored = self.restore(index)
-        solved = None if restored is not None else self._solved(index, layer, inputs, call, teacher)
+        solved = None if restored is not None else self._solved(index, layer, inputs, call, teacher, kept)
+        named = {self.stack.stored(index, name): name for name in linears(layer)}
         for name, weight in (restored or {}).items():
-            module = layer.get_submodule(name.removeprefix(f"{self.stack.name}.{index}."))
+            module = layer.get_submodule(named[name])
             module.weight.data = weight.to(self.own).to(module.weight)
         for batch in range(len(inputs.hidden)):
             inputs.hidden[batch] = call(batch).to(inputs.hidden[batch].device)
@@ -160,12 +169,25 @@ class LayerWalk:
                 unquantized.hidden[batch] = teacher.call(batch).to(unquantized.hidden[batch].device)
         return solved
 
+    def _room(self) -> int:
+        """The memory for outputs that later passes through a layer use again, in bytes.
+
+        A GPU gets none: it computes a layer quickly, and its memory is small.
+        """
+        return work_bytes(self.device) // 2 if self.device == "cpu" else 0
+
     def _solved(
-        self, index: int, layer: Any, inputs: Inputs, call: Callable[[int], Any], teacher: _Teacher | None
+        self,
+        index: int,
+        layer: Any,
+        inputs: Inputs,
+        call: Callable[[int], Any],
+        teacher: _Teacher | None,
+        kept: KeptOutputs,
     ) -> dict[str, SolvedMatrix]:
         """Quantize the modules of one layer in place, group by group."""
-        largest = max(range(len(inputs.hidden)), key=lambda batch: inputs.hidden[batch].shape[:2].numel())
-        groups = find_groups(layer, lambda: call(largest))
+        smallest = min(range(len(inputs.hidden)), key=lambda batch: inputs.hidden[batch].shape[:2].numel())
+        groups = find_groups(layer, lambda: self._call(layer, inputs, index, smallest))
         self.progress.start_layer(index, [name for group in groups for name in group.modules])
         modules, solved = linears(layer), dict[str, SolvedMatrix]()
         for group in groups:
@@ -177,6 +199,8 @@ class LayerWalk:
             }
             for part in batch_matrices(group, modules, few, work_bytes(self.device)):
                 self._solve(index, modules, part, hessians, solved)
+            for name in group.modules:
+                kept.solved(name)
         return solved
 
     def _hessians(
@@ -230,11 +254,10 @@ class LayerWalk:
     ) -> None:
         self.cancel.check()
         started = time.monotonic()
-        prefix = f"{self.stack.name}.{index}."
         try:
             weights = part.weights(modules)
             factor = part.factor(hessians, self.ordering)
-            names = [[prefix + name for name in sharing] for sharing in part.modules]
+            names = [[self.stack.stored(index, name) for name in sharing] for sharing in part.modules]
             results = self.solve(names, [weight.to(self.own) for weight in weights], factor, self.cancel.check)
         except UnsolvableMatrix as error:
             self.progress.broken(index, error.module, error)
@@ -244,7 +267,7 @@ class LayerWalk:
         every = [(name, number) for number, sharing in enumerate(part.modules) for name in sharing]
         seconds = (time.monotonic() - started) / len(every)
         for name, number in every:
-            result, module = results[prefix + name], modules[name]
+            result, module = results[self.stack.stored(index, name)], modules[name]
             module.weight.data = result.weight.to(module.weight)
             tokens = hessians[part.shared[number]].tokens
             note = f"rounded without calibration, because too few tokens reached it: {tokens}" if part.few else ""

@@ -20,6 +20,17 @@ DEEPEST = 4  # the completion may be nested in at most this many objects
 INSIDE = ("response", "body", "result", "data")
 
 
+def is_same_model(asked: str, answered: Any) -> bool:
+    """False if `answered`, the model that an answer names, is certainly not the model `asked`.
+
+    Servers add folders, versions and dates to the name of a model.
+    """
+    if not isinstance(answered, str) or not answered.strip():
+        return True
+    one, other = (name.strip().rstrip("/").rpartition("/")[2].lower() for name in (asked, answered))
+    return one in other or other in one
+
+
 class UnreadableLineError(Exception):
     """The line holds no result of a batch. The message says why; it is shown after the line's number and a colon."""
 

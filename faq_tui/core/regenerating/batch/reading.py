@@ -13,7 +13,7 @@ from faq_tui.core.base.files import full_disk_is_clear
 from faq_tui.core.endpoints.chunks import BrokenStreamError
 from faq_tui.core.endpoints.client import StatusError
 from faq_tui.core.endpoints.faults import explain
-from faq_tui.core.regenerating.batch.answers import BatchResult, UnreadableLineError, result_of
+from faq_tui.core.regenerating.batch.answers import BatchResult, UnreadableLineError, is_same_model, result_of
 from faq_tui.core.regenerating.batch.custom_id import parse_custom_id, plain_name
 from faq_tui.core.regenerating.batch.summary import BatchSummary, SourceCounts
 from faq_tui.core.regenerating.candidate_requests import (
@@ -142,6 +142,9 @@ class _Reader:
             return
         recorder.keep(candidate)
         counts.stored += 1
+        model = result.completion and result.completion.get("model")
+        if not is_same_model(source.model, model):
+            counts.other_models[str(model)] += 1
         counts.unusable += bool(candidate.flags)
         counts.flags.update(candidate.flags)
 

@@ -89,7 +89,7 @@ def _sources(run: Run, names: Sequence[str]) -> dict[str, Source]:
         if known[name].is_local:
             raise UsageError(
                 f'the source {name} has base_url = "local", so it has no batch file: set its '
-                "base_url to the URL of a server, and its model to the name of the model on that server"
+                "`base_url` to the URL of a server, and its `model` to the name of the model on that server"
             )
     chosen = {name: known[name] for name in (names or known) if not known[name].is_local}
     if not chosen:

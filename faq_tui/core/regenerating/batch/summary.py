@@ -14,6 +14,7 @@ from faq_tui.core.regenerating.flags import counts_in_words
 SCHEMA = 1
 SHOWN = 5  # the command prints at most this many reasons and lines; its JSON output has all reasons
 MOST_REASONS = 100  # maximum number of reasons that are kept; all others are counted as "other reasons"
+LONGEST_NAME = 100  # maximum number of characters of a model's name that are shown
 OTHER_REASONS = "other reasons"
 _VARYING_WORDS = re.compile(r"\S*\d\S*")  # words with digits, such as numbers of tokens and ids of requests
 
@@ -29,6 +30,7 @@ class SourceCounts:
     unusable: int = 0  # stored answers with a flag
     flags: Counter[str] = field(default_factory=Counter)  # flags of the stored answers
     reasons: Counter[str] = field(default_factory=Counter)  # reasons of the failures
+    other_models: Counter[str] = field(default_factory=Counter)  # stored answers that name another model
     missing: int = 0  # candidates that are still to be generated
     # maps each reason, without its numbers, to the text of the first failure
     _kinds: dict[str, str] = field(default_factory=dict)
@@ -135,6 +137,11 @@ def _source_lines(name: str, counts: SourceCounts) -> list[str]:
     rest = sum(count for _, count in ranked[SHOWN:])
     if rest:
         lines.append(f"  {rest:,} failed for other reasons")
+    for model, count in counts.other_models.most_common(SHOWN):
+        lines.append(
+            f"  warning: {count:,} of the stored answers name the model {model[:LONGEST_NAME]}: if the batch was "
+            "sent to a wrong model, set the model of the source and write the requests again"
+        )
     if any(map(is_about_room, counts.reasons)):
         lines.append(
             "  if max_tokens does not fit into the model's window: write these requests with --max-model-len TOKENS, "

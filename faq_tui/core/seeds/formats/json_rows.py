@@ -230,11 +230,14 @@ def _rows_of_objects(text: _Document, settings: Seeds) -> list[Any]:
     if named is not None:
         data = data.get(named) if isinstance(data, dict) else None
         if not isinstance(data, list):
-            raise UsageError(f"{text.path} holds no list {named!r}: correct the name of rows in seeds.fields")
+            raise UsageError(f"{text.path} holds no list {named!r}: correct the value of `rows` in seeds.fields")
         return data
     if isinstance(data, dict) and any(isinstance(data.get(name), list) for name in CHAT_FIELDS):
         return [data]  # the object is one conversation
     if isinstance(data, dict):
+        rows = _rows_of_columns(data)
+        if rows:
+            return rows
         lists = [value for value in data.values() if isinstance(value, list)]
         if len(lists) != 1:
             raise UsageError(
@@ -245,6 +248,25 @@ def _rows_of_objects(text: _Document, settings: Seeds) -> list[Any]:
     if not isinstance(data, list):
         raise UsageError(f"{text.path} holds no list of seeds")
     return data
+
+
+def _rows_of_columns(data: dict[str, Any]) -> list[Any]:
+    """The rows of an object whose values are columns; [] for other objects.
+
+    pandas writes such an object. Each column is a list, or an object that maps the number of a row to its value.
+    """
+    columns = list(data.values())
+    if len(columns) < 2 or not columns[0]:
+        return []
+    if all(isinstance(one, dict) and one.keys() == columns[0].keys() for one in columns):
+        if not all(name.lstrip("-").isdigit() for name in columns[0]):
+            return []
+        columns = [[one[name] for name in columns[0]] for one in columns]
+    if not all(isinstance(one, list) and len(one) == len(columns[0]) for one in columns):
+        return []
+    if any(isinstance(value, dict) for one in columns for value in one):  # these lists contain rows, not values
+        return []
+    return [dict(zip(data, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def _several_objects(text: str) -> list[Any] | None:

@@ -62,7 +62,13 @@ def packing_of(path: Path) -> str:
     Raises UsageError for an archive of several files.
     """
     with path.open("rb") as file:
-        head = file.read(16)
+        head = file.read(1 << 11)
+    if head[TAR_AT : TAR_AT + 5] == b"ustar":
+        raise UsageError(f"{path} is a tar archive: unpack it, and name its file or folder")
+    if head.startswith(b"PK\x03\x04") and b"[Content_Types].xml" in head:
+        raise UsageError(
+            f"{path} does not match its file extension: it is an Excel or other Office file; save it as CSV in UTF-8"
+        )
     for magic, name in _ARCHIVES.items():
         if head.startswith(magic):
             raise UsageError(
@@ -87,13 +93,21 @@ def opened(path: Path, encoding: str | None = None) -> Iterator[BinaryIO]:
             yield cast(BinaryIO, io.BufferedReader(_Converted(file, path, encoding), BUFFER))
             return
         head = file.peek(4)[:4]
-        other = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
+        other = next((name for mark, name in _MARKS.items() if head.startswith(mark)), _unmarked(head))
         if other is not None:
             raise UsageError(
                 f"{path} does not match its file extension: it is text in {other.upper()}, not in UTF-8; set "
                 f'seeds.encoding = "{other}"'
             )
         yield cast(BinaryIO, file)
+
+
+def _unmarked(head: bytes) -> str | None:
+    """The name of UTF-16 without a byte order mark, if the first two characters are in it; None for other text."""
+    if len(head) < 4:
+        return None
+    zeros = "".join("0" if byte == 0 else "x" for byte in head[:4])
+    return {"x0x0": "utf-16-le", "0x0x": "utf-16-be"}.get(zeros)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ ACTIONS: tuple[Action, ...] = (
         "regenerate.zoom",
         "z,enter",
         "Zoom",
-        "Show the selected candidate in the whole pane, or all candidates again.",
+        "Enlarge the selected candidate, or go back to all candidates.",
     ),
     Action("regenerate.follow", "a", "Follow", "Follow the candidate that gets text, until you select another."),
     Action("regenerate.source", "s", "Source", "Show the candidates of the next source."),

@@ -17,7 +17,7 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("seeds.tag", "t", "Tag", "Add a tag to the seed, or remove it."),
     Action("seeds.undo", "u", "Undo", "Undo the last exclusion, inclusion or tag."),
-    Action("seeds.zoom", "enter,z", "Zoom", "Show the preview in the whole pane, or the list again."),
+    Action("seeds.zoom", "enter,z", "Zoom", "Enlarge the preview, or go back to the list of seeds."),
     Action("seeds.set", "v", "Next set", "Preview the seed's sample in the next calibration set."),
     Action("seeds.source", "s", "Source", "Show the state of the seeds for the next source."),
     Action(

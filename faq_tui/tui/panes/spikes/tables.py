@@ -57,7 +57,7 @@ def table(comparison: SetComparison, width: int) -> list[str]:
 def details(run: Run, seen: Overview, view_state: SpikesViewState, width: int) -> list[str]:
     """Rows of figures about each set.
 
-    The figures are the tokens by kind, the attention sink, the outlier channels that the set drives, and the experts
+    The figures are the tokens by kind, the attention sink, the outlier channels that the set covers, and the experts
     that get few tokens.
     """
     rows = []
@@ -74,7 +74,7 @@ def details(run: Run, seen: Overview, view_state: SpikesViewState, width: int) -
         if sink:
             parts.append(f"largest at the first token: {sink['max']:.3g}")
         if driven.get(name, (0, 0))[1]:
-            parts.append("drives {} of this layer's {} outlier channels".format(*driven[name]))
+            parts.append("covers {} of this layer's {} outlier channels".format(*driven[name]))
         minimum = run.settings.activations.expert_minimum * row.tokens
         experts = [count for counts in row.summary["experts"].values() for count in counts]
         if experts:

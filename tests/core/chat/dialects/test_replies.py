@@ -35,7 +35,10 @@ ANALYSIS, FINAL = "<|channel|>analysis<|message|>", "<|start|>assistant<|channel
         *(f"<{name}>\n{WHY}\n</{name}>\n\n{SO}" for name in ("reasoning", "thought", "scratchpad", "longcat_think")),
         *(
             f"<{name}>{WHY}</{name}>{SO}"
-            for name in ("Think", "THOUGHTS", "ernie:think", "analysis", "inner_monologue")
+            for name in (
+                *("Think", "THOUGHTS", "ernie:think", "analysis", "inner_monologue"),
+                *("reasoning_scratch", "thinking-steps", "my_planning", "brainstorming", "thought_section"),
+            )
         ),
         *(f"[{name}]{WHY}[/{name}]{SO}" for name in ("REASONING", "THOUGHT")),
         f'<thinking effort="high">{WHY}</thinking>{SO}',

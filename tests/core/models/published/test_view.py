@@ -59,6 +59,20 @@ def test_it_computes_what_the_dense_model_computes(pair: Pair) -> None:
         assert torch.equal(ours, theirs)
 
 
+@pytest.mark.slow
+def test_its_activations_are_those_of_the_dense_model(pair: Pair) -> None:
+    import numpy as np
+    import torch
+
+    from faq_tui.core.activations.capture import measure
+    from faq_tui.core.activations.task import tensors_of as arrays_of
+
+    rows = [list(range(start, start + 30)) for start in range(0, 400, 100)]
+    ours, theirs = (arrays_of(measure(load_dense(one, torch.float32, "cpu"), rows, ["o_proj"])) for one in pair)
+    assert len(ours) > 2 and ours.keys() == theirs.keys()
+    assert all(np.array_equal(ours[name], theirs[name], equal_nan=True) for name in ours)
+
+
 def test_published_forms_are_accepted_and_others_are_not(pair: Pair, tmp_path: Path) -> None:
     published, plain = pair
     check_target(published)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from faq_tui.core.endpoints.chat import Reply
 from faq_tui.core.endpoints.chunks import BrokenStreamError
 from faq_tui.core.endpoints.client import StatusError
-from faq_tui.core.regenerating.batch.answers import UnreadableLineError, result_of
+from faq_tui.core.regenerating.batch.answers import UnreadableLineError, is_same_model, result_of
 from tests.support.batch_runner import FORMS, completion, refusal, result_line
 
 ID = "faq-elder-0123456789ab-1-0123456789abcdef"
@@ -136,3 +136,20 @@ def test_any_json_is_an_answer_a_failure_or_unreadable(response: Any, body: Any,
             continue
         reply.answer.encode()
         assert reply.finish_reason and (reply.completion_tokens or 0) <= 50
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "same"),
+    [
+        ("big", "big", True),
+        ("org/Big-7B", "/models/org/big-7b/", True),
+        ("gpt-5", "gpt-5-2027-01-01", True),
+        ("big:latest", "big", True),
+        ("big", None, True),
+        ("big", 5, True),
+        ("big", "small", False),
+        ("org/big-7b", "org/big-70b", False),
+    ],
+)
+def test_the_model_that_an_answer_names(asked: str, answered: Any, same: bool) -> None:
+    assert is_same_model(asked, answered) is same

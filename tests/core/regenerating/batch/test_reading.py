@@ -162,3 +162,16 @@ def test_say_tells_the_progress(run_copy: Path, tmp_path: Path) -> None:
         assert read_batch(run, [output], CancelToken(), said.append).unreadable == 2500
     assert said == [f"{output}: {count:,} lines read" for count in (1000, 2000)]
     assert time.monotonic() - began < 30
+
+
+def test_answers_of_another_model_are_stored_with_a_warning(
+    run_copy: Path, tmp_path: Path, true_lines: list[bytes]
+) -> None:
+    lines = [json.loads(line) for line in true_lines[:3]]
+    for line in lines[:2]:
+        line["response"]["body"]["model"] = "stranger-70b"
+    output = tmp_path / "out.jsonl"
+    output.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    summary = read(run_copy, output)
+    assert summary.sources["elder"].stored == 3 and summary.sources["elder"].other_models == {"stranger-70b": 2}
+    assert any("warning: 2 of the stored answers name the model stranger-70b" in line for line in summary.in_words())

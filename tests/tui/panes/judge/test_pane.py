@@ -376,7 +376,7 @@ def mark_in_columns(folder: Path) -> None:
             }
             add.append((likelihood, "likelihood", -1.02 * c.number, "mean", {"tokens": 100, **spans}))
             driven = {"covered": 12, "outliers": 40, "crest": 14.25, "kurtosis": 9.1}
-            add.append((activation, "activation", 0.3, "drives 12", driven))
+            add.append((activation, "activation", 0.3, "covers 12", driven))
             for judge, kind, mark, reason, details in add:
                 picks.add_score(run.store, picks.ScoreRow(c.id, judge, kind, mark, reason, details), replace=True)
             words = "mix: 1 × +0.70 llm, 0.5 × -0.40 likelihood"

@@ -120,7 +120,7 @@ async def test_view_and_metric(tmp_path: Path) -> None:
         assert re.search(r"max \|x\| +14 +5\.83 +2\.4× \[2\.4, 2\.4\] +12 of 12 +rougher", text)
         assert "20 samples, 3,420 tokens (400 template, 600 question, 1,500" in text
         assert "largest at the first token: 9.5" in text
-        assert f"drives {len(SPIKES)} of this layer's {len(SPIKES)} outlier channels" in " ".join(text.split())
+        assert f"covers {len(SPIKES)} of this layer's {len(SPIKES)} outlier channels" in " ".join(text.split())
         text = await press("v")
         assert "relative error of each layer's output" in text and "gptq-w4g64" in text
         assert "same scale" in await press("v")

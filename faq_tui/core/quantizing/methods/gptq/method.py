@@ -14,7 +14,14 @@ from faq_tui.core.quantizing.cost_model import MethodCost
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_profile import LayerProfile
 from faq_tui.core.quantizing.methods.gptq.format import GPTQ_FORMAT
-from faq_tui.core.quantizing.methods.gptq.walked import GPTQMODEL, WALK, by_engine, cost_key, refusal_of_shapes
+from faq_tui.core.quantizing.methods.gptq.walked import (
+    GPTQMODEL,
+    WALK,
+    by_engine,
+    cost_key,
+    engines_refusal,
+    refusal_of_shapes,
+)
 from faq_tui.core.quantizing.methods.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe, common_options
 from faq_tui.core.quantizing.output import EngineResult
 from faq_tui.core.quantizing.preflight import expert_count
@@ -93,6 +100,9 @@ class EngineMethod(GptqmodelMethod):
 
     def cost_key(self, recipe: Recipe, profile: LayerProfile) -> str:
         return cost_key(self.name, recipe, profile)
+
+    def refusal(self, recipe: Recipe, target: Path, trust_remote_code: bool) -> str:
+        return engines_refusal(recipe, target, trust_remote_code, super().refusal(recipe, target, trust_remote_code))
 
     def quantize(
         self,

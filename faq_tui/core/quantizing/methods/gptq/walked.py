@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.models.headers import linear_shapes, packed_modules, view_of
+from faq_tui.core.models.headers import packed_shapes, quantized_shapes, view_of
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_profile import LayerProfile
 from faq_tui.core.quantizing.methods.gptq.format import WORD, dense_of, packed_tensors, quantization_config
@@ -34,23 +34,22 @@ def uses_walk(job: QuantizationJob, target: Path) -> bool:
     recipe: Any = job.recipe
     if recipe.engine == GPTQMODEL:
         return False
-    why = refusal(job, target)
+    why = refusal(recipe, target, job.trust_remote_code)
     if recipe.engine == WALK and why:
         raise FaqError(f'engine = "walk" does not support this target: {why}; {ADVICE}')
     return not why
 
 
-def refusal(job: QuantizationJob, target: Path) -> str:
+def refusal(recipe: Any, target: Path, trust_remote_code: bool) -> str:
     """The reason why the walk cannot quantize this target by this recipe; "" if it can.
 
     The function reads only the shapes of the weights.
     """
-    from faq_tui.core.models.layer_source import refusal_of
+    from faq_tui.core.quantizing.sequential.walk_check import walk_refusal
 
-    recipe: Any = job.recipe
     config = json.loads((target / "config.json").read_text(encoding="utf-8"))
-    why = refusal_of_shapes(recipe, expert_count(config), linear_shapes(target))
-    return why or refusal_of(target, job.trust_remote_code)
+    why = refusal_of_shapes(recipe, expert_count(config), quantized_shapes(target))
+    return why or walk_refusal(target, trust_remote_code, packed=True)
 
 
 def refusal_of_shapes(recipe: Any, experts: int, shapes: Mapping[str, tuple[int, int]]) -> str:
@@ -62,6 +61,23 @@ def refusal_of_shapes(recipe: Any, experts: int, shapes: Mapping[str, tuple[int,
         if out % each or columns % each:
             return f"{out} x {columns} weights of {name} do not fill whole words of {WORD} bits"
     return ""
+
+
+def engines_refusal(recipe: Any, target: Path, trust_remote_code: bool, of_library: str) -> str:
+    """Implements `Method.refusal`: the reason why neither engine can quantize; "" if one of them can.
+
+    `of_library` is the reason why GPTQModel cannot quantize the target.
+    """
+    from faq_tui.core.quantizing.sequential.walk_check import other_method
+
+    if recipe.engine == GPTQMODEL:
+        return of_library
+    why = refusal(recipe, target, trust_remote_code)
+    if not why or (recipe.engine != WALK and not of_library):
+        return ""
+    if recipe.engine == WALK and not of_library:
+        return f'engine = "walk" does not support this target: {why}; {ADVICE}'
+    return f"{why}; {other_method(target, trust_remote_code, packed=True)}"
 
 
 def _refusal_of_experts(recipe: Any, experts: int) -> str:
@@ -163,6 +179,5 @@ def quantize_by_walk(
     method = WalkMethod(solve, stored, dense)
     facts = quantize_layers(job, ordering, target, rows, progress, cancel, method)
     (job.out / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    shapes = linear_shapes(target)
-    packed = [shapes[name] for name in packed_modules(job.out)]
+    packed = packed_shapes(job.out, recipe.bits).values()
     return EngineResult(average_bits(recipe.bits, recipe.group_size, packed), {"engine": WALK, **facts})

@@ -10,12 +10,13 @@ from typing import Any, Protocol
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.models.devices import device_of
 from faq_tui.core.models.gptqmodel_environment import import_gptqmodel, scratch_folder
-from faq_tui.core.models.headers import linear_shapes, packed_modules, tensors_of
+from faq_tui.core.models.headers import linear_shapes, packed_shapes, tensors_of
 from faq_tui.core.quantizing.cost_model import estimate
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_profile import LAYER, profile_of
 from faq_tui.core.quantizing.methods.gptqmodel.checkpoints import Checkpoint, supports
 from faq_tui.core.quantizing.output import EngineResult, average_bits
+from faq_tui.core.quantizing.packed_check import check_packed
 from faq_tui.core.quantizing.preflight import not_finite
 from faq_tui.core.quantizing.progress import QuantizationProgress
 
@@ -67,8 +68,10 @@ def quantize(
             checkpoint.drop()
     if checkpoint is not None:
         checkpoint.drop()
-    packed, shapes, recipe = packed_modules(job.out), linear_shapes(target), job.recipe
-    return EngineResult(average_bits(recipe.bits, recipe.group_size, (shapes[name] for name in packed)), facts)
+    recipe = job.recipe
+    shapes = packed_shapes(job.out, recipe.bits)
+    check_packed(target, job.trust_remote_code, shapes)
+    return EngineResult(average_bits(recipe.bits, recipe.group_size, shapes.values()), facts)
 
 
 class UnusableCheckpoint(Exception):

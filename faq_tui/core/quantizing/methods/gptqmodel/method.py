@@ -10,9 +10,11 @@ from pydantic import Field, field_validator
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.models.folder_check import read_config
 from faq_tui.core.models.published.view import format_named, quantization_in
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_profile import LayerProfile
+from faq_tui.core.quantizing.library_definitions import library_refusal
 from faq_tui.core.quantizing.methods.base import Method
 from faq_tui.core.quantizing.output import EngineResult
 from faq_tui.core.quantizing.progress import QuantizationProgress
@@ -56,6 +58,11 @@ class GptqmodelMethod(Method):
 
     def workload(self, recipe: Recipe, profile: LayerProfile) -> LayerProfile:
         return profile.routed(getattr(recipe, "experts", None))
+
+    def refusal(self, recipe: Recipe, target: Path, trust_remote_code: bool) -> str:
+        del recipe, trust_remote_code
+        why = library_refusal(read_config(target))
+        return f"{why}; use another method" if why else ""
 
     def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
         """Like `Method.preflight`. Also raises UsageError if GPTQModel would read a model in a published form."""

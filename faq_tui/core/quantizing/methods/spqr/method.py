@@ -62,6 +62,13 @@ class Spqr(Method):
         walk=True,
     )
 
+    def refusal(self, recipe: Recipe, target: Path, trust_remote_code: bool) -> str:
+        from faq_tui.core.quantizing.sequential.walk_check import other_method, walk_refusal
+
+        del recipe
+        why = walk_refusal(target, trust_remote_code, packed=False)
+        return f"{why}; {other_method(target, trust_remote_code, packed=False)}" if why else ""
+
     def quantize(
         self,
         job: QuantizationJob,

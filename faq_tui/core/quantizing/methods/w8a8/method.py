@@ -50,6 +50,13 @@ class W8a8(Method):
         walk=True,
     )
 
+    def refusal(self, recipe: Recipe, target: Path, trust_remote_code: bool) -> str:
+        from faq_tui.core.quantizing.sequential.walk_check import other_method, walk_refusal
+
+        del recipe
+        why = walk_refusal(target, trust_remote_code, packed=True)
+        return f"{why}; {other_method(target, trust_remote_code, packed=True)}" if why else ""
+
     def quantize(
         self,
         job: QuantizationJob,
@@ -94,12 +101,13 @@ class W8a8(Method):
         scaled = [
             name.removesuffix(".weight_scale") for name in tensors_of(job.out) if name.endswith(".weight_scale")
         ]
-        shapes = {name: shape for name, shape in linear_shapes(target).items() if name in set(scaled)}
+        made = tensors_of(job.out)
+        shapes = {name: made[f"{name}.weight"][1] for name in scaled}
         path = job.out / "config.json"
         config = json.loads(path.read_text(encoding="utf-8"))
         # Servers treat routers as linear layers, and would quantize them. Therefore routers are in the list of
         # ignored modules.
-        ignored = [*sorted(set(linear_shapes(target)) - set(shapes)), "lm_head"]
+        ignored = [*sorted(set(linear_shapes(target, whole=True)) - set(shapes)), "lm_head"]
         config["quantization_config"] = quantization_config(ignored)
         path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         weights = sum(out * columns for out, columns in shapes.values())

@@ -59,7 +59,7 @@ def test_widths_that_do_not_fill_words_are_left_to_gptqmodel(bench: Bench, tmp_p
         for engine in ("auto", WALK)
     )
     reason = r"128 x 132 weights of model\.layers\.0\.mlp\.down_proj do not fill whole words of 32 bits"
-    assert not uses_walk(auto, model) and re.fullmatch(reason, refusal(auto, model))
+    assert not uses_walk(auto, model) and re.fullmatch(reason, refusal(auto.recipe, model, False))
     with pytest.raises(FaqError, match=rf'^engine = "walk" does not support this target: {reason}; {ADVICE}$'):
         uses_walk(walk, model)
 

@@ -1,0 +1,30 @@
+"""Notice servers whose chunks repeat the whole text so far, instead of the new part alone."""
+
+from __future__ import annotations
+
+ENOUGH_CHUNKS, ENOUGH_CHARACTERS = 4, 24  # with fewer chunks or characters, the repetition may be a coincidence
+
+
+class GrowingText:
+    """The text of one choice. Each chunk is either the new part of the text, or the whole text so far.
+
+    As long as each chunk begins with the chunk before it and is longer, the chunks are taken as whole texts.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._grows = True
+
+    def new_part(self, chunk: str) -> str:
+        """Add a chunk, and return its part that is new."""
+        last = self._parts[-1] if self._parts else ""
+        if self._grows and last and not (len(chunk) > len(last) and chunk.startswith(last)):
+            self._grows = False
+        self._parts.append(chunk)
+        return chunk[len(last) :] if self._is_whole() else chunk
+
+    def text(self) -> str:
+        return self._parts[-1] if self._is_whole() else "".join(self._parts)
+
+    def _is_whole(self) -> bool:
+        return self._grows and len(self._parts) >= ENOUGH_CHUNKS and len(self._parts[-1]) >= ENOUGH_CHARACTERS

@@ -1,0 +1,65 @@
+"""Find by trial which parameters a server refuses, if its refusal does not say this.
+
+A server may refuse a request with "Bad Request" alone. Such a refusal costs nothing, so the request is sent again
+without those parameters that many servers do not know. This happens only until the server has answered a request.
+After an answer, a refusal without a reason is about the one question.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from faq_tui.core.endpoints.capabilities import RESPONSE_FORMAT, Capabilities
+
+# The status of a refusal that may be about a parameter.
+STATUS = frozenset({400, 422})
+MOST_CHARACTERS = 200
+# A refusal of these words alone, such as "400 Bad Request", does not say what is wrong with the request.
+_NO_REASON = """
+    http status code error errors 400 422 bad invalid malformed unprocessable entity content request
+    requests body input payload json parameter parameters argument arguments params value validation
+    failed failure exception badrequest badrequesterror validationerror your the is was has an a from
+    upstream backend server nginx message null none unknown
+"""
+_WORD = re.compile(r"[^\W_]+")
+# The parameters of a group are left out together. The first group is the one that servers refuse most often.
+GROUPS = (
+    frozenset({"top_k", "min_p", "repetition_penalty"}),
+    frozenset({"chat_template_kwargs"}),
+    frozenset({"stream_options"}),
+    frozenset({"seed"}),
+)
+
+
+class ParameterTrials:
+    """The trials for one request. In each trial, the request lacks a set of parameters."""
+
+    def __init__(self) -> None:
+        self._trials: Iterator[frozenset[str]] | None = None
+
+    def next(self, status: int, message: str, sent: Mapping[str, Any], known: Capabilities) -> frozenset[str] | None:
+        """The parameters to leave out in the next request. None if no trial is left, or if no trial can help.
+
+        `sent` is the body of the refused request, and `known` are the capabilities before it.
+        """
+        if known.usage is not None or status not in STATUS:
+            return None
+        if len(message) > MOST_CHARACTERS or not {word.lower() for word in _WORD.findall(message)} <= set(
+            _NO_REASON.split()
+        ):
+            return None
+        if RESPONSE_FORMAT in sent:  # the judge tries other forms of replies
+            return None
+        if self._trials is None:
+            self._trials = _trials(sent)
+        return next(self._trials, None)
+
+
+def _trials(sent: Mapping[str, Any]) -> Iterator[frozenset[str]]:
+    """Each group alone, and then the first two, three, ... groups together."""
+    groups = [present for group in GROUPS if (present := group & sent.keys())]
+    yield from groups
+    for count in range(2, len(groups) + 1):
+        yield frozenset().union(*groups[:count])

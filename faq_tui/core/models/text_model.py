@@ -1,0 +1,34 @@
+"""Choose the class with which transformers builds a language model, also for a folder that has vision parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+def auto_class(config: Any) -> Any:
+    """The auto class for `config`: AutoModelForImageTextToText if it has vision parts, else AutoModelForCausalLM.
+
+    The class AutoModelForCausalLM is also the result for an unknown config, so that its error names the config.
+    """
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+
+    own_code = "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
+    if own_code or type(config) in AutoModelForCausalLM._model_mapping:
+        return AutoModelForCausalLM
+    known = type(config) in AutoModelForImageTextToText._model_mapping
+    return AutoModelForImageTextToText if known else AutoModelForCausalLM
+
+
+def empty_model(folder: Path, trust_remote_code: bool, dtype: Any = None) -> Any:
+    """The model of a folder in eval mode, without weights. Its buffers have their values.
+
+    If `dtype` is None, the model has the dtype of its config.
+    """
+    from accelerate import init_empty_weights
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    with init_empty_weights(include_buffers=False):
+        options = {} if dtype is None else {"dtype": dtype}
+        return auto_class(config).from_config(config, trust_remote_code=trust_remote_code, **options).eval()

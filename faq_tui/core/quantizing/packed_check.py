@@ -1,0 +1,42 @@
+"""Compare the modules that a library packed with the matrices of the target's layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.models.headers import quantized_shapes
+from faq_tui.core.models.layer_source import open_shell
+from faq_tui.core.quantizing.sequential.groups import linears
+
+Shapes = Mapping[str, tuple[int, int]]
+MOST_LEFT = 0.05  # a library may leave small matrices of a layer unquantized, such as those of a gate
+
+
+def layer_matrices(target: Path, trust_remote_code: bool) -> Shapes:
+    """(out_features, in_features) of every matrix that quantization may change, by its name in the target's files."""
+    try:
+        stack = open_shell(target, trust_remote_code)
+    except FaqError:
+        return quantized_shapes(target)
+    return {
+        stack.stored(index, name): (module.out_features, module.in_features)
+        for index, layer in enumerate(stack.layers)
+        for name, module in linears(layer).items()
+    }
+
+
+def check_packed(target: Path, trust_remote_code: bool, packed: Shapes) -> None:
+    """Raise FaqError if more than `MOST_LEFT` of the weights in the target's layers are not packed.
+
+    A library that does not know the experts of a model leaves them unquantized without an error.
+    """
+    expected = layer_matrices(target, trust_remote_code)
+    total, done = (sum(out * columns for out, columns in one.values()) for one in (expected, packed))
+    if done < (1 - MOST_LEFT) * total:
+        left = next((name for name in expected if name not in packed), "some modules")
+        raise FaqError(
+            f"GPTQModel quantized only {done / total:.0%} of the weights in this model's layers and left out {left}: "
+            "use another method for this model"
+        )

@@ -1,0 +1,111 @@
+"""Keep the outputs of a layer's modules, so that a later pass through the layer need not compute them again.
+
+The walk runs a layer once for each group of modules, to record the inputs of the group. In each of these passes, the
+part of the layer before the group gets the same inputs and has the same weights as in all later passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+
+class KeptOutputs:
+    """The outputs of the direct children of a layer, and of its Linear modules.
+
+    An output is kept only if it cannot change any more: neither the module nor a module before it in the pass has a
+    weight that is not yet quantized. A kept output is discarded if other code has changed it in place. The outputs
+    take at most `room` bytes.
+    """
+
+    def __init__(self, layer: Any, linears: Mapping[str, Any], room: int) -> None:
+        self._modules = {**dict(layer.named_children()), **linears}
+        self._unsolved = set(linears)
+        self._room = room
+        self._kept: dict[tuple[int, str], _Output] = {}
+        self._repeated: set[str] = set()  # modules that a pass calls more than once
+        self._called: set[str] = set()  # modules that the current pass has called
+        self._final = True  # False after the current pass has used a weight that is not yet quantized
+
+    def solved(self, name: str) -> None:
+        """Record that the weight of a Linear module has its final value."""
+        self._unsolved.discard(name)
+
+    @contextmanager
+    def during(self, batch: int) -> Iterator[None]:
+        """Use and keep the outputs of `batch`. The block must run the layer once, at most up to an exception."""
+        if self._room <= 0 and not self._kept:
+            yield
+            return
+        self._called.clear()
+        self._final = True
+        before = {name: module.__dict__.get("forward") for name, module in self._modules.items()}
+        try:
+            for name, module in self._modules.items():
+                module.forward = self._forward(batch, name, module.forward)
+            yield
+        finally:
+            for name, module in self._modules.items():
+                del module.forward
+                if before[name] is not None:
+                    module.forward = before[name]
+
+    def _forward(self, batch: int, name: str, compute: Callable[..., Any]) -> Callable[..., Any]:
+        def forward(*args: Any, **named: Any) -> Any:
+            if name in self._unsolved:
+                self._final = False
+            if name in self._called:
+                self._repeated.add(name)
+                for key in [key for key in self._kept if key[1] == name]:
+                    self._discard(key)
+            self._called.add(name)
+            kept = self._kept.get((batch, name))
+            if kept is not None and kept.unchanged:
+                return kept.value
+            value = compute(*args, **named)
+            self._keep(batch, name, value)
+            return value
+
+        return forward
+
+    def _keep(self, batch: int, name: str, value: Any) -> None:
+        self._discard((batch, name))
+        if not self._final or name in self._repeated:
+            return
+        output = _Output.of(value)
+        if output is None or output.size > self._room:
+            return
+        self._kept[batch, name] = output
+        self._room -= output.size
+        for inner in self._modules:  # inner modules are not called again
+            if inner.startswith(f"{name}."):
+                self._discard((batch, inner))
+
+    def _discard(self, key: tuple[int, str]) -> None:
+        output = self._kept.pop(key, None)
+        self._room += 0 if output is None else output.size
+
+
+class _Output:
+    """The output of a module: a tensor, or a tuple of tensors and Nones."""
+
+    def __init__(self, value: Any, tensors: list[Any]) -> None:
+        self.value = value
+        self.size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        self._versions = [(tensor, tensor._version) for tensor in tensors]
+
+    @classmethod
+    def of(cls, value: Any) -> _Output | None:
+        """None if the value has another form, or if torch does not count the changes of its tensors."""
+        import torch
+
+        parts = value if isinstance(value, tuple) else (value,)
+        tensors = [part for part in parts if part is not None]
+        if not all(torch.is_tensor(tensor) and not tensor.is_inference() for tensor in tensors):
+            return None
+        return cls(value, tensors)
+
+    @property
+    def unchanged(self) -> bool:
+        return all(tensor._version == version for tensor, version in self._versions)

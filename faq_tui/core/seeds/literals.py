@@ -1,0 +1,44 @@
+"""Read lists and objects in Python's own form. pandas writes them into CSV files."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from typing import Any
+
+LONGEST, DEEPEST = 1 << 20, 20  # maximum number of characters, and maximum depth of nested brackets
+_STRING = re.compile(r"""'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+\"""", re.DOTALL)
+_OUTSIDE = re.compile(r"(?:[\s\[\]{}():,.+-]|\b(?:None|True|False|\d+)\b)*+")
+_NO_COMMA = re.compile(r"\}\s*\n\s*\{")  # between two items of a list that numpy has written
+
+
+def python_literal(text: str) -> Any:
+    """The list or dict in the text; None for any other text.
+
+    The text can be hostile. It is parsed only if it is short and consists of strings, numbers and brackets.
+    """
+    if len(text) > LONGEST or "'" not in text:
+        return None
+    outside = _STRING.sub("", text)
+    if "_" in outside or "--" in outside or not _OUTSIDE.fullmatch(outside) or _depth(outside) > DEEPEST:
+        return None
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            found = ast.literal_eval(_with_commas(text))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+    return found if isinstance(found, list | dict) else None
+
+
+def _with_commas(text: str) -> str:
+    """The text with a comma between two objects on two lines. In a string, Python writes a line end as an escape."""
+    return _NO_COMMA.sub("}, {", text)
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        deepest = max(deepest, depth)
+    return deepest

@@ -1,0 +1,132 @@
+"""Outputs that are kept between the passes of a layer change no result, and save most of the work."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import torch
+
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.models.stack import find_stack
+from faq_tui.core.quantizing.progress import QuantizationProgress
+from faq_tui.core.quantizing.sequential.batching import Ordering, SolvedMatrix
+from faq_tui.core.quantizing.sequential.hessian import Factor
+from faq_tui.core.quantizing.sequential.kept_outputs import KeptOutputs
+from faq_tui.core.quantizing.sequential.walk import LayerWalk
+from tests.support.model_families import FAMILIES, ROWS, model_of
+
+
+def walked(family: str, alpha: float | None) -> tuple[dict[str, Any], list[Any], int]:
+    """The factor and the weight of each module, the states after the last layer, and the number of Linear calls."""
+    model, found, states, calls = model_of(family), dict[str, Any](), list[Any](), 0
+    stack = find_stack(model)
+
+    def solve(names: list[list[str]], weights: list[Any], factor: Factor, _check: Any) -> dict[str, SolvedMatrix]:
+        solved = {}
+        for at, sharing in enumerate(names):
+            for place, name in enumerate(sharing):
+                found[name] = (factor.upper[at], None if factor.drift is None else factor.drift[at])
+                solved[name] = SolvedMatrix((weights[place][at] * 4).round() / 4, 0.0)
+        return solved
+
+    def last(_module: Any, _args: Any, out: Any) -> None:
+        states.append(out[0] if isinstance(out, tuple) else out)
+
+    stack.layers[-1].register_forward_hook(last)
+    computed = torch.nn.functional.linear
+
+    def counted(*args: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return computed(*args)
+
+    progress = QuantizationProgress(lambda _kind, **_body: None, CancelToken())
+    ordering = Ordering(0.01, alpha=alpha)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.nn.functional, "linear", counted)
+        LayerWalk(stack, "cpu", ordering, solve, lambda *_: None, lambda _layer: None, progress, CancelToken()).run(
+            ROWS
+        )
+    return found, states[-2:], calls
+
+
+@pytest.mark.parametrize("alpha", [None, 0.25])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_walk_finds_the_same_with_and_without_kept_outputs(
+    family: str, alpha: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if alpha is not None and family == "qwen3_moe":
+        pytest.skip("GPTAQ does not walk through experts")
+    kept, states, calls = walked(family, alpha)
+    monkeypatch.setattr(LayerWalk, "_room", lambda _self: 0)
+    plain, plain_states, plain_calls = walked(family, alpha)
+    assert kept.keys() == plain.keys()
+    for name, parts in kept.items():
+        for ours, theirs in zip(parts, plain[name], strict=True):
+            assert ours is theirs is None or torch.equal(ours, theirs), name
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(states, plain_states, strict=True))
+    assert calls < 0.8 * plain_calls
+
+
+class Layer(torch.nn.Module):  # type: ignore[misc]  # torch has no types here
+    """Two Linear modules and an activation without weights. `wrong` changes an output in place."""
+
+    def __init__(self, wrong: bool = False, twice: bool = False) -> None:
+        super().__init__()
+        self.first, self.act, self.second = torch.nn.Linear(4, 4), torch.nn.ReLU(), torch.nn.Linear(4, 4)
+        self.wrong, self.twice = wrong, twice
+
+    def forward(self, states: Any) -> Any:
+        found = self.act(self.first(states))
+        if self.wrong:
+            found += 1
+        return self.second(self.second(found) if self.twice else found)
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+@pytest.mark.parametrize(("wrong", "twice"), [(False, False), (True, False), (False, True)])
+def test_a_kept_output_is_never_out_of_date(wrong: bool, twice: bool) -> None:
+    torch.manual_seed(0)
+    layer, states = Layer(wrong, twice), torch.randn(3, 4)
+    kept = KeptOutputs(layer, {"first": layer.first, "second": layer.second}, 1 << 20)
+
+    def check() -> None:
+        expected = layer(states)
+        with kept.during(0):
+            assert torch.equal(layer(states), expected)
+
+    for _ in range(2):
+        check()
+    layer.first.weight.mul_(2)  # as the walk does when it solves a module
+    kept.solved("first")
+    for _ in range(3):
+        check()
+    layer.second.weight.mul_(2)
+    kept.solved("second")
+    for _ in range(3):
+        check()
+    assert not {"forward"} & {name for module in layer.modules() for name in module.__dict__}
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def test_outputs_take_no_more_than_their_room() -> None:
+    layer, states = Layer(), torch.randn(3, 4)
+    calls: list[str] = []
+    for name in ("first", "second"):
+        getattr(layer, name).forward = _noted(calls, name, getattr(layer, name).forward)
+    kept = KeptOutputs(layer, {}, room=2 * 3 * 4 * 4)  # two of the three outputs
+    for _ in range(2):
+        with suppress(ZeroDivisionError), kept.during(0):
+            layer(states)
+            1 / 0  # noqa: B018  as a hook ends a pass
+    assert calls == ["first", "second", "second"]
+
+
+def _noted(calls: list[str], name: str, compute: Any) -> Any:
+    def forward(*args: Any) -> Any:
+        calls.append(name)
+        return compute(*args)
+
+    return forward

@@ -1,0 +1,75 @@
+"""Recipes that cannot quantize the target are refused before a request is sent."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import ExitCode, UsageError
+from faq_tui.core.quantizing import recipe_check
+from faq_tui.core.run.run import open_run
+from faq_tui.core.worker import run_worker
+from tests.support.architectures import make
+from tests.support.fake_server import FakeServer
+from tests.support.shell import faq_tui, make_run, refused
+from tests.support.tiny import make_tiny_model
+
+pytestmark = pytest.mark.slow
+
+W8A8 = '[[recipes]]\nmethod = "w8a8"\n'
+SENTENCE = "its files store all experts of a layer as one tensor "
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A gpt-oss in BF16 with a tokenizer."""
+    folder = make_tiny_model(tmp_path_factory.mktemp("models") / "target", layers=1)
+    (folder / "model.safetensors").unlink()
+    return make("gpt_oss", folder, "bfloat16", vocab_size=512, pad_token_id=2)
+
+
+def test_doctor_and_run_refuse_a_recipe_and_name_one_that_works(target: Path, tmp_path: Path) -> None:
+    with FakeServer() as server:
+        folder = make_run(tmp_path, server.url, target=str(target), rest=W8A8)
+        message = refused(ExitCode.USAGE, "run", folder)
+        assert f"w8a8 cannot quantize {target}: {SENTENCE}" in message and "use spqr" in message
+        assert not server.requests
+        checks = json.loads(faq_tui("doctor", folder, "--json").out)["checks"]
+        assert [one for one in checks if SENTENCE in json.dumps(one)]
+
+
+def test_the_finding_is_remembered_until_the_recipe_changes(
+    target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def counted(task: str, *rest: Any) -> None:
+        calls.append(task)
+        run_worker(task, *rest)
+
+    monkeypatch.setattr(recipe_check, "run_worker", counted)
+    for number, (rest, fails) in enumerate([(W8A8, True), (W8A8, True), (W8A8.replace("w8a8", "spqr"), False)]):
+        folder = make_run(tmp_path / "run", target=str(target), rest=rest)
+        with open_run(folder) as run:
+            try:
+                recipe_check.check_recipes(run, target, CancelToken(), run.cache / "log.txt")
+                assert not fails
+            except UsageError as error:
+                assert fails and SENTENCE in str(error)
+        assert len(calls) == (1, 1, 2)[number]
+        shutil.rmtree(tmp_path / "run" / "unused", ignore_errors=True)
+
+
+def test_a_common_architecture_starts_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any) -> None:
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr(recipe_check, "run_worker", never)
+    model = make_tiny_model(tmp_path / "llama", layers=1)
+    with open_run(make_run(tmp_path / "run", target=str(model), rest=W8A8)) as run:
+        recipe_check.check_recipes(run, model, CancelToken(), run.cache / "log.txt")

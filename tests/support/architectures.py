@@ -1,0 +1,217 @@
+"""Tiny random models of many architectures, written in the layout in which their publishers store them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+VOCABULARY = 128
+COMMON: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "max_position_embeddings": 128,
+    "initializer_range": 0.1,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+EXPERTS: dict[str, Any] = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 64}
+LOCAL_EXPERTS: dict[str, Any] = {"num_local_experts": 8, "num_experts_per_tok": 2}
+SHARED: dict[str, Any] = {"shared_expert_intermediate_size": 64}
+LATENT: dict[str, Any] = {
+    "q_lora_rank": 32,
+    "kv_lora_rank": 32,
+    "qk_nope_head_dim": 16,
+    "qk_rope_head_dim": 16,
+    "v_head_dim": 16,
+    "head_dim": 16,
+    "num_key_value_heads": 4,
+}
+ROUTED: dict[str, Any] = {
+    "n_routed_experts": 8,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 64,
+    "n_group": 1,
+    "topk_group": 1,
+    "n_shared_experts": 1,
+    "first_k_dense_replace": 1,
+}
+LINEAR: dict[str, Any] = {
+    "linear_key_head_dim": 8,
+    "linear_value_head_dim": 8,
+    "linear_num_key_heads": 4,
+    "linear_num_value_heads": 8,
+    "layer_types": ["linear_attention", "full_attention"],
+}
+MAMBA: dict[str, Any] = {
+    "mamba_d_state": 16,
+    "mamba_d_conv": 4,
+    "mamba_expand": 2,
+    "mamba_n_heads": 8,
+    "mamba_d_head": 16,
+    "mamba_n_groups": 1,
+    "mamba_chunk_size": 16,
+}
+GPT: dict[str, Any] = {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_inner": 128, "n_positions": 128}
+FOUR: dict[str, Any] = {"num_key_value_heads": 4}
+MANY: dict[str, Any] = {
+    "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]}
+}
+EYE: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "depth": 2,
+    "num_attention_heads": 2,
+    "num_heads": 2,
+    "image_size": 28,
+    "patch_size": 14,
+    "out_hidden_size": 64,
+}
+
+# Text models: model_type -> settings beside COMMON.
+TEXT: dict[str, dict[str, Any]] = {
+    "llama": {},
+    "mistral": {},
+    "qwen2": {},
+    "qwen3": {},
+    "qwen2_moe": {**EXPERTS, **SHARED, "num_key_value_heads": 4},
+    "qwen3_moe": EXPERTS,
+    "qwen3_next": {**EXPERTS, **SHARED, **LINEAR},
+    "qwen3_5_text": LINEAR,
+    "qwen3_5_moe_text": {**EXPERTS, **SHARED, **LINEAR},
+    "gemma": FOUR,
+    "gemma2": {},
+    "gemma3_text": {},
+    "deepseek_v2": {**LATENT, **ROUTED},
+    "deepseek_v3": {**LATENT, **ROUTED},
+    "olmo": FOUR,
+    "olmo2": FOUR,
+    "olmo3": FOUR,
+    "olmoe": {**EXPERTS, **FOUR},
+    "granite": {},
+    "granitemoe": {**LOCAL_EXPERTS},
+    "cohere": {},
+    "cohere2": {},
+    "smollm3": {},
+    "starcoder2": {},
+    "gpt_oss": {**LOCAL_EXPERTS, "layer_types": ["sliding_attention", "full_attention"]},
+    "mixtral": LOCAL_EXPERTS,
+    "llama4_text": {**LOCAL_EXPERTS, "num_experts_per_tok": 1, "intermediate_size_mlp": 128, "moe_layers": [0, 1]},
+    "phi": FOUR,
+    "phi3": {},
+    "phimoe": LOCAL_EXPERTS,
+    "glm": {},
+    "glm4": {},
+    "glm4_moe": ROUTED,
+    "minimax_m2": LOCAL_EXPERTS,
+    "minimax": {**LOCAL_EXPERTS, "layer_types": ["full_attention", "full_attention"]},
+    "gpt_neox": {},
+    "gpt2": GPT,
+    "gpt_bigcode": GPT,
+    "gptj": {**GPT, "rotary_dim": 8},
+    "gpt_neo": {"num_layers": 2, "num_heads": 4, "attention_types": [[["global", "local"], 1]]},
+    "bloom": {"n_layer": 2, "n_head": 4},
+    "mpt": {"d_model": 64, "n_heads": 4, "n_layers": 2, "expansion_ratio": 2},
+    "opt": {"ffn_dim": 128, "word_embed_proj_dim": 64},
+    "falcon": {"new_decoder_architecture": False, "alibi": False, "head_dim": None},
+    "stablelm": {},
+    "nemotron": {},
+    "helium": {},
+    "ernie4_5": {},
+    "ernie4_5_moe": {"moe_num_experts": 8, "moe_k": 2, "moe_intermediate_size": 64, "moe_layer_start_index": 1},
+    "exaone4": {},
+    "hunyuan_v1_dense": {},
+    "seed_oss": {},
+    "apertus": {},
+    "arcee": {},
+    "dots1": ROUTED,
+    "mamba": {"state_size": 16, "expand": 2, "time_step_rank": 32},
+    "mamba2": {"state_size": 16, "num_heads": 8, "head_dim": 16, "n_groups": 1, "expand": 2, "chunk_size": 16},
+    "jamba": {
+        **MAMBA,
+        **EXPERTS,
+        "attn_layer_offset": 1,
+        "attn_layer_period": 2,
+        "use_mamba_kernels": False,
+        "mamba_dt_rank": 32,
+    },
+    "bamba": {**MAMBA, "attn_layer_indices": [1]},
+    "falcon_h1": {**MAMBA, "mamba_d_ssm": 128},
+    "granitemoehybrid": {
+        **MAMBA,
+        **LOCAL_EXPERTS,
+        "shared_intermediate_size": 64,
+        "layer_types": ["mamba", "attention"],
+    },
+    "lfm2": {"layer_types": ["conv", "full_attention"], "block_multiple_of": 32},
+}
+# Folders with other parts beside the text model: model_type -> (settings of the text part, settings of the whole).
+MULTIMODAL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "gemma3": ({}, {"mm_tokens_per_image": 4}),
+    "qwen2_5_vl": (MANY, {}),
+    "qwen3_vl": (MANY, {}),
+    "mistral3": ({}, {}),
+    "llama4": ({**TEXT["llama4_text"]}, {}),
+}
+EYES: dict[str, dict[str, Any]] = {
+    "qwen3_vl": {"deepstack_visual_indexes": [0], "num_position_embeddings": 16},
+    "qwen2_5_vl": {"fullatt_block_indexes": [1], "window_size": 56},
+    "llama4": {
+        "vision_output_dim": 64,
+        "projector_input_dim": 32,
+        "projector_output_dim": 32,
+        "pixel_shuffle_ratio": 0.5,
+        "intermediate_size": 128,
+    },
+}
+
+
+def make(kind: str, folder: Path, dtype: str = "float32", **changes: Any) -> Path:
+    """Write a random model of the architecture `kind` into `folder`, without a tokenizer. Returns the folder.
+
+    `changes` are settings of a text model.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+
+    if kind in TEXT:
+        settings = {**COMMON, **TEXT[kind], **changes}
+        config = AutoConfig.for_model(kind, **{key: value for key, value in settings.items() if value is not None})
+        maker: Any = AutoModelForCausalLM
+    else:
+        text, whole = MULTIMODAL[kind]
+        plain = AutoConfig.for_model(kind)
+        text_type = plain.text_config.model_type
+        parts = {
+            "text_config": {"model_type": text_type, **COMMON, **text},
+            "vision_config": {"model_type": plain.vision_config.model_type, **EYE, **EYES.get(kind, {})},
+        }
+        config = AutoConfig.for_model(kind, **parts, **whole)
+        maker = AutoModelForImageTextToText
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = maker.from_config(config, dtype=getattr(torch, dtype))
+        for parameter in model.parameters():  # some families begin with zeros
+            if parameter.dim() > 1:
+                torch.nn.init.normal_(parameter, std=0.1)
+            elif not bool(parameter.data.count_nonzero()):
+                torch.nn.init.normal_(parameter, std=0.02)
+    model.save_pretrained(folder)
+    return folder
+
+
+def write_rows(path: Path, rows: int = 12, length: int = 24) -> Path:
+    """Write random token ids as a calibration set."""
+    import random
+
+    chance = random.Random(0)
+    lines = [{"input_ids": [chance.randrange(3, VOCABULARY) for _ in range(length)]} for _ in range(rows)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return path
