@@ -193,10 +193,10 @@ def release(layer: Any) -> None:
     for module in layer.modules():
         for name, parameter in module.named_parameters(recurse=False):
             module._parameters[name] = type(parameter)(parameter.data.to("meta"), requires_grad=False)
-    _return_freed_memory()
+    return_freed_memory()
 
 
-def _return_freed_memory() -> None:
+def return_freed_memory() -> None:
     """Return freed memory to the system if the C library is glibc.
 
     Otherwise glibc keeps freed blocks of up to 32 MiB for later use. These are most matrices of a small model, so the

@@ -14,7 +14,7 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.devices import work_bytes
 from faq_tui.core.models.experts import unfuse_experts
-from faq_tui.core.models.layer_stream import DISK, place_of_states, tokens_at_once
+from faq_tui.core.models.layer_stream import DISK, place_of_states, return_freed_memory, tokens_at_once
 from faq_tui.core.models.stack import Inputs, Stack, capture, in_batches
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import (
@@ -119,6 +119,7 @@ class LayerWalk:
                 self.keep(index, solved)
                 self.progress.layer_done(index)
             layer.to("meta")
+            return_freed_memory()
             if self.device == "cuda":
                 torch.cuda.empty_cache()
 
