@@ -28,13 +28,13 @@ class Packed:
 class PublishedFormat:
     """A form in which publishers quantize the weights of their models.
 
-    `quant_method` is its name in `quantization_config`. `title` is its name in sentences. `walk_refusal` says why no
-    recipe can quantize such a model; it is "" if recipes can.
+    `quant_method` is its name in `quantization_config`. `title` is its name in sentences. `packed_refusal` says
+    why recipes that write packed weights cannot quantize such a model; it is "" if they can.
     """
 
     quant_method: str
     title: str
-    walk_refusal: str = ""
+    packed_refusal: str = ""
 
     def packed(self, stored: Mapping[str, StoredTensor], quantization: Mapping[str, Any]) -> dict[str, Packed]:
         """Maps the name of each dense tensor that is stored as codes and scales to these parts.

@@ -23,7 +23,7 @@ class Mxfp4(PublishedFormat):
 
     quant_method = "mxfp4"
     title = "MXFP4"
-    walk_refusal = "faq-tui can evaluate models with MXFP4 experts, but no recipe can quantize them"
+    packed_refusal = "no server reads packed weights of experts that are published in MXFP4"
 
     def packed(self, stored: Mapping[str, StoredTensor], quantization: Mapping[str, Any]) -> dict[str, Packed]:
         del quantization

@@ -13,7 +13,7 @@ from typing import Any
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.extensions import Extension
-from faq_tui.core.models.dense import WeightFormat
+from faq_tui.core.models.dense import DENSE, WeightFormat
 from faq_tui.core.models.published.view import format_named, quantization_in
 from faq_tui.core.quantizing.cost_model import MethodCost
 from faq_tui.core.quantizing.job import QuantizationJob
@@ -44,10 +44,8 @@ class Method(Extension):
         in_features).
         """
         published = format_named(quantization_in(config))
-        if published is not None and published.walk_refusal:
-            raise UsageError(
-                f"{published.walk_refusal}: give another target, or set recipes = [] to measure only this one"
-            )
+        if published is not None and published.packed_refusal and self.format is not DENSE:
+            raise UsageError(f"{published.packed_refusal}: use spqr, which writes dense weights, or another target")
         check_group_size(shapes, recipe.group_size, self.recipe.choices("group_size"))
 
     def refusal(self, recipe: Recipe, target: Path, trust_remote_code: bool) -> str:
