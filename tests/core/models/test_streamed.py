@@ -16,7 +16,7 @@ from faq_tui.core.models.stack import UnsupportedModel
 from faq_tui.core.models.streamed import StreamedBackbone, open_stream
 from tests.support.model_families import ROWS, model_of
 from tests.support.packed_folders import CONFIGS, pack_folder
-from tests.support.published import make_tiny_deepseek
+from tests.support.published import make_tiny_deepseek, make_tiny_gpt_oss
 
 
 def folder_of(family: str, method: str, folder: Path) -> Path:
@@ -38,7 +38,7 @@ def test_states_are_those_of_the_whole_artefact(method: str, family: str, tmp_pa
     assert torch.equal(streamed.head.logits(ours[0]), whole.head.logits(ours[0]))
 
 
-@pytest.mark.parametrize("make", [make_tiny_deepseek])
+@pytest.mark.parametrize("make", [make_tiny_deepseek, make_tiny_gpt_oss])
 def test_a_model_in_a_published_format_is_read_layer_by_layer(
     make: Callable[[Path, Path], Path], tmp_path: Path
 ) -> None:
