@@ -12,8 +12,8 @@ from typing import Any
 from faq_tui.core.chat.dialects import ReasoningStream, response_fields, split_reply
 from faq_tui.core.endpoints.chunks import END, MESSAGE, BrokenStreamError, ErrorChunkError, chat_chunks, is_error
 from faq_tui.core.endpoints.client import Client, StatusError
+from faq_tui.core.endpoints.cumulative_text import CumulativeText
 from faq_tui.core.endpoints.finish import FAILED, ending_of, finish_reason_of
-from faq_tui.core.endpoints.growing_text import GrowingText
 from faq_tui.core.endpoints.message_parts import REFUSAL, THOUGHT, TOOL, pieces_of
 from faq_tui.core.endpoints.parameter_trials import ParameterTrials
 from faq_tui.core.endpoints.request_body import chat_body, has_limit
@@ -257,7 +257,7 @@ class StreamedChoice:
         self._chunks = 0  # number of chunks with text; each chunk holds one or more tokens
         self.cut = False  # True if faq-tui cut the choice off, because of `ceiling` or `on_delta`
         self._cut_tokens = 0  # number of tokens if the choice was cut off; may be an estimate
-        self._reasoning, self._content = GrowingText(), GrowingText()
+        self._reasoning, self._content = CumulativeText(), CumulativeText()
         self._field = ""
         self._finish_reason = ""
         self._refusal: list[str] = []

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from faq_tui.core.endpoints.chunks import BrokenStreamError
 from faq_tui.core.endpoints.client import NotAnApiError, StatusError, secrets_of
-from faq_tui.core.endpoints.transport import CutOffError, ProxyError
+from faq_tui.core.endpoints.proxies import proxy_for
+from faq_tui.core.endpoints.transport import REFUSES_USER, CutOffError, ProxyError
 from faq_tui.core.settings import Endpoint
 
 RETRY_STATUS = frozenset({408, 409, 425, 429})
@@ -92,6 +93,8 @@ def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
         return RequestFault(True, f"connection lost ({why})", advice, True, may_be_down=True)
     if isinstance(error, ProxyError):
         why = _short(error.why)
+        if error.refuses:
+            return _refused_by_proxy(error.variable, why, url)
         advice = (
             f"cannot reach {url} through the proxy in {error.variable} ({why}): check the proxy, or add the "
             "server's host to $NO_PROXY"
@@ -136,6 +139,8 @@ def _status_fault(error: StatusError, endpoint: Endpoint) -> RequestFault:
         key = f"the key in ${endpoint.api_key_env}" if endpoint.api_key_env else "a request without a key"
         advice = f"{url} refused {key} (HTTP {status}): set api_key_env to a variable that holds the right key"
         return RequestFault(False, reason, advice, True)
+    if status == REFUSES_USER and (proxy := proxy_for(url)) is not None:
+        return _refused_by_proxy(proxy.variable, f"it answers {status}", url)
     if status == 404:
         whole = url.partition("?")[0].rstrip("/").endswith("/v1")
         what = "base_url and model" if whole else "that base_url ends in /v1, and the model's name"
@@ -150,6 +155,14 @@ def _status_fault(error: StatusError, endpoint: Endpoint) -> RequestFault:
         return RequestFault(False, reason, advice, True)
     no_money = NO_MONEY.search(error.message) is not None
     return RequestFault(False, reason, refused, False, of_request=status in REQUEST_STATUS and not no_money)
+
+
+def _refused_by_proxy(variable: str, why: str, url: str) -> RequestFault:
+    advice = (
+        f"cannot reach {url} through the proxy in {variable} ({why}): correct the user and the password in it, and "
+        "write %40 for @ and %3A for a colon in the password"
+    )
+    return RequestFault(False, f"the proxy failed ({why})", advice, True, connected=False)
 
 
 def _tls_fault(error: ssl.SSLError, url: str) -> RequestFault:

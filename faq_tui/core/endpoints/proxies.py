@@ -63,9 +63,10 @@ def _variable(name: str) -> str:
 
 
 def _check(proxy: EnvironmentProxy) -> None:
-    if proxy.scheme not in HTTP_PROXIES and proxy.scheme not in SOCKS_PROXIES:
+    scheme = proxy.url.partition("://")[0].lower()
+    if scheme not in HTTP_PROXIES and scheme not in SOCKS_PROXIES:
         raise UsageError(
-            f"the proxy in {proxy.variable} begins with {proxy.scheme}://, which is not supported: set a proxy that "
+            f"the proxy in {proxy.variable} begins with {scheme}://, which is not supported: set a proxy that "
             "begins with http://, https:// or socks5://, or add the server's host to $NO_PROXY"
         )
     try:

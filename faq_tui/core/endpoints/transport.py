@@ -11,7 +11,7 @@ import os
 from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import Any
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.endpoints.proxies import SOCKS_PROXIES, EnvironmentProxy, proxy_for
@@ -24,6 +24,7 @@ ACCEPT_ENCODING = "gzip, deflate"
 # The package `openai` sets these headers from environment variables. These headers name the user's account at OpenAI.
 ACCOUNT = ("OpenAI-Organization", "OpenAI-Project")
 UNSENT = ("X-Stainless-Retry-Count", "X-Stainless-Read-Timeout")
+REFUSES_USER = 407  # the HTTP status with which a proxy refuses the user or the password
 PORTS = {"socks4": 1080, "socks5": 1080}
 
 
@@ -36,11 +37,14 @@ class CutOffError(ConnectionError):
 
 
 class ProxyError(ConnectionError):
-    """The proxy that the environment names did not let the request through."""
+    """The proxy that the environment names did not let the request through.
 
-    def __init__(self, variable: str, why: str) -> None:
+    `refuses` is True if the proxy refuses the user or the password, so that another try cannot help.
+    """
+
+    def __init__(self, variable: str, why: str, refuses: bool = False) -> None:
         super().__init__(why)
-        self.variable, self.why = variable, why
+        self.variable, self.why, self.refuses = variable, why, refuses
 
 
 class Transport:
@@ -115,7 +119,7 @@ class Transport:
             limits=httpx2.Limits(max_connections=0, keepalive_expiry=KEEP_IDLE_S),  # 0 means that there is no limit
             timeout=timeout,
             transport=transport,
-            proxy=self._proxy.url if self._proxy is not None and transport is None else None,
+            proxy=_with_latin_1(self._proxy.url) if self._proxy is not None and transport is None else None,
             trust_env=False,  # httpx2 must not read the environment, because `proxy_for` has already found the proxy
             verify=_trusted_certificates(),
         )
@@ -194,7 +198,8 @@ class Transport:
         import aiohttp_socks
 
         if isinstance(error, aiohttp.ClientHttpProxyError):
-            return ProxyError(self._proxy.variable, f"it answers {error.status} {error.message}")
+            why = f"it answers {error.status} {error.message}"
+            return ProxyError(self._proxy.variable, why, refuses=error.status == REFUSES_USER)
         if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(error, aiohttp.ClientSSLError):
             return ProxyError(self._proxy.variable, error.os_error.strerror or str(error.os_error))
         if isinstance(error, aiohttp_socks.ProxyTimeoutError):
@@ -250,6 +255,20 @@ def _socks_transport(proxy: EnvironmentProxy) -> Any:
         return aiohttp.ClientSession(connector=connector)
 
     return AiohttpTransport(client=session, verify=_trusted_certificates())
+
+
+def _with_latin_1(url: str) -> str:
+    """The URL of a proxy for aiohttp, which encodes the user and the password in Latin-1.
+
+    Other programs encode them in UTF-8. In the result, each byte of the UTF-8 text is one character.
+    """
+    parts = urlsplit(url)
+    if parts.username is None:
+        return url
+    pair = [
+        quote(unquote(text).encode().decode("latin-1"), safe="") for text in (parts.username, parts.password or "")
+    ]
+    return urlunsplit(parts._replace(netloc=f"{':'.join(pair)}@{parts.netloc.rpartition('@')[2]}"))
 
 
 def _basic(url: SplitResult) -> str | None:

@@ -32,7 +32,7 @@ _PROMPT = re.compile(
     re.IGNORECASE,
 )
 _ROOM = re.compile(
-    r"context|max_(?:\w+_)?tokens|max_model_len|\d[ -]tokens?\b|tokens? (?:budget|ceiling|limit)"
+    r"context|max_(?:\w+_)?tokens|max_model_len|tokens? (?:budget|ceiling|limit)"
     r"|(?:token|input|prompt)s? [^.]{0,40}(?:too long|longer than|exceeds?)",
     re.IGNORECASE,
 )

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -368,7 +369,32 @@ async def test_a_proxy_that_does_not_know_the_password(monkeypatch: pytest.Monke
         fault = explain(caught.value, endpoint("https://elder.example/v1"))
     assert proxy.asked == ["elder.example:443"] and server.heads == []
     assert fault is not None and "through the proxy in $https_proxy (it answers 407" in fault.advice
-    assert "wr0ng" not in fault.advice
+    assert "wr0ng" not in fault.advice and not fault.retry and not fault.may_be_down
+    assert "correct the user and the password" in fault.advice
+
+
+async def test_a_proxy_that_refuses_a_plain_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with raw_server(ok(LISTING)) as server, http_proxy(server.port, "me", "right") as proxy:
+        monkeypatch.setenv("http_proxy", f"http://me:wr0ng@127.0.0.1:{proxy.port}")
+        with pytest.raises(StatusError) as caught:
+            await listing(FAR)
+        fault = explain(caught.value, endpoint(FAR))
+    assert fault is not None and fault.unreachable and not fault.retry
+    assert "through the proxy in $http_proxy (it answers 407): correct the user" in fault.advice
+
+
+@pytest.mark.parametrize("password", ["wörd", "5 €", "пароль", "a:b@c/d?e#f%"])
+async def test_a_password_with_any_characters(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with raw_server(ok(LISTING)) as server, http_proxy(server.port, "mé", password) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://m%C3%A9:{quote(password, safe='')}@127.0.0.1:{proxy.port}")
+        assert await listing(FAR) == json.loads(LISTING)
+
+
+@pytest.mark.parametrize("address", ["http://[bad", "http://", "http://:0", "[::1", "http://host:port"])
+async def test_an_address_that_is_no_proxy(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", address)
+    with pytest.raises(UsageError, match=r"\$http_proxy holds no address of a proxy"):
+        await listing(FAR)
 
 
 async def test_tls_through_a_proxy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

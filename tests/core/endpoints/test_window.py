@@ -149,7 +149,7 @@ def test_transformers_serve_speaks_of_no_window() -> None:
     [
         "Sorry: prompt plus completion budget is over our 2000 token ceiling",
         "your completion is over the token budget",
-        "we allow 4096 tokens, prompt included",
+        "over the token limit of 4096",
     ],
 )
 def test_a_number_of_tokens_is_about_room(words: str) -> None:

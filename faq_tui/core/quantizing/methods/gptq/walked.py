@@ -13,6 +13,7 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.headers import packed_shapes, quantized_shapes, view_of
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_profile import LayerProfile
+from faq_tui.core.quantizing.library_definitions import library_refusal
 from faq_tui.core.quantizing.methods.gptq.format import WORD, dense_of, packed_tensors, quantization_config
 from faq_tui.core.quantizing.output import EngineResult, average_bits
 from faq_tui.core.quantizing.preflight import expert_count
@@ -122,6 +123,9 @@ def by_engine(
         except UnsupportedModel as error:
             if recipe.engine == WALK:
                 raise FaqError(f'engine = "walk" does not support this target: {error.reason}; {ADVICE}') from error
+            why = library_refusal(json.loads((target / "config.json").read_text(encoding="utf-8")))
+            if why:
+                raise FaqError(f"{error.reason}, and {why}; use another method for this model") from error
             # the worker's output goes to the log
             print(f"GPTQModel quantizes this model, because {error.reason}", flush=True)
     published = view_of(target)

@@ -6,13 +6,13 @@ import pytest
 
 from faq_tui.core.endpoints.chat import Completion
 from faq_tui.core.endpoints.chunks import DELTA
-from faq_tui.core.endpoints.growing_text import GrowingText
+from faq_tui.core.endpoints.cumulative_text import CumulativeText
 
 TEXT = "The sum is 42, as you can check."
 
 
 def text_of(chunks: list[str]) -> str:
-    growing = GrowingText()
+    growing = CumulativeText()
     for chunk in chunks:
         growing.new_part(chunk)
     return growing.text()

@@ -5,7 +5,7 @@ from __future__ import annotations
 ENOUGH_CHUNKS, ENOUGH_CHARACTERS = 4, 24  # with fewer chunks or characters, the repetition may be a coincidence
 
 
-class GrowingText:
+class CumulativeText:
     """The text of one choice. Each chunk is either the new part of the text, or the whole text so far.
 
     As long as each chunk begins with the chunk before it and is longer, the chunks are taken as whole texts.
