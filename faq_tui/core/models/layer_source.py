@@ -132,8 +132,15 @@ class _Source:
             head.load_state_dict(self._read(self._head_names()), assign=True)
 
     def _tied(self) -> bool:
-        config = self._stack.model.config
-        return bool(getattr(config.get_text_config(), "tie_word_embeddings", False))
+        """True if the embedding is also the head.
+
+        The config of a multimodal model and that of its text part may differ in this. Then the head is tied if it has
+        no place in the files.
+        """
+        assert self._stack.places is not None
+        config, places = self._stack.model.config, self._stack.places.places
+        ties = {bool(getattr(one, "tie_word_embeddings", False)) for one in (config, config.get_text_config())}
+        return ties == {True} or (True in ties and not any(name in places for name in self._head_names().values()))
 
     def _head_names(self) -> dict[str, str]:
         """Maps each key of the head's state dict to the parameter's name in the model."""

@@ -14,6 +14,7 @@ from faq_tui.core.models.backbone import Backbone
 from faq_tui.core.models.dense import load_dense
 from faq_tui.core.models.stack import UnsupportedModel
 from faq_tui.core.models.streamed import StreamedBackbone, open_stream
+from tests.support.architectures import MULTIMODAL, TEXT, make
 from tests.support.model_families import ROWS, model_of
 from tests.support.packed_folders import CONFIGS, pack_folder
 from tests.support.published import make_tiny_deepseek, make_tiny_gpt_oss
@@ -90,3 +91,15 @@ def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps({**config, "quantization_config": {"quant_method": "other"}}))
     with pytest.raises(FaqError, match="is quantized as 'other'"):
         open_stream(folder, torch.float32, "cpu", False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [*MULTIMODAL, *TEXT])
+def test_every_architecture_computes_as_the_whole_model_does(kind: str, tmp_path: Path) -> None:
+    make(kind, tmp_path)
+    whole = Backbone(load_dense(tmp_path, torch.float32, "cpu"))
+    streamed = StreamedBackbone(open_stream(tmp_path, torch.float32, "cpu", False))
+    streamed.prepare(ROWS)
+    for row in ROWS:
+        ours, theirs = streamed.states([row])[0], whole.states([row])[0]
+        assert float((ours - theirs).abs().max() / theirs.abs().max()) < 1e-5
