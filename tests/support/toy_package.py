@@ -18,20 +18,21 @@ def python_path() -> str:
     return os.pathsep.join(filter(None, (str(EXTENSION_PACKAGE), os.environ.get("PYTHONPATH"))))
 
 
-@contextmanager
-def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The package is found in this process, and forgotten afterwards."""
-    registries = [value for value in vars(extensions).values() if isinstance(value, Registry)]
-
-    def forget() -> None:
-        for registry in registries:
+def forget_packages() -> None:
+    """Forget what all registries have found. Otherwise, a later test would see the package of an earlier one."""
+    for registry in vars(extensions).values():
+        if isinstance(registry, Registry):
             vars(registry).pop("_found", None)
             registry._loaded.clear()
 
+
+@contextmanager
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The package is found in this process, and forgotten afterwards."""
     monkeypatch.syspath_prepend(str(EXTENSION_PACKAGE))
-    forget()
+    forget_packages()
     try:
         yield
     finally:
         monkeypatch.undo()
-        forget()
+        forget_packages()

@@ -36,8 +36,8 @@ class Activations(Section):
     modules: Annotated[
         tuple[str, ...],
         Field(
-            description="modules whose inputs are measured, by the last part of their names; o_proj means the output "
-            'projection of the attention under any name, and "experts" means all experts'
+            description="last parts of the names of modules to measure; o_proj: the attention's output projection; "
+            "experts: all experts"
         ),
     ] = ("o_proj",)
     samples: Annotated[

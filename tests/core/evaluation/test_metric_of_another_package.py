@@ -33,6 +33,7 @@ from tests.core.stages.test_evaluate import ALL, FOLDERS, tiny_run
 from tests.support.evaluate_bench import context_of
 from tests.support.made_up import made_up_run, measure_all
 from tests.support.paths import EXTENSION_PACKAGE, ROOT
+from tests.support.toy_package import forget_packages
 
 TOY = "toy_tail_kl"
 BUILTIN = [METRICS.get(name) for name in METRICS.builtin]
@@ -41,19 +42,17 @@ BUILTIN = [METRICS.get(name) for name in METRICS.builtin]
 @contextmanager
 def installed(point: object = None) -> Iterator[None]:
     """As if the toy package were installed, here and in child processes; or this one entry point."""
-    before = dict(METRICS._loaded)
-    METRICS.__dict__.pop("_found", None)
-    with pytest.MonkeyPatch.context() as patch:
-        if point is None:
-            patch.syspath_prepend(EXTENSION_PACKAGE)
-            patch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{EXTENSION_PACKAGE}")
-        else:
-            METRICS.__dict__["_found"] = {point.name: point}  # type: ignore[attr-defined]
-        try:
+    forget_packages()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            if point is None:
+                patch.syspath_prepend(EXTENSION_PACKAGE)
+                patch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{EXTENSION_PACKAGE}")
+            else:
+                METRICS.__dict__["_found"] = {point.name: point}  # type: ignore[attr-defined]
             yield
-        finally:
-            METRICS.__dict__.pop("_found", None)
-            METRICS._loaded = before
+    finally:
+        forget_packages()
 
 
 class Point:

@@ -30,7 +30,7 @@ def test_lists_are_the_papers_and_lambada_is_run_once() -> None:
         ),
         ('[evaluate.evalscope]\ntasks = ["ppl3"]', r"ppl3 has tasks of lm_eval: move it to .evaluate\.lm_eval"),
         ('[evaluate.lm_eval]\nmode = "endpoint"', 'mode "endpoint" needs the key `base_url`'),
-        ('[evaluate.lm_eval]\nbase_url = "serve"', 'base_url is only for mode "endpoint"'),
+        ('[evaluate.lm_eval]\nbase_url = "serve"', '`base_url` is only for mode "endpoint"'),
         ('[evaluate.evalscope]\nbase_url = "host:80"', "must begin with http"),
         ("[evaluate.lm_eval]\nnum_fewshots = 5", "did you mean `num_fewshot`"),
     ],

@@ -20,6 +20,7 @@ from tests.support.paths import EXTENSION_PACKAGE, ROOT
 from tests.support.shell import faq_tui, make_run, rows
 from tests.support.template_bench import QUESTION
 from tests.support.tiny import make_tiny_model
+from tests.support.toy_package import forget_packages
 
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n"
@@ -39,12 +40,12 @@ def forget() -> None:
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As if the package were installed."""
-    loaded = dict(DIALECTS._loaded)
     monkeypatch.syspath_prepend(EXTENSION_PACKAGE)
+    forget_packages()
     forget()
     yield
     monkeypatch.undo()
-    DIALECTS._loaded = loaded
+    forget_packages()
     forget()
 
 
