@@ -172,7 +172,7 @@ def test_group_size_that_does_not_divide(run: Path) -> None:
     last = done.err.splitlines()[-1]
     assert last.startswith("faq-tui: group_size 256 does not divide the 128 input features of ")
     assert "16, 32, 64, 128" in last
-    assert list((run / "models").iterdir()) == []
+    assert not (run / "models").exists() or list((run / "models").iterdir()) == []
 
 
 def test_disk_full_while_the_weights_are_saved(run: Path) -> None:

@@ -84,7 +84,7 @@ def read_kinds(path: Path, ids_hash: str, lengths: Sequence[int]) -> list[bytes]
 
 PLACEHOLDERS = ("\ue000one\ue001", "\ue000two\ue001", "\ue000three\ue001")
 
-Piece = tuple[str, str]  # (text of the template, kind of the text after it); the kind is question or answer
+Piece = tuple[str, str]  # a text of the template, and the kind of what follows: question or answer
 
 
 @dataclass(frozen=True)

@@ -67,11 +67,11 @@ def start(gguf: Path, port: int) -> Any:
 def threads() -> int:
     """The number of server threads.
 
-    From three cores on, one core is left for the pipeline. With two cores, the server uses both: the pipeline needs
-    little time, and the server has a low priority. More than 8 threads do not make the embedded model faster.
+    One core is left for the pipeline. The server's threads wait for each other without sleeping. With a thread on
+    every core, the server would become many times slower whenever another process computes. More than 8 threads do
+    not make the embedded model faster.
     """
-    cores = os.cpu_count() or 1
-    return max(min(2, cores), min(8, cores - 1))
+    return max(1, min(8, (os.cpu_count() or 1) - 1))
 
 
 def wait_until_healthy(port: int) -> None:

@@ -74,6 +74,12 @@ def probe_result(scores: Sequence[tuple[str, float | None]]) -> ProbeRow:
     return ProbeRow(round(value, 4), round(low, 4), round(high, 4), details)
 
 
+UNREADABLE = (
+    "in the test before use, no reply of the judge held a score, so no candidate was judged: choose another model "
+    'for the judge, or set judge.kind = "likelihood"; with judge.probe = 0, the judge is used without a test'
+)
+
+
 def probe_in_words(probe: ProbeRow) -> str:
     """The test's result in a sentence."""
     advice = ': its scores are unreliable, so set judge.kind = "likelihood"'
@@ -84,6 +90,12 @@ def probe_in_words(probe: ProbeRow) -> str:
         f"with AUC {probe.auc:.2f} [{probe.low:.2f}, {probe.high:.2f}]"
     )
     return f"{text}, below {LEAST_AUC}{advice}" if is_low(probe) else text
+
+
+def is_unreadable(probe: ProbeRow) -> bool:
+    """True if not one reply in the test held a score."""
+    marks: int = probe.details["marks"]
+    return 0 < marks == probe.details["unread"]
 
 
 def is_low(probe: ProbeRow) -> bool:

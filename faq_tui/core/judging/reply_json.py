@@ -39,9 +39,9 @@ def entries(raw: str, labels: Sequence[str]) -> dict[str, Any]:
 def json_and_prose(raw: str) -> tuple[list[Any], str]:
     """Returns (JSON values, prose).
 
-    If the whole reply is JSON, it is the only value. Otherwise the values are all objects and lists of objects in the
-    reply. If a part begins like JSON but is not valid, the whole reply counts as prose. For example, this happens if
-    the reply was cut off.
+    If the whole reply is JSON, it is the only value. Otherwise the function collects every JSON object and every
+    list of objects in the reply. If a part begins like JSON but is not valid, the whole reply counts as prose. A
+    reply that was cut off is an example.
     """
     try:
         # strict=False allows the line breaks that models write into strings

@@ -15,7 +15,7 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED
 
 KEPT = (".safetensors", ".bin", ".json", ".jinja", ".model")
-SPOTS, SPOT = 16, 16 * 1024  # SPOTS evenly spaced samples of SPOT bytes are read from each file.
+SPOTS, SPOT = 16, 16 * 1024  # From each file, 16 samples of 16 KiB are read, evenly spaced.
 
 
 @dataclass(frozen=True)

@@ -164,8 +164,8 @@ HOW_TO_READ = (
     "the model before quantization: the closer one is better. At equal *samples*, both sets have the same number of "
     "questions, but the regenerated set has more text, which helps by itself. At equal *tokens*, both sets have the "
     "same amount of text, so this is the fairer comparison. *Better* and *worse* mark differences that are larger "
-    "than noise. *Leans* marks a difference that chance can produce, because many comparisons were made. *Within "
-    "noise* means that no difference could be measured."
+    "than noise. *Leans* marks a difference that looks real alone, but the report makes so many comparisons that one "
+    "such difference is expected by chance. *Within noise* means that no difference could be measured."
 )
 
 

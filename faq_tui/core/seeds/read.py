@@ -140,7 +140,7 @@ def _builtin(name: str) -> SeedFormat:
 
 
 def _of_suffix(suffix: str) -> SeedFormat | None:
-    """The format of files with this ending. Raises FaqError if two other packages have a format for it."""
+    """The format of files with this file extension. Raises FaqError if two installed packages claim the extension."""
     further = []
     # The formats are loaded one by one. Therefore a broken package of another author does not prevent the use of
     # faq-tui's own formats.

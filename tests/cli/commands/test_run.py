@@ -199,6 +199,8 @@ def test_a_target_without_a_chat_template(server: FakeServer, tiny_model: Path, 
     target = edited(tiny_model, tmp_path / "base-model", "tokenizer_config.json", chat_template=None)
     (target / "chat_template.jinja").unlink(missing_ok=True)
     run = with_target(tmp_path / "run", server, target)
+    with (run / "faq.toml").open("a") as file:
+        file.write("[[recipes]]\ngroup_size = 64\n")
     said = refused(ExitCode.USAGE, "run", run)
     assert "base-model has no chat template" in said
     assert len(stored(run)) in (0, 6)

@@ -274,10 +274,8 @@ def test_server_as_a_program_prints_one_line(embedded_model: EmbeddedModel, tmp_
     assert f"the embedded server did not start on port {port}: " in taken.stderr  # llama.cpp may write after it
 
 
-@pytest.mark.parametrize(("cores", "threads"), [(None, 1), (1, 1), (2, 2), (3, 2), (4, 3), (64, 8)])
-def test_two_cores_both_compute_and_of_more_one_is_left(
-    cores: int | None, threads: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(("cores", "threads"), [(None, 1), (1, 1), (2, 1), (3, 2), (4, 3), (64, 8)])
+def test_one_core_is_left_for_the_pipeline(cores: int | None, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
     assert server.threads() == threads
 

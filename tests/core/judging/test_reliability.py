@@ -88,13 +88,17 @@ def test_a_probe_that_broke_off_is_done_by_the_next_run(server: FakeServer, tmp_
     assert probe_of(folder)["auc"] == 1.0
 
 
-def test_a_judge_whose_test_cannot_be_read_is_warned_of(server: FakeServer, tmp_path: Path) -> None:
+def test_a_judge_whose_test_cannot_be_read_judges_nothing(server: FakeServer, tmp_path: Path) -> None:
     server.behaviour = judging(lambda asked: "no")
-    folder = judged(tmp_path / "run", server.url, seeds=2, more="probe = 2")
-    result = faq_tui("run", folder, *JUDGE)
-    assert "warning: in the test before use, no score of the judge could be read" in result.err
-    found = probe_of(folder)
-    assert (found["auc"], found["warning"], found["unread"]) == (None, True, 6)
+    folder = judged(tmp_path / "run", server.url, seeds=4, more="probe = 2")
+    sentence = "in the test before use, no reply of the judge held a score, so no candidate was judged"
+    assert sentence in refused(ExitCode.FAILED, "run", folder, *JUDGE)
+    assert probe_of(folder) is None and not rows(folder, "SELECT * FROM scores")
+    asked = len(judge_requests(server))
+    assert asked <= 2 * 2 * 2 + 1  # two seeds, each in two orders, each with one repair; and one trial of the form
+    server.behaviour = judging(knowing)
+    folder = judged(tmp_path / "other", server.url, seeds=4, more="probe = 2")
+    assert faq_tui("run", folder, *JUDGE).code == ExitCode.DONE
 
 
 def test_a_single_seed_is_tested_on_garbage_alone(server: FakeServer, tmp_path: Path) -> None:

@@ -131,6 +131,8 @@ async def _score_all(context: Context, identity: str, items: Sequence[Item], on_
             tester = SeedJudge(client, judge, window)
             result = await _probe(tester, items, endpoint.concurrency, context.cancel)
             if result is not None:
+                if reliability.is_unreadable(result):
+                    raise FaqError(reliability.UNREADABLE)
                 put_probe(store, identity, result)
                 level = "warning" if reliability.is_low(result) else "info"
                 context.emit(Note(reliability.probe_in_words(result), level))

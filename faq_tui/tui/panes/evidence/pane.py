@@ -49,7 +49,7 @@ class EvidencePane(Pane):
 
     @dataclass
     class EvidenceLoaded(Message):
-        """The loading thread has new evidence."""
+        """The thread that loads the figures has finished. The message carries them."""
 
         loaded: LoadedEvidence
 

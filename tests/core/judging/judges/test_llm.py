@@ -396,7 +396,7 @@ def test_a_killed_judge_marks_nothing_twice(server: FakeServer, tmp_path: Path, 
             process.wait()
         server.wait_for(lambda stats: stats.in_flight == 0)
     stored = rows(folder, "SELECT count(*) FROM judge_replies")[0][0]
-    assert replies // 2 <= stored < replies
+    assert 0 < stored < replies  # killed in the middle
     before = len(judge_requests(server))
 
     server.behaviour.pieces_per_s = 0

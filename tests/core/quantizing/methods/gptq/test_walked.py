@@ -37,19 +37,11 @@ def star_coder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_model_whose_layers_the_walk_cannot_call_goes_to_gptqmodel(bench: Bench, star_coder: Path) -> None:
+def test_a_model_that_passes_arguments_by_position_is_walked(bench: Bench, star_coder: Path) -> None:
     messages = bench.here(bench.spec("star", model=str(star_coder)))
     manifest = read_manifest(bench.root / "star")
-    assert manifest is not None and manifest["engine"] == GPTQMODEL and len(manifest["losses"]) == 2 * 4
+    assert manifest is not None and manifest["engine"] == WALK and len(manifest["losses"]) == 2 * 4
     assert [message["kind"] for message in messages].count("quantize_started") == 1
-
-
-def test_the_walk_refuses_such_a_model_with_advice(bench: Bench, star_coder: Path) -> None:
-    sentence = (
-        rf'^engine = "walk" does not support this target: GPTBigCodeBlock takes positional arguments; {ADVICE}$'
-    )
-    with pytest.raises(FaqError, match=sentence):
-        bench.here(bench.spec("star-walk", model=str(star_coder), engine=WALK))
 
 
 def test_widths_that_do_not_fill_words_are_left_to_gptqmodel(bench: Bench, tmp_path: Path) -> None:
