@@ -94,8 +94,8 @@ def probe_in_words(probe: ProbeRow) -> str:
 
 def is_unreadable(probe: ProbeRow) -> bool:
     """True if not one reply in the test held a score."""
-    marks: int = probe.details["marks"]
-    return 0 < marks == probe.details["unread"]
+    marks, unread = int(probe.details["marks"]), int(probe.details["unread"])
+    return 0 < marks == unread
 
 
 def is_low(probe: ProbeRow) -> bool:
