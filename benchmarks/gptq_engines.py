@@ -84,7 +84,7 @@ def divergence(teacher: list[Any], model: Any, rows: list[list[int]], device: st
 def quantized(
     model: Path, options: dict[str, Any], rows: list[list[int]], out: Path, device: str
 ) -> tuple[float, float]:
-    """Quantize into `out` with 4 bits and groups of 64; `options` of the recipe come first.
+    """Quantize into `out` with a recipe of these `options`. Without them, it has 4 bits and groups of 64.
 
     Returns the seconds and the sum of the modules' losses.
     """

@@ -51,7 +51,6 @@ oneshot(model=model, processor=AutoTokenizer.from_pretrained(folder), dataset=da
 gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
 used = 0
 if torch.cuda.is_available():
-    free, total = torch.cuda.mem_get_info()
     used = torch.cuda.max_memory_reserved()
 host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 facts = dict(seconds=time.monotonic() - began, gpu=gpu, reserved=used, host=host,
@@ -79,20 +78,19 @@ def measured(name: str, options: argparse.Namespace, work: Path) -> dict[str, An
         stderr=subprocess.STDOUT,
     )
     assert process.stdout is not None
-    began, starts, seen, finished = time.monotonic(), dict[int, float](), b"", False
+    began, starts, seen, finished = time.monotonic(), dict[int, float](), b"", list[float]()
     while chunk := os.read(process.stdout.fileno(), 65536):
         seen += chunk
         for found in BAR.finditer(seen.decode(errors="replace")):
             starts.setdefault(int(found[1]), time.monotonic() - began)
-        if END in seen:
-            starts.setdefault(max(starts, default=0) + 1 if not finished else max(starts), time.monotonic() - began)
-            finished = True
+        if END in seen and not finished:
+            finished = [time.monotonic() - began]
     process.wait()
     text = seen.decode(errors="replace")
     (options.out / f"llm_compressor-{name}.log").write_text(text[-100_000:], encoding="utf-8")
     lines = [line for line in text.splitlines() if line.startswith("FACTS ")]
     facts: dict[str, Any] = json.loads(lines[-1].removeprefix("FACTS ")) if lines else {}
-    times = [start for _, start in sorted(starts.items())]
+    times = [start for _, start in sorted(starts.items())] + finished
     each = [end - start for start, end in pairwise(times)][-options.layers :]
     last = text.strip().splitlines()[-1:] if not lines else [""]
     return {"model": name, "starts": starts, "each": each, "note": last[0][-120:] if last else "", **facts}

@@ -27,7 +27,7 @@ from machine import about, table
 
 from faq_tui.core.models.dense import load_dense
 
-# The artefact's name, then what its recipe adds to 4 bits, groups of 64 and the default engine.
+# Maps the name of each artefact to its recipe. Without other values, a recipe has 4 bits and groups of 64.
 ARTEFACTS: dict[str, dict[str, Any]] = {
     "gptq-w4": {"method": "gptq"},
     "gptq-w8": {"method": "gptq", "bits": 8},

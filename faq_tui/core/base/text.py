@@ -1,4 +1,7 @@
-"""Make text from models, files and servers safe for terminals and UTF-8 files. Write durations in words."""
+"""Make text from models, files and servers safe for terminals and UTF-8 files. Write durations in words.
+
+Measure how deeply the brackets of a text are nested.
+"""
 
 from __future__ import annotations
 
@@ -58,3 +61,12 @@ def duration(seconds: float, exact: bool = False) -> str:
     if minutes >= (60 if exact else 90):
         return f"{minutes // 60} h {minutes % 60:02d} min"
     return f"{minutes} min {rest:02d} s" if exact else f"{minutes} min"
+
+
+def bracket_depth(text: str) -> int:
+    """The depth of nested brackets in `text`. Brackets inside strings are counted, too."""
+    depth = deepest = 0
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        deepest = max(deepest, depth)
+    return deepest

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from faq_tui.core.base.text import bracket_depth
 from faq_tui.core.endpoints.refusal_words import (
     ABOUT_ROOM,
     ACCEPTED_FOLLOW,
@@ -269,19 +270,12 @@ def _literal(text: str) -> Any:
         return json.JSONDecoder().raw_decode(text)[0]
     except (ValueError, RecursionError):
         pass
-    if _nesting(text) > DEEPEST or "--" in text:  # such a text is not parsed, because it could crash Python's parser
+    if (
+        bracket_depth(text) > DEEPEST or "--" in text
+    ):  # such a text is not parsed, because it could crash Python's parser
         return None
     try:
         with warnings.catch_warnings(action="ignore"):
             return ast.literal_eval(text[: max(text.rfind("}"), text.rfind("]")) + 1])
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError, SystemError):
         return None
-
-
-def _nesting(text: str) -> int:
-    """The depth of nested brackets. Brackets inside strings are counted, too."""
-    depth = deepest = 0
-    for character in text:
-        depth += (character in "([{") - (character in ")]}")
-        deepest = max(deepest, depth)
-    return deepest

@@ -7,6 +7,8 @@ import re
 import warnings
 from typing import Any
 
+from faq_tui.core.base.text import bracket_depth
+
 LONGEST, DEEPEST = 1 << 20, 20  # maximum number of characters, and maximum depth of nested brackets
 _STRING = re.compile(r"""'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+\"""", re.DOTALL)
 _OUTSIDE = re.compile(r"(?:[\s\[\]{}():,.+-]|\b(?:None|True|False|\d+)\b)*+")
@@ -21,7 +23,7 @@ def python_literal(text: str) -> Any:
     if len(text) > LONGEST or "'" not in text:
         return None
     outside = _STRING.sub("", text)
-    if "_" in outside or "--" in outside or not _OUTSIDE.fullmatch(outside) or _depth(outside) > DEEPEST:
+    if "_" in outside or "--" in outside or not _OUTSIDE.fullmatch(outside) or bracket_depth(outside) > DEEPEST:
         return None
     try:
         with warnings.catch_warnings(action="ignore"):
@@ -34,11 +36,3 @@ def python_literal(text: str) -> Any:
 def _with_commas(text: str) -> str:
     """The text with a comma between two objects on two lines. In a string, Python writes a line end as an escape."""
     return _NO_COMMA.sub("}, {", text)
-
-
-def _depth(text: str) -> int:
-    depth = deepest = 0
-    for character in text:
-        depth += (character in "([{") - (character in ")]}")
-        deepest = max(deepest, depth)
-    return deepest
