@@ -270,9 +270,8 @@ def _literal(text: str) -> Any:
         return json.JSONDecoder().raw_decode(text)[0]
     except (ValueError, RecursionError):
         pass
-    if (
-        bracket_depth(text) > DEEPEST or "--" in text
-    ):  # such a text is not parsed, because it could crash Python's parser
+    # Such a text is not parsed, because it could crash Python's parser.
+    if bracket_depth(text) > DEEPEST or "--" in text:
         return None
     try:
         with warnings.catch_warnings(action="ignore"):
