@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from typing import Any
 
 from faq_tui.core.base.hashing import digest
@@ -163,6 +164,33 @@ def batches(items: Sequence[Item], size: int) -> Iterator[list[int]]:
         rows = max(size, size * SHORT // len(items[order[0]].ids))
         yield order[:rows]
         order = order[rows:]
+
+
+def starts(lengths: Iterable[int]) -> list[int]:
+    """For each item, the number of predicted tokens in all earlier items.
+
+    The last entry is the number of predicted tokens in all items.
+    """
+    return list(accumulate(lengths, initial=0))
+
+
+def shared_rows(items: Sequence[Item]) -> dict[int, list[int]]:
+    """Find the items that a model need not process, because it processes a longer item with the same start.
+
+    A causal model reads the tokens of an item in order, without the last one. The hidden states of these tokens do not
+    depend on later tokens. If all these tokens are the start of another item, the states of that item contain the
+    states of this item. For example, the choices of a question have the same start. Returns a dict that maps the index
+    of each item to process to the indices of all items whose states it contains. The first of them is the item itself.
+    """
+    order = sorted(range(len(items)), key=lambda index: items[index].ids[:-1])
+    found: dict[int, list[int]] = {}
+    host = -1
+    for index in reversed(order):  # an item that starts like others directly precedes the shortest of them
+        row = items[index].ids[:-1]
+        if host < 0 or items[host].ids[: len(row)] != row or len(row) >= len(items[host].ids):
+            host = index
+        found.setdefault(host, []).append(index)
+    return dict(sorted(found.items()))
 
 
 def encode_pair(tokenizer: object, text: str, special: bool | None = None) -> list[int]:
