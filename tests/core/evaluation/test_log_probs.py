@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -20,7 +22,7 @@ def test_what_does_not_fit_is_computed_again(monkeypatch: pytest.MonkeyPatch) ->
 
     for _ in range(2):
         for number in range(3):
-            found = kept.of((number, 0), lambda number=number: value(number))
+            found = kept.of((number, 0), partial(value, number))
             assert found.tolist() == [[number] * 5] * 2
     assert calls == [0, 1, 2, 2]
 
