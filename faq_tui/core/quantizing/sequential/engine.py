@@ -90,7 +90,9 @@ def quantize_layers(
             return {module: method.dense(module, tensors) for module, tensors in modules.items()}
 
         try:
-            LayerWalk(stack, device_of(job.device), ordering, method.solve, keep, restore, progress, cancel).run(rows)
+            walk = LayerWalk(stack, device_of(job.device), ordering, method.solve, keep, restore, progress, cancel)
+            walk.scratch = scratch
+            walk.run(rows)
         finally:
             progress.send = send
             if progress.failure is not None:
