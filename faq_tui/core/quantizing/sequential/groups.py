@@ -27,6 +27,17 @@ class ModuleGroup:
         return any(EXPERT.search(name) for name in self.modules)
 
 
+# The reason why tokens cannot be weighted if the experts are separate modules.
+SEPARATE_EXPERTS = "the model's own code chooses the tokens of each expert, so they cannot be weighted"
+
+
+def place_of_expert(module: str) -> tuple[str, int]:
+    """The block of experts to which a module belongs, and the number of the expert in the block."""
+    match = EXPERT.search(module)
+    assert match is not None, module
+    return module[: match.start()], int(match[0].strip("."))
+
+
 def linears(layer: Any) -> dict[str, Any]:
     """All Linear modules of `layer` except routers."""
     import torch
