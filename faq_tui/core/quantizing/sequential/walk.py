@@ -13,7 +13,7 @@ from typing import Any
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.devices import work_bytes
-from faq_tui.core.models.experts import is_unfused, unfuse_experts
+from faq_tui.core.models.experts import unfuse_experts
 from faq_tui.core.models.layer_stream import DISK, place_of_states, return_freed_memory, tokens_at_once
 from faq_tui.core.models.stack import Inputs, Stack, UnsupportedModel, capture, in_batches
 from faq_tui.core.quantizing.progress import QuantizationProgress
@@ -29,6 +29,7 @@ from faq_tui.core.quantizing.sequential.groups import (
     SEPARATE_EXPERTS,
     ModuleGroup,
     find_groups,
+    has_separate_experts,
     linears,
     place_of_expert,
 )
@@ -318,9 +319,8 @@ def _route(
     for name in names:
         block, number = place_of_expert(name)
         blocks.setdefault(block, []).append((name, number))
-    for block in blocks:
-        if not is_unfused(layer.get_submodule(block)):
-            raise UnsupportedModel(SEPARATE_EXPERTS)
+    if has_separate_experts(layer):
+        raise UnsupportedModel(SEPARATE_EXPERTS)
     return [
         layer.get_submodule(block).register_forward_pre_hook(take(numbered), with_kwargs=True)
         for block, numbered in blocks.items()
