@@ -37,7 +37,8 @@ SinkShare = Annotated[
     BeforeValidator(_share),
     AfterValidator(_number),
     Field(
-        description=f"share of the samples' first tokens in the Hessian's weights; off: no share; auto: {AUTO_SHARE:g}"
+        description="share of the samples' first tokens in the Hessian's weights; off: no share; "
+        f"auto: {AUTO_SHARE:g}"
     ),
     AddedLater(),
 ]

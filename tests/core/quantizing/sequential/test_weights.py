@@ -105,7 +105,14 @@ def hessians_of_walk(model: Any, rows: list[list[int]], weights: TokenWeights | 
     cancel = CancelToken()
     progress = QuantizationProgress(lambda *_, **__: None, cancel)
     walk = LayerWalk(
-        find_stack(model), "cpu", Ordering(0.1, by_activation=False), solve, lambda *_: None, lambda _: None, progress, cancel
+        find_stack(model),
+        "cpu",
+        Ordering(0.1, by_activation=False),
+        solve,
+        lambda *_: None,
+        lambda _: None,
+        progress,
+        cancel,
     )
     walk.weights = weights
     walk.run(rows)
