@@ -43,7 +43,8 @@ def spikes(run: Run) -> dict[str, Any]:
                 "samples": row.samples,
                 "tokens": row.tokens,
                 "kinds": row.summary["kinds"],
-                "sinks": row.summary.get("sinks", []),  # older versions did not measure them
+                # Older versions did not measure sinks, and the report of their runs must not change.
+                **({"sinks": row.summary["sinks"]} if row.summary.get("sinks") else {}),
             }
             for row in seen.sets.values()
         ],
@@ -100,7 +101,7 @@ def spike_lines(body: dict[str, Any]) -> list[str]:
             "the first token of each sample. A higher number means more or larger spikes.",
             "",
         ]
-    sinks = [(one["name"], sentence(one["sinks"])) for one in data["sets"]]
+    sinks = [(one["name"], sentence(one.get("sinks", []))) for one in data["sets"]]
     lines += [f"- {escape(name)}: {text}." for name, text in sinks if text]
     lines += [""] if any(text for _, text in sinks) else []
     for one in data["experts"]:
