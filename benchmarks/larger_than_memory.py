@@ -203,7 +203,8 @@ def main() -> None:
         facts = (
             f"Weights: {need.whole / GIB:.1f} GiB in {given.layers} layers of {need.layer / GIB:.2f} GiB; embedding "
             f"and lm_head: {need.resident / GIB:.2f} GiB. Free: {given.gpu_gib:g} GiB of the GPU, "
-            f"{given.host_gib:g} GiB of the host. {given.rows} rows of {given.tokens} tokens. Methods: {given.methods}."
+            f"{given.host_gib:g} GiB of the host. {given.rows} rows of {given.tokens} tokens. "
+            f"Methods: {given.methods}."
         )
         publish("A target larger than the memory", where, f"{facts}\n\n{body}", None)
         if given.out is not None:
