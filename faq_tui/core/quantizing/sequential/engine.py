@@ -93,9 +93,8 @@ def quantize_layers(
             return {module: method.dense(module, tensors) for module, tensors in modules.items()}
 
         try:
-            walk = LayerWalk(
-                stack, device_of(job.device), ordering, method.solve, keep, restore, progress, cancel, weights=weights
-            )
+            walk = LayerWalk(stack, device_of(job.device), ordering, method.solve, keep, restore, progress, cancel)
+            walk.scratch, walk.weights = scratch, weights
             walk.run(rows)
         finally:
             progress.send = send

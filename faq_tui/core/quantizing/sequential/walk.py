@@ -8,13 +8,15 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.devices import work_bytes
 from faq_tui.core.models.experts import unfuse_experts
-from faq_tui.core.models.layer_stream import DISK, place_of_states, return_freed_memory, tokens_at_once
+from faq_tui.core.models.hidden_states import StatesPlace, place_of_states, states_bytes
+from faq_tui.core.models.layer_stream import layers_ahead, return_freed_memory, tokens_at_once
 from faq_tui.core.models.stack import Inputs, Stack, UnsupportedModel, capture, in_batches
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import (
@@ -101,6 +103,8 @@ class LayerWalk:
     cancel: CancelToken
     own: Any = None  # the dtype in which the model's weights are stored
     tokens: int = 0  # total number of tokens in all rows
+    place: StatesPlace | None = None  # where hidden states are kept; by default, the first place where they fit
+    scratch: Path | None = None  # the folder for hidden states that do not fit into memory
     weights: TokenWeights | None = None  # the tokens' weights in the Hessians; None if all tokens count once
     _weighted: list[Weighted] = field(default_factory=list)  # the weights of each batch
 
@@ -120,15 +124,17 @@ class LayerWalk:
         if self.weights is not None and not self.weights.even:
             classes, values = in_batches(self.weights.classes, at_once), self.weights.values
             self._weighted = [Weighted.of(batch, values, self.device) for batch in classes]
-        inputs = capture(self.stack, batches, self.device, dtype, self._store(rows), self.cancel.check)
-        unquantized = replace(inputs, hidden=list(inputs.hidden)) if self.ordering.alpha is not None else None
-        for index in range(len(self.stack.layers)):
-            layer = self.stack.layer(index)
+        place = self.place or self._choose_place(dtype or self.stack.base.dtype)
+        inputs = capture(self.stack, batches, self.device, dtype, place.keep, self.cancel.check)
+        unquantized = None
+        if self.ordering.alpha is not None:
+            unquantized = replace(inputs, hidden=[place.keep(states) for states in inputs.hidden])
+        for index, layer in layers_ahead(self.stack, self.device):
             self.own = next(layer.parameters()).dtype
             unfuse_experts(layer)
             layer.to(self.device, dtype)
             with torch.no_grad():
-                solved = self._layer(index, layer, inputs, unquantized)
+                solved = self._layer(index, layer, inputs, unquantized, place)
             if solved is not None:
                 self.keep(index, solved)
                 self.progress.layer_done(index)
@@ -137,11 +143,9 @@ class LayerWalk:
             if self.device == "cuda":
                 torch.cuda.empty_cache()
 
-    def _store(self, rows: Sequence[Sequence[int]]) -> str:
-        """The device on which the hidden states are kept."""
-        hidden = self.stack.base.config.get_text_config().hidden_size
-        place = place_of_states(4 * hidden * sum(map(len, rows)), self.device)
-        return "cpu" if place == DISK else place
+    def _choose_place(self, dtype: Any) -> StatesPlace:
+        size = states_bytes(self.stack, self.tokens, dtype)
+        return place_of_states(size if self.ordering.alpha is None else 2 * size, self.device, self.scratch)
 
     def _call(self, layer: Any, inputs: Inputs, index: int, batch: int) -> Any:
         """The hidden states [rows, tokens, hidden] after `layer`, for one batch."""
@@ -150,7 +154,7 @@ class LayerWalk:
         return out[0] if isinstance(out, tuple) else out
 
     def _layer(
-        self, index: int, layer: Any, inputs: Inputs, unquantized: Inputs | None
+        self, index: int, layer: Any, inputs: Inputs, unquantized: Inputs | None, place: StatesPlace
     ) -> dict[str, SolvedMatrix] | None:
         """Quantize one layer in place. Then replace the layer's inputs by the outputs of the quantized layer.
 
@@ -178,9 +182,9 @@ class LayerWalk:
             module = layer.get_submodule(named[name])
             module.weight.data = weight.to(self.own).to(module.weight)
         for batch in range(len(inputs.hidden)):
-            inputs.hidden[batch] = call(batch).to(inputs.hidden[batch].device)
+            place.put(inputs, batch, call(batch))
             if teacher is not None and unquantized is not None:
-                unquantized.hidden[batch] = teacher.call(batch).to(unquantized.hidden[batch].device)
+                place.put(unquantized, batch, teacher.call(batch))
         return solved
 
     def _room(self) -> int:
