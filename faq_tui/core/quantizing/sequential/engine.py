@@ -23,9 +23,9 @@ from faq_tui.core.quantizing.layer_messages import LayerMessages
 from faq_tui.core.quantizing.model_writer import LayerFiles, write_model
 from faq_tui.core.quantizing.output import versions
 from faq_tui.core.quantizing.progress import QuantizationProgress
-from faq_tui.core.quantizing.row_weights import facts_of, weights_of
 from faq_tui.core.quantizing.sequential.batching import Ordering, Solve, SolvedMatrix
 from faq_tui.core.quantizing.sequential.groups import linears
+from faq_tui.core.quantizing.sequential.row_weights import facts_of, weights_of
 from faq_tui.core.quantizing.sequential.walk import LayerWalk
 from faq_tui.core.quantizing.sequential.walk_check import other_method
 from faq_tui.core.quantizing.sequential.weights import TokenWeights
@@ -93,10 +93,8 @@ def quantize_layers(
             return {module: method.dense(module, tensors) for module, tensors in modules.items()}
 
         try:
-            walk = LayerWalk(
-                stack, device_of(job.device), ordering, method.solve, keep, restore, progress, cancel, weights=weights
-            )
-            walk.scratch = scratch
+            walk = LayerWalk(stack, device_of(job.device), ordering, method.solve, keep, restore, progress, cancel)
+            walk.scratch, walk.weights = scratch, weights
             walk.run(rows)
         finally:
             progress.send = send

@@ -14,7 +14,7 @@ from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.chat.token_kinds import KINDS, write_kinds
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.output import read_manifest
-from faq_tui.core.quantizing.row_weights import weights_of
+from faq_tui.core.quantizing.sequential.row_weights import weights_of
 from faq_tui.core.run.run import open_run
 from faq_tui.core.settings.recipe import build_recipe
 from faq_tui.core.stages.quantize import artefact_signature, signature
