@@ -53,7 +53,7 @@ class SetPlan(Section):
         AddedLater(),
         Field(
             min_length=1,
-            description="UTF-8 text file of the part `prose` in `from`, a share of the set's tokens; default: none",
+            description="text file (UTF-8) of the part `prose` in `from`, a share of the set's tokens; default: none",
             examples=["articles.txt"],
         ),
     ] = None

@@ -348,7 +348,9 @@ def test_answers_are_cut_after_a_number_of_tokens(run: Run) -> None:
     assert kinds is not None
     for line, row in zip(sets["short"], kinds, strict=True):
         full = whole[line["seed_id"]]
-        assert line["input_ids"] == full["input_ids"][: line["n_tokens"]] and line["n_tokens_full"] == full["n_tokens"]
+        assert (
+            line["input_ids"] == full["input_ids"][: line["n_tokens"]] and line["n_tokens_full"] == full["n_tokens"]
+        )
         named = [KINDS[kind] for kind in row]
         assert sum(kind in ("reasoning", "answer") for kind in named) == 30 and named[-1] in ("reasoning", "answer")
         assert line["text"].count("<|im_end|>") == 1  # of the question only
