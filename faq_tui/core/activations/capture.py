@@ -49,6 +49,14 @@ def tokens_per_expert(experts: Any, chosen: Any) -> Any:
     return torch.bincount(flat[(flat >= 0) & (flat < experts.num_experts)], minlength=experts.num_experts)
 
 
+def routed_tokens(experts: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The number of tokens that each expert gets, int64 [experts]. `args`, `kwargs`: the inputs of `experts`."""
+    states, chosen = (*args, *kwargs.values(), None)[:2]
+    if chosen is not None:
+        return tokens_per_expert(experts, chosen)
+    return (states.reshape(experts.num_experts, -1, states.shape[-1]) != 0).any(-1).sum(-1)
+
+
 def expert_inputs(experts: Any, states: Any, chosen: Any) -> Iterator[tuple[Any, Any, Any]]:
     """For each expert that gets a token, yield (sorted token numbers, input of gate_up_proj, input of down_proj).
 
@@ -286,11 +294,7 @@ class _Capture:
         def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             states, chosen = (*args, *kwargs.values(), None)[:2]
             states = states.reshape(-1, states.shape[-1])
-            if chosen is None:
-                counts = (states.view(module.num_experts, -1, states.shape[-1]) != 0).any(-1).sum(-1)
-            else:
-                counts = tokens_per_expert(module, chosen)
-            self.experts[layer] = self.experts.get(layer, 0) + counts
+            self.experts[layer] = self.experts.get(layer, 0) + routed_tokens(module, args, kwargs)
             for tokens, *tensors in expert_inputs(module, states, chosen) if inputs else ():
                 numbers = tokens.tolist()
                 runs = _runs([self.slices[number] for number in numbers])
