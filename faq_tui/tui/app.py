@@ -30,7 +30,7 @@ from faq_tui.tui.player import Player
 from faq_tui.tui.registry import APP_ACTIONS, registry, show_actions
 from faq_tui.tui.screens.base import BaseScreen, PaneSwitcher
 from faq_tui.tui.session import Session
-from faq_tui.tui.themes import suited_theme
+from faq_tui.tui.themes import named_colours, suited_theme
 
 HZ, LOW_HZ = 10, 2
 # The footer shows the keys of these actions at every width.
@@ -97,6 +97,8 @@ class FaqApp(AppController):
         yield self._footer
 
     def on_mount(self) -> None:
+        self.theme_changed_signal.subscribe(self, lambda _theme: self._use_theme())
+        self._use_theme()
         self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self._keys_changed())
         self.show_pane(next(iter(self.panes)))
         self._show_keys()  # draw the keys at once, so that the first screen has them
@@ -113,6 +115,10 @@ class FaqApp(AppController):
         self.session.close()
         self.sampler.close()
         self._resources.close()
+
+    def _use_theme(self) -> None:
+        """Draw named colours, such as red and green, in the colours of the theme."""
+        self.ansi_theme_dark = self.ansi_theme_light = named_colours(self.theme, self.theme_variables)
 
     def _handle_exception(self, error: Exception) -> None:
         self.crash = error

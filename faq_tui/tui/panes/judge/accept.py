@@ -58,7 +58,7 @@ class AcceptClear(Dialog[float]):
         open_seeds = [one for one in self._standings if one.override is None and one.usable]
         count = len(clear_picks(self._standings, margin))
         left = len(open_seeds) - count
-        return f"{count:,} of {len(open_seeds):,} open seeds: accepted. {left:,} stay for your review."
+        return f"Enter accepts {count:,} of {len(open_seeds):,} open picks. {left:,} stay for your review."
 
 
 def margin_in(text: str) -> float | None:

@@ -165,7 +165,8 @@ class JudgeBrowser(Pane):
                 line.append_text(bar(done / total, BAR)).append(" ")
             line.append(f"{done:,} of {total:,} reviewed   ")
         line.append(f"source {self.view.source}   " if len(self.views) > 1 else "")
-        line.append(f"{self._filter_label(queue.filter)}   ")
+        if queue.filter != "all" or self.room.width >= BAR_FROM:
+            line.append(f"{self._filter_label(queue.filter)}   ")
         if self.blind:
             line.append("blind: scores hidden, order kept", "bold magenta")
         else:

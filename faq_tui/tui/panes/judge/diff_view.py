@@ -79,4 +79,7 @@ def _add(text: Text, name: str, pieces: list[Piece], style: str) -> None:
     if not pieces:
         text.append("nothing", "dim")
     for words, differs in pieces:
-        text.append_text(plain(words, style if differs else ""))
+        shown = plain(words)
+        if differs:
+            shown.stylize(style, len(shown.plain) - len(shown.plain.lstrip()))  # no line through the first space
+        text.append_text(shown)

@@ -134,7 +134,7 @@ async def test_clear_picks_are_accepted_together_and_taken_back_together(tmp_pat
     async with opened(folder, seeds=12) as judge:
         await judge.press("3", "A")
         # Leads of 1.5, 2.5, 3.5, 0.5 …: the close margin of this judge is 1.
-        await judge.sees("8 of 10 open seeds: accepted. 2 stay for your review.")
+        await judge.sees("Enter accepts 8 of 10 open picks. 2 stay for your review.")
         await judge.press("ctrl+u", *"many")
         await judge.sees("Enter a number that is not negative")
         await judge.press("enter", "ctrl+u", *"2", "enter")
