@@ -10,7 +10,7 @@ import pytest
 
 from faq_tui.core.embedded import EmbeddedModel, EmbeddedServer
 from tests.support.schemas import valid
-from tests.support.shell import faq_tui_process, rows
+from tests.support.shell import faq_tui, rows
 
 # A minute or three alone, many beside other work.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -61,13 +61,13 @@ def judged(
     text = SETTINGS.format(target=embedded_model.folder, url=embedded_server.base_url, window=SLOT_TOKENS)
     (run / "faq.toml").write_text(text, encoding="utf-8")
     for stage in ("seeds", "regenerate", "judge"):
-        done = faq_tui_process("run", run, "--only", stage, timeout=1200)
+        done = faq_tui("run", run, "--only", stage)
         assert done.code == 0, done.err
     return run
 
 
 def status_of(run: Path) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(faq_tui_process("status", run, "--json").out)
+    body: dict[str, Any] = json.loads(faq_tui("status", run, "--json").out)
     valid("status", body)
     return body
 
@@ -107,6 +107,6 @@ def test_the_server_held_its_model_to_the_schema_in_both_forms(judged: Path) -> 
 
 def test_judging_again_asks_nothing(judged: Path) -> None:
     before = rows(judged, "SELECT count(*) FROM judge_replies"), rows(judged, "SELECT count(*) FROM scores")
-    done = faq_tui_process("run", judged, "--only", "judge")
+    done = faq_tui("run", judged, "--only", "judge")
     assert done.code == 0 and "judge: up to date" in done.err
     assert (rows(judged, "SELECT count(*) FROM judge_replies"), rows(judged, "SELECT count(*) FROM scores")) == before
