@@ -66,14 +66,15 @@ def pytest_collection() -> Generator[None, object, object]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests with slow fixtures and those in `slow.txt` as slow, and put files with slow tests first.
 
-    If a slow file came last, one process would be busy with it while the other processes have nothing to do.
+    The slowest files are in `e2e`, and they come before all others. If a slow file came last, one process would be
+    busy with it while the other processes have nothing to do.
     """
     for item in items:
         listed = item.nodeid.partition("[")[0] in SLOW_TESTS
         if listed or SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (item.path not in slow, "e2e" not in item.path.parts))
 
 
 @pytest.hookimpl(tryfirst=True)
