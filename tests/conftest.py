@@ -18,7 +18,6 @@ from filelock import FileLock
 
 from faq_tui.core.embedded import EmbeddedModel, EmbeddedServer, ensure_model, running_server
 from faq_tui.core.worker.parent import QUIET_THREADS
-from tests.support.paths import ROOT
 
 pytest.register_assert_rewrite("tests.support")
 SLOW_FIXTURES = {"artefacts", "embedded_server"}  # a test that needs one of these is slow, however short it is
@@ -32,7 +31,7 @@ for name, value in QUIET_THREADS.items():
 # No test uses the network. All tests have the same environment, because a worker child with another environment needs
 # another fork server, and the start of a fork server takes seven seconds.
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
-PYTHONPATH = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+PYTHONPATH = [str(Path(__file__).parents[1]), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
 os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(PYTHONPATH))
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the other cores belong to the other test processes
