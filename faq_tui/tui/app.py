@@ -30,7 +30,7 @@ from faq_tui.tui.player import Player
 from faq_tui.tui.registry import APP_ACTIONS, registry, show_actions
 from faq_tui.tui.screens.base import BaseScreen, PaneSwitcher
 from faq_tui.tui.session import Session
-from faq_tui.tui.themes import suited_theme
+from faq_tui.tui.themes import named_colours, suited_theme
 
 HZ, LOW_HZ = 10, 2
 # The footer shows the keys of these actions at every width.
@@ -97,6 +97,8 @@ class FaqApp(AppController):
         yield self._footer
 
     def on_mount(self) -> None:
+        self.theme_changed_signal.subscribe(self, lambda _theme: self._use_theme())
+        self._use_theme()
         self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self._keys_changed())
         self.show_pane(next(iter(self.panes)))
         self._show_keys()  # draw the keys at once, so that the first screen has them
@@ -113,6 +115,10 @@ class FaqApp(AppController):
         self.session.close()
         self.sampler.close()
         self._resources.close()
+
+    def _use_theme(self) -> None:
+        """Draw named colours, such as red and green, in the colours of the theme."""
+        self.ansi_theme_dark = self.ansi_theme_light = named_colours(self.theme, self.theme_variables)
 
     def _handle_exception(self, error: Exception) -> None:
         self.crash = error
@@ -162,11 +168,18 @@ class FaqApp(AppController):
             free = [key for key in keys_of(action, self.keymap) if key not in taken]
             labels[scope] = (shown(free[0]) if free and len(free[0]) == 1 else "", action.label)
         switch = " ".join(self.key("app.previous_pane") + self.key("app.next_pane"))
+        if not any(key for key, _ in labels.values()):  # the pane uses the digits, so name the other keys
+            others = [key for scope in self.panes for key in self._others(scope)[:1]]
+            switch = f"{others[0]}-{others[-1]} {switch}" if others else switch
         self._tabs.show(pane.SPEC.scope, labels, switch)
         here = [*pane.SPEC.actions, *APP_ACTIONS]
         keys = [(self.key(a.id), a.label, a.id in ALWAYS) for a in here if a.footer and self._is_possible(a)]
         self._footer.always = [(key, label) for key, label, always in keys if key and always]
         self._footer.keys = [(key, label) for key, label, always in keys if key and not always]
+
+    def _others(self, scope: str) -> list[str]:
+        """The keys that show a pane while the visible pane uses the digits."""
+        return [shown(key) for key in keys_of(self._action[f"{APP}.show_{scope}"], self.keymap) if len(key) > 1]
 
     def key(self, action_id: str) -> str:
         """The readable name of an action's key; "" if the focused widget reads this key as text."""
@@ -183,7 +196,9 @@ class FaqApp(AppController):
     def _is_possible(self, action: Action) -> bool:
         if action.id in WHEN_BUSY:
             return self.player is None and self.session.busy is WHEN_BUSY[action.id]
-        return bool((self if action.scope == APP else self.pane).check_action(action.command, ()))
+        if action.scope == APP:
+            return bool(self.check_action(action.command, ()))
+        return self.pane.is_in_footer(action.name) and bool(self.pane.check_action(action.command, ()))
 
     def _pump(self) -> None:
         if not (self.is_running and self.pane.is_attached and self.pane.is_mounted):

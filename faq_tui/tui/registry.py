@@ -27,11 +27,14 @@ APP_ACTIONS = (
 
 
 def show_actions(panes: Iterable[PaneSpec] = PANES) -> tuple[Action, ...]:
-    """The actions of the app that show the panes, one for each pane."""
+    """The actions of the app that show the panes, one for each pane.
+
+    A function key shows a pane from everywhere. The digit does the same, unless the shown pane uses the digit itself.
+    """
     return tuple(
         Action(
             f"{APP}.show_{pane.scope}",
-            f"{pane.digit},ctrl+{pane.digit}",
+            f"{pane.digit},f{pane.digit},ctrl+{pane.digit}",
             pane.title,
             pane.help,
             footer=False,
