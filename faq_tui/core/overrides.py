@@ -78,9 +78,7 @@ def give_back(run: Run, seed_id: str, source: str, reason: str) -> str:
 
 def give_back_all(run: Run, seed_ids: Sequence[str], source: str, reason: str) -> None:
     """Remove the person's decisions on these seeds, in one transaction."""
-    picks.add_picks(
-        run.store, [(seed_id, source, "clear", None) for seed_id in seed_ids], "person", user(), reason
-    )
+    picks.add_picks(run.store, [(seed_id, source, "clear", None) for seed_id in seed_ids], "person", user(), reason)
 
 
 def user() -> str:

@@ -107,7 +107,10 @@ class AppController(App[None]):
             names = SHOWN_IN.get(self.pane.SPEC.scope, ())
             due = [stage.name for stage in self.plan.due if stage.name in names] if self.plan is not None else []
             only = next(iter([*due, *names]), None)
-            self.push_screen(RunMenu(self.plan, only), lambda answer: self._chosen(answer, only))
+            last = self.session.live.stage
+            failed = last is not None and self.session.outcome == "failed"
+            failure = f"{last.stage} failed: {last.message}" if last is not None and failed else ""
+            self.push_screen(RunMenu(self.plan, only, failure), lambda answer: self._chosen(answer, only))
 
     def _chosen(self, answer: str | None, only: str | None) -> None:
         if answer == EVERYTHING:

@@ -10,6 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from faq_tui.core.overrides import pick
+from faq_tui.core.run.events import StageFailed, StageStarted
 from faq_tui.core.run.run import open_run
 from faq_tui.core.run_plan import PlannedStage, RunPlan, plan_of
 from faq_tui.core.stages.pipeline import all_stages
@@ -124,8 +125,6 @@ def test_the_line_of_jobs_has_the_stages_where_there_is_room() -> None:
 
 
 def test_the_line_of_a_running_stage_has_its_place() -> None:
-    from faq_tui.core.run.events import StageStarted
-
     session = Session(Path("nowhere"), print)
     session.phase = "running"
     session.live.apply(StageStarted("quantize", None, "models"), 0.0)
@@ -182,6 +181,18 @@ async def test_the_menu_runs_up_to_judge(folder: Path) -> None:
         await until(pilot, lambda: "Run seeds to report" in text_of(app))
         await pilot.press("j")
         assert started == [(None, "judge")]
+
+
+async def test_the_menu_shows_the_whole_reason_of_a_failure(folder: Path) -> None:
+    app = app_on(folder)
+    why = "the server at http://elder:8000/v1 does not serve the model Big-32B [red]; it serves " + "Small-8B, " * 30
+    async with app.run_test(size=(80, 40)) as pilot:
+        await until(pilot, lambda: app.session.phase == "idle")
+        app.session.live.apply(StageFailed("regenerate", why + "and no more", 2), 0.0)
+        app.session.outcome = "failed"
+        await pilot.press("r")
+        await until(pilot, lambda: "regenerate failed: the server at" in text_of(app))
+        assert "[red]" in text_of(app) and "and no more" in " ".join(text_of(app).replace("│", " ").split())
 
 
 async def test_settings_that_are_wrong_are_no_plan(folder: Path) -> None:
