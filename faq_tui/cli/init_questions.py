@@ -21,7 +21,7 @@ from faq_tui.core.setup import Draft, StepReport, create_run
 from faq_tui.core.setup.plan_step import look_at_plan
 from faq_tui.core.setup.recipe_step import look_at_recipe
 from faq_tui.core.setup.seeds_step import look_at_seeds
-from faq_tui.core.setup.server_step import look_at_server
+from faq_tui.core.setup.server_step import look_at_server, look_at_source
 from faq_tui.core.setup.target_step import TargetReport, look_at_target
 
 R = TypeVar("R", bound=StepReport)
@@ -102,7 +102,9 @@ def _ask_source(draft: Draft, servers: Mapping[str, Any]) -> Draft:
         default = SELF if draft.target == EMBEDDED else SERVER
         who = click.prompt(f"3 of 5  {WHO}\n", type=click.Choice([SERVER, SELF, NONE]), default=default, err=True)
         if who != SERVER:
-            return replace(draft, origin="self" if who == SELF else "none")
+            draft = replace(draft, origin="self" if who == SELF else "none")
+            _show(look_at_source(draft))
+            return draft
     while True:
         url = url or str(click.prompt("        URL of the server, such as http://elder:8000/v1", err=True))
         report = look_at_server(replace(draft, url=url, model=model or ""))
@@ -124,6 +126,8 @@ def _ask_source(draft: Draft, servers: Mapping[str, Any]) -> Draft:
 
 
 def _ask_recipe(draft: Draft, target: TargetReport, folder: Path) -> Draft:
+    for name in METHODS.names():
+        _say(f"        {name:<6} {METHODS.get(name).help}", dim=True)
     while True:
         methods = click.Choice(list(METHODS.names()))
         method = str(click.prompt("4 of 5  Quantization method", type=methods, default="gptq", err=True))

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.doctor import memory_checks, recipe_checks
-from faq_tui.core.extensions import METHODS
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import build_recipe
 from faq_tui.core.setup.draft import Draft, draft_run
@@ -40,10 +39,9 @@ def look_at_recipe(draft: Draft, target: TargetReport, folder: Path) -> RecipeRe
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         return RecipeReport(problem=f"{first['loc'][-1]}: {str(first['msg']).removeprefix('Value error, ')}")
-    extension = METHODS.get(draft.method)
     try:
         with draft_run(draft) as run:
-            lines = [Line(f"{extension.title}: {extension.help}"), *_estimates(run)]
+            lines = list(_estimates(run))
             artefacts = sum(len(run.settings.sets_of(recipe)) for recipe in run.settings.recipes)
     except FaqError as error:
         return RecipeReport(problem=str(error))

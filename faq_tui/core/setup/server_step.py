@@ -16,7 +16,7 @@ from faq_tui.core.endpoints.client import NotAnApiError, StatusError
 from faq_tui.core.endpoints.faults import explain
 from faq_tui.core.endpoints.model_list import models_of, name_on, window_of
 from faq_tui.core.endpoints.probe import PROBE_TIMEOUT_S, look
-from faq_tui.core.settings import Endpoint, Sampling
+from faq_tui.core.settings import EMBEDDED, Endpoint, Sampling
 from faq_tui.core.settings.source import checked_url
 from faq_tui.core.setup.draft import Draft, draft_run
 from faq_tui.core.setup.step_report import Line, StepReport
@@ -38,6 +38,20 @@ class ServerReport(StepReport):
     reasoning: str = ""  # where the reasoning was in the trial's reply; "" if there was no trial
     rate: float | None = None  # tokens per second of one request
     badge: str = ""  # the verdict on the family
+
+
+def look_at_source(draft: Draft) -> ServerReport:
+    """Check the answer to the question which model answers the questions anew, on a server or on this machine."""
+    if draft.origin == "server":
+        return look_at_server(draft)
+    if draft.origin == "none":
+        text = "Nothing is regenerated: the run quantizes with the plain questions only. You can add a model later."
+        return ServerReport((Line(text, "warning"),))
+    if draft.target == EMBEDDED:
+        return ServerReport((Line("faq-tui starts a small server for the embedded model on this machine.", "good"),))
+    text = "faq-tui loads the model on this machine to answer the questions. A large model needs a GPU for this."
+    advice = "A larger model of the same family usually gives better data."
+    return ServerReport((Line(text, "good"), Line(advice, "dim")))
 
 
 def look_at_server(draft: Draft) -> ServerReport:
