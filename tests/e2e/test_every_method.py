@@ -86,7 +86,7 @@ def test_a_run_that_reads_layer_by_layer_finds_the_same_figures(made: Path, tmp_
     text = (run / "faq.toml").read_text(encoding="utf-8")
     text = text.replace("[target]\n", '[target]\nread = "layers"\n').replace("answer_tokens = 4", "answers = []")
     (run / "faq.toml").write_text(text, encoding="utf-8")
-    done = faq_tui_process("run", run, timeout=600)
+    done = faq_tui("run", run)
     assert done.code == 0 and (run / "activations").is_dir(), done.err[-3000:]
     layers, whole = figures(run), figures(made)
     assert len(layers) >= 4 and {name for name, *_ in layers} == {"unquantized", NAMES[-1]}
