@@ -14,6 +14,8 @@ import os
 import shutil
 from pathlib import Path
 
+from faq_tui.core.overrides import pick
+from faq_tui.core.run.run import open_run
 from tests.support.paths import FIXTURES
 
 STORED = FIXTURES / "run-0ebf15d"
@@ -40,6 +42,22 @@ def copy_of_stored(folder: Path) -> Path:
     write_weights(folder / "target")
     set_times(folder)
     return folder
+
+
+def pick_of_a_person(folder: Path, agrees: bool) -> None:
+    """A person picks what the judge picked for a seed, or another candidate."""
+    with open_run(folder) as run:
+        name = next(iter(run.settings.sources))
+        query = (
+            "SELECT p.seed_id, c.number = k.number AS same, c.number FROM picks p"
+            " JOIN candidates k ON k.id = p.candidate_id JOIN candidates c ON c.seed_id = p.seed_id"
+            " AND c.generation = k.generation AND c.flags = '[]' WHERE p.picked_by = 'judge' AND p.source = ?"
+            " AND NOT EXISTS (SELECT 1 FROM picks o WHERE o.seed_id = p.seed_id AND o.picked_by = 'person')"
+            " ORDER BY p.id"
+        )
+        rows = run.store.db.execute(query, (name,)).fetchall()
+        seed_id, _, number = next(row for row in rows if bool(row["same"]) is agrees)
+        pick(run, seed_id, name, number, "")
 
 
 def set_times(folder: Path) -> None:
