@@ -80,9 +80,11 @@ def test_every_metric_is_whole(metric: Metric) -> None:
 
 def test_the_metrics_of_each_kind_come_with_the_main_one_first() -> None:
     assert {kind: [metric.name for metric in metrics_of(kind)] for kind in KINDS} == {
-        PROSE: ["kl", "perplexity", "top1"],
-        ANSWERS: ["kl", "perplexity", "top1"],
-        WORDS: ["word_perplexity", "byte_perplexity", "kl", "top1"],
+        PROSE: ["kl", "perplexity", "top1", "kl_p99", "kl_unsure", "kl_sure"],
+        ANSWERS: [
+            *("kl", "perplexity", "top1", "kl_p99", "kl_unsure", "kl_sure", "kl_reasoning", "kl_answer", "departure"),
+        ],
+        WORDS: ["word_perplexity", "byte_perplexity", "kl", "top1", "kl_p99"],
         LAST_WORD: ["accuracy", "last_perplexity", "kl", "flips"],
         CHOICES: ["accuracy", "accuracy_norm", "flips"],
     }
