@@ -27,13 +27,13 @@ class TailKl(Metric):
     of llama.cpp prints this value as "99.0% KLD".
     """
 
-    name, title, unit = "kl_p99", "p99 KL", "nats"
+    name, title, unit = "kl_p99", "99th percentile of KL", "nats"
     help = "The KL that only one token in a hundred exceeds, in nats: how far the worst predictions are off."
     columns = (TOKENS, TOKEN_KL)
     higher_is_better, of_tokens = False, True
     close = NOT_MEASURED
     kinds = (PROSE, ANSWERS, WORDS)
-    heading, heading_kinds, heading_rank = "p99 KL", (PROSE, ANSWERS), 3
+    heading, heading_kinds, heading_rank = "KL p99", (PROSE, ANSWERS), 3
 
     def values(self, sums: Sums, weights: Array) -> Array:
         import numpy as np

@@ -59,4 +59,4 @@ def test_metrics_of_single_tokens(tmp_path: Path) -> None:
         body = document(run, after)
         valid("report", body)
         assert body["interval"]["comparisons"] == document(run, before)["interval"]["comparisons"]
-        assert "p99 KL" in markdown(body) and "tokens to first departure" in markdown(body)
+        assert "99th percentile of KL" in markdown(body) and "tokens to first departure" in markdown(body)
