@@ -42,7 +42,7 @@ STEPS: tuple[tuple[bytes, str], ...] = (  # keys, and what must then be on the s
     (b"3", "0 Reject"),
     (b"l", "0 Reject"),
     (b"b", "not reviewed"),  # or the judge's endless reason hides what folding does
-    (b"f", "0 Reject"),
+    (b"z", "0 Reject"),
     (b"b", "0 Reject"),
     (b"F", "Which seeds to show"),
     (b"\x1b", "0 Reject"),
