@@ -47,7 +47,7 @@ STEPS: tuple[tuple[bytes, str], ...] = (  # keys, and what must then be on the s
     (b"F", "Which seeds to show"),
     (b"\x1b", "0 Reject"),
     (b"s", "source teacher"),
-    (b"5", "New recipe"),
+    (b"\x1b[15~", "New recipe"),  # f5: the digits pick candidates here
     (b"v", "largest loss of each layer"),
     (b"v", "log of job"),
     (b"v", "layer by module"),
