@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -34,7 +33,6 @@ from faq_tui.tui.screens.base import BaseScreen, PaneSwitcher
 from faq_tui.tui.screens.run_menu import RunMenu
 from faq_tui.tui.session import Session
 from faq_tui.tui.stage_marks import marks_of_panes
-from faq_tui.tui.themes import named_colours, suited_theme
 
 HZ, LOW_HZ = 10, 2
 # The footer shows the keys of these actions at every width.
@@ -64,17 +62,10 @@ class FaqApp(AppController):
 
         Tests replace `clock`, `sampler`, `panes` and `plan_watch`. Raises UsageError if `folder` holds no run.
         """
-        # The environment variable NO_COLOR asks programs not to use colours. Textual then removes ANSI colours and
-        # turns all other colours into greys.
-        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
+        super().__init__(config)
         self.specs, self.actions = panes, registry(panes)
         self._action = {action.id: action for action in self.actions}
         self._bindings = BindingsMap.merge([self._bindings, BindingsMap(bindings_of(show_actions(panes)))])
-        self.config = config or Config()
-        self.theme = self.config.theme or suited_theme(os.environ)
-        if self.config.low_bandwidth:
-            self.animation_level = "none"
-        self.set_keymap(self.config.keymap)
         self._resources = ExitStack()
         self.opened = self._resources.enter_context(open_run(folder, read_only=player is not None))
         self.clock = player.clock if player else clock
@@ -86,7 +77,6 @@ class FaqApp(AppController):
         self._machine, self._jobs, self._footer = Machine(id="machine"), JobsLine(), KeyFooter(id="footer")
         self._tabs = TabLine(tuple(self.panes), self._machine)
         self._switcher = PaneSwitcher(initial=next(iter(self.panes)))
-        self.crash: Exception | None = None
         self.player, self._start_at_once = player, start
         self._drawn_version, self._drawn_at, self._drawn_phase = -1, 0.0, ""
         self._keys_due = False
@@ -103,8 +93,6 @@ class FaqApp(AppController):
         yield self._footer
 
     def on_mount(self) -> None:
-        self.theme_changed_signal.subscribe(self, lambda _theme: self._use_theme())
-        self._use_theme()
         self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self._keys_changed())
         self.show_pane(next(iter(self.panes)))
         self._show_keys()  # draw the keys at once, so that the first screen has them
@@ -123,14 +111,6 @@ class FaqApp(AppController):
         self.plan_watch.close()
         self.sampler.close()
         self._resources.close()
-
-    def _use_theme(self) -> None:
-        """Draw named colours, such as red and green, in the colours of the theme."""
-        self.ansi_theme_dark = self.ansi_theme_light = named_colours(self.theme, self.theme_variables)
-
-    def _handle_exception(self, error: Exception) -> None:
-        self.crash = error
-        super()._handle_exception(error)
 
     def _on_plan(self, plan: RunPlan) -> None:
         """A thread calls this method with each new plan."""

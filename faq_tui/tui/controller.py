@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
-from typing import Any
-
-from textual.app import App
-from textual.notifications import SeverityLevel
-
-from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.regenerating import generation_cost
 from faq_tui.core.run.run import Run
@@ -17,7 +9,7 @@ from faq_tui.core.run_plan import RunPlan
 from faq_tui.tui import clipboard
 from faq_tui.tui.actions import APP, Action
 from faq_tui.tui.clipboard import text_of
-from faq_tui.tui.config import Config, config_path
+from faq_tui.tui.config import config_path
 from faq_tui.tui.header import PaneTab
 from faq_tui.tui.pane import Pane, PaneSpec
 from faq_tui.tui.plan_watch import PlanWatch
@@ -27,13 +19,13 @@ from faq_tui.tui.screens.quit import LEAVE, STOP, kill_screen, quit_screen
 from faq_tui.tui.screens.run_menu import EVERYTHING, ONLY, UNTIL_JUDGE, RunMenu
 from faq_tui.tui.screens.spend import SAMPLE, SPEND, spend_screen
 from faq_tui.tui.session import Session
+from faq_tui.tui.shell import ShellApp
 from faq_tui.tui.stage_marks import SHOWN_IN
 
 
-class AppController(App[None]):
+class AppController(ShellApp):
     """Performs the app's actions. The subclass opens the run, the session and the panes."""
 
-    config: Config
     opened: Run
     session: Session
     player: Player | None
@@ -42,11 +34,7 @@ class AppController(App[None]):
     plan: RunPlan | None = None  # None until the thread has made the first plan
     panes: dict[str, Pane]  # maps each scope to its pane, in the order of the tabs
     actions: tuple[Action, ...]  # all actions of the app and of its panes
-    farewell = ""  # the text that is printed after the app has left the screen
-
-    @property
-    def keymap(self) -> dict[str, str]:
-        return self.config.keymap
+    goes_home = False  # True if the user has left this run to see all runs
 
     @property
     def pane(self) -> Pane:
@@ -55,22 +43,6 @@ class AppController(App[None]):
 
     def show_pane(self, scope: str) -> None:
         raise NotImplementedError
-
-    async def run_action(self, *arguments: Any, **named: Any) -> bool:
-        """Run an action. If the action fails, show the reason in a notification."""
-        try:
-            return await super().run_action(*arguments, **named)
-        except FaqError as error:
-            self.complain(str(error))
-        except sqlite3.OperationalError as error:
-            self.complain(f"the database did not answer ({error}); try again")
-        return False
-
-    def complain(self, sentence: str) -> None:
-        self.say(sentence, "error")
-
-    def say(self, sentence: str, severity: SeverityLevel = "information") -> None:
-        self.notify(sanitize(sentence), severity=severity, markup=False)
 
     def perform(self, action: Action) -> None:
         """Run an action. If the action belongs to a pane, show this pane first."""
@@ -167,21 +139,14 @@ class AppController(App[None]):
         self.copy_to_clipboard(text)
         self.say(f"copied {len(text):,} characters, also to {path}")
 
-    def copy_to_clipboard(self, text: str) -> None:
-        """Copy text with an escape sequence, as Textual does.
-
-        Unlike Textual's sequence, this one also works inside tmux.
-        """
-        self._clipboard = text
-        if self._driver is not None:
-            self._driver.write(clipboard.osc52(text, os.environ))
-
-    def action_theme(self) -> None:
-        self.search_themes()
-
     def action_help(self) -> None:
         scope = self.pane.SPEC.scope
         self.push_screen(HelpScreen(scope, self.actions, self.specs, self.keymap, str(config_path())))
+
+    def action_home(self) -> None:
+        """Leave the run for the list of all runs. A job keeps running."""
+        self.goes_home = True
+        self.exit()
 
     async def action_quit(self) -> None:
         if self.session.busy:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from faq_tui.core.assembly.draws import overlap
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.evaluation import environment
 from faq_tui.core.evaluation.identity import UNQUANTIZED, subjects, texts, wanted_artefacts
 from faq_tui.core.evaluation.kinds import CHOICES, LABELLED, PROSE, kind_of
 from faq_tui.core.evaluation.metrics import metrics_in, with_flips
 from faq_tui.core.evidence.compare import compare_all
+from faq_tui.core.evidence.draws_needed import draws_needed
 from faq_tui.core.evidence.model import Evidence, Flips, ModelRow, Text
 from faq_tui.core.run.run import Run
 from faq_tui.core.stats.bootstrap import Estimate, of_metric
 from faq_tui.core.stats.sums import Sums
-from faq_tui.core.store import benchmarks
+from faq_tui.core.store import benchmarks, stages
 from faq_tui.core.store.artefacts import Artefact
 from faq_tui.core.store.measurements import all_measurements
 
@@ -38,18 +40,33 @@ def collect(run: Run) -> Evidence:
         raise UsageError(f"nothing is measured yet: run `faq-tui run {run.folder}`")
     dtype, device = next(iter(tails.values())).split(".")[1:]
     unquantized = measured[UNQUANTIZED]
+    comparisons = compare_all(run, measured)
+    kinds = {text: kind_of(text) for text in unquantized}
     return Evidence(
         texts=tuple(_text(name, sums) for name, sums in unquantized.items()),
         rows=(
             _target_row(run, measured),
             *(_row(run, a, measured) for a in wanted_artefacts(run) if a.folder in measured),
         ),
-        comparisons=compare_all(run, measured),
+        comparisons=comparisons,
         flips=all_flips(run, measured),
         dtype=dtype,
         device=device,
         measured=float(run.store.db.execute("SELECT max(created) FROM measurements").fetchone()[0]),
+        draws_needed=draws_needed(comparisons, kinds, overlap(run), _seconds_per_draw(run)),
     )
+
+
+def _seconds_per_draw(run: Run) -> float | None:
+    """The time that one draw took: regenerating, judging, quantizing and evaluating. None if it is not known yet.
+
+    A stage that was stopped and continued counts only with its last part.
+    """
+    rows = stages.all_rows(run.store)
+    ended = [row for name in ("regenerate", "judge", "evaluate") if (row := rows.get(name)) is not None]
+    spans = [row.finished - row.started for row in ended if row.finished is not None]
+    spans += [artefact.seconds for artefact in wanted_artefacts(run) if artefact.same_as is None]
+    return sum(spans) / run.settings.evaluate.repeats if spans else None
 
 
 def measured(run: Run) -> Measured:

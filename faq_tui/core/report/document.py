@@ -59,6 +59,7 @@ def document(run: Run, evidence: Evidence | None = None) -> dict[str, Any]:
         "texts": _texts(evidence, known),
         "models": [asdict(row) for row in evidence.rows],
         "comparisons": [asdict(comparison) for comparison in evidence.comparisons],
+        "draws_needed": [asdict(one) for one in evidence.draws_needed],
         "flips": flips(run, evidence),
         "paper": paper(run),
         "spikes": spikes(run),

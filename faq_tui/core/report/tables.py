@@ -7,6 +7,7 @@ from typing import Any
 
 from faq_tui.core.evaluation.metrics import Metric, all_metrics
 from faq_tui.core.report import formatting
+from faq_tui.core.report.answer import by_pair
 from faq_tui.core.report.formatting import escape
 
 
@@ -73,7 +74,7 @@ def comparisons(body: dict[str, Any]) -> list[str]:
     texts = {text["name"]: text for text in body["texts"]}
     rows = [
         _comparison(c, texts[text]["title"], metric, outcomes[metric])
-        for c in body["comparisons"]
+        for c in by_pair(body)
         for text, outcomes in c["texts"].items()
         for metric in texts[text]["metrics"]
         if metric in outcomes

@@ -21,6 +21,7 @@ from faq_tui.core.run.events import Emit, Note, StageDone, StageFailed, StageSki
 from faq_tui.core.run.job_record import new_id, write_job
 from faq_tui.core.run.run import Run, locked
 from faq_tui.core.stages.memory_check import memory_notices
+from faq_tui.core.stages.set_check import check_sets
 from faq_tui.core.stages.target_check import check_models, check_place
 from faq_tui.core.store import stages as stage_rows
 from faq_tui.core.store.stages import StageRow
@@ -117,6 +118,8 @@ class _Checks:
         if self.done or stage.name in NO_MODEL:
             return
         run = context.run
+        if "assemble" in self.stages:
+            check_sets(run)
         findings = check_models(run, self.stages, context.cancel, run.log(context.job))
         for notice in [*findings.notices, *memory_notices(run, self.stages)]:
             context.emit(Note(notice, "warning"))

@@ -22,6 +22,7 @@ from faq_tui.core.store.measurements import all_measurements
 from faq_tui.core.store.stages import StageRow
 
 STAGE = "report"
+COMPARED = "against the baseline: "  # begins the stage's summary if there are verdicts
 WORDS = (BETTER, LEANS_BETTER, WORSE, LEANS_WORSE, WITHIN_NOISE, SAME, UNKNOWN)
 
 
@@ -79,4 +80,4 @@ def execute(context: Context) -> str:
     verdicts = [o[mains[text]]["verdict"] for c in body["comparisons"] for text, o in c["texts"].items()]
     listed = [word for word in WORDS if word in verdicts or word in (BETTER, WORSE, WITHIN_NOISE)]
     counts = ", ".join(f"{verdicts.count(word)} {word}" for word in listed)
-    return f"against the baseline: {counts}" if verdicts else "nothing to compare"
+    return f"{COMPARED}{counts}" if verdicts else "nothing to compare"

@@ -11,7 +11,7 @@ from faq_tui.core.base.errors import ExitCode
 from faq_tui.core.embedded import EmbeddedServer as Served
 from faq_tui.core.endpoints import Client, Reply, look, stream_choices
 from faq_tui.core.settings import Endpoint, Sampling
-from tests.support.shell import events, faq_tui, faq_tui_process, make_run, rows
+from tests.support.shell import events, faq_tui, make_run, rows
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ def test_eight_seeds_by_three_from_a_real_server(embedded_server: Served, tmp_pa
     settings = folder / "faq.toml"
     settings.write_text(settings.read_text().replace('"fake-8b"', f'"{embedded_server.model}"'))
     assert faq_tui("run", folder, "--only", "seeds").code == ExitCode.DONE
-    result = faq_tui_process("run", folder, "--only", "regenerate", "--json", timeout=600)
+    result = faq_tui("run", folder, "--only", "regenerate", "--json")
     assert result.code == ExitCode.DONE, result.err
     kept = rows(
         folder,
