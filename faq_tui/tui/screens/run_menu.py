@@ -38,7 +38,7 @@ class RunMenu(ChoiceScreen):
         elif plan.stages:
             text = plan_in_lines(plan)
         else:
-            text = Text("The settings in faq.toml cannot be read.", "red")
+            text = Text("The plan cannot be made. `faq-tui status` says why.", "red")
         return text.append_text(plain(f"\n\n{self._failure}", "red")) if self._failure else text
 
 
