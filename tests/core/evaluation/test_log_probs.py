@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
 from faq_tui.core.evaluation import log_probs
-from faq_tui.core.evaluation.log_probs import SHARE, SPARE, LogProbs, Room
+from faq_tui.core.evaluation.log_probs import SHARE, SPARE, LogProbs, SpareMemory
 
 
 def test_what_does_not_fit_is_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     size = 4 * 10
     monkeypatch.setattr(log_probs, "free_bytes", lambda device: SPARE + SHARE * 2 * size)  # room for two tensors
-    kept, calls = LogProbs(Room("cpu")), list[int]()
+    kept, calls = LogProbs(SpareMemory("cpu")), list[int]()
 
     def value(number: int) -> torch.Tensor:
         calls.append(number)
@@ -20,7 +22,7 @@ def test_what_does_not_fit_is_computed_again(monkeypatch: pytest.MonkeyPatch) ->
 
     for _ in range(2):
         for number in range(3):
-            found = kept.of((number, 0), lambda number=number: value(number))
+            found = kept.of((number, 0), partial(value, number))
             assert found.tolist() == [[number] * 5] * 2
     assert calls == [0, 1, 2, 2]
 
@@ -28,6 +30,6 @@ def test_what_does_not_fit_is_computed_again(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("free", [None, 0, SPARE])
 def test_a_full_machine_keeps_nothing(free: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_probs, "free_bytes", lambda device: free)
-    kept = LogProbs(Room("cpu"))
+    kept = LogProbs(SpareMemory("cpu"))
     kept.keep((0, 0), torch.ones(1, 1))
     assert not kept.kept
