@@ -70,7 +70,8 @@ def faq_tui() -> None:
     """Family-Aware Quantization: regenerate calibration data with a larger model of the same family, judge the
     answers, quantize with this data, and measure whether it helped.
 
-    faq-tui [RUN] [--low-bandwidth] opens RUN in the app. Without RUN, it opens the run in the current folder.
+    faq-tui [RUN] [--low-bandwidth] opens RUN in the app. Without RUN, it opens the run in the current
+    folder, or shows all your runs.
 
     To try faq-tui without a GPU, a server or an account: faq-tui demo
     """

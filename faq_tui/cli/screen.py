@@ -8,27 +8,88 @@ from typing import TYPE_CHECKING
 
 import click
 
+from faq_tui.core.base.errors import FaqError
+
 if TYPE_CHECKING:
+    from faq_tui.tui.app import FaqApp
     from faq_tui.tui.config import Config
+    from faq_tui.tui.home.app import Choice
 
 
 def show_run(folder: Path, low_bandwidth: bool = False, start: bool = False) -> None:
-    """Open the app. `start` starts the pipeline. Raises FaqError."""
+    """Open a run in the app. `start` starts the pipeline. Raises FaqError."""
     from faq_tui.tui.app import FaqApp
-    from faq_tui.tui.launch import open_app
 
-    _say(open_app(FaqApp(folder, _config(low_bandwidth), start=start)))
+    config = _config(low_bandwidth)
+    _show(FaqApp(folder, config, start=start), config)
+
+
+def show_home(low_bandwidth: bool = False) -> None:
+    """Show all runs in the app, then the run that the user opens. Raises FaqError."""
+    _from_home(_config(low_bandwidth))
 
 
 def show_replay(folder: Path, job: str | None, speed: float, low_bandwidth: bool = False) -> None:
     """Open a replay in the app. Raises FaqError."""
     from faq_tui.core.run.run import run_folder
     from faq_tui.tui.app import FaqApp
-    from faq_tui.tui.launch import open_app
     from faq_tui.tui.player import Player, recording
 
+    config = _config(low_bandwidth)
     player = Player(recording(run_folder(folder), job), speed)
-    _say(open_app(FaqApp(folder, _config(low_bandwidth), player)))
+    _show(FaqApp(folder, config, player), config)
+
+
+def _show(app: FaqApp, config: Config) -> None:
+    """Show a run, and then Home if the user goes there."""
+    from faq_tui.core.run.known_runs import remember
+    from faq_tui.tui.launch import open_app
+
+    remember(app.opened.folder)
+    farewell = open_app(app)
+    if app.goes_home:
+        _from_home(config, app.opened.folder)
+    elif farewell:
+        click.echo(f"faq-tui: {farewell}", err=True)
+
+
+def _from_home(config: Config, select: Path | None = None) -> None:
+    """Show Home and the runs that the user opens there, until the user leaves the app."""
+    from faq_tui.core.run.known_runs import remember
+    from faq_tui.tui.app import FaqApp
+    from faq_tui.tui.launch import open_app
+
+    notice = ""
+    while (choice := _choice(config, notice, select)) is not None:
+        select, notice = choice.folder, ""
+        try:
+            app = FaqApp(choice.folder, config, start=choice.start)
+            remember(app.opened.folder)
+            farewell = open_app(app)
+        except FaqError as error:  # the run is damaged, or the app crashed on it; other runs can still be opened
+            notice = str(error)
+            continue
+        if not app.goes_home:
+            if farewell:
+                click.echo(f"faq-tui: {farewell}", err=True)
+            return
+
+
+def _choice(config: Config, notice: str, select: Path | None) -> Choice | None:
+    """The run that the user chooses in Home. None if the user leaves the app."""
+    from faq_tui.tui.home.app import HomeApp
+    from faq_tui.tui.launch import open_app
+
+    home = HomeApp(_here(), config, notice, select=select)
+    open_app(home)
+    return home.choice
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise FaqError("the current folder was deleted: change to another folder") from None
 
 
 def _config(low_bandwidth: bool) -> Config:
@@ -36,8 +97,3 @@ def _config(low_bandwidth: bool) -> Config:
 
     config = load_config(config_path())
     return replace(config, low_bandwidth=True) if low_bandwidth else config
-
-
-def _say(farewell: str) -> None:
-    if farewell:
-        click.echo(f"faq-tui: {farewell}", err=True)

@@ -37,7 +37,7 @@ def status_of(run: Run) -> dict[str, Any]:
         "run": str(run.folder),
         "target": run.settings.target.model,
         "busy": busy,
-        "stages": _stages(run, busy),
+        "stages": stage_states(run, busy),
         "seeds": _seeds(run),
         "sources": {name: _source(run, name) for name in run.settings.sources},
         "judging": judging_of(run) if run.settings.sources else None,
@@ -80,7 +80,7 @@ def is_busy(run: Run) -> bool:
     return lock_owner(run.folder) is not None
 
 
-def _stages(run: Run, busy: bool) -> list[dict[str, Any]]:
+def stage_states(run: Run, busy: bool) -> list[dict[str, Any]]:
     """The state of each stage.
 
     A finished stage is stale if an earlier stage is not done, because the inputs of the finished stage may change.

@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
-from typing import Any
-
-from textual.app import App
-from textual.notifications import SeverityLevel
-
-from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.regenerating import generation_cost
 from faq_tui.core.run.run import Run
+from faq_tui.core.run_plan import RunPlan
 from faq_tui.tui import clipboard
 from faq_tui.tui.actions import APP, Action
 from faq_tui.tui.clipboard import text_of
-from faq_tui.tui.config import Config, config_path
+from faq_tui.tui.config import config_path
 from faq_tui.tui.header import PaneTab
 from faq_tui.tui.pane import Pane, PaneSpec
+from faq_tui.tui.plan_watch import PlanWatch
 from faq_tui.tui.player import Player
 from faq_tui.tui.screens.help import HelpScreen
 from faq_tui.tui.screens.quit import LEAVE, STOP, kill_screen, quit_screen
+from faq_tui.tui.screens.run_menu import EVERYTHING, ONLY, UNTIL_JUDGE, RunMenu
 from faq_tui.tui.screens.spend import SAMPLE, SPEND, spend_screen
 from faq_tui.tui.session import Session
+from faq_tui.tui.shell import ShellApp
+from faq_tui.tui.stage_marks import SHOWN_IN
 
 
-class AppController(App[None]):
+class AppController(ShellApp):
     """Performs the app's actions. The subclass opens the run, the session and the panes."""
 
-    config: Config
     opened: Run
     session: Session
     player: Player | None
     specs: tuple[PaneSpec, ...]
+    plan_watch: PlanWatch
+    plan: RunPlan | None = None  # None until the thread has made the first plan
     panes: dict[str, Pane]  # maps each scope to its pane, in the order of the tabs
     actions: tuple[Action, ...]  # all actions of the app and of its panes
-    farewell = ""  # the text that is printed after the app has left the screen
-
-    @property
-    def keymap(self) -> dict[str, str]:
-        return self.config.keymap
+    goes_home = False  # True if the user has left this run to see all runs
 
     @property
     def pane(self) -> Pane:
@@ -49,22 +43,6 @@ class AppController(App[None]):
 
     def show_pane(self, scope: str) -> None:
         raise NotImplementedError
-
-    async def run_action(self, *arguments: Any, **named: Any) -> bool:
-        """Run an action. If the action fails, show the reason in a notification."""
-        try:
-            return await super().run_action(*arguments, **named)
-        except FaqError as error:
-            self.complain(str(error))
-        except sqlite3.OperationalError as error:
-            self.complain(f"the database did not answer ({error}); try again")
-        return False
-
-    def complain(self, sentence: str) -> None:
-        self.say(sentence, "error")
-
-    def say(self, sentence: str, severity: SeverityLevel = "information") -> None:
-        self.notify(sanitize(sentence), severity=severity, markup=False)
 
     def perform(self, action: Action) -> None:
         """Run an action. If the action belongs to a pane, show this pane first."""
@@ -95,14 +73,39 @@ class AppController(App[None]):
         self.show_pane(scopes[(scopes.index(self.pane.SPEC.scope) + by) % len(scopes)])
 
     def action_start(self) -> None:
-        self._start_job(None, None)
+        """Show the plan of the run, and ask which part of it to run."""
+        if self._may_start():
+            self.plan_watch.look()
+            names = SHOWN_IN.get(self.pane.SPEC.scope, ())
+            due = [stage.name for stage in self.plan.due if stage.name in names] if self.plan is not None else []
+            only = next(iter([*due, *names]), None)
+            last = self.session.live.stage
+            failed = last is not None and self.session.outcome == "failed"
+            failure = f"{last.stage} failed: {last.message}" if last is not None and failed else ""
+            self.push_screen(RunMenu(self.plan, only, failure), lambda answer: self._chosen(answer, only))
 
-    def _start_job(self, only: str | None, until: str | None) -> None:
+    def _chosen(self, answer: str | None, only: str | None) -> None:
+        if answer == EVERYTHING:
+            self._start_job(None, None)
+        elif answer == UNTIL_JUDGE:
+            self._start_job(None, "judge")
+        elif answer == ONLY:
+            self._start_job(only, None)
+
+    def _may_start(self) -> bool:
+        """True if a job can be started. Otherwise say why not."""
         if self.player is not None:
             self.complain("this is a replay, which cannot start jobs")
-        elif self.session.busy:
+            return False
+        if self.session.busy:
             self.say("a job is already running; a run can have only one job at a time")
-        elif (
+            return False
+        return True
+
+    def _start_job(self, only: str | None, until: str | None) -> None:
+        if not self._may_start():
+            return
+        if (
             (only or "regenerate") == "regenerate"
             and until != "seeds"
             and (cost := generation_cost.consent_sentences(self.opened))
@@ -136,21 +139,14 @@ class AppController(App[None]):
         self.copy_to_clipboard(text)
         self.say(f"copied {len(text):,} characters, also to {path}")
 
-    def copy_to_clipboard(self, text: str) -> None:
-        """Copy text with an escape sequence, as Textual does.
-
-        Unlike Textual's sequence, this one also works inside tmux.
-        """
-        self._clipboard = text
-        if self._driver is not None:
-            self._driver.write(clipboard.osc52(text, os.environ))
-
-    def action_theme(self) -> None:
-        self.search_themes()
-
     def action_help(self) -> None:
         scope = self.pane.SPEC.scope
         self.push_screen(HelpScreen(scope, self.actions, self.specs, self.keymap, str(config_path())))
+
+    def action_home(self) -> None:
+        """Leave the run for the list of all runs. A job keeps running."""
+        self.goes_home = True
+        self.exit()
 
     async def action_quit(self) -> None:
         if self.session.busy:

@@ -14,7 +14,7 @@ from pathlib import Path
 from platformdirs import user_log_path
 
 from faq_tui.core.base.errors import FaqError
-from faq_tui.tui.app import FaqApp
+from faq_tui.tui.shell import ShellApp
 from faq_tui.tui.terminal import hung_up, own_terminal
 
 LOOK_EVERY_S = 1.0
@@ -28,7 +28,7 @@ def log_path() -> Path:
     return user_log_path("faq-tui") / "app.log"
 
 
-def open_app(app: FaqApp) -> str:
+def open_app(app: ShellApp) -> str:
     """Run the app until the user leaves. Return the text to print afterwards. Raises FaqError if the app crashed."""
     log = log_path()
     sys.setswitchinterval(SWITCH_S)
@@ -38,11 +38,12 @@ def open_app(app: FaqApp) -> str:
         if crash is not None:
             traceback.print_exception(crash)  # file descriptor 2 still points to the log, so this goes there
     if crash is not None:
-        raise FaqError(f"the app crashed with {type(crash).__name__}: {crash}; the details are in {log}")
+        where = f"; the details are in {log}" if os.access(log, os.R_OK) else ""
+        raise FaqError(f"the app crashed with {type(crash).__name__}: {crash}{where}")
     return app.farewell
 
 
-async def _run(app: FaqApp, terminal: int) -> None:
+async def _run(app: ShellApp, terminal: int) -> None:
     loop = asyncio.get_running_loop()
     for number in ENDS:
         loop.add_signal_handler(number, _end, app)
@@ -53,7 +54,7 @@ async def _run(app: FaqApp, terminal: int) -> None:
         watch.cancel()
 
 
-async def _watch(app: FaqApp, terminal: int) -> None:
+async def _watch(app: ShellApp, terminal: int) -> None:
     """End the app when its terminal is gone.
 
     The loop checks regularly whether the terminal still exists, because a signal may not arrive. A lost terminal does
@@ -73,7 +74,7 @@ async def _watch(app: FaqApp, terminal: int) -> None:
             return
 
 
-def _end(app: FaqApp) -> None:
+def _end(app: ShellApp) -> None:
     """End the app; jobs keep running. If the app does not end in time, end the process."""
     watchdog = threading.Timer(PATIENCE_S, os._exit, (128 + signal.SIGHUP,))
     watchdog.daemon = True

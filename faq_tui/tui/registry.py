@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from faq_tui.tui.actions import APP, Action
+from faq_tui.tui.home_actions import HOME
 from faq_tui.tui.keys import keys_of, shown
 from faq_tui.tui.pane import PaneSpec
 from faq_tui.tui.panes import PANES
@@ -16,22 +17,26 @@ from faq_tui.tui.panes import PANES
 APP_ACTIONS = (
     Action("app.previous_pane", "left_square_bracket", "Previous", "Show the pane to the left.", footer=False),
     Action("app.next_pane", "right_square_bracket", "Next", "Show the pane to the right.", footer=False),
-    Action("app.start", "r", "Run", "Start the pipeline, or resume it where it stopped."),
+    Action("app.start", "r", "Run", "Show which stages are out of date or not done, and start or resume them."),
     Action("app.stop", "x", "Stop", "Stop the running job; finished work is kept."),
     Action("app.copy", "y", "Copy", "Copy the focused text to the clipboard and to a file.", footer=False),
     Action("app.theme", "T", "Colours", "Choose the colour theme of the screen.", footer=False),
     Action("app.command_palette", "ctrl+p", "All actions", "Find any action by its name.", footer=False),
+    Action("app.home", "H", "Home", "Show all runs. A running job continues.", footer=False),
     Action("app.help", "question_mark", "Help", "Show every key."),
     Action("app.quit", "q", "Quit", "Leave the app. If a job is running, ask whether to stop it."),
 )
 
 
 def show_actions(panes: Iterable[PaneSpec] = PANES) -> tuple[Action, ...]:
-    """The actions of the app that show the panes, one for each pane."""
+    """The actions of the app that show the panes, one for each pane.
+
+    A function key shows a pane from everywhere. The digit does the same, unless the shown pane uses the digit itself.
+    """
     return tuple(
         Action(
             f"{APP}.show_{pane.scope}",
-            f"{pane.digit},ctrl+{pane.digit}",
+            f"{pane.digit},f{pane.digit},ctrl+{pane.digit}",
             pane.title,
             pane.help,
             footer=False,
@@ -47,11 +52,16 @@ def registry(panes: Iterable[PaneSpec] = PANES) -> tuple[Action, ...]:
     return (*show_actions(panes), *APP_ACTIONS, *(action for pane in panes for action in pane.actions))
 
 
+def every_action() -> tuple[Action, ...]:
+    """The actions of `registry` and those of Home."""
+    return (*registry(), *HOME.actions)
+
+
 def key_table() -> str:
     """The table of keys as Markdown, one row for each action."""
-    titles = {APP: "everywhere", **{pane.scope: pane.title for pane in PANES}}
+    titles = {APP: "everywhere", **{pane.scope: pane.title for pane in (*PANES, HOME)}}
     lines = ["| where | key | does |", "|---|---|---|"]
-    for action in registry():
+    for action in every_action():
         keys = " ".join(f"`{shown(key)}`" for key in keys_of(action, {}))
         lines.append(f"| {titles[action.scope]} | {keys} | {action.help} |")
     return "\n".join(lines)

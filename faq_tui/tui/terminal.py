@@ -58,7 +58,7 @@ def own_terminal(log: Path) -> Iterator[int]:
     terminal = Terminal(io.FileIO(copy, "w"), encoding="utf-8", errors="replace")
     before = os.dup(1), os.dup(2)
     streams = sys.__stdout__, sys.__stderr__
-    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _anew(log), 0o600)
+    target = _opened(log)
     os.dup2(target, 1)
     os.dup2(target, 2)
     os.close(target)
@@ -82,6 +82,14 @@ def hung_up(fd: int) -> bool:
     poller = select.poll()
     poller.register(fd, 0)
     return any(what & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, what in poller.poll(0))
+
+
+def _opened(log: Path) -> int:
+    """A descriptor of the log. If the log cannot be written, the output is discarded and the app works without it."""
+    try:
+        return os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _anew(log), 0o600)
+    except OSError:
+        return os.open(os.devnull, os.O_WRONLY)
 
 
 def _anew(log: Path) -> int:

@@ -81,6 +81,32 @@ def test_the_grid_of_two_lines_is_made_measured_and_served(made: Path) -> None:
     assert 0 < kl["w8a8-w8gc-baseline"] < min(kl[name] for name in NAMES[:4]) < 1.0
 
 
+def test_a_run_that_reads_layer_by_layer_finds_the_same_figures(made: Path, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", '[[recipes]]\nmethod = "w8a8"\n', activations=True)
+    text = (run / "faq.toml").read_text(encoding="utf-8")
+    text = text.replace("[target]\n", '[target]\nread = "layers"\n').replace("answer_tokens = 4", "answers = []")
+    (run / "faq.toml").write_text(text, encoding="utf-8")
+    done = faq_tui("run", run)
+    assert done.code == 0 and (run / "activations").is_dir(), done.err[-3000:]
+    layers, whole = figures(run), figures(made)
+    assert len(layers) >= 4 and {name for name, *_ in layers} == {"unquantized", NAMES[-1]}
+    assert layers == pytest.approx({key: whole[key] for key in layers}, rel=1e-3, abs=1e-6)
+    weights = [sorted((folder / "models" / NAMES[-1]).glob("*.safetensors")) for folder in (run, made)]
+    assert weights[0] and [path.read_bytes() for path in weights[0]] == [path.read_bytes() for path in weights[1]]
+
+
+def figures(run: Path) -> dict[tuple[str, str, str], float]:
+    """Each value in the report, by model, text and metric."""
+    report = json.loads(faq_tui("report", run, "--format", "json").out)
+    return {
+        (model["name"], text, metric): value["value"]
+        for model in report["models"]
+        for text, values in model["texts"].items()
+        for metric, value in values.items()
+        if isinstance(value, dict) and "value" in value
+    }
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_manifest_says_how_it_was_made(made: Path, name: str) -> None:
     body = manifest(made, name)

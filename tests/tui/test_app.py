@@ -162,6 +162,15 @@ async def test_quit_with_nothing_running_leaves_at_once(folder: Path) -> None:
         assert app._exit and app.farewell == ""
 
 
+async def test_home_leaves_the_run_for_the_list_of_runs(folder: Path) -> None:
+    """app.home"""
+    app = app_on(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.session.phase == "idle")
+        await pilot.press("H")
+        assert app._exit and app.goes_home
+
+
 async def test_stop_with_nothing_running_says_so(folder: Path) -> None:
     """app.stop"""
     app = app_on(folder)

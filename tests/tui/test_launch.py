@@ -93,6 +93,61 @@ def test_leaving_is_quick_and_puts_the_terminal_back(folder: Path, terminals: li
     assert after.startswith(b"\x1b[?25h"), "the cursor is back"
 
 
+def in_folder(terminals: list[OnTerminal], folder: Path, *options: str) -> OnTerminal:
+    """`faq-tui` without a run, called in this folder."""
+    command = f"cd '{folder}' && exec {' '.join((*FAQ_TUI, *options))}"
+    return opened(terminals, "sh", "-c", command)
+
+
+def test_without_a_run_home_opens_runs_and_comes_back(folder: Path, terminals: list[OnTerminal]) -> None:
+    make_run(folder.parent / "other", target="some/other-model")
+    shown = in_folder(terminals, folder.parent)
+    shown.wait_to_see("2 runs", "other", "nobody/knows-it")
+    shown.press(b"/")
+    shown.wait_to_see("Part of a name")
+    shown.press(b"other\r")
+    shown.wait_to_see("1 of 2 runs")
+    shown.press(b"\r")
+    shown.wait_to_see("Nothing is running")
+    shown.press(b"H")
+    shown.wait_to_see("2 runs", "enter Open")
+    assert any(line.strip().startswith("▸ other") for line in shown.lines()), "the run that was open is selected"
+    shown.press(b"q")
+    assert shown.wait() == 0
+
+
+def test_in_the_folder_of_a_run_it_opens_the_run(folder: Path, terminals: list[OnTerminal]) -> None:
+    shown = in_folder(terminals, folder)
+    shown.wait_to_see("Nothing is running")
+    shown.press(b"q")
+    assert shown.wait() == 0
+
+
+def test_a_run_that_cannot_be_opened_leaves_home_open(folder: Path, terminals: list[OnTerminal]) -> None:
+    (folder / "faq.db").mkdir()
+    shown = in_folder(terminals, folder.parent)
+    shown.wait_to_see("1 run ", "▸ run")
+    shown.press(b"\r")
+    shown.wait_to_see("is not a database", "enter Open")
+    shown.press(b"q")
+    assert shown.wait() == 0
+
+
+def test_without_a_place_for_its_log_the_app_opens(
+    folder: Path, terminals: list[OnTerminal], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine whose home folder cannot be written."""
+    (tmp_path / "file").touch()
+    for name in ("STATE", "CACHE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / "file" / "below"))
+    shown = in_folder(terminals, folder.parent)
+    shown.wait_to_see("1 run ")
+    shown.press(b"\r")
+    shown.wait_to_see("Nothing is running")
+    shown.press(b"q")
+    assert shown.wait() == 0
+
+
 @pytest.fixture
 def slow(tmp_path: Path) -> Iterator[Path]:
     with FakeServer(Behaviour(pieces_per_s=10)) as server:
@@ -107,6 +162,8 @@ def slow(tmp_path: Path) -> Iterator[Path]:
 def with_a_job(terminals: list[OnTerminal], folder: Path) -> OnTerminal:
     shown = opened(terminals, *FAQ_TUI, folder)
     shown.wait_for(b"Nothing is running")
+    shown.press(b"r")
+    shown.wait_for(b"Run up to judge")
     shown.press(b"r")
     shown.wait_for(b"regenerate")
     shown.wait_for(b"120 candidates")

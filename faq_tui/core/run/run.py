@@ -103,21 +103,6 @@ def run_folder(folder: Path) -> Path:
     return folder.resolve()
 
 
-def nearest_run(folder: Path) -> Path:
-    """The folder of the run: `folder` itself if it is a run, otherwise the only run directly inside it.
-
-    Raises UsageError if `folder` itself is no run and there are no runs, or several runs, directly inside it.
-    """
-    if (folder / "faq.toml").is_file():
-        return folder
-    names = sorted(path.parent.name for path in folder.glob("*/faq.toml"))
-    if len(names) == 1:
-        return folder / names[0]
-    if names:
-        raise UsageError(f"there are several runs here: give one of {', '.join(names[:8])}")
-    raise UsageError("there is no run here: try `faq-tui demo`, or create a run (see `faq-tui init --help`)")
-
-
 @contextmanager
 def open_run(folder: Path, read_only: bool = False) -> Iterator[Run]:
     """The run in `folder`. Raises UsageError if there is none."""
@@ -143,12 +128,19 @@ def locked(run: Run, job: str = "") -> Iterator[None]:
     """Hold the run's lock for writing. The operating system releases the lock when the process ends, even after a
     crash.
     """
-    fd = os.open(run.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    with locked_folder(run.folder, job):
+        yield
+
+
+@contextmanager
+def locked_folder(folder: Path, job: str = "") -> Iterator[None]:
+    """The same as `locked`, for a run that is not open. Raises FaqError if another process holds the lock."""
+    fd = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         while not _try(fd, fcntl.LOCK_EX):
-            owner = lock_owner(run.folder)
+            owner = lock_owner(folder)
             if owner is not None:
-                raise in_use(run.folder, owner)
+                raise in_use(folder, owner)
             # another process has just released the lock, or is testing whether the lock is free
             time.sleep(random.uniform(0.001, 0.01))
         os.ftruncate(fd, 0)

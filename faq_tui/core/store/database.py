@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -63,9 +64,14 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that is committed at the end of the block. Raises FaqError if the disk is full."""
+        """A transaction that is committed at the end of the block.
+
+        Raises FaqError if the disk is full, or if another program has removed the file.
+        """
         if self.read_only:
             raise FaqError(f"{self.path} is open only for reading: leave the replay to make changes")
+        if not self.path.exists():  # SQLite would write to the removed file, and the change would be lost
+            raise FaqError(f"{self.path} was removed: nothing was stored; leave faq-tui, and put the folder back")
         try:
             self.db.execute("BEGIN IMMEDIATE")
             try:
@@ -90,7 +96,7 @@ def _is_full(error: sqlite3.Error) -> bool:
 
 def open_to_read(path: Path) -> sqlite3.Connection:
     """A connection for reading. If the file has an old schema, the connection reads an updated copy in memory."""
-    db = _connect(path)
+    db = connect_to_read(path)
     if migrate.is_current(db):
         return db
     copy = sqlite3.connect(":memory:", isolation_level=None)
@@ -99,11 +105,13 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     return copy
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def connect_to_read(path: Path, timeout_s: float = 30.0) -> sqlite3.Connection:
+    """A connection for reading a file of any schema. Raises sqlite3.Error if the file cannot be read."""
     # SQLite cannot create a write-ahead log in a read-only folder. A file in such a folder cannot change, so it is
     # opened as immutable.
     for how in ("mode=ro", "mode=ro&immutable=1"):
-        db = sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True, timeout=30.0, isolation_level=None)
+        uri = f"file:{quote(os.fsencode(path))}?{how}"
+        db = sqlite3.connect(uri, uri=True, timeout=timeout_s, isolation_level=None)
         try:
             db.execute("SELECT count(*) FROM sqlite_master").fetchone()
             return db

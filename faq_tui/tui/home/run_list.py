@@ -1,0 +1,49 @@
+"""The list of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.text import Text
+
+from faq_tui.core.run_summary import RunSummary
+from faq_tui.tui.home.rows import cells, columns, name_of
+from faq_tui.tui.widgets.list import CURSOR, QueueList
+from faq_tui.tui.widgets.table import filled, head, row
+
+
+class RunList(QueueList):
+    """One line for each run. `runs` is the list that the app shows now."""
+
+    COMPONENT_CLASSES = {"run--strong", "run--good", "run--warning", "run--bad"}  # noqa: RUF012  Textual reads this
+
+    def __init__(self, here: Path, clock: Callable[[], float]) -> None:
+        super().__init__(id="runs")
+        self.runs: list[RunSummary] = []
+        self._here, self._clock = here, clock
+        try:
+            self._home: Path | None = Path.home().resolve()
+        except (OSError, RuntimeError):  # this user has no home folder
+            self._home = None
+
+    def name_of(self, run: RunSummary) -> str:
+        return name_of(run.folder, self._here, self._home)
+
+    def heading(self, width: int) -> Text:
+        """The line with the names of the columns, for a list of `width` cells."""
+        line = head(filled(columns(width), width - len(CURSOR)), "bold")
+        return Text.assemble(" " * len(CURSOR), line, no_wrap=True, end="")
+
+    def line(self, index: int, width: int) -> Text:
+        run = self.runs[index]
+        shape = filled(columns(width), width - len(CURSOR))
+        line = Text(self.mark(index), no_wrap=True, end="")
+        parts = cells(run, self.name_of(run), self._clock(), width)
+        # The line under the cursor has one colour, so that the bar is easy to see.
+        styled = ((text, "" if index == self.cursor else self.style_of(role)) for text, role in parts)
+        return line.append_text(row(shape, styled))
+
+    def style_of(self, role: str) -> str:
+        """The style of a text with this role, in the current theme."""
+        return str(self.get_component_rich_style(f"run--{role}", partial=True)) if role else ""

@@ -1,0 +1,78 @@
+"""The base of the app's two programs: the list of runs (`home`) and the panes of one run (`app`)."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import Any
+
+from textual.app import App
+from textual.notifications import SeverityLevel
+
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.text import sanitize
+from faq_tui.tui import clipboard
+from faq_tui.tui.config import Config
+from faq_tui.tui.themes import named_colours, suited_theme
+
+
+class ShellApp(App[None]):
+    """Applies the user's settings, and shows messages and errors."""
+
+    farewell = ""  # the text that is printed after the app has left the screen
+
+    def __init__(self, config: Config | None) -> None:
+        # The environment variable NO_COLOR asks programs not to use colours. Textual then removes ANSI colours and
+        # turns all other colours into greys.
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
+        self.config = config or Config()
+        self.theme = self.config.theme or suited_theme(os.environ)
+        if self.config.low_bandwidth:
+            self.animation_level = "none"
+        self.set_keymap(self.config.keymap)
+        self.crash: Exception | None = None
+
+    def on_mount(self) -> None:  # Textual also calls the method of this name in each subclass
+        self.theme_changed_signal.subscribe(self, lambda _theme: self._use_theme())
+        self._use_theme()
+
+    def _use_theme(self) -> None:
+        """Draw named colours, such as red and green, in the colours of the theme."""
+        self.ansi_theme_dark = self.ansi_theme_light = named_colours(self.theme, self.theme_variables)
+
+    @property
+    def keymap(self) -> dict[str, str]:
+        return self.config.keymap
+
+    async def run_action(self, *arguments: Any, **named: Any) -> bool:
+        """Run an action. If the action fails, show the reason in a notification."""
+        try:
+            return await super().run_action(*arguments, **named)
+        except FaqError as error:
+            self.complain(str(error))
+        except sqlite3.OperationalError as error:
+            self.complain(f"the database did not answer ({error}); try again")
+        return False
+
+    def complain(self, sentence: str) -> None:
+        self.say(sentence, "error")
+
+    def say(self, sentence: str, severity: SeverityLevel = "information", timeout: float | None = None) -> None:
+        """Show a message for `timeout` seconds, or for Textual's usual time."""
+        self.notify(sanitize(sentence), severity=severity, timeout=timeout, markup=False)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy text with an escape sequence, as Textual does.
+
+        Unlike Textual's sequence, this one also works inside tmux.
+        """
+        self._clipboard = text
+        if self._driver is not None:
+            self._driver.write(clipboard.osc52(text, os.environ))
+
+    def action_theme(self) -> None:
+        self.search_themes()
+
+    def _handle_exception(self, error: Exception) -> None:
+        self.crash = error
+        super()._handle_exception(error)
