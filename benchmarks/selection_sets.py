@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from selection_material import TEMPERATURES, Asked, Material
@@ -188,9 +188,7 @@ def _centroids(sets: Sets, dice: random.Random, tokens: int) -> Rows:
     import numpy as np
 
     pool = _pool(sets, dice)
-    vectors = np.stack(
-        [sets.once(f"mean {one.question}", lambda row=row: _mean_state(sets, row)) for one, row in pool]
-    )
+    vectors = np.stack([sets.once(f"mean {one.question}", partial(_mean_state, sets, row)) for one, row in pool])
     count = max(1, min(len(pool), round(tokens * len(pool) / sum(len(row.ids) for _, row in pool))))
     centres = vectors[:count].copy()
     for _ in range(20):
@@ -219,7 +217,7 @@ def _states(sets: Sets, row: Row) -> Any:
 def _entropy(sets: Sets, dice: random.Random, _tokens: int) -> Rows:
     """The rows with the highest mean entropy of the unquantized model's predictions come first."""
     pool = _pool(sets, dice)
-    scores = [sets.once(f"entropy {one.question}", lambda row=row: _mean_entropy(sets, row)) for one, row in pool]
+    scores = [sets.once(f"entropy {one.question}", partial(_mean_entropy, sets, row)) for one, row in pool]
     yield from (pool[index][1] for index in sorted(range(len(pool)), key=lambda index: -scores[index]))
 
 
@@ -238,9 +236,7 @@ def _experts(sets: Sets, dice: random.Random, _tokens: int) -> Rows:
 
     pool = _pool(sets, dice)
     reached = [
-        np.concatenate(
-            list(sets.once(f"experts {one.question}", lambda row=row: _reached(sets, row)).values()) or [[]]
-        )
+        np.concatenate(list(sets.once(f"experts {one.question}", partial(_reached, sets, row)).values()) or [[]])
         for one, row in pool
     ]
     order = greedy_cover(np.stack(reached) > 0) if len(reached[0]) else range(len(pool))
