@@ -156,7 +156,8 @@ def _whole(found: ServerReport, draft: Draft, reply: Reply | None, fault: str) -
     with draft_run(complete) as run:
         for check in family_checks(run):
             found = replace(found, badge=check.found.partition(":")[0])
-            lines.append(Line(f"Family: {check.found}", "good" if check.state == "ok" else "warning"))
+            found_in_words = f"{check.found[:1].upper()}{check.found[1:]}"
+            lines.append(Line(found_in_words, "good" if check.state == "ok" else "warning"))
             if check.advice:
                 lines.append(Line(check.advice[:1].upper() + check.advice[1:], "dim"))
     return replace(found, lines=tuple(lines))

@@ -58,6 +58,7 @@ class WizardScreen(ModalScreen[NewRun | None]):
     """Asks for a new run in five steps. Returns None if the user leaves the wizard."""
 
     DEFAULT_CSS = (Path(__file__).parent / "wizard.tcss").read_text(encoding="utf-8")
+    AUTO_FOCUS = ""  # each step focuses its first field
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "next", "Next", priority=True),
         Binding("ctrl+o", "create_only", "Create only", priority=True),
