@@ -114,7 +114,8 @@ async def test_from_nothing_to_a_running_run(here: Path, embedded_model: object)
     try:
         async with app.run_test(size=(80, 24)) as pilot:
             await until(pilot, lambda: app.session.phase == "running", 60)
-            await until(pilot, lambda: any(str(one.answer) for one in app.session.live.growing.values()), 240)
+            await until(pilot, lambda: app.session.live.is_running("regenerate"), 240)
+            await until(pilot, lambda: "regenerate" in text_of(app).splitlines()[2])
     finally:
         job = jobs.find_live(folder)
         while job is not None and jobs.kill(job):
