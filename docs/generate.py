@@ -23,6 +23,7 @@ from faq_tui.core.settings.recipe import COMMON, Recipe, model_of
 from faq_tui.core.settings.schema import Settings
 from faq_tui.core.settings.section import DescribedBy
 from faq_tui.core.settings.source import Sampling
+from faq_tui.core.settings.weights import KindWeights
 from faq_tui.tui.registry import key_table
 
 DOCS = Path(__file__).parent
@@ -108,6 +109,8 @@ def _recipes(field: FieldInfo) -> str:
         presets = f"Presets: {_words(model.presets)}." if model.presets else "It has no presets."
         parts.append(f"### {method}\n\n{METHODS.get(method).help} {presets}\n")
         parts.append(_table(("key", "values", "default", "meaning"), rows))
+    inner = (_row(*one) for one in KindWeights.model_fields.items())
+    parts.append(f"The keys of `token_weights`:\n\n{_table(('key', 'values', 'default', 'meaning'), inner)}")
     return "\n".join(parts)
 
 

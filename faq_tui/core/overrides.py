@@ -6,6 +6,7 @@ Each decision is a new row in the database; existing rows are never changed.
 from __future__ import annotations
 
 import getpass
+from collections.abc import Sequence
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.regenerating import source_hash_of
@@ -13,6 +14,7 @@ from faq_tui.core.regenerating.flags import CUT_OFF, NOT_FINISHED
 from faq_tui.core.run.run import Run
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import picks, seeds
+from faq_tui.core.store.judged import Standing
 
 # A person may pick a candidate that repeats itself. A candidate whose answer is cut off is never assembled.
 NEVER_ASSEMBLED = CUT_OFF | NOT_FINISHED
@@ -52,6 +54,16 @@ def pick(run: Run, seed_id: str, source: str, number: int, reason: str) -> str:
     return f"{seed_id}: candidate {number} of {source} is picked"
 
 
+def accept_all(run: Run, source: str, standings: Sequence[Standing], reason: str) -> int:
+    """Pick what the judge picked for each of these seeds, in one transaction. Returns the number of picks.
+
+    A seed for which the judge picked nothing is left out.
+    """
+    rows = [(one.seed_id, source, "pick", one.judge_pick) for one in standings if one.judge_pick is not None]
+    picks.add_picks(run.store, rows, "person", user(), reason)
+    return len(rows)
+
+
 def reject(run: Run, seed_id: str, source: str, reason: str) -> str:
     """Leave this seed out of the source's set."""
     _add(run, seed_id, source, "reject", None, reason)
@@ -62,6 +74,11 @@ def give_back(run: Run, seed_id: str, source: str, reason: str) -> str:
     """Remove the person's decision, so that the judge's pick is used again."""
     _add(run, seed_id, source, "clear", None, reason)
     return f"{seed_id}: the judge's pick of {source} is used again"
+
+
+def give_back_all(run: Run, seed_ids: Sequence[str], source: str, reason: str) -> None:
+    """Remove the person's decisions on these seeds, in one transaction."""
+    picks.add_picks(run.store, [(seed_id, source, "clear", None) for seed_id in seed_ids], "person", user(), reason)
 
 
 def user() -> str:

@@ -14,7 +14,7 @@ from textual.keys import Keys
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.text import sanitize
-from faq_tui.tui.actions import APP
+from faq_tui.tui.actions import APP, Action
 from faq_tui.tui.keys import keys_of, shown, written
 from faq_tui.tui.registry import every_action
 from faq_tui.tui.themes import theme_names
@@ -85,10 +85,22 @@ def _no_clash(path: Path, keymap: dict[str, str]) -> None:
     taken: dict[tuple[str, str], str] = {}
     for action in every_action():
         for key in keys_of(action, keymap):
+            if _is_spare(action, key, keymap):
+                continue
             other = taken.setdefault((action.scope, key), action.id)
             if other != action.id and (action.id in keymap or other in keymap):
                 where = "" if action.scope == APP else f" in {action.scope}"
                 raise UsageError(f"{path}: {shown(key)} would start both {other} and {action.id}{where}")
+
+
+def _is_spare(action: Action, key: str, keymap: dict[str, str]) -> bool:
+    """True if the action has other keys, and the user has given this function key to another action.
+
+    Function keys are second keys of the panes. A user's own setting for a function key replaces the second key.
+    """
+    mine = keys_of(action, {})
+    users = {one.strip() for keys in keymap.values() for one in keys.split(",")}
+    return action.id not in keymap and key in users and key.startswith("f") and key in mine[1:]
 
 
 def _quoted(name: object) -> str:

@@ -26,7 +26,7 @@ class PaneSpec:
 
     scope: str  # the id of the pane's widget; the ids of the pane's actions begin with the scope
     title: str  # the text on the tab
-    digit: int  # the digit key that shows the pane, alone or with ctrl
+    digit: int  # the digit of the keys that show the pane: the digit itself, with ctrl, and the function key
     help: str  # one sentence that describes what the pane shows
     path: str  # "module:class" of the Pane; the module is imported when the app opens
     actions: tuple[Action, ...]
@@ -119,6 +119,10 @@ class Pane(Container, can_focus=True):
 
         The app calls this method at most ten times per second, and only while the pane is visible.
         """
+
+    def is_in_footer(self, action: str) -> bool:  # noqa: ARG002
+        """False if the footer should leave this action out. The key works anyway."""
+        return True
 
     def text_to_copy(self) -> str | None:
         """The text that the key `y` copies. If it is None, the key copies the text of the focused widget."""

@@ -17,7 +17,7 @@ from faq_tui.tui.panes import PANES
 APP_ACTIONS = (
     Action("app.previous_pane", "left_square_bracket", "Previous", "Show the pane to the left.", footer=False),
     Action("app.next_pane", "right_square_bracket", "Next", "Show the pane to the right.", footer=False),
-    Action("app.start", "r", "Run", "Start the pipeline, or resume it where it stopped."),
+    Action("app.start", "r", "Run", "Show which stages are out of date or not done, and start or resume them."),
     Action("app.stop", "x", "Stop", "Stop the running job; finished work is kept."),
     Action("app.copy", "y", "Copy", "Copy the focused text to the clipboard and to a file.", footer=False),
     Action("app.theme", "T", "Colours", "Choose the colour theme of the screen.", footer=False),
@@ -29,11 +29,14 @@ APP_ACTIONS = (
 
 
 def show_actions(panes: Iterable[PaneSpec] = PANES) -> tuple[Action, ...]:
-    """The actions of the app that show the panes, one for each pane."""
+    """The actions of the app that show the panes, one for each pane.
+
+    A function key shows a pane from everywhere. The digit does the same, unless the shown pane uses the digit itself.
+    """
     return tuple(
         Action(
             f"{APP}.show_{pane.scope}",
-            f"{pane.digit},ctrl+{pane.digit}",
+            f"{pane.digit},f{pane.digit},ctrl+{pane.digit}",
             pane.title,
             pane.help,
             footer=False,

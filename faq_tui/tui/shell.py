@@ -13,7 +13,7 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.text import sanitize
 from faq_tui.tui import clipboard
 from faq_tui.tui.config import Config
-from faq_tui.tui.themes import suited_theme
+from faq_tui.tui.themes import named_colours, suited_theme
 
 
 class ShellApp(App[None]):
@@ -31,6 +31,14 @@ class ShellApp(App[None]):
             self.animation_level = "none"
         self.set_keymap(self.config.keymap)
         self.crash: Exception | None = None
+
+    def on_mount(self) -> None:  # Textual also calls the method of this name in each subclass
+        self.theme_changed_signal.subscribe(self, lambda _theme: self._use_theme())
+        self._use_theme()
+
+    def _use_theme(self) -> None:
+        """Draw named colours, such as red and green, in the colours of the theme."""
+        self.ansi_theme_dark = self.ansi_theme_light = named_colours(self.theme, self.theme_variables)
 
     @property
     def keymap(self) -> dict[str, str]:

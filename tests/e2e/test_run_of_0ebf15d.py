@@ -15,6 +15,14 @@ from typing import Any
 
 import pytest
 
+from faq_tui.core import overrides
+from faq_tui.core.judging.identity import current_picks
+from faq_tui.core.run.run import open_run
+from faq_tui.core.source_views import views_of
+from faq_tui.core.stages import assemble
+from faq_tui.core.stages.pipeline import all_stages, is_current
+from faq_tui.core.store import candidates, stages
+from faq_tui.core.store.judged import standings
 from tests.support.run_of_0ebf15d import STATUS, STORED, copy_of_stored
 from tests.support.shell import faq_tui
 
@@ -101,8 +109,85 @@ def test_each_stage_would_be_stale_if_its_input_changed(run: Path) -> None:
     """The run can be told apart from a stale one: the tests above do not pass for want of a look."""
     (run / "target" / "generation_config.json").write_text("{}")
     assert states(run) == {**dict.fromkeys(STAGES, "stale"), "seeds": "done", "regenerate": "done"}
-    (run / "seeds.jsonl").touch()
+    with (run / "seeds.jsonl").open("a") as file:
+        file.write('{"question": "What is new?"}\n')
     assert states(run) == dict.fromkeys(STAGES, "stale")
+
+
+def test_a_seed_file_with_another_time_and_the_same_content_keeps_the_run(run: Path) -> None:
+    """Copied to another machine, or from another installation of the package, files have other times."""
+    for _ in range(2):
+        (run / "seeds.jsonl").touch()
+        assert states(run) == dict.fromkeys(STAGES, "done")
+    before = rows_of(run / "faq.db")["stages"]
+    assert [(e["event"], e.get("stage")) for e in ended(run)] == [("StageSkipped", name) for name in STAGES]
+    after = rows_of(run / "faq.db")["stages"]
+    changed = [row["stage"] for row, other in zip(before, after, strict=True) if row != other]
+    assert changed == ["seeds", "report"], "these stages are signed again, in the new way"
+    (run / "seeds.jsonl").touch()
+    assert states(run) == dict.fromkeys(STAGES, "done")
+    seeds = run / "seeds.jsonl"
+    text = seeds.read_text()
+    seeds.write_text(text.replace("a", "b", 1))
+    assert states(run)["seeds"] == "stale"
+    seeds.write_text(text)
+    assert states(run) == dict.fromkeys(STAGES, "done"), "the content is as before"
+
+
+def test_other_settings_of_the_draw_are_stale_also_with_another_time(run: Path) -> None:
+    (run / "seeds.jsonl").touch()
+    toml = (run / "faq.toml").read_text()
+    (run / "faq.toml").write_text(toml.replace("sample_seed = 3\n", "sample_seed = 5\n"))
+    assert (run / "faq.toml").read_text() != toml
+    assert states(run)["seeds"] == "stale"
+
+
+def decided_by_the_judge(run: Path) -> list[tuple[str, str, int, int]]:
+    """(seed, source, number of the judge's pick, number of another usable candidate)."""
+    with open_run(run) as opened:
+        found = []
+        for view in views_of(opened):
+            for one in standings(opened.store, view):
+                of_seed = candidates.of_seed(opened.store, view.source, view.source_hash, one.seed_id)
+                numbers = {c.id: c.number for c in of_seed if not c.flags}
+                if one.override is None and one.judge_pick and len(numbers) > 1:
+                    other = next(n for i, n in numbers.items() if i != one.judge_pick)
+                    found.append((one.seed_id, view.source, numbers[one.judge_pick], other))
+        return found
+
+
+def test_agreement_with_the_judge_makes_nothing_stale_and_another_pick_does(run: Path) -> None:
+    seed, source, judges, other = decided_by_the_judge(run)[0]
+    assert faq_tui("pick", run, seed, f"{source}:{judges}").code == 0
+    status = status_of(run)
+    assert {stage["stage"]: stage["state"] for stage in status["stages"]} == dict.fromkeys(STAGES, "done")
+    assert faq_tui("pick", run, seed, f"{source}:{other}").code == 0
+    later = dict.fromkeys(STAGES[3:], "stale")
+    assert states(run) == {**dict.fromkeys(STAGES, "done"), **later}
+    assert faq_tui("pick", run, seed, f"{source}:judge").code == 0
+    assert states(run) == dict.fromkeys(STAGES, "done"), "the judge's pick is used again"
+
+
+def test_agreement_before_the_set_was_made_is_signed_as_it_was(run: Path) -> None:
+    """Earlier versions signed who had picked: a person who agreed then may take it back, and others may agree."""
+    (seed, source, judges, other), (later, its_source, its_judges, _), *_ = decided_by_the_judge(run)
+    with open_run(run) as opened:
+        overrides.pick(opened, seed, source, judges, "")
+        with opened.store.writing() as db:
+            db.execute("UPDATE picks SET created = 1.0 WHERE id = (SELECT max(id) FROM picks)")
+            db.execute("UPDATE stages SET started = started + 1 WHERE stage = 'assemble'")
+        picked = {name: list(current_picks(opened, name).values()) for name in opened.settings.sources}
+        old = assemble._signature(opened, picked)
+        assert old != assemble.signature(opened) == stages.all_rows(opened.store)["assemble"].signature
+        stages.sign_again(opened.store, "assemble", old)
+        stage = next(stage for stage in all_stages() if stage.name == "assemble")
+        assert is_current(opened, stage)
+        overrides.pick(opened, later, its_source, its_judges, "")
+        assert is_current(opened, stage)
+        overrides.give_back(opened, seed, source, "")
+        assert is_current(opened, stage)
+        overrides.pick(opened, seed, source, other, "")
+        assert not is_current(opened, stage)
 
 
 def test_calibration_files_made_anew_are_the_same_bytes(run: Path) -> None:

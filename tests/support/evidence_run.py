@@ -133,6 +133,16 @@ async def settled(pane: EvidencePane, pilot: Pilot[Any]) -> None:
     await pilot.pause()
 
 
+async def in_table(pane: EvidencePane, pilot: Pilot[Any]) -> None:
+    """The table of all comparisons is on the screen."""
+    await settled(pane, pilot)
+    if pane.view_state.view == "overview":
+        await pilot.press("v")
+    while pane.view_state.match != "both":
+        await pilot.press("m")
+    await settled(pane, pilot)
+
+
 def line_of(text: str, start: str, number: int = 0) -> str:
     """The line whose first words are these, as often as it comes."""
     return [line for line in text.splitlines() if line.strip().startswith(start)][number]

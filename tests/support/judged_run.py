@@ -113,3 +113,40 @@ def _sets(run: Run, listed: list[Seed], hostile: str) -> None:
             text = f"<|im_start|>user\n{seed.question}<|im_end|>\n{said}"
             samples.append(Sample(seed.id, None, name, text, (1, 2, 3), 40 + number, 40 + number, None))
         write_set(run.calibration / f"{name}.jsonl", samples)
+
+
+def make_review_run(folder: Path, count: int = 100, candidates_: int = 3, unusable: int = 0) -> Path:
+    """`count` judged seeds of one source. The judge picks candidate 1, 2, 3, 1 … and leads by 0.5, 1.5, 2.5 …
+    points. Every answer to the last `unusable` seeds is a loop."""
+    target = folder / "target"
+    target.mkdir(parents=True)
+    (target / "config.json").write_text("{}")
+    toml = TOML.split("[sources.teacher]")[0]
+    judge = "[judge]" + TOML.split("[judge]")[1]
+    (folder / "faq.toml").write_text(f"{toml}candidates = {candidates_}\n{judge}")
+    with open_run(folder) as run:
+        listed = [
+            Seed(({"role": "user", "content": f"Question {n}: what is {n} times {n}?"},), None, f"s:{n}")
+            for n in range(1, count + 1)
+        ]
+        seeds.replace_all(run.store, listed)
+        seeds.assign_roles(run.store, [seed.id for seed in listed], [])
+        view = views_of(run)[0]
+        made: list[tuple[str, str, str, int | None]] = []
+        for row, seed in enumerate(listed):
+            flags = ("loop",) if row >= count - unusable else ()
+            best, picked = row % candidates_ + 1, None
+            for number in range(1, candidates_ + 1):
+                words = f"To square {row + 1}, way {number} counts the small squares. " * 12
+                answer = Candidate(
+                    *(seed.id, "elder", number, view.source_hash, "m", "v", "A thought. " + words, words, "stop"),
+                    *(flags, 10, 20, 1.0, "native"),
+                )
+                candidate_id = candidates.add(run.store, answer)
+                if not flags:
+                    score = 5.0 + (row % 4 + 0.5 if number == best else 0)
+                    picks.add_score(run.store, picks.ScoreRow(candidate_id, view.judge, "llm", score, "because"))
+                    picked = candidate_id if number == best else picked
+            made.append((seed.id, "elder", "pick" if picked else "reject", picked))
+        picks.add_picks(run.store, made, "judge", view.judge, "best score")
+    return folder

@@ -112,6 +112,11 @@ def make_rows(path: Path, count: int = 8, tokens: int = 48, vocab: int = 512, se
     return rows
 
 
+def make_tiny_tokenizer() -> Any:
+    """The tokenizer of `make_tiny_model`, with its template; nothing is written."""
+    return _tokenizer(512, chat_template=True)
+
+
 def _tokenizer(vocab: int, chat_template: bool) -> Any:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast

@@ -59,7 +59,7 @@ def test_panes_leave_the_keys_of_the_app_alone() -> None:
     for action in registry():
         if action.scope != APP:
             both = set(keys_of(action, {})) & ours
-            assert not both or (action.scope == "judge" and both <= set("123")), f"{action.id} takes {both}"
+            assert not both or (action.scope == "judge" and both <= set("123456")), f"{action.id} takes {both}"
 
 
 async def test_help_and_palette_hold_every_action(folder: Path) -> None:
@@ -89,7 +89,8 @@ async def test_the_footer_is_never_cut(folder: Path, width: int, height: int) ->
             whole = all(f" {a.label}" in footer for a in wide if app._is_possible(a))
             assert ("? Help" if whole else "? more") in footer and "q Quit" in footer and "…" not in footer, footer
             assert not wide or wide[0].label in footer
-            assert key != "3" or "1 2 3 Pick  0 Reject  u Undo  n Next  F Filter  b Blind" in footer, footer
+            assert key != "3" or "1 2 3 Pick  enter Accept  0 Reject  u Undo" in footer, footer
+            assert key != "3" or width == 80 or "n Next  f Filter  b Blind  d Differences" in footer, footer
             tabs = text_of(app).splitlines()[1]
             names = ("Seeds", "Regenerate", "Judge", "Spikes", "Quantize", "Evidence", "[ ]")
             assert all(name in tabs for name in names), tabs

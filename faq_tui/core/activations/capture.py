@@ -21,12 +21,14 @@ from faq_tui.core.activations.module_refs import (
     find_module_refs,
     find_single_experts,
 )
+from faq_tui.core.activations.sinks import LayerSink, SinkMeter
 from faq_tui.core.activations.statistics import SLICES, Accumulator, Moments, Run, Statistics, statistics
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.chat.token_kinds import KINDS, QUESTION
 from faq_tui.core.models.experts import Layout, down_input, is_unfused
 from faq_tui.core.models.layer_stream import LayerStream, network_of
+from faq_tui.core.models.stack import UnsupportedModel, find_stack
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,6 +47,14 @@ def tokens_per_expert(experts: Any, chosen: Any) -> Any:
 
     flat = chosen.reshape(-1)
     return torch.bincount(flat[(flat >= 0) & (flat < experts.num_experts)], minlength=experts.num_experts)
+
+
+def routed_tokens(experts: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The number of tokens that each expert gets, int64 [experts]. `args`, `kwargs`: the inputs of `experts`."""
+    states, chosen = (*args, *kwargs.values(), None)[:2]
+    if chosen is not None:
+        return tokens_per_expert(experts, chosen)
+    return (states.reshape(experts.num_experts, -1, states.shape[-1]) != 0).any(-1).sum(-1)
 
 
 def expert_inputs(experts: Any, states: Any, chosen: Any) -> Iterator[tuple[Any, Any, Any]]:
@@ -93,6 +103,7 @@ class AtPlace:
 class Measured:
     """The result of `measure`. `experts` maps each layer to the number of tokens that each of its experts got.
 
+    `sinks` has one entry for each decoder layer. It is empty if the model is not a plain stack of decoder layers.
     `rows` has one dict for each row of token ids. The dict maps each module's input to two results: the moments of
     the input, and the largest |x| of each channel. If `measure` was called without `per_row`, `rows` is empty.
     """
@@ -100,6 +111,7 @@ class Measured:
     places: dict[ModuleRef, AtPlace]
     experts: dict[int, Counts] = field(default_factory=dict)
     rows: list[dict[ModuleRef, tuple[Moments, Floats]]] = field(default_factory=list)
+    sinks: list[LayerSink] = field(default_factory=list)
 
 
 def measure(
@@ -219,6 +231,11 @@ class _Capture:
                 inputs = (ModuleRef(layer, f"{name}.gate_up_proj"), ModuleRef(layer, f"{name}.down_proj"))
                 self.accumulators |= {ref: Accumulator(len(KINDS), self.device) for ref in inputs}
             self.hooks.append(module.register_forward_pre_hook(self._experts(layer, inputs), with_kwargs=True))
+        self.meter, self.measuring = SinkMeter(), False
+        self.hooks += [
+            layer.register_forward_pre_hook(self._layer(index), with_kwargs=True)
+            for index, layer in enumerate(_layers_of(model))
+        ]
         self.running = self.accumulators  # the accumulators of the layers that run now
         single = list(find_single_experts(model))
         for layer, number, module in single:
@@ -245,7 +262,9 @@ class _Capture:
         self.kinds = torch.tensor(own, device=self.device)
         self.slices = [(start + index) * SLICES // total for index in range(length)]
         self.runs = _runs(self.slices)
+        self.measuring = True
         yield
+        self.measuring = False
         ended = {ref: accumulator.end_row() for ref, accumulator in self.running.items()}
         if self.per_row:
             self.rows[number] |= {
@@ -253,6 +272,14 @@ class _Capture:
                 for ref, (sums, peaks, absmax) in ended.items()
                 if absmax is not None
             }
+
+    def _layer(self, index: int) -> Callable[..., None]:
+        def hook(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            if self.measuring:  # a LayerStream also calls its layers before the first row
+                x = args[0] if args else next(iter(kwargs.values()))
+                self.meter.add(index, x.reshape(-1, x.shape[-1]))
+
+        return hook
 
     def _linear(self, ref: ModuleRef) -> Callable[..., None]:
         accumulator = self.accumulators[ref]
@@ -267,11 +294,7 @@ class _Capture:
         def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             states, chosen = (*args, *kwargs.values(), None)[:2]
             states = states.reshape(-1, states.shape[-1])
-            if chosen is None:
-                counts = (states.view(module.num_experts, -1, states.shape[-1]) != 0).any(-1).sum(-1)
-            else:
-                counts = tokens_per_expert(module, chosen)
-            self.experts[layer] = self.experts.get(layer, 0) + counts
+            self.experts[layer] = self.experts.get(layer, 0) + routed_tokens(module, args, kwargs)
             for tokens, *tensors in expert_inputs(module, states, chosen) if inputs else ():
                 numbers = tokens.tolist()
                 runs = _runs([self.slices[number] for number in numbers])
@@ -308,7 +331,16 @@ class _Capture:
                 accumulator.landscape.cpu().numpy(),
             )
         experts = {layer: counts.cpu().numpy() for layer, counts in sorted(self.experts.items())}
-        return Measured(measured, experts, self.rows)
+        return Measured(measured, experts, self.rows, self.meter.result())
+
+
+def _layers_of(model: Any) -> Sequence[Any]:
+    """The decoder layers of `model`; empty if the model is not a plain stack of decoder layers."""
+    try:
+        layers: Sequence[Any] = find_stack(model).layers
+    except (UnsupportedModel, AttributeError):
+        return ()
+    return layers
 
 
 def _runs(slices: Sequence[int]) -> list[Run]:

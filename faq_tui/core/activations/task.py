@@ -18,6 +18,7 @@ from typing import Any
 from faq_tui.core.activations import files
 from faq_tui.core.activations.capture import Measured, measure
 from faq_tui.core.activations.module_refs import find_module_refs
+from faq_tui.core.activations.sinks import as_data
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.chat.token_kinds import KINDS, KindsSearch, read_kinds
@@ -77,6 +78,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
                 for ref, at in measured.places.items()
             ],
             "experts": {str(layer): counts.tolist() for layer, counts in measured.experts.items()},
+            "sinks": as_data(measured.sinks),
         }
         send(
             "activations",

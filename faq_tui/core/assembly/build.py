@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 
+from faq_tui.core.assembly.blend import Blend, interleaved
 from faq_tui.core.assembly.matching import cut_evenly, cut_to_tokens, mix, only, shared_seeds
-from faq_tui.core.assembly.sample import MIN_TOKENS, Sample, Truncated, cut_to_budget, truncate
+from faq_tui.core.assembly.sample import MIN_TOKENS, Sample, Truncated, answer_cut, cut_to_budget, truncate
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.chat.render import Rendered, render_answered, render_raw, render_seed
 from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.chat.token_kinds import with_sink
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX, Assemble, SetPlan
-from faq_tui.core.settings.sets import in_order
+from faq_tui.core.settings.sets import PROSE, in_order
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.picks import Pick
 from faq_tui.core.store.seeds import Seed
@@ -70,10 +73,16 @@ class Collector:
         return render_seed(self.template, seed.messages, None if plan.kind == "template" else seed.answer)
 
     def _truncated(self, rendered: Rendered, plan: SetPlan, overflow: str) -> Truncated:
-        most = self.settings.max_tokens
+        short = rendered if plan.answers_cut is None else answer_cut(rendered, plan.answers_cut)
         if plan.tokens_per_sample is not None:
-            return cut_to_budget(rendered, min(most, plan.tokens_per_sample))
-        return truncate(rendered, most, overflow)
+            kept = cut_to_budget(short, self.longest(plan))
+        else:
+            kept = truncate(short, self.longest(plan), overflow)
+        return kept if short is rendered else replace(kept, answer_end=0)
+
+    def longest(self, plan: SetPlan) -> int:
+        """The largest number of tokens of a sample in the set."""
+        return min(self.settings.max_tokens, plan.tokens_per_sample or self.settings.max_tokens)
 
     def _sample(
         self,
@@ -116,7 +125,8 @@ def _picked(pick: Pick | None, candidates: Mapping[int, Candidate]) -> tuple[Pic
 
 
 Sets = dict[str, list[Sample]]
-Order = Callable[[SetPlan, list[Sample]], list[Sample]]
+# Takes the plan, the samples, and the number of samples that the set will keep (None if it keeps all of them).
+Order = Callable[[SetPlan, list[Sample], int | None], list[Sample]]
 EQUAL = 0.005  # token counts that differ by less than this share are treated as equal
 
 
@@ -132,6 +142,8 @@ class Material:
     picks: Mapping[str, Mapping[str, Pick]]  # maps a source's name and a seed's id to the pick
     candidates: Mapping[int, Candidate]
     key: object  # random seed for mixing the sources of a set
+    # For the name of a set and a number of tokens, makes rows of prose that have at most this number of tokens.
+    prose: Callable[[str, int], Iterator[Sample]] = lambda _name, _longest: iter(())
 
 
 class Builder:
@@ -156,7 +168,7 @@ class Builder:
         """
         parts = {name: self._parts(name) for name in self.plans}
         for name, of_set in parts.items():
-            if not any(of_set.values()):
+            if not any(of_set.values()) and self.plans[name].prose_share < 1.0:
                 reasons = self.collector.reasons(name)
                 raise FaqError(
                     f"set {name} has no sample ({reasons}): check the settings of its source and of the judge"
@@ -171,7 +183,7 @@ class Builder:
         sets: Sets = {}
         for name in in_order(self.plans):
             self.check()
-            sets[name] = self._sized(name, self._ordered(name, parts[name]), sets)
+            sets[name] = self._sized(name, self._ordered(name, parts[name], sets), sets)
             if not sets[name]:
                 raise FaqError(
                     f"set {name} has no seed in common with the other sets: "
@@ -188,14 +200,22 @@ class Builder:
         others = min(tokens(samples) for name, samples in plain.items() if name != BASELINE)
         name = f"{BASELINE}{TOKENS_SUFFIX}"
         pools = plain | {BASELINE: self._widened(name, self.plans[BASELINE], plain[BASELINE], others)}
-        budget = min(others, tokens(pools[BASELINE]))
-        return {f"{name}{TOKENS_SUFFIX}": self._cut(pool, budget) for name, pool in pools.items()}
+        budget = min(others, self._tokens_with_prose(BASELINE, pools[BASELINE]))
+        return {f"{name}{TOKENS_SUFFIX}": self._cut_to(name, pool, budget) for name, pool in pools.items()}
+
+    def _tokens_with_prose(self, name: str, pool: Sequence[Sample]) -> int:
+        """The number of tokens of a set with these conversations and the prose beside them."""
+        blend = self._blend(name)
+        if blend is None:
+            return tokens(pool)
+        of_conversations = tokens(_conversations(pool))
+        return of_conversations + blend.beside(of_conversations)
 
     def _parts(self, name: str) -> dict[str, list[Sample]]:
         self.check()
         plan, m = self.plans[name], self.material
         parts = {}
-        for part in plan.parts(BASELINE):
+        for part in plan.conversations(BASELINE):
             if part == BASELINE:
                 samples = self.collector.baseline(name, m.chosen, plan)
             else:
@@ -203,25 +223,47 @@ class Builder:
             parts[part] = list(samples)
         return parts
 
-    def _ordered(self, name: str, parts: Mapping[str, Sequence[Sample]]) -> list[Sample]:
+    def _ordered(self, name: str, parts: Mapping[str, Sequence[Sample]], sets: Sets) -> list[Sample]:
         plan = self.plans[name]
-        samples = mix(parts, plan.parts(BASELINE), [self.material.key, name])
-        return self.order(plan, samples) if plan.select is not None else samples
+        samples = mix(parts, plan.conversations(BASELINE), [self.material.key, name])
+        if plan.select is None or not samples:
+            return samples
+        return self.order(plan, samples, self._wanted(name, samples, sets))
+
+    def _count(self, name: str, sets: Sets) -> int | None:
+        plan = self.plans[name]
+        return plan.count if plan.match.samples is None else len(sets[plan.match.samples])
+
+    def _wanted(self, name: str, samples: Sequence[Sample], sets: Sets) -> int | None:
+        """The number of `samples` that the set will keep, as far as it is known; None if it keeps all of them."""
+        plan, count = self.plans[name], self._count(name, sets)
+        if count is None and plan.match.tokens is not None:
+            budget = tokens(sets[plan.match.tokens]) * (1.0 - plan.prose_share)
+            count = max(1, round(budget * len(samples) / tokens(samples)))
+        return count
 
     def _sized(self, name: str, samples: list[Sample], sets: Sets) -> list[Sample]:
-        plan, match = self.plans[name], self.plans[name].match
-        count = plan.count if match.samples is None else len(sets[match.samples])
+        plan, match, count = self.plans[name], self.plans[name].match, self._count(name, sets)
+        budget = None if match.tokens is None else tokens(sets[match.tokens])
+        blend = self._blend(name)
+        if blend is not None:
+            samples = self._blended(blend, plan, samples, count, budget)
+            share = tokens([sample for sample in samples if sample.way == PROSE]) / tokens(samples)
+            if abs(share - blend.share) > EQUAL:
+                self.warnings.append(
+                    f"set {name} has {share:.1%} prose, but {blend.share:.1%} were requested: give a larger count"
+                )
         if count is not None:
             if len(samples) < count:
                 self.warnings.append(f"set {name} has {len(samples)} samples, but {count} were requested")
             samples = samples[:count]
-        if match.tokens is None:
+        if budget is None:
             return samples
-        budget = tokens(sets[match.tokens])
-        if count is not None:
-            samples = cut_evenly(samples, budget, self.collector.template.decode)
-        else:
-            samples = self._cut(self._widened(name, plan, samples, budget), budget)
+        if blend is None:
+            if count is not None:
+                samples = cut_evenly(samples, budget, self.collector.template.decode)
+            else:
+                samples = self._cut(self._widened(name, plan, samples, budget), budget)
         if abs(tokens(samples) - budget) > EQUAL * budget:
             self.warnings.append(
                 f"set {name} has {tokens(samples)} tokens, but set {match.tokens} has {budget}, and cutting cannot "
@@ -229,12 +271,61 @@ class Builder:
             )
         return samples
 
+    def _blend(self, name: str) -> Blend | None:
+        """The prose of the set; None if the set has no prose."""
+        plan, longest = self.plans[name], self.collector.longest(self.plans[name])
+        if not plan.prose_share:
+            return None
+        decode = self.collector.template.decode
+        rows = partial(self.material.prose, name, longest)
+        return Blend(name, plan.prose_share, longest, rows, decode, plan.prose_file or "")
+
+    def _blended(
+        self, blend: Blend, plan: SetPlan, samples: list[Sample], count: int | None, budget: int | None
+    ) -> list[Sample]:
+        """The conversations with prose between them. The set has `count` samples and `budget` tokens, if given."""
+        if count is None and budget is None:
+            return interleaved(samples, blend.first(blend.beside(tokens(samples))))
+        if count is None:
+            wide = self._widened(blend.set_name, plan, samples, (budget or 0) - blend.of_budget(budget or 0))
+            return self._cut_to(blend.set_name, wide, budget or 0)
+        if blend.share == 1.0:
+            return blend.even(count, budget)
+        if budget is None:
+            conversations = samples[: blend.fitting(samples, count)]
+            prose = blend.beside(tokens(conversations))
+        else:
+            conversations = samples[: max(1, count - math.ceil(blend.of_budget(budget) / blend.longest))]
+            rest = budget - blend.of_budget(budget)
+            conversations = cut_evenly(conversations, rest, self.collector.template.decode)
+            prose = self._prose_for(blend, conversations, budget)
+        rows, needed = count - len(conversations), math.ceil(prose / blend.longest)
+        if len(conversations) == len(samples) and rows > needed + 1:  # there are too few seeds
+            rows = needed
+        return interleaved(conversations, blend.even(rows, min(prose, rows * blend.longest)) if rows else [])
+
+    def _prose_for(self, blend: Blend, conversations: Sequence[Sample], budget: int) -> int:
+        """The number of prose tokens that fill the budget. With too few conversations, the prose keeps its share."""
+        left = budget - tokens(conversations)
+        short = left - blend.of_budget(budget) >= MIN_TOKENS
+        return blend.beside(tokens(conversations)) if short else max(MIN_TOKENS, left)
+
+    def _cut_to(self, name: str, samples: Sequence[Sample], budget: int) -> list[Sample]:
+        """Cut the set to `budget` tokens. If the set has prose, its share stays the same."""
+        blend = self._blend(name)
+        if blend is None:
+            return self._cut(samples, budget)
+        if blend.share == 1.0:
+            return blend.first(budget)
+        conversations = self._cut(_conversations(samples), budget - blend.of_budget(budget))
+        return interleaved(conversations, blend.first(self._prose_for(blend, conversations, budget)))
+
     def _widened(self, name: str, plan: SetPlan, samples: list[Sample], budget: int) -> list[Sample]:
         """Add samples of reserve seeds until the set reaches the token budget.
 
         Only a set that consists of the baseline alone gets reserve seeds; every other set stays unchanged.
         """
-        if set(plan.parts(BASELINE)) != {BASELINE}:
+        if set(plan.conversations(BASELINE)) != {BASELINE}:
             return samples
         out, left = list(samples), budget - tokens(samples)
         if left > 0:
@@ -251,3 +342,8 @@ class Builder:
 
 def tokens(samples: Sequence[Sample]) -> int:
     return sum(sample.n_tokens for sample in samples)
+
+
+def _conversations(samples: Sequence[Sample]) -> list[Sample]:
+    """The samples without prose."""
+    return [sample for sample in samples if sample.way != PROSE]

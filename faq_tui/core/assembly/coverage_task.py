@@ -6,22 +6,17 @@ outlier channels.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faq_tui.core.activations.capture import measure
 from faq_tui.core.activations.compare import outlier_channels, reference, threshold
 from faq_tui.core.assembly.sample import Sample
+from faq_tui.core.assembly.target_task import ask_target, opening_of, read_rows
 from faq_tui.core.base.cancel import CancelToken
-from faq_tui.core.base.errors import FaqError
-from faq_tui.core.base.files import atomic_text
 from faq_tui.core.models.target import TargetModel
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note
-from faq_tui.core.worker import run_worker
-from faq_tui.core.worker.parent import without_keys
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,25 +24,12 @@ if TYPE_CHECKING:
 
 
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
-    """Order the samples of the file `rows`, and send the order.
-
-    `spec` has the keys `model`, `trust_remote_code`, `device`, `dtype`, `read`, `modules` and `rows`. `rows` is a
-    file with one JSON list of token ids on each line.
-    """
+    """Order the samples of the file `rows`, and send the order. `ask_target` describes `spec`."""
     import numpy as np
-    import torch
 
-    from faq_tui.core.models.devices import device_of, dtype_name
-    from faq_tui.core.models.hub import local_folder
-    from faq_tui.core.models.opening import Opening
-
-    with Path(spec["rows"]).open(encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines]
-    folder, device, trusted = local_folder(spec["model"]), device_of(spec["device"]), spec["trust_remote_code"]
-    dtype = dtype_name(spec["dtype"], device, folder, trusted)
-    model = Opening.of(folder, device, getattr(torch, dtype), trusted, spec.get("read", "auto"), cancel.check).open(
-        folder
-    )
+    rows, _ = read_rows(spec["rows"])
+    opening, folder = opening_of(spec, cancel)
+    model = opening.open(folder)
     measured = measure(model, rows, spec["modules"], per_row=True, cancel=cancel)
     parts = []
     for module in measured.places:
@@ -66,29 +48,8 @@ def covering_order(context: Context, target: TargetModel, samples: Sequence[Samp
 
     Raises FaqError or UsageError if the target has none of the modules of `activations.modules`.
     """
-    run = context.run
-    path = run.cache / "coverage.jsonl"
-    with atomic_text(path) as file:
-        for sample in samples:
-            file.write(json.dumps(sample.input_ids) + "\n")
-    messages: list[dict[str, Any]] = []
-    spec = {
-        "model": target.path,
-        "trust_remote_code": target.trust_remote_code,
-        "device": target.device,
-        "dtype": target.dtype,
-        "read": target.read,
-        "modules": list(run.settings.activations.modules),
-        "rows": str(path),
-    }
-    context.emit(
-        Note(f"measuring which of the target's outlier channels each sample covers ({len(samples)} samples)")
-    )
-    run_worker("coverage", spec, messages.append, context.cancel, run.log(context.job), without_keys(run.settings))
-    path.unlink(missing_ok=True)
-    result = next((message for message in messages if message["kind"] == "order"), None)
-    if result is None:
-        raise FaqError(f"the target's activations could not be measured: the details are in {run.log(context.job)}")
+    what = "which of the target's outlier channels each sample covers"
+    result = ask_target(context, target, "coverage", samples, what)
     if not result["outliers"]:
         context.emit(Note('the target has no outlier channels, so select = "coverage" does not sort the samples'))
     return [int(index) for index in result["order"]]

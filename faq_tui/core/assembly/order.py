@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from faq_tui.core.assembly.build import Order
 from faq_tui.core.assembly.sample import Sample
 from faq_tui.core.judging.identity import judge_id
 from faq_tui.core.models.target import TargetModel
@@ -25,18 +26,16 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
 
 
-def ordering(
-    context: Context, target: TargetModel, questions: Mapping[str, str]
-) -> Callable[[SetPlan, list[Sample]], list[Sample]]:
+def ordering(context: Context, target: TargetModel, questions: Mapping[str, str]) -> Order:
     """Return a function that sorts the samples of a set. The field `select` of the set's plan names the order.
 
     `questions` maps each seed's id to the text of its question. With `judge`, samples with a better score come first.
     Samples without a score come last. Samples with equal scores stay in the order of the draw. With `diversity`, the
     first samples cover the clusters of the questions. With `coverage`, the first samples cover the target's outlier
-    channels.
+    channels. With `centroid`, `entropy` and `experts`, the target also reads each sample (see `selection_task`).
     """
 
-    def order(plan: SetPlan, samples: list[Sample]) -> list[Sample]:
+    def order(plan: SetPlan, samples: list[Sample], wanted: int | None) -> list[Sample]:
         if plan.select == "judge":
             scores = pick_rows.scores_of(context.run.store, judge_id(context.run))
             return sorted(samples, key=lambda sample: _rank(scores.get(sample.candidate_id or 0)))
@@ -47,6 +46,10 @@ def ordering(
             from faq_tui.core.assembly.coverage_task import covering_order
 
             return [samples[index] for index in covering_order(context, target, samples)]
+        if plan.select is not None:
+            from faq_tui.core.assembly.selection_task import order_by_target
+
+            return [samples[n] for n in order_by_target(context, target, plan.select, samples, wanted)]
         return samples
 
     return order

@@ -56,6 +56,22 @@ def cut_to_budget(rendered: Rendered, max_tokens: int) -> Truncated:
     return truncate(rendered, max_tokens, "head")
 
 
+def answer_cut(rendered: Rendered, most: int) -> Rendered:
+    """The conversation up to the first `most` tokens of its last reply.
+
+    The tokens of the reasoning and of the answer count, but not the template's tokens between them. A reply that is
+    not longer stays unchanged, and then the result is `rendered` itself. After a cut, no token follows that ends the
+    turn, because a cut answer does not end its turn.
+    """
+    spans = (rendered.reasoning, rendered.answer)
+    reply = sorted({position for start, end in spans for position in range(start, end)})
+    if len(reply) <= most:
+        return rendered
+    stop = reply[most - 1] + 1
+    reasoning, answer = ((start, min(end, stop)) if start < stop else (0, 0) for start, end in spans)
+    return replace(rendered, ids=rendered.ids[:stop], kinds=rendered.kinds[:stop], reasoning=reasoning, answer=answer)
+
+
 def _kept(rendered: Rendered, max_tokens: int, overflow: str) -> tuple[range, range]:
     """The positions of the kept tokens, as two ranges. The tokens between the two ranges are left out."""
     total = len(rendered.ids)
@@ -98,7 +114,7 @@ class Sample:
     picked_by: str | None  # "judge" or "person"; None if the sample is the seed itself
     answered: bool = False  # True if the conversation has an answer, even if the answer was cut
     answer_end: int = 0  # number of tokens up to the end of the answer; 0 if there is none, or if it was cut
-    way: str = "template"  # how the text was made: "template", "generation_prompt", "inline" or "raw"
+    way: str = "template"  # how the text was made: "template", "generation_prompt", "inline", "raw" or "prose"
     kinds: bytes = b""  # for each token, its index in token_kinds.KINDS
 
     @property

@@ -26,6 +26,7 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED, Endpoint, Sampling, Source
 from faq_tui.core.settings.source import LOCAL, OFF
 from faq_tui.core.stages.pipeline import all_stages
+from faq_tui.core.stages.set_check import check_sets
 from faq_tui.core.stages.target_check import check_models, in_words
 
 TRIAL = [{"role": "user", "content": "Reply with the word yes."}]
@@ -114,7 +115,18 @@ def _extra(endpoint: Endpoint) -> dict[str, Any]:
 
 def target_checks(run: Run) -> list[Check]:
     """Checks of the target and of local sources: files, tokenizers, chat templates, code, and what judges need."""
-    return [*_models(run), _code(run), *judge_checks(run)]
+    return [*_models(run), _code(run), *_sets(run), *judge_checks(run)]
+
+
+def _sets(run: Run) -> list[Check]:
+    """One check if the settings define sets."""
+    if not run.settings.sets:
+        return []
+    try:
+        check_sets(run)
+    except FaqError as error:
+        return [Check("sets", "failed", ", ".join(run.settings.sets), str(error))]
+    return [Check("sets", "ok", ", ".join(run.settings.sets))]
 
 
 def judge_checks(run: Run) -> list[Check]:

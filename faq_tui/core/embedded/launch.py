@@ -16,7 +16,7 @@ from pathlib import Path
 
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.embedded.cache import Say
-from faq_tui.core.embedded.model import ensure_gguf
+from faq_tui.core.embedded.served_file import ensure_served
 from faq_tui.core.worker.parent import QUIET_THREADS
 
 READY_TIMEOUT_S = 120.0  # longest wait until the server is ready; on an idle machine, the start takes about 2 s
@@ -35,11 +35,11 @@ def running_server(log: Path, say: Say = lambda _: None) -> Iterator[EmbeddedSer
 
     The server's output is appended to `log`. If this process ends, even by SIGKILL, the server ends, too. Raises
     UsageError if xllamacpp is not installed, and FaqError if the server ends early or is not ready after
-    `READY_TIMEOUT_S`. Also raises the errors of `ensure_gguf`.
+    `READY_TIMEOUT_S`. Also raises the errors of `ensure_served`.
     """
     if importlib.util.find_spec("xllamacpp") is None:
         raise UsageError("the embedded server needs the package xllamacpp: pip install 'faq-tui[embedded]'")
-    ensure_gguf(say)
+    ensure_served(say)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         child = subprocess.Popen(

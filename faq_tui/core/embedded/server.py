@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.base.process import lower_priority
 from faq_tui.core.embedded.gguf_file import MODEL_NAME
-from faq_tui.core.embedded.model import ensure_gguf
+from faq_tui.core.embedded.served_file import ensure_served
 from faq_tui.core.worker.child import follow_lifeline
 from faq_tui.core.worker.parent import QUIET_THREADS
 
@@ -113,7 +113,7 @@ def main() -> None:
         follow_lifeline()
         lower_priority()
     try:
-        server = start(ensure_gguf(lambda line: print(line, file=sys.stderr)), arguments.port)
+        server = start(ensure_served(lambda line: print(line, file=sys.stderr)), arguments.port)
         port = urlsplit(server.listening_address).port
         assert port is not None
         wait_until_healthy(port)

@@ -8,10 +8,13 @@ A number has its sign bit set if the two models have different top-1 tokens.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from faq_tui.core.base.cancel import CancelToken
-from faq_tui.core.evaluation.heldout import Columns, Item, batches
+from faq_tui.core.evaluation.heldout import Columns, Item, batches, shared_rows, starts
+from faq_tui.core.evaluation.log_probs import LogProbs
 from faq_tui.core.evaluation.metrics import Metric
 from faq_tui.core.evaluation.reference import Reference, Writer
 from faq_tui.core.extensions import METRICS
@@ -36,6 +39,8 @@ def measure(
     keep: Writer | None = None,
     each: Each | None = None,
     metrics: Sequence[Metric] = (),
+    log_probs: LogProbs | None = None,
+    entropies: dict[int, list[float]] | None = None,
 ) -> Columns:
     """Run `model` over `items`. Returns columns that hold one sum per item, over the item's predicted tokens.
 
@@ -45,7 +50,11 @@ def measure(
     itself. Then `kl` is 0, and `agree` equals `tokens`. If `keep` is given, it stores the hidden states of `model`.
     `each` is called for each item. The arguments of `each` are the item's index, a list with the KL of each token,
     and a list with a bool for each token. The bool is True if the top-1 tokens of the two models differ. `tick` gets
-    the number of tokens of each batch. Raises FaqError if a metric fails.
+    the number of tokens of each batch. `log_probs` passes the log-probabilities of the unquantized model on to the
+    next call with the same items and the same batch size. If `entropies` is given, and `model` is the unquantized
+    model, it gets the entropies of each item's predictions by the item's index. Raises FaqError if a metric fails.
+
+    If the tokens of an item are the start of another item, the model processes only the other item.
     """
     sums: Columns = {
         "tokens": [float(item.predicted) for item in items],
@@ -55,26 +64,35 @@ def measure(
         "hits": [0.0] * len(items),
         **{metric.token_column: [0.0] * len(items) for metric in metrics},
     }
-    for indices in batches(items, batch_size):
+    shared = shared_rows(items)
+    hosts = list(shared)
+    for number, batch in enumerate(batches([items[host] for host in hosts], batch_size)):
         cancel.check()
         # The model does not read the last token, because no token after it must be predicted. The last token may also
         # lie beyond the model's window.
-        states = model.states([items[index].ids[:-1] for index in indices])
-        for row, index in enumerate(indices):
-            item = items[index]
-            # The hidden state of a token predicts the next token.
-            own = states[row, item.first - 1 : len(item.ids) - 1]
-            if keep is not None:
-                keep.put(index, own)
-            theirs = None if reference is None else (reference.states(index), reference.head)
-            token_kl: list[float] = []
-            differs: list[bool] = []
-            values = compare(own, item.ids[item.first :], model.head, theirs, token_kl, differs, metrics)
-            for name, value in values.items():
+        states = model.states([items[hosts[place]].ids[:-1] for place in batch])
+        rows = {index: row for row, place in enumerate(batch) for index in shared[hosts[place]]}
+        # The hidden state of a token predicts the next token.
+        own = {index: states[row, items[index].first - 1 : len(items[index].ids) - 1] for index, row in rows.items()}
+        if keep is not None:
+            for index, values in own.items():
+                keep.put(index, values)
+        theirs = None if reference is None else _Unquantized(reference, list(rows))
+        found = _compare_items(
+            list(own.values()),
+            [items[index].ids[items[index].first :] for index in rows],
+            model.head,
+            _Shared(theirs, log_probs, number, entropies is not None),
+            metrics,
+        )
+        for index, of_item in zip(rows, found, strict=True):
+            for name, value in of_item.sums.items():
                 sums[name][index] = value
             if each is not None and theirs is not None:
-                each(index, token_kl, differs)
-        tick(sum(len(items[index].ids) for index in indices))
+                each(index, of_item.token_kl, of_item.differs)
+            if entropies is not None and theirs is None:
+                entropies[index] = of_item.entropies
+        tick(sum(len(items[index].ids) for index in rows))
     return sums
 
 
@@ -83,46 +101,142 @@ def compare(
     targets: Sequence[int],
     head: LmHead,
     reference: tuple[Any, LmHead] | None,
-    token_kl: list[float] | None = None,
-    differs: list[bool] | None = None,
     metrics: Sequence[Metric] = (),
 ) -> dict[str, float]:
     """Sums over the tokens of one item.
 
     `states` has the shape [tokens, hidden]. `reference` holds states of the same shape and the lm_head of their
-    model. For each token, the function appends the KL to `token_kl`, and appends a bool to `differs`. The bool is
-    True if the top-1 tokens of the two models differ.
+    model.
 
     nll = -log q(target). KL(p || q) = sum over the vocabulary of p (log p - log q) (Kullback and Leibler 1951). Here
     p is the unquantized model's distribution, and q is the measured model's distribution. Both distributions are
     computed by log-softmax in float32. Sums over tokens use float64, so that their order does not change the result
     noticeably.
     """
+    theirs = None if reference is None else _Given(*reference)
+    return _compare_items([states], [targets], head, _Shared(theirs), metrics)[0].sums
+
+
+@dataclass(frozen=True)
+class _Given:
+    """States of the unquantized model [tokens, hidden], and its lm_head."""
+
+    states: Any
+    head: LmHead
+
+    def log_probs(self, part: slice) -> Any:
+        return _log_softmax(self.head, self.states[part])
+
+
+class _Unquantized:
+    """The unquantized model's stored states of some items. They are read when they are first needed."""
+
+    def __init__(self, reference: Reference, indices: Sequence[int]) -> None:
+        self._reference, self._indices = reference, indices
+        self._states: Any = None
+
+    def log_probs(self, part: slice) -> Any:
+        import torch
+
+        if self._states is None:
+            self._states = torch.cat([self._reference.states(index) for index in self._indices])
+        return _log_softmax(self._reference.head, self._states[part])
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """The log-probabilities of the unquantized model for one batch.
+
+    If `source` is None, the measured model is the unquantized one.
+    """
+
+    source: _Given | _Unquantized | None
+    kept: LogProbs | None = None
+    batch: int = 0
+    entropies: bool = False  # True if the entropies of the unquantized model's predictions are wanted
+
+    def of(self, part: slice, measured: Any) -> Any:
+        """The log-probabilities of the tokens `part`. `measured` are those of the measured model."""
+        key, source = (self.batch, part.start), self.source
+        if source is None:
+            if self.kept is not None:
+                self.kept.keep(key, measured)
+            return measured
+        return source.log_probs(part) if self.kept is None else self.kept.of(key, lambda: source.log_probs(part))
+
+
+@dataclass(frozen=True)
+class _ItemResult:
+    sums: dict[str, float]
+    token_kl: list[float]
+    differs: list[bool]
+    entropies: list[float]
+
+
+def _compare_items(
+    states: Sequence[Any],
+    targets: Sequence[Sequence[int]],
+    head: LmHead,
+    unquantized: _Shared,
+    metrics: Sequence[Metric],
+) -> list[_ItemResult]:
+    """Compare several items at once, because a product with lm_head is slow for a few tokens.
+
+    Each entry of `states` has the shape [tokens, hidden]. `compare` explains the sums.
+    """
     import torch
 
     step = max(1, LOGIT_BYTES // (4 * head.vocabulary))
-    target_ids = torch.tensor(targets, device=states.device)
-    sums = {"nll": 0.0, "hits": 0.0} | ({} if reference is None else {"kl": 0.0, "agree": 0.0})
-    of_metric: dict[str, list[float]] = {metric.token_column: [] for metric in metrics}
+    bounds = starts(map(len, targets))
+    target_ids = torch.tensor([token for of_item in targets for token in of_item], device=states[0].device)
+    of_metric: list[dict[str, list[float]]] = [{metric.token_column: [] for metric in metrics} for _ in targets]
+    nll, hits, kl, same, entropy = [], [], [], [], []
     with torch.inference_mode():
-        for start in range(0, len(targets), step):
-            part = slice(start, start + step)
-            q = torch.log_softmax(head.logits(states[part]), dim=-1)
-            sums["nll"] -= float(q.gather(1, target_ids[part, None]).sum(dtype=torch.float64))
+        every = torch.cat(list(states))
+        for start in range(0, bounds[-1], step):
+            part = slice(start, min(start + step, bounds[-1]))
+            ids, q = target_ids[part], _log_softmax(head, every[part])
+            nll.append(-q.gather(1, ids[:, None])[:, 0])
             first = q.argmax(-1)
-            sums["hits"] += float((first == target_ids[part]).sum())
-            p = q if reference is None else torch.log_softmax(reference[1].logits(reference[0][part]), dim=-1)
-            for metric in metrics:
-                of_metric[metric.token_column] += _token_values(metric, p, q, target_ids[part])
-            if reference is not None:
-                same = p.argmax(-1) == first
-                sums["agree"] += float(same.sum())
-                rows = _kl(p, q)
-                sums["kl"] += float(rows.sum(dtype=torch.float64))
-                if token_kl is not None and differs is not None:
-                    token_kl += rows.tolist()
-                    differs += (~same).tolist()
-    return sums | _item_values(metrics, of_metric)
+            hits.append(first == ids)
+            p = unquantized.of(part, q)
+            for item, own in _items_in(part, bounds) if metrics else ():
+                for metric in metrics:
+                    of_metric[item][metric.token_column] += _token_values(metric, p[own], q[own], ids[own])
+            if unquantized.source is not None:
+                same.append(p.argmax(-1) == first)
+                kl.append(_kl(p, q))
+            elif unquantized.entropies:
+                entropy.append(_entropy(p))
+        columns = {"nll": torch.cat(nll), "hits": torch.cat(hits)}
+        if unquantized.source is not None:
+            columns |= {"kl": torch.cat(kl), "agree": torch.cat(same)}
+        of_tokens = torch.cat(entropy).tolist() if entropy else []
+    results = []
+    for item, values in enumerate(of_metric):
+        own = slice(bounds[item], bounds[item + 1])
+        sums = {name: float(column[own].sum(dtype=torch.float64)) for name, column in columns.items()}
+        token_kl = columns["kl"][own].tolist() if "kl" in columns else []
+        differs = (~columns["agree"][own]).tolist() if "kl" in columns else []
+        results.append(_ItemResult(sums | _item_values(metrics, values), token_kl, differs, of_tokens[own]))
+    return results
+
+
+def _items_in(part: slice, bounds: Sequence[int]) -> list[tuple[int, slice]]:
+    """The items that have tokens in `part`, and their places in it."""
+    return [
+        (item, slice(max(first, part.start) - part.start, min(end, part.stop) - part.start))
+        for item, (first, end) in enumerate(pairwise(bounds))
+        if first < part.stop and end > part.start
+    ]
+
+
+def _log_softmax(head: LmHead, states: Any) -> Any:
+    """Log-probabilities [tokens, vocabulary] in float32. The logits are overwritten to save memory."""
+    import torch
+
+    logits = head.logits(states)
+    return torch.log_softmax(logits, -1, out=logits)
 
 
 def _token_values(metric: Metric, p: Any, q: Any, targets: Any) -> list[float]:
@@ -151,10 +265,15 @@ def _item_values(metrics: Sequence[Metric], values: Mapping[str, list[float]]) -
 
 
 def _kl(p: Any, q: Any) -> Any:
-    """KL(p || q) of each row. `p` and `q` are log-probabilities. The function overwrites both tensors."""
+    """KL(p || q) of each row. `p` and `q` are log-probabilities. The function overwrites `q`."""
     import torch
 
-    return torch.sub(p, q, out=q).mul_(p.exp_()).sum(-1)
+    return torch.sub(p, q, out=q).mul_(p.exp()).sum(-1)
+
+
+def _entropy(p: Any) -> Any:
+    """The entropy of each row, in nats. `p` are log-probabilities."""
+    return p.exp().mul_(p).nan_to_num_(0.0).sum(-1).neg_()
 
 
 DTYPE = "<f2"

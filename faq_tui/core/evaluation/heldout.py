@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from typing import Any
 
 from faq_tui.core.base.hashing import digest
@@ -11,6 +12,8 @@ from faq_tui.core.evaluation.kinds import CHOICES, LAST_WORD
 
 Columns = dict[str, list[float]]
 SHORT = 256  # a batch of items with fewer tokens, for example choices, may have more items
+FULL = 256  # with so many tokens, a processor computes at almost its full speed
+SIMILAR = 0.9  # items are similar in length if the shorter one has at least this share of the longer one's tokens
 
 
 @dataclass(frozen=True)
@@ -152,17 +155,55 @@ def digest_of(items: Sequence[Item], *more: object) -> str:
     return digest(body, *more) if more else digest(body)
 
 
-def batches(items: Sequence[Item], size: int) -> Iterator[list[int]]:
-    """Yield the indices of each batch. The items of a batch have similar lengths.
+def batches(items: Sequence[Item], size: int) -> list[list[int]]:
+    """The indices of each batch. The items of a batch have similar lengths, so that little padding is computed.
 
-    The longest items come first. If memory is too small, the first batch already fails. A batch of items that are
-    shorter than SHORT tokens has at most `size` * SHORT tokens. Any other batch has at most `size` items.
+    The largest batch comes first. If memory is too small, the first batch already fails. A batch of items that are
+    shorter than SHORT tokens has at most `size` * SHORT tokens. Any other batch has at most `size` items. A batch
+    that already has FULL tokens gets no item that is much shorter than its longest item.
     """
     order = sorted(range(len(items)), key=lambda index: -len(items[index].ids))
-    while order:
-        rows = max(size, size * SHORT // len(items[order[0]].ids))
-        yield order[:rows]
-        order = order[rows:]
+    lengths = [len(items[index].ids) for index in order]
+    found, start = [], 0
+    while start < len(order):
+        longest, end = lengths[start], start + 1
+        most = start + max(size, size * SHORT // longest)
+        while end < min(most, len(order)):
+            if (end - start) * longest >= FULL and lengths[end] < SIMILAR * longest:
+                break
+            end += 1
+        found.append(order[start:end])
+        start = end
+    return sorted(found, key=lambda batch: -len(batch) * len(items[batch[0]].ids))
+
+
+def starts(lengths: Iterable[int]) -> list[int]:
+    """For each item, the number of predicted tokens in all earlier items.
+
+    The last entry is the number of predicted tokens in all items.
+    """
+    return list(accumulate(lengths, initial=0))
+
+
+def shared_rows(items: Sequence[Item]) -> dict[int, list[int]]:
+    """Find the items that a model need not process, because it processes a longer item with the same start.
+
+    A causal model reads all tokens of an item except the last one. The hidden state of a token does not depend on
+    later tokens. If all tokens that the model reads are the start of another item, the states of that item contain
+    the states of this item. For example, the choices of a question have the same start.
+
+    Returns a dict. Its keys are the indices of the items to process. Its values are the indices of all items whose
+    states are then known. The first of them is the key itself.
+    """
+    order = sorted(range(len(items)), key=lambda index: items[index].ids[:-1])
+    found: dict[int, list[int]] = {}
+    host = -1
+    for index in reversed(order):  # an item that starts like others directly precedes the shortest of them
+        row = items[index].ids[:-1]
+        if host < 0 or items[host].ids[: len(row)] != row or len(row) >= len(items[host].ids):
+            host = index
+        found.setdefault(host, []).append(index)
+    return dict(sorted(found.items()))
 
 
 def encode_pair(tokenizer: object, text: str, special: bool | None = None) -> list[int]:

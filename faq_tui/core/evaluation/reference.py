@@ -10,12 +10,11 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.files import full_disk_is_clear
-from faq_tui.core.evaluation.heldout import Item
+from faq_tui.core.evaluation.heldout import Item, starts
 from faq_tui.core.models.backbone import LmHead
 
 DTYPES = {
@@ -30,7 +29,7 @@ class Writer:
 
     def __init__(self, states: Any, items: Sequence[Item]) -> None:
         self._states = states
-        self._starts = starts(items)
+        self._starts = starts(item.predicted for item in items)
 
     def put(self, index: int, states: Any) -> None:
         """Write the states of item `index`. `states` has the shape [predicted tokens of the item, hidden]."""
@@ -47,7 +46,7 @@ class Reference:
         file: Any = safe_open  # safetensors has no type annotations
         self._file = file(path, framework="pt", device=device)
         self._states = self._file.get_slice("states")
-        self._starts = starts(items)
+        self._starts = starts(item.predicted for item in items)
         self._items = items
         metadata = self._file.metadata()
         names = set(self._file.keys())
@@ -110,14 +109,6 @@ def writing(path: Path, items: Sequence[Item], head: LmHead) -> Iterator[Writer]
             half.replace(path)
         finally:
             half.unlink(missing_ok=True)
-
-
-def starts(items: Sequence[Item]) -> list[int]:
-    """For each item, the number of predicted tokens in all earlier items.
-
-    The last entry is the number of predicted tokens in all items.
-    """
-    return list(accumulate((item.predicted for item in items), initial=0))
 
 
 def _lay_out(

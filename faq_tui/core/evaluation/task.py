@@ -23,12 +23,14 @@ from faq_tui.core.base.errors import FaqError, Stopped
 from faq_tui.core.evaluation.answers import generate
 from faq_tui.core.evaluation.compare import encode_token_kl, measure
 from faq_tui.core.evaluation.environment import dense_bytes, stored_bits
-from faq_tui.core.evaluation.heldout import Heldout
+from faq_tui.core.evaluation.heldout import Heldout, shared_rows
 from faq_tui.core.evaluation.identity import UNQUANTIZED, measurement_signature
 from faq_tui.core.evaluation.kinds import ANSWERS
+from faq_tui.core.evaluation.log_probs import LogProbs, SpareMemory
 from faq_tui.core.evaluation.metrics import Metric
 from faq_tui.core.evaluation.reference import open_reference, reference_path, writing
 from faq_tui.core.evaluation.spec import Spec
+from faq_tui.core.evaluation.token_columns import encode_entropies
 from faq_tui.core.extensions import METRICS
 from faq_tui.core.models.backbone import Backbone
 from faq_tui.core.models.devices import device_name, device_of, dtype_name
@@ -73,6 +75,10 @@ class _Evaluation:
     texts: dict[str, Heldout] = field(default_factory=dict)
     total: int = 0
     done: int = 0
+    log_probs: dict[str, LogProbs] = field(default_factory=dict)  # those of the target on each text
+
+    def __post_init__(self) -> None:
+        self.spare = SpareMemory(self.device)
 
     def run(self) -> None:
         self.texts = dict(self.order.texts)
@@ -110,12 +116,21 @@ class _Evaluation:
         for text in todo:
             items, tick = self.texts[text].items, self._tick(f"{UNQUANTIZED} on {text}")
             path = self._reference_path(text)
+            entropies: dict[int, list[float]] | None = {} if self.texts[text].compared else None
             with writing(path, items, cut.head) if self.texts[text].compared else nullcontext() as keep:
                 sums = measure(
-                    cut, items, self.order.batch_size, self.cancel, tick, keep=keep, metrics=self._metrics(text)
+                    cut,
+                    items,
+                    self.order.batch_size,
+                    self.cancel,
+                    tick,
+                    keep=keep,
+                    metrics=self._metrics(text),
+                    log_probs=self._log_probs(UNQUANTIZED, text),
+                    entropies=entropies,
                 )
             if text in unmeasured:
-                self._say(UNQUANTIZED, text, sums)
+                self._say(UNQUANTIZED, text, sums, token_entropy=encode_entropies(entropies) if entropies else None)
 
     def _artefact(self, subject: str, folder: Path) -> None:
         todo = self._todo(subject)
@@ -148,6 +163,7 @@ class _Evaluation:
                 reference,
                 each=each,
                 metrics=self._metrics(text),
+                log_probs=self._log_probs(subject, text),
             )
             self._say(subject, text, sums, encode_token_kl(token_kl, differs) if compared else None)
 
@@ -175,6 +191,17 @@ class _Evaluation:
         """The metrics of this text that have a token column."""
         metrics = [METRICS.get(name) for name in self.order.metrics]
         return [metric for metric in metrics if self.texts[text].kind in metric.kinds]
+
+    def _log_probs(self, subject: str, text: str) -> LogProbs | None:
+        """The target's log-probabilities on this text. None if no model after `subject` is compared with them.
+
+        If `subject` is the last model that is compared with them, they are freed after its measurement.
+        """
+        subjects = list(self.order.subjects)
+        later = subjects[subjects.index(subject) + 1 :]
+        if self.texts[text].compared and any(text in self._todo(other) for other in later):
+            return self.log_probs.setdefault(text, LogProbs(self.spare))
+        return self.log_probs.pop(text, None)
 
     def _size(self, text: str) -> int:
         return self.texts[text].size
@@ -210,13 +237,23 @@ class _Evaluation:
         for path in set(Path(self.order.cache, "reference").glob("*.safetensors")) - current:
             path.unlink(missing_ok=True)
 
-    def _say(self, subject: str, text: str, sums: dict[str, list[float]], token_kl: bytes | None = None) -> None:
-        items, blob = (
-            self.texts[text].finished(sums),
-            None if token_kl is None else b64encode(token_kl).decode("ascii"),
+    def _say(
+        self,
+        subject: str,
+        text: str,
+        sums: dict[str, list[float]],
+        token_kl: bytes | None = None,
+        token_entropy: bytes | None = None,
+    ) -> None:
+        self.send(
+            "measurement",
+            subject=subject,
+            text=text,
+            signature=self._signature(subject, text),
+            items=self.texts[text].finished(sums),
+            token_kl=_as_text(token_kl),
+            token_entropy=_as_text(token_entropy),
         )
-        signature = self._signature(subject, text)
-        self.send("measurement", subject=subject, text=text, signature=signature, items=items, token_kl=blob)
 
     @cached_property
     def opening(self) -> Opening:
@@ -256,7 +293,8 @@ class _Evaluation:
     def _prepare(self, cut: Backbone, todo: list[str]) -> None:
         """Compute the states of all texts at once if the model is read layer by layer."""
         # The last token is not an input, because it predicts nothing.
-        cut.prepare([item.ids[:-1] for text in todo for item in self.texts[text].items])
+        texts = [self.texts[text].items for text in todo]
+        cut.prepare([items[index].ids[:-1] for items in texts for index in shared_rows(items)])
 
     def _free(self) -> None:
         """Free the previous model's memory."""
@@ -266,3 +304,7 @@ class _Evaluation:
         gc.collect()
         if self.device == "cuda":
             torch.cuda.empty_cache()
+
+
+def _as_text(blob: bytes | None) -> str | None:
+    return None if blob is None else b64encode(blob).decode("ascii")

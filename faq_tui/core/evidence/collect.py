@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from faq_tui.core.assembly.draws import overlap
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.evaluation import environment
 from faq_tui.core.evaluation.identity import UNQUANTIZED, subjects, texts, wanted_artefacts
-from faq_tui.core.evaluation.kinds import CHOICES, LABELLED, PROSE, kind_of
+from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LABELLED, PROSE, kind_of
 from faq_tui.core.evaluation.metrics import metrics_in, with_flips
+from faq_tui.core.evaluation.token_columns import with_token_columns
 from faq_tui.core.evidence.compare import compare_all
+from faq_tui.core.evidence.draws_needed import draws_needed
 from faq_tui.core.evidence.model import Evidence, Flips, ModelRow, Text
 from faq_tui.core.run.run import Run
 from faq_tui.core.stats.bootstrap import Estimate, of_metric
 from faq_tui.core.stats.sums import Sums
-from faq_tui.core.store import benchmarks
+from faq_tui.core.store import benchmarks, stages
 from faq_tui.core.store.artefacts import Artefact
-from faq_tui.core.store.measurements import all_measurements
+from faq_tui.core.store.measurements import all_items, all_measurements, token_values_of
 
 Measured = dict[str, dict[str, Sums]]  # sums by subject and text: Measured[subject][text]
 
@@ -38,18 +41,33 @@ def collect(run: Run) -> Evidence:
         raise UsageError(f"nothing is measured yet: run `faq-tui run {run.folder}`")
     dtype, device = next(iter(tails.values())).split(".")[1:]
     unquantized = measured[UNQUANTIZED]
+    comparisons = compare_all(run, measured)
+    kinds = {text: kind_of(text) for text in unquantized}
     return Evidence(
         texts=tuple(_text(name, sums) for name, sums in unquantized.items()),
         rows=(
             _target_row(run, measured),
             *(_row(run, a, measured) for a in wanted_artefacts(run) if a.folder in measured),
         ),
-        comparisons=compare_all(run, measured),
+        comparisons=comparisons,
         flips=all_flips(run, measured),
         dtype=dtype,
         device=device,
         measured=float(run.store.db.execute("SELECT max(created) FROM measurements").fetchone()[0]),
+        draws_needed=draws_needed(comparisons, kinds, overlap(run), _seconds_per_draw(run)),
     )
+
+
+def _seconds_per_draw(run: Run) -> float | None:
+    """The time that one draw took: regenerating, judging, quantizing and evaluating. None if it is not known yet.
+
+    A stage that was stopped and continued counts only with its last part.
+    """
+    rows = stages.all_rows(run.store)
+    ended = [row for name in ("regenerate", "judge", "evaluate") if (row := rows.get(name)) is not None]
+    spans = [row.finished - row.started for row in ended if row.finished is not None]
+    spans += [artefact.seconds for artefact in wanted_artefacts(run) if artefact.same_as is None]
+    return sum(spans) / run.settings.evaluate.repeats if spans else None
 
 
 def measured(run: Run) -> Measured:
@@ -81,7 +99,22 @@ def _measured(run: Run) -> tuple[Measured, dict[str, str]]:
             if row is not None and row.signature == f"{identity}.{tail}":
                 target = Sums.of(rows[UNQUANTIZED, text].items)
                 measured.setdefault(subject, {})[text] = with_flips(kind_of(text), Sums.of(row.items), target)
+    for text in tails:
+        _add_token_columns(run, text, {subject: of_text for subject, of_text in measured.items() if text in of_text})
     return measured, tails
+
+
+def _add_token_columns(run: Run, text: str, measured: Measured) -> None:
+    """Add the columns of single tokens to the measurements of `text`, if a quantized model has them."""
+    stored = {subject: token_values_of(run.store, subject, text) for subject in measured}
+    compared = [subject for subject, (token_kl, _) in stored.items() if token_kl is not None]
+    if not compared or kind_of(text) in LABELLED or UNQUANTIZED not in measured:
+        return
+    entropy = stored[UNQUANTIZED][1]
+    bodies = all_items(run.store, text) if kind_of(text) == ANSWERS else []
+    for subject in (UNQUANTIZED, *compared):
+        of_text = measured[subject]
+        of_text[text] = with_token_columns(of_text[text], stored[subject][0], entropy, bodies)
 
 
 def _text(name: str, sums: Sums) -> Text:

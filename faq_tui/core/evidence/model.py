@@ -40,6 +40,7 @@ class MetricOutcome:
     p: float | None  # two-sided p-value for the hypothesis of no difference; None if there is no interval
     p_adjusted: float | None  # the p-value adjusted for all comparisons of the report (Benjamini and Hochberg)
     verdict: str
+    spread: float | None = None  # standard deviation of the difference between draws; None if there is one draw
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,37 @@ class Flips:
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """The draws that an interval of ± `share` needs.
+
+    `draws` is None if the largest value of `evaluate.repeats` does not suffice. Then `lacking` says what else is
+    needed: `items` (more held-out items), `seeds` (more seeds, because the draws share seeds) or `draws` (more draws
+    than that).
+    """
+
+    share: float  # of the baseline's value; for a metric in percent, a difference of shares
+    draws: int | None
+    seconds: float | None  # estimated time for the further draws; None if it is unknown
+    lacking: str | None = None
+
+
+@dataclass(frozen=True)
+class DrawsNeeded:
+    """The draws that the main metric of one text needs in one comparison."""
+
+    recipe: str
+    source: str
+    equal: str
+    text: str
+    metric: str
+    draws: int  # number of draws so far
+    half_width: float  # of the present interval, as a share like `Wanted.share`
+    spread: float  # standard deviation between draws, as a share like `Wanted.share`
+    assumed: bool  # True if the spread was not measured, but taken from `Metric.close`
+    wanted: tuple[Wanted, ...]
+
+
+@dataclass(frozen=True)
 class Evidence:
     texts: tuple[Text, ...]
     rows: tuple[ModelRow, ...]
@@ -99,6 +131,7 @@ class Evidence:
     dtype: str  # the dtype in which the models ran
     device: str
     measured: float  # time of the newest measurement, in Unix seconds
+    draws_needed: tuple[DrawsNeeded, ...] = ()
 
     def metrics(self, text: str) -> tuple[str, ...]:
         """Names of the metrics that were measured on a text, the main one first."""

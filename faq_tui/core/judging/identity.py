@@ -6,6 +6,8 @@ text of candidates.
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import cast
 
 from faq_tui.core.base.hashing import digest
@@ -67,6 +69,23 @@ def usable_groups(run: Run) -> list[list[int]]:
     ]
 
 
-def current_picks(run: Run, source: str) -> dict[str, Pick]:
-    """Each seed's pick under the present settings of the source and of the judge, by seed id."""
-    return picks.current(run.store, source, judge_id(run), source_hash_of(run.settings.sources[source]))
+def current_picks(run: Run, source: str, until: float = math.inf) -> dict[str, Pick]:
+    """Each seed's pick under the present settings of the source and of the judge, by seed id.
+
+    Picks that were stored after `until` (unix seconds) are ignored.
+    """
+    return picks.current(run.store, source, judge_id(run), source_hash_of(run.settings.sources[source]), until)
+
+
+def deciding_picks(run: Run, source: str) -> dict[str, Pick]:
+    """The same picks, but a person's pick that equals the judge's pick counts as the judge's pick.
+
+    Signatures use these picks, because agreement with the judge changes no set.
+    """
+    judged = picks.judged_by(run.store, source, judge_id(run))
+    return {
+        seed_id: replace(pick, picked_by="judge", reason="")
+        if seed_id in judged and judged[seed_id] == pick.candidate_id
+        else pick
+        for seed_id, pick in current_picks(run, source).items()
+    }

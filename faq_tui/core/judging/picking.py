@@ -54,6 +54,31 @@ def agrees(standing: Standing) -> bool:
     return standing.judged and standing.override is not None and standing.override.candidate_id == standing.judge_pick
 
 
+def progress(standings: Iterable[Standing]) -> tuple[int, int]:
+    """The number of reviewed seeds, and the number of seeds that a person should review.
+
+    A seed without a usable candidate needs no review, because no set can contain it. It is counted only if a person
+    has decided on it.
+    """
+    listed = [standing for standing in standings if standing.usable or standing.override is not None]
+    return sum(standing.override is not None for standing in listed), len(listed)
+
+
+def clear_picks(standings: Iterable[Standing], margin: float) -> list[Standing]:
+    """The seeds that no person has decided on, and whose judge's pick leads the second-best score by over `margin`.
+
+    A seed with only one usable candidate has no second-best score, so it is left out.
+    """
+    return [
+        standing
+        for standing in standings
+        if standing.override is None
+        and standing.judge_pick is not None
+        and standing.margin is not None
+        and standing.margin > margin
+    ]
+
+
 def agreement(standings: Iterable[Standing]) -> tuple[int, int]:
     """The number of overrides that equal the judge's pick, and the number of all overrides of judged seeds."""
     both = [standing for standing in standings if standing.override is not None and standing.judged]

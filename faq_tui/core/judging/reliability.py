@@ -76,7 +76,8 @@ def probe_result(scores: Sequence[tuple[str, float | None]]) -> ProbeRow:
 
 UNREADABLE = (
     "in the test before use, no reply of the judge held a score, so no candidate was judged: choose another model "
-    'for the judge, or set judge.kind = "likelihood"; with judge.probe = 0, the judge is used without a test'
+    'for the judge, set judge.mode = "pointwise" (one candidate a request), or set judge.kind = "likelihood"; with '
+    "judge.probe = 0, the judge is used without a test"
 )
 
 

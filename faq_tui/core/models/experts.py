@@ -154,6 +154,10 @@ def unfuse_block(fused: Any) -> Any:
             return gated(self[number]["gate_proj"](states), self[number]["up_proj"](states))
 
     class Experts(Unfused):
+        def tokens_of(self, number: int, _states: Any, chosen: Any, *_: Any) -> Any:
+            """The numbers of the tokens that the expert `number` gets, in the order in which it gets them."""
+            return (chosen.reshape(-1, chosen.shape[-1]) == number).nonzero()[:, 0]
+
         def forward(self, states: Any, chosen: Any, weights: Any) -> Any:
             result = torch.zeros_like(states)
             each, flat = chosen.shape[-1], chosen.reshape(-1)
@@ -171,6 +175,9 @@ def unfuse_block(fused: Any) -> Any:
 
     class SortedExperts(Unfused):
         """Llama 4 passes one copy of all tokens to each expert, and zeros for tokens that are not routed to it."""
+
+        def tokens_of(self, _number: int, states: Any, *_: Any) -> Any:
+            return torch.arange(states.numel() // states.shape[-1] // layout.count, device=states.device)
 
         def forward(self, states: Any) -> Any:
             copies = states.view(layout.count, -1, states.shape[-1])

@@ -9,7 +9,6 @@ either, they are in a file on disk.
 from __future__ import annotations
 
 import ctypes
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,11 +18,11 @@ from typing import Any
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.backbone import Backbone
-from faq_tui.core.models.devices import free_bytes, work_bytes
+from faq_tui.core.models.devices import work_bytes
+from faq_tui.core.models.hidden_states import StatesPlace, place_of_states, states_bytes
 from faq_tui.core.models.stack import Inputs, Stack, UnsupportedModel, capture, computed, in_batches, move_all_but
 
 Batches = Sequence[Sequence[Sequence[int]]]  # token ids; all rows of a batch have the same length
-DISK = "disk"
 
 
 @dataclass(frozen=True)
@@ -88,12 +87,12 @@ class LayerStream:
         for batch, rows in enumerate(batches):
             self.check()
             with computed(self.stack, inputs.hidden[batch].to(self.device)):
-                self._put(inputs, batch, backbone.states(rows))
+                self._place.put(inputs, batch, backbone.states(rows))
 
     def _inputs(self, batches: Batches) -> Inputs:
-        self._place = self.store or self._choose_place(sum(len(row) for batch in batches for row in batch))
+        self._place = self._choose_place(batches)
         try:
-            return capture(self.stack, batches, self.device, self.dtype, self._kept, self.check, self.device)
+            return capture(self.stack, batches, self.device, self.dtype, self._place.keep, self.check, self.device)
         except UnsupportedModel as error:
             raise FaqError(
                 f'{error.reason}, so it cannot be read layer by layer: set target.read = "whole"'
@@ -111,7 +110,7 @@ class LayerStream:
                 with torch.inference_mode():
                     out = layer(inputs.hidden[batch].to(self.device), **inputs.of(batch, index))
                 out = out[0] if isinstance(out, tuple) else out
-                self._put(inputs, batch, out)
+                self._place.put(inputs, batch, out)
                 return out
 
             try:
@@ -119,38 +118,16 @@ class LayerStream:
             finally:
                 release(layer)
 
-    def _put(self, inputs: Inputs, batch: int, states: Any) -> None:
-        if self._place == DISK:
-            inputs.hidden[batch].copy_(states)
-        else:
-            inputs.hidden[batch] = states.to(self._place)
-
-    def _kept(self, states: Any) -> Any:
-        return mapped(states, self.scratch) if self._place == DISK else states.to(self._place)
-
-    def _choose_place(self, tokens: int) -> str:
-        config = self.stack.base.config.get_text_config()
-        size = tokens * config.hidden_size * self.dtype.itemsize
-        return place_of_states(size, self.device)
+    def _choose_place(self, batches: Batches) -> StatesPlace:
+        if self.store is not None:
+            return StatesPlace(self.store, self.scratch)
+        tokens = sum(len(row) for batch in batches for row in batch)
+        return place_of_states(states_bytes(self.stack, tokens, self.dtype), self.device, self.scratch)
 
 
 def network_of(model: Any) -> Any:
     """The module whose submodules are the layers. `model` is a Hugging Face model or a `LayerStream`."""
     return model.stack.model if isinstance(model, LayerStream) else model
-
-
-def place_of_states(size: int, device: str) -> str:
-    """The place for hidden states of `size` bytes: `device`, "cpu" or "disk".
-
-    The device holds them if they need at most a third of its free memory. Host memory holds them if they need at most
-    half of it.
-    """
-    if device != "cpu":
-        free = free_bytes(device)
-        if free is None or 3 * size < free:
-            return device
-    free = free_bytes("cpu")
-    return "cpu" if free is None or 2 * size < free else DISK
 
 
 def tokens_at_once(stack: Stack, device: str, longest: int) -> int:
@@ -204,16 +181,3 @@ def return_freed_memory() -> None:
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
-
-
-def mapped(states: Any, folder: Path | None) -> Any:
-    """A copy of the tensor `states` in a file on disk that is mapped into memory.
-
-    The file has no name, so the system deletes it when the tensor is freed or the process ends.
-    """
-    import torch
-
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".states-") as file:
-        file.truncate(states.numel() * states.element_size())
-        kept = torch.from_file(file.name, shared=True, size=states.numel(), dtype=states.dtype)
-    return kept.view(states.shape).copy_(states)

@@ -27,6 +27,10 @@ class QuantizationJob:
     checkpoint_s: float = (
         600.0  # seconds that must pass between two checkpoints; a job that takes less time makes no checkpoint
     )
+    kinds: Path | None = (
+        None  # the recorded kinds of the tokens in `rows`; only a recipe with `token_weights` needs them
+    )
+    ids_hash: str = ""  # hash of the token ids in `rows`, for which the kinds were recorded
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> QuantizationJob:
@@ -42,7 +46,7 @@ class QuantizationJob:
         if missing:
             raise UsageError(f"the quantize task lacks {', '.join(missing)} in its spec")
         fields: dict[str, Any] = {**given, "recipe": recipe_of_worker(given["recipe"])}
-        for name in ("rows", "out", "checkpoints"):
+        for name in ("rows", "out", "checkpoints", "kinds"):
             if name in fields:
                 fields[name] = Path(fields[name]).resolve()
         if Path(given["model"]).is_dir():

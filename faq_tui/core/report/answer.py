@@ -1,7 +1,6 @@
-"""The answer section of the report: it says whether the data helped.
+"""The answer of the report in words, and the list of every metric of every comparison.
 
-The first line gives the answer, and one line follows for each comparison. Then the section lists every metric of
-every comparison and explains how to read the metrics.
+For each pair of a recipe and a source, the first line gives the answer, and one line follows for each comparison.
 """
 
 from __future__ import annotations
@@ -86,13 +85,27 @@ def in_short(body: dict[str, Any]) -> list[str]:
     pairs = dict.fromkeys((c["recipe"], c["source"]) for c in body["comparisons"])
     lines: list[str] = []
     for recipe, source in pairs:
-        ours = [c for c in body["comparisons"] if (c["recipe"], c["source"]) == (recipe, source)]
-        counts = {c["equal"]: _verdicts(c, body) for c in ours}
+        ours = [c for c in by_pair(body) if (c["recipe"], c["source"]) == (recipe, source)]
+        counts = verdict_counts(body, recipe, source)
         about = f" ({escape(recipe)}, {escape(source)})" if len(pairs) > 1 else ""
         lines += [f"**In short{about}: {headline(counts)}.**", ""]
         lines += [f"- {_line(c, counts[c['equal']])}" for c in ours]
         lines.append("")
     return lines
+
+
+def by_pair(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """The comparisons, sorted so that each pair of a recipe and a source has its comparison at equal tokens first."""
+    pairs = list(dict.fromkeys((c["recipe"], c["source"]) for c in body["comparisons"]))
+    return sorted(
+        body["comparisons"], key=lambda c: (pairs.index((c["recipe"], c["source"])), c["equal"] != "tokens")
+    )
+
+
+def verdict_counts(body: dict[str, Any], recipe: str, source: str) -> dict[str, Counter[str]]:
+    """The argument of `headline` for the comparisons of one recipe and one source."""
+    ours = [c for c in body["comparisons"] if (c["recipe"], c["source"]) == (recipe, source)]
+    return {c["equal"]: _verdicts(c, body) for c in ours}
 
 
 def headline(counts: dict[str, Counter[str]]) -> str:
@@ -103,17 +116,17 @@ def headline(counts: dict[str, Counter[str]]) -> str:
     its main metric.
     """
     if "tokens" not in counts:
-        return UNFAIR.format(outcome=BY_QUESTIONS[_together(counts["samples"])])
-    overall = _together(counts["tokens"])
-    gained = _together(counts.get("samples", Counter())) in (BETTER, LEANS_BETTER)
-    if overall == WITHIN_NOISE and gained:
+        return UNFAIR.format(outcome=BY_QUESTIONS[overall(counts["samples"])])
+    verdict = overall(counts["tokens"])
+    gained = overall(counts.get("samples", Counter())) in (BETTER, LEANS_BETTER)
+    if verdict == WITHIN_NOISE and gained:
         if not counts["tokens"][UNKNOWN]:
             return MORE_TEXT
-        overall = UNKNOWN
-    return BY_TEXT[overall]
+        verdict = UNKNOWN
+    return BY_TEXT[verdict]
 
 
-def _together(counts: Counter[str]) -> str:
+def overall(counts: Counter[str]) -> str:
     """The overall verdict over all texts."""
     if counts[BETTER] + counts[LEANS_BETTER] and counts[WORSE] + counts[LEANS_WORSE]:
         return MIXED if counts[BETTER] + counts[WORSE] else BOTH_WAYS
@@ -169,26 +182,13 @@ HOW_TO_READ = (
 )
 
 
-def answer(body: dict[str, Any]) -> list[str]:
-    """The whole section as lines of Markdown."""
-    return [*verdict(body), *details(body)]
-
-
-def verdict(body: dict[str, Any]) -> list[str]:
-    """The short answer and the notices, as lines of Markdown."""
-    lines = ["## Did it help?", ""]
-    lines += [f"> **Out of date**: {body['outdated']}.\n"] if body["outdated"] else []
-    lines += in_short(body)
-    return lines + [f"> **{escape(n['source'])}**: {n['message']}.\n" for n in body["notices"]]
-
-
 def details(body: dict[str, Any]) -> list[str]:
     """List every metric of every comparison, and explain how to read the metrics, in lines of Markdown."""
     lines: list[str] = []
     if not body["comparisons"]:
         return [*lines, _nothing(body), ""]
     seen: set[tuple[str, str, str]] = set()
-    for comparison in body["comparisons"]:
+    for comparison in by_pair(body):
         other = _held_against(comparison)
         about = (comparison["recipe"], comparison["source"], other)
         if about not in seen:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from faq_tui.core.report.answer import answer
+from faq_tui.core.report.answer import details
 from faq_tui.core.report.benchmarks import section
 from faq_tui.core.report.flips import flip_lines
+from faq_tui.core.report.forest import picture
 from faq_tui.core.report.formatting import escape
+from faq_tui.core.report.headline import verdict
 from faq_tui.core.report.paper import paper_lines
+from faq_tui.core.report.repeats import draw_lines
 from faq_tui.core.report.run_section import run_lines
 from faq_tui.core.report.spikes import spike_lines
 from faq_tui.core.report.tables import comparisons, models
@@ -17,7 +20,7 @@ from faq_tui.core.report.tables import comparisons, models
 def markdown(body: dict[str, Any]) -> str:
     """The report as Markdown. `body` is what `document` returns."""
     title = f"# Quantizing {escape(body['run']['target']['name'])}"
-    lines = [title, "", *answer(body), *rest(body)]
+    lines = [title, "", *verdict(body), *picture(body), *draw_lines(body), *details(body), *rest(body)]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -7,9 +7,11 @@ from typing import Any
 from faq_tui.core.report.facts import judge_lines
 from faq_tui.core.report.formatting import escape
 from faq_tui.core.settings import EMBEDDED
+from faq_tui.core.settings.sets import PROSE
 
 WAYS = {
     "generation_prompt": "built from the generation prompt, because the chat template removes reasoning",
+    PROSE: "rows of plain text",
     "inline": "with the reasoning inside the answer text, because the chat template has no part for reasoning",
 }
 KINDS = {
@@ -77,13 +79,15 @@ def _made_from(plan: dict[str, Any] | None) -> str:
     if plan is None:
         return "cut to the same number of tokens; "
     words = []
-    if len(plan["made_from"]) > 1:
-        words.append(
-            "from " + " and ".join(f"{share:.0%} {escape(part)}" for part, share in plan["made_from"].items())
-        )
+    file = plan.get("prose_file")
+    if file or len(plan["made_from"]) > 1:
+        of_file = {PROSE: f" (share of tokens, from {escape(file)})"} if file else {}
+        parts = [f"{share:.0%} {escape(part)}{of_file.get(part, '')}" for part, share in plan["made_from"].items()]
+        words.append(f"from {' and '.join(parts)}")
     if plan["kind"] != "seed":
         words.append(KINDS[plan["kind"]])
     words += ["answers only"] if plan["answer_only"] else []
+    words += [f"answers cut after {plan['answers_cut']} tokens"] if plan.get("answers_cut") else []
     words += [f"at most {plan['tokens_per_sample']} tokens per sample"] if plan["tokens_per_sample"] else []
     words += [f"ordered by {plan['select']}"] if plan["select"] else []
     words += [f"as many {unit} as {escape(other)}" for unit, other in plan["match"].items() if other]

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
+from faq_tui.core.activations.sinks import sentence
 from faq_tui.core.activations.statistics import METRICS
 from faq_tui.core.activations.view import Overview, compare_sets, overview
 from faq_tui.core.report.formatting import escape
@@ -37,7 +38,14 @@ def spikes(run: Run) -> dict[str, Any]:
     seen = overview(run)
     return {
         "sets": [
-            {"name": row.set_name, "samples": row.samples, "tokens": row.tokens, "kinds": row.summary["kinds"]}
+            {
+                "name": row.set_name,
+                "samples": row.samples,
+                "tokens": row.tokens,
+                "kinds": row.summary["kinds"],
+                # Older versions did not measure sinks, and the report of their runs must not change.
+                **({"sinks": row.summary["sinks"]} if row.summary.get("sinks") else {}),
+            }
             for row in seen.sets.values()
         ],
         "comparisons": [
@@ -93,6 +101,9 @@ def spike_lines(body: dict[str, Any]) -> list[str]:
             "the first token of each sample. A higher number means more or larger spikes.",
             "",
         ]
+    sinks = [(one["name"], sentence(one.get("sinks", []))) for one in data["sets"]]
+    lines += [f"- {escape(name)}: {text}." for name, text in sinks if text]
+    lines += [""] if any(text for _, text in sinks) else []
     for one in data["experts"]:
         lines += [
             f"- {escape(one['set'])}: {one['starved']} of {one['experts']} experts received less than "

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.run.events import Emit
 from faq_tui.core.run.run import Run
+from faq_tui.core.store.stages import StageRow
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,12 @@ class Stage:
     """One stage of the pipeline.
 
     `execute` does the missing work and returns a one-line summary. `signature` returns a hash of the stage's settings
-    and inputs. `intact` returns False if files of the stage are missing.
+    and inputs. `intact` returns False if files of the stage are missing. `holds` returns True if the stored signature
+    differs only because an earlier version of faq-tui computed it in another way.
     """
 
     name: str
     execute: Callable[[Context], str]
     signature: Callable[[Run], str]
     intact: Callable[[Run], bool] = lambda _run: True
+    holds: Callable[[Run, StageRow], bool] = lambda _run, _row: False

@@ -88,14 +88,20 @@ def state_of(path: Path, name: str) -> object:
     """
     if path.is_file():
         return [path.stat().st_size, path.stat().st_mtime_ns]
-    if path.is_dir():
-        files = _walk(path)
-    elif is_pattern(path, name):
-        files = [one.path for one in _matching(path, name)]
-    else:
-        return None
-    states = ((file, file.stat()) for file in files[:MOST_FILES])
+    states = ((file, file.stat()) for file in named_files(path, name))
     return [[str(file), state.st_size, state.st_mtime_ns] for file, state in states] or None
+
+
+def named_files(path: Path, name: str) -> list[Path]:
+    """The files that `name` (the value of `seeds.path`) stands for, in alphabetical order.
+
+    The list is empty if there is no such file, for example if `name` is the id of a data set.
+    """
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        return _walk(path)[:MOST_FILES]
+    return [one.path for one in _matching(path, name)][:MOST_FILES] if is_pattern(path, name) else []
 
 
 def _walk(folder: Path) -> list[Path]:

@@ -47,6 +47,8 @@ class Recipe(Section):
     presets: ClassVar[Presets] = {}
     # Keys that older artefacts do not have, each with the value that applies to older artefacts.
     added_later: ClassVar[Mapping[str, Any]] = {}
+    # Keys of other methods that this method cannot have, each with the reason.
+    lacking: ClassVar[Mapping[str, str]] = {}
 
     method: Annotated[str, Field(description="the quantization method")]
     bits: Annotated[int, Field(description="bits per weight")]
@@ -67,6 +69,8 @@ class Recipe(Section):
             return values
         given = {key: value for key, value in values.items() if value is not None}
         for key in given:
+            if key in cls.lacking:
+                raise ValueError(f"{cls.method_name()} has no key `{key}`: {cls.lacking[key]}")
             if key not in cls.model_fields and key in known_keys():
                 raise ValueError(f"{cls.method_name()} has no key `{key}`; its keys are {', '.join(cls.own_keys())}")
         preset = given.get("preset")
@@ -128,7 +132,8 @@ class Recipe(Section):
 
         The manifest stores these values as `recipe`.
         """
-        return {key: getattr(self, key) for key in ("method", "bits", "group_size", *self.own_keys())}
+        values = {key: getattr(self, key) for key in ("method", "bits", "group_size", *self.own_keys())}
+        return {key: value.model_dump() if isinstance(value, Section) else value for key, value in values.items()}
 
     def identity(self) -> dict[str, Any]:
         """The part of `values` that is stored in the artefact's signature, in the database and in the worker's job.
@@ -146,11 +151,16 @@ class Recipe(Section):
     def folder(self, set_name: str) -> str:
         """Name of the artefact's folder under `models/`.
 
-        The name contains the preset's name if the preset sets keys that only this method has.
+        The name contains the preset's name if the preset sets keys that only this method has, and the `mark` of the
+        recipe.
         """
         group = "c" if self.group_size == -1 else str(self.group_size)
         preset = f"-{self.preset}" if set(self.presets.get(self.preset or "", ())) - set(COMMON) else ""
-        return f"{self.method}{preset}-w{self.bits}g{group}-{set_name}"
+        return f"{self.method}{preset}{self.mark()}-w{self.bits}g{group}-{set_name}"
+
+    def mark(self) -> str:
+        """A part of the artefact's name for keys that a person compares with each other in one run."""
+        return ""
 
     def with_keys_of_all(self) -> dict[str, Any]:
         """All fields as a dict, with the keys of all methods of faq-tui.

@@ -51,7 +51,8 @@ class Section(BaseModel):
 
 
 def _is_default(field: FieldInfo, value: Any) -> bool:
-    return bool(value == field.get_default(call_default_factory=True))
+    default = field.get_default(call_default_factory=True)
+    return bool(value == (default.model_dump() if isinstance(default, Section) else default))
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from faq_tui.core.settings.section import BASELINE, TOKENS_SUFFIX, Count, Section
+from faq_tui.core.settings.section import BASELINE, TOKENS_SUFFIX, AddedLater, Count, Section
 
 Kind = Literal["seed", "raw", "template", "original"]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
+PROSE = "prose"  # the part of a set that comes from the text file of its key `prose_file`
 
 # A recipe can name these sets in its key `sets`, although `faq.toml` has no section for them.
 KINDS_BY_NAME: dict[str, Kind] = {f"{BASELINE}-raw": "raw", f"{BASELINE}-original": "original"}
@@ -47,6 +48,15 @@ class SetPlan(Section):
             examples=[{"elder": 0.5, "baseline": 0.5}],
         ),
     ] = None
+    prose_file: Annotated[
+        str | None,
+        AddedLater(),
+        Field(
+            min_length=1,
+            description="text file (UTF-8) of the part `prose` in `from`, a share of the set's tokens; default: none",
+            examples=["articles.txt"],
+        ),
+    ] = None
     # With "seed", a sample holds the question and the original answer (if there is one), in the chat template. With
     # "raw", a sample holds the texts of "seed" without a template. With "template", a sample holds only the question,
     # in the chat template. "original" is like "seed", but only seeds with an original answer are used.
@@ -58,8 +68,15 @@ class SetPlan(Section):
         int | None,
         Field(ge=16, description="samples are cut to this many tokens; default: no cut", examples=[256]),
     ] = None
+    answers_cut: Annotated[
+        Count | None,
+        AddedLater(),
+        Field(
+            description="tokens of reasoning and answer after which an answer is cut; default: no cut", examples=[128]
+        ),
+    ] = None
     select: Annotated[
-        Literal["judge", "diversity", "coverage"] | None,
+        Literal["judge", "diversity", "coverage", "centroid", "entropy", "experts"] | None,
         Field(
             description="order of the samples; default: the order of the draw",
             examples=["diversity"],
@@ -92,10 +109,48 @@ class SetPlan(Section):
             raise ValueError(
                 "the keys `count` and `match.samples` both set the number of samples: remove one of them"
             )
+        if self.select == "centroid" and not self.has_size:
+            raise ValueError('select = "centroid" needs to know the size of the set: set `count` or `match`')
+        if self.prose_file is not None:
+            self._check_prose(shares or {})
         return self
 
+    def _check_prose(self, shares: Mapping[str, float]) -> None:
+        if PROSE not in shares:
+            raise ValueError(
+                f"`prose_file` needs a share of {PROSE} in `from`, such as {{ {BASELINE} = 0.8, {PROSE} = 0.2 }}"
+            )
+        if shares[PROSE] == 1.0 and not self.has_size:
+            raise ValueError("a set that is all prose needs a size: set `count` or `match`")
+        if shares[PROSE] < 1.0 and self.count == 1:
+            raise ValueError(f"a set with {PROSE} has at least two samples: set `count` to 2 or more")
+        if shares[PROSE] == 1.0 and self.select is not None:
+            raise ValueError("prose is not sorted: remove the key `select`")
+
+    def with_all_keys(self) -> dict[str, Any]:
+        """The plan with every key, for the report. `model_dump` leaves out newer keys that have no value."""
+        return {"prose_file": None, "answers_cut": None, **self.model_dump()}
+
+    @property
+    def has_size(self) -> bool:
+        """True if the plan limits the number of samples or of tokens."""
+        return self.count is not None or bool(self.match.names())
+
+    @property
+    def prose_share(self) -> float:
+        """The share of the set's tokens that comes from the text file `prose_file`."""
+        return 0.0 if self.prose_file is None else (self.made_from or {}).get(PROSE, 0.0)
+
+    def conversations(self, own: str) -> dict[str, float]:
+        """Like `parts`, but without prose. The shares are shares of the conversations, and sum to 1."""
+        parts = self.parts(own)
+        if self.prose_file is None:
+            return parts
+        prose = parts.pop(PROSE)
+        return {name: share / (1.0 - prose) for name, share in parts.items()}
+
     def parts(self, own: str) -> dict[str, float]:
-        """Maps each source, or "baseline", to its share of the samples.
+        """Maps each source, or "baseline", to its share of the samples. `prose` maps to its share of the tokens.
 
         If the key `from` is not set, all samples come from `own`.
         """
@@ -170,6 +225,7 @@ def check(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterab
     twins = twin_names(sources)
     names = (*default_names(sources), *further_names(sources, sets, requested))
     for name, plan in sets.items():
+        own = name if name in sources else BASELINE
         if not NAME.fullmatch(name):
             raise ValueError(
                 f"sets.{name}: use only letters, digits, _ and - in the name of a set, because it becomes a file name"
@@ -179,7 +235,12 @@ def check(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterab
                 f"sets.{name}: this is the name of the automatic twin, a set with an equal number of tokens: "
                 "choose another name"
             )
-        for part in plan.parts(name if name in sources else BASELINE):
+        _check_prose(name, plan, sources)
+        if plan.answers_cut is not None and plan.kind == "template" and set(plan.conversations(own)) == {BASELINE}:
+            raise ValueError(
+                f'sets.{name}.answers_cut: with kind = "template", no sample has an answer: remove one of the keys'
+            )
+        for part in plan.conversations(own):
             if part not in default_names(sources):
                 raise ValueError(
                     f"sets.{name}.from: there is no source {part!r}; "
@@ -188,6 +249,20 @@ def check(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterab
         for other in plan.match.names() - set(names):
             raise ValueError(f"sets.{name}.match: there is no set {other!r}; the sets are {', '.join(names)}")
     list(in_order(plans(names, sources, sets)))
+
+
+def _check_prose(name: str, plan: SetPlan, sources: tuple[str, ...]) -> None:
+    """Raise ValueError if a set's prose has no file, or if a source has the name `prose`."""
+    if PROSE in sources:
+        if plan.prose_file is not None:
+            raise ValueError(
+                f"sets.{name}.prose_file: the source {PROSE} has the same name as this part: rename the source"
+            )
+        return
+    if plan.prose_file is None and PROSE in (plan.made_from or {}):
+        raise ValueError(f"sets.{name}.from: the part {PROSE} needs a text file: set sets.{name}.prose_file")
+    if plan.prose_share == 1.0 and name in default_names(sources):
+        raise ValueError(f"sets.{name}.from: a default set must not be all {PROSE}: give a smaller share")
 
 
 def in_order(unordered: Mapping[str, SetPlan]) -> Iterator[str]:

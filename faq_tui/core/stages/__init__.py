@@ -14,12 +14,12 @@ from faq_tui.core.stages import (
 )
 
 STAGES = (
-    Stage("seeds", seeds.execute, seeds.signature),
+    Stage("seeds", seeds.execute, seeds.signature, holds=seeds.holds),
     Stage("regenerate", regenerate.execute, regenerate.signature),
     Stage("judge", judge.execute, judge.signature),
-    Stage("assemble", assemble.execute, assemble.signature, assemble.intact),
+    Stage("assemble", assemble.execute, assemble.signature, assemble.intact, assemble.holds),
     Stage("activations", activations.execute, activations.signature, activations.intact),
     Stage("quantize", quantize.execute, quantize.signature, quantize.intact),
     Stage("evaluate", evaluate.execute, evaluate.signature, evaluate_benchmarks.intact),
-    Stage("report", report.execute, report.signature, report.intact),
+    Stage("report", report.execute, report.signature, report.intact, report.holds),
 )

@@ -8,16 +8,18 @@ defines further sets.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from faq_tui.core.assembly import Sample, ids_hash, write_set
 from faq_tui.core.assembly.build import Builder, Collector, Material, tokens
 from faq_tui.core.assembly.draws import draws, in_words
 from faq_tui.core.assembly.order import ordering
+from faq_tui.core.assembly.prose import Prose, read_prose, state
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.chat.template import Template
 from faq_tui.core.chat.token_kinds import write_kinds
-from faq_tui.core.judging.identity import current_picks, judge_id
+from faq_tui.core.judging.identity import current_picks, deciding_picks, judge_id
 from faq_tui.core.models.target import find_target, fingerprint
 from faq_tui.core.models.tokenizer import load_tokenizer
 from faq_tui.core.run.context import Context
@@ -26,20 +28,44 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.settings.sets import default_names, draw_name
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import seeds as seed_rows
+from faq_tui.core.store.picks import Pick
 from faq_tui.core.store.seeds import Seed
 from faq_tui.core.store.sets import SetRow, add_set, all_sets, remove_set
+from faq_tui.core.store.stages import StageRow
 
 STAGE = "assemble"
 VERSION = 2  # increase this number if new code makes other token ids from the same settings and the same picks
 
 
 def signature(run: Run) -> str:
-    picks = {
-        name: [[p.seed_id, p.candidate_id, p.picked_by] for p in current_picks(run, name).values()]
-        for name in run.settings.sources
-    }
+    """A hash of the settings, the seeds and the picks. A person's agreement with the judge does not change it."""
+    return _signature(run, {name: list(deciding_picks(run, name).values()) for name in run.settings.sources})
+
+
+def holds(run: Run, row: StageRow) -> bool:
+    """True if a signature by an earlier version of faq-tui still holds.
+
+    Earlier versions also signed who had picked each candidate. So take the present candidates, and the persons who
+    had picked when the stage began.
+    """
+    picked: dict[str, list[Pick]] = {}
+    for name in run.settings.sources:
+        then = current_picks(run, name, until=row.started)
+        persons = {seed_id for seed_id, pick in then.items() if pick.picked_by == "person"}
+        picked[name] = [
+            replace(pick, picked_by="person" if pick.seed_id in persons else "judge")
+            for pick in current_picks(run, name).values()
+        ]
+    return row.signature == _signature(run, picked)
+
+
+def _signature(run: Run, picked: Mapping[str, Sequence[Pick]]) -> str:
+    picks = {name: [[p.seed_id, p.candidate_id, p.picked_by] for p in found] for name, found in picked.items()}
     seeds = [[[seed.id, seed.answer] for seed in ranked(run, role)] for role in ("chosen", "pool")]
     plans = {name: plan.model_dump() for name, plan in run.settings.set_plans().items()}
+    for name, plan in run.settings.set_plans().items():
+        if plan.prose_share:
+            plans[name]["prose"] = state(run, plan)
     judge = judge_id(run) if any(plan["select"] == "judge" for plan in plans.values()) else ""
     assemble = [run.settings.assemble.model_dump()]
     if run.settings.evaluate.repeats > 1:
@@ -61,7 +87,7 @@ def execute(context: Context) -> str:
         context.emit(Note(in_words(drawn)))
     for number, seeds in enumerate(drawn, 1):
         collector = Collector(template, settings.assemble)
-        material = _material(run, seeds, number)
+        material = replace(_material(run, seeds, number), prose=_prose(run, template, (number - 1) / len(drawn)))
         builder = Builder(collector, material, settings.set_plans(), order, context.cancel.check)
         built = builder.plain(default, settings.assemble.common_seeds)
         if settings.sources:
@@ -114,6 +140,16 @@ def _material(run: Run, chosen: Sequence[Seed], draw: int) -> Material:
         candidates=candidate_rows.by_ids(run.store, picked),
         key=key,
     )
+
+
+def _prose(run: Run, template: Template, begin: float) -> Callable[[str, int], Iterator[Sample]]:
+    """A function that makes rows of a set's prose. `begin` says where a draw begins to read the text."""
+
+    def rows(set_name: str, longest: int) -> Iterator[Sample]:
+        text = read_prose(run, set_name)
+        return Prose(text, template, run.settings.seeds.sample_seed, begin).rows(longest)
+
+    return rows
 
 
 def _store(context: Context, collector: Collector, name: str, samples: Sequence[Sample], drawn: str) -> None:

@@ -21,8 +21,10 @@ from faq_tui.core.run.events import Emit, Note, StageDone, StageFailed, StageSki
 from faq_tui.core.run.job_record import new_id, write_job
 from faq_tui.core.run.run import Run, locked
 from faq_tui.core.stages.memory_check import memory_notices
+from faq_tui.core.stages.set_check import check_sets
 from faq_tui.core.stages.target_check import check_models, check_place
 from faq_tui.core.store import stages as stage_rows
+from faq_tui.core.store.stages import StageRow
 
 
 def all_stages() -> tuple[Stage, ...]:
@@ -47,7 +49,11 @@ def select(only: str | None, until: str | None) -> tuple[Stage, ...]:
 def is_current(run: Run, stage: Stage) -> bool:
     """True if the stage has finished, and its settings and inputs have not changed since then."""
     row = stage_rows.all_rows(run.store).get(stage.name)
-    return row is not None and row.state == "done" and row.signature == stage.signature(run) and stage.intact(run)
+    return row is not None and _is_current(run, stage, row, stage.signature(run))
+
+
+def _is_current(run: Run, stage: Stage, row: StageRow, signature: str) -> bool:
+    return row.state == "done" and (row.signature == signature or stage.holds(run, row)) and stage.intact(run)
 
 
 def run_pipeline(
@@ -112,6 +118,8 @@ class _Checks:
         if self.done or stage.name in NO_MODEL:
             return
         run = context.run
+        if "assemble" in self.stages:
+            check_sets(run)
         findings = check_models(run, self.stages, context.cancel, run.log(context.job))
         for notice in [*findings.notices, *memory_notices(run, self.stages)]:
             context.emit(Note(notice, "warning"))
@@ -144,8 +152,9 @@ def _execute_if_stale(context: Context, stage: Stage, checks: _Checks) -> str | 
     run = context.run
     signature = stage.signature(run)
     row = stage_rows.all_rows(run.store).get(stage.name)
-    is_done = row is not None and row.state == "done" and row.signature == signature and stage.intact(run)
-    if is_done and not context.retry_unusable:
+    if row is not None and _is_current(run, stage, row, signature) and not context.retry_unusable:
+        if row.signature != signature:  # an earlier version of faq-tui signed the stage
+            stage_rows.sign_again(run.store, stage.name, signature)
         return None
     stage_rows.begin(run.store, stage.name, signature, context.job)
     context.cancel.check()

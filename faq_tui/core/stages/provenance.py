@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from faq_tui.core.assembly.prose import state
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.judging.identity import judge_id
 from faq_tui.core.models.dense import format_of_folder
@@ -12,7 +14,21 @@ from faq_tui.core.quantizing.output import read_manifest, write_manifest
 from faq_tui.core.quantizing.servable import serve_commands
 from faq_tui.core.regenerating.candidate_requests import prompt_version, source_hash_of
 from faq_tui.core.run.run import Run
+from faq_tui.core.settings import TOKENS_SUFFIX
+from faq_tui.core.settings.sets import plain_name
 from faq_tui.core.store.sets import SetRow
+
+
+def _changes(run: Run, set_row: SetRow) -> dict[str, Any]:
+    """What was cut from the set's answers, and which text file was added. Empty for a set without either."""
+    plans, name = run.settings.set_plans(), plain_name(set_row.name)
+    plan = plans.get(name, plans.get(name.removesuffix(TOKENS_SUFFIX)))
+    changes: dict[str, Any] = {}
+    if plan is not None and plan.answers_cut is not None:
+        changes["answers_cut"] = plan.answers_cut
+    if plan is not None and plan.prose_share:
+        changes["prose"] = {"share": plan.prose_share, "file": plan.prose_file, "text_hash": state(run, plan)}
+    return changes
 
 
 def complete_manifest(folder: Path, name: str, run: Run, set_row: SetRow) -> None:
@@ -33,6 +49,7 @@ def complete_manifest(folder: Path, name: str, run: Run, set_row: SetRow) -> Non
         "picked_by_person": set_row.by_person,
         "seeds": settings.seeds.model_dump(include={"path", "count", "sample_seed"}),
         "assemble": settings.assemble.model_dump(),
+        **_changes(run, set_row),
         "judge": {
             "kind": settings.judge.kind,
             "weights": settings.judge.weights(),

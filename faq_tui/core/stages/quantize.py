@@ -31,6 +31,7 @@ from faq_tui.core.run.events import (
 )
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Recipe
+from faq_tui.core.settings.weights import kind_weights_of
 from faq_tui.core.stages.provenance import complete_manifest
 from faq_tui.core.store.artefacts import Artefact, add_artefact, add_failure, all_artefacts
 from faq_tui.core.store.sets import SetRow, all_sets
@@ -44,7 +45,7 @@ HALF = ".half-"  # prefix of folders that are being written
 
 def signature(run: Run) -> str:
     sets = {name: row.ids_hash for name, row in all_sets(run.store).items()}
-    artefacts = [[recipe.identity(), name, sets.get(name)] for recipe, name in jobs(run)]
+    artefacts = [[recipe.identity(), name, sets.get(name), *_kinds(run, recipe, name)] for recipe, name in jobs(run)]
     return digest(artefacts, fingerprint(run))
 
 
@@ -60,7 +61,22 @@ def jobs(run: Run) -> list[tuple[Recipe, str]]:
 
 
 def artefact_signature(run: Run, recipe: Recipe, set_row: SetRow) -> str:
-    return digest(recipe.identity(), set_row.ids_hash, fingerprint(run))
+    kinds = _kinds(run, recipe, set_row.name)
+    return digest(recipe.identity(), set_row.ids_hash, fingerprint(run), *kinds)
+
+
+def _kinds(run: Run, recipe: Recipe, name: str) -> list[str]:
+    """A hash of the kinds of the set's tokens. The list is empty if the recipe weights no kinds."""
+    if kind_weights_of(recipe) is None:
+        return []
+    try:
+        return [digest(_kinds_file(run, name).read_text(encoding="utf-8"))]
+    except (OSError, ValueError):
+        return [""]  # a set of an older version has no recorded kinds
+
+
+def _kinds_file(run: Run, name: str) -> Path:
+    return run.token_kinds / f"{name}.jsonl"
 
 
 def execute(context: Context) -> str:
@@ -209,6 +225,8 @@ def _quantize(
         "checkpoints": str(checkpoints),
         "checkpoint_s": run.settings.quantize.checkpoint_s,
     }
+    if kind_weights_of(recipe) is not None:
+        spec |= {"kinds": str(_kinds_file(run, set_row.name)), "ids_hash": set_row.ids_hash}
     result: dict[str, Any] = {}
 
     def hear(message: dict[str, Any]) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.identity import subjects, texts, wanted_artefacts
 from faq_tui.core.evaluation.kinds import kind_of
 from faq_tui.core.evaluation.metrics import metrics_of
 from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE
 from faq_tui.core.extensions import METRICS
+from faq_tui.core.judging.identity import current_picks
 from faq_tui.core.report import benchmarks, spikes
 from faq_tui.core.report.document import SCHEMA, document
 from faq_tui.core.report.formats import report_files, write
@@ -15,6 +19,7 @@ from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import ReportWritten, StageStarted
 from faq_tui.core.run.run import Run
 from faq_tui.core.store.measurements import all_measurements
+from faq_tui.core.store.stages import StageRow
 
 STAGE = "report"
 COMPARED = "against the baseline: "  # begins the stage's summary if there are verdicts
@@ -22,10 +27,33 @@ WORDS = (BETTER, LEANS_BETTER, WORSE, LEANS_WORSE, WITHIN_NOISE, SAME, UNKNOWN)
 
 
 def signature(run: Run) -> str:
+    """A hash of everything that the report shows. A person's agreement with the judge does not change it."""
+    return _signature(run, [digest("picks", _picked(run))])
+
+
+def holds(run: Run, row: StageRow) -> bool:
+    """True if a signature by an earlier version of faq-tui still holds.
+
+    Earlier versions signed the number of stored picks. So take the number of picks when the stage began, and check
+    that the picked candidates are the same.
+    """
+    query = "SELECT count(*), max(id) FROM picks WHERE created <= ?"
+    stored = tuple(run.store.db.execute(query, (row.started,)).fetchone())
+    return row.signature == _signature(run, [stored]) and _picked(run) == _picked(run, row.started)
+
+
+def _picked(run: Run, until: float = math.inf) -> dict[str, list[tuple[str, int | None]]]:
+    """The picked candidate of each seed, for each source. Picks that were stored after `until` are ignored."""
+    return {
+        name: sorted((seed_id, pick.candidate_id) for seed_id, pick in current_picks(run, name, until).items())
+        for name in run.settings.sources
+    }
+
+
+def _signature(run: Run, picks: Sequence[object]) -> str:
     measured = sorted((m.subject, m.text, m.signature) for m in all_measurements(run.store).values())
     artefacts = [[a.name, a.signature, a.same_as, a.samples, a.tokens] for a in wanted_artefacts(run)]
-    picks = tuple(run.store.db.execute("SELECT count(*), max(id) FROM picks").fetchone())
-    inputs = (measured, benchmarks.fingerprint(run), spikes.fingerprint(run), artefacts, picks)
+    inputs = (measured, benchmarks.fingerprint(run), spikes.fingerprint(run), artefacts, *picks)
     return digest(SCHEMA, run.settings.model_dump(), sorted(subjects(run).items()), *inputs, *_added_metrics(run))
 
 

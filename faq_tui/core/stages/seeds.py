@@ -3,31 +3,83 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from faq_tui.core.base.errors import UsageError
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.chat.dialects import begins_with_reasoning
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note, SeedSkipped, StageStarted
 from faq_tui.core.run.run import Run
 from faq_tui.core.seeds import Problem, Record, read_records
-from faq_tui.core.seeds.files import state_of
+from faq_tui.core.seeds.content import Kept, content_of
+from faq_tui.core.seeds.files import named_files, state_of
 from faq_tui.core.seeds.read import STARTER, starter_path
 from faq_tui.core.seeds.reasons import DUPLICATE, ENCODING, LEFT_OUT, ShapeError, in_short, reason_of
 from faq_tui.core.seeds.shapes import SeedOfRecord, read_seed
 from faq_tui.core.store import seeds as rows
 from faq_tui.core.store.seeds import Seed
+from faq_tui.core.store.stages import StageRow
 
 HELDOUT_SHARE = 5  # at most one seed in five is held out
 
 
+SIGNED_BY_CONTENT = "content:"  # the start of signatures that depend on the contents of the seed files
+MOST_READ_AGAIN = 64 << 20  # bytes of seed files that are read again to confirm an old signature
+
+
 def signature(run: Run) -> str:
-    path = _path(run)
-    state = state_of(path, run.settings.seeds.path)
+    """A hash of the settings and of the contents of the seed files.
+
+    The time of a file does not matter. So a run stays finished when its files are copied to another machine, or when
+    faq-tui, which contains the starter seeds, is installed again.
+    """
+    content = content_of(_path(run), run.settings.seeds.path, _kept(run))
+    return SIGNED_BY_CONTENT + _digest(run, content)
+
+
+def holds(run: Run, row: StageRow) -> bool:
+    """True if a signature by an earlier version of faq-tui still holds.
+
+    Earlier versions signed the size and the time of each seed file. If a file now has another time, its content may
+    still be the same. Then the stage would draw the seeds that are stored, and so the signature holds.
+    """
+    if row.signature.startswith(SIGNED_BY_CONTENT):
+        return False
+    path, name = _path(run), run.settings.seeds.path
+    if row.signature == _digest(run, state_of(path, name)):
+        return True
+    files = named_files(path, name)
+    if not files or sum(file.stat().st_size for file in files) > MOST_READ_AGAIN:
+        return False
+    state = [row.signature, signature(run), row.started]
+    return bool(_kept(run).get("draws the stored seeds", state, lambda: _draws_the_stored(run)))
+
+
+def _digest(run: Run, files: object) -> str:
     repeats = run.settings.evaluate.repeats
-    return digest(run.settings.seeds.model_dump(), state, *([repeats] if repeats > 1 else []))
+    return digest(run.settings.seeds.model_dump(), files, *([repeats] if repeats > 1 else []))
+
+
+def _kept(run: Run) -> Kept:
+    return Kept(run.cache / "seed_files.json")
+
+
+def _draws_the_stored(run: Run) -> bool:
+    """True if reading the seed files again would store the seeds and the roles that are stored now."""
+    context = Context(run, lambda _event: None, CancelToken(), "")
+    try:
+        found = list(_good_seeds(context, _Problems(context)))
+    except FaqError:
+        return False
+    stored = rows.stored_seeds(run.store)
+    if found != [seed for seed, _ in stored]:
+        return False
+    chosen, heldout = _drawn(run, [seed.id for seed in found])
+    roles = dict.fromkeys(chosen, "chosen") | dict.fromkeys(heldout, "heldout")
+    return all(role == roles.get(seed.id, "pool") for seed, role in stored)
 
 
 def execute(context: Context) -> str:
@@ -133,10 +185,9 @@ def _draw(context: Context, total: int) -> None:
     If seeds are added to the file, the draw changes only a little.
     """
     run, settings = context.run, context.run.settings.seeds
-    ranked = sorted(rows.ids(run.store), key=lambda seed_id: digest(settings.sample_seed, seed_id))
-    heldout = min(settings.heldout, total // HELDOUT_SHARE)
-    repeats = run.settings.evaluate.repeats  # if there are enough seeds, two draws of a set have no seed in common
-    chosen = min(settings.count * repeats, total - heldout)
+    repeats = run.settings.evaluate.repeats
+    chosen_ids, heldout_ids = _drawn(run, rows.ids(run.store))
+    chosen, heldout = len(chosen_ids), len(heldout_ids)
     if (chosen, heldout) != (settings.count * repeats, settings.heldout):
         context.emit(
             Note(
@@ -145,7 +196,17 @@ def _draw(context: Context, total: int) -> None:
                 "warning",
             )
         )
-    rows.assign_roles(run.store, ranked[:chosen], ranked[total - heldout :])
+    rows.assign_roles(run.store, chosen_ids, heldout_ids)
+
+
+def _drawn(run: Run, seed_ids: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The ids of the seeds to regenerate, and the ids of the held-out seeds."""
+    settings, total = run.settings.seeds, len(seed_ids)
+    ranked = sorted(seed_ids, key=lambda seed_id: digest(settings.sample_seed, seed_id))
+    heldout = min(settings.heldout, total // HELDOUT_SHARE)
+    repeats = run.settings.evaluate.repeats  # if there are enough seeds, two draws of a set have no seed in common
+    chosen = min(settings.count * repeats, total - heldout)
+    return ranked[:chosen], ranked[total - heldout :]
 
 
 def _times(repeats: int) -> str:

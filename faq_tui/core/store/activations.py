@@ -22,8 +22,9 @@ class ActivationsRow:
     samples: int  # number of samples on which activations were measured
     tokens: int
     seconds: float
-    # A dict with the keys "places", "kinds" and "experts". The value of "places" is a list of
-    # {layer, module, channels, ...statistics}.
+    # A dict with the keys "places", "kinds", "experts" and "sinks". The value of "places" is a list of
+    # {layer, module, channels, ...statistics}. The value of "sinks" is a list of `sinks.LayerSink` as dicts. Rows of
+    # older versions have no "sinks".
     summary: dict[str, Any]
 
 

@@ -22,6 +22,12 @@ class Standing:
     override: Pick | None  # the person's pick or rejection that is valid now; None if there is none
     margin: float | None  # best score minus second-best score of the usable candidates
     unusable: int  # number of candidates with a flag
+    candidates: int = 0  # number of candidates, with and without a flag
+
+    @property
+    def usable(self) -> bool:
+        """True if the seed has a candidate without a flag."""
+        return self.candidates > self.unusable
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,10 @@ def standings(store: Store, view: View) -> list[Standing]:
     by_people = picks.overrides(store, view.source).items()
     overrides = {seed_id: pick for seed_id, pick in by_people if pick.candidate_id in ours}
     return [
-        Standing(seed_id, seed_id in judged, judged.get(seed_id), overrides.get(seed_id), _margin(scores), sum(flags))
+        Standing(
+            *(seed_id, seed_id in judged, judged.get(seed_id), overrides.get(seed_id)),
+            *(_margin(scores), sum(flags), len(flags)),
+        )
         for seed_id, (scores, flags) in by_seed.items()
     ]
 
@@ -119,6 +128,31 @@ def last_override(store: Store, source: str, who: str | None = None, seed_id: st
         {"source": source, "who": who, "seed": seed_id},
     ).fetchone()
     return None if row is None else Override(row["seed_id"], row["who"], row["created"])
+
+
+def same_batch(store: Store, source: str, override: Override) -> list[str]:
+    """The ids of the seeds that got their valid override in the same transaction as `override`, in file order.
+
+    A person who accepts many picks at once stores them in one transaction, so that they have the same time.
+    """
+    query = (
+        "SELECT p.seed_id FROM picks p JOIN seeds s ON s.id = p.seed_id"
+        " WHERE p.source = :source AND p.picked_by = 'person' AND p.who = :who AND p.created = :created"
+        " AND p.action <> 'clear' AND NOT EXISTS (SELECT 1 FROM picks l WHERE l.source = p.source"
+        " AND l.seed_id = p.seed_id AND l.picked_by = 'person' AND l.id > p.id) ORDER BY s.position"
+    )
+    values = {"source": source, "who": override.who, "created": override.created}
+    return [row["seed_id"] for row in store.db.execute(query, values)]
+
+
+def questions(store: Store, seed_ids: Sequence[str], characters: int = 200) -> dict[str, str]:
+    """Maps each seed id to the first `characters` characters of its question."""
+    query = (
+        f"SELECT s.id, CAST(substr(json_extract(s.messages, '$[#-1].content'), 1, {int(characters)}) AS BLOB) AS text"
+        " FROM json_each(?) j CROSS JOIN seeds s ON s.id = j.value"
+    )
+    rows = store.db.execute(query, (json.dumps(list(seed_ids)),))
+    return {row["id"]: bytes(row["text"] or b"").decode("utf-8", "replace") for row in rows}
 
 
 def _margin(scores: list[float]) -> float | None:

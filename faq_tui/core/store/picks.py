@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -110,17 +111,26 @@ def add_picks(
         )
 
 
-def judged_by(store: Store, source: str, judge: str) -> dict[str, int | None]:
-    """Maps each seed id to this judge's last pick. The pick is None if no candidate was usable."""
-    query = "SELECT seed_id, candidate_id FROM picks WHERE source = ? AND picked_by = 'judge' AND who = ? ORDER BY id"
-    return dict(store.db.execute(query, (source, judge)).fetchall())
+def judged_by(store: Store, source: str, judge: str, until: float = math.inf) -> dict[str, int | None]:
+    """Maps each seed id to this judge's last pick. The pick is None if no candidate was usable.
+
+    Picks that were stored after `until` (unix seconds) are ignored.
+    """
+    query = (
+        "SELECT seed_id, candidate_id FROM picks WHERE source = ? AND picked_by = 'judge' AND who = ?"
+        " AND created <= ? ORDER BY id"
+    )
+    return dict(store.db.execute(query, (source, judge, until)).fetchall())
 
 
-def overrides(store: Store, source: str) -> dict[str, Pick]:
-    """Maps seed ids to the last override by a person. Cleared overrides are omitted."""
-    query = "SELECT * FROM picks WHERE source = ? AND picked_by = 'person' ORDER BY id"
+def overrides(store: Store, source: str, until: float = math.inf) -> dict[str, Pick]:
+    """Maps seed ids to the last override by a person. Cleared overrides are omitted.
+
+    Overrides that were stored after `until` (unix seconds) are ignored.
+    """
+    query = "SELECT * FROM picks WHERE source = ? AND picked_by = 'person' AND created <= ? ORDER BY id"
     last: dict[str, Pick] = {}
-    for row in store.db.execute(query, (source,)):
+    for row in store.db.execute(query, (source, until)):
         if row["action"] == "clear":
             last.pop(row["seed_id"], None)
         else:
@@ -129,14 +139,15 @@ def overrides(store: Store, source: str) -> dict[str, Pick]:
     return last
 
 
-def current(store: Store, source: str, judge: str, source_hash: str) -> dict[str, Pick]:
+def current(store: Store, source: str, judge: str, source_hash: str, until: float = math.inf) -> dict[str, Pick]:
     """Maps seed ids to the valid pick: a person's pick if there is one, else the pick of `judge`.
 
-    Picks of candidates that were made with earlier settings of the source are ignored.
+    Picks of candidates that were made with earlier settings of the source are ignored. Picks that were stored after
+    `until` (unix seconds) are ignored, too.
     """
-    judged = judged_by(store, source, judge)
+    judged = judged_by(store, source, judge, until)
     picks = {seed_id: Pick(seed_id, source, chosen, "judge", "") for seed_id, chosen in judged.items()}
     query = "SELECT id FROM candidates WHERE generation = ?"
     ours: set[int | None] = {None, *(row["id"] for row in store.db.execute(query, (source_hash,)))}
-    all_picks = [*picks.items(), *overrides(store, source).items()]
+    all_picks = [*picks.items(), *overrides(store, source, until).items()]
     return {seed_id: pick for seed_id, pick in all_picks if pick.candidate_id in ours}

@@ -36,6 +36,12 @@ class Seed:
         return self.messages[-1]["content"]
 
 
+def stored_seeds(store: Store) -> list[tuple[Seed, str]]:
+    """(seed, role) of all seeds in the file, in file order. Excluded seeds are included."""
+    query = "SELECT * FROM seeds WHERE present ORDER BY position"
+    return [(_seed(row), row["role"]) for row in store.db.execute(query)]
+
+
 def replace_all(store: Store, seeds: Iterable[Seed]) -> int:
     """Make `seeds` the run's seeds and return how many there are.
 

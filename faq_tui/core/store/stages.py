@@ -47,6 +47,12 @@ def end(store: Store, stage: str, state: str, message: str = "") -> None:
         )
 
 
+def sign_again(store: Store, stage: str, signature: str) -> None:
+    """Replace the signature of a finished stage by another signature of the same settings and inputs."""
+    with store.writing() as db:
+        db.execute("UPDATE stages SET signature = ? WHERE stage = ?", (signature, stage))
+
+
 def all_rows(store: Store) -> dict[str, StageRow]:
     """Maps stage names to the last run of each stage. Stages that never ran are omitted."""
     return {row["stage"]: StageRow(**dict(row)) for row in store.db.execute("SELECT * FROM stages")}

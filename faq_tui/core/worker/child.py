@@ -32,6 +32,7 @@ TASKS = {
     "judge_activations": "faq_tui.core.judging.judges.activation_task:run",
     "activations": "faq_tui.core.activations.task:run",
     "coverage": "faq_tui.core.assembly.coverage_task:run",
+    "selection": "faq_tui.core.assembly.selection_task:run",
     "layer_error": "faq_tui.core.activations.layer_error_task:run",
     "quantize": "faq_tui.core.quantizing.task:run",
     "evaluate": "faq_tui.core.evaluation.task:run",

@@ -15,6 +15,7 @@ from textual.widgets import Button
 from faq_tui.core.extensions import METHODS
 from faq_tui.core.settings import Recipe, build_recipe
 from faq_tui.core.settings.recipe import model_of
+from faq_tui.core.settings.section import Section
 from faq_tui.tui.widgets.dialog import Dialog
 from faq_tui.tui.widgets.form import Field, FieldRow, Form, Values
 
@@ -52,6 +53,8 @@ class RecipeScreen(Dialog[Values]):
         sets = self._sets if self._like.sets is None else self._like.sets
         yield Field("sets", sets, "several", help=model.describe("sets"), choices=tuple((s, s) for s in self._sets))
         for key in ("preset", *model.own_keys()):
+            if isinstance(model.model_fields[key].default, Section):
+                continue  # a table has no field; `_keys` copies it from `like`
             field = self._field(model, key)
             if field.kind != "choice" or len(field.choices) > 1:
                 yield field
@@ -89,10 +92,13 @@ class RecipeScreen(Dialog[Values]):
         are added later.
         """
         usual = {key: field.default for key, field in model_of(values["method"]).model_fields.items()}
+        tables = {key: value.model_dump() for key, value in usual.items() if isinstance(value, Section)}
+        usual |= tables
         usual["sets"] = self._sets
         # After a change of the method, the form briefly still has some fields of the previous method. Ignore these
         # fields.
         given = {key: value for key, value in values.items() if value is not None and key in usual}
+        given |= {key: getattr(self._like, key).model_dump() for key in tables if hasattr(self._like, key)}
         return {key: value for key, value in given.items() if key in ALWAYS or value != usual[key]}
 
     @on(Button.Pressed, "#add")

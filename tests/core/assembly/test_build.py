@@ -261,6 +261,113 @@ def test_what_makes_the_stage_stale(run: Run) -> None:
     assert len(set(found)) == 4 and found[0] == signature("")
 
 
+PROSE = """
+[sets.mixed]
+from = {elder = 0.8, prose = 0.2}
+prose_file = "articles.txt"
+[sets.counted]
+from = {elder = 0.7, prose = 0.3}
+prose_file = "articles.txt"
+count = 20
+[sets.budgeted]
+from = {baseline = 0.9, prose = 0.1}
+prose_file = "articles.txt"
+match = {tokens = "elder"}
+[sets.both]
+from = {elder = 0.5, prose = 0.5}
+prose_file = "articles.txt"
+match = {tokens = "baseline", samples = "baseline"}
+[sets.text]
+from = {prose = 1.0}
+prose_file = "articles.txt"
+match = {tokens = "elder"}
+[sets.elder]
+from = {elder = 0.75, prose = 0.25}
+prose_file = "articles.txt"
+"""
+
+
+@pytest.fixture
+def articles(run: Run) -> Path:
+    path = run.folder / "articles.txt"
+    words = (f"Article {n} says that the number {n} follows the number {n - 1}." for n in range(4000))
+    path.write_text("\n\n".join(words), encoding="utf-8")
+    return path
+
+
+def share_of(lines: list[dict[str, Any]]) -> float:
+    return size([line for line in lines if line["source"] == "prose"]) / size(lines)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("articles")
+def test_prose_has_its_share_of_the_tokens_at_every_size(run: Run) -> None:
+    made, sets, events = assembled(run, PROSE)
+    shares = {"mixed": 0.2, "counted": 0.3, "budgeted": 0.1, "both": 0.5, "text": 1.0, "elder": 0.25}
+    for name, share in {**shares, "elder-tokens": 0.25}.items():
+        assert abs(share_of(sets[name]) - share) * size(sets[name]) <= 1, name
+        assert all(11 <= line["n_tokens"] <= 400 for line in sets[name]), name
+    assert len(sets["counted"]) == 20 and len(sets["both"]) == len(sets["baseline"]) == COUNT
+    for one, other in [("budgeted", "elder"), ("both", "baseline"), ("text", "elder"), ("elder-tokens", "elder")]:
+        assert size(sets[one]) == size(sets[other]), one
+    assert size(sets["baseline-tokens"]) == size(sets["elder-tokens"])
+    assert not warned(events)
+    rows = [line for lines in sets.values() for line in lines if line["source"] == "prose"]
+    text = (run.folder / "articles.txt").read_text()
+    assert all(line["text"] in text and line["candidate_id"] is None for line in rows)
+    assert all_sets(made.store)["counted"].ways["prose"] == sum(line["source"] == "prose" for line in sets["counted"])
+    assert assembled(run, PROSE)[1] == sets
+
+
+@pytest.mark.usefixtures("articles")
+def test_too_few_seeds_keep_the_share_of_prose(run: Run) -> None:
+    text = "[sets.big]\nfrom = {elder = 0.8, prose = 0.2}\nprose_file = 'articles.txt'\ncount = 99\n"
+    _, sets, events = assembled(run, text)
+    assert abs(share_of(sets["big"]) - 0.2) < 0.005 and len(seeds_of(sets["big"])) < 99
+    assert "samples, but 99 were requested" in warned(events)
+
+
+def test_a_text_that_is_too_short_or_changes(run: Run, articles: Path) -> None:
+    text = "[sets.mixed]\nfrom = {elder = 0.1, prose = 0.9}\nprose_file = 'articles.txt'\n"
+    made = Run(run.folder, parse_settings(TOML + text), run.store)
+    before = assemble.signature(made)
+    articles.write_text("A short text of two dozen tokens that nobody needs to read.", encoding="utf-8")
+    assert assemble.signature(made) != before
+    with pytest.raises(FaqError, match=r"set mixed needs [\d,]+ tokens of prose, but articles.txt gives only"):
+        assembled(run, text)
+
+
+def test_answers_are_cut_after_a_number_of_tokens(run: Run) -> None:
+    text = "[sets.short]\nfrom = 'elder'\nanswers_cut = 30\n[sets.long]\nfrom = 'elder'\nanswers_cut = 9999\n"
+    text += "[sets.plain]\nanswers_cut = 4\n"
+    made, sets, _ = assembled(run, text)
+    assert sets["long"] == sets["elder"]
+    hashes = {name: row.ids_hash for name, row in all_sets(made.store).items()}
+    whole = {line["seed_id"]: line for line in sets["elder"]}
+    kinds = read_kinds(made.token_kinds / "short.jsonl", hashes["short"], [n["n_tokens"] for n in sets["short"]])
+    assert kinds is not None
+    for line, row in zip(sets["short"], kinds, strict=True):
+        full = whole[line["seed_id"]]
+        assert (
+            line["input_ids"] == full["input_ids"][: line["n_tokens"]] and line["n_tokens_full"] == full["n_tokens"]
+        )
+        named = [KINDS[kind] for kind in row]
+        assert sum(kind in ("reasoning", "answer") for kind in named) == 30 and named[-1] in ("reasoning", "answer")
+        assert line["text"].count("<|im_end|>") == 1  # of the question only
+    row = all_sets(made.store)["short"]
+    assert (row.answered, row.whole_answers) == (COUNT, 0)
+    originals = {line["seed_id"]: line for line in sets["baseline"]}
+    for line in sets["plain"]:
+        answered = "product" in originals[line["seed_id"]]["text"]
+        assert (line["n_tokens"] < originals[line["seed_id"]]["n_tokens"]) == answered
+
+
+def test_new_keys_leave_the_plans_of_old_sets_as_they_were(run: Run) -> None:
+    plans = Run(run.folder, parse_settings(TOML + MATCHED), run.store).settings.set_plans()
+    keys = {"made_from", "kind", "answer_only", "tokens_per_sample", "select", "count", "match"}
+    assert all(set(plan.model_dump()) == keys for plan in plans.values())
+
+
 BAD = {
     "[sets.elder-tokens]\n": "sets.elder-tokens: this is the name of the automatic twin",
     "[sets.x]\nfrom = 'nobody'\n": "sets.x.from: there is no source 'nobody'; the possible values are baseline",
@@ -275,6 +382,17 @@ BAD = {
     "[sets.x]\nselect = 'best'\n": "sets.x.select",
     "[sets.'../x']\n": "use only letters, digits",
     "[sets.x]\ntokens_per_sample = 2\n": "sets.x.tokens_per_sample",
+    "[sets.x]\nfrom = {elder = 0.8, prose = 0.2}\n": "the part prose needs a text file: set sets.x.prose_file",
+    "[sets.x]\nprose_file = 'a.txt'\n": "`prose_file` needs a share of prose in `from`",
+    "[sets.x]\nfrom = {prose = 1.0}\nprose_file = 'a.txt'\n": "a set that is all prose needs a size",
+    "[sets.x]\nfrom = {elder = 0.8, prose = 0.2}\nprose_file = 'a'\ncount = 1\n": "has at least two samples",
+    "[sets.x]\nfrom = {prose = 1}\nprose_file = 'a'\ncount = 2\nselect = 'judge'\n": "prose is not sorted",
+    "[sets.elder]\nfrom = {prose = 1}\nprose_file = 'a'\ncount = 2\n": "a default set must not be all prose",
+    "[sources.prose]\nbase_url = 'http://h/v1'\nmodel = 'B'\n[sets.x]\nfrom = {prose = 0.5, elder = 0.5}\n"
+    "prose_file = 'a'\n": "the source prose has the same name as this part: rename the source",
+    "[sets.x]\nselect = 'centroid'\n": 'select = "centroid" needs to know the size of the set',
+    "[sets.x]\nanswers_cut = 0\n": "sets.x.answers_cut",
+    "[sets.x]\nkind = 'template'\nanswers_cut = 9\n": "no sample has an answer: remove one of the keys",
 }
 
 
@@ -310,3 +428,22 @@ def test_a_covering_set_covers_more_outlier_channels(run: Run) -> None:
     driven = np.stack(absmaxes)[:, outlier_channels(whole)] > threshold(whole)
     assert driven.any() and greedy_cover(driven)[0] == 0  # the first one covers as many as any
     assert driven[0].sum() == driven.sum(axis=1).max()
+
+
+# ---- centroid, entropy
+
+
+@pytest.mark.slow
+def test_orders_by_the_target(run: Run) -> None:
+    text = "[sets.wide]\nfrom = 'elder'\nselect = 'centroid'\ncount = 6\n"
+    text += "[sets.unsure]\nfrom = 'elder'\nselect = 'entropy'\ncount = 6\n"
+    text += "[sets.asked]\nselect = 'entropy'\n"
+    _, sets, events = assembled(run, text)
+    for name in ("wide", "unsure"):
+        assert len(set(seeds_of(sets[name]))) == 6 and set(seeds_of(sets[name])) < set(seeds_of(sets["elder"]))
+        assert seeds_of(sets[name]) != seeds_of(sets["elder"])[:6]
+    said = [event.message for event in events if isinstance(event, Note)]
+    assert '12 of 24 samples have no answer, so select = "entropy" puts them last' in said
+    answered = ["product" in line["text"] for line in sets["asked"]]
+    assert answered == sorted(answered, reverse=True)
+    assert assembled(run, text)[1] == sets

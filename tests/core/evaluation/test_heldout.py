@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faq_tui.core.evaluation.heldout import SHORT, Item, batches, rolling, windows
+from faq_tui.core.evaluation.heldout import SHORT, Item, batches, rolling, shared_rows, windows
 
 
 @given(st.integers(0, 60).map(lambda n: list(range(n))), st.integers(8, 20), st.sampled_from([None, 7]))
@@ -27,6 +27,29 @@ def test_batches_hold_every_item_once(lengths: list[int], size: int) -> None:
     for batch in found:
         longest = max(len(items[index].ids) for index in batch)
         assert 1 <= len(batch) <= max(size, size * SHORT // longest)
+    padded = [len(batch) * max(len(items[index].ids) for index in batch) for batch in found]
+    assert padded == sorted(padded, reverse=True), "the largest batch comes first"
+
+
+def test_items_of_very_different_lengths_are_not_padded_to_the_longest() -> None:
+    items = [Item(tuple(range(length)), 1) for length in (198, 20, 300, 19, 280, 200)]
+    lengths = [[len(items[index].ids) for index in batch] for batch in batches(items, 4)]
+    assert lengths == [[300, 280], [200, 198], [20, 19]]
+
+
+@given(st.lists(st.lists(st.integers(0, 2), min_size=2, max_size=6), max_size=25))
+def test_an_item_is_not_processed_if_a_longer_one_starts_with_it(rows: list[list[int]]) -> None:
+    items = [Item(tuple(row), 1) for row in rows]
+    found = shared_rows(items)
+    assert sorted(index for shared in found.values() for index in shared) == list(range(len(items)))
+    read = [item.ids[:-1] for item in items]
+    for host, shared in found.items():
+        assert shared[0] == host
+        assert all(read[host][: len(read[index])] == read[index] for index in shared)
+    hosts = [read[host] for host in found]
+    assert not any(
+        one[: len(other)] == other for n, one in enumerate(hosts) for m, other in enumerate(hosts) if n != m
+    ), "no host starts with another one"
 
 
 def test_rolling_windows_predict_every_token_once() -> None:

@@ -12,8 +12,9 @@ from faq_tui.core.base.errors import Stopped
 from faq_tui.core.models.backbone import Backbone
 from faq_tui.core.models.dense import FolderTensors, load_dense
 from faq_tui.core.models.experts import unfuse_experts
+from faq_tui.core.models.hidden_states import DISK
 from faq_tui.core.models.layer_source import open_streamed
-from faq_tui.core.models.layer_stream import DISK, LayerStream, layers_ahead
+from faq_tui.core.models.layer_stream import LayerStream, layers_ahead
 from tests.support.model_families import FAMILIES, ROWS, model_of
 
 

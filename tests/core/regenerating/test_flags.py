@@ -32,7 +32,7 @@ from faq_tui.core.regenerating.flags import (
 from faq_tui.core.regenerating.language import in_another_language, language_of
 from faq_tui.core.seeds.read import starter_path
 from tests.support.fake_server import Asked, Behaviour, FakeServer
-from tests.support.judge_bench import mark
+from tests.support.judge_bench import marks
 from tests.support.shell import events, faq_tui, make_run, rows
 
 STARTERS = [json.loads(line) for line in starter_path().read_text(encoding="utf-8").splitlines()]
@@ -205,7 +205,7 @@ def test_each_kind_of_rubbish_is_flagged_and_follows_its_policy(
 def test_flagged_candidates_are_never_picked_or_assembled(server: FakeServer, tmp_path: Path) -> None:
     def reply(asked: Asked) -> str:
         if asked.body["model"] == "judge":
-            return json.dumps(mark(5))
+            return marks(asked, lambda answer, place: 5)
         return "I'm sorry, but I can't help with that." if asked.number < 2 else "It is about rivers."
 
     server.behaviour = Behaviour(models=("fake-8b", "judge"), reply=reply)

@@ -156,6 +156,7 @@ def test_the_file_is_toml_with_every_comment_taken_out_and_with_none(choices: Ch
 
 NEEDS = {  # keys that are refused alone: what must be there beside them
     ("evaluate.lm_eval", "base_url"): '[evaluate.lm_eval]\nmode = "endpoint"',
+    ("sets.mixed", "prose_file"): "[sets.mixed]\nfrom = { baseline = 0.8, prose = 0.2 }",
     ("preset", "name"): '[preset]\nmodel = "Qwen3-8B"',
     ("preset", "model"): '[preset]\nname = "paper/table1"',
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import threading
 import time
 import urllib.request
@@ -48,6 +49,10 @@ class FakeServer:
     @property
     def url(self) -> str:
         return f"{self.root}/v1"
+
+    def urls(self, count: int) -> list[str]:
+        """Several addresses of this server. To a client they look like different servers."""
+        return [f"{self.root}/{number}/v1" for number in range(count)]
 
     def stats(self) -> Stats:
         """Read over HTTP, as any other process would."""
@@ -106,6 +111,7 @@ class FakeServer:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         method, path, _ = first.split(" ")
+        path = re.sub(r"^/\d+(?=/)", "", path)  # see `urls`
         key = headers.get("authorization", "").removeprefix("Bearer ")
         if (method, path) == ("GET", "/stats"):
             return await send(writer, 200, json.dumps(self._stats_body()))

@@ -78,12 +78,12 @@ CASES = {
     "evidence": (
         evident,
         "evidence",
-        ["j", "j", "j", "j", "l", "a", "m", "v", "v", "enter", "j", "escape", "G", "enter", "escape", "v", "v", "p"],
+        ["G", "v", "j", "j", "j", "j", "l", "a", "m", "v", "v", "enter", "j", "escape", "G", "enter", "escape", "v", "v", "p"],
     ),
     "evidence-long": (
         evident_with_long_names,
         "evidence",
-        ["j"] * 5 + ["l", "a", "v", "v", "b", "enter", "escape"],
+        ["G", "v"] + ["j"] * 5 + ["l", "a", "v", "v", "b", "enter", "escape"],
     ),
 }
 

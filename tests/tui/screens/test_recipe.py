@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from textual.widgets import Button, Input, Select
 
 from faq_tui.core.extensions import METHODS
 from faq_tui.core.settings import Recipe, build_recipe
+from faq_tui.core.settings.edit import add_recipe
 from faq_tui.tui.screens.recipe import RecipeScreen
 from faq_tui.tui.widgets.form import Several
 from faq_tui.tui.widgets.text import LiteralText
@@ -41,12 +43,26 @@ async def test_every_method_can_be_copied_and_added(name: str) -> None:
         form.opened()
         await pilot.pause()
         shown = {str(widget.id) for widget in (*form.screen.query(Select), *form.screen.query(Input))}
-        several = {key for key in like.own_keys() if len(like.choices(key)) != 1}
+        several = {key for key in like.own_keys() if len(like.choices(key)) != 1 and key != "token_weights"}
         assert shown == {"method", "bits", "group_size", *several} | ({"preset"} if like.presets else set())
         await pilot.press("ctrl+s")
         await pilot.pause()
     assert form.values == {key: getattr(like, key) for key in ("method", "bits", "group_size")}
     assert build_recipe(form.values) == like
+
+
+async def test_a_copy_keeps_the_weights_of_the_tokens(tmp_path: Path) -> None:
+    like = build_recipe({"method": "gptq", "sink_share": "auto", "token_weights": {"answer": 2}})
+    form = Form(like)
+    async with form.app.run_test(size=(80, 24)) as pilot:
+        form.opened()
+        await pilot.pause()
+        await pilot.press("ctrl+s")
+        await pilot.pause()
+    assert build_recipe(form.values) == like
+    path = tmp_path / "faq.toml"
+    path.write_text('[target]\nmodel = "m"\n[seeds]\npath = "s"\n', encoding="utf-8")
+    assert add_recipe(path, form.values).recipes[-1] == like
 
 
 async def test_another_method_brings_its_own_fields_and_keeps_what_it_can() -> None:

@@ -24,6 +24,7 @@ from faq_tui.core.quantizing.methods.gptq.walked import WALK
 from faq_tui.core.quantizing.methods.gptqmodel.method import Experts
 from faq_tui.core.quantizing.preflight import expert_count
 from faq_tui.core.settings.recipe import PAPER, Damping, GroupSize, Presets, Recipe
+from faq_tui.core.settings.weights import KindWeights, SinkShare, TokenWeightsKey
 
 
 class GptaqRecipe(EngineRecipe):
@@ -39,6 +40,8 @@ class GptaqRecipe(EngineRecipe):
     scale_search: ScaleSearch = False
     experts: Experts = "routed"
     engine: Engine = "auto"
+    sink_share: SinkShare = "off"
+    token_weights: TokenWeightsKey = KindWeights()
 
     @model_validator(mode="before")
     @classmethod

@@ -25,8 +25,10 @@ from faq_tui.core.quantizing.output import versions
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import Ordering, Solve, SolvedMatrix
 from faq_tui.core.quantizing.sequential.groups import linears
+from faq_tui.core.quantizing.sequential.row_weights import facts_of, weights_of
 from faq_tui.core.quantizing.sequential.walk import LayerWalk
 from faq_tui.core.quantizing.sequential.walk_check import other_method
+from faq_tui.core.quantizing.sequential.weights import TokenWeights
 
 LAYERS, BESIDE, MESSAGES, ORIGIN = "layers", "beside", "messages.jsonl", "origin.json"
 
@@ -62,6 +64,7 @@ def quantize_layers(
     when the current module is finished, or earlier.
     """
     cancel.check()
+    weights = weights_of(job, target, rows)
     stack = open_stack(target, job.trust_remote_code)
     dense = METHODS.get(job.recipe.method).format is DENSE
     names = [f"{stack.name}.{index}.{name}" for index, layer in enumerate(stack.layers) for name in linears(layer)]
@@ -71,7 +74,7 @@ def quantize_layers(
     send = progress.send
     with scratch_folder(job.out) as scratch:
         place = scratch if job.checkpoints is None else job.checkpoints
-        _begin(place, _origin(job, target))
+        _begin(place, _origin(job, target, weights))
         new, beside, messages = LayerFiles(place / LAYERS), place / BESIDE, LayerMessages(place / MESSAGES)
         beside.mkdir(exist_ok=True)
         done = new.count
@@ -90,7 +93,9 @@ def quantize_layers(
             return {module: method.dense(module, tensors) for module, tensors in modules.items()}
 
         try:
-            LayerWalk(stack, device_of(job.device), ordering, method.solve, keep, restore, progress, cancel).run(rows)
+            walk = LayerWalk(stack, device_of(job.device), ordering, method.solve, keep, restore, progress, cancel)
+            walk.scratch, walk.weights = scratch, weights
+            walk.run(rows)
         finally:
             progress.send = send
             if progress.failure is not None:
@@ -103,10 +108,10 @@ def quantize_layers(
         shutil.copytree(beside, job.out, dirs_exist_ok=True)
     if job.checkpoints is not None:
         shutil.rmtree(job.checkpoints, ignore_errors=True)
-    return {"resumed_at_layer": done} if done else {}
+    return facts_of(weights) | ({"resumed_at_layer": done} if done else {})
 
 
-def _origin(job: QuantizationJob, target: Path) -> str:
+def _origin(job: QuantizationJob, target: Path, weights: TokenWeights | None) -> str:
     """A hash of everything on which the quantized layers depend.
 
     Layers of an attempt with another hash are not reused.
@@ -116,7 +121,9 @@ def _origin(job: QuantizationJob, target: Path) -> str:
         for path in sorted([target / "config.json", *target.glob("*.safetensors*")])
     ]
     device = device_name(device_of(job.device))
-    return digest(job.recipe.identity(), job.rows.read_text(encoding="utf-8"), files, device, versions())
+    weighted = [] if weights is None else [[list(row) for row in weights.classes], weights.values]
+    text = job.rows.read_text(encoding="utf-8")
+    return digest(job.recipe.identity(), text, files, device, versions(), *weighted)
 
 
 def _begin(place: Path, origin: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from faq_tui.core.models.experts import is_unfused
 from faq_tui.core.models.headers import KEPT
 
 EXPERT = re.compile(r"\.\d+\.")  # matches the number of an expert, for example in mlp.experts.17.up_proj
@@ -27,6 +28,17 @@ class ModuleGroup:
         return any(EXPERT.search(name) for name in self.modules)
 
 
+# The reason why tokens cannot be weighted if the experts are separate modules.
+SEPARATE_EXPERTS = "the model's own code chooses the tokens of each expert, so they cannot be weighted"
+
+
+def place_of_expert(module: str) -> tuple[str, int]:
+    """The block of experts to which a module belongs, and the number of the expert in the block."""
+    match = EXPERT.search(module)
+    assert match is not None, module
+    return module[: match.start()], int(match[0].strip("."))
+
+
 def linears(layer: Any) -> dict[str, Any]:
     """All Linear modules of `layer` except routers."""
     import torch
@@ -36,6 +48,12 @@ def linears(layer: Any) -> dict[str, Any]:
         for name, module in layer.named_modules()
         if isinstance(module, torch.nn.Linear) and not KEPT.search(name)
     }
+
+
+def has_separate_experts(layer: Any) -> bool:
+    """True if the experts of `layer` are modules of the model's own code, not the result of `unfuse_experts`."""
+    blocks = {place_of_expert(name)[0] for name in linears(layer) if EXPERT.search(name)}
+    return not all(is_unfused(layer.get_submodule(block)) for block in blocks)
 
 
 def find_groups(layer: Any, run: Callable[[], Any]) -> list[ModuleGroup]:

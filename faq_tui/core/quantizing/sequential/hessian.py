@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.quantizing.sequential.weights import Weighted
 
 DAMP_STEPS = (
     1.0,
@@ -26,10 +27,11 @@ class UnsolvableHessian(FaqError):
 
 
 class Hessian:
-    """Accumulates H, the mean of 2 x xᵀ over all calibration tokens x, in float32 on the inputs' device.
+    """Accumulates H, the weighted mean 2 Σ w x xᵀ / Σ w over all calibration tokens x, in float32 on their device.
 
-    GPTAQ also needs C, the mean of 2 (x̃ - x) xᵀ. Here x̃ is the module's input in the unquantized model, for the
-    same token. C is accumulated only if `drift` is true.
+    Without weights, w is 1 for every token. GPTAQ also needs C, the weighted mean of 2 (x̃ - x) xᵀ. Here x̃ is the
+    module's input in the unquantized model, for the same token. C is accumulated only if `drift` is true. `tokens` is
+    the number of tokens with a weight above 0, and `weight` is the sum of their weights.
     """
 
     def __init__(self, in_features: int, device: Any, drift: bool = False) -> None:
@@ -39,18 +41,30 @@ class Hessian:
         self.sum = torch.zeros(shape, dtype=torch.float32, device=device)
         self.drift = torch.zeros(shape, dtype=torch.float32, device=device) if drift else None
         self.tokens = 0
+        self.weight = 0.0
 
-    def add(self, inputs: Any, unquantized: Any = None) -> None:
+    def add(self, inputs: Any, unquantized: Any = None, weights: Weighted | None = None) -> None:
         """Add `inputs`, [..., in_features] of any floating dtype.
 
-        `unquantized` holds the inputs x̃ in the same shape.
+        `unquantized` holds the inputs x̃ in the same shape. `weights` holds the weight of each token.
         """
-        rows = inputs.detach().reshape(-1, self.sum.shape[0]).float()
-        with _fast_products(inputs):
-            self.sum.addmm_(rows.t(), rows)
+        rows = inputs.detach().reshape(-1, self.sum.shape[0])
+        twins = None if self.drift is None else unquantized.detach().reshape(rows.shape)
+        if weights is None:
+            self._add(rows, twins, 1.0)
+            return
+        for weight, tokens in weights.parts():
+            self._add(rows[tokens], None if twins is None else twins[tokens], weight)
+
+    def _add(self, rows: Any, twins: Any, weight: float) -> None:
+        """Add `rows` [tokens, in_features], which all have the same weight."""
+        inputs = rows.float()
+        with _fast_products(rows):
+            self.sum.addmm_(inputs.t(), inputs, alpha=weight)
             if self.drift is not None:  # the sum of x̃ xᵀ; `drifts` subtracts the sum of x xᵀ
-                self.drift.addmm_(unquantized.detach().reshape(rows.shape).float().t(), rows)
-        self.tokens += rows.shape[0]
+                self.drift.addmm_(twins.float().t(), inputs, alpha=weight)
+        self.tokens += len(rows)
+        self.weight += weight * len(rows)
 
     def mean(self) -> Any:
         """The Hessian H, [in_features, in_features].
@@ -104,7 +118,7 @@ def _fast_products(inputs: Any) -> Iterator[None]:
 def _averages(sums: Sequence[Any], hessians: Sequence[Hessian]) -> Any:
     import torch
 
-    shares = torch.tensor([2.0 / hessian.tokens for hessian in hessians], device=sums[0].device)
+    shares = torch.tensor([2.0 / hessian.weight for hessian in hessians], device=sums[0].device)
     return torch.stack(list(sums)).mul_(shares[:, None, None])
 
 

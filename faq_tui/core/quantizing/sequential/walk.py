@@ -6,16 +6,18 @@ import copy
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.devices import work_bytes
 from faq_tui.core.models.experts import unfuse_experts
-from faq_tui.core.models.layer_stream import DISK, place_of_states, return_freed_memory, tokens_at_once
-from faq_tui.core.models.stack import Inputs, Stack, capture, in_batches
+from faq_tui.core.models.hidden_states import StatesPlace, place_of_states, states_bytes
+from faq_tui.core.models.layer_stream import layers_ahead, return_freed_memory, tokens_at_once
+from faq_tui.core.models.stack import Inputs, Stack, UnsupportedModel, capture, in_batches
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import (
     Ordering,
@@ -25,9 +27,17 @@ from faq_tui.core.quantizing.sequential.batching import (
     UnsolvableMatrix,
     batch_matrices,
 )
-from faq_tui.core.quantizing.sequential.groups import ModuleGroup, find_groups, linears
+from faq_tui.core.quantizing.sequential.groups import (
+    SEPARATE_EXPERTS,
+    ModuleGroup,
+    find_groups,
+    has_separate_experts,
+    linears,
+    place_of_expert,
+)
 from faq_tui.core.quantizing.sequential.hessian import Hessian
 from faq_tui.core.quantizing.sequential.kept_outputs import KeptOutputs
+from faq_tui.core.quantizing.sequential.weights import TokenWeights, Weighted
 
 # If an expert gets less than this share of the tokens, it is only rounded, because its Hessian would be too
 # inaccurate. The library gptqmodel does the same.
@@ -93,6 +103,10 @@ class LayerWalk:
     cancel: CancelToken
     own: Any = None  # the dtype in which the model's weights are stored
     tokens: int = 0  # total number of tokens in all rows
+    place: StatesPlace | None = None  # where hidden states are kept; by default, the first place where they fit
+    scratch: Path | None = None  # the folder for hidden states that do not fit into memory
+    weights: TokenWeights | None = None  # the tokens' weights in the Hessians; None if all tokens count once
+    _weighted: list[Weighted] = field(default_factory=list)  # the weights of each batch
 
     def run(self, rows: Sequence[Sequence[int]]) -> None:
         """Quantize every layer of the stack.
@@ -105,16 +119,22 @@ class LayerWalk:
         # dtype.
         dtype = torch.float32 if self.device == "cpu" else None
         self.tokens = sum(map(len, rows))
-        batches = in_batches(rows, tokens_at_once(self.stack, self.device, max(map(len, rows))))
-        inputs = capture(self.stack, batches, self.device, dtype, self._store(rows), self.cancel.check)
-        unquantized = replace(inputs, hidden=list(inputs.hidden)) if self.ordering.alpha is not None else None
-        for index in range(len(self.stack.layers)):
-            layer = self.stack.layer(index)
+        at_once = tokens_at_once(self.stack, self.device, max(map(len, rows)))
+        batches = in_batches(rows, at_once)
+        if self.weights is not None and not self.weights.even:
+            classes, values = in_batches(self.weights.classes, at_once), self.weights.values
+            self._weighted = [Weighted.of(batch, values, self.device) for batch in classes]
+        place = self.place or self._choose_place(dtype or self.stack.base.dtype)
+        inputs = capture(self.stack, batches, self.device, dtype, place.keep, self.cancel.check)
+        unquantized = None
+        if self.ordering.alpha is not None:
+            unquantized = replace(inputs, hidden=[place.keep(states) for states in inputs.hidden])
+        for index, layer in layers_ahead(self.stack, self.device):
             self.own = next(layer.parameters()).dtype
             unfuse_experts(layer)
             layer.to(self.device, dtype)
             with torch.no_grad():
-                solved = self._layer(index, layer, inputs, unquantized)
+                solved = self._layer(index, layer, inputs, unquantized, place)
             if solved is not None:
                 self.keep(index, solved)
                 self.progress.layer_done(index)
@@ -123,11 +143,9 @@ class LayerWalk:
             if self.device == "cuda":
                 torch.cuda.empty_cache()
 
-    def _store(self, rows: Sequence[Sequence[int]]) -> str:
-        """The device on which the hidden states are kept."""
-        hidden = self.stack.base.config.get_text_config().hidden_size
-        place = place_of_states(4 * hidden * sum(map(len, rows)), self.device)
-        return "cpu" if place == DISK else place
+    def _choose_place(self, dtype: Any) -> StatesPlace:
+        size = states_bytes(self.stack, self.tokens, dtype)
+        return place_of_states(size if self.ordering.alpha is None else 2 * size, self.device, self.scratch)
 
     def _call(self, layer: Any, inputs: Inputs, index: int, batch: int) -> Any:
         """The hidden states [rows, tokens, hidden] after `layer`, for one batch."""
@@ -136,7 +154,7 @@ class LayerWalk:
         return out[0] if isinstance(out, tuple) else out
 
     def _layer(
-        self, index: int, layer: Any, inputs: Inputs, unquantized: Inputs | None
+        self, index: int, layer: Any, inputs: Inputs, unquantized: Inputs | None, place: StatesPlace
     ) -> dict[str, SolvedMatrix] | None:
         """Quantize one layer in place. Then replace the layer's inputs by the outputs of the quantized layer.
 
@@ -164,9 +182,9 @@ class LayerWalk:
             module = layer.get_submodule(named[name])
             module.weight.data = weight.to(self.own).to(module.weight)
         for batch in range(len(inputs.hidden)):
-            inputs.hidden[batch] = call(batch).to(inputs.hidden[batch].device)
+            place.put(inputs, batch, call(batch))
             if teacher is not None and unquantized is not None:
-                unquantized.hidden[batch] = teacher.call(batch).to(unquantized.hidden[batch].device)
+                place.put(unquantized, batch, teacher.call(batch))
         return solved
 
     def _room(self) -> int:
@@ -191,7 +209,7 @@ class LayerWalk:
         self.progress.start_layer(index, [name for group in groups for name in group.modules])
         modules, solved = linears(layer), dict[str, SolvedMatrix]()
         for group in groups:
-            hessians = self._hessians(modules, group, len(inputs.hidden), call, teacher)
+            hessians = self._hessians(layer, modules, group, len(inputs.hidden), call, teacher)
             few = {
                 name
                 for name, hessian in hessians.items()
@@ -205,6 +223,7 @@ class LayerWalk:
 
     def _hessians(
         self,
+        layer: Any,
         modules: dict[str, Any],
         group: ModuleGroup,
         batches: int,
@@ -223,18 +242,25 @@ class LayerWalk:
             )
         hessians = {name: Hessian(modules[name].in_features, self.device, teacher is not None) for name in shared}
         unquantized: Any = None
+        weights: dict[str, Weighted] = {}  # for each name in `hessians`, the weights of the tokens that it gets now
 
         def take(name: str) -> Callable[[Any, tuple[Any, ...]], None]:
             def hook(_module: Any, args: tuple[Any, ...]) -> None:
-                hessians[name].add(args[0], unquantized)
+                if weights:
+                    check_count(name, args[0], weights[name])
+                hessians[name].add(args[0], unquantized, weights.get(name))
                 if not group.experts:
                     raise _Captured
 
             return hook
 
         hooks = [modules[name].register_forward_pre_hook(take(name)) for name in hessians]
+        if self._weighted and group.experts:
+            hooks += _route(layer, list(hessians), lambda: self._weighted[batch], weights)
         try:
             for batch in range(batches):
+                if self._weighted and not group.experts:
+                    weights |= dict.fromkeys(hessians, self._weighted[batch])
                 if teacher is not None:
                     unquantized = teacher.input_of(next(iter(shared)), batch)
                 with suppress(_Captured):
@@ -273,3 +299,39 @@ class LayerWalk:
             note = f"rounded without calibration, because too few tokens reached it: {tokens}" if part.few else ""
             damp = float(factor.damp[number])
             self.progress.solved(index, name, None if part.few else result.loss, note, seconds, tokens, damp)
+
+
+def _route(
+    layer: Any, names: Sequence[str], batch: Callable[[], Weighted], weights: dict[str, Weighted]
+) -> list[Any]:
+    """Make the weights follow the tokens that are routed to each expert. Returns the hooks.
+
+    Whenever the layer calls a block of experts, the hook of the block writes the weights of each expert's tokens into
+    `weights`. `batch` returns the weights of all tokens of the current batch. Raises UnsupportedModel if the experts
+    are separate modules, because then only the model's own code knows which tokens it gives to an expert.
+    """
+
+    def take(numbered: list[tuple[str, int]]) -> Callable[[Any, tuple[Any, ...], dict[str, Any]], None]:
+        def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            everything = batch()
+            for name, number in numbered:
+                weights[name] = everything.at(module.tokens_of(number, *args, *kwargs.values()))
+
+        return hook
+
+    blocks: dict[str, list[tuple[str, int]]] = {}
+    for name in names:
+        block, number = place_of_expert(name)
+        blocks.setdefault(block, []).append((name, number))
+    if has_separate_experts(layer):
+        raise UnsupportedModel(SEPARATE_EXPERTS)
+    return [
+        layer.get_submodule(block).register_forward_pre_hook(take(numbered), with_kwargs=True)
+        for block, numbered in blocks.items()
+    ]
+
+
+def check_count(name: str, inputs: Any, weights: Weighted) -> None:
+    """Raise UnsupportedModel if a module gets another number of tokens than its weights."""
+    if inputs.shape[:-1].numel() != len(weights):
+        raise UnsupportedModel(f"{name} does not get the same tokens as its layer, so they cannot be weighted")

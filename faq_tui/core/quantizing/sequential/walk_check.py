@@ -9,13 +9,13 @@ from faq_tui.core.models.folder_check import read_config
 from faq_tui.core.models.layer_source import open_shell
 from faq_tui.core.models.stack import UnsupportedModel
 from faq_tui.core.quantizing.library_definitions import is_advisable
-from faq_tui.core.quantizing.sequential.groups import linears
+from faq_tui.core.quantizing.sequential.groups import SEPARATE_EXPERTS, has_separate_experts, linears
 
 
-def walk_refusal(folder: Path, trust_remote_code: bool, packed: bool) -> str:
+def walk_refusal(folder: Path, trust_remote_code: bool, packed: bool, weighted: bool = False) -> str:
     """The reason why the walk cannot quantize this target; "" if it can. Only headers of files are read.
 
-    `packed` is true for a method that writes packed weights.
+    `packed` is true for a method that writes packed weights, and `weighted` for a recipe that weights tokens.
     """
     try:
         stack = open_shell(folder, trust_remote_code)
@@ -25,6 +25,8 @@ def walk_refusal(folder: Path, trust_remote_code: bool, packed: bool) -> str:
         return str(error)
     assert stack.places is not None
     names = [f"{stack.name}.{index}.{name}" for index, layer in enumerate(stack.layers) for name in linears(layer)]
+    if weighted and any(has_separate_experts(layer) for layer in stack.layers):
+        return SEPARATE_EXPERTS
     return stack.places.refusal(names, packed)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from faq_tui.core.extensions import METRICS
 from faq_tui.core.report import formatting
+from faq_tui.core.report.forest import EQUALS, GROUPS, ForestPanel, ForestRow, panels
 from faq_tui.core.report.formatting import one_line
 from faq_tui.core.report.html.from_markdown import VERDICTS
 
@@ -88,32 +89,26 @@ LEFT, RIGHT = 440, 190  # in pixels: width of the labels on the left, and width 
 
 
 def forests(body: dict[str, Any]) -> str:
-    """One forest plot for each main metric."""
-    texts = {outcome["name"]: outcome for outcome in body["texts"]}
-    panels: dict[str, list[dict[str, Any]]] = {}
-    for c in body["comparisons"]:
-        for name, outcomes in c["texts"].items():
-            metric = texts[name]["metrics"][0]
-            outcome = outcomes[metric]
-            if outcome["difference"]["value"] is not None and not c["same"]:
-                what = f"{c['recipe']} · {c['source']} · equal {c['equal']} · {texts[name]['title']}"
-                panels.setdefault(metric, []).append({"what": what, **outcome})
-    return "\n".join(_panel(metric, rows) for metric, rows in panels.items())
+    """One forest plot for each main metric. Comparisons at equal tokens come first."""
+    return "\n".join(_panel(panel) for panel in panels(body))
 
 
-def _panel(metric: str, rows: list[dict[str, Any]]) -> str:
-    sign = 1.0 if METRICS.get(metric).higher_is_better else -1.0
-    ends = [0.0]
-    for row in rows:
-        ends += [row["difference"][key] for key in ("value", "low", "high") if row["difference"][key] is not None]
-    across = scale([sign * value for value in ends], LEFT, WIDTH - RIGHT)
-    height = TOP + ROW * len(rows) + BOTTOM
-    parts = [text(0, 16, f"{METRICS.get(metric).title}: set against baseline", "heading")]
+def _panel(panel: ForestPanel) -> str:
+    metric, title = panel.metric, METRICS.get(panel.metric).title
+    across = scale(panel.ends(), LEFT, WIDTH - RIGHT)
+    groups = [(equal, [row for row in panel.rows if row.equal == equal]) for equal in EQUALS]
+    groups = [(equal, rows) for equal, rows in groups if rows]
+    height = TOP + ROW * (len(panel.rows) + len(groups)) + BOTTOM
+    parts = [text(0, 16, f"{title}: set against baseline", "heading")]
     parts += [text(LEFT, 16, "← worse", "faint"), text(WIDTH - RIGHT, 16, "better →", "faint", "end")]
-    parts += _axis(metric, across, sign, height)
-    for number, row in enumerate(rows):
-        parts += _row(metric, row, across, sign, TOP + ROW * (number + 0.5))
-    return f"<figure>{svg(WIDTH, height, parts, f'{METRICS.get(metric).title}: differences with intervals')}</figure>"
+    parts += _axis(metric, across, panel.sign, height)
+    y = TOP + ROW / 2
+    for equal, rows in groups:
+        parts.append(text(0, y + 4, GROUPS[equal], "faint"))
+        for number, row in enumerate(rows, 1):
+            parts += _row(metric, row, across, panel.sign, y + ROW * number)
+        y += ROW * (len(rows) + 1)
+    return f"<figure>{svg(WIDTH, height, parts, f'{title}: differences with intervals')}</figure>"
 
 
 def _axis(metric: str, across: Scale, sign: float, height: float) -> list[str]:
@@ -127,13 +122,13 @@ def _axis(metric: str, across: Scale, sign: float, height: float) -> list[str]:
     return parts
 
 
-def _row(metric: str, row: dict[str, Any], across: Scale, sign: float, y: float) -> list[str]:
-    difference, mark = row["difference"], VERDICTS[row["verdict"]]
-    parts = [text(0, y + 4, row["what"], longest=66)]
+def _row(metric: str, row: ForestRow, across: Scale, sign: float, y: float) -> list[str]:
+    difference, mark = row.outcome["difference"], VERDICTS[row.verdict]
+    parts = [text(12, y + 4, row.what, longest=66)]
     if difference["low"] is not None:
         parts.append(
             line(across(sign * difference["low"]), y, across(sign * difference["high"]), y, f"interval {mark}")
         )
     parts.append(element("circle", cx=across(sign * difference["value"]), cy=y, r=5, class_=f"point {mark}"))
-    label = f"{formatting.change(metric, difference['value'])}  {row['verdict']}"
+    label = f"{formatting.change(metric, difference['value'])}  {row.verdict}"
     return [*parts, text(WIDTH - RIGHT + 12, y + 4, label, f"label {mark}")]

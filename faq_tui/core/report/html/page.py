@@ -6,12 +6,15 @@ import html
 from importlib.resources import files
 from typing import Any
 
-from faq_tui.core.report.answer import details, verdict
+from faq_tui.core.report.answer import details
+from faq_tui.core.report.forest import EQUALS
 from faq_tui.core.report.formatting import one_line
+from faq_tui.core.report.headline import verdict
 from faq_tui.core.report.html.figures import forests
 from faq_tui.core.report.html.from_markdown import VERDICTS, to_html
 from faq_tui.core.report.html.scatter import scatter
 from faq_tui.core.report.markdown import rest
+from faq_tui.core.report.repeats import draw_lines
 
 EQUAL = {
     "samples": "Both sets have the same number of samples",
@@ -30,12 +33,15 @@ def page(body: dict[str, Any]) -> str:
         f'<header><p class="brand">faq-tui {html.escape(body["faq_tui"])}</p><h1>Quantizing {name}</h1>',
         f'<p class="faint">Measured {html.escape(body["measured"])} on {html.escape(_where(body))}</p></header>',
         f'<section class="answer">{to_html(verdict(body))}</section>',
-        _cards(body),
-        f'<section class="answer">{to_html(details(body))}</section>',
     ]
     if forest:
         note = "Each bar is a 95% interval. If a bar crosses the zero line, the difference is within noise."
-        parts.append(f"<section><h2>Differences from the baseline</h2><p>{note}</p>{forest}</section>")
+        parts.append(f"<section><h2>Differences from the baseline</h2>{forest}<p>{note}</p></section>")
+    parts += [
+        f'<section class="answer">{to_html(draw_lines(body))}</section>',
+        _cards(body),
+        f'<section class="answer">{to_html(details(body))}</section>',
+    ]
     if points:
         note = (
             "Each point is a model; the lines are its 95% intervals. A square is a model whose calibration set "
@@ -62,7 +68,7 @@ def _cards(body: dict[str, Any]) -> str:
     """The verdicts as cards: one card per comparison, with one line per text."""
     texts = {one["name"]: one for one in body["texts"]}
     cards = []
-    for c in body["comparisons"]:
+    for c in sorted(body["comparisons"], key=lambda c: EQUALS.index(c["equal"])):
         rows = "".join(_verdict(texts[name], outcomes) for name, outcomes in c["texts"].items())
         what = html.escape(one_line(f"{c['recipe']}: {c['source']}"))
         size = f"Ours: {c['our_samples']:,} samples, {c['our_tokens']:,} tokens. "

@@ -23,8 +23,11 @@ from faq_tui.core.settings import BASELINE
 from faq_tui.core.stats.sums import Sums
 from faq_tui.core.store.measurements import all_items
 
-VIEWS = ("table", "scatter", "items", "run")
-MATCHES = ("both", "samples", "tokens")
+OVERVIEW, TABLE = "overview", "table"
+VIEWS = (OVERVIEW, TABLE, "scatter", "items", "run")
+BOTH = "both"
+EQUALS = ("samples", "tokens")
+MATCHES = ("tokens", BOTH, "samples")
 NOTHING = "Nothing is measured yet. The stage evaluate measures the unquantized model and every artefact."
 STALE = (
     "The stored measurements belong to another model, other texts or other settings. Press r to repeat the "
@@ -40,10 +43,16 @@ SELECT (SELECT count(*) FROM measurements), (SELECT max(created) FROM measuremen
 
 @dataclass(frozen=True)
 class EvidenceViewState:
-    """What the user has chosen to see. The items of the artefacts `left` and `right` are shown side by side."""
+    """What the user has chosen to see. The items of the artefacts `left` and `right` are shown side by side.
 
-    view: str = VIEWS[0]
-    match: str = MATCHES[0]
+    Until the user chooses a view, the overview is shown if something is compared, and the table otherwise. Likewise,
+    the comparisons at equal tokens are shown if there are any, and all comparisons otherwise.
+    """
+
+    view: str = TABLE
+    match: str = BOTH
+    chosen_view: bool = False
+    chosen_match: bool = False
     every: bool = False  # True to show all metrics, not only the main metric of each text
     page: int = 0  # number of the visible page of columns, if not all columns fit
     paper: bool | None = None  # True shows the paper's figures, False hides them, None shows them if they fit
@@ -52,6 +61,13 @@ class EvidenceViewState:
 
     def fitted(self, loaded: LoadedEvidence) -> EvidenceViewState:
         """The same choices. If `left` or `right` does not exist any more, take the models of the first comparison."""
+        made = loaded.evidence.comparisons if loaded.evidence else ()
+        fair = any(comparison.equal == "tokens" for comparison in made)
+        view = self.view if self.chosen_view else OVERVIEW if made else TABLE
+        match = self.match if self.chosen_match else "tokens" if fair else BOTH
+        return replace(self, view=view, match=match)._with_models(loaded)
+
+    def _with_models(self, loaded: LoadedEvidence) -> EvidenceViewState:
         names = [row.name for row in loaded.models]
         if not names:
             return replace(self, left="", right="")

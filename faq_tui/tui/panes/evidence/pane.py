@@ -11,15 +11,25 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
 
+from faq_tui.core.report.headline import one_sentence
 from faq_tui.core.run.run import Run
 from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.pane import Pane
 from faq_tui.tui.panes.evidence import items, lines, table
-from faq_tui.tui.panes.evidence.data import MATCHES, VIEWS, EvidenceViewState, LoadedEvidence, Reader, export
+from faq_tui.tui.panes.evidence.data import (
+    MATCHES,
+    OVERVIEW,
+    VIEWS,
+    EvidenceViewState,
+    LoadedEvidence,
+    Reader,
+    export,
+)
 from faq_tui.tui.panes.evidence.items import Entry, ItemView, Words, words_of
 from faq_tui.tui.panes.evidence.line_list import Detail, Lines
 from faq_tui.tui.panes.evidence.lines import Page, pages_of
+from faq_tui.tui.panes.evidence.overview import EvidenceOverview
 from faq_tui.tui.panes.evidence.paper import PaperView
 from faq_tui.tui.panes.evidence.scatter import ScatterBox
 from faq_tui.tui.panes.evidence.spec import EVIDENCE
@@ -79,6 +89,7 @@ class EvidencePane(Pane):
                 yield Lines(id="evidence-lines")
                 yield Detail(id="evidence-detail")
                 yield ItemView(id="evidence-item")
+                yield EvidenceOverview(id="evidence-overview")
                 yield FlowView(id="evidence-run")
             with CoveredVertical(id="evidence-right"):
                 yield ScatterBox(id="evidence-scatter")
@@ -137,9 +148,11 @@ class EvidencePane(Pane):
         }.get(action, True)
 
     def text_to_copy(self) -> str | None:
-        """The text of the open item, or the table if no item is open."""
+        """The text of the open item or of the overview, or the table in the other views."""
         if self.loaded.evidence is None:
             return None
+        if self.view_state.view == OVERVIEW:
+            return f"{one_sentence(self.loaded.report)}.\n\n{self.query_one(EvidenceOverview).text()}"
         if self.opened is not None:
             return items.as_text(self.loaded, self.view_state, self.opened, self._words(self.opened))
         return table.as_text(self.loaded, self.view_state)
@@ -171,6 +184,7 @@ class EvidencePane(Pane):
         if self._described is not self.loaded:
             self._described = self.loaded
             self.query_one("#evidence-run", FlowView).show(run_parts(self.loaded.report))
+            self.query_one(EvidenceOverview).fill(self.loaded.report)
         self.query_one(PaperView).loaded = self.loaded
         self.query_one(ScatterBox).loaded = self.loaded
         self.refresh_bindings()
@@ -201,6 +215,7 @@ class EvidencePane(Pane):
         self.set_class(wide, "-wide")
         self.set_class(self.opened is not None, "-item")
         self.set_class(self.view_state.view == "run", "-run")
+        self.set_class(self.view_state.view == OVERVIEW, "-overview")
         self.query_one("#evidence-left").display = wide or not (alone or scatter)
         self.query_one("#evidence-right").display = wide or scatter or self._paper
         self.query_one(ScatterBox).display = scatter
@@ -272,11 +287,12 @@ class EvidencePane(Pane):
         order = [view for view in VIEWS if view != "scatter"] if self.room.width >= WIDE else list(VIEWS)
         index = order.index(self.view_state.view) if self.view_state.view in order else 0
         paper = False if self._only_paper else self.view_state.paper
-        self._show(replace(self.view_state, view=order[(index + 1) % len(order)], paper=paper))
+        view = order[(index + 1) % len(order)]
+        self._show(replace(self.view_state, view=view, chosen_view=True, paper=paper))
 
     def action_match(self) -> None:
         index = MATCHES.index(self.view_state.match)
-        self._show(replace(self.view_state, match=MATCHES[(index + 1) % len(MATCHES)]))
+        self._show(replace(self.view_state, match=MATCHES[(index + 1) % len(MATCHES)], chosen_match=True))
 
     def action_metrics(self) -> None:
         self._show(replace(self.view_state, every=not self.view_state.every))
@@ -327,6 +343,8 @@ class EvidencePane(Pane):
         """The widget that is shown instead of the lines; None if the lines are shown."""
         if self._only_paper:
             return self.query_one(PaperView)
+        if self.view_state.view == OVERVIEW:
+            return self.query_one(EvidenceOverview)
         return self.query_one("#evidence-run", FlowView) if self.view_state.view == "run" else None
 
     def _page(self, by: int) -> None:

@@ -4,7 +4,7 @@ from faq_tui.tui.actions import Action
 from faq_tui.tui.pane import PaneSpec
 
 ACTIONS: tuple[Action, ...] = (
-    Action("evidence.view", "v", "View", "Show the next view: table, scatter plot, items or run."),
+    Action("evidence.view", "v", "View", "Show the next view: overview, table, scatter plot, items or run."),
     Action("evidence.open", "enter", "Open", "Open the selected item: question, answers and figures."),
     Action("evidence.back", "escape,backspace", "Back", "Close the item."),
     Action(

@@ -12,7 +12,7 @@ from faq_tui.core.report import formatting
 from faq_tui.core.report.benchmarks import against, is_shown, number
 from faq_tui.core.stats.bootstrap import Estimate
 from faq_tui.tui.panes.evidence import words
-from faq_tui.tui.panes.evidence.data import MATCHES, EvidenceViewState, LoadedEvidence
+from faq_tui.tui.panes.evidence.data import BOTH, EQUALS, EvidenceViewState, LoadedEvidence
 
 HEADING, GROUP, MODEL, EMPTY = "heading", "group", "model", "empty"
 GOALS = {True: " · higher is better", False: " · lower is better", None: ""}
@@ -122,16 +122,16 @@ def _section(loaded: LoadedEvidence, evidence: Evidence, text: str, metric: str,
     )
     yield _unquantized(evidence, text, metric)
     compared: set[str] = set()
-    for equal in MATCHES[1:]:
+    for equal in EQUALS:
         of_kind = [c for c in evidence.comparisons if c.equal == equal and metric in c.texts.get(text, {})]
         for recipe in dict.fromkeys(c.recipe for c in of_kind):
             group = [c for c in of_kind if c.recipe == recipe]
             compared |= {name for c in group if c.draws == 1 for name in (c.ours, c.baseline)}
-            if match in ("both", equal):
+            if match in (BOTH, equal):
                 yield TableRow(GROUP, f"  {recipe}, equal {equal}", detail=_sizes(group))
                 yield from _group(evidence, group, text, metric)
     rest = [row for row in evidence.rows[1:] if row.name not in compared and text in row.texts]
-    if match != "both":
+    if match != BOTH:
         return
     listed = any(text in c.texts for c in evidence.comparisons)
     what = "further sets and single draws" if listed else "not compared"

@@ -15,9 +15,17 @@ from faq_tui.core.evaluation.kinds import WORDS
 from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE, Evidence
 from faq_tui.core.extensions import METRICS
 from faq_tui.core.report import formatting
+from faq_tui.core.report.headline import one_sentence
 from faq_tui.core.report.run_section import run_lines
 from faq_tui.core.stats.bootstrap import Estimate
-from faq_tui.tui.panes.evidence.data import MATCHES, VIEWS, EvidenceViewState, LoadedEvidence
+from faq_tui.tui.panes.evidence.data import (
+    BOTH,
+    EQUALS,
+    OVERVIEW,
+    TABLE,
+    EvidenceViewState,
+    LoadedEvidence,
+)
 
 NO_SPIKES = "Not measured yet. The stage activations runs each calibration set through the target."
 Part = tuple[str, str] | None
@@ -97,8 +105,11 @@ def summary(loaded: LoadedEvidence, view_state: EvidenceViewState) -> Text:
     if shared := loaded.report["run"]["shared_seeds"]:
         line.append(f"Each draw has {shared['seeds']} of the same {shared['total']} seeds, ", "bold")
         line.append("so the intervals are wider.\n", "bold")
+    if view_state.view == OVERVIEW:
+        line.append(sanitize(f"{one_sentence(loaded.report)}."), "bold")
+        return line.append(f"\n{OVERVIEW}: all comparisons in one picture · press v for the table", "dim")
     parts = 0
-    for equal in MATCHES[1:]:
+    for equal in EQUALS:
         counts = _counts(evidence, equal)
         if counts:
             line.append("   " if parts else "").append(f"At equal {equal}: ", "bold")
@@ -107,10 +118,10 @@ def summary(loaded: LoadedEvidence, view_state: EvidenceViewState) -> Text:
             parts += 1
     if not parts:
         line.append(_nothing_compared(evidence), "bold")
-    compared = sum(o.p is not None for c in evidence.comparisons for t in c.texts.values() for o in t.values())
+    compared = loaded.report["interval"]["comparisons"]
     how = f"corrected for {compared} comparisons" if compared else f"{evidence.dtype} on {evidence.device}"
-    if view_state.view == VIEWS[0]:
-        match = "equal samples and tokens" if view_state.match == MATCHES[0] else f"equal {view_state.match}"
+    if view_state.view == TABLE:
+        match = "equal samples and tokens" if view_state.match == BOTH else f"equal {view_state.match}"
         how = f"{'all' if view_state.every else 'main'} metrics, {match} · {how}"
     if view_state.view == "items":
         how = f"left {view_state.left or 'no model'}, right {view_state.right or 'no model'}"

@@ -159,7 +159,7 @@ def parts_of(case: Case, candidate: Candidate, blind: bool, folded: bool) -> lis
     reasoning, answer = candidate.reasoning.strip(), candidate.answer.strip()
     if reasoning:
         head = f"{'▸' if folded else '▾'} reasoning, {len(reasoning):,} characters"
-        parts.append((head + (", folded: press f to unfold it" if folded else ""), LABEL_STYLE))
+        parts.append((head + (", folded: press z to unfold it" if folded else ""), LABEL_STYLE))
         if not folded:
             parts.append((reasoning[:LIMIT] + rest(reasoning), "dim"))
         parts += [None, ("answer", LABEL_STYLE)]

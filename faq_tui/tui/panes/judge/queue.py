@@ -1,13 +1,14 @@
-"""The ordered seeds of the Judge pane, with the filter, the cursor, and how often person and judge agree."""
+"""The ordered seeds of the Judge pane, with the filter, the cursor, and the progress of the review."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from faq_tui.core.judging.picking import admits, agreement
+from faq_tui.core.judging.picking import admits, agreement, progress
 from faq_tui.core.store import Store
 from faq_tui.core.store.judged import Standing, standings
+from faq_tui.core.store.picks import Pick
 from faq_tui.core.store.seed_pages import View
 from faq_tui.tui.widgets.list import index_of
 
@@ -44,6 +45,17 @@ class JudgeQueue:
     def agreement(self) -> tuple[int, int]:
         return agreement(self.everything)
 
+    def progress(self) -> tuple[int, int]:
+        """The number of reviewed seeds, and the number of seeds to review. The filter does not matter."""
+        return progress(self.everything)
+
+    def decided(self, pick: Pick) -> None:
+        """Note a person's decision that was just stored. Reading all seeds again would take longer."""
+        for standings_ in (self.everything, self.shown):
+            index = next((i for i, one in enumerate(standings_) if one.seed_id == pick.seed_id), None)
+            if index is not None:
+                standings_[index] = replace(standings_[index], override=pick)
+
     def count(self, name: str) -> int:
         return sum(admits(name, standing, self.kind) for standing in self.everything)
 
@@ -70,7 +82,18 @@ class JudgeQueue:
         Returns False if there is no such seed.
         """
         rest = range(self.index + step, len(self.shown) if step > 0 else -1, step)
-        index = next((i for i in rest if self.shown[i].override is None), None)
+        return self._go_to(next((i for i in rest if self.shown[i].override is None), None))
+
+    def move_on(self) -> bool:
+        """Go to the next seed to review. After the last seed, the search continues at the first seed.
+
+        Seeds without a usable candidate are skipped. Returns False if all seeds are reviewed.
+        """
+        around = (*range(self.index + 1, len(self.shown)), *range(self.index))
+        seeds = self.shown
+        return self._go_to(next((i for i in around if seeds[i].override is None and seeds[i].usable), None))
+
+    def _go_to(self, index: int | None) -> bool:
         if index is None:
             return False
         self.index = index

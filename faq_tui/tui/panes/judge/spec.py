@@ -3,29 +3,56 @@
 from faq_tui.tui.actions import Action
 from faq_tui.tui.pane import PaneSpec
 
+PICKS = tuple(
+    Action(
+        f"judge.pick_{number}",
+        str(number),
+        "Pick",
+        f"Choose candidate {number}.",
+        call=f"pick({number})",
+    )
+    for number in range(1, 10)
+)
+
 ACTIONS: tuple[Action, ...] = (
-    Action("judge.pick_1", "1", "Pick", "Choose candidate 1 for this seed."),
-    Action("judge.pick_2", "2", "Pick", "Choose candidate 2 for this seed."),
-    Action("judge.pick_3", "3", "Pick", "Choose candidate 3 for this seed."),
+    *PICKS,
+    Action("judge.accept", "enter", "Accept", "Accept the judge's pick."),
     Action("judge.reject", "0", "Reject", "Leave this seed out of the source's set."),
     Action(
-        "judge.undo", "u", "Undo", "Remove your override of this seed. If there is none, remove your last override."
+        "judge.undo",
+        "u",
+        "Undo",
+        "Remove your override of this seed. If there is none, take back your last decision.",
     ),
     Action("judge.next", "n", "Next", "Go to the next seed."),
     Action("judge.previous", "p", "Previous", "Go to the previous seed.", footer=False),
     Action(
         "judge.filter",
-        "F",
+        "f,F",
         "Filter",
         "Show only some seeds: close calls, disagreements, unusable seeds or overridden seeds.",
     ),
     Action("judge.blind", "b", "Blind", "Hide or show the judge's scores, reasons and pick."),
-    Action("judge.fold", "f,enter", "Fold", "Fold or unfold the reasoning."),
+    Action("judge.compare", "d", "Differences", "Compare two candidates word by word, or show all candidates again."),
     Action(
-        "judge.reason", "R", "Reason", "Write the reason for your override of this seed, or for your next override."
+        "judge.accept_clear",
+        "A",
+        "Accept clear",
+        "Accept the judge's pick for every open seed whose best score has a clear lead.",
+    ),
+    Action("judge.fold", "z", "Fold", "Fold or unfold the reasoning."),
+    Action(
+        "judge.go_on",
+        "a",
+        "Go on",
+        "Go to the next open seed after each decision, or stay on the seed.",
+        footer=False,
+    ),
+    Action(
+        "judge.reason", "w,R", "Reason", "Write the reason for your override of this seed, or for your next override."
     ),
     Action("judge.source", "s", "Source", "Show the candidates of the next source."),
-    Action("judge.next_undecided", "N", "Next open", "Go to the next seed without a person's decision."),
+    Action("judge.next_undecided", "N", "Next open", "Go to the next open seed: a seed without a person's decision."),
     Action(
         "judge.previous_undecided",
         "P",
@@ -33,7 +60,13 @@ ACTIONS: tuple[Action, ...] = (
         "Go to the previous seed without a person's decision.",
         footer=False,
     ),
-    Action("judge.pick_this", "space", "Pick this", "Choose the selected candidate for this seed.", footer=False),
+    Action(
+        "judge.pick_this",
+        "space",
+        "Pick this",
+        "Choose the selected candidate for this seed.",
+        footer=False,
+    ),
     Action("judge.right", "l,right,tab", "Candidate", "Select the candidate to the right.", footer=False),
     Action("judge.left", "h,left,shift+tab", "Candidate", "Select the candidate to the left.", footer=False),
     Action("judge.down", "j,down", "Down", "Scroll the selected candidate down.", footer=False),

@@ -73,6 +73,10 @@ def details(run: Run, seen: Overview, view_state: SpikesViewState, width: int) -
         sink = here[0]["kinds"].get(SINK) if here else None
         if sink:
             parts.append(f"largest at the first token: {sink['max']:.3g}")
+        held = [one for one in row.summary.get("sinks", []) if one["layer"] == view_state.layer]
+        if held and held[0]["share"] is not None:
+            others = f", {held[0]['massive']} other massive tokens" if held[0]["massive"] else ""
+            parts.append(f"first tokens: {held[0]['share']:.0%} of this layer's input{others}")
         if driven.get(name, (0, 0))[1]:
             parts.append("covers {} of this layer's {} outlier channels".format(*driven[name]))
         minimum = run.settings.activations.expert_minimum * row.tokens

@@ -99,13 +99,22 @@ def test_artefacts_of_earlier_versions_stay_valid(name: str) -> None:
     routed = {"experts": "routed"} if "experts" in recipe.own_keys() else {}
     engine = {"engine": "auto"} if "engine" in recipe.own_keys() else {}
     search = {"scale_search": False} if engine else {}
-    assert json.dumps(recipe.values()) == json.dumps({**before, **search, **routed, **engine}), (
+    kinds = dict.fromkeys(("answer", "reasoning", "question", "template"), 1.0)
+    weights = {"sink_share": "off", "token_weights": kinds} if "sink_share" in recipe.own_keys() else {}
+    assert json.dumps(recipe.values()) == json.dumps({**before, **search, **routed, **engine, **weights}), (
         "the manifest's recipe"
     )
     assert build_recipe(recipe.identity()) == recipe, "the worker reads back what the stage wrote"
     if routed:
         every = build_recipe({"method": name, "experts": "all"})
         assert every.identity()["experts"] == "all" and digest(every.identity()) != digest(recipe.identity())
+    assert ("sink_share" in recipe.own_keys()) == (name != "awq"), "GPTQModel runs AWQ"
+    if weights:
+        weighted = build_recipe({"method": name, "sink_share": 0.05, "token_weights": {"answer": 2}})
+        assert {**before, "sink_share": 0.05, "token_weights": {**kinds, "answer": 2.0}} == weighted.identity()
+        assert build_recipe(weighted.identity()) == weighted
+        assert weighted.with_keys_of_all()["sink_share"] == 0.05
+        assert not {"sink_share", "token_weights"} & set(recipe.with_keys_of_all())
     if engine:
         other = build_recipe({"method": name, "engine": "gptqmodel"})
         assert {**before, "engine": "gptqmodel"} == other.identity()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import torch
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped
 from faq_tui.core.models.experts import unfuse_experts
+from faq_tui.core.models.hidden_states import DISK, StatesPlace
 from faq_tui.core.models.stack import capture, find_stack
 from faq_tui.core.quantizing.output import coverage
 from faq_tui.core.quantizing.progress import QuantizationProgress
@@ -37,7 +40,9 @@ def factor_at(factor: Factor, at: int) -> Factor:
     return Factor(factor.upper[at], factor.order[at], factor.dead[at], float(factor.damp[at]))
 
 
-def walk(model: Any, solve: Any, cancel: CancelToken | None = None) -> tuple[list[Any], dict[int, Any], list[Any]]:
+def walk(
+    model: Any, solve: Any, cancel: CancelToken | None = None, **options: Any
+) -> tuple[list[Any], dict[int, Any], list[Any]]:
     """The hidden state of each row after the last layer, what was kept of each layer, and all messages."""
     messages: list[Any] = []
     kept: dict[int, Any] = {}
@@ -47,7 +52,9 @@ def walk(model: Any, solve: Any, cancel: CancelToken | None = None) -> tuple[lis
     last = find_stack(model).layers[-1]
     last.register_forward_hook(lambda _m, _a, out: states.append(out[0] if isinstance(out, tuple) else out))
     keep, restore = kept.__setitem__, lambda _layer: None
-    LayerWalk(find_stack(model), "cpu", Ordering(0.01), one_by_one(solve), keep, restore, progress, cancel).run(ROWS)
+    ordering = options.pop("ordering", Ordering(0.01))
+    stack = find_stack(model)
+    LayerWalk(stack, "cpu", ordering, one_by_one(solve), keep, restore, progress, cancel, **options).run(ROWS)
     rows = [row for batch in states[-2:] for row in batch]  # two rows of one length go together
     return rows, kept, messages
 
@@ -114,6 +121,46 @@ def test_each_layer_sees_what_the_quantized_ones_before_it_give() -> None:
     assert not differs("model.layers.0.self_attn.q_proj")
     assert factors["zero"]["model.layers.0.self_attn.o_proj"].dead.all()  # within the layer too
     assert differs("model.layers.0.mlp.gate_proj") and differs("model.layers.2.mlp.down_proj")
+
+
+@pytest.mark.parametrize("alpha", [None, 0.25])
+def test_hidden_states_on_disk_give_the_same_bits_and_leave_no_file(alpha: float | None, tmp_path: Path) -> None:
+    def coarse(name: str, weight: Any, factor: Factor, check: Any) -> SolvedMatrix:
+        return SolvedMatrix((weight * 4).round() / 4, 0.0)
+
+    ordering = Ordering(0.01, alpha=alpha)
+    rows, kept, _ = walk(model_of("llama"), coarse, ordering=ordering)
+    place = StatesPlace(DISK, tmp_path)
+    found, again, _ = walk(model_of("llama"), coarse, ordering=ordering, place=place)
+    assert all(map(torch.equal, rows, found))
+    for layer, modules in kept.items():
+        assert all(torch.equal(modules[name].weight, again[layer][name].weight) for name in modules)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_next_layer_is_read_while_this_one_is_quantized() -> None:
+    stack, events = find_stack(model_of("llama")), list[str]()
+    reading = {index: threading.Event() for index in range(len(stack.layers))}
+
+    def load(index: int) -> Any:
+        events.append(f"read {index}")
+        reading[index].set()
+        return stack.layers[index]
+
+    def waits(name: str, weight: Any, factor: Factor, check: Any) -> SolvedMatrix:
+        layer = int(name.split(".")[2])
+        if layer + 1 in reading:
+            assert reading[layer + 1].wait(10)
+        return SolvedMatrix(weight.clone(), 0.0)
+
+    def keep(layer: int, _modules: Any) -> None:
+        events.append(f"keep {layer}")
+
+    stack.load = load
+    progress = QuantizationProgress(lambda _kind, **_body: None, CancelToken())
+    solve, no_layer = one_by_one(waits), lambda _layer: None
+    LayerWalk(stack, "cpu", Ordering(0.01), solve, keep, no_layer, progress, CancelToken()).run(ROWS)
+    assert events == ["read 0", "read 1", "keep 0", "read 2", "keep 1", "keep 2"]
 
 
 def test_an_expert_that_no_token_reaches_is_rounded_and_named() -> None:

@@ -12,7 +12,7 @@ from faq_tui.core.stages.pipeline import all_stages
 from faq_tui.core.store import stages
 from faq_tui.core.store.seeds import Seed, assign_roles, replace_all
 from faq_tui.tui.panes.evidence.pane import EvidencePane
-from tests.support.evidence_run import TOML, evidence_run, line_of, settled
+from tests.support.evidence_run import TOML, evidence_run, in_table, line_of, settled
 from tests.support.pane_host import PaneHost
 from tests.tui.panes.evidence.test_pane import opened
 
@@ -28,7 +28,7 @@ async def test_figures_of_other_settings_are_said_to_be(tmp_path: Path) -> None:
             pane = EvidencePane(run)
             app = PaneHost(pane)
             async with app.run_test(size=(80, 24)) as pilot:
-                await settled(pane, pilot)
+                await in_table(pane, pilot)
                 shown = " ".join(app.screen_text.split())
                 assert line_of(app.screen_text, "At equal samples: 3 better"), "a line of its own"
                 assert ("have changed since these figures were measured: run the stage again." in shown) == said

@@ -10,7 +10,7 @@ import pytest
 from faq_tui.core.benchmarking.plan import wanted
 from faq_tui.core.store.benchmarks import replace_results, set_problem
 from faq_tui.tui.panes.evidence.pane import EvidencePane
-from tests.support.evidence_run import TOML, evidence_run, line_of, settled
+from tests.support.evidence_run import TOML, evidence_run, in_table, line_of, settled
 from tests.support.made_up import made_up_result
 from tests.support.pane_host import PaneHost
 
@@ -28,7 +28,7 @@ async def test_benchmarks_stand_below_our_own_measurements(tmp_path: Path) -> No
         pane = EvidencePane(run)
         app = PaneHost(pane)
         async with app.run_test(size=(120, 36)) as pilot:
-            await settled(pane, pilot)
+            await in_table(pane, pilot)
             at = next(n for n, row in enumerate(pane.rows) if "of piqa" in row.name)
             for _ in range(at + 3):
                 await pilot.press("j")

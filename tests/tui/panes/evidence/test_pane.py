@@ -24,7 +24,7 @@ from faq_tui.tui.panes.evidence.line_list import Lines
 from faq_tui.tui.panes.evidence.pane import EvidencePane
 from faq_tui.tui.widgets.text import LiteralText
 from tests.support.app_host import app_on, text_of, until
-from tests.support.evidence_run import SETS, TOML, add_words, evidence_run, line_of, measure, settled
+from tests.support.evidence_run import SETS, TOML, add_words, evidence_run, in_table, line_of, measure, settled
 from tests.support.pane_host import PaneHost
 from tests.support.pane_runs import bare_run
 
@@ -41,11 +41,12 @@ def _a_terminal_with_colours(monkeypatch: pytest.MonkeyPatch) -> None:
 async def opened(
     tmp_path: Path, size: tuple[int, int] = (80, 24), **made: Any
 ) -> AsyncIterator[tuple[PaneHost, EvidencePane, Any]]:
+    """The pane with the table of all comparisons."""
     with evidence_run(tmp_path / "run", **made) as run:
         pane = EvidencePane(run)
         app = PaneHost(pane)
         async with app.run_test(size=size) as pilot:
-            await settled(pane, pilot)
+            await in_table(pane, pilot)
 
             async def press(*keys: str) -> str:
                 for key in keys:
@@ -147,6 +148,7 @@ async def test_view(tmp_path: Path) -> None:
         text = await press("v")
         assert "How spiky the activations are" in text and "What was run" in text and "Seeds: seeds.jsonl" in text
         assert "**" not in text and "Big-8B" in await press("pagedown")
+        assert "difference from the baseline" in await press("v")
         assert "KL on pydoc" in await press("v")
     async with opened(tmp_path / "large", (200, 60)) as (app, _pane, press):
         assert "specialised" in app.screen_text and "loss recovered" in app.screen_text
@@ -195,7 +197,7 @@ async def test_an_item_without_labels_is_read_token_by_token(tmp_path: Path) -> 
         pane = EvidencePane(run)
         app = PaneHost(pane)
         async with app.run_test(size=(80, 24)) as pilot:
-            await settled(pane, pilot)
+            await in_table(pane, pilot)
             await pilot.press("v", "v")
             await settled(pane, pilot)
             at = next(n for n, entry in enumerate(pane.entries) if entry.text == "answers")
@@ -364,16 +366,19 @@ async def test_without_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("6")
         await until(pilot, lambda: "within noise" in text_of(app))
-        assert "3 better" in text_of(app)
+        assert "-0.1015 better" in text_of(app) and "├" in text_of(app)
+        await pilot.press("v")
+        await until(pilot, lambda: "3 better" in text_of(app))
         await pilot.press("v")
         await until(pilot, lambda: "A  gptq-w4g128-baseline" in text_of(app))
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("view", ["table", "scatter", "item"])
+@pytest.mark.parametrize("view", ["overview", "table", "scatter", "item"])
 def test_snapshot(tmp_path: Path, snap_compare: Any, size: tuple[int, int], view: str) -> None:
     # Where the scatter stands beside the table, it is no view of its own.
-    keys = {"table": "jjjj", "scatter": "v", "item": ("v" if size[0] > 150 else "vv") + "jjjjjj"}[view]
+    item = ("vv" if size[0] > 150 else "vvv") + "jjjjjj"
+    keys = {"overview": "", "table": "vjjjj", "scatter": "vv", "item": item}[view]
     with evidence_run(tmp_path / "run", model="Qwen/Qwen3-8B") as run:
         pane = EvidencePane(run)
 

@@ -57,12 +57,17 @@ class Judge:
 
 
 @asynccontextmanager
-async def opened(folder: Path, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Judge]:
+async def opened(
+    folder: Path, size: tuple[int, int] = (80, 24), seeds: int = 4, goes_on: bool = True
+) -> AsyncIterator[Judge]:
+    """The pane on the first seed. With `goes_on` false, it stays on a seed after a decision (the key `a`)."""
     app = app_on(folder)
     async with app.run_test(size=size) as pilot:
         app.show_pane("judge")
         judge = Judge(app, pilot, folder)
-        await judge.sees("seed 1 of 4")
+        await judge.sees(f"seed 1 of {seeds:,}")
+        if not goes_on:
+            await judge.press("a")
         yield judge
 
 
@@ -80,7 +85,7 @@ async def test_the_judges_pick_its_mark_and_its_reason(run_folder: Path) -> None
 async def test_pick_1_pick_2_pick_3_are_rows_with_who_and_when(run_folder: Path) -> None:
     """judge.pick_1 judge.pick_2 judge.pick_3"""
     before = rows(run_folder, "SELECT * FROM picks")
-    async with opened(run_folder) as judge:
+    async with opened(run_folder, goes_on=False) as judge:
         await judge.press("2")
         await judge.sees(f"Now: candidate 2, by {ME}", "judge's pick: 1", "0 of 1 overrides agree with the judge")
         await judge.press("1")
@@ -94,7 +99,7 @@ async def test_pick_1_pick_2_pick_3_are_rows_with_who_and_when(run_folder: Path)
 
 
 async def test_half_an_answer_is_refused_and_a_loop_is_not(run_folder: Path) -> None:
-    async with opened(run_folder) as judge:
+    async with opened(run_folder, goes_on=False) as judge:
         await judge.press("3")
         await until(judge.pilot, lambda: any("is truncated: it cannot be assembled" in s for s in said(judge.app)), 5)
         assert judge.overrides() == []
@@ -108,7 +113,7 @@ async def test_half_an_answer_is_refused_and_a_loop_is_not(run_folder: Path) -> 
 
 async def test_pick_this_takes_the_chosen_candidate(run_folder: Path) -> None:
     """judge.pick_this judge.left judge.right"""
-    async with opened(run_folder) as judge:
+    async with opened(run_folder, goes_on=False) as judge:
         await judge.press("l")
         await judge.sees("Answer 2 of elder")
         await judge.press("space")
@@ -118,7 +123,7 @@ async def test_pick_this_takes_the_chosen_candidate(run_folder: Path) -> None:
 
 
 async def test_an_override_of_an_answer_under_other_settings_counts_no_more(run_folder: Path) -> None:
-    async with opened(run_folder) as judge:
+    async with opened(run_folder, goes_on=False) as judge:
         await judge.press("2")
         await judge.sees("Now: candidate 2")
     toml = run_folder / "faq.toml"
@@ -140,7 +145,7 @@ async def test_an_override_of_an_answer_under_other_settings_counts_no_more(run_
 
 async def test_reject_and_undo(run_folder: Path) -> None:
     """judge.reject judge.undo"""
-    async with opened(run_folder) as judge:
+    async with opened(run_folder, goes_on=False) as judge:
         await judge.press("0")
         await judge.sees(f"Now: rejected, by {ME}")
         await judge.press("n", "1", "n")
@@ -157,7 +162,7 @@ async def test_reject_and_undo(run_folder: Path) -> None:
 async def test_the_judge_pane_writes_what_the_set_will_hold(run_folder: Path) -> None:
     from faq_tui.core.store import picks
 
-    async with opened(run_folder) as judge:
+    async with opened(run_folder, goes_on=False) as judge:
         await judge.press("2", "n", "0")
     with open_run(run_folder) as run:
         view = views_of(run)[0]
@@ -187,7 +192,7 @@ async def test_next_previous_first_last(run_folder: Path) -> None:
 
 async def test_next_undecided_and_previous_undecided(run_folder: Path) -> None:
     """judge.next_undecided judge.previous_undecided"""
-    async with opened(run_folder) as judge:
+    async with opened(run_folder, goes_on=False) as judge:
         await judge.press("n", "1", "n", "1", "g", "N")
         await judge.sees("seed 4 of 4")
         await judge.press("P")
@@ -197,7 +202,7 @@ async def test_next_undecided_and_previous_undecided(run_folder: Path) -> None:
 
 
 async def test_filter_shows_what_a_person_looks_for(run_folder: Path) -> None:
-    async with opened(run_folder) as judge:
+    async with opened(run_folder, goes_on=False) as judge:
         await judge.press("2", "F", "j", "enter")
         await judge.sees("seed 1 of 1", "close calls (best two within 1)", "square root")
         await judge.press("F", "j", "enter")
@@ -228,7 +233,7 @@ def test_what_each_filter_admits(run_folder: Path) -> None:
 
 
 async def test_blind_hides_marks_reasons_and_the_judges_pick(run_folder: Path) -> None:
-    async with opened(run_folder, (120, 36)) as judge:
+    async with opened(run_folder, (120, 36), goes_on=False) as judge:
         await judge.sees("8 of 10", "reason 1", "picked by judge", "judge's pick: 1")
         await judge.press("b")
         await judge.sees("blind: scores hidden, order kept", "Answer 1 of elder", "cut off at max_tokens")
@@ -245,11 +250,11 @@ async def test_blind_hides_marks_reasons_and_the_judges_pick(run_folder: Path) -
 
 async def test_fold_opens_long_reasoning(run_folder: Path) -> None:
     async with opened(run_folder) as judge:
-        await judge.sees("▸ reasoning, 1,259 characters, folded: press f to unfold it")
+        await judge.sees("▸ reasoning, 1,259 characters, folded: press z to unfold it")
         await judge.misses("I weigh the flour")
-        await judge.press("f")
+        await judge.press("z")
         await judge.sees("▾ reasoning", "I weigh the flour")
-        await judge.press("enter")
+        await judge.press("z")
         await judge.misses("I weigh the flour")
         await judge.press("l")
         await judge.sees("▸ reasoning, 16 characters")
@@ -258,7 +263,7 @@ async def test_fold_opens_long_reasoning(run_folder: Path) -> None:
 async def test_down_up_page_down_page_up_scroll(run_folder: Path) -> None:
     """judge.down judge.up judge.page_down judge.page_up"""
     async with opened(run_folder) as judge:
-        await judge.press("f")
+        await judge.press("z")
         view = judge.app.query(CandidateBox).first().text
         await judge.press("j", "down")
         await until(judge.pilot, lambda: view.top == 2, 5)
@@ -271,7 +276,7 @@ async def test_down_up_page_down_page_up_scroll(run_folder: Path) -> None:
 
 
 async def test_reason_for_the_coming_and_for_the_standing_override(run_folder: Path) -> None:
-    async with opened(run_folder) as judge:
+    async with opened(run_folder, goes_on=False) as judge:
         await judge.press("R", *"short", "enter")
         await judge.sees("Reason for your pick: short")
         assert judge.overrides() == []
@@ -284,7 +289,7 @@ async def test_reason_for_the_coming_and_for_the_standing_override(run_folder: P
 
 
 async def test_source_shows_the_next_sources_candidates(run_folder: Path) -> None:
-    async with opened(run_folder) as judge:
+    async with opened(run_folder, goes_on=False) as judge:
         await judge.sees("source elder")
         await judge.press("s", "2")
         await judge.sees("source teacher", "Answer 2 of teacher", "Now: candidate 2")
@@ -326,7 +331,7 @@ async def test_hostile_text_is_inert_and_a_long_line_is_fast(tmp_path: Path) -> 
     folder = make_judged_run(tmp_path / "run", hostile=HOSTILE + "w" * 1_000_000)
     began = time.process_time()  # the machine may be busy with other things
     async with opened(folder, (120, 36)) as judge:
-        await judge.press("f")
+        await judge.press("z")
         await judge.sees("[red]x[/red] \ufffd]52;c;aGFoYQ==\ufffd \ufffd[2J", "\ufffdgnp.exe\ufffd [/]")
         assert not any(char in text_of(judge.app) for char in "\x1b\x07\x00\u202e")
         await judge.press("n", "p", "j")
@@ -393,7 +398,7 @@ async def test_every_kinds_marks_stand_beside_each_candidate_and_blind_hides_all
         *("correctness 9 · soundness 8 · completeness 8.5 · form 7", "mix: 1 × +0.70 llm"),
         *("answer -0.90 over 40 tokens, reasoning -1.10 over 60", "12 of 40 outlier channels, crest 14.2"),
     )
-    async with opened(run_folder, (250, 48)) as judge:
+    async with opened(run_folder, (250, 48), goes_on=False) as judge:
         await judge.sees("picked by judge", *everything)
         await judge.press("b")
         await judge.sees("blind: scores hidden")

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import UsageError
 from faq_tui.core.quantizing.cost_model import MethodCost
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_profile import LayerProfile
@@ -21,6 +22,7 @@ from faq_tui.core.quantizing.methods.gptq.walked import (
     cost_key,
     engines_refusal,
     refusal_of_shapes,
+    weights_need_walk,
 )
 from faq_tui.core.quantizing.methods.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe, common_options
 from faq_tui.core.quantizing.output import EngineResult
@@ -28,6 +30,14 @@ from faq_tui.core.quantizing.preflight import expert_count
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.settings.recipe import PAPER, Damping, GroupSize, Presets, Recipe
 from faq_tui.core.settings.section import AddedLater
+from faq_tui.core.settings.weights import (
+    WEIGHTS_ADDED_LATER,
+    KindWeights,
+    SinkShare,
+    TokenWeightsKey,
+    WeightedRecipe,
+    is_weighted,
+)
 
 Sym = Annotated[bool, Field(description="if true, the grid is symmetric, and its zero point is fixed")]
 Engine = Annotated[
@@ -42,10 +52,19 @@ ScaleSearch = Annotated[
 ]
 
 
-class EngineRecipe(GptqmodelRecipe):
-    """The recipe of an `EngineMethod`. A subclass declares the keys `engine`, `experts` and `scale_search`."""
+class EngineRecipe(WeightedRecipe, GptqmodelRecipe):
+    """The recipe of an `EngineMethod`. A subclass declares the keys `engine`, `experts` and `scale_search`.
 
-    added_later: ClassVar[dict[str, Any]] = {**GptqmodelRecipe.added_later, "engine": "auto", "scale_search": False}
+    It also declares the keys of a `WeightedRecipe`.
+    """
+
+    added_later: ClassVar[Mapping[str, Any]] = {
+        **GptqmodelRecipe.added_later,
+        **WEIGHTS_ADDED_LATER,
+        "engine": "auto",
+        "scale_search": False,
+    }
+    lacking: ClassVar[Mapping[str, str]] = {}
 
     @model_validator(mode="after")
     def _engine_has_the_options(self) -> Self:
@@ -54,6 +73,12 @@ class EngineRecipe(GptqmodelRecipe):
             raise ValueError('scale_search needs engine = "walk" or "auto"')
         if recipe.engine == WALK and recipe.experts == "all":
             raise ValueError('experts = "all" needs engine = "gptqmodel" or "auto"')
+        if is_weighted(self) and (recipe.engine == GPTQMODEL or recipe.experts == "all"):
+            library = f'engine = "{GPTQMODEL}"' if recipe.engine == GPTQMODEL else 'experts = "all"'
+            raise ValueError(
+                f"{library} uses the library GPTQModel, which counts every token once: remove it, or remove "
+                "sink_share and token_weights"
+            )
         return self
 
 
@@ -71,6 +96,8 @@ class GptqRecipe(EngineRecipe):
     scale_search: ScaleSearch = False
     experts: Experts = "routed"
     engine: Engine = "auto"
+    sink_share: SinkShare = "off"
+    token_weights: TokenWeightsKey = KindWeights()
 
 
 def gptq_config(gptqmodel: Any, recipe: Any, scratch: Path, **more: Any) -> Any:
@@ -97,6 +124,12 @@ class EngineMethod(GptqmodelMethod):
         if getattr(recipe, "engine", None) == GPTQMODEL:
             return f'engine = "{GPTQMODEL}" is set'
         return f"the walk cannot run this recipe ({why})" if why else ""
+
+    def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
+        """Like `Method.preflight`. Also raises UsageError if the recipe weights tokens, but cannot use the walk."""
+        super().preflight(recipe, config, shapes)
+        if is_weighted(recipe) and (why := refusal_of_shapes(recipe, expert_count(config), shapes)):
+            raise UsageError(weights_need_walk(why))
 
     def cost_key(self, recipe: Recipe, profile: LayerProfile) -> str:
         return cost_key(self.name, recipe, profile)

@@ -18,6 +18,7 @@ from faq_tui.core.quantizing.methods.gptq.format import WORD, dense_of, packed_t
 from faq_tui.core.quantizing.output import EngineResult, average_bits
 from faq_tui.core.quantizing.preflight import expert_count
 from faq_tui.core.quantizing.progress import QuantizationProgress
+from faq_tui.core.settings.weights import is_weighted
 
 if TYPE_CHECKING:
     from faq_tui.core.quantizing.sequential.batching import SolvedMatrix
@@ -36,9 +37,21 @@ def uses_walk(job: QuantizationJob, target: Path) -> bool:
     if recipe.engine == GPTQMODEL:
         return False
     why = refusal(recipe, target, job.trust_remote_code)
-    if recipe.engine == WALK and why:
-        raise FaqError(f'engine = "walk" does not support this target: {why}; {ADVICE}')
+    if why and (sentence := _refusal_of_required_walk(recipe, why)):
+        raise FaqError(sentence)
     return not why
+
+
+def _refusal_of_required_walk(recipe: Any, why: str) -> str:
+    """The refusal of a recipe that only the walk can run; "" if GPTQModel can run the recipe, too."""
+    if is_weighted(recipe):
+        return weights_need_walk(why)
+    return f'engine = "walk" does not support this target: {why}; {ADVICE}' if recipe.engine == WALK else ""
+
+
+def weights_need_walk(why: str) -> str:
+    """The refusal of a recipe that weights tokens. `why` is the reason why the walk cannot quantize the target."""
+    return f"sink_share and token_weights need the walk, but {why}: remove both keys from the recipe"
 
 
 def refusal(recipe: Any, target: Path, trust_remote_code: bool) -> str:
@@ -50,7 +63,7 @@ def refusal(recipe: Any, target: Path, trust_remote_code: bool) -> str:
 
     config = json.loads((target / "config.json").read_text(encoding="utf-8"))
     why = refusal_of_shapes(recipe, expert_count(config), quantized_shapes(target))
-    return why or walk_refusal(target, trust_remote_code, packed=True)
+    return why or walk_refusal(target, trust_remote_code, packed=True, weighted=is_weighted(recipe))
 
 
 def refusal_of_shapes(recipe: Any, experts: int, shapes: Mapping[str, tuple[int, int]]) -> str:
@@ -74,6 +87,8 @@ def engines_refusal(recipe: Any, target: Path, trust_remote_code: bool, of_libra
     if recipe.engine == GPTQMODEL:
         return of_library
     why = refusal(recipe, target, trust_remote_code)
+    if why and is_weighted(recipe):
+        return weights_need_walk(why)
     if not why or (recipe.engine != WALK and not of_library):
         return ""
     if recipe.engine == WALK and not of_library:
@@ -121,8 +136,8 @@ def by_engine(
         try:
             return quantize_by_walk(job, target, rows, progress, cancel)
         except UnsupportedModel as error:
-            if recipe.engine == WALK:
-                raise FaqError(f'engine = "walk" does not support this target: {error.reason}; {ADVICE}') from error
+            if sentence := _refusal_of_required_walk(recipe, error.reason):
+                raise FaqError(sentence) from error
             why = library_refusal(json.loads((target / "config.json").read_text(encoding="utf-8")))
             if why:
                 raise FaqError(f"{error.reason}, and {why}; use another method for this model") from error

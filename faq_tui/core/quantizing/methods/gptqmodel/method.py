@@ -19,6 +19,7 @@ from faq_tui.core.quantizing.methods.base import Method
 from faq_tui.core.quantizing.output import EngineResult
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.settings.recipe import Recipe
+from faq_tui.core.settings.weights import COUNTED_ONCE
 
 Experts = Annotated[
     Literal["routed", "all"],
@@ -32,7 +33,8 @@ Experts = Annotated[
 class GptqmodelRecipe(Recipe):
     """Settings of a gptqmodel method. Artefacts from before the setting `experts` were made with "routed"."""
 
-    added_later: ClassVar[dict[str, Any]] = {"experts": "routed"}
+    added_later: ClassVar[Mapping[str, Any]] = {"experts": "routed"}
+    lacking: ClassVar[Mapping[str, str]] = COUNTED_ONCE
 
     @field_validator("damp_percent", check_fields=False)
     @classmethod

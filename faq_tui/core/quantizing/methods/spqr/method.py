@@ -17,6 +17,7 @@ from faq_tui.core.quantizing.methods.base import Method
 from faq_tui.core.quantizing.output import EngineResult
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.settings.recipe import PAPER, Damping, GroupSize, Presets, Recipe
+from faq_tui.core.settings.weights import KindWeights, SinkShare, TokenWeightsKey, WeightedRecipe, is_weighted
 
 if TYPE_CHECKING:
     from faq_tui.core.quantizing.methods.spqr.matrix import Knobs
@@ -31,7 +32,7 @@ EXPORT = (
 )
 
 
-class SpqrRecipe(Recipe):
+class SpqrRecipe(WeightedRecipe):
     # The default damping 0.01 is faq-tui's choice. The README of the authors' code uses 1.0.
     presets: ClassVar[Presets] = {"paper": PAPER, "default": {}, "reference": {"damp_percent": 1.0}}
 
@@ -46,6 +47,8 @@ class SpqrRecipe(Recipe):
     scale_group: Annotated[
         int, Field(ge=1, le=4096, description="number of output rows that share one second-level scale")
     ] = 16
+    sink_share: SinkShare = "off"
+    token_weights: TokenWeightsKey = KindWeights()
 
 
 class Spqr(Method):
@@ -65,8 +68,7 @@ class Spqr(Method):
     def refusal(self, recipe: Recipe, target: Path, trust_remote_code: bool) -> str:
         from faq_tui.core.quantizing.sequential.walk_check import other_method, walk_refusal
 
-        del recipe
-        why = walk_refusal(target, trust_remote_code, packed=False)
+        why = walk_refusal(target, trust_remote_code, packed=False, weighted=is_weighted(recipe))
         return f"{why}; {other_method(target, trust_remote_code, packed=False)}" if why else ""
 
     def quantize(

@@ -17,6 +17,7 @@ from faq_tui.core.quantizing.methods.w8a8.format import Int8Format
 from faq_tui.core.quantizing.output import EngineResult
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.settings.recipe import Damping, Presets, Recipe
+from faq_tui.core.settings.weights import KindWeights, SinkShare, TokenWeightsKey, WeightedRecipe, is_weighted
 
 if TYPE_CHECKING:
     from faq_tui.core.quantizing.sequential.batching import SolvedMatrix
@@ -27,13 +28,15 @@ ACTIVATIONS = "symmetric INT8 with one scale per token, computed at inference; c
 FORMAT = "int-quantized"
 
 
-class W8a8Recipe(Recipe):
+class W8a8Recipe(WeightedRecipe):
     presets: ClassVar[Presets] = {"paper": {}}
 
     method: Literal["w8a8"] = "w8a8"
     bits: Literal[8] = 8
     group_size: Literal[-1] = -1
     damp_percent: Damping = 0.01
+    sink_share: SinkShare = "off"
+    token_weights: TokenWeightsKey = KindWeights()
 
 
 class W8a8(Method):
@@ -53,8 +56,7 @@ class W8a8(Method):
     def refusal(self, recipe: Recipe, target: Path, trust_remote_code: bool) -> str:
         from faq_tui.core.quantizing.sequential.walk_check import other_method, walk_refusal
 
-        del recipe
-        why = walk_refusal(target, trust_remote_code, packed=True)
+        why = walk_refusal(target, trust_remote_code, packed=True, weighted=is_weighted(recipe))
         return f"{why}; {other_method(target, trust_remote_code, packed=True)}" if why else ""
 
     def quantize(

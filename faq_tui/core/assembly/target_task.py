@@ -1,0 +1,79 @@
+"""Run a worker's task that measures how the target reads each sample of a set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.assembly.sample import Sample
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.files import atomic_text
+from faq_tui.core.chat.token_kinds import ANSWER, KINDS, REASONING
+from faq_tui.core.models.target import TargetModel
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import Note
+from faq_tui.core.worker import run_worker
+from faq_tui.core.worker.parent import without_keys
+
+REPLY = {KINDS.index(REASONING), KINDS.index(ANSWER)}
+
+
+def ask_target(
+    context: Context, target: TargetModel, task: str, samples: Sequence[Sample], what: str, **more: Any
+) -> dict[str, Any]:
+    """Run the worker's task on the samples, and return its message of the kind `order`.
+
+    The task's spec has the keys `model`, `trust_remote_code`, `device`, `dtype`, `read`, `modules`, `rows`, and those
+    of `more`. `rows` is a file with one line for each sample: a JSON list of two lists. The first list holds the
+    token ids. The second list holds the positions of the tokens of reasoning and answer. `what` says what is
+    measured. Raises FaqError if the task ends without the message, and the errors of the task.
+    """
+    run = context.run
+    path = run.cache / f"{task}.jsonl"
+    with atomic_text(path) as file:
+        for sample in samples:
+            reply = [position for position, kind in enumerate(sample.kinds) if kind in REPLY]
+            file.write(json.dumps([sample.input_ids, reply]) + "\n")
+    messages: list[dict[str, Any]] = []
+    spec = {
+        "model": target.path,
+        "trust_remote_code": target.trust_remote_code,
+        "device": target.device,
+        "dtype": target.dtype,
+        "read": target.read,
+        "modules": list(run.settings.activations.modules),
+        "rows": str(path),
+        **more,
+    }
+    context.emit(Note(f"measuring {what} ({len(samples)} samples)"))
+    try:
+        run_worker(task, spec, messages.append, context.cancel, run.log(context.job), without_keys(run.settings))
+    finally:
+        path.unlink(missing_ok=True)
+    result = next((message for message in messages if message["kind"] == "order"), None)
+    if result is None:
+        raise FaqError(f"the target's activations could not be measured: the details are in {run.log(context.job)}")
+    return result
+
+
+def read_rows(path: str) -> tuple[list[list[int]], list[list[int]]]:
+    """The rows of token ids in the file `path` of `ask_target`, and the positions of the reply's tokens in each."""
+    with Path(path).open(encoding="utf-8") as lines:
+        pairs = [json.loads(line) for line in lines]
+    return [ids for ids, _ in pairs], [reply for _, reply in pairs]
+
+
+def opening_of(spec: dict[str, Any], cancel: CancelToken) -> tuple[Any, Path]:
+    """How a task opens the target, and the target's folder. `spec` is the spec of `ask_target`."""
+    import torch
+
+    from faq_tui.core.models.devices import device_of, dtype_name
+    from faq_tui.core.models.hub import local_folder
+    from faq_tui.core.models.opening import Opening
+
+    folder, device, trusted = local_folder(spec["model"]), device_of(spec["device"]), spec["trust_remote_code"]
+    dtype = getattr(torch, dtype_name(spec["dtype"], device, folder, trusted))
+    return Opening.of(folder, device, dtype, trusted, spec.get("read", "auto"), cancel.check), folder

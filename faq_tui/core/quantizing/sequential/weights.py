@@ -1,0 +1,115 @@
+"""The weights of the calibration tokens in the Hessians.
+
+H is the weighted mean 2 Σ w x xᵀ / Σ w over the tokens of all rows. The weight w of a token is the weight of its
+kind. The first token of each row, the attention sink, has a weight of its own:
+
+- Without a sink share, the first tokens have the weight 1.
+- With the sink share s, they have the weight N = s / (1 - s) · W / R. Here W is the sum of the weights of all other
+  tokens, and R is the number of rows. So the share of the first tokens in the sum of all weights is exactly s.
+
+If no kind has a weight of its own, W is the number of tokens minus the number of rows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.chat.token_kinds import KINDS, QUESTION, SINK
+
+OTHER = KINDS.index(QUESTION)  # the class of all tokens after the first one, if their kinds do not matter
+
+
+@dataclass(frozen=True)
+class TokenWeights:
+    """`classes` has one byte for each token of each row: the token's class, an index into `values`.
+
+    `values` holds the weight of each class. The class 0 holds the first tokens of all rows.
+    """
+
+    classes: Sequence[bytes]
+    values: tuple[float, ...]
+
+    @property
+    def first(self) -> float:
+        """The weight of each row's first token."""
+        return self.values[0]
+
+    @property
+    def even(self) -> bool:
+        """True if all tokens have the weight 1."""
+        return all(self.values[kind] == 1.0 for row in self.classes for kind in set(row))
+
+    @property
+    def sink_share(self) -> float:
+        """(sum of the weights of the first tokens) / (sum of all weights)"""
+        counts = Counter(kind for row in self.classes for kind in row)
+        return counts[0] * self.first / sum(count * self.values[kind] for kind, count in counts.items())
+
+
+def token_weights(
+    lengths: Sequence[int],
+    sink_share: float | None = None,
+    by_kind: Mapping[str, float] | None = None,
+    kinds: Sequence[bytes] | None = None,
+) -> TokenWeights:
+    """Compute the weights of all tokens. `lengths` holds the number of tokens of each row.
+
+    `sink_share` is the share of the first tokens in the sum of all weights. If it is None, the first tokens have the
+    weight 1. `by_kind` maps names in `token_kinds.KINDS` to weights; the other kinds have the weight 1. If `by_kind`
+    is given, `kinds` must hold the kind of each token of each row, an index into `KINDS`. Raises UsageError if all
+    tokens after the first ones have the weight 0.
+    """
+    values = [1.0, *(float((by_kind or {}).get(kind, 1.0)) for kind in KINDS if kind != SINK)]
+    rest = [bytes([OTHER]) * (length - 1) for length in lengths] if kinds is None else [row[1:] for row in kinds]
+    counts = Counter(kind for row in rest for kind in row)
+    others = sum(count * values[kind] for kind, count in counts.items())
+    if others <= 0:
+        raise UsageError(
+            "token_weights gives the weight 0 to every token of this set: raise the weight of a kind that the set has"
+        )
+    if sink_share is not None:
+        values[0] = sink_share / (1 - sink_share) * others / len(rest)
+    return TokenWeights([bytes(1) + row for row in rest], tuple(values))
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """The weights of the tokens that a module gets in one call.
+
+    `classes` holds the class of each token, int64 [tokens]. `values` holds the weight of each class.
+    """
+
+    classes: Any
+    values: tuple[float, ...]
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[int]], values: tuple[float, ...], device: Any) -> Weighted:
+        """The weights of a batch. `rows` holds the classes of each row's tokens."""
+        import torch
+
+        return cls(torch.tensor([kind for row in rows for kind in row], device=device), values)
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def at(self, tokens: Any) -> Weighted:
+        """The weights of the tokens with these numbers, int64 [chosen]."""
+        return Weighted(self.classes[tokens], self.values)
+
+    def parts(self) -> Iterator[tuple[float, Any]]:
+        """Yield each weight above 0 once, with the numbers of its tokens.
+
+        Tokens of one weight are multiplied together, so the inputs are not scaled and no bit of them is lost.
+        """
+        for weight in sorted({value for value in self.values if value > 0}):
+            own = [kind for kind, value in enumerate(self.values) if value == weight]
+            mask = self.classes == own[0]
+            for kind in own[1:]:
+                mask |= self.classes == kind
+            tokens = mask.nonzero().view(-1)
+            if len(tokens):
+                yield weight, tokens

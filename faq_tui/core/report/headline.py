@@ -1,0 +1,65 @@
+"""The answer of the whole report in one sentence, and the section that begins with it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE
+from faq_tui.core.report.answer import BOTH_WAYS, MIXED, headline, in_short, overall, verdict_counts
+from faq_tui.core.report.formatting import escape
+
+LONGEST = 600  # largest number of characters of the sentence
+OUTCOMES = {
+    BETTER: "clearly better",
+    MIXED: "better on some texts and worse on others",
+    LEANS_BETTER: "perhaps better",
+    WITHIN_NOISE: "not visibly different",
+    BOTH_WAYS: "unclear",
+    LEANS_WORSE: "perhaps worse",
+    WORSE: "clearly worse",
+    SAME: "the same",
+    UNKNOWN: "unknown, because too little was measured",
+}
+NOTHING = "Nothing is compared yet: measure the baseline and a set of a source"
+
+
+def verdict(body: dict[str, Any]) -> list[str]:
+    """The short answer and the notices, as lines of Markdown."""
+    lines = ["## Did it help?", ""]
+    lines += [f"> **Out of date**: {body['outdated']}.\n"] if body["outdated"] else []
+    if len({(c["recipe"], c["source"]) for c in body["comparisons"]}) > 1:
+        lines += [f"**{escape(one_sentence(body), LONGEST)}.**", ""]
+    lines += in_short(body)
+    return lines + [f"> **{escape(n['source'])}**: {n['message']}.\n" for n in body["notices"]]
+
+
+def one_sentence(body: dict[str, Any]) -> str:
+    """The answer in one sentence, without Markdown and without a full stop. `body` is what `document` returns.
+
+    It is about comparisons at equal tokens, or about comparisons at equal samples if there are no others.
+    """
+    pairs = dict.fromkeys((c["recipe"], c["source"]) for c in body["comparisons"])
+    if not pairs:
+        return NOTHING
+    counts = {pair: verdict_counts(body, *pair) for pair in pairs}
+    if len(pairs) == 1:
+        return headline(*counts.values())
+    equal = "tokens" if any("tokens" in of_pair for of_pair in counts.values()) else "samples"
+    found: dict[str, list[str]] = defaultdict(list)
+    for (recipe, source), of_pair in counts.items():
+        if equal in of_pair:
+            found[overall(of_pair[equal])].append(f"{recipe} {source}")
+    total = sum(map(len, found.values()))
+    parts = [
+        f"{words} in {len(found[verdict])}{_named(found[verdict], total)}"
+        for verdict, words in OUTCOMES.items()
+        if found[verdict]
+    ]
+    what = "amount of text" if equal == "tokens" else "number of questions"
+    return f"With the same {what} on both sides, the quantized model is {', '.join(parts)} of {total} comparisons"
+
+
+def _named(names: list[str], total: int) -> str:
+    """The names in brackets if there are few of them, and if they are not all."""
+    return f" ({', '.join(names)})" if len(names) <= 2 and len(names) < total else ""

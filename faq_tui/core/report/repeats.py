@@ -1,0 +1,75 @@
+"""Say how many draws of the calibration sets (`evaluate.repeats`) an interval of a wanted width needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+from faq_tui.core.base.text import duration
+from faq_tui.core.extensions import METRICS
+from faq_tui.core.report.formatting import escape
+
+LACKING = {"items": "more held-out items", "seeds": "more seeds", "draws": "more than 20 draws"}
+
+
+def draw_sentences(body: dict[str, Any]) -> list[str]:
+    """One sentence for each text, about its widest comparison. They are not Markdown, and not escaped."""
+    widest: dict[str, dict[str, Any]] = {}
+    for one in body["draws_needed"]:
+        other = widest.get(one["text"])
+        if other is None or one["half_width"] > other["half_width"]:
+            widest[one["text"]] = one
+    titles = {text["name"]: text["title"] for text in body["texts"]}
+    return [_sentence(one, titles[text]) for text, one in widest.items()]
+
+
+def _sentence(one: dict[str, Any], title: str) -> str:
+    metric = METRICS.get(one["metric"])
+    unit = " points" if metric.percent else "%"
+    now = f"±{_percent(one['half_width'])}{unit} with {_draws(one['draws'])}"
+    wanted = one["wanted"]
+    if one["draws"] == 1:
+        now += ", which leaves out the chance of the draw; with it"
+    else:
+        wanted = [width for width in wanted if width["share"] < one["half_width"]]
+    needs = "; ".join(_needs(wanted, unit)) or "no narrower interval is listed"
+    assumed = " (if draws differ as much as in our own tests)" if one["assumed"] else ""
+    return f"{metric.title} on {title}: {now}{',' if one['draws'] == 1 else ';'} {needs}{assumed}."
+
+
+def _needs(wanted: Sequence[dict[str, Any]], unit: str) -> Iterator[str]:
+    """What each width needs. Neighbouring widths that lack the same are joined."""
+    for lacking, group in groupby(wanted, key=lambda width: width["lacking"]):
+        widths = list(group)
+        if lacking is None:
+            yield from (
+                f"±{_percent(width['share'])}{unit} needs {_draws(width['draws'])}{_time(width)}" for width in widths
+            )
+        else:
+            listed = " and ".join(f"±{_percent(width['share'])}{unit}" for width in widths)
+            yield f"{listed} need{'s' if len(widths) == 1 else ''} {LACKING[lacking]}"
+
+
+def _time(wanted: dict[str, Any]) -> str:
+    return f", about {duration(wanted['seconds'])} more" if wanted["seconds"] else ""
+
+
+def _draws(count: int) -> str:
+    return f"{count} draw" if count == 1 else f"{count} draws"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g}" if share < 1 else f"{100 * share:.0f}"
+
+
+def draw_lines(body: dict[str, Any]) -> list[str]:
+    """The sentences as lines of Markdown. Empty if nothing is known about draws."""
+    sentences = draw_sentences(body)
+    if not sentences:
+        return []
+    intro = (
+        "Width of the interval, and the draws (`evaluate.repeats`) that a narrower one needs, as a share of the "
+        "baseline's value:"
+    )
+    return [intro, "", *(f"- {escape(sentence, 400)}" for sentence in sentences), ""]

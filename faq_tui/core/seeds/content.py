@@ -1,0 +1,83 @@
+"""Hash the contents of seed files. A file that was copied, or installed again, has the same hash.
+
+Hashing a large file takes long, so hashes are kept in the run's cache folder until the file changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.seeds.files import named_files
+
+CHUNK = 1 << 20  # bytes
+# A hash is kept only if its file has not changed for this many seconds. A file that changes twice within one tick of
+# the file system's clock could otherwise keep the hash of its first content.
+SETTLED_S = 3.0
+
+
+class Kept:
+    """Values that take long to compute, kept in a JSON file. The file may be deleted at any time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            known = {}
+        self._known: dict[str, Any] = known if isinstance(known, dict) else {}
+
+    def get(self, name: str, state: Any, compute: Callable[[], Any], keep: bool = True) -> Any:
+        """The value under `name` if it was kept for the same `state`; otherwise compute it, and keep it.
+
+        `state` is a value that JSON can hold. If the file cannot be written, the value is computed again next time.
+        """
+        found = self._known.get(name)
+        if isinstance(found, list) and len(found) == 2 and found[0] == state:
+            return found[1]
+        value = compute()
+        if keep:
+            self._known[name] = [state, value]
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                part = self._path.with_suffix(".part")
+                part.write_text(json.dumps(self._known), encoding="utf-8")
+                part.replace(self._path)
+            except OSError:
+                pass
+        return value
+
+
+def content_of(path: Path, name: str, kept: Kept) -> list[list[str]] | None:
+    """[name, hash of the content] of each seed file that `name` (the value of `seeds.path`) stands for.
+
+    The names of files in a folder are relative to the folder, so that the folder may be moved. The result is None if
+    there is no such file, for example if `name` is the id of a data set.
+    """
+    files = named_files(path, name)
+    base = path.parent if path.is_file() else path
+    return [[_relative(file, base), _hash(file, kept)] for file in files] or None
+
+
+def _relative(file: Path, base: Path) -> str:
+    """The name of a file in a folder. For a file that a pattern matches, the last two parts of its path."""
+    return str(file.relative_to(base)) if file.is_relative_to(base) else str(Path(*file.parts[-2:]))
+
+
+def _hash(file: Path, kept: Kept) -> str:
+    about = file.stat()
+    state = [about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino]
+    settled = time.time() - max(about.st_mtime, about.st_ctime) > SETTLED_S
+
+    def compute() -> str:
+        found = hashlib.sha256()
+        with file.open("rb") as stream:
+            while chunk := stream.read(CHUNK):
+                found.update(chunk)
+        return found.hexdigest()
+
+    return str(kept.get(str(file), state, compute, keep=settled))

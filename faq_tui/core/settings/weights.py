@@ -1,0 +1,111 @@
+"""The recipe keys that weight the calibration tokens: `sink_share` and `token_weights`.
+
+A method whose Hessians can weight tokens declares both keys with the types of this module, and its recipe is a
+subclass of `WeightedRecipe`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from faq_tui.core.settings.recipe import Recipe
+from faq_tui.core.settings.section import AddedLater, Section
+
+OFF, AUTO = "off", "auto"
+# The sink share that "auto" stands for. In an experiment with one model, shares from 0.04 to 0.10 were best.
+AUTO_SHARE = 0.07
+LARGEST = 1000.0  # the largest weight of a kind of tokens
+METHODS_WITH_WEIGHTS = "gptq, gptaq, spqr or w8a8"
+
+
+def _share(value: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value not in (OFF, AUTO) and not (number and 0 < value < 1):
+        raise ValueError(f'give "{OFF}", "{AUTO}" or a number above 0 and below 1')
+    return value
+
+
+def _number(value: Any) -> Any:
+    return AUTO_SHARE if value == AUTO else value
+
+
+SinkShare = Annotated[
+    Literal["off", "auto"] | Annotated[float, Field(gt=0, lt=1)],
+    BeforeValidator(_share),
+    AfterValidator(_number),
+    Field(
+        description="share of the samples' first tokens in the Hessian's weights; off: no share; "
+        f"auto: {AUTO_SHARE:g}"
+    ),
+    AddedLater(),
+]
+Weight = Annotated[float, Field(ge=0.0, le=LARGEST)]
+
+
+class KindWeights(Section):
+    """The weight of each kind of tokens in the Hessians.
+
+    The first token of a sample belongs to no kind; its weight follows from `sink_share`.
+    """
+
+    answer: Annotated[Weight, Field(description="weight of the answer's tokens")] = 1.0
+    reasoning: Annotated[Weight, Field(description="weight of the reasoning's tokens")] = 1.0
+    question: Annotated[Weight, Field(description="weight of the question's tokens, and of plain text")] = 1.0
+    template: Annotated[Weight, Field(description="weight of the chat template's tokens")] = 1.0
+
+    @model_validator(mode="after")
+    def _not_all_zero(self) -> Self:
+        if not any(self.by_kind().values()):
+            raise ValueError("at least one weight must be above 0")
+        return self
+
+    def by_kind(self) -> dict[str, float]:
+        """The weight of each kind, by the kind's name in `token_kinds.KINDS`."""
+        return self.model_dump()
+
+    def __str__(self) -> str:
+        return ", ".join(f"{kind} {weight:g}" for kind, weight in self.by_kind().items() if weight != 1.0)
+
+
+TokenWeightsKey = Annotated[
+    KindWeights, Field(description="weight of each kind of tokens in the Hessian"), AddedLater()
+]
+WEIGHTS_ADDED_LATER: Mapping[str, Any] = {"sink_share": OFF, "token_weights": KindWeights().by_kind()}
+# The reason why GPTQModel's methods have none of these keys.
+COUNTED_ONCE: Mapping[str, str] = dict.fromkeys(
+    WEIGHTS_ADDED_LATER,
+    f"the library GPTQModel counts every token once; use {METHODS_WITH_WEIGHTS}, "
+    "or write the method in another [[recipes]] table without this key",
+)
+
+
+class WeightedRecipe(Recipe):
+    """The recipe of a method that can weight tokens. A subclass declares the keys of this module."""
+
+    added_later: ClassVar[Mapping[str, Any]] = WEIGHTS_ADDED_LATER
+
+    def mark(self) -> str:
+        share, kinds = sink_share_of(self), "-kinds" if kind_weights_of(self) else ""
+        return f"{'' if share is None else f'-sink{100 * share:g}'}{kinds}"
+
+
+def sink_share_of(recipe: Recipe) -> float | None:
+    """The recipe's sink share; None if it has none."""
+    share = getattr(recipe, "sink_share", OFF)
+    return None if share == OFF else float(share)
+
+
+def kind_weights_of(recipe: Recipe) -> dict[str, float] | None:
+    """The weight of each kind of tokens; None if the recipe gives all kinds the weight 1."""
+    weights = getattr(recipe, "token_weights", None)
+    if weights is None or weights == KindWeights():
+        return None
+    return dict(weights.by_kind())
+
+
+def is_weighted(recipe: Recipe) -> bool:
+    """True if the recipe weights tokens, which needs faq-tui's own walk."""
+    return sink_share_of(recipe) is not None or kind_weights_of(recipe) is not None

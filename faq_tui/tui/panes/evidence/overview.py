@@ -1,0 +1,60 @@
+"""The first view of the pane: one picture of all comparisons, and the draws that a narrower interval needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from faq_tui.core.report.forest import forest_lines
+from faq_tui.core.report.repeats import draw_sentences
+from faq_tui.tui.panes.evidence.words import STYLES, Part
+from faq_tui.tui.widgets.flow import BAR, FlowView
+
+LEAST = 60  # the picture has at least this width; a narrower view cuts its right edge
+NO_PICTURE = "There is no difference to draw: press v for the table of models."
+HOW_TO_READ = (
+    "Each line is a 95% interval; ● is the difference itself. If a line crosses zero (│), chance can explain the "
+    "difference."
+)
+
+
+def overview_parts(body: dict[str, Any], width: int) -> list[Part]:
+    """The view as parts of text, in lines of `width` cells. `body` is the report as data. Empty without a report."""
+    if not body:
+        return []
+    parts: list[Part] = []
+    style = ""
+    for number, line in enumerate(forest_lines(body, max(LEAST, width))):
+        before, style = style, STYLES.get(line.verdict, "") if line.plot and line.verdict else ""
+        if not line.verdict and line.label and not line.label.startswith(" "):
+            style = "dim" if line.label.endswith(":") else "bold"
+        parts.append((f"{chr(10) if number and style == before else ''}{str(line)[: max(1, width)] or ' '}", style))
+    if not parts:
+        parts.append((NO_PICTURE, ""))
+    else:
+        parts += [None, (HOW_TO_READ, "dim")]
+    if sentences := draw_sentences(body):
+        parts += [None, ("Draws (evaluate.repeats) for a narrower interval, in % of the baseline's value", "bold")]
+        parts += [("\n".join(sentences), "")]
+    return parts
+
+
+class EvidenceOverview(FlowView):
+    """Shows `overview_parts`, drawn for the width of the widget."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._body: dict[str, Any] = {}
+        self._drawn: object = None  # the report and the width of the present picture
+
+    def fill(self, body: dict[str, Any]) -> None:
+        self._body = body
+        self._picture()
+
+    def on_resize(self) -> None:
+        self._picture()
+
+    def _picture(self) -> None:
+        width = self.size.width - BAR
+        if width > 0 and self._drawn != (id(self._body), width):
+            self._drawn = id(self._body), width
+            self.show(overview_parts(self._body, width))

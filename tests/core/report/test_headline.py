@@ -1,0 +1,49 @@
+"""One sentence answers the whole report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from faq_tui.core.report.headline import NOTHING, one_sentence, verdict
+
+
+def body_of(*verdicts: tuple[str, str, str, str]) -> dict[str, Any]:
+    """A report with comparisons (recipe, source, equal, verdict) on one text."""
+    made = [
+        {"recipe": recipe, "source": source, "equal": equal, "texts": {"t": {"kl": {"verdict": word}}}}
+        for recipe, source, equal, word in verdicts
+    ]
+    sizes = {"our_samples": 1, "our_tokens": 1, "baseline_samples": 1, "baseline_tokens": 1, "draws": 1}
+    made = [{**one, **sizes, "baseline": "gptq-baseline"} for one in made]
+    return {"comparisons": made, "texts": [{"name": "t", "metrics": ["kl"]}], "outdated": None, "notices": []}
+
+
+def test_a_single_pair_has_the_headline_of_its_section() -> None:
+    body = body_of(("gptq", "elder", "samples", "better"), ("gptq", "elder", "tokens", "within noise"))
+    assert one_sentence(body).startswith("No. The gain comes from having more text")
+    assert sum("**" in line for line in verdict(body)) == 1
+    assert one_sentence(body_of()) == NOTHING
+
+
+def test_several_pairs_are_counted_by_verdict_at_equal_tokens() -> None:
+    body = body_of(
+        ("gptq", "elder", "samples", "worse"),
+        ("gptq", "elder", "tokens", "better"),
+        ("spqr", "elder", "tokens", "better"),
+        ("w8a8", "elder", "tokens", "within noise"),
+        ("awq", "elder", "samples", "worse"),
+    )
+    sentence = one_sentence(body)
+    assert sentence == (
+        "With the same amount of text on both sides, the quantized model is clearly better in 2 (gptq elder, spqr "
+        "elder), not visibly different in 1 (w8a8 elder) of 3 comparisons"
+    )
+    assert verdict(body)[2] == f"**{sentence}.**"
+
+
+def test_without_equal_tokens_it_is_about_equal_samples() -> None:
+    body = body_of(("gptq", "a", "samples", "worse"), ("gptq", "b", "samples", "leans worse"))
+    assert one_sentence(body) == (
+        "With the same number of questions on both sides, the quantized model is perhaps worse in 1 (gptq b), "
+        "clearly worse in 1 (gptq a) of 2 comparisons"
+    )

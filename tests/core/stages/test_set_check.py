@@ -1,0 +1,88 @@
+"""What a set needs is checked before a request is paid for: its text file, and a target with experts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from faq_tui.core.base.errors import ExitCode, UsageError
+from faq_tui.core.doctor.inputs import target_checks
+from faq_tui.core.run.run import Run, open_run
+from faq_tui.core.settings import parse_settings
+from faq_tui.core.stages.set_check import check_sets
+from faq_tui.core.store import seeds as seed_rows
+from faq_tui.core.store.seeds import Seed
+from tests.support.fake_server import FakeServer
+from tests.support.shell import make_run, refused
+from tests.support.tiny import make_tiny_mixture, make_tiny_model
+
+TOML = '[target]\nmodel = "{target}"\n[seeds]\npath = "seeds.jsonl"\n[evaluate]\nperplexity = ["held.txt"]\n'
+MIXED = '[sets.mixed]\nfrom = {{baseline = 0.5, prose = 0.5}}\nprose_file = "{file}"\n'
+QUESTION = "What is the longest word of this sentence, and why is it so long?"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Run]:
+    (tmp_path / "faq.toml").write_text(TOML.format(target="embedded"))
+    (tmp_path / "held.txt").write_text("Held-out text. " * 100)
+    with open_run(tmp_path) as run:
+        seeds = [Seed(({"role": "user", "content": f"{n}: {QUESTION}"},), None, "x") for n in range(10)]
+        seed_rows.replace_all(run.store, seeds)
+        seed_rows.assign_roles(run.store, [seed.id for seed in seeds], [])
+        yield run
+
+
+def with_sets(run: Run, sets: str, target: str = "embedded") -> Run:
+    return Run(run.folder, parse_settings(TOML.format(target=target) + sets), run.store)
+
+
+def complaint(run: Run) -> str:
+    with pytest.raises(UsageError) as caught:
+        check_sets(run)
+    return str(caught.value)
+
+
+def test_the_file_of_prose(folder: Run) -> None:
+    def said(content: bytes | None) -> str:
+        path = folder.folder / "a.txt"
+        path.unlink(missing_ok=True)
+        if content is not None:
+            path.write_bytes(content)
+        return complaint(with_sets(folder, MIXED.format(file="a.txt")))
+
+    assert "there is no text file" in said(None) and "correct sets.mixed.prose_file" in said(None)
+    assert "is not UTF-8 text (byte 3): save it as UTF-8" in said(b"abc\xff\xfe")
+    assert "sets.mixed.prose_file a.txt has only 5 characters, but the set needs at least 68" in said(
+        b" Text. \n"[:6]
+    )
+    assert "held-out text" in complaint(with_sets(folder, MIXED.format(file="held.txt")))
+    assert "there is no text file" in complaint(with_sets(folder, MIXED.format(file=".")))
+    (folder.folder / "a.txt").write_text("Enough text. " * 100)
+    good = with_sets(folder, MIXED.format(file="a.txt"))
+    check_sets(good)
+    assert [(c.state, c.found) for c in target_checks(good) if c.name == "sets"] == [("ok", "mixed")]
+
+
+def test_experts_need_a_mixture(folder: Run) -> None:
+    make_tiny_model(folder.folder / "dense", layers=1)
+    make_tiny_mixture(folder.folder / "mixture")
+    by_experts = '[sets.wide]\nselect = "experts"\n'
+    for target in ("embedded", "./dense"):
+        run = with_sets(folder, by_experts, target)
+        assert complaint(run) == (
+            f'sets.wide.select = "experts" needs a mixture of experts, but target.model {target} is a dense model: '
+            "choose another order"
+        )
+        assert [c.state for c in target_checks(run) if c.name == "sets"] == ["failed"]
+    check_sets(with_sets(folder, by_experts, "./mixture"))
+
+
+@pytest.mark.slow
+def test_nothing_is_requested_before_the_check(tmp_path: Path) -> None:
+    make_tiny_model(tmp_path / "target", layers=1)
+    with FakeServer() as server:
+        run = make_run(tmp_path / "run", server.url, target="../target", rest=MIXED.format(file="none.txt"))
+        assert "there is no text file" in refused(ExitCode.USAGE, "run", run, "--until", "assemble")
+        assert not server.requests
