@@ -21,6 +21,7 @@ from faq_tui.core.setup.seeds_step import SeedsReport
 from faq_tui.core.setup.server_step import ServerReport
 from faq_tui.core.setup.target_step import TargetReport
 from faq_tui.tui.home.app import Choice, HomeApp
+from faq_tui.tui.widgets.form import FieldRow
 from faq_tui.tui.wizard import steps
 from faq_tui.tui.wizard.screen import NewRun, WizardScreen
 from tests.support.app_host import app_on, text_of, until
@@ -375,3 +376,19 @@ def test_a_refused_answer_in_a_picture(snap_compare: Snap, here: Path) -> None:
         await pilot.pause(0.1)
 
     assert snap_compare(app, terminal_size=(80, 24), run_before=settle)
+
+
+async def test_each_field_is_there_once(here: Path) -> None:
+    """New fields report their first values while they are mounted, which must not add fields again."""
+    app = WizardHost(here)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await type_in(pilot, "Qwen/Qwen3-8B")
+        await go_to(pilot, 2)
+        await type_in(pilot, "starter")
+        await go_to(pilot, 3)
+        await pilot.pause(0.3)
+        for expected in (["origin", "url", "key_env", "model"], ["origin"]):
+            assert [row.field.key for row in app.wizard.query(FieldRow)] == expected
+            assert "URL is missing" not in shown(app), "nothing is red before the user has typed"
+            app.focused.value = "self"  # type: ignore[union-attr]
+            await until(pilot, lambda: len(app.wizard.query(FieldRow)) == 1)
