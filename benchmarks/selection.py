@@ -130,7 +130,7 @@ def held_out(template: Template, questions: Sequence[Any], prose: str) -> dict[s
             first, end = made.answer[0], min(made.answer[1], LONGEST)
             if 0 < first < end:
                 texts[text].append(Item(tuple(made.ids[:end]), first))
-    ids = template.encode(prose)[0][-PROSE_TOKENS:]
+    ids = template.encode(prose[-8 * PROSE_TOKENS :])[0][-PROSE_TOKENS:]  # a token has fewer than 8 characters
     starts = range(0, len(ids) - PROSE_WINDOW, PROSE_WINDOW)
     texts["prose"] = [Item(tuple(ids[start : start + PROSE_WINDOW]), 1) for start in starts]
     return {name: items for name, items in texts.items() if items}
@@ -234,7 +234,7 @@ def plans_of(options: argparse.Namespace) -> list[Plan]:
     return [Plan(**{**vars(plan), **own}) for plan in plans]
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("model", type=Path)
     parser.add_argument("--out", type=Path, default=Path("selection"))
@@ -249,7 +249,7 @@ def main() -> None:
     parser.add_argument("--questions", type=Path)
     parser.add_argument("--prose", type=Path)
     parser.add_argument("--trust-remote-code", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     options.dtype = "float32" if options.device == "cpu" else options.dtype
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / "selection.jsonl"

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from faq_tui.core.base.errors import FaqError
 from faq_tui.core.run.run import open_run
 from faq_tui.core.run_plan import RunPlan, plan_of
 from faq_tui.core.store.database import open_to_read
@@ -66,12 +65,12 @@ class PlanWatch:
         return db.execute("PRAGMA data_version").fetchone()[0], changed
 
     def _make(self) -> float:
-        """Make the plan, and return how many seconds that took. A run with wrong settings has no plan."""
+        """Make the plan, and return how many seconds that took. A run with wrong settings has an empty plan."""
         began = time.monotonic()
         try:
             with open_run(self._folder, read_only=True) as run:
                 plan = plan_of(run)
-        except (FaqError, OSError, sqlite3.Error):
+        except Exception:  # noqa: BLE001  a plan that cannot be made must not disturb the screen
             plan = RunPlan()
         if plan != self._latest and not self._closed:
             self._latest = plan

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,17 +42,17 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
         del sys.modules[name]
 
 
-def test_results_are_kept_and_continued(tiny: Path, tmp_path: Path) -> None:
+def test_results_are_kept_and_continued(
+    tiny: Path, tmp_path: Path, bench: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "prose.txt").write_text("The quick brown fox jumps over the lazy dog, and sleeps. " * 60)
     sizes = ("--limit", "8", "--held-out", "3", "--answer-tokens", "12", "--budgets", "200", "--group", "32")
     sets = ("--sets", "seeds,self-32,centroids", "--weights", "off,0.07+template=2", "--methods", "gptq-4")
+    places = (str(tiny), "--out", str(tmp_path), "--prose", str(tmp_path / "prose.txt"), "--device", "cpu")
 
     def call(*more: str) -> str:
-        program = [sys.executable, str(ROOT / "benchmarks" / "selection.py"), str(tiny), "--out", str(tmp_path)]
-        done = subprocess.run(
-            [*program, "--device", "cpu", *sizes, *sets, *more], capture_output=True, text=True, cwd=tmp_path
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        return done.stdout
+        bench.main.main([*places, *sizes, *sets, *more])
+        return capsys.readouterr().out
 
     assert "6 of 6 measurements are missing" in call("--draws", "1", "--seconds", "600")
     path = tmp_path / "selection.jsonl"
@@ -72,23 +71,23 @@ def test_results_are_kept_and_continued(tiny: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["gptq", "gptaq", "spqr", "w8a8"])
-@pytest.mark.parametrize("share", ["off", 0.2])
-def test_it_quantizes_as_a_run_does(tiny: Path, tmp_path: Path, bench: Any, method: str, share: str | float) -> None:
+def test_it_quantizes_as_a_run_does(tiny: Path, tmp_path: Path, bench: Any, method: str) -> None:
     """The dense weights and the activations' rounding are those of the artefact."""
     ids = make_rows(tmp_path / "rows.jsonl", count=4)
     keys = {"bits": 8, "group_size": -1} if method == "w8a8" else {"bits": 4, "group_size": 32}
-    recipe = {"method": method, **keys, "sink_share": share}
+    recipe = {"method": method, **keys, "sink_share": 0.2}
     spec = {"artefact": "x", "model": str(tiny), "recipe": recipe, "rows": str(tmp_path / "rows.jsonl")}
     task.run({**spec, "out": str(tmp_path / "x"), "device": "cpu"}, lambda *_, **__: None, CancelToken())
     artefact = load_dense(tmp_path / "x", torch.float32, "cpu")
     made = bench.model.Bench(tiny, "cpu", "float32")
     rows = [bench.main.Row(tuple(row), bytes([0]) + bytes([2]) * (len(row) - 1)) for row in ids]
-    weights = bench.main.weights_of(str(share), rows)
-    for _ in range(2):  # the second quantization begins from the same weights
-        made.quantize(ids, weights, method, keys["bits"], keys["group_size"])
+    weights = bench.main.weights_of("0.2", rows)
+    made.quantize(ids[:2], None, "gptq", 4, 32)  # the next quantization does not begin from these weights
+    made.quantize(ids, weights, method, keys["bits"], keys["group_size"])
     with torch.inference_mode():
-        ours, theirs = (model(torch.tensor(ids)).logits for model in (made.quantized, artefact))
-        plain = made.plain(torch.tensor(ids)).logits
+        ours, theirs, plain = (
+            model(torch.tensor(ids[:1])).logits for model in (made.quantized, artefact, made.plain)
+        )
     assert (ours - theirs).abs().max() < 0.02 * (ours - plain).abs().max()
 
 

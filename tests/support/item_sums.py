@@ -11,7 +11,7 @@ from faq_tui.core.evaluation.kinds import PROSE
 from faq_tui.core.evaluation.metrics import KL, PERPLEXITY, Metric, metrics_of
 from faq_tui.core.stats.sums import Sums
 
-METRICS = metrics_of(PROSE)
+METRICS = [metric for metric in metrics_of(PROSE) if not metric.of_tokens]
 
 
 rows = st.lists(

@@ -40,6 +40,7 @@ def measure(
     each: Each | None = None,
     metrics: Sequence[Metric] = (),
     log_probs: LogProbs | None = None,
+    entropies: dict[int, list[float]] | None = None,
 ) -> Columns:
     """Run `model` over `items`. Returns columns that hold one sum per item, over the item's predicted tokens.
 
@@ -50,7 +51,8 @@ def measure(
     `each` is called for each item. The arguments of `each` are the item's index, a list with the KL of each token,
     and a list with a bool for each token. The bool is True if the top-1 tokens of the two models differ. `tick` gets
     the number of tokens of each batch. `log_probs` passes the log-probabilities of the unquantized model on to the
-    next call with the same items and the same batch size. Raises FaqError if a metric fails.
+    next call with the same items and the same batch size. If `entropies` is given, and `model` is the unquantized
+    model, it gets the entropies of each item's predictions by the item's index. Raises FaqError if a metric fails.
 
     If the tokens of an item are the start of another item, the model processes only the other item.
     """
@@ -80,7 +82,7 @@ def measure(
             list(own.values()),
             [items[index].ids[items[index].first :] for index in rows],
             model.head,
-            _Shared(theirs, log_probs, number),
+            _Shared(theirs, log_probs, number, entropies is not None),
             metrics,
         )
         for index, of_item in zip(rows, found, strict=True):
@@ -88,6 +90,8 @@ def measure(
                 sums[name][index] = value
             if each is not None and theirs is not None:
                 each(index, of_item.token_kl, of_item.differs)
+            if entropies is not None and theirs is None:
+                entropies[index] = of_item.entropies
         tick(sum(len(items[index].ids) for index in rows))
     return sums
 
@@ -149,6 +153,7 @@ class _Shared:
     source: _Given | _Unquantized | None
     kept: LogProbs | None = None
     batch: int = 0
+    entropies: bool = False  # True if the entropies of the unquantized model's predictions are wanted
 
     def of(self, part: slice, measured: Any) -> Any:
         """The log-probabilities of the tokens `part`. `measured` are those of the measured model."""
@@ -165,6 +170,7 @@ class _ItemResult:
     sums: dict[str, float]
     token_kl: list[float]
     differs: list[bool]
+    entropies: list[float]
 
 
 def _compare_items(
@@ -184,7 +190,7 @@ def _compare_items(
     bounds = starts(map(len, targets))
     target_ids = torch.tensor([token for of_item in targets for token in of_item], device=states[0].device)
     of_metric: list[dict[str, list[float]]] = [{metric.token_column: [] for metric in metrics} for _ in targets]
-    nll, hits, kl, same = [], [], [], []
+    nll, hits, kl, same, entropy = [], [], [], [], []
     with torch.inference_mode():
         every = torch.cat(list(states))
         for start in range(0, bounds[-1], step):
@@ -200,16 +206,19 @@ def _compare_items(
             if unquantized.source is not None:
                 same.append(p.argmax(-1) == first)
                 kl.append(_kl(p, q))
+            elif unquantized.entropies:
+                entropy.append(_entropy(p))
         columns = {"nll": torch.cat(nll), "hits": torch.cat(hits)}
         if unquantized.source is not None:
             columns |= {"kl": torch.cat(kl), "agree": torch.cat(same)}
+        of_tokens = torch.cat(entropy).tolist() if entropy else []
     results = []
     for item, values in enumerate(of_metric):
         own = slice(bounds[item], bounds[item + 1])
         sums = {name: float(column[own].sum(dtype=torch.float64)) for name, column in columns.items()}
         token_kl = columns["kl"][own].tolist() if "kl" in columns else []
         differs = (~columns["agree"][own]).tolist() if "kl" in columns else []
-        results.append(_ItemResult(sums | _item_values(metrics, values), token_kl, differs))
+        results.append(_ItemResult(sums | _item_values(metrics, values), token_kl, differs, of_tokens[own]))
     return results
 
 
@@ -260,6 +269,11 @@ def _kl(p: Any, q: Any) -> Any:
     import torch
 
     return torch.sub(p, q, out=q).mul_(p.exp()).sum(-1)
+
+
+def _entropy(p: Any) -> Any:
+    """The entropy of each row, in nats. `p` are log-probabilities."""
+    return p.exp().mul_(p).nan_to_num_(0.0).sum(-1).neg_()
 
 
 DTYPE = "<f2"

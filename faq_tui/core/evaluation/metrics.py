@@ -55,6 +55,9 @@ class Metric(Extension):
     heading_kinds: tuple[str, ...] | None = None  # kinds of text with this column; None means all of `kinds`
     heading_rank: int = 100  # the report sorts the columns of the table by this number
     legend: str = ""  # the sentences that explain the column; if empty, `help` explains it
+    # True for a metric that looks closer at a part of the tokens. Its p-values are adjusted separately, so that the
+    # verdicts of the other metrics do not depend on it.
+    of_tokens: bool = False
     token_column: str = ""  # name of the column that `token_values` fills; rename it if the formula changes
 
     def values(self, sums: Sums, weights: Array) -> Array:

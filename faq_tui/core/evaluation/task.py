@@ -30,6 +30,7 @@ from faq_tui.core.evaluation.log_probs import LogProbs, SpareMemory
 from faq_tui.core.evaluation.metrics import Metric
 from faq_tui.core.evaluation.reference import open_reference, reference_path, writing
 from faq_tui.core.evaluation.spec import Spec
+from faq_tui.core.evaluation.token_columns import encode_entropies
 from faq_tui.core.extensions import METRICS
 from faq_tui.core.models.backbone import Backbone
 from faq_tui.core.models.devices import device_name, device_of, dtype_name
@@ -115,6 +116,7 @@ class _Evaluation:
         for text in todo:
             items, tick = self.texts[text].items, self._tick(f"{UNQUANTIZED} on {text}")
             path = self._reference_path(text)
+            entropies: dict[int, list[float]] | None = {} if self.texts[text].compared else None
             with writing(path, items, cut.head) if self.texts[text].compared else nullcontext() as keep:
                 sums = measure(
                     cut,
@@ -125,9 +127,10 @@ class _Evaluation:
                     keep=keep,
                     metrics=self._metrics(text),
                     log_probs=self._log_probs(UNQUANTIZED, text),
+                    entropies=entropies,
                 )
             if text in unmeasured:
-                self._say(UNQUANTIZED, text, sums)
+                self._say(UNQUANTIZED, text, sums, token_entropy=encode_entropies(entropies) if entropies else None)
 
     def _artefact(self, subject: str, folder: Path) -> None:
         todo = self._todo(subject)
@@ -234,13 +237,23 @@ class _Evaluation:
         for path in set(Path(self.order.cache, "reference").glob("*.safetensors")) - current:
             path.unlink(missing_ok=True)
 
-    def _say(self, subject: str, text: str, sums: dict[str, list[float]], token_kl: bytes | None = None) -> None:
-        items, blob = (
-            self.texts[text].finished(sums),
-            None if token_kl is None else b64encode(token_kl).decode("ascii"),
+    def _say(
+        self,
+        subject: str,
+        text: str,
+        sums: dict[str, list[float]],
+        token_kl: bytes | None = None,
+        token_entropy: bytes | None = None,
+    ) -> None:
+        self.send(
+            "measurement",
+            subject=subject,
+            text=text,
+            signature=self._signature(subject, text),
+            items=self.texts[text].finished(sums),
+            token_kl=_as_text(token_kl),
+            token_entropy=_as_text(token_entropy),
         )
-        signature = self._signature(subject, text)
-        self.send("measurement", subject=subject, text=text, signature=signature, items=items, token_kl=blob)
 
     @cached_property
     def opening(self) -> Opening:
@@ -291,3 +304,7 @@ class _Evaluation:
         gc.collect()
         if self.device == "cuda":
             torch.cuda.empty_cache()
+
+
+def _as_text(blob: bytes | None) -> str | None:
+    return None if blob is None else b64encode(blob).decode("ascii")

@@ -8,8 +8,9 @@ from faq_tui.core.assembly.draws import overlap
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.evaluation import environment
 from faq_tui.core.evaluation.identity import UNQUANTIZED, subjects, texts, wanted_artefacts
-from faq_tui.core.evaluation.kinds import CHOICES, LABELLED, PROSE, kind_of
+from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LABELLED, PROSE, kind_of
 from faq_tui.core.evaluation.metrics import metrics_in, with_flips
+from faq_tui.core.evaluation.token_columns import with_token_columns
 from faq_tui.core.evidence.compare import compare_all
 from faq_tui.core.evidence.draws_needed import draws_needed
 from faq_tui.core.evidence.model import Evidence, Flips, ModelRow, Text
@@ -18,7 +19,7 @@ from faq_tui.core.stats.bootstrap import Estimate, of_metric
 from faq_tui.core.stats.sums import Sums
 from faq_tui.core.store import benchmarks, stages
 from faq_tui.core.store.artefacts import Artefact
-from faq_tui.core.store.measurements import all_measurements
+from faq_tui.core.store.measurements import all_items, all_measurements, token_values_of
 
 Measured = dict[str, dict[str, Sums]]  # sums by subject and text: Measured[subject][text]
 
@@ -98,7 +99,22 @@ def _measured(run: Run) -> tuple[Measured, dict[str, str]]:
             if row is not None and row.signature == f"{identity}.{tail}":
                 target = Sums.of(rows[UNQUANTIZED, text].items)
                 measured.setdefault(subject, {})[text] = with_flips(kind_of(text), Sums.of(row.items), target)
+    for text in tails:
+        _add_token_columns(run, text, {subject: of_text for subject, of_text in measured.items() if text in of_text})
     return measured, tails
+
+
+def _add_token_columns(run: Run, text: str, measured: Measured) -> None:
+    """Add the columns of single tokens to the measurements of `text`, if a quantized model has them."""
+    stored = {subject: token_values_of(run.store, subject, text) for subject in measured}
+    compared = [subject for subject, (token_kl, _) in stored.items() if token_kl is not None]
+    if not compared or kind_of(text) in LABELLED or UNQUANTIZED not in measured:
+        return
+    entropy = stored[UNQUANTIZED][1]
+    bodies = all_items(run.store, text) if kind_of(text) == ANSWERS else []
+    for subject in (UNQUANTIZED, *compared):
+        of_text = measured[subject]
+        of_text[text] = with_token_columns(of_text[text], stored[subject][0], entropy, bodies)
 
 
 def _text(name: str, sums: Sums) -> Text:

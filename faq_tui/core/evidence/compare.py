@@ -146,7 +146,7 @@ def _outcome(
 
 
 def _spread(metric: Metric, ours: list[Sums], baseline: list[Sums]) -> float | None:
-    """The standard deviation of the difference between draws; None if there is one draw, or if it is not finite."""
+    """The standard deviation of the draws' differences. None if there is one draw, or if it is not finite."""
     if len(ours) == 1:
         return None
     changes = [metric.value_of(one) - metric.value_of(other) for one, other in zip(ours, baseline, strict=True)]
@@ -156,13 +156,24 @@ def _spread(metric: Metric, ours: list[Sums], baseline: list[Sums]) -> float | N
 def _corrected(comparisons: list[Comparison]) -> tuple[Comparison, ...]:
     """Adjust the p-values for the number of outcomes in all comparisons.
 
-    The verdicts follow the adjusted p-values.
+    The verdicts follow the adjusted p-values. Metrics with `of_tokens` are adjusted separately.
     """
-    outcomes = [o for comparison in comparisons for of_text in comparison.texts.values() for o in of_text.values()]
-    left = iter(adjusted([outcome.p for outcome in outcomes]))
+    left = {}
+    for of_tokens in (False, True):
+        left[of_tokens] = iter(
+            adjusted(
+                [
+                    outcome.p
+                    for comparison in comparisons
+                    for of_text in comparison.texts.values()
+                    for name, outcome in of_text.items()
+                    if METRICS.get(name).of_tokens == of_tokens
+                ]
+            )
+        )
 
     def correct(name: str, outcome: MetricOutcome) -> MetricOutcome:
-        p = next(left)
+        p = next(left[METRICS.get(name).of_tokens])
         word = outcome.verdict if outcome.p is None else verdict(METRICS.get(name), outcome.difference, p)
         return replace(outcome, p_adjusted=p, verdict=word)
 

@@ -43,6 +43,12 @@ METRICS = Registry(
         "perplexity": "faq_tui.core.evaluation.metrics:PERPLEXITY",
         "top1": "faq_tui.core.evaluation.metrics:TOP1",
         "flips": "faq_tui.core.evaluation.metrics:FLIPS",
+        "kl_p99": "faq_tui.core.evaluation.token_metrics:TAIL_KL",
+        "kl_unsure": "faq_tui.core.evaluation.token_metrics:UNSURE_KL",
+        "kl_sure": "faq_tui.core.evaluation.token_metrics:SURE_KL",
+        "kl_reasoning": "faq_tui.core.evaluation.token_metrics:REASONING_KL",
+        "kl_answer": "faq_tui.core.evaluation.token_metrics:ANSWER_KL",
+        "departure": "faq_tui.core.evaluation.token_metrics:FIRST_DEPARTURE",
     },
 )
 DIALECTS = Registry(

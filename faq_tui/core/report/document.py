@@ -11,6 +11,7 @@ import faq_tui
 from faq_tui.core.evaluation import environment
 from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LAST_WORD, PROSE, WORDS
 from faq_tui.core.evidence import Evidence, collect
+from faq_tui.core.extensions import METRICS
 from faq_tui.core.report.benchmarks import benchmarks
 from faq_tui.core.report.facts import what_was_run
 from faq_tui.core.report.family_notices import notices
@@ -48,10 +49,10 @@ def document(run: Run, evidence: Evidence | None = None) -> dict[str, Any]:
             "over": "items" if run.settings.evaluate.repeats == 1 else "draws and items",
             "corrected": "benjamini-hochberg",
             "comparisons": sum(
-                outcome.p is not None
+                outcome.p is not None and not METRICS.get(name).of_tokens
                 for c in evidence.comparisons
                 for o in c.texts.values()
-                for outcome in o.values()
+                for name, outcome in o.items()
             ),
         },
         "outdated": outdated(run),

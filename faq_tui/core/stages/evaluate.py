@@ -102,10 +102,17 @@ class _Listener:
         add_heldout(self.context.run.store, self.source_hash, answer)
 
     def on_measurement(
-        self, subject: str, text: str, signature: str, items: dict[str, list[float]], token_kl: str | None = None
+        self,
+        subject: str,
+        text: str,
+        signature: str,
+        items: dict[str, list[float]],
+        token_kl: str | None = None,
+        token_entropy: str | None = None,
     ) -> None:
-        run, blob = self.context.run, None if token_kl is None else b64decode(token_kl)
-        add_measurement(run.store, Measurement(subject, text, signature, items, blob))
+        run = self.context.run
+        kl, entropy = (None if blob is None else b64decode(blob) for blob in (token_kl, token_entropy))
+        add_measurement(run.store, Measurement(subject, text, signature, items, kl, entropy))
         self.measured += 1
         sharing = [artefact.name for artefact in wanted_artefacts(run) if artefact.folder == subject]
         for name in sharing or [subject]:

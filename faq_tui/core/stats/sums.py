@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ class Sums:
     """
 
     columns: dict[str, Array]
+    # Values of single tokens by name, in the order of the items. The column `tokens` has the number of each item.
+    tokens: dict[str, Array] = field(default_factory=dict)
 
     @classmethod
     def of(cls, items: Mapping[str, Sequence[float] | Array]) -> Sums:

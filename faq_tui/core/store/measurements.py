@@ -66,15 +66,17 @@ class Measurement:
         str, list[float]
     ]  # columns with one value per item: tokens, nll and kl (nats), agree (number of equal top-1 tokens)
     token_kl: bytes | None = None  # KL divergence of each token, encoded by evaluation.compare.encode_token_kl
+    # Entropy of the unquantized model's prediction of each token, encoded by evaluation.token_columns.
+    token_entropy: bytes | None = None
 
 
 def add_measurement(store: Store, m: Measurement) -> None:
     """Store a measurement. An earlier measurement of the same subject and text is replaced."""
     with store.writing() as db:
         db.execute(
-            "INSERT OR REPLACE INTO measurements (subject, text, signature, items, token_kl, created)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (m.subject, m.text, m.signature, json.dumps(m.items), m.token_kl, time.time()),
+            "INSERT OR REPLACE INTO measurements (subject, text, signature, items, token_kl, token_entropy, created)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (m.subject, m.text, m.signature, json.dumps(m.items), m.token_kl, m.token_entropy, time.time()),
         )
 
 
@@ -88,9 +90,16 @@ def token_kl_of(store: Store, subject: str, text: str) -> bytes | None:
     return None if row is None else row["token_kl"]
 
 
+def token_values_of(store: Store, subject: str, text: str) -> tuple[bytes | None, bytes | None]:
+    """The stored `token_kl` and `token_entropy` of a measurement; None for each that was not measured."""
+    query = "SELECT token_kl, token_entropy FROM measurements WHERE subject = ? AND text = ?"
+    row = store.db.execute(query, (subject, text)).fetchone()
+    return (None, None) if row is None else (row["token_kl"], row["token_entropy"])
+
+
 def all_measurements(store: Store) -> dict[tuple[str, str], Measurement]:
-    """Maps (subject, text) to the measurement, without its `token_kl`."""
-    query = "SELECT subject, text, signature, items FROM measurements"  # all columns except token_kl
+    """Maps (subject, text) to the measurement, without its values of single tokens."""
+    query = "SELECT subject, text, signature, items FROM measurements"
     return {
         (row["subject"], row["text"]): Measurement(
             row["subject"], row["text"], row["signature"], json.loads(row["items"])

@@ -21,7 +21,8 @@ class RunMenu(ChoiceScreen):
         `failure` is why the last job failed. The line of jobs may have no room for the whole sentence.
         """
         self._failure = failure
-        self.only = only if plan is not None and only is not None and plan.can_run_alone(only) else None
+        due = {stage.name for stage in plan.due} if plan is not None else set()
+        self.only = only if plan is not None and only in due and plan.can_run_alone(only) else None
         answers = [Answer("r", EVERYTHING, _everything(plan))]
         if plan is None or plan.until("judge"):
             answers.append(Answer("j", UNTIL_JUDGE, "Run up to judge, so that you can review the picks"))
@@ -38,7 +39,7 @@ class RunMenu(ChoiceScreen):
         elif plan.stages:
             text = plan_in_lines(plan)
         else:
-            text = Text("The settings in faq.toml cannot be read.", "red")
+            text = Text("The plan cannot be made. `faq-tui status` says why.", "red")
         return text.append_text(plain(f"\n\n{self._failure}", "red")) if self._failure else text
 
 

@@ -5,16 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+<<<<<<< HEAD
 import pytest
 from hypothesis import given
+=======
+from hypothesis import given, settings
+>>>>>>> main
 from hypothesis import strategies as st
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.evaluation.compare import decode_token_kl, encode_token_kl, measure
 from faq_tui.core.evaluation.heldout import Item
 from faq_tui.core.evaluation.item_texts import pieces
+<<<<<<< HEAD
 from faq_tui.core.models.backbone import Backbone
 from tests.support.model_families import model_of
+=======
+from faq_tui.core.models.backbone import LmHead
+>>>>>>> main
 
 KL = st.floats(0, 1e5, allow_nan=False) | st.just(float("inf"))
 ITEMS = st.lists(st.lists(st.tuples(KL, st.booleans()), max_size=20), min_size=1, max_size=6)
@@ -64,6 +72,7 @@ def test_a_broken_end_is_kept_as_what_it_is() -> None:
     assert pieces([0x61, 0xC3], Bytes()) == ["a", "\ufffd"]
 
 
+<<<<<<< HEAD
 def test_items_with_the_same_start_have_the_figures_of_items_alone() -> None:
     import torch
 
@@ -89,3 +98,30 @@ def test_items_with_the_same_start_have_the_figures_of_items_alone() -> None:
         assert {name: values[index] for name, values in together.items()} == pytest.approx(
             {name: values[0] for name, values in alone.items()}, rel=1e-5
         )
+=======
+@given(st.integers(0, 99), st.floats(0.1, 30.0))
+@settings(deadline=None, max_examples=20)
+def test_the_entropies_of_the_unquantized_models_predictions(seed: int, scale: float) -> None:
+    import torch
+
+    dice = torch.Generator().manual_seed(seed)
+    weight = torch.randn((19, 8), generator=dice) * scale
+    weight[3] = -1e30  # a token that the model never predicts
+    states = [torch.randn((tokens, 8), generator=dice).abs() for tokens in (4, 1)]
+
+    class Model:
+        head = LmHead(weight)
+
+        def states(self, _rows: object) -> torch.Tensor:
+            padded = torch.zeros((2, 5, 8))
+            padded[0, :4], padded[1, :1] = states
+            return padded
+
+    items = [Item((0, 1, 2, 4, 5), 1), Item((7, 1), 1)]
+    found: dict[int, list[float]] = {}
+    measure(Model(), items, 4, CancelToken(), lambda _: None, entropies=found)  # type: ignore[arg-type]
+    for number, own in enumerate(states):
+        p = torch.softmax(own.double() @ weight.double().T, -1)
+        wanted = -torch.special.xlogy(p, p).sum(-1)
+        assert np.allclose(found[number], wanted.numpy(), atol=2e-4)
+>>>>>>> main

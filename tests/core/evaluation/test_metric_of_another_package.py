@@ -80,9 +80,11 @@ def test_every_metric_is_whole(metric: Metric) -> None:
 
 def test_the_metrics_of_each_kind_come_with_the_main_one_first() -> None:
     assert {kind: [metric.name for metric in metrics_of(kind)] for kind in KINDS} == {
-        PROSE: ["kl", "perplexity", "top1"],
-        ANSWERS: ["kl", "perplexity", "top1"],
-        WORDS: ["word_perplexity", "byte_perplexity", "kl", "top1"],
+        PROSE: ["kl", "perplexity", "top1", "kl_p99", "kl_unsure", "kl_sure"],
+        ANSWERS: [
+            *("kl", "perplexity", "top1", "kl_p99", "kl_unsure", "kl_sure", "kl_reasoning", "kl_answer", "departure"),
+        ],
+        WORDS: ["word_perplexity", "byte_perplexity", "kl", "top1", "kl_p99"],
         LAST_WORD: ["accuracy", "last_perplexity", "kl", "flips"],
         CHOICES: ["accuracy", "accuracy_norm", "flips"],
     }
@@ -201,7 +203,11 @@ def test_a_metric_of_another_package_from_the_stage_to_the_screen(tmp_path: Path
             assert set(new[UNQUANTIZED, "prose.txt"].items[TOY]) == {0.0}
 
             body, text = json.loads(render(run, "json")), render(run, "md")
-            assert [found["metrics"] for found in body["texts"]] == [["kl", "perplexity", "top1", TOY]] * 2
+            whole = [
+                [name for name in found["metrics"] if not METRICS.get(name).of_tokens] for found in body["texts"]
+            ]
+            assert whole == [["kl", "perplexity", "top1", TOY]] * 2
+            assert all({"kl_p99", "kl_unsure", "kl_sure"} <= set(found["metrics"]) for found in body["texts"])
             mean = sum(items[TOY]) / len(items[TOY])
             rows = {row["name"]: row["texts"]["prose.txt"] for row in body["models"]}
             assert rows[FOLDERS[1]][TOY]["value"] == pytest.approx(mean)

@@ -19,7 +19,7 @@ SOURCE = """
 candidates = 3
 concurrency = 8
 reasoning = "prompted"
-sampling = { temperature = 0.7, top_p = 0.9, top_k = 40, min_p = 0.05, max_tokens = 48 }
+sampling = { temperature = 0.7, top_p = 0.9, top_k = 40, min_p = 0.05, max_tokens = 24 }
 on_truncated = "drop"
 on_flagged = "drop"
 """
@@ -43,7 +43,7 @@ def test_eight_seeds_by_three_from_a_real_server(embedded_server: Served, tmp_pa
     )
     assert len({row[:2] for row in kept}) == len(kept) == 24
     for _, _, answer, finish_reason, flags, prompt, written, dialect in kept:
-        assert answer and dialect == "none" and prompt > 20 and 0 < written <= 48
+        assert answer and dialect == "none" and prompt > 20 and 0 < written <= 24
         assert finish_reason in ("stop", "length") and ("truncated" in json.loads(flags)) == (
             finish_reason == "length"
         )

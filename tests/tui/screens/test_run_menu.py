@@ -95,7 +95,7 @@ async def test_settings_that_are_wrong_are_no_plan(folder: Path) -> None:
         (folder / "faq.toml").write_text("[target")
         await until(pilot, lambda: app.plan == RunPlan())
         await pilot.press("r")
-        await until(pilot, lambda: "The settings in faq.toml cannot be read." in text_of(app))
+        await until(pilot, lambda: "The plan cannot be made." in text_of(app))
 
 
 def test_a_watch_on_a_folder_that_is_gone_ends(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def overview_parts(body: dict[str, Any], width: int) -> list[Part]:
     return parts
 
 
-class Overview(FlowView):
+class EvidenceOverview(FlowView):
     """Shows `overview_parts`, drawn for the width of the widget."""
 
     def __init__(self, *, id: str | None = None) -> None:

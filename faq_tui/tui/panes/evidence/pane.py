@@ -29,7 +29,7 @@ from faq_tui.tui.panes.evidence.data import (
 from faq_tui.tui.panes.evidence.items import Entry, ItemView, Words, words_of
 from faq_tui.tui.panes.evidence.line_list import Detail, Lines
 from faq_tui.tui.panes.evidence.lines import Page, pages_of
-from faq_tui.tui.panes.evidence.overview import Overview
+from faq_tui.tui.panes.evidence.overview import EvidenceOverview
 from faq_tui.tui.panes.evidence.paper import PaperView
 from faq_tui.tui.panes.evidence.scatter import ScatterBox
 from faq_tui.tui.panes.evidence.spec import EVIDENCE
@@ -89,7 +89,7 @@ class EvidencePane(Pane):
                 yield Lines(id="evidence-lines")
                 yield Detail(id="evidence-detail")
                 yield ItemView(id="evidence-item")
-                yield Overview(id="evidence-overview")
+                yield EvidenceOverview(id="evidence-overview")
                 yield FlowView(id="evidence-run")
             with CoveredVertical(id="evidence-right"):
                 yield ScatterBox(id="evidence-scatter")
@@ -152,7 +152,7 @@ class EvidencePane(Pane):
         if self.loaded.evidence is None:
             return None
         if self.view_state.view == OVERVIEW:
-            return f"{one_sentence(self.loaded.report)}.\n\n{self.query_one(Overview).text()}"
+            return f"{one_sentence(self.loaded.report)}.\n\n{self.query_one(EvidenceOverview).text()}"
         if self.opened is not None:
             return items.as_text(self.loaded, self.view_state, self.opened, self._words(self.opened))
         return table.as_text(self.loaded, self.view_state)
@@ -184,7 +184,7 @@ class EvidencePane(Pane):
         if self._described is not self.loaded:
             self._described = self.loaded
             self.query_one("#evidence-run", FlowView).show(run_parts(self.loaded.report))
-            self.query_one(Overview).fill(self.loaded.report)
+            self.query_one(EvidenceOverview).fill(self.loaded.report)
         self.query_one(PaperView).loaded = self.loaded
         self.query_one(ScatterBox).loaded = self.loaded
         self.refresh_bindings()
@@ -344,7 +344,7 @@ class EvidencePane(Pane):
         if self._only_paper:
             return self.query_one(PaperView)
         if self.view_state.view == OVERVIEW:
-            return self.query_one(Overview)
+            return self.query_one(EvidenceOverview)
         return self.query_one("#evidence-run", FlowView) if self.view_state.view == "run" else None
 
     def _page(self, by: int) -> None:

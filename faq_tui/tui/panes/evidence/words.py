@@ -118,7 +118,7 @@ def summary(loaded: LoadedEvidence, view_state: EvidenceViewState) -> Text:
             parts += 1
     if not parts:
         line.append(_nothing_compared(evidence), "bold")
-    compared = sum(o.p is not None for c in evidence.comparisons for t in c.texts.values() for o in t.values())
+    compared = loaded.report["interval"]["comparisons"]
     how = f"corrected for {compared} comparisons" if compared else f"{evidence.dtype} on {evidence.device}"
     if view_state.view == TABLE:
         match = "equal samples and tokens" if view_state.match == BOTH else f"equal {view_state.match}"

@@ -1,0 +1,111 @@
+"""Columns that are computed from the stored values of single tokens, when evidence is collected.
+
+The stage `evaluate` stores the KL of every token, whether the top-1 tokens of the two models differ, and the entropy
+of the unquantized model's predictions. Older versions stored less. Then some columns are missing, and nothing is
+measured again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from faq_tui.core.chat.dialects import closing_tags, tag_pattern
+from faq_tui.core.chat.token_kinds import ANSWER, REASONING, TEMPLATE
+from faq_tui.core.evaluation.compare import DTYPE
+from faq_tui.core.evaluation.heldout import starts
+from faq_tui.core.evaluation.metrics import TOKENS
+from faq_tui.core.stats.sums import Sums
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+TOKEN_KL = "token_kl"  # the values of single tokens, and the column that says that they exist
+DEPARTURE = "departure"
+UNSURE = 0.2  # share of the tokens that count as those on which the unquantized model is unsure
+
+
+def encode_entropies(items: dict[int, list[float]]) -> bytes:
+    """Pack the entropies, in nats, of each item's predicted tokens, in the order of the items."""
+    import numpy as np
+
+    values = np.concatenate([np.zeros(0), *(np.asarray(items[number], dtype=np.float64) for number in sorted(items))])
+    return bytes(values.astype(DTYPE).tobytes())
+
+
+def with_token_columns(
+    sums: Sums, token_kl: bytes | None, token_entropy: bytes | None, bodies: Sequence[dict[str, Any]]
+) -> Sums:
+    """Add the columns that are known for one model on one text.
+
+    `token_kl` is the stored value of a quantized model; None means that the model is the unquantized one. Then each
+    KL is 0, and no top-1 token differs. `token_entropy` is the stored value of the unquantized model. `bodies` are
+    the text's stored items. If they hold the text of each token, the tokens are divided into reasoning and answer.
+
+    If the number of stored values is not the number of predicted tokens, the result is `sums`.
+    """
+    import numpy as np
+
+    lengths = sums.columns[TOKENS].astype(np.int64)
+    total = int(lengths.sum())
+    stored = np.zeros(total, dtype=DTYPE) if token_kl is None else np.frombuffer(token_kl, dtype=DTYPE)
+    if len(stored) != total or not total:
+        return sums
+    kl, differs = np.abs(stored).astype(np.float64), np.signbit(stored)
+    bounds = starts(lengths.tolist())
+    columns = {TOKEN_KL: lengths.astype(np.float64), DEPARTURE: _departures(differs, bounds)}
+    entropy = None if token_entropy is None else np.frombuffer(token_entropy, dtype=DTYPE).astype(np.float64)
+    if entropy is not None and len(entropy) == total:
+        unsure = entropy > np.quantile(entropy, 1.0 - UNSURE)
+        columns |= _of_part("unsure", unsure, kl, bounds) | _of_part("sure", ~unsure, kl, bounds)
+    kinds = [kind for body in bodies for kind in reply_kinds(body.get("pieces", ()))]
+    if len(kinds) == total and [len(body.get("pieces", ())) for body in bodies] == lengths.tolist():
+        for kind in (REASONING, ANSWER):
+            columns |= _of_part(kind, np.array([own == kind for own in kinds]), kl, bounds)
+    return replace(sums, columns={**sums.columns, **columns}, tokens={**sums.tokens, TOKEN_KL: kl})
+
+
+def _departures(differs: NDArray[np.bool_], bounds: Sequence[int]) -> NDArray[np.float64]:
+    """For each item, the number of tokens before the first one whose top-1 token differs; all tokens if none does."""
+    import numpy as np
+
+    items = [differs[start:end] for start, end in pairwise(bounds)]
+    return np.array([float(item.argmax() if item.any() else len(item)) for item in items])
+
+
+def _of_part(
+    name: str, part: NDArray[np.bool_], kl: NDArray[np.float64], bounds: Sequence[int]
+) -> dict[str, NDArray[np.float64]]:
+    """The columns `kl_NAME` and `tokens_NAME`: sums over the tokens in `part`. Empty if it has no token."""
+    import numpy as np
+
+    if not part.any():
+        return {}
+    spans = list(pairwise(bounds))
+    sums = np.array([float(kl[start:end][part[start:end]].sum()) for start, end in spans])
+    return {f"kl_{name}": sums, f"tokens_{name}": np.array([float(part[start:end].sum()) for start, end in spans])}
+
+
+def reply_kinds(pieces: Sequence[str]) -> list[str]:
+    """The kind of each token of a reply: reasoning, answer or template. `pieces` holds the text of each token.
+
+    Reasoning lies between the tags of any dialect. If the first tag is a closing one, the prompt opened the
+    reasoning. A reply without tags is all answer.
+    """
+    text = "".join(pieces)
+    spans = [(0, ANSWER)]
+    for number, tag in enumerate(tag_pattern().finditer(text)):
+        closes = tag[0] in closing_tags()
+        if number == 0 and closes:
+            spans = [(0, REASONING)]
+        spans += [(tag.start(), TEMPLATE), (tag.end(), ANSWER if closes else REASONING)]
+    kinds, place, offset = [], 0, 0
+    for piece in pieces:
+        while place + 1 < len(spans) and spans[place + 1][0] <= offset:
+            place += 1
+        kinds.append(spans[place][1])
+        offset += len(piece)
+    return kinds

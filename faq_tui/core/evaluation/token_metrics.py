@@ -1,0 +1,126 @@
+"""Metrics of single tokens: the worst tokens, the tokens on which the target is unsure, reasoning, and departures.
+
+All of them are computed from stored values (`token_columns`), so no model is measured again for them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from faq_tui.core.evaluation.kinds import ANSWERS, PROSE, WORDS
+from faq_tui.core.evaluation.metrics import NOT_MEASURED, TOKENS, Metric, Ratio
+from faq_tui.core.evaluation.token_columns import DEPARTURE, TOKEN_KL
+from faq_tui.core.stats.sums import ITEMS, Sums
+
+if TYPE_CHECKING:
+    from faq_tui.core.stats.sums import Array
+
+TAIL = 0.01  # share of the tokens whose KL is above the metric `kl_p99`
+KEPT = 5 * TAIL  # share of the tokens, with the largest KL, that are sorted in each resample
+ROWS = 256  # resamples that are computed at once
+
+
+class TailKl(Metric):
+    """The 99th percentile of KL(p || q) over all predicted tokens.
+
+    It is the smallest stored KL that at most one token in a hundred exceeds. The command `perplexity --kl-divergence`
+    of llama.cpp prints this value as "99.0% KLD".
+    """
+
+    name, title, unit = "kl_p99", "99th percentile of KL", "nats"
+    help = "The KL that only one token in a hundred exceeds, in nats: how far the worst predictions are off."
+    columns = (TOKENS, TOKEN_KL)
+    higher_is_better, of_tokens = False, True
+    close = NOT_MEASURED
+    kinds = (PROSE, ANSWERS, WORDS)
+    heading, heading_kinds, heading_rank = "KL p99", (PROSE, ANSWERS), 3
+
+    def values(self, sums: Sums, weights: Array) -> Array:
+        import numpy as np
+
+        kl, lengths = sums.tokens[TOKEN_KL], sums.column(TOKENS).astype(np.int64)
+        item = np.repeat(np.arange(len(sums)), lengths)
+        most = len(kl) if len(kl) <= 1000 else int(KEPT * len(kl))
+        largest = np.argsort(-kl, kind="stable")[:most]
+        out = []
+        for start in range(0, len(weights), ROWS):
+            rows = weights[start : start + ROWS]
+            above = np.cumsum(rows[:, item[largest]], axis=1)  # the number of tokens with at least this KL
+            limit = TAIL * (rows @ lengths)[:, None]
+            # If the kept tokens do not suffice in a resample, the smallest of them is taken.
+            first = np.where((above > limit).any(axis=1), (above > limit).argmax(axis=1), most - 1)
+            out.append(kl[largest][first])
+        found: Array = np.concatenate(out)
+        return found
+
+
+class KlWhereUnsure(Ratio):
+    """The mean KL over the fifth of the tokens for which the unquantized model's prediction has the largest entropy.
+
+    The entropy of a prediction p is the sum of -p log p. Reasoning turns at such tokens (Wang et al. 2025, "Beyond
+    the 80/20 rule", arXiv 2506.01939).
+    """
+
+    name, title, unit = "kl_unsure", "KL where the target is unsure", "nats a token"
+    help = "KL on the fifth of the tokens on which the unquantized model is least sure of the next token."
+    numerator, denominator = "kl_unsure", "tokens_unsure"
+    higher_is_better, of_tokens = False, True
+    close = NOT_MEASURED
+    kinds = (PROSE, ANSWERS)
+    decimals = 4
+
+
+class KlWhereSure(Ratio):
+    """The mean KL over all tokens that `KlWhereUnsure` leaves out."""
+
+    name, title, unit = "kl_sure", "KL where the target is sure", "nats a token"
+    help = "KL on the other four fifths of the tokens, on which the unquantized model is surer of the next token."
+    numerator, denominator = "kl_sure", "tokens_sure"
+    higher_is_better, of_tokens = False, True
+    close = NOT_MEASURED
+    kinds = (PROSE, ANSWERS)
+    decimals = 4
+
+
+class KlOfReasoning(Ratio):
+    """The mean KL over the tokens of the reasoning, which lies between the tags of a reasoning dialect."""
+
+    name, title, unit = "kl_reasoning", "KL of the reasoning", "nats a token"
+    help = "KL on the reasoning in the held-out answers, without the answers themselves."
+    numerator, denominator = "kl_reasoning", "tokens_reasoning"
+    higher_is_better, of_tokens = False, True
+    close = NOT_MEASURED
+    kinds = (ANSWERS,)
+    decimals = 4
+
+
+class KlOfAnswer(Ratio):
+    """The mean KL over the tokens after the reasoning."""
+
+    name, title, unit = "kl_answer", "KL after the reasoning", "nats a token"
+    help = "KL on the held-out answers without their reasoning."
+    numerator, denominator = "kl_answer", "tokens_answer"
+    higher_is_better, of_tokens = False, True
+    close = NOT_MEASURED
+    kinds = (ANSWERS,)
+    decimals = 4
+
+
+class FirstDeparture(Ratio):
+    """The mean number of tokens of an answer before the first one for which the two models' top-1 tokens differ.
+
+    Both models read the same answer. If their top-1 tokens never differ, the whole answer counts. After each token
+    before the departure, both models would write the same next token with greedy decoding.
+    """
+
+    name, title, unit = "departure", "tokens to first departure", "tokens"
+    help = "How many tokens of a held-out answer pass before the quantized model first prefers another next token."
+    numerator, denominator = DEPARTURE, ITEMS
+    higher_is_better, of_tokens = True, True
+    close = NOT_MEASURED
+    kinds = (ANSWERS,)
+    decimals = 1
+
+
+TAIL_KL, UNSURE_KL, SURE_KL = TailKl(), KlWhereUnsure(), KlWhereSure()
+REASONING_KL, ANSWER_KL, FIRST_DEPARTURE = KlOfReasoning(), KlOfAnswer(), FirstDeparture()
