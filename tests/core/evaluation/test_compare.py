@@ -5,24 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-<<<<<<< HEAD
 import pytest
-from hypothesis import given
-=======
 from hypothesis import given, settings
->>>>>>> main
 from hypothesis import strategies as st
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.evaluation.compare import decode_token_kl, encode_token_kl, measure
 from faq_tui.core.evaluation.heldout import Item
 from faq_tui.core.evaluation.item_texts import pieces
-<<<<<<< HEAD
-from faq_tui.core.models.backbone import Backbone
+from faq_tui.core.models.backbone import Backbone, LmHead
 from tests.support.model_families import model_of
-=======
-from faq_tui.core.models.backbone import LmHead
->>>>>>> main
 
 KL = st.floats(0, 1e5, allow_nan=False) | st.just(float("inf"))
 ITEMS = st.lists(st.lists(st.tuples(KL, st.booleans()), max_size=20), min_size=1, max_size=6)
@@ -72,7 +64,6 @@ def test_a_broken_end_is_kept_as_what_it_is() -> None:
     assert pieces([0x61, 0xC3], Bytes()) == ["a", "\ufffd"]
 
 
-<<<<<<< HEAD
 def test_items_with_the_same_start_have_the_figures_of_items_alone() -> None:
     import torch
 
@@ -98,7 +89,8 @@ def test_items_with_the_same_start_have_the_figures_of_items_alone() -> None:
         assert {name: values[index] for name, values in together.items()} == pytest.approx(
             {name: values[0] for name, values in alone.items()}, rel=1e-5
         )
-=======
+
+
 @given(st.integers(0, 99), st.floats(0.1, 30.0))
 @settings(deadline=None, max_examples=20)
 def test_the_entropies_of_the_unquantized_models_predictions(seed: int, scale: float) -> None:
@@ -124,4 +116,3 @@ def test_the_entropies_of_the_unquantized_models_predictions(seed: int, scale: f
         p = torch.softmax(own.double() @ weight.double().T, -1)
         wanted = -torch.special.xlogy(p, p).sum(-1)
         assert np.allclose(found[number], wanted.numpy(), atol=2e-4)
->>>>>>> main
