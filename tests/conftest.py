@@ -28,6 +28,11 @@ MAX_PROCESSES = 4  # each may hold torch, a server and a worker child: about 2 G
 # Before any test loads torch: spinning threads take the cores from the server beside it.
 for name, value in QUIET_THREADS.items():
     os.environ.setdefault(name, value)
+# No test uses the network. All tests have the same environment, because a worker child with another environment needs
+# another fork server, and the start of a fork server takes seven seconds.
+os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
+PYTHONPATH = [str(Path(__file__).parents[1]), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(PYTHONPATH))
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the other cores belong to the other test processes
 
@@ -60,14 +65,15 @@ def pytest_collection() -> Generator[None, object, object]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests with slow fixtures and those in `slow.txt` as slow, and put files with slow tests first.
 
-    If a slow file came last, one process would be busy with it while the other processes have nothing to do.
+    The slowest files are in `e2e`, and they come before all others. If a slow file came last, one process would be
+    busy with it while the other processes have nothing to do.
     """
     for item in items:
         listed = item.nodeid.partition("[")[0] in SLOW_TESTS
         if listed or SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (item.path not in slow, "e2e" not in item.path.parts))
 
 
 @pytest.hookimpl(tryfirst=True)

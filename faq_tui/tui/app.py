@@ -14,6 +14,7 @@ from textual.keys import key_to_character
 from textual.screen import Screen
 
 from faq_tui.core.run.run import open_run
+from faq_tui.core.run_plan import RunPlan
 from faq_tui.tui.actions import APP, Action, bindings_of
 from faq_tui.tui.config import Config
 from faq_tui.tui.controller import AppController
@@ -25,10 +26,13 @@ from faq_tui.tui.keys import keys_of, shown
 from faq_tui.tui.palette import ActionCommands
 from faq_tui.tui.pane import Pane, PaneSpec
 from faq_tui.tui.panes import PANES
+from faq_tui.tui.plan_watch import PlanWatch
 from faq_tui.tui.player import Player
 from faq_tui.tui.registry import APP_ACTIONS, registry, show_actions
 from faq_tui.tui.screens.base import BaseScreen, PaneSwitcher
+from faq_tui.tui.screens.run_menu import RunMenu
 from faq_tui.tui.session import Session
+from faq_tui.tui.stage_marks import marks_of_panes
 
 HZ, LOW_HZ = 10, 2
 # The footer shows the keys of these actions at every width.
@@ -52,10 +56,11 @@ class FaqApp(AppController):
         clock: Callable[[], float] = time.time,
         sampler: MachineSampler | None = None,
         panes: tuple[PaneSpec, ...] = PANES,
+        plan_watch: Callable[[Path, Callable[[RunPlan], None]], PlanWatch] = PlanWatch,
     ) -> None:
         """`start` starts the pipeline as soon as the app is open.
 
-        Tests replace `clock`, `sampler` and `panes`. Raises UsageError if `folder` holds no run.
+        Tests replace `clock`, `sampler`, `panes` and `plan_watch`. Raises UsageError if `folder` holds no run.
         """
         super().__init__(config)
         self.specs, self.actions = panes, registry(panes)
@@ -65,6 +70,7 @@ class FaqApp(AppController):
         self.opened = self._resources.enter_context(open_run(folder, read_only=player is not None))
         self.clock = player.clock if player else clock
         self.session = Session(self.opened.folder, self.complain)
+        self.plan_watch = plan_watch(self.opened.folder, self._on_plan)
         self.sampler = sampler or MachineSampler()
         self.panes: dict[str, Pane] = {pane.scope: pane.load()(self.opened) for pane in panes}
         # Keep references to these widgets. A query would search only the topmost screen, which may be a dialogue.
@@ -95,14 +101,29 @@ class FaqApp(AppController):
             self.session.play(self.player)
         else:
             self.session.open()
+            self.plan_watch.open()
             if self._start_at_once:
                 self.session.start()
         self.set_interval(1 / self.hz, self._pump)
 
     def on_unmount(self) -> None:
         self.session.close()
+        self.plan_watch.close()
         self.sampler.close()
         self._resources.close()
+
+    def _on_plan(self, plan: RunPlan) -> None:
+        """A thread calls this method with each new plan."""
+        try:
+            self.call_from_thread(self._show_plan, plan)
+        except RuntimeError:
+            return  # the app has ended
+
+    def _show_plan(self, plan: RunPlan) -> None:
+        self.plan = plan
+        self._tabs.show_marks(marks_of_panes(plan))
+        if isinstance(self.screen, RunMenu):
+            self.screen.show_plan(plan)
 
     # Showing.
 
@@ -186,7 +207,7 @@ class FaqApp(AppController):
         self.session.pump()
         now, live = self.clock(), self.session.live
         self._machine.sample = self.sampler.latest
-        self._jobs.show_session(self.session, now, (self.key("app.start"), self.key("app.stop")))
+        self._jobs.show_session(self.session, now, (self.key("app.start"), self.key("app.stop")), self.plan)
         if self.session.phase != self._drawn_phase:
             self._drawn_phase = self.session.phase
             self._keys_changed()

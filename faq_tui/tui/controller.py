@@ -5,18 +5,22 @@ from __future__ import annotations
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.regenerating import generation_cost
 from faq_tui.core.run.run import Run
+from faq_tui.core.run_plan import RunPlan
 from faq_tui.tui import clipboard
 from faq_tui.tui.actions import APP, Action
 from faq_tui.tui.clipboard import text_of
 from faq_tui.tui.config import config_path
 from faq_tui.tui.header import PaneTab
 from faq_tui.tui.pane import Pane, PaneSpec
+from faq_tui.tui.plan_watch import PlanWatch
 from faq_tui.tui.player import Player
 from faq_tui.tui.screens.help import HelpScreen
 from faq_tui.tui.screens.quit import LEAVE, STOP, kill_screen, quit_screen
+from faq_tui.tui.screens.run_menu import EVERYTHING, ONLY, UNTIL_JUDGE, RunMenu
 from faq_tui.tui.screens.spend import SAMPLE, SPEND, spend_screen
 from faq_tui.tui.session import Session
 from faq_tui.tui.shell import ShellApp
+from faq_tui.tui.stage_marks import SHOWN_IN
 
 
 class AppController(ShellApp):
@@ -26,6 +30,8 @@ class AppController(ShellApp):
     session: Session
     player: Player | None
     specs: tuple[PaneSpec, ...]
+    plan_watch: PlanWatch
+    plan: RunPlan | None = None  # None until the thread has made the first plan
     panes: dict[str, Pane]  # maps each scope to its pane, in the order of the tabs
     actions: tuple[Action, ...]  # all actions of the app and of its panes
     goes_home = False  # True if the user has left this run to see all runs
@@ -67,14 +73,39 @@ class AppController(ShellApp):
         self.show_pane(scopes[(scopes.index(self.pane.SPEC.scope) + by) % len(scopes)])
 
     def action_start(self) -> None:
-        self._start_job(None, None)
+        """Show the plan of the run, and ask which part of it to run."""
+        if self._may_start():
+            self.plan_watch.look()
+            names = SHOWN_IN.get(self.pane.SPEC.scope, ())
+            due = [stage.name for stage in self.plan.due if stage.name in names] if self.plan is not None else []
+            only = next(iter([*due, *names]), None)
+            last = self.session.live.stage
+            failed = last is not None and self.session.outcome == "failed"
+            failure = f"{last.stage} failed: {last.message}" if last is not None and failed else ""
+            self.push_screen(RunMenu(self.plan, only, failure), lambda answer: self._chosen(answer, only))
 
-    def _start_job(self, only: str | None, until: str | None) -> None:
+    def _chosen(self, answer: str | None, only: str | None) -> None:
+        if answer == EVERYTHING:
+            self._start_job(None, None)
+        elif answer == UNTIL_JUDGE:
+            self._start_job(None, "judge")
+        elif answer == ONLY:
+            self._start_job(only, None)
+
+    def _may_start(self) -> bool:
+        """True if a job can be started. Otherwise say why not."""
         if self.player is not None:
             self.complain("this is a replay, which cannot start jobs")
-        elif self.session.busy:
+            return False
+        if self.session.busy:
             self.say("a job is already running; a run can have only one job at a time")
-        elif (
+            return False
+        return True
+
+    def _start_job(self, only: str | None, until: str | None) -> None:
+        if not self._may_start():
+            return
+        if (
             (only or "regenerate") == "regenerate"
             and until != "seeds"
             and (cost := generation_cost.consent_sentences(self.opened))

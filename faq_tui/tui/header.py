@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rich.text import Text
@@ -15,6 +16,7 @@ from faq_tui.core.base.text import sanitize
 from faq_tui.core.family import badges, is_quick
 from faq_tui.core.run.run import Run
 from faq_tui.tui.gpu import MachineSample, describe
+from faq_tui.tui.stage_marks import Mark
 from faq_tui.tui.widgets.text import LiteralText
 
 
@@ -94,6 +96,9 @@ class TabLine(Horizontal):
         super().__init__(id="tabs")
         self._scopes, self._machine = scopes, machine
         self._shown: tuple[object, ...] = ()
+        self._labels: dict[str, tuple[str, str]] = {}
+        self._switch = ""
+        self._marks: Mapping[str, Mark] = {}
 
     def compose(self) -> ComposeResult:
         yield from map(PaneTab, self._scopes)
@@ -105,11 +110,24 @@ class TabLine(Horizontal):
         if self._shown == (current, labels, switch) or not self.is_mounted:
             return
         self._shown = current, labels, switch
+        self._labels, self._switch = labels, switch
+        self._draw()
         for tab in self.query(PaneTab):
-            key, name = labels[tab.scope]
-            tab.show(Text.assemble((f"{key} " if key else "", "dim"), name))
             tab.set_class(tab.scope == current, "-current")
-        self.query_one("#switch-keys", LiteralText).show(switch)
+
+    def show_marks(self, marks: Mapping[str, Mark]) -> None:
+        """Show the state of each pane's stages beside the pane's name. `marks` maps a scope to (sign, style)."""
+        self._marks = marks
+        if self.is_mounted:
+            self._draw()
+
+    def _draw(self) -> None:
+        for tab in self.query(PaneTab):
+            key, name = self._labels.get(tab.scope, ("", ""))
+            marks = [self._marks.get(tab.scope, (" ", ""))] if self._marks else []
+            tab.show(Text.assemble((f"{key} " if key else "", "dim"), name, *marks))
+            tab.set_class(bool(marks), "-marked")  # the mark takes the place of the space after the name
+        self.query_one("#switch-keys", LiteralText).show(f"{' ' if self._marks else ''}{self._switch}")
 
 
 class Machine(LiteralText):

@@ -5,6 +5,7 @@ from faq_tui.tui.pane import PaneSpec
 
 ACTIONS: tuple[Action, ...] = (
     Action("home.open", "enter,l,right", "Open", "Open the selected run."),
+    Action("home.new", "n", "New run", "Create a run in five steps."),
     Action("home.delete", "d", "Delete", "Delete the files of the selected run. The app asks first."),
     Action("home.demo", "t", "Try the demo", "Run all stages on a small model. This needs no GPU and no server."),
     Action("home.doctor", "c", "Check this machine", "Check Python, packages, GPU, memory and disk of this machine."),

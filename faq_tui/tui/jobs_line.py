@@ -5,14 +5,17 @@ from __future__ import annotations
 from rich.text import Text
 
 from faq_tui.core.base.text import sanitize
+from faq_tui.core.run_plan import RunPlan
 from faq_tui.tui.duration import clock_time, pace
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.session import Session
+from faq_tui.tui.stage_marks import stale_in_words, strip
 from faq_tui.tui.waiting import waiting_in_words
 from faq_tui.tui.widgets.text import LiteralText
 
 BAR = 30  # maximum width of the progress bar in cells
 NARROWEST = 6
+GAP = 3  # minimum number of cells between the sentence and the states of the stages
 STYLES = {"failed": "bold red", "killed": "bold red", "stopped": "yellow", "done": "green"}
 
 
@@ -22,34 +25,49 @@ class JobsLine(LiteralText):
     def __init__(self) -> None:
         super().__init__(id="jobs")
 
-    def show_session(self, session: Session, now: float, keys: tuple[str, str]) -> None:
-        self.show(describe(session, now, keys, self.size.width))
+    def show_session(self, session: Session, now: float, keys: tuple[str, str], plan: RunPlan | None) -> None:
+        self.show(describe(session, now, keys, self.size.width, plan))
 
 
-def describe(session: Session, now: float, keys: tuple[str, str], width: int) -> Text:
+def describe(session: Session, now: float, keys: tuple[str, str], width: int, plan: RunPlan | None = None) -> Text:
+    """The line in at most `width` cells. `keys` are the keys for start and stop."""
     start, stop = keys
+    idle = False
     match session.phase:
         case "looking":
             line = Text("Looking for a running job …", style="dim")
         case "starting":
             line = Text("Starting the job …")
         case "running" | "replay":
-            line = _running(session.live, now, width)
+            line = _running(session.live, now, width, plan)
         case "stopping":
             name = sanitize(session.live.stage.stage) if session.live.stage else "the job"
             line = Text(
                 f"Stopping {name} at its next safe point; press {stop} again to end it at once.", style="yellow"
             )
         case _:
-            line = _idle(session, start)
+            idle, line = True, _idle(session, start, plan, width)
+    if idle and plan is not None and plan.stages:
+        line = _with_strip(line, plan, width)
     line.no_wrap = True
     line.truncate(width, overflow="ellipsis")
     return line
 
 
-def _idle(session: Session, start: str) -> Text:
+def _with_strip(line: Text, plan: RunPlan, width: int) -> Text:
+    """The line, and at its right end the states of all stages if there is room."""
+    stages = strip(plan)
+    space = width - line.cell_len - stages.cell_len
+    return line.append(" " * space).append_text(stages) if space >= GAP else line
+
+
+def _idle(session: Session, start: str, plan: RunPlan | None, width: int) -> Text:
     stage = session.live.stage
     name = sanitize(stage.stage) if stage else "the job"
+    recent = session.outcome not in (None, "done")  # the end of the last job matters more
+    stale = None if recent or plan is None else stale_in_words(plan, start, width)
+    if stale is not None:
+        return stale
     match session.outcome:
         case "killed":
             return Text.assemble(
@@ -71,7 +89,7 @@ def _idle(session: Session, start: str) -> Text:
             )
 
 
-def _running(live: LiveState, now: float, width: int) -> Text:
+def _running(live: LiveState, now: float, width: int, plan: RunPlan | None) -> Text:
     """The line with as many parts as fit. The most important parts come first: stage, bar, count, time left, rate,
     detail.
     """
@@ -85,7 +103,7 @@ def _running(live: LiveState, now: float, width: int) -> Text:
     if waits := waiting_in_words(live.waiting.values(), now):
         return Text.assemble((f"{sanitize(stage.stage)} ", "bold"), (waits, "yellow"))
     done, total, unit, detail, speed, left = _progress(live, now)
-    head = Text(sanitize(stage.stage), style="bold")
+    head = Text(f"{_place(stage.stage, plan)}{sanitize(stage.stage)}", style="bold")
     if not total:
         return Text.assemble(head, f"  {sanitize(detail)}" if detail else " …")
     parts = [f"{done:,} of {total:,} {sanitize(unit)}"]
@@ -104,6 +122,12 @@ def _running(live: LiveState, now: float, width: int) -> Text:
     if size >= NARROWEST:
         line.append_text(bar(done / total, size)).append("  ")
     return line.append(tail)
+
+
+def _place(stage: str, plan: RunPlan | None) -> str:
+    """The place of the stage among all stages, such as `2/8 `."""
+    names = [one.name for one in plan.stages] if plan is not None else []
+    return f"{names.index(stage) + 1}/{len(names)} " if stage in names else ""
 
 
 def _progress(live: LiveState, now: float) -> tuple[int, int | None, str, str, str, float | None]:

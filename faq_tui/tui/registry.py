@@ -17,7 +17,7 @@ from faq_tui.tui.panes import PANES
 APP_ACTIONS = (
     Action("app.previous_pane", "left_square_bracket", "Previous", "Show the pane to the left.", footer=False),
     Action("app.next_pane", "right_square_bracket", "Next", "Show the pane to the right.", footer=False),
-    Action("app.start", "r", "Run", "Start the pipeline, or resume it where it stopped."),
+    Action("app.start", "r", "Run", "Show which stages are out of date or not done, and start or resume them."),
     Action("app.stop", "x", "Stop", "Stop the running job; finished work is kept."),
     Action("app.copy", "y", "Copy", "Copy the focused text to the clipboard and to a file.", footer=False),
     Action("app.theme", "T", "Colours", "Choose the colour theme of the screen.", footer=False),

@@ -54,6 +54,13 @@ def run(tmp_path: Path) -> Iterator[Path]:
         signal_all(job, signal.SIGKILL)
 
 
+def start(shown: OnTerminal) -> None:
+    """Start the job by the menu of the key r."""
+    shown.press(b"r")
+    shown.wait_to_see("Run quantize to report")
+    shown.press(b"r")
+
+
 def family(job: Job) -> list[psutil.Process]:
     """The job's process and all that it started."""
     head = psutil.Process(job.pid)
@@ -110,7 +117,7 @@ def test_killed_resumed_closed_found_again_and_done(run: Path) -> None:
     try:
         # kill -9: said at once, nothing half-made is left, r resumes.
         first.wait_to_see("Finished. assemble")
-        first.press(b"r")
+        start(first)
         killed = job_after(first, run, None)
         first.press(b"5")
         wait_for_modules(first, killed, 3)
@@ -121,7 +128,7 @@ def test_killed_resumed_closed_found_again_and_done(run: Path) -> None:
         assert jobs.state(killed) == "killed"
         assert not (run / "models" / NAME).exists()
 
-        first.press(b"r")
+        start(first)
         job = job_after(first, run, killed)
         wait_for_modules(first, job, 10)
 

@@ -11,7 +11,7 @@ from faq_tui.core.base.errors import ExitCode
 from faq_tui.core.embedded import EmbeddedServer
 from tests.support.batch_runner import FORMS, posted_to, run_batch
 from tests.support.schemas import valid
-from tests.support.shell import faq_tui, faq_tui_process, make_run, rows
+from tests.support.shell import faq_tui, make_run, rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -42,7 +42,7 @@ def test_four_seeds_by_three_through_files(embedded_server: EmbeddedServer, tmp_
     valid("batch-read", body)
     counts = body["sources"]["elder"]
     assert (counts["stored"], counts["failed"], counts["missing"]) == (9, 0, 3)
-    result = faq_tui_process("run", run, "--until", "regenerate", "--json", timeout=600)
+    result = faq_tui("run", run, "--until", "regenerate", "--json")
     assert result.code == ExitCode.DONE, result.err
     done = [json.loads(line) for line in result.out.splitlines() if '"CandidateDone"' in line]
     assert len(done) == 3

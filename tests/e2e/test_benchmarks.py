@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from faq_tui.core.benchmarking.serving import without_proxy
 from faq_tui.core.embedded import EmbeddedModel, EmbeddedServer
 from faq_tui.core.run.run import open_run
 from faq_tui.core.stages import evaluate, evaluate_benchmarks, report
@@ -61,7 +62,8 @@ def run_folder(tmp_path: Path, embedded_model: EmbeddedModel, embedded_server: E
 
 def test_both_programs_land_in_the_report(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("lm_eval")
-    for name, value in offline().items():
+    # The environment in which lm_eval runs: both workers come from the same fork server.
+    for name, value in {**offline(), **without_proxy()}.items():
         monkeypatch.setenv(name, value)
     with open_run(run_folder) as run:
         summary = evaluate.execute(context_of(run))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.shell import events, faq_tui, faq_tui_process
+from tests.support.shell import events, faq_tui
 from tests.support.tiny import make_tiny_model
 
 pytestmark = pytest.mark.slow
@@ -64,7 +64,7 @@ def manifest(run: Path, name: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = make_run(tmp_path_factory.mktemp("every") / "run")
-    done = faq_tui_process("run", run, "--json", timeout=600)
+    done = faq_tui("run", run, "--json")
     assert done.code == 0, done.err[-3000:]
     (run / "said.jsonl").write_text(done.out, encoding="utf-8")
     return run
@@ -86,7 +86,7 @@ def test_a_run_that_reads_layer_by_layer_finds_the_same_figures(made: Path, tmp_
     text = (run / "faq.toml").read_text(encoding="utf-8")
     text = text.replace("[target]\n", '[target]\nread = "layers"\n').replace("answer_tokens = 4", "answers = []")
     (run / "faq.toml").write_text(text, encoding="utf-8")
-    done = faq_tui_process("run", run, timeout=600)
+    done = faq_tui("run", run)
     assert done.code == 0 and (run / "activations").is_dir(), done.err[-3000:]
     layers, whole = figures(run), figures(made)
     assert len(layers) >= 4 and {name for name, *_ in layers} == {"unquantized", NAMES[-1]}
@@ -223,7 +223,7 @@ def test_a_rerun_gives_the_same_bits(made: Path, tmp_path: Path, method: str) ->
     copy = tmp_path / "run"
     shutil.copytree(made, copy)
     shutil.rmtree(copy / "models" / name)
-    done = faq_tui_process("run", copy, "--until", "quantize", timeout=600)
+    done = faq_tui("run", copy, "--until", "quantize")
     assert done.code == 0, done.err
     for path in sorted((made / "models" / name).rglob("*.safetensors")):
         assert path.read_bytes() == (copy / path.relative_to(made)).read_bytes()
@@ -245,7 +245,7 @@ def test_a_nan_fails_by_name_and_the_queue_goes_on(tmp_path: Path) -> None:
     weights = load_file(run / "target" / "model.safetensors")
     weights["model.layers.1.mlp.up_proj.weight"][3, 3] = float("nan")
     save_file(weights, run / "target" / "model.safetensors", {"format": "pt"})
-    done = faq_tui_process("run", run, "--json", "--until", "quantize", timeout=600)
+    done = faq_tui("run", run, "--json", "--until", "quantize")
     assert done.code == 1 and tried(run) == []
     said = [event["message"] for event in events(done) if event["event"] in ("Note", "StageFailed")]
     for method in ("spqr", "gptq", "gptaq", "awq", "w8a8"):
@@ -304,6 +304,6 @@ def test_sets_too_small_for_any_quantizer(tmp_path: Path, rows: list[list[int]],
 
 def test_a_model_without_a_chat_template(tmp_path: Path) -> None:
     run = make_run(tmp_path, '[[recipes]]\nmethod = "spqr"\ngroup_size = 64', chat_template=False)
-    done = faq_tui_process("run", run, timeout=600)
+    done = faq_tui("run", run)
     assert done.code == 2 and tried(run) == []
     assert "has no chat template" in done.err.splitlines()[-1]

@@ -1,4 +1,4 @@
-"""Eight seeds regenerated three times by a real server, then judged by the same one, and by the target itself."""
+"""Four seeds regenerated three times by a real server, then judged by the same one, and by the target itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from faq_tui.core.embedded import EmbeddedModel, EmbeddedServer
 from tests.support.schemas import valid
-from tests.support.shell import faq_tui_process, rows
+from tests.support.shell import faq_tui, rows
 
 # A minute or three alone, many beside other work.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -20,17 +20,13 @@ QUESTIONS = (
     "Which animal says meow?",
     "What do bees make?",
     "What colour is fresh snow?",
-    "How many days has a week?",
-    "Which planet do we live on?",
-    "What is frozen water called?",
-    "What is the opposite of hot?",
 )
 SETTINGS = """
 [target]
 model = "{target}"
 [seeds]
 path = "seeds.jsonl"
-count = 8
+count = 4
 heldout = 0
 [sources.elder]
 base_url = "{url}"
@@ -61,13 +57,13 @@ def judged(
     text = SETTINGS.format(target=embedded_model.folder, url=embedded_server.base_url, window=SLOT_TOKENS)
     (run / "faq.toml").write_text(text, encoding="utf-8")
     for stage in ("seeds", "regenerate", "judge"):
-        done = faq_tui_process("run", run, "--only", stage, timeout=1200)
+        done = faq_tui("run", run, "--only", stage)
         assert done.code == 0, done.err
     return run
 
 
 def status_of(run: Path) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(faq_tui_process("status", run, "--json").out)
+    body: dict[str, Any] = json.loads(faq_tui("status", run, "--json").out)
     valid("status", body)
     return body
 
@@ -76,17 +72,17 @@ def test_status_shows_the_candidates_and_every_kinds_marks(judged: Path) -> None
     body = status_of(judged)
     source, judging = body["sources"]["elder"], body["judging"]
     fit = source["candidates"] - source["unfit"]
-    assert source["candidates"] == source["wanted"] == 24 and fit >= 16
+    assert source["candidates"] == source["wanted"] == 12 and fit >= 8
     assert [(c["kind"], c["scored"] + c["unscored"]) for c in judging["columns"]] == [
         (kind, fit) for kind in ("llm", "likelihood", "activation")
     ]
     llm, likelihood, activation = judging["columns"]
-    assert llm["scored"] >= 0.9 * fit and 1 <= llm["low"] <= llm["high"] <= 10
+    assert llm["scored"] >= fit - 1 and 1 <= llm["low"] <= llm["high"] <= 10
     assert likelihood["scored"] == fit and likelihood["high"] < 0
     assert activation["scored"] == fit and 0 <= activation["low"] <= activation["high"] <= 1
     assert judging["probe"]["marks"] == 2 and judging["probe"]["auc"] is not None
     picks = rows(judged, "SELECT DISTINCT seed_id FROM picks WHERE action = 'pick'")
-    assert len(picks) == source["picked"] >= 6
+    assert len(picks) == source["picked"] >= 3
 
 
 def test_the_server_held_its_model_to_the_schema_in_both_forms(judged: Path) -> None:
@@ -96,17 +92,17 @@ def test_the_server_held_its_model_to_the_schema_in_both_forms(judged: Path) -> 
     fitting = [json.loads(raw) for raw, error in kept if not error]
     assert len(fitting) >= 0.9 * len(kept)
     together = [body for body in fitting if set(body) in ({"A", "B"}, {"A", "B", "C"})]
-    assert len(together) >= 8
+    assert len(together) >= 4
     for body in fitting:
         assert all(parts == set(one) for one in ([body] if parts == set(body) else body.values()))
     modes = [json.loads(text)["mode"] for (text,) in rows(judged, "SELECT details FROM scores WHERE kind = 'llm'")]
     orders = status_of(judged)["judging"]["orders"]
-    assert orders["seeds"] >= 4 and orders["seeds"] * 2 <= modes.count("listwise")
+    assert orders["seeds"] >= 2 and orders["seeds"] * 2 <= modes.count("listwise")
     assert len(orders["mean_by_place"]) == 3
 
 
 def test_judging_again_asks_nothing(judged: Path) -> None:
     before = rows(judged, "SELECT count(*) FROM judge_replies"), rows(judged, "SELECT count(*) FROM scores")
-    done = faq_tui_process("run", judged, "--only", "judge")
+    done = faq_tui("run", judged, "--only", "judge")
     assert done.code == 0 and "judge: up to date" in done.err
     assert (rows(judged, "SELECT count(*) FROM judge_replies"), rows(judged, "SELECT count(*) FROM scores")) == before

@@ -16,7 +16,7 @@ import pytest
 from faq_tui.core.embedded import EmbeddedModel
 from faq_tui.core.evaluation.texts import pydoc_prose
 from tests.support.schemas import valid
-from tests.support.shell import faq_tui, faq_tui_process
+from tests.support.shell import faq_tui
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # the first test may have to make the demo
 
@@ -33,7 +33,7 @@ def test_every_stage_is_done_and_a_second_run_does_nothing(demo_copy: Path) -> N
     status = json.loads(faq_tui("status", demo_copy, "--json").out)
     assert {stage["state"] for stage in status["stages"]} == {"done"}
     before = {path: path.stat().st_mtime_ns for path in (demo_copy / "models").rglob("*.safetensors")}
-    again = faq_tui_process("run", demo_copy, "--json")
+    again = faq_tui("run", demo_copy, "--json")
     events = [json.loads(line)["event"] for line in again.out.splitlines()]
     assert events == ["StageSkipped"] * len(status["stages"])
     assert before and before == {path: path.stat().st_mtime_ns for path in before}
@@ -160,6 +160,6 @@ def test_a_persons_pick_is_followed_by_the_set(demo_copy: Path, tmp_path: Path) 
     assert faq_tui("pick", run, other[0], str(other[1]), "--reason", "clearer").code == 0
     states = {s["stage"]: s["state"] for s in json.loads(faq_tui("status", run, "--json").out)["stages"]}
     assert (states["regenerate"], states["judge"], states["assemble"]) == ("done", "done", "stale")
-    assert faq_tui_process("run", run, "--until", "assemble").code == 0
+    assert faq_tui("run", run, "--until", "assemble").code == 0
     sample = next(s for s in samples_of(run, SET) if s["seed_id"] == other[0])
     assert (sample["candidate_id"], sample["picked_by"]) == (other[2], "person")

@@ -11,7 +11,7 @@ import pytest
 
 from faq_tui.core.embedded import EmbeddedModel, EmbeddedServer
 from tests.support.schemas import valid
-from tests.support.shell import faq_tui, faq_tui_process
+from tests.support.shell import faq_tui
 
 SETTINGS = """
 [target]
@@ -69,7 +69,7 @@ def finished(
     ]
     (run / "seeds.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     (run / "faq.toml").write_text(SETTINGS.format(url=embedded_server.base_url), encoding="utf-8")
-    done = faq_tui_process("run", run, "--until", "assemble", "--json", timeout=1500)
+    done = faq_tui("run", run, "--until", "assemble", "--json")
     assert done.code == 0, done.err
     (run / "stdout.jsonl").write_text(done.out, encoding="utf-8")
     return run
@@ -144,5 +144,5 @@ def test_sets_matched_by_samples_and_cut_to_a_budget(finished: Path) -> None:
 
 
 def test_a_second_run_does_nothing(finished: Path) -> None:
-    again = faq_tui_process("run", finished, "--until", "assemble", "--json")
+    again = faq_tui("run", finished, "--until", "assemble", "--json")
     assert {json.loads(line)["event"] for line in again.out.splitlines()} == {"StageSkipped"}

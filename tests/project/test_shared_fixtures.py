@@ -46,11 +46,14 @@ def test_several_processes_make_a_folder_once(suite: pytest.Pytester) -> None:
     assert (suite.path / "made.txt").read_text() == "made\n"
 
 
-def test_files_with_slow_tests_come_first(suite: pytest.Pytester) -> None:
+def test_files_with_slow_tests_come_first_and_those_in_e2e_before_all(suite: pytest.Pytester) -> None:
+    (suite.mkdir("e2e") / "test_z.py").write_text(f"{PROBE}\npytestmark = pytest.mark.slow\n", encoding="utf-8")
+    (suite.path / "e2e" / "test_fast.py").write_text(PROBE, encoding="utf-8")
     result = suite.runpytest_subprocess("-n", "0", "-p", "xdist.plugin", "-v")
-    result.assert_outcomes(passed=9)
+    result.assert_outcomes(passed=15)
     order = [line.partition("::")[0] for line in result.outlines if "::test_probe" in line]
-    assert order == ["test_slow.py"] * 3 + ["test_a.py"] * 3 + ["test_b.py"] * 3
+    expected = ["e2e/test_z.py", "test_slow.py", "e2e/test_fast.py", "test_a.py", "test_b.py"]
+    assert order[::3] == expected and order == [name for name in expected for _ in range(3)]
 
 
 def test_the_fast_lane_leaves_out_what_is_slow(suite: pytest.Pytester) -> None:

@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 from faq_tui.tui.app import FaqApp
 from faq_tui.tui.config import Config
 from faq_tui.tui.gpu import GIB, GpuLoad, MachineSample, MachineSampler
+from faq_tui.tui.plan_watch import PlanWatch
 from faq_tui.tui.player import Player
 
 NOW = 1_800_000_000.0
@@ -20,14 +21,25 @@ H100 = GpuLoad("H100 80GB HBM3", 97, int(71.2 * GIB), int(79.6 * GIB), 68)
 SAMPLE = MachineSample((H100,), 12.0, 3 * GIB, 8 * GIB)
 
 
+class NoWatch(PlanWatch):
+    """Makes no plan, so that no mark depends on the speed of a thread."""
+
+    def open(self) -> None:
+        pass
+
+
 def still(sample: MachineSample = SAMPLE) -> MachineSampler:
     return MachineSampler(lambda: sample)
 
 
 def app_on(
-    folder: Path, config: Config | None = None, player: Player | None = None, sample: MachineSample = SAMPLE
+    folder: Path,
+    config: Config | None = None,
+    player: Player | None = None,
+    sample: MachineSample = SAMPLE,
+    plan_watch: type[PlanWatch] = NoWatch,
 ) -> FaqApp:
-    return FaqApp(folder, config, player, clock=lambda: NOW, sampler=still(sample))
+    return FaqApp(folder, config, player, clock=lambda: NOW, sampler=still(sample), plan_watch=plan_watch)
 
 
 def text_of(app: App[Any]) -> str:

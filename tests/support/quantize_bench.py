@@ -15,7 +15,6 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.quantizing import task
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.worker import run_worker
-from tests.support.paths import ROOT
 from tests.support.tiny import make_rows, make_tiny_model
 
 LAYERS, GROUP = 2, 32
@@ -62,8 +61,7 @@ class Bench:
         return {**job, "recipe": {**recipe, **own}, **of_job}
 
     def worker(self, spec: dict[str, Any], on_message: Callable[[Message], None], cancel: CancelToken) -> None:
-        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-        run_worker("quantize", spec, on_message, cancel, self.root / "jobs" / "log.txt", {"PYTHONPATH": path})
+        run_worker("quantize", spec, on_message, cancel, self.root / "jobs" / "log.txt")
 
     def here(self, spec: dict[str, Any]) -> list[Message]:
         """Run the task in this process. Use this only for dense targets, or with the engine `walk`.

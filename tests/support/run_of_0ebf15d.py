@@ -42,6 +42,26 @@ def copy_of_stored(folder: Path) -> Path:
     return folder
 
 
+def pick_of_a_person(folder: Path, agrees: bool) -> None:
+    """A person picks what the judge picked for a seed, or another candidate."""
+    # The program that made the stored run imports this module, too, with the code of commit 0ebf15d.
+    from faq_tui.core.overrides import pick
+    from faq_tui.core.run.run import open_run
+
+    with open_run(folder) as run:
+        name = next(iter(run.settings.sources))
+        query = (
+            "SELECT p.seed_id, c.number = k.number AS same, c.number FROM picks p"
+            " JOIN candidates k ON k.id = p.candidate_id JOIN candidates c ON c.seed_id = p.seed_id"
+            " AND c.generation = k.generation AND c.flags = '[]' WHERE p.picked_by = 'judge' AND p.source = ?"
+            " AND NOT EXISTS (SELECT 1 FROM picks o WHERE o.seed_id = p.seed_id AND o.picked_by = 'person')"
+            " ORDER BY p.id"
+        )
+        rows = run.store.db.execute(query, (name,)).fetchall()
+        seed_id, _, number = next(row for row in rows if bool(row["same"]) is agrees)
+        pick(run, seed_id, name, number, "")
+
+
 def set_times(folder: Path) -> None:
     """Give the run's signed files the modification time that they had when the run was made."""
     for name in SIGNED_BY_TIME:

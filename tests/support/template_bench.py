@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import cache
+
 from faq_tui.core.chat.render import Rendered
 from faq_tui.core.chat.template import Template
 from faq_tui.core.embedded import EmbeddedModel
@@ -51,12 +54,14 @@ REASONING = "The first is one.\n\nSo the next: 1 + 1 = 2, as in `f(x) = x + 1`."
 ANSWER = "**Two.**\n\nSee above: \\(1 + 1 = 2\\) — voilà."
 
 
+@cache
 def golden_templates(model: EmbeddedModel) -> dict[str, Template]:
+    """The templates, made once in each test process. Tests must not change them."""
     from transformers import AutoTokenizer
 
-    made = {}
+    made, plain = {}, AutoTokenizer.from_pretrained(model.folder)
     for name in NAMES:
-        tokenizer = AutoTokenizer.from_pretrained(model.folder)
+        tokenizer = deepcopy(plain)
         for family, marks in SPECIALS.items():
             if name.startswith(family):
                 tokenizer.add_tokens(marks, special_tokens=True)

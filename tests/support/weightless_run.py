@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import MakeOnce
 from tests.support.fake_server import Asked, Behaviour, FakeServer, answer_of
 from tests.support.judge_bench import marks
 from tests.support.shell import faq_tui, make_run
@@ -15,15 +16,21 @@ TOY = "tiny-llama"
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_model(make_once: MakeOnce) -> Path:
     from tests.support.tiny import make_tiny_model
 
-    return make_tiny_model(tmp_path_factory.mktemp("models") / TOY, hidden=64, layers=1)
+    def make(folder: Path) -> None:
+        make_tiny_model(folder / TOY, hidden=64, layers=1)
+
+    return make_once("tiny-model", make) / TOY
 
 
 @pytest.fixture(scope="session")
-def assembled(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four seeds, three candidates each; of every seed the third is cut off and the second marked best."""
+def assembled(tiny_model: Path, make_once: MakeOnce) -> Path:
+    """A run that is made once for all test processes.
+
+    Four seeds, three candidates each; of every seed the third is cut off and the second marked best.
+    """
 
     def reply(asked: Asked) -> str:
         if asked.body["model"] == "fake-8b":
@@ -37,13 +44,15 @@ def assembled(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     behaviour = Behaviour(
         models=("fake-8b", "judge"), reply=elder, finish=lambda a: "length" if a.number == 2 else "stop"
     )
-    with FakeServer(behaviour) as server:
-        judge = f'[judge]\nkind = "llm"\nbase_url = "{server.url}"\nmodel = "judge"\nprobe = 2\n'
-        folder = tmp_path_factory.mktemp("runs") / "run"
-        make_run(folder, server.url, rest=judge, target=str(tiny_model))
-        result = faq_tui("run", folder, "--until", "assemble")
-        assert result.code == 0, result
-    return folder
+
+    def make(folder: Path) -> None:
+        with FakeServer(behaviour) as server:
+            judge = f'[judge]\nkind = "llm"\nbase_url = "{server.url}"\nmodel = "judge"\nprobe = 2\n'
+            make_run(folder / "run", server.url, rest=judge, target=str(tiny_model))
+            result = faq_tui("run", folder / "run", "--until", "assemble")
+            assert result.code == 0, result
+
+    return make_once("weightless-run", make) / "run"
 
 
 @pytest.fixture

@@ -42,12 +42,12 @@ STEPS: tuple[tuple[bytes, str], ...] = (  # keys, and what must then be on the s
     (b"3", "0 Reject"),
     (b"l", "0 Reject"),
     (b"b", "not reviewed"),  # or the judge's endless reason hides what folding does
-    (b"f", "0 Reject"),
+    (b"z", "0 Reject"),
     (b"b", "0 Reject"),
     (b"F", "Which seeds to show"),
     (b"\x1b", "0 Reject"),
     (b"s", "source teacher"),
-    (b"5", "New recipe"),
+    (b"\x1b[15~", "New recipe"),  # f5: the digits pick candidates here
     (b"v", "largest loss of each layer"),
     (b"v", "log of job"),
     (b"v", "layer by module"),

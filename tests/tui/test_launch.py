@@ -163,6 +163,8 @@ def with_a_job(terminals: list[OnTerminal], folder: Path) -> OnTerminal:
     shown = opened(terminals, *FAQ_TUI, folder)
     shown.wait_for(b"Nothing is running")
     shown.press(b"r")
+    shown.wait_for(b"Run up to judge")
+    shown.press(b"r")
     shown.wait_for(b"regenerate")
     shown.wait_for(b"120 candidates")
     return shown

@@ -47,7 +47,7 @@ async def test_a_job_is_started_left_found_again_and_stopped(slow: Path) -> None
     app = app_on(slow)
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: "Nothing is running. r starts" in jobs_line(app))
-        await pilot.press("r")
+        await pilot.press("r", "r")
         await until(pilot, lambda: " of 120 candidates" in jobs_line(app) and "regenerate" in jobs_line(app))
         await pilot.press("r")
         assert "a job is already running" in said(app)[-1]
@@ -84,7 +84,7 @@ async def test_two_apps_on_one_run_the_second_watches(slow: Path) -> None:
         await until(watching, lambda: second.session.phase == "running")
         assert second.session.job == first.session.job
         second.session.phase = "idle"  # as if it had not seen it yet: two starts at once, one is told
-        await watching.press("r")
+        await watching.press("r", "r")
         await until(watching, lambda: any("is working on" in sentence for sentence in said(second)))
 
 
@@ -104,7 +104,7 @@ async def test_a_killed_job_is_said_so_and_r_resumes_it(slow: Path) -> None:
             "nothing grows any more"
         )
         kept = stored(slow)
-        await pilot.press("r")
+        await pilot.press("r", "enter")
         await until(pilot, lambda: app.session.phase == "running" and len(stored(slow)) > len(kept))
         assert kept <= stored(slow)
     again = app_on(slow)

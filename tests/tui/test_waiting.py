@@ -24,7 +24,9 @@ def test_the_wait_is_one_line_until_it_ends() -> None:
     until = time.strftime("%H:%M:%S", time.localtime(NOW + 540))
     assert said.startswith("waiting for http://a/v1 since ") and "\x1b" not in said
     assert said.endswith(f"next try in 0:05, gives up at {until}")
-    assert figures(live, None, 9, NOW)[0] == said
+    shown = figures(live, None, 9, NOW)
+    assert shown[0] == said
+    assert not any("in flight" in part or "left" in part or "tokens/s" in part for part in shown), "nothing goes on"
     live.apply(ServerBack("http://a/v1", 65.0), NOW)
     assert live.waiting == {} and said not in figures(live, None, 9, NOW)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,7 @@ class SettingOption(click.Option):
 
 
 @click.command("init")
-@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path), required=False)
 @click.option("--target", cls=SettingOption, section="target", key="model", help="The model to quantize")
 @click.option("--seeds", cls=SettingOption, section="seeds", key="path", help="The questions")
 @click.option(
@@ -48,6 +50,8 @@ class SettingOption(click.Option):
 @click.option("--elder-model", help="Name of the larger model on its server.")
 @click.option("--judge-url", help="URL of the judge model. Without it, the target's likelihood judges answers.")
 @click.option("--judge-model", help="Name of the judge model on its server.")
+@click.option("--no-input", is_flag=True, help="Ask nothing, even if options are missing.")
+@click.option("--no-check", is_flag=True, help="Write the settings without checking target, seeds and servers.")
 @click.option(
     "--list-presets",
     is_flag=True,
@@ -56,33 +60,68 @@ class SettingOption(click.Option):
     callback=_list_presets,
     help="List the presets and exit.",
 )
-def command(run_folder: Path, target: str | None, seeds: str | None, preset: str | None, **servers: Any) -> None:
+def command(
+    run_folder: Path | None,
+    target: str | None,
+    seeds: str | None,
+    preset: str | None,
+    no_input: bool,
+    no_check: bool,
+    **servers: Any,
+) -> None:
     """Write the settings of a new run into RUN/faq.toml.
+
+    In a terminal, `init` asks for the options that are missing. It checks target, seeds and servers as the app does
+    when it creates a run, and writes nothing if one of them cannot be used.
 
     With --preset, the other options override the settings of the preset. A run has one target. If the preset's table
     has several targets, the first target is used unless --target names another one.
     """
-    from faq_tui.core.settings.write import Choices, init_text, write_settings
+    from faq_tui.cli import init_questions
+    from faq_tui.core.settings.write import write_settings
 
+    asks = preset is None and not no_input and sys.stdin.isatty() and sys.stderr.isatty()
+    if asks and (run_folder is None or target is None or seeds is None):
+        path = init_questions.ask_all(run_folder, target, seeds, servers)
+        click.echo(f"wrote {path}")
+        _say_next(path.parent)
+        return
+    if run_folder is None:
+        raise click.UsageError("Missing argument 'RUN'.", click.get_current_context())
     # Relative paths of an option start at the current folder. Relative paths in the file start at the run folder.
     target, seeds = (None if name is None else _absolute(name) for name in (target, seeds))
-    if preset is not None:
-        from faq_tui.core.paper.preset_text import PresetChoices, preset_text
-
-        text = preset_text(preset, PresetChoices(target, seeds, **servers))
-    else:
-        for name, value in (("--target", target), ("--seeds", seeds)):
-            if value is None:
-                raise click.UsageError(f"Missing option '{name}'.", click.get_current_context())
-        assert target is not None and seeds is not None
-        text = init_text(Choices(target, seeds, **servers))
+    text = _text(target, seeds, preset, servers)
+    if not no_check and not (run_folder / "faq.toml").exists():
+        if preset is None:
+            init_questions.refuse(target, seeds, servers)
+        else:  # the target may be a name in the paper's table, and the servers are examples
+            init_questions.refuse(None, seeds, {})
     path = write_settings(run_folder, text)
     click.echo(f"wrote {path}")
     if target is not None and (problem := _no_model(target)):
         click.echo(f"warning: {problem}", err=True)
     if preset is not None:
         click.echo(f"first set the URLs of the servers in {path}: edit the lines with the comment 'yours'", err=True)
-    click.echo(f"next: faq-tui doctor {run_folder}, then faq-tui run {run_folder}", err=True)
+    _say_next(run_folder)
+
+
+def _say_next(folder: Path) -> None:
+    click.echo(f"next: faq-tui doctor {folder}, then faq-tui run {folder}", err=True)
+
+
+def _text(target: str | None, seeds: str | None, preset: str | None, servers: Mapping[str, Any]) -> str:
+    """The text of faq.toml. Raises UsageError if options contradict each other, or if one is missing."""
+    from faq_tui.core.settings.write import Choices, init_text
+
+    if preset is not None:
+        from faq_tui.core.paper.preset_text import PresetChoices, preset_text
+
+        return preset_text(preset, PresetChoices(target, seeds, **servers))
+    for name, value in (("--target", target), ("--seeds", seeds)):
+        if value is None:
+            raise click.UsageError(f"Missing option '{name}'.", click.get_current_context())
+    assert target is not None and seeds is not None
+    return init_text(Choices(target, seeds, **servers))
 
 
 def _no_model(target: str) -> str:

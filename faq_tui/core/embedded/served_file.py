@@ -1,8 +1,8 @@
 """Write the file that the embedded server reads: the embedded model with its matrices in the type Q8_0.
 
-The published file has its matrices in the type Q4_1. llama.cpp has no fast kernel for Q4_1 on a CPU, so with this type
-the server needs 1.5 times as much CPU time per token. Rounding a weight of 4 bits to 8 bits changes it by at most 0.4 %
-of the largest weight among its 32 neighbours.
+The published file has its matrices in the type Q4_1. llama.cpp has no fast kernel for Q4_1 on a CPU, so with this
+type the server needs 1.5 times as much CPU time per token. A weight of 4 bits changes when it is rounded to 8 bits,
+but by at most 0.5 % of the largest weight in its block of 32 weights.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from faq_tui.core.endpoints.model_list import is_partial, models_of, name_on, wi
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note
 from faq_tui.core.settings import EMBEDDED, Endpoint
+from faq_tui.core.worker.parent import prepare_worker, without_keys
 
 E = TypeVar("E", bound=Endpoint)
 
@@ -137,5 +138,7 @@ def reachable(context: Context, endpoint: E) -> E:
             running_server(context.run.log(context.job), lambda text: context.emit(Note(text)))
         )
         context.servers[EMBEDDED] = server.base_url
+        if len(context.selected) > 1:  # the server leaves a core free, on which the next stages are prepared
+            prepare_worker(context.run.log(context.job), without_keys(context.run.settings))
     patience_s = min(endpoint.patience_s, EMBEDDED_PATIENCE_S)
     return endpoint.model_copy(update={"base_url": context.servers[EMBEDDED], "patience_s": patience_s})

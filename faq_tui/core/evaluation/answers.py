@@ -15,6 +15,8 @@ ROWS_A_BATCH = (
     4
 )
 
+MOST_LIKELY = 2048  # for almost every token, this number of tokens reaches TOP_P
+
 
 def generate(
     model: Any,
@@ -33,7 +35,7 @@ def generate(
     batch's prompts. Raises Stopped after the current token if a stop was requested.
     """
     import torch
-    from transformers import StoppingCriteriaList
+    from transformers import LogitsProcessorList, StoppingCriteriaList
 
     ends, pad = _end_tokens(model)
     model.generation_config = _sampling(max_new_tokens, ends, pad)
@@ -42,14 +44,16 @@ def generate(
         tick(ids.shape[0])
         return torch.full((ids.shape[0],), cancel.is_set, dtype=torch.bool, device=ids.device)
 
-    stopping = StoppingCriteriaList([after_token])
+    stopping, sampling = StoppingCriteriaList([after_token]), LogitsProcessorList([likely_tokens])
     for indices in _batches(prompts, batch_size * ROWS_A_BATCH):
         cancel.check()
         batch = [prompts[index] for index in indices]
         ids, mask = _left_padded(batch, pad, model.device)
         torch.manual_seed(int(digest(batch), 16) % 2**63)
         with torch.inference_mode():
-            out = model.generate(input_ids=ids, attention_mask=mask, stopping_criteria=stopping)
+            out = model.generate(
+                input_ids=ids, attention_mask=mask, stopping_criteria=stopping, logits_processor=sampling
+            )
         cancel.check()
         new = out[:, ids.shape[1] :]
         for index, row in zip(indices, new.tolist(), strict=True):
@@ -67,7 +71,7 @@ def _end_tokens(model: Any) -> tuple[list[int], int]:
 
 
 def _sampling(max_new_tokens: int, ends: list[int], pad: int) -> Any:
-    """The complete sampling configuration.
+    """The complete sampling configuration, except temperature and top_p, which `likely_tokens` applies.
 
     Every key is set, because generate() takes the value of an unset key from the model's generation_config.json.
     """
@@ -75,13 +79,33 @@ def _sampling(max_new_tokens: int, ends: list[int], pad: int) -> Any:
 
     return GenerationConfig(
         do_sample=True,
-        temperature=TEMPERATURE,
-        top_p=TOP_P,
+        temperature=1.0,
+        top_p=1.0,
         top_k=0,
         max_new_tokens=max_new_tokens,
         eos_token_id=ends or None,
         pad_token_id=pad,
     )
+
+
+def likely_tokens(_ids: Any, logits: Any) -> Any:
+    """Divide logits [rows, vocabulary] by TEMPERATURE, and set the logits that TOP_P excludes to minus infinity.
+
+    The result is that of transformers' `TopPLogitsWarper`, which sorts the whole vocabulary. On a CPU, finding the
+    most likely tokens is ten times faster. If they do not reach TOP_P, the whole vocabulary is sorted.
+    """
+    import torch
+
+    scores = logits / TEMPERATURE
+    top = scores.topk(min(MOST_LIKELY, scores.shape[-1]), dim=-1)
+    shares = scores.softmax(-1).gather(-1, top.indices)
+    before = shares.cumsum(-1) - shares  # the share of all tokens that are more likely
+    if bool((before[:, -1] < TOP_P).any()):
+        from transformers import TopPLogitsWarper
+
+        return TopPLogitsWarper(TOP_P)(_ids, scores)
+    kept = top.values.masked_fill(before >= TOP_P, -torch.inf)
+    return torch.full_like(scores, -torch.inf).scatter_(-1, top.indices, kept)
 
 
 def _batches(prompts: Sequence[tuple[int, ...]], size: int) -> Iterator[list[int]]:

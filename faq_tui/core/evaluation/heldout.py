@@ -159,8 +159,8 @@ def batches(items: Sequence[Item], size: int) -> list[list[int]]:
     """The indices of each batch. The items of a batch have similar lengths, so that little padding is computed.
 
     The largest batch comes first. If memory is too small, the first batch already fails. A batch of items that are
-    shorter than SHORT tokens has at most `size` * SHORT tokens. Any other batch has at most `size` items. A batch that
-    already has FULL tokens gets no item that is much shorter than its longest item.
+    shorter than SHORT tokens has at most `size` * SHORT tokens. Any other batch has at most `size` items. A batch
+    that already has FULL tokens gets no item that is much shorter than its longest item.
     """
     order = sorted(range(len(items)), key=lambda index: -len(items[index].ids))
     lengths = [len(items[index].ids) for index in order]
@@ -188,10 +188,12 @@ def starts(lengths: Iterable[int]) -> list[int]:
 def shared_rows(items: Sequence[Item]) -> dict[int, list[int]]:
     """Find the items that a model need not process, because it processes a longer item with the same start.
 
-    A causal model reads the tokens of an item in order, without the last one. The hidden states of these tokens do not
-    depend on later tokens. If all these tokens are the start of another item, the states of that item contain the
-    states of this item. For example, the choices of a question have the same start. Returns a dict that maps the index
-    of each item to process to the indices of all items whose states it contains. The first of them is the item itself.
+    A causal model reads all tokens of an item except the last one. The hidden state of a token does not depend on
+    later tokens. If all tokens that the model reads are the start of another item, the states of that item contain
+    the states of this item. For example, the choices of a question have the same start.
+
+    Returns a dict. Its keys are the indices of the items to process. Its values are the indices of all items whose
+    states are then known. The first of them is the key itself.
     """
     order = sorted(range(len(items)), key=lambda index: items[index].ids[:-1])
     found: dict[int, list[int]] = {}

@@ -18,11 +18,11 @@ SHARE = 4  # one part in SHARE of the other free bytes is used
 
 
 @dataclass
-class Room:
+class SpareMemory:
     """The memory for the log-probabilities of all texts of an evaluation.
 
-    The size of the room is determined when it is first used, while a model is loaded. So a model of the same size can
-    still be loaded after the room is full.
+    The size is determined when memory is first reserved, while a model is loaded. So a model of the same size can
+    still be loaded when all of it is used.
     """
 
     device: str
@@ -50,12 +50,12 @@ class LogProbs:
     A text is always split into the same batches and parts.
     """
 
-    room: Room
+    spare: SpareMemory
     kept: dict[Key, Any] = field(default_factory=dict)
 
     def keep(self, key: Key, values: Any) -> None:
-        """Keep `values` if there is room. The caller must not change the tensor afterwards."""
-        if key not in self.kept and self.room.take(values.numel() * values.element_size()):
+        """Keep `values` if there is memory for them. The caller must not change the tensor afterwards."""
+        if key not in self.kept and self.spare.take(values.numel() * values.element_size()):
             self.kept[key] = values
 
     def of(self, key: Key, compute: Callable[[], Any]) -> Any:

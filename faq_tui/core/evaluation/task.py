@@ -26,7 +26,7 @@ from faq_tui.core.evaluation.environment import dense_bytes, stored_bits
 from faq_tui.core.evaluation.heldout import Heldout, shared_rows
 from faq_tui.core.evaluation.identity import UNQUANTIZED, measurement_signature
 from faq_tui.core.evaluation.kinds import ANSWERS
-from faq_tui.core.evaluation.log_probs import LogProbs, Room
+from faq_tui.core.evaluation.log_probs import LogProbs, SpareMemory
 from faq_tui.core.evaluation.metrics import Metric
 from faq_tui.core.evaluation.reference import open_reference, reference_path, writing
 from faq_tui.core.evaluation.spec import Spec
@@ -78,7 +78,7 @@ class _Evaluation:
     log_probs: dict[str, LogProbs] = field(default_factory=dict)  # those of the target on each text
 
     def __post_init__(self) -> None:
-        self.room = Room(self.device)
+        self.spare = SpareMemory(self.device)
 
     def run(self) -> None:
         self.texts = dict(self.order.texts)
@@ -200,7 +200,7 @@ class _Evaluation:
         subjects = list(self.order.subjects)
         later = subjects[subjects.index(subject) + 1 :]
         if self.texts[text].compared and any(text in self._todo(other) for other in later):
-            return self.log_probs.setdefault(text, LogProbs(self.room))
+            return self.log_probs.setdefault(text, LogProbs(self.spare))
         return self.log_probs.pop(text, None)
 
     def _size(self, text: str) -> int:

@@ -5,6 +5,8 @@ A hub model is downloaded first.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from faq_tui.core.base.errors import UsageError
@@ -46,3 +48,40 @@ def local_folder(model: str, only_config: bool = False) -> Path:
         raise UsageError(
             f"target model {model!r} cannot be fetched ({type(error).__name__}): check its name and your access to it"
         ) from error
+
+
+LOOK_UP_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class HubModel:
+    """What the hub says about a model."""
+
+    weights: int | None  # bytes of the weights that would be downloaded; None if the hub does not say it
+    gated: bool  # True if its owner must grant access
+
+
+def look_up(model: str) -> HubModel | None:
+    """Ask the hub about a model. None if the hub cannot be asked now. Raises UsageError if it has no such model."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
+
+    try:
+        info = HfApi().model_info(model, timeout=LOOK_UP_TIMEOUT_S, files_metadata=True)
+    except GatedRepoError:
+        return HubModel(None, gated=True)
+    except RepositoryNotFoundError:
+        raise UsageError(
+            f"the hub has no model {model}, or you have no access to it: check its name, and log in to the hub"
+        ) from None
+    except HFValidationError:
+        raise UsageError(f"{model!r} is not a hub id: a hub id looks like Qwen/Qwen3-8B") from None
+    except Exception:  # noqa: BLE001  offline, a proxy, a broken mirror: the run will try again
+        return None
+    weights = sum(file.size or 0 for file in info.siblings or [] if _is_weights(file.rfilename))
+    return HubModel(weights or None, bool(info.gated))
+
+
+def _is_weights(name: str) -> bool:
+    """True if the file holds weights that `local_folder` downloads."""
+    return name.endswith(".safetensors") and not any(fnmatch(name, pattern) for pattern in AGAIN)

@@ -138,14 +138,17 @@ def _shown(field: FieldInfo) -> Any:
     return field.examples[0] if field.examples else _default(field)
 
 
-def recipe_text(group_size: str) -> str:
-    """The recipe section. `group_size` is the text of a value that fits the target, optionally with a comment."""
-    model = model_of(DEFAULT_METHOD)
-    bits = model.model_fields["bits"].default
+def recipe_text(group_size: str, method: str = DEFAULT_METHOD, bits: int | None = None) -> str:
+    """The recipe section. `group_size` is the text of a value that fits the target, optionally with a comment.
+
+    If `bits` is None, the method's default is written.
+    """
+    model = model_of(method)
+    bits = model.model_fields["bits"].default if bits is None else bits
     return "".join(
         [
             head_text("[[recipes]]", Settings.model_fields["recipes"]),
-            with_comment(f'method = "{DEFAULT_METHOD}"', " | ".join(METHODS.names())),
+            with_comment(f'method = "{method}"', " | ".join(METHODS.names())),
             with_comment(f"bits = {bits}", _bits()),
             f"group_size = {group_size}\n",
             with_comment('# preset = "paper"', f"default: none. {' | '.join(_presets())}"),

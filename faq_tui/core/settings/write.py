@@ -16,11 +16,11 @@ from faq_tui.core.settings.comments import head_text, keys_text, recipe_text
 from faq_tui.core.settings.evaluate import Evalscope, Evaluate, LmEval, Serve
 from faq_tui.core.settings.judge import JudgeSettings
 from faq_tui.core.settings.load import parse_settings
-from faq_tui.core.settings.recipe import Quantize
+from faq_tui.core.settings.recipe import DEFAULT_METHOD, Quantize, model_of
 from faq_tui.core.settings.schema import Activations, Settings
 from faq_tui.core.settings.section import EMBEDDED, Section
 from faq_tui.core.settings.sets import Assemble, SetPlan
-from faq_tui.core.settings.source import Source
+from faq_tui.core.settings.source import LOCAL, TARGET, Source
 from faq_tui.core.settings.target import Preset, Seeds, Target
 
 SETTINGS = Settings.model_fields
@@ -37,7 +37,10 @@ NO_SOURCE = """\
 
 @dataclass(frozen=True)
 class Choices:
-    """The options of `faq-tui init`."""
+    """The options of `faq-tui init` and the answers of the app's wizard. A key that is None gets its default.
+
+    With `itself`, the target regenerates the answers on this machine.
+    """
 
     target: str
     seeds: str
@@ -45,6 +48,13 @@ class Choices:
     elder_model: str | None = None
     judge_url: str | None = None
     judge_model: str | None = None
+    elder_key_env: str | None = None
+    itself: bool = False
+    count: int | None = None
+    heldout: int | None = None
+    method: str = DEFAULT_METHOD
+    bits: int | None = None
+    group_size: int | None = None
 
 
 def demo_text() -> str:
@@ -58,16 +68,19 @@ def init_text(choices: Choices) -> str:
     for url, model, name in ((c.elder_url, c.elder_model, "elder"), (c.judge_url, c.judge_model, "judge")):
         if bool(url) != bool(model):
             raise UsageError(f"--{name}-url and --{name}-model must be used together: give both or neither")
+    sizes = {"count": c.count, "heldout": c.heldout}
+    given = {key: value for key, value in sizes.items() if value is not None}
+    group_size = _group_size(c.target, c.method) if c.group_size is None else str(c.group_size)
     parts = [
         HEAD,
         _section("target", Target, {"model": c.target}),
-        _section("seeds", Seeds, {"path": c.seeds}, live=("count", "heldout")),
+        _section("seeds", Seeds, {"path": c.seeds, **given}, live=("count", "heldout")),
         _source(c),
         _judge(c),
         _section("assemble", Assemble, live=("max_tokens", "overflow")),
         head_text("# [sets.mixed]", SETTINGS["sets"]) + keys_text(SetPlan),
         _section("activations", Activations),
-        recipe_text(_group_size(c.target)),
+        recipe_text(group_size, c.method, c.bits),
         _section("quantize", Quantize),
         _section("evaluate", Evaluate, live=("perplexity",), without=BENCHMARKS),
         *(
@@ -93,7 +106,9 @@ def _section(
 def _source(c: Choices) -> str:
     """The text of the first source."""
     if c.elder_url:
-        return _elder(c.elder_url, c.elder_model or "")
+        return _elder(c.elder_url, c.elder_model or "", c.elder_key_env)
+    if c.itself and c.target != EMBEDDED:
+        return _itself()
     if c.target == EMBEDDED:
         source = re.search(r"^\[sources\.self\].*?(?=^\[judge\])", demo_text(), re.MULTILINE | re.DOTALL)
         assert source is not None
@@ -103,10 +118,19 @@ def _source(c: Choices) -> str:
     return f"{NO_SOURCE}{_commented(example)}"
 
 
-def _elder(url: str, model: str) -> str:
+def _elder(url: str, model: str, key_env: str | None = None) -> str:
     live = ("candidates", "concurrency", "reasoning", "sampling")
     head = head_text("[sources.elder]", SETTINGS["sources"])
-    return head + keys_text(Source, {"base_url": url, "model": model}, live)
+    key = {} if key_env is None else {"api_key_env": key_env}
+    return head + keys_text(Source, {"base_url": url, "model": model, **key}, live)
+
+
+def _itself() -> str:
+    """The text of the source `self`: the target on this machine."""
+    head = head_text("[sources.self]", SETTINGS["sources"])
+    return head + keys_text(
+        Source, {"base_url": LOCAL, "model": TARGET}, ("candidates", "concurrency", "reasoning", "sampling")
+    )
 
 
 def _judge(c: Choices) -> str:
@@ -121,12 +145,15 @@ def _commented(text: str) -> str:
     return "".join(line if line.startswith("#") else f"# {line}" for line in text.splitlines(keepends=True))
 
 
-def _group_size(target: str) -> str:
+def _group_size(target: str, method: str = DEFAULT_METHOD) -> str:
     """The group size of a new recipe.
 
-    If 128 divides the target's widths, the size is 128, as in the paper. Otherwise it is the largest of 64, 32 and 16
-    that divides the widths.
+    If the method has only one group size, it is this size. If 128 divides the target's widths, the size is 128, as in
+    the paper. Otherwise it is the largest of 64, 32 and 16 that divides the widths.
     """
+    possible = model_of(method).choices("group_size")
+    if len(possible) == 1:
+        return str(possible[0])
     if target == EMBEDDED:
         return "64                  # 576 input features are not a multiple of 128"
     try:

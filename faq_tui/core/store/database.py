@@ -64,9 +64,14 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that is committed at the end of the block. Raises FaqError if the disk is full."""
+        """A transaction that is committed at the end of the block.
+
+        Raises FaqError if the disk is full, or if another program has removed the file.
+        """
         if self.read_only:
             raise FaqError(f"{self.path} is open only for reading: leave the replay to make changes")
+        if not self.path.exists():  # SQLite would write to the removed file, and the change would be lost
+            raise FaqError(f"{self.path} was removed: nothing was stored; leave faq-tui, and put the folder back")
         try:
             self.db.execute("BEGIN IMMEDIATE")
             try:

@@ -158,6 +158,21 @@ def fork_child(
     return child
 
 
+def start_server(folder: Path, environment: dict[str, str], log: int) -> None:
+    """Start the fork server if there is none, so that it has its libraries before the first child is needed.
+
+    Nothing happens if the server cannot be used. `fork_child` explains the arguments.
+    """
+    global _server
+    if _failed or not safe() or not enough_memory() or not _one_child.acquire(blocking=False):
+        return
+    try:
+        if _server is None:
+            _server = _Server(environment, folder, log)
+    finally:
+        _one_child.release()
+
+
 @atexit.register
 def end_server() -> None:
     """End the fork server of this process, if it has one."""

@@ -19,7 +19,7 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import ExitCode, FaqError, Stopped, UsageError
 from faq_tui.core.base.files import FULL, full_disk
 from faq_tui.core.worker.child import SHORT
-from faq_tui.core.worker.forked import ForkedChild, fork_child
+from faq_tui.core.worker.forked import ForkedChild, fork_child, start_server
 
 if TYPE_CHECKING:
     from faq_tui.core.settings import Settings
@@ -97,6 +97,16 @@ def run_worker(
         with suppress(BrokenPipeError):  # `close` writes the rest of the spec, and fails if the child is dead
             lifeline.close()
     _raise_if_failed(task, spec, last, code, cancel, log)
+
+
+def prepare_worker(log: Path, env: dict[str, str] | None = None) -> None:
+    """Let the first call of `run_worker` with this `env` start at once, because its libraries are imported now.
+
+    The imports run in the background. They take several seconds.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        start_server(log.parent, {**os.environ, **QUIET_THREADS, **(env or {})}, output.fileno())
 
 
 def _start(task: str, log: Path, environment: dict[str, str], stdin: int, channel: int, cancel: CancelToken) -> Child:

@@ -35,6 +35,7 @@ from faq_tui.tui.shell import ShellApp
 from faq_tui.tui.widgets.ask import Ask
 from faq_tui.tui.widgets.list import LineList, index_of
 from faq_tui.tui.widgets.text import LiteralText
+from faq_tui.tui.wizard.screen import NewRun, WizardScreen
 
 DEMO_FOLDER = "faq-demo"
 HZ, LOW_HZ = 10, 2
@@ -45,8 +46,8 @@ ALWAYS = ("app.help", "app.quit")
 WELCOME = """\
 There is no run in this folder yet. A run is a folder with the settings and results of one model to quantize.
 
-`faq-tui init --help` explains how to create a run.
-{demo}  tries the demo: about eight minutes on two cores, after a download of 93 MB. It needs no GPU and no server.
+{new}  creates a run in five steps: model, questions, answers, recipe, plan.
+{demo}  tries the demo, without GPU and server: eight minutes on two cores, 93 MB.
 {doctor}  checks this machine: Python, packages, GPU, memory and disk."""
 SEARCHING = "Searching for runs …"
 
@@ -175,7 +176,7 @@ class HomeApp(ShellApp):
         elif not self._scanner.complete:
             self._welcome.show(SEARCHING)
         else:
-            keys = {name: self._key(f"home.{name}") for name in ("demo", "doctor")}
+            keys = {name: self._key(f"home.{name}") for name in ("new", "demo", "doctor")}
             self._welcome.show(WELCOME.format(**keys))
 
     def _draw_details(self) -> None:
@@ -229,6 +230,13 @@ class HomeApp(ShellApp):
             self.complain(f"{folder} cannot be created: {error.strerror}; start faq-tui in another folder")
             return
         self.leave(Choice(folder, start=True))
+
+    def action_new(self) -> None:
+        def created(run: NewRun | None) -> None:
+            if run is not None:
+                self.leave(Choice(run.folder, run.start))
+
+        self.push_screen(WizardScreen(self.here), created)
 
     def action_doctor(self) -> None:
         self.push_screen(MachineScreen(self.here))

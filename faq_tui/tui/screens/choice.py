@@ -38,7 +38,7 @@ class ChoiceScreen(Dialog[str]):
         Binding("up,k,left,h,shift+tab", "app.focus_previous", show=False),
     ]
 
-    def __init__(self, question: str, answers: tuple[Answer, ...]) -> None:
+    def __init__(self, question: str | Text, answers: tuple[Answer, ...]) -> None:
         super().__init__()
         self._question, self._answers = question, answers
         self.cancelled = answers[-1].value

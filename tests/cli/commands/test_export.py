@@ -172,4 +172,4 @@ def test_files_that_cannot_be_written(run_folder: Path) -> None:
     nowhere = "/proc/no/such/place"
     said = refused(ExitCode.FAILED, "export", run_folder, "--set", "elder", "-o", nowhere)
     assert said == f"{nowhere}: No such file or directory"
-    assert "/proc/no" in refused(ExitCode.FAILED, "init", nowhere, "--target", "t", "--seeds", "starter")
+    assert "/proc/no" in refused(ExitCode.FAILED, "init", nowhere, "--target", "a/t", "--seeds", "starter")

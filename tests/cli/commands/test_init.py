@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
+import pytest
 
 from faq_tui.core.base.errors import ExitCode
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.run.run import open_run
 from faq_tui.core.settings import load_settings
 from faq_tui.core.store.benchmarks import set_problem
+from tests.support.fake_server import Behaviour, FakeServer
+from tests.support.on_terminal import OnTerminal
 from tests.support.schemas import schema
-from tests.support.shell import faq_tui, faq_tui_process, refused
+from tests.support.shell import FAQ_TUI, faq_tui, faq_tui_process, refused
 
 SCHEMA = schema("status")
 
@@ -77,7 +81,17 @@ def test_what_cannot_be_is_said_in_one_sentence(tmp_path: Path) -> None:
 
 def test_init_writes_settings_that_parse_and_never_overwrites(tmp_path: Path) -> None:
     run, url = tmp_path / "run", "http://elder:8000/v1"
-    given = ("--target", "Qwen/Qwen3-8B", "--seeds", "starter", "--elder-url", url, "--elder-model", "Big")
+    given = (
+        "--target",
+        "Qwen/Qwen3-8B",
+        "--seeds",
+        "starter",
+        "--elder-url",
+        url,
+        "--elder-model",
+        "Big",
+        "--no-check",
+    )
     result = faq_tui_process("init", run, *given)
     assert (result.code, result.out) == (0, f"wrote {run / 'faq.toml'}\n")
     settings = load_settings(run / "faq.toml")
@@ -90,7 +104,7 @@ def test_init_writes_settings_that_parse_and_never_overwrites(tmp_path: Path) ->
 
 
 def test_init_makes_paths_of_the_shell_absolute(tmp_path: Path) -> None:
-    (tmp_path / "s.jsonl").write_text("{}")
+    (tmp_path / "s.jsonl").write_text('{"question": "Why?"}')
     result = faq_tui_process("init", "run", "--target", "embedded", "--seeds", "s.jsonl", cwd=tmp_path)
     assert result.code == 0
     settings = tomllib.loads((tmp_path / "run" / "faq.toml").read_text())
@@ -100,3 +114,91 @@ def test_init_makes_paths_of_the_shell_absolute(tmp_path: Path) -> None:
 def test_init_with_half_an_elder(tmp_path: Path) -> None:
     said = refused(ExitCode.USAGE, "init", tmp_path, "--target", "t", "--seeds", "s", "--elder-url", "http://x/v1")
     assert said == "--elder-url and --elder-model must be used together: give both or neither"
+
+
+def test_what_the_wizard_refuses_is_refused(tmp_path: Path) -> None:
+    """And nothing is written."""
+    run, starter = tmp_path / "run", ("--target", "embedded", "--seeds", "starter")
+    for code, arguments, why in (
+        (ExitCode.USAGE, ("--target", "embedded", "--seeds", tmp_path / "no.jsonl"), "no seed file at"),
+        (ExitCode.USAGE, ("--target", "Qwen3", "--seeds", "starter"), "is neither a folder nor a hub id"),
+        (
+            ExitCode.UNREACHABLE,
+            (*starter, "--elder-url", "http://127.0.0.1:9/v1", "--elder-model", "Big"),
+            "cannot reach http://127.0.0.1:9/v1 (Connection refused): is the server running, and is its URL right?; "
+            "to write the settings without this check, add --no-check",
+        ),
+        (
+            ExitCode.UNREACHABLE,
+            (*starter, "--judge-url", "http://127.0.0.1:9/v1", "--judge-model", "Big"),
+            "cannot reach",
+        ),
+    ):
+        assert why in refused(code, "init", run, *arguments)
+        assert not run.exists()
+    with FakeServer(Behaviour()) as server:
+        given = (*starter, "--elder-url", server.url, "--elder-model")
+        assert "did you mean 'fake-8b'?" in refused(ExitCode.UNREACHABLE, "init", run, *given, "fake-9b")
+        assert faq_tui("init", run, *given, "fake-8b").code == 0
+
+
+def test_without_a_terminal_nothing_is_asked(tmp_path: Path) -> None:
+    assert "Missing argument 'RUN'" in refused(ExitCode.USAGE, "init")
+    assert "Missing option '--target'" in refused(ExitCode.USAGE, "init", tmp_path / "run", "--no-input")
+
+
+@pytest.fixture
+def terminals() -> Iterator[list[OnTerminal]]:
+    opened: list[OnTerminal] = []
+    yield opened
+    for one in opened:
+        one.kill()
+
+
+def asked(terminals: list[OnTerminal], folder: Path, *options: str) -> OnTerminal:
+    """`faq-tui init` on a plain terminal, called in this folder."""
+    command = f"cd '{folder}' && exec {' '.join((*FAQ_TUI, 'init', *options))}"
+    terminals.append(OnTerminal("sh", "-c", command))
+    return terminals[-1]
+
+
+def test_init_asks_on_a_terminal_and_asks_again(tmp_path: Path, terminals: list[OnTerminal]) -> None:
+    (tmp_path / "mine.txt").write_text("".join(f"Why is number {n} odd?\n" for n in range(20)))
+    with FakeServer(Behaviour()) as server:
+        shown = asked(terminals, tmp_path)
+        for question, answer in (
+            ("Model to quantize", "Qwen3-8B"),
+            ("is neither a folder nor a hub id", "Qwen/Qwen3-8B"),
+            ("Questions", "theirs.txt"),
+            ("no seed file at", "mine.txt"),
+            ("3. Why is number 2 odd?", ""),  # the question for the model follows; enter takes the server
+            ("URL of the server", "http://127.0.0.1:9/v1"),
+            ("Connection refused", server.url),
+            ("serves fake-8b", "gptq"),
+            ("Bits per weight", "4"),
+            ("Folder of the run", "my-run"),
+            ("Write the settings?", "y"),
+        ):
+            shown.wait_for(question.encode())
+            shown.press(f"{answer}\r".encode())
+        assert shown.wait() == 0
+    settings = load_settings(tmp_path / "my-run" / "faq.toml")
+    assert settings.target.model == "Qwen/Qwen3-8B" and settings.seeds.path == str(tmp_path / "mine.txt")
+    assert (settings.seeds.count, settings.seeds.heldout) == (16, 4)
+    assert (settings.sources["elder"].base_url, settings.sources["elder"].model) == (server.url, "fake-8b")
+
+
+def test_init_asks_only_what_is_missing_and_ctrl_c_writes_nothing(
+    tmp_path: Path, terminals: list[OnTerminal]
+) -> None:
+    shown = asked(terminals, tmp_path, "my-run", "--target", "embedded")
+    shown.wait_for(b"2 of 5")
+    shown.press(b"starter\r")
+    shown.wait_for(b"the target itself, on this machine")
+    shown.press(b"\r")
+    shown.wait_for(b"Quantization method")
+    shown.press(b"w8a8\r")
+    shown.wait_for(b"Write the settings?")
+    shown.press(b"\x03")
+    assert shown.wait() == ExitCode.STOPPED
+    assert not (tmp_path / "my-run").exists()

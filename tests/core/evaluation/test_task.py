@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from faq_tui.core.base.cancel import CancelToken
-from faq_tui.core.base.errors import FaqError
-from faq_tui.core.evaluation import task
+from faq_tui.core.base.errors import FaqError, Stopped
+from faq_tui.core.evaluation import compare, log_probs, task
 from faq_tui.core.evaluation.heldout import Heldout, Item
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.evaluation.kinds import PROSE
@@ -43,7 +44,14 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {folder.name: folder for folder in sorted(root.iterdir(), reverse=True)}
 
 
-def evaluate(folders: dict[str, Path], cache: Path, read: str, **changes: Any) -> list[dict[str, Any]]:
+def evaluate(
+    folders: dict[str, Path],
+    cache: Path,
+    read: str,
+    hear: Callable[[dict[str, Any]], None] = lambda message: None,
+    cancel: CancelToken | None = None,
+    **changes: Any,
+) -> list[dict[str, Any]]:
     subjects = {name: (f"hash-{name}", "" if name == UNQUANTIZED else str(path)) for name, path in folders.items()}
     fields = {"texts": TEXTS, "answers": [], "stored": {}, **changes}
     spec = Spec(
@@ -52,11 +60,12 @@ def evaluate(folders: dict[str, Path], cache: Path, read: str, **changes: Any) -
     cache.mkdir(exist_ok=True)
     (cache / "order.json").write_text(json.dumps(spec.to_json()), encoding="utf-8")
     messages: list[dict[str, Any]] = []
-    task.run(
-        {"order": str(cache / "order.json")},
-        lambda kind, **body: messages.append({"kind": kind, **body}),
-        CancelToken(),
-    )
+
+    def send(kind: str, **body: Any) -> None:
+        messages.append({"kind": kind, **body})
+        hear(messages[-1])
+
+    task.run({"order": str(cache / "order.json")}, send, cancel or CancelToken())
     return messages
 
 
@@ -122,3 +131,103 @@ def test_answers_are_written_by_the_whole_model_and_measured_layer_by_layer(
     messages = evaluate(folders, tmp_path, "layers", answers=[HeldoutQuestion("s1", [1, 2, 3], [])])
     assert [one["seed_id"] for one in messages if one["kind"] == "answer"] == ["s1"]
     assert len(measurements(messages)) == 9
+
+
+# ---- several artefacts in one sweep
+
+GIB = 1 << 30
+WAYS = [("whole", 100 * GIB), ("whole", 0), ("layers", 100 * GIB)]  # how models are read, and the free memory
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[slice]:
+    """The parts of batches for which the target's log-probabilities are computed from its stored states."""
+    parts: list[slice] = []
+    compute = compare._Unquantized.log_probs
+
+    def counted(self: Any, part: slice) -> Any:
+        parts.append(part)
+        return compute(self, part)
+
+    monkeypatch.setattr(compare._Unquantized, "log_probs", counted)
+    return parts
+
+
+def figures(messages: list[dict[str, Any]]) -> dict[tuple[str, str], Any]:
+    return {key: (one["signature"], one["items"], one["token_kl"]) for key, one in measurements(messages).items()}
+
+
+@pytest.mark.parametrize(("read", "free"), WAYS)
+def test_artefacts_in_one_sweep_have_the_figures_of_artefacts_one_after_the_other(
+    folders: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    computed: list[slice],
+    read: str,
+    free: int,
+) -> None:
+    monkeypatch.setattr(log_probs, "free_bytes", lambda device: free)
+    together = figures(evaluate(folders, tmp_path / "together", read))
+    assert bool(computed) == (not free), "with enough memory, the target's own measurement has computed them"
+    apart: dict[tuple[str, str], Any] = {}
+    for name in ("gptq", "w8a8"):
+        apart |= figures(evaluate({n: folders[n] for n in (UNQUANTIZED, name)}, tmp_path / name, read))
+    assert together == apart and len(together) == 6
+
+
+def test_the_target_is_read_only_once_for_artefacts_that_come_later(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, computed: list[slice]
+) -> None:
+    monkeypatch.setattr(log_probs, "free_bytes", lambda device: 100 * GIB)
+    target = {UNQUANTIZED: folders[UNQUANTIZED]}
+    messages = evaluate(target, tmp_path, "whole")
+    stored = {UNQUANTIZED: {text: one["signature"] for (_, text), one in measurements(messages).items()}}
+    later = evaluate(folders, tmp_path, "whole", stored=stored)
+    assert {subject for subject, _ in measurements(later)} == {"gptq", "w8a8"}
+    assert len(computed) == len(TEXTS), "the first artefact computes one part of each text, also for the second"
+    together = figures(evaluate(folders, tmp_path / "b", "whole"))
+    assert figures(later) == {key: value for key, value in together.items() if key[0] != UNQUANTIZED}
+
+
+@pytest.mark.parametrize(("read", "free"), WAYS)
+def test_a_stop_in_the_middle_repeats_no_stored_measurement(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: str, free: int
+) -> None:
+    monkeypatch.setattr(log_probs, "free_bytes", lambda device: free)
+    whole = figures(evaluate(folders, tmp_path / "whole", read))
+    found: dict[tuple[str, str], Any] = {}
+    rounds = 0
+    while len(found) < len(whole):
+        cancel, heard = CancelToken(), list[dict[str, Any]]()
+
+        def stop(message: dict[str, Any], cancel: CancelToken = cancel, heard: list[dict[str, Any]] = heard) -> None:
+            heard.append(message)
+            if len(measurements(heard)) == 2:
+                cancel.set()
+
+        stored: dict[str, dict[str, str]] = {}
+        for (subject, text), (signature, *_) in found.items():
+            stored.setdefault(subject, {})[text] = signature
+        try:
+            evaluate(folders, tmp_path / "stopped", read, stop, cancel, stored=stored)
+        except Stopped:
+            assert cancel.is_set
+        new = figures(heard)
+        assert not new.keys() & found.keys() and len(new) == 2
+        found |= new
+        rounds += 1
+    assert found == whole and rounds == 3
+
+
+def test_a_broken_artefact_in_the_middle_does_not_change_the_figures_of_the_next(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    whole = figures(evaluate(folders, tmp_path / "whole", "whole"))
+    broken = shutil.copytree(folders["gptq"], tmp_path / "broken")
+    weights = next(broken.glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    middle = {UNQUANTIZED: folders[UNQUANTIZED], "gptq": broken, "w8a8": folders["w8a8"]}
+    heard: list[dict[str, Any]] = []
+    with pytest.raises(FaqError, match="all others are evaluated"):
+        evaluate(middle, tmp_path / "cache", "whole", heard.append)
+    assert figures(heard) == {key: value for key, value in whole.items() if key[0] != "gptq"}

@@ -17,7 +17,7 @@ from tests.support.tiny import make_rows, make_tiny_model
 pytestmark = pytest.mark.slow
 
 pytest_plugins = ["tests.support.quantize_bench"]
-LAYERS = 6
+LAYERS = 4
 OWN: dict[str, dict[str, Any]] = {
     "gptq": {"engine": WALK},
     "gptq@gptqmodel": {"engine": GPTQMODEL},

@@ -117,5 +117,5 @@ def test_a_setting_with_nul_is_named(tmp_path: Path, key: str) -> None:
 def test_a_new_run_for_a_target_that_is_no_path(tmp_path: Path) -> None:
     seeds = tmp_path / "seeds.jsonl"
     seeds.write_text('{"question": "Why?"}\n')
-    result = faq_tui("init", tmp_path / "run", "--target", "~nosuch_user_here/x", "--seeds", seeds)
+    result = faq_tui("init", tmp_path / "run", "--target", "~nosuch_user_here/x", "--seeds", seeds, "--no-check")
     assert result.code == 0, result

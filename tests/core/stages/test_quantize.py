@@ -20,7 +20,7 @@ from faq_tui.core.stages import quantize as stage
 from faq_tui.core.store.artefacts import all_artefacts
 from faq_tui.core.worker import forked
 from tests.support.quantize_bench import children
-from tests.support.shell import faq_tui_process
+from tests.support.shell import faq_tui
 from tests.support.tiny import TINY_RUN, make_tiny_run
 
 pytestmark = pytest.mark.slow
@@ -43,7 +43,7 @@ MEDIUM, LARGE = "w8a8-w8gc-medium", "w8a8-w8gc-large"
 def quantized(run: Path, medium: int, large: int) -> dict[str, str]:
     """By artefact: the folder whose weights are its own."""
     (run / "faq.toml").write_text(SETTINGS.format(medium=medium, large=large), encoding="utf-8")
-    done = faq_tui_process("run", run, "--until", "quantize", timeout=600)
+    done = faq_tui("run", run, "--until", "quantize")
     assert done.code == 0, done.err
     with open_run(run) as opened:
         found = all_artefacts(opened.store)
@@ -65,7 +65,7 @@ def test_a_killed_worker_takes_only_its_own_artefact(tmp_path: Path) -> None:
     """The next artefact is made by another child of the same fork server, and the lost one on the next run."""
     make_tiny_run(tmp_path, TINY_RUN)
     (tmp_path / "faq.toml").write_text(SETTINGS.format(medium=6, large=8), encoding="utf-8")
-    assert faq_tui_process("run", tmp_path, "--until", "assemble", timeout=600).code == 0
+    assert faq_tui("run", tmp_path, "--until", "assemble").code == 0
     events: list[Event] = []
     workers: dict[str, list[int]] = {}
     servers = []

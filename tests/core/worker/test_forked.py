@@ -118,6 +118,25 @@ def test_one_server_forks_one_child_after_the_other(work: Call, programs: list[s
     assert (tmp_path / "jobs" / "2" / "log.txt").read_text() == "out of the child\n"
 
 
+def test_a_server_can_be_started_before_the_first_child(work: Call, programs: list[str], tmp_path: Path) -> None:
+    parent.prepare_worker(tmp_path / "jobs" / "0" / "log.txt")
+    assert programs == ["fork_server"]
+    first = work(ABOUT, "1")[0]
+    parent.prepare_worker(tmp_path / "jobs" / "0" / "log.txt")
+    assert programs == ["fork_server"] and first["preloaded"] and first["parent"] != os.getpid()
+    assert first["folder"] == str(tmp_path / "jobs" / "1")
+    assert (tmp_path / "jobs" / "0" / "log.txt").read_text() == ""
+
+
+@pytest.mark.parametrize("lacking", ["safe", "enough_memory"])
+def test_a_server_that_cannot_be_used_is_not_started_before_the_first_child(
+    programs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: str
+) -> None:
+    monkeypatch.setattr(forked, lacking, lambda: False)
+    parent.prepare_worker(tmp_path / "log.txt")
+    assert programs == []
+
+
 def test_a_forked_child_is_like_a_started_one(work: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     made = work(ABOUT, SOME_KEY="")[0]
     monkeypatch.setattr(forked, "safe", lambda: False)

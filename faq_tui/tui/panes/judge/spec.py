@@ -8,7 +8,7 @@ PICKS = tuple(
         f"judge.pick_{number}",
         str(number),
         "Pick",
-        f"Choose candidate {number} for this seed, and go to the next open seed.",
+        f"Choose candidate {number}.",
         call=f"pick({number})",
     )
     for number in range(1, 10)
@@ -16,8 +16,8 @@ PICKS = tuple(
 
 ACTIONS: tuple[Action, ...] = (
     *PICKS,
-    Action("judge.accept", "enter", "Accept", "Accept the judge's pick, and go to the next open seed."),
-    Action("judge.reject", "0", "Reject", "Leave this seed out of the source's set, and go to the next open seed."),
+    Action("judge.accept", "enter", "Accept", "Accept the judge's pick."),
+    Action("judge.reject", "0", "Reject", "Leave this seed out of the source's set."),
     Action(
         "judge.undo",
         "u",
@@ -41,12 +41,18 @@ ACTIONS: tuple[Action, ...] = (
         "Accept the judge's pick for every open seed whose best score has a clear lead.",
     ),
     Action("judge.fold", "z", "Fold", "Fold or unfold the reasoning."),
-    Action("judge.go_on", "a", "Go on", "After a decision, go to the next open seed, or stay.", footer=False),
+    Action(
+        "judge.go_on",
+        "a",
+        "Go on",
+        "Go to the next open seed after each decision, or stay on the seed.",
+        footer=False,
+    ),
     Action(
         "judge.reason", "w,R", "Reason", "Write the reason for your override of this seed, or for your next override."
     ),
     Action("judge.source", "s", "Source", "Show the candidates of the next source."),
-    Action("judge.next_undecided", "N", "Next open", "Go to the next seed without a person's decision."),
+    Action("judge.next_undecided", "N", "Next open", "Go to the next open seed: a seed without a person's decision."),
     Action(
         "judge.previous_undecided",
         "P",
@@ -58,7 +64,7 @@ ACTIONS: tuple[Action, ...] = (
         "judge.pick_this",
         "space",
         "Pick this",
-        "Choose the selected candidate, and go to the next open seed.",
+        "Choose the selected candidate for this seed.",
         footer=False,
     ),
     Action("judge.right", "l,right,tab", "Candidate", "Select the candidate to the right.", footer=False),

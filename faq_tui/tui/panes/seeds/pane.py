@@ -222,6 +222,8 @@ class SeedsPane(Pane):
         self._draw_heading()
         self._draw_preview()
         empty = not self.list.positions and not self._searching
+        if self.has_class("-empty") and not empty:
+            self.call_after_refresh(self._draw_heading)  # the list has no width until it is laid out
         self.set_class(empty, "-empty")
         if empty:
             nothing = "No seeds loaded. Press r to start the run."

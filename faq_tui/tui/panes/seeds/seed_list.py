@@ -15,6 +15,7 @@ from faq_tui.tui.widgets.list import LineList
 from faq_tui.tui.widgets.table import Cell, Column, filled, row_strip
 
 GAP = 2
+LENGTH_WIDTH = 12  # a longer number is shown in thousands or millions, so that its unit is not cut
 # Widths of a line in cells. From the first width on, the line has the column language, and from the second width on,
 # also the column origin. From the third width on, the column origin is wider.
 LANGUAGE_FROM, ORIGIN_FROM, WIDE_ORIGIN_FROM = 97, 113, 151
@@ -38,7 +39,7 @@ Fetch = Callable[[Sequence[int]], dict[int, SeedListRow]]
 def columns(width: int) -> tuple[Column, ...]:
     """The columns of the list for lines of `width` cells."""
     fixed = [Column("state", 11, gap=1), Column("category", 11, gap=GAP)]
-    after = [Column("length", 12, right=True, gap=GAP)]
+    after = [Column("length", LENGTH_WIDTH, right=True, gap=GAP)]
     if width >= LANGUAGE_FROM:
         fixed.append(Column("language", 8, gap=GAP))
     if width >= ORIGIN_FROM:
@@ -72,7 +73,11 @@ def cells(row: SeedListRow, width: int, tokens: Mapping[str, int], candidates: i
 def length(row: SeedListRow, tokens: Mapping[str, int]) -> str:
     """The length with its unit. The unit is tokens if their number is known, otherwise characters."""
     known = tokens.get(row.id)
-    return f"{known:,} tokens" if known is not None else f"{row.length:,} chars"
+    count, unit = (known, "tokens") if known is not None else (row.length, "chars")
+    whole = f"{count:,} {unit}"
+    if len(whole) <= LENGTH_WIDTH:
+        return whole
+    return f"{count / 1e3:,.0f}k {unit}" if count < 1e6 else f"{count / 1e6:,.1f}M {unit}"
 
 
 class SeedList(LineList):

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import getpass
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
 
 from faq_tui.core.run.run import open_run
 from faq_tui.core.source_views import views_of
 from faq_tui.core.store import judged, picks
+from faq_tui.tui.app import FaqApp
+from faq_tui.tui.config import Config
 from faq_tui.tui.panes.judge.diff_view import DiffSide
 from faq_tui.tui.panes.judge.review_list import ReviewList
 from faq_tui.tui.widgets.text import LiteralText
-from tests.support.app_host import said, until
+from tests.support.app_host import app_on, said, text_of, until
 from tests.support.judged_run import make_review_run, seed_ids
 from tests.support.shell import rows
 from tests.tui.panes.judge.test_pane import Judge, opened
@@ -188,3 +193,37 @@ async def test_a_pick_takes_at_most_50_ms(tmp_path: Path) -> None:
         times = sorted(await _picks_take(judge, 20))
         await judge.sees("20 of 1,000 reviewed")
         assert times[len(times) // 2] <= 0.05, times
+
+
+@pytest.mark.parametrize("theme", ["textual-dark", "textual-light"])
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)], ids="{0[0]}x{0[1]}".format)
+@pytest.mark.parametrize("screen", ["review", "differences", "clear picks"])
+def test_snapshot(
+    screen: str,
+    size: tuple[int, int],
+    theme: str,
+    tmp_path: Path,
+    snap_compare: Callable[..., bool],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("faq_tui.core.overrides.getpass.getuser", lambda: "ada")
+    folder = make_review_run(tmp_path / "run", 30, unusable=2)
+
+    async def ready(pilot: Pilot[None]) -> None:
+        app = pilot.app
+        assert isinstance(app, FaqApp)
+        await until(pilot, lambda: "Nothing is running" in text_of(app) and "97%" in text_of(app))
+        app.show_pane("judge")
+        await until(pilot, lambda: "seed 1 of 30" in text_of(app))
+        await pilot.press("enter", "1", "0")
+        await until(pilot, lambda: "3 of 28 reviewed" in text_of(app))
+        if screen == "differences":
+            await pilot.press("d")
+            await until(pilot, lambda: "12 different words" in text_of(app))
+        elif screen == "clear picks":
+            await pilot.press("A")
+            await until(pilot, lambda: "Enter accepts" in text_of(app))
+            app.screen.query_one(Input).cursor_blink = False
+        await pilot.pause(0.1)
+
+    assert snap_compare(app_on(folder, Config(theme=theme)), terminal_size=size, run_before=ready)

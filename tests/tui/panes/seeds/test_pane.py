@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,10 +15,11 @@ from textual.pilot import Pilot
 
 from faq_tui.core.run.run import open_run
 from faq_tui.core.store import seed_pages, seeds
+from faq_tui.core.store.seed_pages import SeedListRow
 from faq_tui.tui.app import FaqApp
 from faq_tui.tui.panes.seeds.finder import Finder, SeedsFound
 from faq_tui.tui.panes.seeds.pane import SeedsPane
-from faq_tui.tui.panes.seeds.seed_list import SeedList
+from faq_tui.tui.panes.seeds.seed_list import LENGTH_WIDTH, SeedList, length
 from faq_tui.tui.selection import selected_seed
 from faq_tui.tui.widgets.ask import Ask
 from faq_tui.tui.widgets.menu import Menu
@@ -295,6 +297,44 @@ async def test_no_seeds_yet(tmp_path: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "No seeds loaded. Press r to start the run." in text_of(app), 5)
         await pilot.press("e", "j", "G", "enter", "u")
+
+
+async def test_seeds_that_a_job_reads_get_their_heading(tmp_path: Path) -> None:
+    folder = make_judged_run(tmp_path / "run")
+    with open_run(folder) as run:
+        run.store.db.execute("UPDATE seeds SET present = 0")
+    app = app_on(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "No seeds loaded." in text_of(app), 5)
+        app.show_pane("regenerate")
+        with open_run(folder) as run:
+            run.store.db.execute("UPDATE seeds SET present = 1")
+        app.show_pane("seeds")
+        await until(pilot, lambda: "state        category" in text_of(app) and "picked" in text_of(app), 5)
+
+
+async def test_an_edit_of_a_removed_run_is_an_error(run_folder: Path) -> None:
+    async with opened(run_folder) as seeds:
+        shutil.rmtree(run_folder)
+        await seeds.press("e")
+        await until(seeds.pilot, lambda: any("was removed: nothing was stored" in s for s in said(seeds.app)), 5)
+        assert not any("excluded" in s for s in said(seeds.app))
+
+
+@pytest.mark.parametrize(
+    ("count", "tokens", "shown"),
+    [
+        (99_999, None, "99,999 chars"),
+        (199_999, None, "200k chars"),
+        (2_345_678, None, "2.3M chars"),
+        (5, 9_999, "9,999 tokens"),
+        (5, 12_345, "12k tokens"),
+    ],
+)
+def test_the_unit_of_a_length_is_not_cut(count: int, tokens: int | None, shown: str) -> None:
+    row = SeedListRow(0, "a", "picked", 0, "", "", "", count, "", "", ())
+    text = length(row, {"a": tokens} if tokens is not None else {})
+    assert text == shown and len(text) <= LENGTH_WIDTH
 
 
 def test_pages_are_read_not_tables(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from tests.support.tiny import make_rows, make_tiny_model
 pytestmark = pytest.mark.slow
 
 pytest_plugins = ["tests.support.quantize_bench"]
-LAYERS, END_AT = 5, 3
+LAYERS, END_AT = 4, 2
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,266 @@
+"""Measure which calibration set, and which weights of its tokens, give the best quantized model. Needs no network.
+
+    python benchmarks/selection.py MODEL [--out FOLDER] [--plan methods,share] [--draws 10] [--device cuda]
+        [--dtype float32] [--seconds 500] [--questions FILE] [--prose FILE] [--sets …] [--weights …] [--methods …]
+        [--budgets …] [--against seeds@off] [--limit N] [--held-out 64] [--answer-tokens 384]
+
+The model is loaded once. Each measurement builds a set from the texts of one draw, quantizes in memory with faq-tui's
+own walk and solvers, and computes the KL to the unquantized model on three held-out texts: `chat` (questions with the
+unquantized model's own greedy answers), `ref` (questions with the answers in the file, if it has any) and `prose`. On
+an H200, a measurement of a model with 135M parameters takes some seconds.
+
+The first call generates the texts with the model itself and stores them in `OUT/material.json` (see
+selection_material.py for texts of another elder). Use one folder `--out` for each model. Each result is appended to
+`OUT/selection.jsonl` at once, so a call that is killed loses nothing, and the next call with the same `--out`
+continues. A call starts no measurement that would end after `--seconds`. Then it writes the table `OUT/selection.md`
+and the figure `OUT/selection.svg`.
+
+For each method, width and budget, the table compares every set with the set `--against`, draw by draw: the mean
+change of the KL in percent, with a 95% interval (Student's t) over the draws.
+
+`--weights` lists the weights of tokens: `off`, a sink share such as `0.07`, or a sink share with weights of kinds,
+such as `0.07+template=2` or `off+question=0.5`. `--methods` lists methods with their bits, such as `gptq-4`.
+
+Plans, in the order in which to run them on an H200. Each needs about the given number of measurements per draw, so a
+plan with 24 measurements and 10 draws takes one or two calls of 9 minutes:
+
+1. methods (24): does the sink result hold for GPTQ, GPTAQ, SpQR and W8A8?
+2. widths (24): and with 3 and 8 bits?
+3. budgets (16): and at 4,000 and 64,000 tokens? 64,000 tokens of plain seeds need some 600 questions (`--questions`).
+4. share (21): which share of the first tokens?
+5. length (12): whole answers, answers that are cut, or many short ones?
+6. pick (4): the best candidate, a random candidate, or all three?
+7. choice (4): selection by centroids of activations, by entropy, by coverage of experts (needs a mixture of experts)
+8. mix (7): a share of prose, temperature, questions that the model wrote itself
+9. kinds (6): weights of kinds of tokens
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from machine import about
+from selection_material import load, make, read_questions, save
+from selection_model import WIDTHS, Bench
+from selection_sets import BUILDERS, LONGEST, Row, Sets
+from selection_table import TEXTS, Cell, Group, changes, figure, read_results, written
+
+from faq_tui.core.chat.render import render_answered, render_seed
+from faq_tui.core.chat.template import NotAssembledError, Template
+from faq_tui.core.chat.token_kinds import KINDS
+from faq_tui.core.evaluation.heldout import Item
+from faq_tui.core.evaluation.texts import pydoc_prose
+from faq_tui.core.quantizing.sequential.weights import TokenWeights, token_weights
+from faq_tui.core.settings.weights import AUTO, AUTO_SHARE, OFF
+
+PROSE_TOKENS, PROSE_WINDOW = 12_000, 512
+
+
+@dataclass(frozen=True)
+class Plan:
+    sets: tuple[str, ...]
+    weights: tuple[str, ...] = ("0.07",)
+    methods: tuple[str, ...] = ("gptq-4",)
+    budgets: tuple[int, ...] = (16_000,)
+
+
+SHARED = (OFF, "0.07")
+PLANS: Mapping[str, Plan] = {
+    "methods": Plan(("seeds", "self", "self-64"), SHARED, ("gptq-4", "gptaq-4", "spqr-4", "w8a8-8")),
+    "widths": Plan(("seeds", "self-64"), SHARED, ("gptq-3", "gptaq-3", "spqr-3", "gptq-8", "gptaq-8", "spqr-8")),
+    "budgets": Plan(("seeds", "self-64"), SHARED, ("gptq-4", "spqr-4"), (4_000, 64_000)),
+    "share": Plan(("seeds", "self", "self-64"), (OFF, "0.02", "0.04", "0.07", "0.1", "0.15", "0.25")),
+    "length": Plan(("seeds", "self", "self-256", "self-128", "self-64", "self-32"), SHARED),
+    "pick": Plan(("random", "best", "all-three", "t0.7")),
+    "choice": Plan(("pool", "centroids", "entropy", "experts"), budgets=(4_000,)),
+    "mix": Plan(("self-64", "prose20", "prose50", "prose", "t0.7", "t1.0", "own-questions")),
+    "kinds": Plan(
+        ("self-64",),
+        ("0.07", "0.07+template=2", "0.07+template=0", "0.07+question=0.5", "0.07+question=0", "0.07+answer=2"),
+    ),
+}
+
+
+def cells(plan: Plan, draws: int, group_size: int) -> Iterator[Cell]:
+    """The measurements of a plan. All measurements of a draw come before the next draw."""
+    for draw, budget, name, of_set, weights in itertools.product(
+        range(draws), plan.budgets, plan.methods, plan.sets, plan.weights
+    ):
+        method, _, bits = name.partition("-")
+        if int(bits) not in WIDTHS[method]:
+            raise SystemExit(f"{method} has no {bits} bits: choose one of {WIDTHS[method]}")
+        yield Cell(method, int(bits), -1 if method == "w8a8" else group_size, budget, of_set, weights, draw)
+
+
+def weights_of(text: str, rows: Sequence[Row]) -> TokenWeights | None:
+    """The weights of the tokens in `rows`, from an entry of `--weights`."""
+    share, *kinds = text.split("+")
+    by_kind = {name: float(weight) for name, _, weight in (one.partition("=") for one in kinds)}
+    if unknown := set(by_kind) - set(KINDS[1:]):
+        raise SystemExit(f"{text}: there is no kind {', '.join(sorted(unknown))}; the kinds are {KINDS[1:]}")
+    number = None if share == OFF else AUTO_SHARE if share == AUTO else float(share)
+    if number is None and not by_kind:
+        return None
+    return token_weights([len(row.ids) for row in rows], number, by_kind, [row.kinds for row in rows])
+
+
+def held_out(template: Template, questions: Sequence[Any], prose: str) -> dict[str, list[Item]]:
+    """The held-out texts. In the answers, only tokens of the answer are predicted."""
+    texts: dict[str, list[Item]] = {name: [] for name in TEXTS}
+    for one in questions:
+        turns = [{"role": "user", "content": one.question}]
+        for text, answer in (("chat", one.greedy), ("ref", one.reference)):
+            if not answer:
+                continue
+            try:
+                made = (
+                    render_answered(template, turns, "", answer)
+                    if text == "chat"
+                    else render_seed(template, turns, answer)
+                )
+            except NotAssembledError:
+                continue
+            first, end = made.answer[0], min(made.answer[1], LONGEST)
+            if 0 < first < end:
+                texts[text].append(Item(tuple(made.ids[:end]), first))
+    ids = template.encode(prose[-8 * PROSE_TOKENS :])[0][-PROSE_TOKENS:]  # a token has fewer than 8 characters
+    starts = range(0, len(ids) - PROSE_WINDOW, PROSE_WINDOW)
+    texts["prose"] = [Item(tuple(ids[start : start + PROSE_WINDOW]), 1) for start in starts]
+    return {name: items for name, items in texts.items() if items}
+
+
+def scorer(bench: Bench, template: Template) -> Any:
+    """A function that maps (question, answer) pairs to the answers' mean log-probabilities under the model."""
+    from faq_tui.core.base.cancel import CancelToken
+    from faq_tui.core.evaluation.compare import measure
+    from faq_tui.core.models.backbone import Backbone
+
+    def score(pairs: Sequence[tuple[str, str]]) -> list[float]:
+        items: dict[int, Item] = {}
+        for index, (question, answer) in enumerate(pairs):
+            try:
+                made = render_answered(template, [{"role": "user", "content": question}], "", answer)
+            except NotAssembledError:
+                continue
+            items[index] = Item(tuple(made.ids[: made.answer[1]]), made.answer[0])
+        sums = measure(Backbone(bench.plain), list(items.values()), 8, CancelToken(), lambda _tokens: None)
+        found = dict(zip(items, zip(sums["nll"], sums["tokens"], strict=True), strict=True))
+        return [-found[n][0] / found[n][1] if n in found else float("-inf") for n in range(len(pairs))]
+
+    return score
+
+
+def run(options: argparse.Namespace, wanted: Sequence[Cell], path: Path) -> None:
+    """Measure all cells that have no result yet, until the time is over."""
+    import torch
+    from transformers import AutoTokenizer
+
+    began = time.monotonic()
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(options.model)
+    template = Template(tokenizer)
+    bench = Bench(options.model, options.device, options.dtype, options.trust_remote_code)
+    material = load(options.out)
+    if material is None:
+        questions = read_questions(options.questions, options.limit)
+        material = make(bench.plain, tokenizer, questions, options.answer_tokens, scorer(bench, template))
+        save(options.out, material)
+        print(f"{len(material.questions)} questions with answers: {time.monotonic() - began:.0f} s", flush=True)
+    prose = options.prose.read_text(encoding="utf-8") if options.prose else pydoc_prose()
+    half = len(prose) // 2
+    bench.hold_out(held_out(template, material.questions[: options.held_out], prose[half:]))
+    sets = Sets(template, material, options.held_out, prose[:half], bench.plain)
+    slowest: dict[Group, float] = {}
+    with path.open("a", encoding="utf-8") as file:
+        if path.stat().st_size and not path.read_bytes().endswith(b"\n"):
+            file.write("\n")  # the last line was cut by a kill
+        for cell in wanted:
+            started = time.monotonic()
+            if started - began + 1.2 * slowest.get(cell.group, 0.0) > options.seconds:
+                print("the time is over; the next call continues", flush=True)
+                return
+            rows = sets.rows(cell.set, cell.draw, cell.budget)
+            if not rows:
+                continue
+            made = bench.quantize(
+                [row.ids for row in rows], weights_of(cell.weights, rows), cell.method, cell.bits, cell.group_size
+            )
+            size = {"rows": len(rows), "tokens": sum(len(row.ids) for row in rows)}
+            result = {**vars(cell), **size, **made, **bench.divergence()}
+            file.write(json.dumps(result) + "\n")
+            file.flush()
+            took = time.monotonic() - started
+            slowest[cell.group] = max(slowest.get(cell.group, 0.0), took)
+            print(
+                cell.draw,
+                f"{cell.method}-{cell.bits}",
+                cell.budget,
+                cell.name,
+                f"KL {result['chat']:.4f}, {took:.1f} s",
+                flush=True,
+            )
+
+
+def publish(options: argparse.Namespace, path: Path) -> None:
+    compared = changes(read_results(path), options.against)
+    where = f"{about('torch', 'transformers')} · {options.device}, {options.dtype} · {options.model.name}"
+    text = f"# Selection of calibration sets\n\n{where}; changes against {options.against}\n\n{written(compared)}"
+    (options.out / "selection.md").write_text(text, encoding="utf-8")
+    (options.out / "selection.svg").write_text(figure(compared), encoding="utf-8")
+    print(text)
+
+
+def words(text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.split(",") if part)
+
+
+def plans_of(options: argparse.Namespace) -> list[Plan]:
+    """The plans of `--plan`, or one plan of the options `--sets`, `--weights`, `--methods` and `--budgets`."""
+    own = {name: getattr(options, name) for name in ("sets", "weights", "methods") if getattr(options, name)}
+    if options.budgets:
+        own["budgets"] = tuple(map(int, options.budgets))
+    for unknown in set(options.plan) - set(PLANS):
+        raise SystemExit(f"there is no plan {unknown}: choose from {', '.join(PLANS)}")
+    for unknown in set(options.sets) - set(BUILDERS):
+        raise SystemExit(f"there is no set {unknown}: choose from {', '.join(BUILDERS)}")
+    plans = [PLANS[name] for name in options.plan] or [PLANS["methods"]]
+    return [Plan(**{**vars(plan), **own}) for plan in plans]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("selection"))
+    for name in ("plan", "sets", "weights", "methods", "budgets"):
+        parser.add_argument(f"--{name}", type=words, default=())
+    for name, number in (("draws", 10), ("group", 64), ("limit", 0), ("held-out", 64), ("answer-tokens", 384)):
+        parser.add_argument(f"--{name}", type=int, default=number)
+    parser.add_argument("--seconds", type=float, default=500.0)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--dtype", default="float32", help="on a CPU always float32")
+    parser.add_argument("--against", default="seeds@off")
+    parser.add_argument("--questions", type=Path)
+    parser.add_argument("--prose", type=Path)
+    parser.add_argument("--trust-remote-code", action="store_true")
+    options = parser.parse_args(arguments)
+    options.dtype = "float32" if options.device == "cpu" else options.dtype
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / "selection.jsonl"
+    done = read_results(path)
+    wanted = [cell for plan in plans_of(options) for cell in cells(plan, options.draws, options.group)]
+    todo = [cell for cell in dict.fromkeys(wanted) if cell not in done]
+    print(f"{len(todo)} of {len(wanted)} measurements are missing", flush=True)
+    if todo:
+        run(options, todo, path)
+    publish(options, path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""The answers about a new run, and the run that is made from them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.run.run import Run
+from faq_tui.core.settings import EMBEDDED, parse_settings
+from faq_tui.core.settings.write import Choices, init_text, write_settings
+from faq_tui.core.store import Store
+
+Origin = Literal["server", "self", "none"]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The answers so far.
+
+    `origin` says which model regenerates the answers: a larger model on a server, the target itself on this machine,
+    or none. `count` and `heldout` are numbers of seeds. `group_size` is None if it follows from the target.
+    """
+
+    target: str = EMBEDDED
+    seeds: str = ""
+    origin: Origin = "server"
+    url: str = ""
+    model: str = ""
+    key_env: str = ""
+    method: str = "gptq"
+    bits: int = 4
+    group_size: int | None = None
+    count: int = 256
+    heldout: int = 32
+    judge_url: str = ""
+    judge_model: str = ""
+
+
+def draft_text(draft: Draft) -> str:
+    """The commented faq.toml of the draft. Raises UsageError if an answer is invalid."""
+    server = draft.origin == "server"
+    text = init_text(
+        Choices(
+            draft.target,
+            draft.seeds,
+            elder_url=draft.url if server else None,
+            elder_model=draft.model if server else None,
+            elder_key_env=(draft.key_env or None) if server else None,
+            judge_url=draft.judge_url or None,
+            judge_model=draft.judge_model or None,
+            itself=draft.origin == "self",
+            count=draft.count,
+            heldout=draft.heldout,
+            method=draft.method,
+            bits=draft.bits,
+            group_size=draft.group_size,
+        )
+    )
+    parse_settings(text, "the settings")
+    return text
+
+
+@contextmanager
+def draft_run(draft: Draft) -> Iterator[Run]:
+    """A run of the draft in a temporary folder, with an empty database in memory. The checks of doctor can use it.
+
+    Raises UsageError if an answer is invalid.
+    """
+    settings = parse_settings(draft_text(draft), "the settings")
+    with tempfile.TemporaryDirectory(prefix="faq-tui-draft-") as folder:
+        store = Store(Path(":memory:"))
+        try:
+            yield Run(Path(folder), settings, store)
+        finally:
+            store.close()
+
+
+def checked_folder(name: str, here: Path) -> Path:
+    """The folder of the new run. A relative name begins in `here`. Raises UsageError if no run can be there."""
+    if not name.strip() or not name.isprintable():
+        raise UsageError("type a name for the run's folder, for example my-run")
+    try:
+        folder = (here / Path(name.strip()).expanduser()).absolute()
+        if (folder / "faq.toml").exists():
+            raise UsageError(f"{folder} is a run already: choose another folder")
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        if not existing.is_dir():
+            raise UsageError(f"{existing} is a file, but a run is a folder: choose another folder")
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"{name.strip()!r} cannot be a folder ({reason}): choose another name") from None
+    return folder
+
+
+def create_run(draft: Draft, folder: Path) -> Path:
+    """Write faq.toml into `folder`, and return its path. Raises UsageError if the folder cannot be written."""
+    try:
+        return write_settings(folder, draft_text(draft))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(f"{folder} cannot be written ({reason}): choose another folder") from None

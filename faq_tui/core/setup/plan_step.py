@@ -1,0 +1,52 @@
+"""Step 5: the plan of the run, one line for each stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.run.run import Run
+from faq_tui.core.settings.source import LOCAL
+from faq_tui.core.setup.draft import Draft, checked_folder, draft_run
+from faq_tui.core.setup.step_report import Line, StepReport
+
+
+@dataclass(frozen=True)
+class PlanReport(StepReport):
+    folder: Path = Path()  # the folder of the new run, as an absolute path
+
+
+def look_at_plan(draft: Draft, name: str, here: Path) -> PlanReport:
+    """The plan of the run, which will be in the folder `name`. A relative name begins in `here`."""
+    try:
+        folder = checked_folder(name, here)
+        with draft_run(draft) as run:
+            lines = tuple(Line(f"{stage:<11} {text}") for stage, text in _stages(run))
+    except FaqError as error:
+        return PlanReport(problem=str(error))
+    return PlanReport(lines, folder=folder)
+
+
+def _stages(run: Run) -> Iterator[tuple[str, str]]:
+    """For each stage, its name and what it will do."""
+    settings = run.settings
+    sources = list(settings.sources.items())
+    yield "seeds", f"read the questions; regenerate {settings.seeds.count} and hold out {settings.seeds.heldout}"
+    for _, source in sources:
+        where = "on this machine" if source.base_url in (LOCAL, "embedded") else f"at {source.base_url}"
+        yield "regenerate", f"{source.candidates} answers to each question from {source.model} {where}"
+    if not sources:
+        yield "regenerate", "nothing, because no model regenerates answers"
+    yield "judge", "keep the answer that the target finds most likely" if sources else "nothing"
+    recipes = settings.recipes
+    names = list(dict.fromkeys(name for recipe in recipes for name in settings.sets_of(recipe)))
+    yield "assemble", f"calibration sets: {', '.join(names)}"
+    yield "activations", "measure spikes in the model's activations under each set"
+    count = sum(len(settings.sets_of(recipe)) for recipe in recipes)
+    models = f"{count} model{'' if count == 1 else 's'}"
+    methods = ", ".join(f"{recipe.method} with {recipe.bits} bits" for recipe in recipes)
+    yield "quantize", f"{models}: {methods}, once for each set"
+    yield "evaluate", "compare each quantized model with the original"
+    yield "report", "say whether the regenerated answers helped"

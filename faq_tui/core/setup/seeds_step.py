@@ -1,0 +1,151 @@
+"""Step 2: the questions."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.seeds import Problem, read_records, read_seed
+from faq_tui.core.seeds.read import STARTER, format_of, starter_path
+from faq_tui.core.seeds.reasons import DUPLICATE, ShapeError, in_short, reason_of
+from faq_tui.core.settings import Seeds
+from faq_tui.core.setup.step_report import Line, StepReport
+from faq_tui.core.stages.seeds import HELDOUT_SHARE
+from faq_tui.core.store.seeds import Seed
+
+DATASETS = "datasets"  # the name of the seed format that reads data sets of the hub
+EXAMPLES = 'a file such as questions.jsonl, the id of a data set on the hub, or "starter"'
+SHOWN, SHOWN_CHARACTERS = 3, 300
+MOST_ROWS, MOST_SECONDS = 200_000, 5.0  # after that many rows or seconds, the rest of the file is not counted
+FEWEST = 8  # with fewer seeds, the comparison shows nothing
+USUAL_COUNT, USUAL_HELDOUT = 256, 32
+
+
+@dataclass(frozen=True)
+class SeedsReport(StepReport):
+    """`name` is the value for the settings: a relative path has become absolute.
+
+    `usable` is None if the seeds cannot be counted now. `counted_all` is False if the file has more rows than were
+    counted.
+    """
+
+    name: str = ""
+    usable: int | None = None
+    counted_all: bool = True
+    answers: int = 0  # number of seeds with an original answer
+    samples: tuple[str, ...] = ()  # the first questions
+    count: int = USUAL_COUNT
+    heldout: int = USUAL_HELDOUT
+
+
+def look_at_seeds(answer: str, here: Path) -> SeedsReport:
+    """Read the questions. A relative path begins in `here`. A data set of the hub is not read."""
+    try:
+        return _report(answer.strip(), here)
+    except FaqError as error:
+        return SeedsReport(
+            problem=str(error).replace("check seeds.path", "check the path").removeprefix("seeds.path ")
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        return SeedsReport(problem=f"{answer.strip()!r} cannot be read ({reason}): type {EXAMPLES}")
+
+
+def _report(answer: str, here: Path) -> SeedsReport:
+    if not answer or not answer.isprintable():
+        raise UsageError(f"type {EXAMPLES}")
+    path = starter_path() if answer == STARTER else here / Path(answer).expanduser()
+    if path.exists() and answer != STARTER:
+        path = path.resolve()
+        answer = str(path)
+    elif answer.startswith(("./", "../", "~")):
+        raise UsageError(f"no seed file at {path}: check the path")
+    if not path.is_dir() and not any(sign in answer for sign in "*?[") and format_of(path, answer).name == DATASETS:
+        text = f"There is no file {answer}, so this is a data set of the hub. faq-tui reads it when the run starts."
+        return SeedsReport((Line(text, "warning"),), name=answer)
+    found = _read(path, Seeds(path=answer))
+    if not found.seeds:
+        skipped = f" ({in_short(found.skipped)} skipped)" if found.skipped else ""
+        reason = f"; the first problem: {found.first_problem}" if found.first_problem else ""
+        raise UsageError(f"{answer} contains no usable question{skipped}{reason}")
+    return _of_seeds(answer, found)
+
+
+@dataclass
+class _Found:
+    seeds: list[Seed]
+    skipped: dict[str, int]
+    shapes: Counter[str]
+    usable: int = 0
+    answers: int = 0
+    first_problem: str = ""
+    all: bool = True
+
+
+def _read(path: Path, settings: Seeds) -> _Found:
+    found, seen, deadline = _Found([], {}, Counter()), set[str](), time.monotonic() + MOST_SECONDS
+    for number, item in enumerate(read_records(path, settings)):
+        if number >= MOST_ROWS or time.monotonic() > deadline:
+            found.all = False
+            break
+        if isinstance(item, Problem):
+            _skip(found, reason_of(item.reason), f"line {item.line} is {item.reason}")
+            continue
+        try:
+            seed = read_seed(item.raw, settings, f"{settings.path}:{item.line}").seed
+        except ShapeError as error:
+            _skip(found, error.reason, f"line {item.line} {error}")
+            continue
+        if seed.id in seen:
+            _skip(found, DUPLICATE, f"line {item.line} repeats an earlier line")
+            continue
+        seen.add(seed.id)
+        found.usable += 1
+        found.answers += seed.answer is not None
+        found.shapes[_shape(item.raw, seed)] += 1
+        if len(found.seeds) < SHOWN:
+            found.seeds.append(seed)
+    return found
+
+
+def _skip(found: _Found, reason: str, words: str) -> None:
+    found.skipped[reason] = found.skipped.get(reason, 0) + 1
+    found.first_problem = found.first_problem or words
+
+
+def _shape(raw: Any, seed: Seed) -> str:
+    """Where the question and the answer were found, in words."""
+    if isinstance(raw, str):
+        return "plain text"
+    if not isinstance(raw, dict):
+        return "chats"
+    question = next((name for name, value in raw.items() if value == seed.messages[-1]["content"]), None)
+    answer = next((name for name, value in raw.items() if seed.answer and value == seed.answer), None)
+    if question is None:
+        chat = next((name for name, value in raw.items() if isinstance(value, list)), None)
+        return f'chats in the field "{chat}"' if chat else "objects"
+    return f'question in the field "{question}"' + (f', answer in the field "{answer}"' if answer else "")
+
+
+def _of_seeds(name: str, found: _Found) -> SeedsReport:
+    heldout = min(USUAL_HELDOUT, found.usable // HELDOUT_SHARE)
+    count = min(USUAL_COUNT, found.usable - heldout)
+    several = "" if found.usable == 1 else "s"
+    more = "" if found.all else "more than "
+    lines = [Line(f"{more}{found.usable:,} usable question{several}, {found.answers:,} with an answer", "good")]
+    shape = found.shapes.most_common(1)[0][0]
+    others = len(found.shapes) - 1
+    lines.append(Line(f"Form: {shape}{' and other forms' if others else ''}"))
+    if found.skipped:
+        lines.append(Line(f"Skipped: {in_short(found.skipped)}; the first problem: {found.first_problem}", "warning"))
+    if found.usable < FEWEST:
+        text = f"This is too few to show whether the data helped. Give at least {FEWEST}, better 100 or more."
+        lines.append(Line(text, "warning"))
+    lines.append(Line(f"The run regenerates {count} and holds out {heldout} for the comparison."))
+    samples = tuple(seed.messages[-1]["content"][:SHOWN_CHARACTERS] for seed in found.seeds)
+    return SeedsReport(tuple(lines), "", name=name, usable=found.usable, counted_all=found.all,
+                       answers=found.answers, samples=samples, count=max(1, count), heldout=heldout)  # fmt: skip

@@ -1,0 +1,190 @@
+"""Step 3: the model that regenerates the answers, and the server that has it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from faq_tui.core.base.errors import EndpointError, ExitCode, FaqError
+from faq_tui.core.base.text import sanitize
+from faq_tui.core.doctor import family_checks
+from faq_tui.core.endpoints import Client, stream_chat
+from faq_tui.core.endpoints.chat import Reply
+from faq_tui.core.endpoints.client import NotAnApiError, StatusError
+from faq_tui.core.endpoints.faults import explain
+from faq_tui.core.endpoints.model_list import models_of, name_on, window_of
+from faq_tui.core.endpoints.probe import PROBE_TIMEOUT_S, look
+from faq_tui.core.settings import EMBEDDED, Endpoint, Sampling
+from faq_tui.core.settings.source import checked_url
+from faq_tui.core.setup.draft import Draft, draft_run
+from faq_tui.core.setup.step_report import Line, StepReport
+
+TRIAL = [{"role": "user", "content": "A train leaves at 9:40 and arrives at 11:05. How long does it take?"}]
+TRIAL_TOKENS, TRIAL_TIMEOUT_S = 160, 30.0
+MOST_NAMES = 500  # models of a list that are kept
+LEAST_SECONDS = 0.05  # in less time, a rate says nothing
+
+
+@dataclass(frozen=True)
+class ServerReport(StepReport):
+    """`url` is the URL in its normal form. `models` are the names that the server lists."""
+
+    url: str = ""
+    model: str = ""
+    models: tuple[str, ...] = ()
+    window: int | None = None  # largest number of tokens in prompt and answer; None if the server does not say it
+    reasoning: str = ""  # where the reasoning was in the trial's reply; "" if there was no trial
+    rate: float | None = None  # tokens per second of one request
+    badge: str = ""  # the verdict on the family
+
+
+def look_at_source(draft: Draft) -> ServerReport:
+    """Check the answer to the question which model answers the questions anew, on a server or on this machine."""
+    if draft.origin == "server":
+        return look_at_server(draft)
+    if draft.origin == "none":
+        text = "Nothing is regenerated: the run quantizes with the plain questions only. You can add a model later."
+        return ServerReport((Line(text, "warning"),))
+    if draft.target == EMBEDDED:
+        return ServerReport((Line("faq-tui starts a small server for the embedded model on this machine.", "good"),))
+    text = "faq-tui loads the model on this machine to answer the questions. A large model needs a GPU for this."
+    advice = "A larger model of the same family usually gives better data."
+    return ServerReport((Line(text, "good"), Line(advice, "dim")))
+
+
+def look_at_server(draft: Draft) -> ServerReport:
+    """List the server's models. If the draft names a model, also ask it one short question, and check its family.
+
+    This takes up to about a minute, so the app calls it in a thread.
+    """
+    try:
+        url = _url(draft.url)
+    except ValueError as error:
+        return ServerReport(problem=f"the URL {sanitize(str(error), 200)}")
+    endpoint = Endpoint(base_url=url, model=draft.model.strip(), api_key_env=draft.key_env.strip() or None)
+    try:
+        return asyncio.run(_with_v1(endpoint, draft))
+    except FaqError as error:
+        return ServerReport(problem=str(error), exit_code=error.exit_code, url=url)
+
+
+def _url(text: str) -> str:
+    text = text.strip()
+    if not text:
+        raise ValueError("is missing: type the URL of an OpenAI-compatible server, such as http://elder:8000/v1")
+    if not text.isprintable() or " " in text:
+        raise ValueError("has a character that no URL has: correct it")
+    if "://" in text and not text.startswith(("http://", "https://")):
+        raise ValueError("must begin with http:// or https://")
+    return checked_url(text if "://" in text else f"http://{text}")
+
+
+async def _with_v1(endpoint: Endpoint, draft: Draft) -> ServerReport:
+    """Look at the server. If its URL lacks /v1, first look there."""
+    if not endpoint.base_url.endswith("/v1") and "?" not in endpoint.base_url:
+        try:
+            return await _look(endpoint.model_copy(update={"base_url": f"{endpoint.base_url}/v1"}), draft)
+        except FaqError:
+            pass
+    return await _look(endpoint, draft)
+
+
+async def _look(endpoint: Endpoint, draft: Draft) -> ServerReport:
+    async with Client(endpoint) as client:
+        listed = await _models(client, endpoint)
+        names = tuple(name for name in listed if name.isprintable())[:MOST_NAMES]
+        found = ServerReport(url=endpoint.base_url, model=endpoint.model, models=names)
+        if not endpoint.model and len(names) == 1:
+            endpoint = endpoint.model_copy(update={"model": names[0]})
+            found = replace(found, model=names[0])
+        if not endpoint.model:
+            return _without_model(found)
+        described = await look(client, endpoint)  # raises EndpointError if the server has no such model
+        name = name_on(endpoint.model, listed)
+        window = described.max_model_len or (window_of(listed[name]) if name is not None else None)
+        reply, fault = await _try(client, endpoint)
+    return await asyncio.to_thread(_whole, replace(found, window=window), draft, reply, fault)
+
+
+async def _models(client: Client, endpoint: Endpoint) -> dict[str, dict[str, Any]]:
+    """The server's models. {} if the server cannot list them. Raises EndpointError if there is no server."""
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT_S):
+            return models_of(await client.get_json("/models")) or {}
+    except Exception as error:
+        fault = explain(error, endpoint)
+        if fault is None:
+            raise
+        if isinstance(error, StatusError | NotAnApiError):
+            await look(client, endpoint)  # raises EndpointError if the server has no chat completions either
+            return {}
+        raise EndpointError(fault.advice) from None
+
+
+def _without_model(found: ServerReport) -> ServerReport:
+    """The answer is refused until a model is chosen."""
+    if not found.models:
+        problem = "the server does not list its models: type the name of the larger model"
+    else:
+        problem = "choose the larger model from the server's list"
+    return replace(found, problem=problem, exit_code=ExitCode.USAGE)
+
+
+async def _try(client: Client, endpoint: Endpoint) -> tuple[Reply | None, str]:
+    """Ask one short question. Return the reply, or the reason why there is none."""
+    sampling = Sampling(max_tokens=TRIAL_TOKENS)
+    extra = {"chat_template_kwargs": {"enable_thinking": True}}
+    try:
+        async with asyncio.timeout(TRIAL_TIMEOUT_S):
+            return await stream_chat(client, endpoint.model, TRIAL, sampling, 0, extra), ""
+    except Exception as error:
+        fault = explain(error, endpoint)
+        if fault is None:
+            raise
+        return None, fault.advice
+
+
+def _whole(found: ServerReport, draft: Draft, reply: Reply | None, fault: str) -> ServerReport:
+    complete = replace(draft, origin="server", url=found.url, model=found.model, seeds=draft.seeds or "starter")
+    lines = [Line(f"{found.url} serves {found.model}", "good")]
+    window = f"{found.window:,} tokens" if found.window else "not stated by the server"
+    lines.append(Line(f"Context window: {window}"))
+    found = replace(found, **_of_reply(reply))
+    lines += _reply_lines(found, reply, fault)
+    with draft_run(complete) as run:
+        for check in family_checks(run):
+            found = replace(found, badge=check.found.partition(":")[0])
+            lines.append(Line(f"Family: {check.found}", "good" if check.state == "ok" else "warning"))
+            if check.advice:
+                lines.append(Line(check.advice[:1].upper() + check.advice[1:], "dim"))
+    return replace(found, lines=tuple(lines))
+
+
+def _of_reply(reply: Reply | None) -> dict[str, Any]:
+    if reply is None:
+        return {}
+    tokens = reply.completion_tokens or 0
+    rate = tokens / reply.seconds if tokens and reply.seconds > LEAST_SECONDS else None
+    return {"reasoning": reply.dialect, "rate": rate}
+
+
+def _reply_lines(found: ServerReport, reply: Reply | None, fault: str) -> Iterator[Line]:
+    if reply is None:
+        yield Line(f"A short question was not answered: {fault}", "warning")
+        return
+    if found.reasoning == "none":
+        yield Line(
+            "The reply to a short question has no reasoning. Reasoning makes better calibration data.", "warning"
+        )
+    elif found.reasoning == "inline":
+        yield Line(
+            "The reply to a short question has its reasoning in tags inside the answer. faq-tui separates them."
+        )
+    else:
+        yield Line(f"The reply to a short question has its reasoning in the field {found.reasoning}.")
+    if found.rate:
+        yield Line(f"Speed: {found.rate:,.0f} tokens per second for one request; the run sends 32 at the same time.")
+    if reply.left_out:
+        yield Line(f"The server refuses {', '.join(reply.left_out)}; faq-tui leaves this out.", "warning")

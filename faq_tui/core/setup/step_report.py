@@ -1,0 +1,30 @@
+"""The result of the check of one answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from faq_tui.core.base.errors import ExitCode
+
+Role = Literal["", "good", "warning", "bad", "dim"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a report. The role decides the colour. The text may come from a server or a file."""
+
+    text: str
+    role: Role = ""
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What the check found.
+
+    If `problem` is not empty, the answer is refused. It says in one sentence what is wrong and what to do.
+    """
+
+    lines: tuple[Line, ...] = ()
+    problem: str = ""
+    exit_code: ExitCode = ExitCode.USAGE  # of `faq-tui init`, if the answer is refused

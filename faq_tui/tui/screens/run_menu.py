@@ -1,0 +1,48 @@
+"""The menu of the key for starting: the plan of the run, and which part of it to run."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from faq_tui.core.run_plan import RunPlan
+from faq_tui.tui.screens.choice import Answer, ChoiceScreen
+from faq_tui.tui.stage_marks import plan_in_lines, work_in_words
+from faq_tui.tui.widgets.text import LiteralText, plain
+
+EVERYTHING, UNTIL_JUDGE, ONLY, STAY = "everything", "until-judge", "only", "stay"
+
+
+class RunMenu(ChoiceScreen):
+    """Shows the plan, and asks what to run. The plan may come later, because a thread makes it."""
+
+    def __init__(self, plan: RunPlan | None, only: str | None, failure: str = "") -> None:
+        """`only` is the stage of the visible pane; None if the pane has no stage.
+
+        `failure` is why the last job failed. The line of jobs may have no room for the whole sentence.
+        """
+        self._failure = failure
+        self.only = only if plan is not None and only is not None and plan.can_run_alone(only) else None
+        answers = [Answer("r", EVERYTHING, _everything(plan))]
+        if plan is None or plan.until("judge"):
+            answers.append(Answer("j", UNTIL_JUDGE, "Run up to judge, so that you can review the picks"))
+        if self.only is not None:
+            answers.append(Answer("o", ONLY, f"Run only {self.only}"))
+        super().__init__(self._text_of(plan), (*answers, Answer("escape", STAY, "Not now")))
+
+    def show_plan(self, plan: RunPlan) -> None:
+        self.query_one(".question", LiteralText).show(self._text_of(plan))
+
+    def _text_of(self, plan: RunPlan | None) -> Text:
+        if plan is None:
+            text = Text("Looking at the stages …", "dim")
+        elif plan.stages:
+            text = plan_in_lines(plan)
+        else:
+            text = Text("The plan cannot be made. `faq-tui status` says why.", "red")
+        return text.append_text(plain(f"\n\n{self._failure}", "red")) if self._failure else text
+
+
+def _everything(plan: RunPlan | None) -> str:
+    if plan is None or not plan.stages:
+        return "Run all stages that are not done"
+    return f"Run {work_in_words(plan.due)}" if plan.due else "Check that all stages are up to date"

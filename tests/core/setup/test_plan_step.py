@@ -1,0 +1,52 @@
+"""Steps 4 and 5: the estimates of a recipe, the space on the disk, and the plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from unittest import mock
+
+from faq_tui.core.setup.draft import Draft
+from faq_tui.core.setup.plan_step import look_at_plan
+from faq_tui.core.setup.recipe_step import look_at_recipe
+from faq_tui.core.setup.target_step import TargetReport, look_at_target
+from tests.support.tiny import make_tiny_model
+
+
+def test_the_estimate_is_that_of_doctor_and_names_the_disk(tmp_path: Path) -> None:
+    make_tiny_model(tmp_path / "model")
+    target = look_at_target("model", tmp_path)
+    report = look_at_recipe(Draft(target.name, "starter", "self", group_size=16), target, tmp_path / "not" / "yet")
+    words = "\n".join(line.text for line in report.lines)
+    assert not report.problem and report.artefacts == 4 and (report.needed or 0) > 0
+    assert "each for 4 sets" in words and "of host memory" in words and "GB are free" in words
+
+
+def test_a_full_disk_is_red(tmp_path: Path) -> None:
+    target = TargetReport(name="Qwen/Qwen3-8B", weights=16_000_000_000, missing=16_000_000_000)
+    with mock.patch("faq_tui.core.setup.recipe_step._free", lambda _folder: 9_000_000_000):
+        report = look_at_recipe(Draft(target.name, "starter", "self"), target, tmp_path)
+    assert report.needed == 16_000_000_000 + 4 * 4_600_000_000
+    assert report.lines[-1].role == "bad" and "need about 34.4 GB, but only 9.0 GB are free" in report.lines[-1].text
+
+
+def test_bits_that_a_method_does_not_have_are_refused(tmp_path: Path) -> None:
+    target = TargetReport(name="a/b")
+    problem = look_at_recipe(Draft("a/b", "starter", "self", method="awq", bits=8), target, tmp_path).problem
+    assert problem == "bits: awq supports 4"
+
+
+def test_the_plan_names_every_stage(tmp_path: Path) -> None:
+    draft = Draft("a/b", "starter", "server", "http://elder:8000/v1", "Big", count=16, heldout=4)
+    report = look_at_plan(draft, "my-run", tmp_path)
+    assert report.folder == tmp_path / "my-run" and not report.problem
+    stages = [line.text.split()[0] for line in report.lines]
+    assert stages == ["seeds", "regenerate", "judge", "assemble", "activations", "quantize", "evaluate", "report"]
+    words = "\n".join(line.text for line in report.lines)
+    assert "regenerate 16 and hold out 4" in words and "from Big at http://elder:8000/v1" in words
+    assert "4 models: gptq with 4 bits" in words
+    assert "is a file" in look_at_plan(draft, "/dev/null", tmp_path).problem
+
+
+def test_the_plan_without_a_source(tmp_path: Path) -> None:
+    report = look_at_plan(Draft("a/b", "starter", "none"), "my-run", tmp_path)
+    assert "no model regenerates answers" in "\n".join(line.text for line in report.lines)

@@ -1,0 +1,69 @@
+"""A live look at a server: its models, its window, its reasoning and its family."""
+
+from __future__ import annotations
+
+import pytest
+
+from faq_tui.core.base.errors import ExitCode
+from faq_tui.core.setup.draft import Draft
+from faq_tui.core.setup.server_step import ServerReport, look_at_server
+from tests.support.fake_server import Behaviour, FakeServer
+
+
+def look(url: str, model: str = "", target: str = "Qwen/Qwen3-8B") -> ServerReport:
+    return look_at_server(Draft(target, "starter", url=url, model=model))
+
+
+def words(report: ServerReport) -> str:
+    return "\n".join(line.text for line in report.lines)
+
+
+def test_the_only_model_is_taken_and_tried() -> None:
+    with FakeServer(Behaviour()) as server:
+        report = look(server.url)
+    assert not report.problem and report.model == "fake-8b" and report.models == ("fake-8b",)
+    assert f"{server.url} serves fake-8b" in words(report)
+    assert report.reasoning not in ("", "none") and f"reasoning in the field {report.reasoning}" in words(report)
+    assert report.badge == "family unknown" and "Elders of its family: Qwen/Qwen3-235B-A22B" in words(report)
+
+
+def test_a_url_without_scheme_and_version_is_completed() -> None:
+    with FakeServer(Behaviour()) as server:
+        short = server.url.removeprefix("http://").removesuffix("/v1")
+        report = look(f" {short}/ ", "fake-8b")
+    assert not report.problem and report.url == server.url
+
+
+def test_a_wrong_name_is_refused_with_the_nearest() -> None:
+    with FakeServer(Behaviour()) as server:
+        report = look(server.url, "fake-9b")
+    assert "does not serve model 'fake-9b'; did you mean 'fake-8b'?" in report.problem
+    assert report.exit_code == ExitCode.UNREACHABLE
+
+
+def test_reasoning_in_tags() -> None:
+    with FakeServer(Behaviour(dialect="inline")) as server:
+        report = look(server.url, "fake-8b")
+    assert report.reasoning == "inline" and "has its reasoning in tags" in words(report)
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("", "the URL is missing"),
+        ("http://127.0.0.1:9/v1", "cannot reach http://127.0.0.1:9/v1 (Connection refused)"),
+        ("ftp://elder", "must begin with http:// or https://"),
+        ("http://a b", "has a character that no URL has"),
+        ("http://a\x1b[2Jb", "has a character that no URL has"),
+        ("http://:99999", "is not a URL"),
+    ],
+)
+def test_what_is_refused(url: str, why: str) -> None:
+    report = look(url, "x")
+    assert why in report.problem and "\n" not in report.problem
+
+
+def test_a_missing_key_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    report = look_at_server(Draft("a/b", "starter", url="http://x/v1", model="m", key_env="NO_SUCH_KEY"))
+    assert "$NO_SUCH_KEY is not set" in report.problem
