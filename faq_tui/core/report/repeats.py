@@ -16,7 +16,7 @@ LACKING = {"items": "more held-out items", "seeds": "more seeds", "draws": "more
 def draw_sentences(body: dict[str, Any]) -> list[str]:
     """One sentence for each text, about its widest comparison. They are not Markdown, and not escaped."""
     widest: dict[str, dict[str, Any]] = {}
-    for one in body["draws_needed"]:
+    for one in body.get("draws_needed", []):
         other = widest.get(one["text"])
         if other is None or one["half_width"] > other["half_width"]:
             widest[one["text"]] = one
