@@ -90,7 +90,7 @@ def size_in_words(count: int | None) -> str:
     if count is None:
         return ""
     for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if count >= unit / 2:
+        if count >= 0.9995 * unit:
             value = count / unit
             return f"{value:.1f} {name}" if value < 10 else f"{value:,.0f} {name}"
     return f"{count} B"

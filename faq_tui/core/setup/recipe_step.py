@@ -14,7 +14,7 @@ from faq_tui.core.doctor import memory_checks, recipe_checks
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import build_recipe
 from faq_tui.core.setup.draft import Draft, draft_run
-from faq_tui.core.setup.step_report import Line, StepReport
+from faq_tui.core.setup.step_report import Line, StepReport, sentence
 from faq_tui.core.setup.target_step import TargetReport
 
 FULL_BITS = 16  # bits of an unquantized weight
@@ -54,10 +54,9 @@ def look_at_recipe(draft: Draft, target: TargetReport, folder: Path) -> RecipeRe
 def _estimates(run: Run) -> Iterator[Line]:
     """The findings of doctor about time and memory."""
     for check in (*recipe_checks(run), *memory_checks(run)):
-        found = f"{check.found[:1].upper()}{check.found[1:]}"
-        yield Line(found, DOCTOR_ROLES[check.state])  # type: ignore[arg-type]
+        yield Line(sentence(check.found), DOCTOR_ROLES[check.state])  # type: ignore[arg-type]
         if check.advice:
-            yield Line(f"{check.advice[:1].upper()}{check.advice[1:]}", "warning")
+            yield Line(sentence(check.advice), "warning")
 
 
 def _needed(target: TargetReport, bits: int, artefacts: int) -> int | None:

@@ -19,7 +19,7 @@ from faq_tui.core.endpoints.probe import PROBE_TIMEOUT_S, look
 from faq_tui.core.settings import EMBEDDED, Endpoint, Sampling
 from faq_tui.core.settings.source import checked_url
 from faq_tui.core.setup.draft import Draft, draft_run
-from faq_tui.core.setup.step_report import Line, StepReport
+from faq_tui.core.setup.step_report import Line, StepReport, sentence
 
 TRIAL = [{"role": "user", "content": "A train leaves at 9:40 and arrives at 11:05. How long does it take?"}]
 TRIAL_TOKENS, TRIAL_TIMEOUT_S = 160, 30.0
@@ -82,7 +82,7 @@ def _url(text: str) -> str:
 
 
 async def _with_v1(endpoint: Endpoint, draft: Draft) -> ServerReport:
-    """Look at the server. If its URL lacks /v1, first look there."""
+    """Ask the server for its models. If the URL does not end with /v1, ask at the URL with /v1 first."""
     if not endpoint.base_url.endswith("/v1") and "?" not in endpoint.base_url:
         try:
             return await _look(endpoint.model_copy(update={"base_url": f"{endpoint.base_url}/v1"}), draft)
@@ -156,9 +156,9 @@ def _whole(found: ServerReport, draft: Draft, reply: Reply | None, fault: str) -
     with draft_run(complete) as run:
         for check in family_checks(run):
             found = replace(found, badge=check.found.partition(":")[0])
-            lines.append(Line(f"Family: {check.found}", "good" if check.state == "ok" else "warning"))
+            lines.append(Line(sentence(check.found), "good" if check.state == "ok" else "warning"))
             if check.advice:
-                lines.append(Line(check.advice[:1].upper() + check.advice[1:], "dim"))
+                lines.append(Line(sentence(check.advice), "dim"))
     return replace(found, lines=tuple(lines))
 
 

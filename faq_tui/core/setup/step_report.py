@@ -18,6 +18,11 @@ class Line:
     role: Role = ""
 
 
+def sentence(text: str) -> str:
+    """The text with a capital letter at the beginning. The name faq-tui is always in small letters."""
+    return text if text.startswith("faq-tui") else f"{text[:1].upper()}{text[1:]}"
+
+
 @dataclass(frozen=True)
 class StepReport:
     """What the check found.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import threading
 from collections.abc import Iterable
@@ -22,7 +23,7 @@ from textual.widgets import Button, Input
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.text import sanitize
-from faq_tui.core.setup import Line, StepReport, create_run
+from faq_tui.core.setup import Line, StepReport, create_run, sentence
 from faq_tui.core.setup.server_step import ServerReport
 from faq_tui.tui.widgets.form import FieldRow, Form
 from faq_tui.tui.widgets.text import LiteralText
@@ -58,6 +59,7 @@ class WizardScreen(ModalScreen[NewRun | None]):
     """Asks for a new run in five steps. Returns None if the user leaves the wizard."""
 
     DEFAULT_CSS = (Path(__file__).parent / "wizard.tcss").read_text(encoding="utf-8")
+    AUTO_FOCUS = ""  # each step focuses its first field
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "next", "Next", priority=True),
         Binding("ctrl+o", "create_only", "Create only", priority=True),
@@ -77,6 +79,8 @@ class WizardScreen(ModalScreen[NewRun | None]):
         self._go_on, self._start = False, True  # go to the next step, or create the run, when the check has ended
         self._touched = False  # True if the user has changed an answer of this step, or tried to go on
         self._initial: Answers = {}
+        # New fields report their first values while they are mounted, so only one handler at a time changes fields.
+        self._changing = asyncio.Lock()
 
     _timer: Timer | None
 
@@ -114,9 +118,10 @@ class WizardScreen(ModalScreen[NewRun | None]):
         step = self.steps[index]
         self._initial = dict(self.state.answers)
         form = self.query_one(Form)
-        await form.show_fields([])
-        await form.show_fields(step.fields(self.state, self._initial))
-        self._take_values()
+        async with self._changing:
+            await form.show_fields([])
+            await form.show_fields(step.fields(self.state, self._initial))
+            self._take_values()
         self._draw_frame()
         form.rows[0].control.focus()
         self._check_now()
@@ -144,14 +149,18 @@ class WizardScreen(ModalScreen[NewRun | None]):
 
     @on(FieldRow.Edited)
     async def _edited(self, event: FieldRow.Edited) -> None:
-        before = dict(self.state.answers)
-        self._take_values()
-        if self.state.answers == before:
-            return  # a field reports its first value, too
+        async with self._changing:
+            before = dict(self.state.answers)
+            self._take_values()
+            if self.state.answers != before:
+                await self._changed(event.key)
+
+    async def _changed(self, key: str) -> None:
+        """Show the fields that fit the changed answer, and check the answers soon."""
         self._touched, self._go_on = True, False
-        if event.key in ("origin", "method"):
+        if key in ("origin", "method"):
             await self._show_fields()
-        if event.key in ("url", "key_env"):
+        if key in ("url", "key_env"):
             self.state.server = ServerReport()
             self.state.answers["model"] = self._initial["model"] = ""
             if not self._model_is_text():
@@ -200,7 +209,8 @@ class WizardScreen(ModalScreen[NewRun | None]):
         self.report = report
         names = getattr(report, "models", ())
         if names and self._model_is_text():
-            await self._show_fields()  # the list of models replaces the text field
+            async with self._changing:
+                await self._show_fields()  # the list of models replaces the text field
             if report.problem:
                 self._touched = False
                 self._check_now()
@@ -216,7 +226,7 @@ class WizardScreen(ModalScreen[NewRun | None]):
     def _draw_report(self, report: StepReport) -> None:
         lines = [*report.lines, *sample_lines(report)]
         if report.problem and self._touched:  # before that, the help of the field says what to type
-            lines.append(Line(f"{report.problem[:1].upper()}{report.problem[1:]}", "bad"))
+            lines.append(Line(sentence(report.problem), "bad"))
         self.query_one(ReportText).show_lines(lines)
 
     # Actions.

@@ -46,8 +46,9 @@ class WizardState:
 
     def draft(self) -> Draft:
         method = self.answers.get("method") or "gptq"
-        model, bits, size = model_of(method), self.answers.get("bits"), self.answers.get("group_size")
+        model, size = model_of(method), self.answers.get("group_size")
         possible = model.choices("bits")
+        bits: int = self.answers.get("bits", 0)
         return Draft(
             target=self.target.name or EMBEDDED,
             seeds=self.seeds.name or "starter",
@@ -64,7 +65,7 @@ class WizardState:
         )
 
 
-class Step:
+class WizardStep:
     """One step. `look` may take long and is called in a thread, with a copy of the state."""
 
     title: ClassVar[str]  # one or two words for the line of steps
@@ -81,13 +82,13 @@ class Step:
         """Store the report for later steps."""
 
 
-class TargetStep(Step):
+class TargetStep(WizardStep):
     title = "Model"
     question = "Which model do you want to quantize?"
 
     def fields(self, state: WizardState, initial: Answers) -> list[Field]:  # noqa: ARG002
         text = 'A hub id such as Qwen/Qwen3-8B, a model folder, or "embedded" for a small model to try faq-tui with.'
-        return [Field("target", initial.get("target", ""), label="Model", help=text)]
+        return [Field("target", initial.get("target") or None, label="Model", help=text)]
 
     def look(self, state: WizardState) -> StepReport:
         return look_at_target(state.text("target"), state.here)
@@ -96,7 +97,7 @@ class TargetStep(Step):
         state.target = report
 
 
-class SeedsStep(Step):
+class SeedsStep(WizardStep):
     title = "Questions"
     question = "Which questions are typical for the work of the model?"
 
@@ -105,7 +106,7 @@ class SeedsStep(Step):
             "A text file with one question per line, JSON lines, CSV or Parquet; the id of a data set on the hub; or "
             '"starter" for 256 questions that come with faq-tui.'
         )
-        return [Field("seeds", initial.get("seeds", ""), label="Questions", help=text)]
+        return [Field("seeds", initial.get("seeds") or None, label="Questions", help=text)]
 
     def look(self, state: WizardState) -> StepReport:
         return look_at_seeds(state.text("seeds"), state.here)
@@ -114,13 +115,13 @@ class SeedsStep(Step):
         state.seeds = report
 
 
-class SourceStep(Step):
+class SourceStep(WizardStep):
     title = "Answers"
-    question = "Which model answers these questions anew? A larger model of the same family is best."
+    question = "Which model answers these questions anew?"
 
     def fields(self, state: WizardState, initial: Answers) -> list[Field]:
         usual = "self" if state.target.name == EMBEDDED else "server"
-        help_text = "The new answers become the calibration data. Their reasoning is kept."
+        help_text = "The new answers become the calibration data. A larger model of the same family gives the best."
         origin = initial.get("origin", usual)
         yours = Field("origin", origin, "choice", label="New answers from", help=help_text, choices=ORIGINS)
         if state.answers.get("origin", usual) != "server":
@@ -129,11 +130,11 @@ class SourceStep(Step):
 
     def _server(self, state: WizardState, initial: Answers) -> Iterator[Field]:
         yield Field(
-            "url", initial.get("url", ""), label="URL of the server",
+            "url", initial.get("url") or None, label="URL of the server",
             help="The URL of an OpenAI-compatible server such as vLLM, for example http://elder:8000/v1.",
         )  # fmt: skip
         yield Field(
-            "key_env", initial.get("key_env", ""), label="Key variable",
+            "key_env", initial.get("key_env") or None, label="Key variable",
             help="The environment variable that holds the API key, never the key itself. Empty if there is no key.",
         )  # fmt: skip
         help_text = "The larger model on this server."
@@ -145,7 +146,7 @@ class SourceStep(Step):
                 choices=tuple((name[:LONGEST_LABEL], name) for name in names),
             )  # fmt: skip
         else:
-            yield Field("model", initial.get("model", ""), label="Larger model", help=help_text)
+            yield Field("model", initial.get("model") or None, label="Larger model", help=help_text)
 
     def look(self, state: WizardState) -> StepReport:
         draft = state.draft()
@@ -155,7 +156,7 @@ class SourceStep(Step):
         state.server = report
 
 
-class RecipeStep(Step):
+class RecipeStep(WizardStep):
     title = "Recipe"
     question = "How is the model quantized?"
 
@@ -191,7 +192,7 @@ class RecipeStep(Step):
         return look_at_recipe(state.draft(), state.target, state.here)
 
 
-class PlanStep(Step):
+class PlanStep(WizardStep):
     title = "Plan"
     question = "This is the plan. In which folder is the run created?"
 
@@ -207,7 +208,7 @@ class PlanStep(Step):
         state.plan = report
 
 
-def all_steps() -> tuple[Step, ...]:
+def all_steps() -> tuple[WizardStep, ...]:
     return TargetStep(), SeedsStep(), SourceStep(), RecipeStep(), PlanStep()
 
 

@@ -14,13 +14,14 @@ from textual.widgets import Input
 
 from faq_tui.core import jobs
 from faq_tui.core.settings import load_settings
-from faq_tui.core.setup import Line
+from faq_tui.core.setup import Line, plan_step
 from faq_tui.core.setup.plan_step import PlanReport
 from faq_tui.core.setup.recipe_step import RecipeReport
 from faq_tui.core.setup.seeds_step import SeedsReport
 from faq_tui.core.setup.server_step import ServerReport
 from faq_tui.core.setup.target_step import TargetReport
 from faq_tui.tui.home.app import Choice, HomeApp
+from faq_tui.tui.widgets.form import FieldRow
 from faq_tui.tui.wizard import steps
 from faq_tui.tui.wizard.screen import NewRun, WizardScreen
 from tests.support.app_host import app_on, text_of, until
@@ -62,6 +63,7 @@ def shown(app: App[Any]) -> str:
 
 async def type_in(pilot: Pilot[None], text: str) -> None:
     """Replace the text of the focused field."""
+    await until(pilot, lambda: isinstance(pilot.app.focused, Input))
     field = pilot.app.focused
     assert isinstance(field, Input), field
     field.value = text
@@ -99,8 +101,7 @@ async def test_from_nothing_to_a_running_run(here: Path, embedded_model: object)
         assert isinstance(wizard, WizardScreen)
         await until(pilot, lambda: wizard.index == 1 and wizard.report is not None)
         await pilot.press(*"mine.txt")
-        await until(pilot, lambda: "20 usable questions" in shown(home))
-        assert "Why is number 2 odd?" in shown(home)
+        await until(pilot, lambda: "20 usable questions" in shown(home) and "Why is number 2 odd?" in shown(home))
         await go_to(pilot, 3)
         await go_to(pilot, 4)
         await go_to(pilot, 5)
@@ -114,8 +115,8 @@ async def test_from_nothing_to_a_running_run(here: Path, embedded_model: object)
     try:
         async with app.run_test(size=(80, 24)) as pilot:
             await until(pilot, lambda: app.session.phase == "running", 60)
-            query = "SELECT count(*) FROM candidates"
-            await until(pilot, lambda: (folder / "faq.db").exists() and rows(folder, query)[0][0] > 0, 240)
+            await until(pilot, lambda: app.session.live.is_running("regenerate"), 240)
+            await until(pilot, lambda: "regenerate" in text_of(app).splitlines()[2])
     finally:
         job = jobs.find_live(folder)
         while job is not None and jobs.kill(job):
@@ -155,11 +156,11 @@ async def test_a_server_is_probed_while_one_types(here: Path) -> None:
             await type_in(pilot, server.url)
             await until(pilot, lambda: f"{server.url} serves fake-8b" in shown(app))
             text = shown(app)
-            assert "Context window" in text and "has its reasoning in" in text and "Family: family unknown" in text
+            assert "Context window" in text and "has its reasoning in" in text and "Family unknown: fake-8b" in text
             assert isinstance(app.focused, Input) and app.focused.value == server.url, "the focus stays"
             await go_to(pilot, 4)
             await go_to(pilot, 5)
-            assert f"3 answers to each question from fake-8b at {server.url}" in shown(app)
+            assert f"3 answers per question from fake-8b at {server.url}" in shown(app)
             await pilot.press("ctrl+s")
             await until(pilot, lambda: app.result)
     settings = load_settings(here / "qwen3-8b" / "faq.toml")
@@ -319,7 +320,7 @@ def canned(monkeypatch: pytest.MonkeyPatch) -> None:
             Line("Context window: 32,768 tokens"),
             Line("The reply to a short question has its reasoning in the field reasoning_content."),
             Line("Speed: 61 tokens per second for one request; the run sends 32 at the same time."),
-            Line("Family: family: Qwen3-32B; Qwen3-8B is a name of the Qwen3 family", "good"),
+            Line("Family: Qwen3-32B; Qwen3-8B is a name of the Qwen3 family", "good"),
         ),
         url=url,
         model="Qwen/Qwen3-32B",
@@ -333,10 +334,9 @@ def canned(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     for name, report in (("target", target), ("seeds", seeds), ("source", server), ("recipe", recipe)):
         monkeypatch.setattr(steps, f"look_at_{name}", lambda *_, report=report: report)
-    plan = steps.look_at_plan
 
     def look_at_plan(draft: Any, _name: str, _here: Path) -> PlanReport:
-        return plan(draft, "/nowhere/qwen3-8b", Path("/nowhere"))
+        return plan_step.look_at_plan(draft, "/nowhere/qwen3-8b", Path("/nowhere"))
 
     monkeypatch.setattr(steps, "look_at_plan", look_at_plan)
 
@@ -349,18 +349,15 @@ def test_picture_of_a_step(
 ) -> None:
     canned(monkeypatch)
     app = WizardHost(Path("/nowhere"), theme)
-    answers = {1: "Qwen/Qwen3-8B", 2: "questions.jsonl", 3: "http://elder:8000/v1"}
+    state = app.wizard.state
+    state.answers |= {"target": "Qwen/Qwen3-8B", "seeds": "questions.jsonl", "url": "http://elder:8000/v1"}
+    for earlier in app.wizard.steps[: step - 1]:
+        earlier.keep(state, earlier.look(state))
 
     async def settle(pilot: Pilot[None]) -> None:
         await until(pilot, lambda: app.wizard.report is not None)
-        for number in range(1, step + 1):
-            if number == 3:
-                await pilot.press("tab")
-            if number in answers:
-                await type_in(pilot, answers[number])
-                await until(pilot, lambda: app.wizard.report is not None)
-            if number < step:
-                await go_to(pilot, number + 1)
+        await app.wizard._enter(step - 1)
+        await until(pilot, lambda: app.wizard.report is not None)
         for field in app.wizard.query(Input):
             field.cursor_blink = False
         await pilot.pause(0.1)
@@ -379,3 +376,19 @@ def test_a_refused_answer_in_a_picture(snap_compare: Snap, here: Path) -> None:
         await pilot.pause(0.1)
 
     assert snap_compare(app, terminal_size=(80, 24), run_before=settle)
+
+
+async def test_each_field_is_there_once(here: Path) -> None:
+    """New fields report their first values while they are mounted, which must not add fields again."""
+    app = WizardHost(here)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await type_in(pilot, "Qwen/Qwen3-8B")
+        await go_to(pilot, 2)
+        await type_in(pilot, "starter")
+        await go_to(pilot, 3)
+        await pilot.pause(0.3)
+        for expected in (["origin", "url", "key_env", "model"], ["origin"]):
+            assert [row.field.key for row in app.wizard.query(FieldRow)] == expected
+            assert "URL is missing" not in shown(app), "nothing is red before the user has typed"
+            app.focused.value = "self"  # type: ignore[union-attr]
+            await until(pilot, lambda: len(app.wizard.query(FieldRow)) == 1)
