@@ -30,7 +30,7 @@ async def test_the_answer_and_the_picture_come_first(tmp_path: Path, size: tuple
             assert "●" in row and "-0.1015 better" in row
             assert row.index("│") < row.index("●"), "better is on the right"
             copied = str(pane.text_to_copy())
-            assert copied.startswith("No. The gain") and "KL on answers: ±4% with 1 draw" in copied
+            assert copied.startswith("No. The gain") and "KL on answers: ±4% after 1 draw" in copied
             await pilot.press("G")
             await settled(pane, pilot)
             assert "±5% needs 8 draws" in " ".join(app.screen_text.split())
