@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faq_tui.core.assembly.draws import Overlap
@@ -28,6 +28,7 @@ def comparison(half: float, spread: float | None, draws: int, equal: str = "toke
     return Comparison(equal=equal, draws=draws, texts={"pydoc": {"kl": outcome}}, **values)
 
 
+@settings(deadline=None)
 @given(st.floats(1e-4, 0.2), st.floats(1e-4, 0.2), st.integers(2, MOST))
 def test_the_number_of_draws_is_the_smallest_that_suffices(of_items: float, spread: float, draws: int) -> None:
     half = half_width(of_items, spread, draws, None)
