@@ -343,7 +343,11 @@ def canned(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    "size",
+    [SIZES[0], *(pytest.param(size, marks=pytest.mark.slow) for size in SIZES[1:])],
+    ids=["size0", "size1", "size2"],
+)
 def test_picture_of_a_step(
     snap_compare: Snap, size: tuple[int, int], theme: str, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
