@@ -16,15 +16,25 @@ from typing import Any
 
 from selection_material import TEMPERATURES, Asked, Material
 
-from faq_tui.core.activations.capture import measure
+from faq_tui.core.activations.capture import DEFAULT_MODULES
 from faq_tui.core.assembly.coverage_task import greedy_cover
-from faq_tui.core.assembly.sample import MIN_TOKENS
+from faq_tui.core.assembly.sample import MIN_TOKENS, answer_cut
+from faq_tui.core.assembly.selection_task import (
+    centroid_order,
+    entropies,
+    entropy_order,
+    mean_activations,
+    routed,
+)
+from faq_tui.core.base.errors import FaqError
 from faq_tui.core.chat.render import Rendered, render_answered, render_seed
 from faq_tui.core.chat.template import NotAssembledError, Template
-from faq_tui.core.chat.token_kinds import QUESTION, kinds_of, with_sink
+from faq_tui.core.chat.token_kinds import ANSWER, KINDS, QUESTION, kinds_of, with_sink
+from faq_tui.core.models.backbone import Backbone
 
 LONGEST = 2048  # a row has at most this number of tokens
 PROSE_ROW = 256  # tokens of a row of prose
+SHORT = 64  # tokens of an answer in the sets from which a selection chooses
 FIRST = str(TEMPERATURES[0])
 
 
@@ -39,7 +49,7 @@ class Row:
 
 @dataclass
 class Sets:
-    """Builds the rows of a set. `model` is the unquantized model; only selections by activations use it."""
+    """Builds the rows of a set. Only `centroids`, `entropy` and `experts` use `model`, the unquantized model."""
 
     template: Template
     material: Material
@@ -72,8 +82,7 @@ class Sets:
             made = render_answered(self.template, [{"role": "user", "content": question}], "", answer)
         except NotAssembledError:
             return None
-        end = made.answer[0] + cut if cut and made.answer[1] - made.answer[0] > cut else len(made.ids)
-        return _row(made, min(end, LONGEST))
+        return _row(answer_cut(made, cut) if cut else made, LONGEST)
 
     def seed(self, question: str, answer: str | None = None) -> Row | None:
         try:
@@ -87,10 +96,26 @@ class Sets:
         rows = [tuple(ids[start : start + PROSE_ROW]) for start in range(0, len(ids) - PROSE_ROW, PROSE_ROW)]
         return [Row(row, with_sink(kinds_of(len(row), [], QUESTION))) for row in rows]
 
-    def once(self, name: str, make: Callable[[], Any]) -> Any:
-        """`make()`, computed only once for all draws."""
+    @cached_property
+    def number(self) -> dict[str, int]:
+        """Maps each question whose short answer can be rendered to the index of its result in `described`."""
+        return {question: index for index, question in enumerate(self._short)}
+
+    @cached_property
+    def _short(self) -> dict[str, Row]:
+        pool = self.material.questions[self.held_out :]
+        rows = {one.question: self.answered(one.question, one.greedy, SHORT) for one in pool}
+        return {question: row for question, row in rows.items() if row is not None}
+
+    def described(self, name: str, describe: Callable[[list[Any], list[list[int]]], Any]) -> Any:
+        """What `describe` returns for the short answers to all questions. It is called only once for all draws.
+
+        `describe` gets the token ids of each row, and the positions of each row's answer.
+        """
         if name not in self._cache:
-            self._cache[name] = make()
+            rows = list(self._short.values())
+            replies = [[at for at, kind in enumerate(row.kinds) if kind == KINDS.index(ANSWER)] for row in rows]
+            self._cache[name] = describe([row.ids for row in rows], replies)
         return self._cache[name]
 
 
@@ -153,7 +178,7 @@ def _every(one: Asked, _dice: random.Random) -> list[int]:
 def _own(sets: Sets, dice: random.Random, _tokens: int) -> Rows:
     pool = sets.material.own_questions
     order = dice.sample(pool, len(pool))
-    return _present(sets.answered(one.question, one.greedy, 64) for one in order)
+    return _present(sets.answered(one.question, one.greedy, SHORT) for one in order)
 
 
 def _prose(sets: Sets, dice: random.Random, _tokens: int) -> Rows:
@@ -165,7 +190,7 @@ def _mixed(share: float) -> Builder:
 
     def rows(sets: Sets, dice: random.Random, tokens: int) -> Rows:
         left = round(share * tokens)
-        answers = list(_whole(64)(sets, dice, tokens))
+        answers = list(_whole(SHORT)(sets, dice, tokens))
         for row in _prose(sets, dice, tokens):
             if left < MIN_TOKENS:
                 break
@@ -177,79 +202,44 @@ def _mixed(share: float) -> Builder:
 
 
 def _pool(sets: Sets, dice: random.Random) -> list[tuple[Asked, Row]]:
-    """The answers cut to 64 tokens, from which a selection chooses: half of the questions of the draw."""
+    """The answers cut to SHORT tokens, from which a selection chooses: half of the questions of the draw."""
     order = sets.asked(dice)
-    pairs = [(one, sets.answered(one.question, one.greedy, 64)) for one in order[: max(1, len(order) // 2)]]
+    pairs = [(one, sets.answered(one.question, one.greedy, SHORT)) for one in order[: max(1, len(order) // 2)]]
     return [(one, row) for one, row in pairs if row is not None]
 
 
 def _centroids(sets: Sets, dice: random.Random, tokens: int) -> Rows:
-    """The rows nearest to the centroids of the rows' mean activations (k-means), as ACDM chooses them."""
-    import numpy as np
-
+    """One row of each cluster of the rows' mean activations comes first (`select = "centroid"`)."""
     pool = _pool(sets, dice)
-    vectors = np.stack(
-        [sets.once(f"mean {one.question}", lambda row=row: _mean_state(sets, row)) for one, row in pool]
-    )
-    count = max(1, min(len(pool), round(tokens * len(pool) / sum(len(row.ids) for _, row in pool))))
-    centres = vectors[:count].copy()
-    for _ in range(20):
-        nearest = ((vectors[:, None] - centres[None]) ** 2).sum(-1).argmin(1)
-        for index in range(count):
-            if (nearest == index).any():
-                centres[index] = vectors[nearest == index].mean(0)
-    distances = ((vectors[:, None] - centres[None]) ** 2).sum(-1)
-    chosen = list(dict.fromkeys(int(distances[:, index].argmin()) for index in range(count)))
-    rest = [index for index in range(len(pool)) if index not in set(chosen)]
-    yield from (pool[index][1] for index in [*chosen, *rest])
-
-
-def _mean_state(sets: Sets, row: Row) -> Any:
-    """The mean hidden state of a row at the end of the model, as a unit vector."""
-    states = _states(sets, row).float().mean(0)
-    return (states / states.norm()).cpu().numpy()
-
-
-def _states(sets: Sets, row: Row) -> Any:
-    from faq_tui.core.models.backbone import Backbone
-
-    return Backbone(sets.model).states([row.ids])[0, : len(row.ids)]
-
-
-def _entropy(sets: Sets, dice: random.Random, _tokens: int) -> Rows:
-    """The rows with the highest mean entropy of the unquantized model's predictions come first."""
-    pool = _pool(sets, dice)
-    scores = [sets.once(f"entropy {one.question}", lambda row=row: _mean_entropy(sets, row)) for one, row in pool]
-    yield from (pool[index][1] for index in sorted(range(len(pool)), key=lambda index: -scores[index]))
-
-
-def _mean_entropy(sets: Sets, row: Row) -> float:
-    import torch
-
-    from faq_tui.core.models.backbone import LmHead
-
-    logs = torch.log_softmax(LmHead.of(sets.model).logits(_states(sets, row)), -1)
-    return float(-(logs.exp() * logs).sum(-1).mean())
-
-
-def _experts(sets: Sets, dice: random.Random, _tokens: int) -> Rows:
-    """The rows that together reach the most experts come first. The order of a dense model is that of the draw."""
-    import numpy as np
-
-    pool = _pool(sets, dice)
-    reached = [
-        np.concatenate(
-            list(sets.once(f"experts {one.question}", lambda row=row: _reached(sets, row)).values()) or [[]]
-        )
-        for one, row in pool
-    ]
-    order = greedy_cover(np.stack(reached) > 0) if len(reached[0]) else range(len(pool))
+    means = sets.described("means", lambda rows, _: mean_activations(sets.model, rows, DEFAULT_MODULES, nothing))
+    wanted = round(tokens * len(pool) / sum(len(row.ids) for _, row in pool))
+    order = centroid_order(means[[sets.number[one.question] for one, _ in pool]], max(1, wanted))
     yield from (pool[index][1] for index in order)
 
 
-def _reached(sets: Sets, row: Row) -> dict[int, Any]:
-    """The number of tokens that each expert of each layer gets from a row."""
-    return measure(sets.model, [row.ids]).experts
+def _entropy(sets: Sets, dice: random.Random, _tokens: int) -> Rows:
+    """The rows with the highest entropy of the model's predictions come first (`select = "entropy"`)."""
+    pool = _pool(sets, dice)
+    values = sets.described(
+        "entropies", lambda rows, replies: entropies(Backbone(sets.model), rows, replies, nothing)
+    )
+    order = entropy_order([values[sets.number[one.question]] for one, _ in pool])
+    yield from (pool[index][1] for index in order)
+
+
+def _experts(sets: Sets, dice: random.Random, _tokens: int) -> Rows:
+    """The rows that together reach the most experts come first. A dense model has no such set."""
+    pool = _pool(sets, dice)
+    try:
+        reached = sets.described("experts", lambda rows, _: routed(sets.model, rows, nothing))
+    except FaqError:
+        return
+    order = greedy_cover(reached[[sets.number[one.question] for one, _ in pool]])
+    yield from (pool[index][1] for index in order)
+
+
+def nothing() -> None:
+    """No stop is asked for."""
 
 
 BUILDERS: Mapping[str, Builder] = {

@@ -115,8 +115,8 @@ def read_prose(run: Run, name: str) -> str:
 def check_prose(run: Run) -> None:
     """Check the text files of all sets before a run. Raises UsageError if a file is unusable or surely too short.
 
-    A set's number of tokens is known only after the stage `assemble`. But each conversation holds at least its
-    question, so the prose of a set with all seeds needs at least its share of the questions' characters.
+    How many tokens of prose a set needs is known only after the stage `assemble`. Before, the questions give a lower
+    limit: the prose and all questions together must have the wanted share of prose, counted in characters.
     """
     chosen = seed_rows.by_role(run.store, "chosen")
     questions = sum(len(seed.question) for seed in chosen)

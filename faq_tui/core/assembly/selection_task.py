@@ -231,7 +231,8 @@ def centroid_order(means: Floats, wanted: int) -> list[int]:
     size = np.bincount(own, minlength=len(centroids))
     first = {int(own[n]): n for n in reversed(rank)}  # the nearest row of each cluster
     chosen = sorted(first.values(), key=lambda n: (-size[own[n]], n))
-    return [*chosen, *(n for n in rank if n not in set(chosen))]
+    taken = set(chosen)
+    return [*chosen, *(n for n in rank if n not in taken)]
 
 
 def _first_centroids(points: Floats, k: int) -> Floats:

@@ -11,8 +11,8 @@ from faq_tui.core.base.errors import UsageError
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 HTTP_PROXIES = frozenset({"http", "https"})
-# The keys are schemes of proxy URLs. Each value holds a protocol, and True if the proxy looks up the server's address
-# or False if this machine does.
+# The keys are schemes of proxy URLs. Each value is a pair: the protocol, and whether the proxy looks up the server's
+# address (True) or this machine does (False).
 SOCKS_PROXIES = {
     "socks": ("socks5", True),
     "socks4": ("socks4", False),

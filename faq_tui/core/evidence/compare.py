@@ -146,7 +146,7 @@ def _outcome(
 
 
 def _spread(metric: Metric, ours: list[Sums], baseline: list[Sums]) -> float | None:
-    """The standard deviation of the difference between draws; None if there is one draw, or if it is not finite."""
+    """The standard deviation of the draws' differences. None if there is one draw, or if it is not finite."""
     if len(ours) == 1:
         return None
     changes = [metric.value_of(one) - metric.value_of(other) for one, other in zip(ours, baseline, strict=True)]

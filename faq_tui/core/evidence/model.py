@@ -40,7 +40,7 @@ class MetricOutcome:
     p: float | None  # two-sided p-value for the hypothesis of no difference; None if there is no interval
     p_adjusted: float | None  # the p-value adjusted for all comparisons of the report (Benjamini and Hochberg)
     verdict: str
-    spread: float | None = None  # standard deviation of the difference between draws; None if there is one draw
+    spread: float | None = None  # standard deviation of the draws' differences; None if there is one draw
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 Metrics named `*_ppl` are word perplexities of lm_eval (lower is better). All other metrics are accuracies in percent.
 Two misprints of the paper are corrected. In table 1, the labels of the bits are wrong; those of section 5.2.1 are
-used instead. In table 7, some rows do not name their calibration data. They are read as rows of the teacher, as in
-table 4.
+used instead. In table 7, some rows do not name their calibration data. Here, they count as
+calibrated on the teacher's data, as in table 4.
 """
 
 from __future__ import annotations

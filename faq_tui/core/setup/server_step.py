@@ -82,7 +82,7 @@ def _url(text: str) -> str:
 
 
 async def _with_v1(endpoint: Endpoint, draft: Draft) -> ServerReport:
-    """Look at the server. If its URL lacks /v1, first look there."""
+    """Ask the server for its models. If the URL does not end with /v1, ask at the URL with /v1 first."""
     if not endpoint.base_url.endswith("/v1") and "?" not in endpoint.base_url:
         try:
             return await _look(endpoint.model_copy(update={"base_url": f"{endpoint.base_url}/v1"}), draft)

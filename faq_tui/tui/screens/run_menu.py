@@ -21,7 +21,8 @@ class RunMenu(ChoiceScreen):
         `failure` is why the last job failed. The line of jobs may have no room for the whole sentence.
         """
         self._failure = failure
-        self.only = only if plan is not None and only is not None and plan.can_run_alone(only) else None
+        due = {stage.name for stage in plan.due} if plan is not None else set()
+        self.only = only if plan is not None and only in due and plan.can_run_alone(only) else None
         answers = [Answer("r", EVERYTHING, _everything(plan))]
         if plan is None or plan.until("judge"):
             answers.append(Answer("j", UNTIL_JUDGE, "Run up to judge, so that you can review the picks"))

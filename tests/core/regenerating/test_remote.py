@@ -69,7 +69,7 @@ def test_1000_seeds_at_30_percent_mixed_faults(server: FakeServer, tmp_path: Pat
     seeds = 1000
     server.behaviour = mixed(0.3, PASSING, words=6, thought_words=4, piece=16)
     # A busy machine is silent for a second now and then: then whole answers would be asked for again.
-    source = "concurrency = 96\nretries = 12\nretry_wait_s = 0.02\nidle_timeout_s = 2.5"
+    source = "concurrency = 12\nretries = 12\nretry_wait_s = 0.02\nidle_timeout_s = 2.5"
     folder = many(tmp_path / "run", server.urls(8), seeds, source, seed_keys=f"count = {seeds}")
     result = run(folder)
     everything = {(question(s), n) for s in range(seeds) for n in range(3)}

@@ -59,7 +59,7 @@ async def test_a_copy_keeps_the_weights_of_the_tokens(tmp_path: Path) -> None:
         await pilot.pause()
         await pilot.press("ctrl+s")
         await pilot.pause()
-    assert build_recipe(form.values) == like
+    assert form.values is not None and build_recipe(form.values) == like
     path = tmp_path / "faq.toml"
     path.write_text('[target]\nmodel = "m"\n[seeds]\npath = "s"\n', encoding="utf-8")
     assert add_recipe(path, form.values).recipes[-1] == like

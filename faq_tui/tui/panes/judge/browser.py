@@ -33,6 +33,7 @@ from faq_tui.tui.widgets.menu import Group, Menu
 from faq_tui.tui.widgets.text import LiteralText
 
 MOST_BOXES = 6
+LOW = 24  # in a pane with fewer lines than this, the answer comes before the details of the scores
 BOX_WIDTH = 38  # minimum width of a candidate in cells
 BAR, BAR_FROM = 20, 100  # width of the progress bar, and minimum width of a pane that shows the bar, in cells
 
@@ -198,7 +199,10 @@ class JudgeBrowser(Pane):
 
     def _draw_diff(self, case: Case) -> None:
         left, right = (case.candidates[index] for index in self._compared(case))
-        sides = [(title(case, candidate, self.blind), candidate) for candidate in (left, right)]
+        sides = [
+            (title(case, candidate, self.blind, whole=self.room.width >= BAR_FROM), candidate)
+            for candidate in (left, right)
+        ]
         self.query_one(DiffView).show(*sides)
 
     def _compared(self, case: Case) -> tuple[int, int]:
@@ -225,7 +229,7 @@ class JudgeBrowser(Pane):
             box.display = index < len(visible)
             if index < len(visible):
                 box.set_class(first + index == self.chosen, "-chosen")
-                box.show(case, visible[index], self.blind, self.folded)
+                box.show(case, visible[index], self.blind, self.folded, low=self.room.height < LOW)
 
     def _filter_label(self, name: str) -> str:
         kind = self.queue.kind

@@ -22,6 +22,7 @@ from faq_tui.tui.widgets.text import LiteralText
 
 # Number of characters. Longer reasoning is folded at first, and a longer reason of a judge is shown below the answer.
 LONG = 400
+LONG_IF_LOW = 40  # the same for reasoning in a low box
 LABEL_STYLE = "bold cyan"
 
 
@@ -89,21 +90,24 @@ class CandidateBox(Vertical):
     def on_click(self, _: Click) -> None:
         self.post_message(self.CandidateChosen(self.number))
 
-    def show(self, case: Case, candidate: Candidate, blind: bool, folded: bool | None) -> None:
-        """Show a candidate. `folded` sets whether the reasoning is folded; None folds long reasoning."""
+    def show(self, case: Case, candidate: Candidate, blind: bool, folded: bool | None, low: bool = False) -> None:
+        """Show a candidate. `folded` sets whether the reasoning is folded; None folds long reasoning.
+
+        If `low` is true, the box has only a few lines, so the answer comes before the details of the scores.
+        """
         self.number = candidate.number
         self.query_one(".title", LiteralText).show(title(case, candidate, blind))
-        self.folded = is_folded(candidate, folded)
-        parts = parts_of(case, candidate, blind, self.folded)
+        self.folded = is_folded(candidate, folded, LONG_IF_LOW if low else LONG)
+        parts = parts_of(case, candidate, blind, self.folded, low)
         if parts != self._drawn:
             self._drawn = parts
             self.text.show(parts)
 
 
-def title(case: Case, candidate: Candidate, blind: bool) -> Text:
-    """The title of the box, such as `2  8 of 10  picked by judge`."""
+def title(case: Case, candidate: Candidate, blind: bool, whole: bool = True) -> Text:
+    """The title of the box, such as `2  8 of 10  picked by judge`. See `score` for `whole`."""
     line = Text.assemble((f" {candidate.number} ", "bold reverse"), no_wrap=True, overflow="ellipsis")
-    for words, style in (score(case, candidate, blind), picked(case, candidate, blind)):
+    for words, style in (score(case, candidate, blind, whole), picked(case, candidate, blind)):
         if words:
             line.append("  ").append(words, style)
     return line
@@ -140,22 +144,25 @@ def picked(case: Case, candidate: Candidate, blind: bool) -> tuple[str, str]:
     return (f"picked by {', '.join(by)}", "bold green" if counts else "dim") if by else ("", "")
 
 
-def is_folded(candidate: Candidate, folded: bool | None) -> bool:
-    return len(candidate.reasoning) > LONG if folded is None else folded
+def is_folded(candidate: Candidate, folded: bool | None, long: int = LONG) -> bool:
+    return len(candidate.reasoning) > long if folded is None else folded
 
 
-def parts_of(case: Case, candidate: Candidate, blind: bool, folded: bool) -> list[Part | None]:
+def parts_of(case: Case, candidate: Candidate, blind: bool, folded: bool, low: bool = False) -> list[Part | None]:
+    """The texts of the box. If `low` is true, the explanation and the parts of the scores come last."""
     parts: list[Part | None] = []
     if candidate.flags:
         parts += [(flags_in_words(candidate.flags), "bold red"), None]
     row, columns = case.scores.get(candidate.id), case.columns.get(candidate.id, ())
     reason = "" if blind else reason_of(row, columns)
     explanation = (f"judge: {reason[:LIMIT]}{rest(reason)}", "italic")
-    if reason and len(reason) <= LONG:
+    last = low or len(reason) > LONG  # show a long reason below the answer, so that the answer stays on the screen
+    if reason and not last:
         parts += [explanation, None]
     about = [] if blind else parts_of_scores(row, columns)
-    if about:
-        parts += [("\n".join(about), "dim italic"), None]
+    details: list[Part | None] = [("\n".join(about), "dim italic"), None] if about else []
+    if not low:
+        parts += details
     reasoning, answer = candidate.reasoning.strip(), candidate.answer.strip()
     if reasoning:
         head = f"{'▸' if folded else '▾'} reasoning, {len(reasoning):,} characters"
@@ -164,8 +171,10 @@ def parts_of(case: Case, candidate: Candidate, blind: bool, folded: bool) -> lis
             parts.append((reasoning[:LIMIT] + rest(reasoning), "dim"))
         parts += [None, ("answer", LABEL_STYLE)]
     parts.append((answer[:LIMIT] + rest(answer), "") if answer else ("no answer", "dim"))
-    if len(reason) > LONG:  # show a long reason below the answer, so that the answer stays on the screen
+    if reason and last:
         parts += [None, explanation]
+    if low and details:
+        parts += [None, *details]
     return parts
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -13,9 +14,14 @@ from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="no Triton on this machine")
 
+CASES = [("gptq", 1, False), ("gptq", 2, True), ("spqr", 2, False), ("w8a8", 2, False)]  # method, batch, drift
+
 # The interpreter must be chosen before Triton is imported, so this runs in a process of its own.
 PROGRAM = """
+import json
 import sys
+import traceback
+from unittest import mock
 
 import torch
 
@@ -26,15 +32,9 @@ from faq_tui.core.quantizing.sequential import column_kernel
 from faq_tui.core.quantizing.sequential.hessian import Hessian, drifts, factorize, means, with_drift
 
 COLUMNS = 160  # no multiple of a run
-dice = torch.Generator().manual_seed(0)
-method, batch, drift = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "drift"
 
 
-def random(*shape):
-    return torch.randn(*shape, generator=dice)
-
-
-def results(factor):
+def results(method, weights, factor):
     if method == "gptq":
         made = gptq.quantize_stack(weights, factor, gptq.GridChoice(4, 32), lambda: None)
         return [part for one in made for part in (one.codes, one.scales, one.zeros, one.loss)]
@@ -46,34 +46,54 @@ def results(factor):
     return [part for one in made for part in (one.codes, one.scale, one.loss)]
 
 
-hessians = []
-for _ in range(batch):
-    inputs = random(400, COLUMNS) @ random(COLUMNS, COLUMNS)
-    hessians.append(Hessian(COLUMNS, "cpu", drift))
-    hessians[-1].add(inputs, inputs + 0.1 * random(*inputs.shape))
-factor = factorize(means(hessians), 0.05, True, 32 if method == "gptq" else 0)
-if drift:
-    factor = with_drift(factor, drifts(hessians), 0.5)
-weights = [random(batch, 40, COLUMNS), random(batch, 23, COLUMNS)]
-expected = results(factor)
-runs = []
-whole = column_kernel.quantize_run
-column_kernel.usable = lambda columns: True
-column_kernel.quantize_run = lambda *a: (runs.append(1), whole(*a))[1]
-found = results(factor)
-assert runs
-for one, other in zip(found, expected, strict=True):
-    assert torch.allclose(one.double(), other.double(), rtol=1e-4, atol=1e-6), (one - other).abs().max()
+def check(method, batch, drift):
+    dice = torch.Generator().manual_seed(0)
+
+    def random(*shape):
+        return torch.randn(*shape, generator=dice)
+
+    hessians = []
+    for _ in range(batch):
+        inputs = random(400, COLUMNS) @ random(COLUMNS, COLUMNS)
+        hessians.append(Hessian(COLUMNS, "cpu", drift))
+        hessians[-1].add(inputs, inputs + 0.1 * random(*inputs.shape))
+    factor = factorize(means(hessians), 0.05, True, 32 if method == "gptq" else 0)
+    if drift:
+        factor = with_drift(factor, drifts(hessians), 0.5)
+    weights = [random(batch, 40, COLUMNS), random(batch, 23, COLUMNS)]
+    expected = results(method, weights, factor)
+    whole = mock.Mock(wraps=column_kernel.quantize_run)
+    with mock.patch.multiple(column_kernel, usable=lambda columns: True, quantize_run=whole):
+        found = results(method, weights, factor)
+    assert whole.called
+    for one, other in zip(found, expected, strict=True):
+        assert torch.allclose(one.double(), other.double(), rtol=1e-4, atol=1e-6), (one - other).abs().max()
+
+
+errors = []
+for case in json.loads(sys.argv[1]):
+    try:
+        check(*case)
+        errors.append("")
+    except Exception:
+        errors.append(traceback.format_exc())
+print(json.dumps(errors))
 """
 
 
-@pytest.mark.parametrize(
-    ("method", "batch", "drift"),
-    [("gptq", 1, "no"), ("gptq", 2, "drift"), ("spqr", 2, "no"), ("w8a8", 2, "no")],
-)
-def test_the_kernel_gives_what_torch_gives(method: str, batch: int, drift: str) -> None:
+@pytest.fixture(scope="module")
+def errors() -> dict[tuple[str, int, bool], str]:
+    """The traceback of each case, or "". One process checks all cases, because its imports take seconds."""
     environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, method, str(batch), drift], env=environment, capture_output=True, text=True
+        [sys.executable, "-c", PROGRAM, json.dumps(CASES)], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+    return dict(zip(CASES, json.loads(done.stdout.splitlines()[-1]), strict=True))
+
+
+@pytest.mark.parametrize(("method", "batch", "drift"), CASES)
+def test_the_kernel_gives_what_torch_gives(
+    errors: dict[tuple[str, int, bool], str], method: str, batch: int, drift: bool
+) -> None:
+    assert errors[method, batch, drift] == ""

@@ -158,7 +158,7 @@ def test_experts_of_the_models_own_code_are_refused() -> None:
     hessians_of_walk(model, ROWS, None)
 
 
-class OwnExperts(torch.nn.Module):
+class OwnExperts(torch.nn.Module):  # type: ignore[misc]
     def __init__(self, mlp: Any) -> None:
         super().__init__()
         self.experts = torch.nn.ModuleList([mlp])

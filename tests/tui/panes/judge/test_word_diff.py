@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -30,7 +31,10 @@ def test_the_pieces_are_the_text(one: str, other: str) -> None:
     left, right = compare(one, other)
     assert "".join(text for text, _ in left) == one
     assert "".join(text for text, _ in right) == other
-    common = ["".join(text for text, differs in pieces if not differs).split() for pieces in (left, right)]
+    common = [
+        [word for text, differs in pieces if not differs for word in re.findall(r"\w+|[^\w\s]", text)]
+        for pieces in (left, right)
+    ]
     assert common[0] == common[1]
     assert not differing(compare(one, one)[0])
 
