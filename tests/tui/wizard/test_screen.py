@@ -151,6 +151,7 @@ async def test_a_server_is_probed_while_one_types(here: Path) -> None:
             await pilot.press("tab")
             await type_in(pilot, "http://127.0.0.1:9/v1")
             await until(pilot, lambda: "(Connection refused): is the server running" in shown(app))
+            assert 'choose "no model for now"' in shown(app)
             await pilot.press("ctrl+s")
             assert app.wizard.index == 2, "a server that does not answer is refused"
             await type_in(pilot, server.url)
