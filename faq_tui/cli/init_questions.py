@@ -5,6 +5,8 @@ The wizard of the app asks the same questions.
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +39,7 @@ Which model answers the questions anew?
   1  a larger model of the same family, on a server
   2  the target itself, on this machine
   3  no model for now"""
+INDENT = " " * 8
 MOST_SHOWN = 20  # models of a server
 
 
@@ -70,7 +73,7 @@ def ask_all(folder: Path | None, target: str | None, seeds: str | None, servers:
     found = _ask("1 of 5  Model to quantize", target, lambda answer: look_at_target(answer, here))
     questions = _ask("2 of 5  Questions", seeds, lambda answer: look_at_seeds(answer, here))
     for number, sample in enumerate(questions.samples, 1):
-        _say(f"    {number}. {sanitize(sample, 100)}", dim=True)
+        _say_below(f"{number}. {sanitize(sample, 100)}", dim=True)
     draft = Draft(found.name, questions.name, count=questions.count, heldout=questions.heldout)
     draft = replace(draft, judge_url=servers.get("judge_url") or "", judge_model=servers.get("judge_model") or "")
     draft = _ask_source(draft, servers)
@@ -109,7 +112,7 @@ def _ask_source(draft: Draft, servers: Mapping[str, Any]) -> Draft:
         url = url or str(click.prompt("        URL of the server, such as http://elder:8000/v1", err=True))
         report = look_at_server(replace(draft, url=url, model=model or ""))
         if report.problem and report.models and not model:
-            _say(f"        The server has: {', '.join(sanitize(name, 80) for name in report.models[:MOST_SHOWN])}")
+            _say_below(f"The server has: {', '.join(sanitize(name, 80) for name in report.models[:MOST_SHOWN])}")
             model = str(click.prompt("        Larger model", err=True))
             continue
         if report.problem and report.url and not model and report.exit_code == ExitCode.USAGE:
@@ -127,7 +130,7 @@ def _ask_source(draft: Draft, servers: Mapping[str, Any]) -> Draft:
 
 def _ask_recipe(draft: Draft, target: TargetReport, folder: Path) -> Draft:
     for name in METHODS.names():
-        _say(f"        {name:<6} {METHODS.get(name).help}", dim=True)
+        _say_below(f"{name}: {METHODS.get(name).help}", dim=True)
     while True:
         methods = click.Choice(list(METHODS.names()))
         method = str(click.prompt("4 of 5  Quantization method", type=methods, default="gptq", err=True))
@@ -144,9 +147,15 @@ def _ask_recipe(draft: Draft, target: TargetReport, folder: Path) -> Draft:
 
 def _show(report: StepReport) -> None:
     for line in report.lines:
-        _say(f"        {sanitize(line.text)}", **STYLES.get(line.role, {}))
+        _say_below(line.text, **STYLES.get(line.role, {}))
     if report.problem:
-        _say(f"        {sanitize(report.problem)}", fg="red")
+        _say_below(report.problem, fg="red")
+
+
+def _say_below(text: str, **style: Any) -> None:
+    """Print text of a report, indented and wrapped between words."""
+    width = max(40, shutil.get_terminal_size().columns - 1)
+    _say(textwrap.fill(sanitize(text), width, initial_indent=INDENT, subsequent_indent=INDENT), **style)
 
 
 def _say(text: str, **style: Any) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.text import sanitize
 
 if TYPE_CHECKING:
     from faq_tui.tui.app import FaqApp
@@ -49,8 +50,8 @@ def _show(app: FaqApp, config: Config) -> None:
     farewell = open_app(app)
     if app.goes_home:
         _from_home(config, app.opened.folder)
-    elif farewell:
-        click.echo(f"faq-tui: {farewell}", err=True)
+    else:
+        _say(farewell)
 
 
 def _from_home(config: Config, select: Path | None = None) -> None:
@@ -70,8 +71,7 @@ def _from_home(config: Config, select: Path | None = None) -> None:
             notice = str(error)
             continue
         if not app.goes_home:
-            if farewell:
-                click.echo(f"faq-tui: {farewell}", err=True)
+            _say(farewell)
             return
 
 
@@ -83,6 +83,11 @@ def _choice(config: Config, notice: str, select: Path | None) -> Choice | None:
     home = HomeApp(_here(), config, notice, select=select)
     open_app(home)
     return home.choice
+
+
+def _say(farewell: str) -> None:
+    if farewell:
+        click.echo(f"faq-tui: {sanitize(farewell)}", err=True)
 
 
 def _here() -> Path:

@@ -21,7 +21,7 @@ from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widgets import Button, Input
 
-from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.errors import ExitCode, FaqError
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.setup import Line, StepReport, create_run, sentence
 from faq_tui.core.setup.server_step import ServerReport
@@ -31,6 +31,7 @@ from faq_tui.tui.wizard.steps import Answers, WizardState, all_steps, sample_lin
 
 PAUSE_S = 0.6  # an answer is checked when the user has not typed for this long
 CHECKING = Line("Checking …", "dim")
+LATER = 'If the server does not run yet, choose "no model for now", and add the server to faq.toml later.'
 KEYS = "tab next field · ctrl+s {next} · esc {back} · page up/down scroll"
 
 
@@ -227,6 +228,8 @@ class WizardScreen(ModalScreen[NewRun | None]):
         lines = [*report.lines, *sample_lines(report)]
         if report.problem and self._touched:  # before that, the help of the field says what to type
             lines.append(Line(sentence(report.problem), "bad"))
+            if report.exit_code == ExitCode.UNREACHABLE:
+                lines.append(Line(LATER, "dim"))
         self.query_one(ReportText).show_lines(lines)
 
     # Actions.

@@ -67,3 +67,20 @@ def test_a_missing_key_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
     report = look_at_server(Draft("a/b", "starter", url="http://x/v1", model="m", key_env="NO_SUCH_KEY"))
     assert "$NO_SUCH_KEY is not set" in report.problem
+
+
+def test_a_server_that_wants_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ELDER_KEY", "secret-of-the-elder")
+    with FakeServer(Behaviour(api_key="secret-of-the-elder")) as server:
+        refused = look(server.url, "fake-8b")
+        assert "api_key_env" in refused.problem
+        report = look_at_server(Draft("a/b", "starter", url=server.url, model="fake-8b", key_env="ELDER_KEY"))
+    assert not report.problem and "secret" not in words(report)
+
+
+def test_the_window_that_the_server_states() -> None:
+    with FakeServer(Behaviour(max_model_len=4096, models=("one", "two"))) as server:
+        several = look(server.url)
+        report = look(server.url, "two")
+    assert several.problem == "choose the larger model from the server's list" and several.models == ("one", "two")
+    assert report.window == 4096 and "Context window: 4,096 tokens" in words(report)

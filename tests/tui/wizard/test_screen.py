@@ -151,6 +151,7 @@ async def test_a_server_is_probed_while_one_types(here: Path) -> None:
             await pilot.press("tab")
             await type_in(pilot, "http://127.0.0.1:9/v1")
             await until(pilot, lambda: "(Connection refused): is the server running" in shown(app))
+            assert 'choose "no model for now"' in shown(app)
             await pilot.press("ctrl+s")
             assert app.wizard.index == 2, "a server that does not answer is refused"
             await type_in(pilot, server.url)
@@ -343,7 +344,11 @@ def canned(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    "size",
+    [SIZES[0], *(pytest.param(size, marks=pytest.mark.slow) for size in SIZES[1:])],
+    ids=["size0", "size1", "size2"],
+)
 def test_picture_of_a_step(
     snap_compare: Snap, size: tuple[int, int], theme: str, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
