@@ -356,8 +356,8 @@ def test_answers_are_cut_after_a_number_of_tokens(run: Run) -> None:
         named = [KINDS[kind] for kind in row]
         assert sum(kind in ("reasoning", "answer") for kind in named) == 30 and named[-1] in ("reasoning", "answer")
         assert line["text"].count("<|im_end|>") == 1  # of the question only
-    row = all_sets(made.store)["short"]
-    assert (row.answered, row.whole_answers) == (COUNT, 0)
+    stored = all_sets(made.store)["short"]
+    assert (stored.answered, stored.whole_answers) == (COUNT, 0)
     originals = {line["seed_id"]: line for line in sets["baseline"]}
     for line in sets["plain"]:
         answered = "product" in originals[line["seed_id"]]["text"]
@@ -458,7 +458,9 @@ def test_an_order_by_experts(run: Run, tmp_path: Path) -> None:
     made = Run(run.folder, parse_settings(toml + '[sets.wide]\nselect = "experts"\n'), run.store)
     assemble.execute(Context(made, lambda _: None, CancelToken(), "job"))
     rows = [json.loads(line) for line in (made.calibration / "wide.jsonl").read_text("utf-8").splitlines()]
-    driven = routed(load_dense(tmp_path / "mixture", torch.bfloat16, "cpu"), [row["input_ids"] for row in rows], int)
+    driven = routed(
+        load_dense(tmp_path / "mixture", torch.bfloat16, "cpu"), [row["input_ids"] for row in rows], lambda: None
+    )
     assert len(rows) == COUNT and driven[0].sum() == driven.sum(axis=1).max()
 
 
