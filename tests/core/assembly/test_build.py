@@ -474,3 +474,15 @@ def test_each_draw_reads_other_prose(run: Run) -> None:
     )
     assert first and other and not first & other
     assert abs(share_of(second) - 0.2) * size(second) <= 1
+
+
+@pytest.mark.usefixtures("articles")
+def test_a_baseline_with_prose_gets_its_twin_from_the_reserve(run: Run) -> None:
+    text = "[sets.baseline]\nfrom = {baseline = 0.9, prose = 0.1}\nprose_file = 'articles.txt'\n"
+    _, sets, events = assembled(run, text)
+    twin = sets["baseline-tokens"]
+    assert size(twin) == size(sets["elder-tokens"]) == size(sets["elder"]) and not warned(events)
+    assert abs(share_of(sets["baseline"]) - 0.1) * size(sets["baseline"]) <= 1
+    assert abs(share_of(twin) - 0.1) * size(twin) <= 11  # the last conversation may be dropped
+    conversations = [line["seed_id"] for line in twin if line["source"] == "baseline"]
+    assert len(conversations) == len(set(conversations)) > COUNT
