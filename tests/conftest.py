@@ -120,6 +120,8 @@ def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
         with FileLock(shared / f"{name}.lock"):
             if not made.exists():
                 folder = tmp_path_factory.mktemp(name)
+                # `pytest_fixture_setup` above is not called for fixtures of scope "session".
+                os.environ.pop("PYTEST_CURRENT_TEST", None)
                 make(folder)
                 made.write_text(str(folder), encoding="utf-8")
         return Path(made.read_text(encoding="utf-8"))

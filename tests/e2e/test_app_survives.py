@@ -57,7 +57,7 @@ def run(tmp_path: Path) -> Iterator[Path]:
 def start(shown: OnTerminal) -> None:
     """Start the job by the menu of the key r."""
     shown.press(b"r")
-    shown.wait_to_see("Run quantize to report")
+    shown.wait_to_see("to report", "Not now")
     shown.press(b"r")
 
 

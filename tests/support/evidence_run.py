@@ -15,6 +15,7 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.compare import encode_token_kl
 from faq_tui.core.evaluation.identity import UNQUANTIZED, measurement_signature, subjects
 from faq_tui.core.evaluation.kinds import CHOICES, LAST_WORD, kind_of
+from faq_tui.core.evaluation.token_columns import encode_entropies
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.store import Store
 from faq_tui.core.store.artefacts import Artefact, add_artefact
@@ -59,8 +60,9 @@ def evidence_run(
     model: str = "./target",
     bad: str = "",
     texts: tuple[str, ...] = TEXTS,
+    entropies: bool = False,
 ) -> Iterator[Run]:
-    """`bad` goes into every text that a file gave."""
+    """`bad` goes into every text that a file gave. With `entropies`, the newest version measured everything."""
     (folder / "target").mkdir(parents=True)
     (folder / "target" / "config.json").write_text("{}")
     (folder / "faq.toml").write_text(toml.format(model=model))
@@ -73,6 +75,8 @@ def evidence_run(
             add_artefact(run.store, row)
             measure(run, folder_name, kl, texts)
         measure(run, UNQUANTIZED, 0.0, texts)
+        if entropies:
+            add_entropies(run)
         yield run
 
 
@@ -82,6 +86,15 @@ def add_items(store: Store, bad: str = "") -> None:
     passages = [{"passage": f"{bad}{p['passage']}"} for p in PASSAGES]
     for text, bodies in (("choices:starter", questions), ("last_word:starter", passages)):
         replace_items(store, text, digest(text), bodies)
+
+
+def add_entropies(run: Run) -> None:
+    """How sure the unquantized model is of each token of the texts without labels."""
+    for (subject, text), measured in all_measurements(run.store).items():
+        if subject == UNQUANTIZED and kind_of(text) not in (LAST_WORD, CHOICES):
+            dice = np.random.default_rng(1)
+            values = {n: dice.random(int(tokens)).tolist() for n, tokens in enumerate(measured.items["tokens"])}
+            add_measurement(run.store, replace(measured, token_entropy=encode_entropies(values)))
 
 
 def add_words(run: Run) -> None:

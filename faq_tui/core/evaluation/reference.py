@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +50,18 @@ class Reference:
         self._starts = starts(item.predicted for item in items)
         self._items = items
         metadata = self._file.metadata()
-        names = set(self._file.keys())
-        self.head = LmHead(
+        self._scale, self._softcap = float(metadata["scale"]), metadata["softcap"]
+        self._names = set(self._file.keys())
+        self._file.get_slice("weight")  # raises an exception if the file has no lm_head
+
+    @cached_property
+    def head(self) -> LmHead:
+        """The lm_head. It is read when it is first needed, because it is large."""
+        return LmHead(
             self._file.get_tensor("weight"),
-            self._file.get_tensor("bias") if "bias" in names else None,
-            float(metadata["scale"]),
-            float(metadata["softcap"]) if metadata["softcap"] else None,
+            self._file.get_tensor("bias") if "bias" in self._names else None,
+            self._scale,
+            float(self._softcap) if self._softcap else None,
         )
 
     def states(self, index: int) -> Any:

@@ -1,6 +1,6 @@
 """Metrics of single tokens: the worst tokens, the tokens on which the target is unsure, reasoning, and departures.
 
-All of them are computed from stored values (`token_columns`), so no model is measured again for them.
+All of them are computed from stored values of single tokens (`token_columns`).
 """
 
 from __future__ import annotations

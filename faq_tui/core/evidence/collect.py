@@ -43,6 +43,8 @@ def collect(run: Run) -> Evidence:
     unquantized = measured[UNQUANTIZED]
     comparisons = compare_all(run, measured)
     kinds = {text: kind_of(text) for text in unquantized}
+    # The report of a run that an older version measured stays as it is.
+    needed = draws_needed(comparisons, kinds, overlap(run), _seconds_per_draw(run)) if _has_token_values(run) else ()
     return Evidence(
         texts=tuple(_text(name, sums) for name, sums in unquantized.items()),
         rows=(
@@ -54,8 +56,14 @@ def collect(run: Run) -> Evidence:
         dtype=dtype,
         device=device,
         measured=float(run.store.db.execute("SELECT max(created) FROM measurements").fetchone()[0]),
-        draws_needed=draws_needed(comparisons, kinds, overlap(run), _seconds_per_draw(run)),
+        draws_needed=needed,
     )
+
+
+def _has_token_values(run: Run) -> bool:
+    """True if a version that stores values of single tokens measured the unquantized model."""
+    query = "SELECT count(*) FROM measurements WHERE subject = ? AND token_entropy IS NOT NULL"
+    return bool(run.store.db.execute(query, (UNQUANTIZED,)).fetchone()[0])
 
 
 def _seconds_per_draw(run: Run) -> float | None:
@@ -105,12 +113,16 @@ def _measured(run: Run) -> tuple[Measured, dict[str, str]]:
 
 
 def _add_token_columns(run: Run, text: str, measured: Measured) -> None:
-    """Add the columns of single tokens to the measurements of `text`, if a quantized model has them."""
+    """Add the columns of single tokens to the measurements of `text`.
+
+    If an older version measured the unquantized model, nothing is added, so that the report of its run stays as it
+    is.
+    """
     stored = {subject: token_values_of(run.store, subject, text) for subject in measured}
     compared = [subject for subject, (token_kl, _) in stored.items() if token_kl is not None]
-    if not compared or kind_of(text) in LABELLED or UNQUANTIZED not in measured:
+    entropy = stored[UNQUANTIZED][1] if UNQUANTIZED in stored else None
+    if not compared or entropy is None:
         return
-    entropy = stored[UNQUANTIZED][1]
     bodies = all_items(run.store, text) if kind_of(text) == ANSWERS else []
     for subject in (UNQUANTIZED, *compared):
         of_text = measured[subject]

@@ -10,7 +10,7 @@ from typing import Any
 import faq_tui
 from faq_tui.core.evaluation import environment
 from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LAST_WORD, PROSE, WORDS
-from faq_tui.core.evidence import Evidence, collect
+from faq_tui.core.evidence import Comparison, Evidence, collect
 from faq_tui.core.extensions import METRICS
 from faq_tui.core.report.benchmarks import benchmarks
 from faq_tui.core.report.facts import what_was_run
@@ -59,8 +59,9 @@ def document(run: Run, evidence: Evidence | None = None) -> dict[str, Any]:
         "notices": notices(run),
         "texts": _texts(evidence, known),
         "models": [asdict(row) for row in evidence.rows],
-        "comparisons": [asdict(comparison) for comparison in evidence.comparisons],
-        "draws_needed": [asdict(one) for one in evidence.draws_needed],
+        "comparisons": [_comparison(comparison) for comparison in evidence.comparisons],
+        # The report of a run that an older version measured stays as it is.
+        **({"draws_needed": [asdict(one) for one in evidence.draws_needed]} if evidence.draws_needed else {}),
         "flips": flips(run, evidence),
         "paper": paper(run),
         "spikes": spikes(run),
@@ -88,6 +89,15 @@ def _texts(evidence: Evidence, known: dict[str, Any]) -> list[dict[str, Any]]:
         }
         for text in evidence.texts
     ]
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    """The comparison without the spread between draws, which `draws_needed` holds."""
+    body = asdict(comparison)
+    for outcomes in body["texts"].values():
+        for outcome in outcomes.values():
+            del outcome["spread"]
+    return body
 
 
 def title(name: str, kind: str) -> str:

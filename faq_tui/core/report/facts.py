@@ -56,7 +56,7 @@ def what_was_run(run: Run) -> dict[str, Any]:
                 "answered": s.answered,
                 "whole_answers": s.whole_answers,
                 "ways": s.ways,
-                "plan": plan.with_all_keys() if (plan := plans.get(name, plans.get(plain_name(name)))) else None,
+                "plan": plan.model_dump() if (plan := plans.get(name, plans.get(plain_name(name)))) else None,
                 "refused": s.refused,
             }
             for name in settings.all_set_names()

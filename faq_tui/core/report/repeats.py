@@ -16,7 +16,7 @@ LACKING = {"items": "more held-out items", "seeds": "more seeds", "draws": "more
 def draw_sentences(body: dict[str, Any]) -> list[str]:
     """One sentence for each text, about its widest comparison. They are not Markdown, and not escaped."""
     widest: dict[str, dict[str, Any]] = {}
-    for one in body["draws_needed"]:
+    for one in body.get("draws_needed", []):
         other = widest.get(one["text"])
         if other is None or one["half_width"] > other["half_width"]:
             widest[one["text"]] = one
@@ -27,15 +27,16 @@ def draw_sentences(body: dict[str, Any]) -> list[str]:
 def _sentence(one: dict[str, Any], title: str) -> str:
     metric = METRICS.get(one["metric"])
     unit = " points" if metric.percent else "%"
-    now = f"±{_percent(one['half_width'])}{unit} with {_draws(one['draws'])}"
+    now = f"±{_percent(one['half_width'])}{unit} after {_draws(one['draws'])}"
     wanted = one["wanted"]
     if one["draws"] == 1:
-        now += ", which leaves out the chance of the draw; with it"
+        now += ", without the variation between draws. With this variation,"
     else:
         wanted = [width for width in wanted if width["share"] < one["half_width"]]
-    needs = "; ".join(_needs(wanted, unit)) or "no narrower interval is listed"
+        now += ";"
+    needs = "; ".join(_needs(wanted, unit)) or "a narrower interval is hardly needed"
     assumed = " (if draws differ as much as in our own tests)" if one["assumed"] else ""
-    return f"{metric.title} on {title}: {now}{',' if one['draws'] == 1 else ';'} {needs}{assumed}."
+    return f"{metric.title} on {title}: {now} {needs}{assumed}."
 
 
 def _needs(wanted: Sequence[dict[str, Any]], unit: str) -> Iterator[str]:

@@ -127,10 +127,6 @@ class SetPlan(Section):
         if shares[PROSE] == 1.0 and self.select is not None:
             raise ValueError("prose is not sorted: remove the key `select`")
 
-    def with_all_keys(self) -> dict[str, Any]:
-        """The plan with every key, for the report. `model_dump` leaves out newer keys that have no value."""
-        return {"prose_file": None, "answers_cut": None, **self.model_dump()}
-
     @property
     def has_size(self) -> bool:
         """True if the plan limits the number of samples or of tokens."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from faq_tui.core.assembly.blend import Blend, interleaved
@@ -32,6 +32,7 @@ def total(samples: list[Sample]) -> int:
     return sum(one.n_tokens for one in samples)
 
 
+@settings(deadline=None)
 @given(LENGTHS, st.floats(0.05, 0.9), st.integers(32, 256))
 def test_the_share_of_tokens_is_exact(lengths: list[int], share: float, longest: int) -> None:
     conversations = [sample(length, n) for n, length in enumerate(lengths)]
@@ -43,6 +44,7 @@ def test_the_share_of_tokens_is_exact(lengths: list[int], share: float, longest:
     assert abs(total(prose) - share * (total(prose) + total(conversations))) <= 1
 
 
+@settings(deadline=None)
 @given(LENGTHS, st.floats(0.05, 0.9), st.integers(32, 256), st.integers(2, 30))
 def test_as_many_conversations_as_fit_beside_their_prose(
     lengths: list[int], share: float, longest: int, samples: int
@@ -59,6 +61,7 @@ def test_as_many_conversations_as_fit_beside_their_prose(
     assert number == len(conversations) or size(number + 1) > samples
 
 
+@settings(deadline=None)
 @given(LENGTHS, LENGTHS)
 def test_every_beginning_has_about_the_share(conversations: list[int], prose: list[int]) -> None:
     ours = [sample(length, n) for n, length in enumerate(conversations)]

@@ -15,10 +15,12 @@ from transformers import AutoModelForCausalLM
 from faq_tui.core.activations.capture import measure
 from faq_tui.core.activations.compare import outlier_channels, reference, threshold
 from faq_tui.core.assembly.coverage_task import greedy_cover
+from faq_tui.core.assembly.selection_task import routed
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.chat.token_kinds import KINDS, read_kinds
 from faq_tui.core.judging.identity import judge_id
+from faq_tui.core.models.dense import load_dense
 from faq_tui.core.regenerating import source_hash_of
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Event, Note, SetAssembled
@@ -30,7 +32,7 @@ from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.seeds import Seed
 from faq_tui.core.store.sets import all_sets
-from tests.support.tiny import make_tiny_model
+from tests.support.tiny import make_tiny_mixture, make_tiny_model
 
 TOML = """
 [target]
@@ -447,3 +449,26 @@ def test_orders_by_the_target(run: Run) -> None:
     answered = ["product" in line["text"] for line in sets["asked"]]
     assert answered == sorted(answered, reverse=True)
     assert assembled(run, text)[1] == sets
+
+
+@pytest.mark.slow
+def test_an_order_by_experts(run: Run, tmp_path: Path) -> None:
+    make_tiny_mixture(tmp_path / "mixture")
+    toml = f'[target]\nmodel = "{tmp_path / "mixture"}"\n[seeds]\npath = "seeds.jsonl"\n'
+    made = Run(run.folder, parse_settings(toml + '[sets.wide]\nselect = "experts"\n'), run.store)
+    assemble.execute(Context(made, lambda _: None, CancelToken(), "job"))
+    rows = [json.loads(line) for line in (made.calibration / "wide.jsonl").read_text("utf-8").splitlines()]
+    driven = routed(load_dense(tmp_path / "mixture", torch.bfloat16, "cpu"), [row["input_ids"] for row in rows], int)
+    assert len(rows) == COUNT and driven[0].sum() == driven.sum(axis=1).max()
+
+
+@pytest.mark.usefixtures("articles")
+def test_each_draw_reads_other_prose(run: Run) -> None:
+    text = "[sets.mixed]\nfrom = {elder = 0.8, prose = 0.2}\nprose_file = 'articles.txt'\n[evaluate]\nrepeats = 2\n"
+    made, sets, _ = assembled(run, text)
+    second = [json.loads(line) for line in (made.calibration / "mixed-r2.jsonl").read_text("utf-8").splitlines()]
+    first, other = (
+        {line["seed_id"] for line in lines if line["source"] == "prose"} for lines in (sets["mixed"], second)
+    )
+    assert first and other and not first & other
+    assert abs(share_of(second) - 0.2) * size(second) <= 1

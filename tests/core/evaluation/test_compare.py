@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,7 +13,8 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.evaluation.compare import decode_token_kl, encode_token_kl, measure
 from faq_tui.core.evaluation.heldout import Item
 from faq_tui.core.evaluation.item_texts import pieces
-from faq_tui.core.models.backbone import LmHead
+from faq_tui.core.models.backbone import Backbone, LmHead
+from tests.support.model_families import model_of
 
 KL = st.floats(0, 1e5, allow_nan=False) | st.just(float("inf"))
 ITEMS = st.lists(st.lists(st.tuples(KL, st.booleans()), max_size=20), min_size=1, max_size=6)
@@ -85,3 +89,30 @@ def test_the_entropies_of_the_unquantized_models_predictions(seed: int, scale: f
         p = torch.softmax(own.double() @ weight.double().T, -1)
         wanted = -torch.special.xlogy(p, p).sum(-1)
         assert np.allclose(found[number], wanted.numpy(), atol=2e-4)
+
+
+def test_items_with_the_same_start_have_the_figures_of_items_alone() -> None:
+    import torch
+
+    model = model_of("llama").float().eval()
+    read: list[list[int]] = []
+
+    class Counting(Backbone):
+        def states(self, rows: Any) -> Any:
+            read.extend(map(list, rows))
+            return super().states(rows)
+
+    question = (5, 9, 2, 7)
+    items = [Item((*question, *choice), 4) for choice in ((1,), (3,), (1, 8), (6, 2, 2), (6, 2, 4), (1,))]
+    cut = Counting(model)
+    together = measure(cut, items, 4, CancelToken(), lambda tokens: None)
+    assert sorted(read) == [[5, 9, 2, 7, 1], [5, 9, 2, 7, 6, 2]]
+    for index, item in enumerate(items):
+        alone = measure(cut, [item], 4, CancelToken(), lambda tokens: None)
+        with torch.no_grad():
+            log_probs = model(torch.tensor([item.ids])).logits[0, 3:-1].double().log_softmax(-1)
+        plain = -sum(float(row[token]) for row, token in zip(log_probs, item.ids[4:], strict=True))
+        assert together["nll"][index] == pytest.approx(plain, rel=1e-5)
+        assert {name: values[index] for name, values in together.items()} == pytest.approx(
+            {name: values[0] for name, values in alone.items()}, rel=1e-5
+        )

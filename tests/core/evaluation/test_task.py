@@ -13,7 +13,7 @@ import pytest
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped
-from faq_tui.core.evaluation import compare, log_probs, task
+from faq_tui.core.evaluation import compare, heldout, log_probs, task
 from faq_tui.core.evaluation.heldout import Heldout, Item
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.evaluation.kinds import PROSE
@@ -167,6 +167,8 @@ def test_artefacts_in_one_sweep_have_the_figures_of_artefacts_one_after_the_othe
     free: int,
 ) -> None:
     monkeypatch.setattr(log_probs, "free_bytes", lambda device: free)
+    monkeypatch.setattr(heldout, "SHORT", 1)  # several batches
+    monkeypatch.setattr(compare, "LOGIT_BYTES", 5 * 4 * 64)  # several parts of a batch
     together = figures(evaluate(folders, tmp_path / "together", read))
     assert bool(computed) == (not free), "with enough memory, the target's own measurement has computed them"
     apart: dict[tuple[str, str], Any] = {}

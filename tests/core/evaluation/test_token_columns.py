@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faq_tui.core.evaluation.compare import encode_token_kl
@@ -44,6 +44,7 @@ def stored(value: int) -> float:
     return float(np.float16(value / 256))
 
 
+@settings(deadline=None)
 @given(TOKENS)
 def test_tokens_are_divided_by_entropy(items: list[list[tuple[int, bool, int]]]) -> None:
     sums = sums_of(items)
@@ -59,6 +60,7 @@ def test_tokens_are_divided_by_entropy(items: list[list[tuple[int, bool, int]]])
         assert "kl_unsure" not in sums.columns
 
 
+@settings(deadline=None)
 @given(TOKENS)
 def test_the_first_departure(items: list[list[tuple[int, bool, int]]]) -> None:
     expected = []
@@ -69,6 +71,7 @@ def test_the_first_departure(items: list[list[tuple[int, bool, int]]]) -> None:
     assert FIRST_DEPARTURE.value_of(sums_of(items)) == pytest.approx(sum(expected) / len(items))
 
 
+@settings(deadline=None)
 @given(TOKENS, st.data())
 def test_the_tail_is_the_quantile_of_all_tokens_that_were_drawn(
     items: list[list[tuple[int, bool, int]]], data: st.DataObject

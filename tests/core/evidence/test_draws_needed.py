@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faq_tui.core.assembly.draws import Overlap
@@ -28,6 +28,7 @@ def comparison(half: float, spread: float | None, draws: int, equal: str = "toke
     return Comparison(equal=equal, draws=draws, texts={"pydoc": {"kl": outcome}}, **values)
 
 
+@settings(deadline=None)
 @given(st.floats(1e-4, 0.2), st.floats(1e-4, 0.2), st.integers(2, MOST))
 def test_the_number_of_draws_is_the_smallest_that_suffices(of_items: float, spread: float, draws: int) -> None:
     half = half_width(of_items, spread, draws, None)
@@ -84,10 +85,10 @@ def body_of(*made: Comparison) -> dict[str, Any]:
 def test_the_sentence_names_draws_and_time() -> None:
     half = half_width(0.015, 0.02, 3, None)
     assert draw_sentences(body_of(comparison(half, 0.02, 3))) == [
-        "KL on pydoc: ±5.2% with 3 draws; ±5% needs 4 draws, about 4 min more; ±2% needs 12 draws, about 36 min "
+        "KL on pydoc: ±5.2% after 3 draws; ±5% needs 4 draws, about 4 min more; ±2% needs 12 draws, about 36 min "
         "more; ±1% needs more held-out items."
     ]
     (line,) = [one for one in draw_lines(body_of(comparison(0.03, None, 1))) if one.startswith("- ")]
-    assert "±3% with 1 draw, which leaves out the chance of the draw; with it, ±5% needs 3 draws" in line
+    assert "±3% after 1 draw, without the variation between draws. With this variation, ±5% needs 3 draws" in line
     assert "±2% and ±1% need more held-out items (if draws differ as much as in our own tests)." in line
     assert draw_lines(body_of()) == []

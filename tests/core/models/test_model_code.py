@@ -18,7 +18,7 @@ import pytest
 
 from faq_tui.core.activations import layer_error_task
 from faq_tui.core.activations import task as activations_task
-from faq_tui.core.assembly import coverage_task
+from faq_tui.core.assembly import coverage_task, selection_task
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import ExitCode, UsageError
 from faq_tui.core.benchmarking import lm_eval_task
@@ -131,7 +131,16 @@ def judge_activations(evil: Evil, trusted: bool) -> dict[str, Any]:
 
 
 def coverage(evil: Evil, trusted: bool) -> dict[str, Any]:
-    return {**common(evil, trusted), "modules": ["o_proj"], "rows": evil.file("rows.jsonl", IDS, IDS[::-1])}
+    rows = evil.file("rows.jsonl", [IDS, [3, 4]], [IDS[::-1], []])
+    return {**common(evil, trusted), "modules": ["o_proj"], "rows": rows}
+
+
+def by_centroid(evil: Evil, trusted: bool) -> dict[str, Any]:
+    return {**coverage(evil, trusted), "select": "centroid", "wanted": 1}
+
+
+def by_entropy(evil: Evil, trusted: bool) -> dict[str, Any]:
+    return {**coverage(evil, trusted), "select": "entropy", "wanted": None}
 
 
 def layer_error(evil: Evil, trusted: bool) -> dict[str, Any]:
@@ -182,6 +191,8 @@ STAGES = [
     pytest.param(run_likelihood, likelihood, id="likelihood"),
     pytest.param(activation_task.run, judge_activations, id="judge_activations"),
     pytest.param(coverage_task.run, coverage, id="coverage"),
+    pytest.param(selection_task.run, by_centroid, id="centroid"),
+    pytest.param(selection_task.run, by_entropy, id="entropy"),
     pytest.param(layer_error_task.run, layer_error, id="layer_error"),
     pytest.param(local_task.run, generate, id="generate"),
     pytest.param(evaluation_task.run, evaluate, id="evaluate"),

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faq_tui.core.report.forest import POINT, ZERO, forest_lines, panels, picture
@@ -26,6 +26,7 @@ def body_of(differences: list[tuple[float, float | None, float | None]], metric:
     return {"texts": texts, "comparisons": comparisons}
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(FLOATS, min_size=3, max_size=3).map(sorted), min_size=1, max_size=8), st.integers(60, 160))
 def test_every_interval_lies_where_it_should(differences: list[list[float]], width: int) -> None:
     body = body_of([(value, low, high) for low, value, high in differences])

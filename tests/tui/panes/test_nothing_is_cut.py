@@ -58,7 +58,7 @@ def spiky(folder: Path) -> AbstractContextManager[Run]:
 
 @contextmanager
 def evident(folder: Path) -> Iterator[Run]:
-    with evidence_run(folder, model="Qwen/Qwen3-8B") as run:
+    with evidence_run(folder, model="Qwen/Qwen3-8B", entropies=True) as run:
         add_words(run)
         yield run
 
@@ -78,7 +78,7 @@ CASES = {
     "evidence": (
         evident,
         "evidence",
-        ["G", "v", "j", "j", "j", "j", "l", "a", "m", "v", "v", "enter", "j", "escape", "G", "enter", "escape", "v", "v", "p"],
+        ["G", "v", *"jjjj", "l", "a", "m", "v", "v", "enter", "j", "escape", "G", "enter", "escape", "v", "v", "p"],
     ),
     "evidence-long": (
         evident_with_long_names,

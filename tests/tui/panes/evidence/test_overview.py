@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.support.pane_host import PaneHost
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 60)])
 async def test_the_answer_and_the_picture_come_first(tmp_path: Path, size: tuple[int, int]) -> None:
-    with evidence_run(tmp_path / "run") as run:
+    with evidence_run(tmp_path / "run", entropies=True) as run:
         pane = EvidencePane(run)
         app = PaneHost(pane)
         async with app.run_test(size=size) as pilot:
@@ -29,7 +30,7 @@ async def test_the_answer_and_the_picture_come_first(tmp_path: Path, size: tuple
             assert "●" in row and "-0.1015 better" in row
             assert row.index("│") < row.index("●"), "better is on the right"
             copied = str(pane.text_to_copy())
-            assert copied.startswith("No. The gain") and "KL on answers: ±4% with 1 draw" in copied
+            assert copied.startswith("No. The gain") and "KL on answers: ±4% after 1 draw" in copied
             await pilot.press("G")
             await settled(pane, pilot)
             assert "±5% needs 8 draws" in " ".join(app.screen_text.split())
@@ -69,7 +70,7 @@ async def test_a_chosen_view_stays(tmp_path: Path) -> None:
 
 def test_without_a_report_the_view_is_empty() -> None:
     assert overview_parts({}, 80) == []
-    empty = {"comparisons": [], "texts": [], "draws_needed": []}
+    empty: dict[str, Any] = {"comparisons": [], "texts": []}
     assert [part and part[0] for part in overview_parts(empty, 80)] == [
         "There is no difference to draw: press v for the table of models."
     ]

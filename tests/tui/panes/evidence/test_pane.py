@@ -379,7 +379,7 @@ def test_snapshot(tmp_path: Path, snap_compare: Any, size: tuple[int, int], view
     # Where the scatter stands beside the table, it is no view of its own.
     item = ("vv" if size[0] > 150 else "vvv") + "jjjjjj"
     keys = {"overview": "", "table": "vjjjj", "scatter": "vv", "item": item}[view]
-    with evidence_run(tmp_path / "run", model="Qwen/Qwen3-8B") as run:
+    with evidence_run(tmp_path / "run", model="Qwen/Qwen3-8B", entropies=view == "overview") as run:
         pane = EvidencePane(run)
 
         async def before(pilot: Pilot[Any]) -> None:
