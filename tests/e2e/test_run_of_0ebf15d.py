@@ -168,6 +168,22 @@ def test_agreement_with_the_judge_makes_nothing_stale_and_another_pick_does(run:
     assert states(run) == dict.fromkeys(STAGES, "done"), "the judge's pick is used again"
 
 
+@pytest.mark.parametrize("signed", ["by commit 0ebf15d", "by this code"])
+def test_the_report_and_the_sets_depend_on_the_picked_candidates(run: Path, signed: str) -> None:
+    seed, source, judges, other = decided_by_the_judge(run)[0]
+    with open_run(run) as opened:
+        chosen = [stage for stage in all_stages() if stage.name in ("assemble", "report")]
+        if signed == "by this code":
+            for stage in chosen:
+                stages.sign_again(opened.store, stage.name, stage.signature(opened))
+        for number, current in ((judges, True), (other, False), (judges, True), (0, False)):
+            if number:
+                overrides.pick(opened, seed, source, number, "")
+            else:
+                overrides.reject(opened, seed, source, "")
+            assert [is_current(opened, stage) for stage in chosen] == [current] * 2, number
+
+
 def test_agreement_before_the_set_was_made_is_signed_as_it_was(run: Path) -> None:
     """Earlier versions signed who had picked: a person who agreed then may take it back, and others may agree."""
     (seed, source, judges, other), (later, its_source, its_judges, _), *_ = decided_by_the_judge(run)

@@ -14,6 +14,8 @@ from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.base.files import full_disk
 from faq_tui.core.store import migrate
 
+MEMORY = ":memory:"  # SQLite's name for a database that is no file
+
 
 class Store:
     """A connection to one run's database. Every write is committed before its function returns."""
@@ -70,7 +72,8 @@ class Store:
         """
         if self.read_only:
             raise FaqError(f"{self.path} is open only for reading: leave the replay to make changes")
-        if not self.path.exists():  # SQLite would write to the removed file, and the change would be lost
+        # SQLite would write to a removed file without an error, and the change would be lost.
+        if str(self.path) != MEMORY and not self.path.exists():
             raise FaqError(f"{self.path} was removed: nothing was stored; leave faq-tui, and put the folder back")
         try:
             self.db.execute("BEGIN IMMEDIATE")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from faq_tui.core.base.errors import FaqError
 from faq_tui.core.run.known_runs import find_runs, is_run
 from faq_tui.core.run_summary import RunSummary, is_running, stale_stages, summarise, with_disk
 
@@ -61,7 +61,7 @@ class RunScanner:
     def _find_stale(self, folder: Path) -> None:
         try:
             stale = stale_stages(folder)
-        except (FaqError, OSError, ValueError):
+        except Exception:  # noqa: BLE001  a fault in one run must not end the app
             stale = []  # the row of the run says what is wrong
         self._stale.put((folder, stale))
 
@@ -79,7 +79,7 @@ class RunScanner:
                 return
             found.append(folder)
             before = self._states.get(folder)
-            self._publish(replace(summarise(folder), disk=before.disk if before else None))
+            self._publish(replace(_summary(folder), disk=before.disk if before else None))
         for gone in self._states.keys() - set(found):
             self._remove(gone)
         self.complete = True
@@ -107,9 +107,18 @@ class RunScanner:
             if not is_run(folder):
                 self._remove(folder)
             elif now:
-                self._publish(replace(summarise(folder), disk=before.disk))
+                self._publish(replace(_summary(folder), disk=before.disk))
             elif before.state == "running":
-                self._publish(with_disk(summarise(folder)))
+                self._publish(with_disk(_summary(folder)))
+
+
+def _summary(folder: Path) -> RunSummary:
+    """The summary of the run. If it cannot be read for an unexpected reason, the summary says so."""
+    try:
+        return summarise(folder)
+    except Exception as error:  # noqa: BLE001  the thread must live on
+        message = f"{folder} cannot be read ({type(error).__name__}: {error})"
+        return RunSummary(folder, "broken", message=message, changed=time.time())
 
 
 def _all_of(news: queue.SimpleQueue[T]) -> list[T]:

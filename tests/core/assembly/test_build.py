@@ -356,8 +356,8 @@ def test_answers_are_cut_after_a_number_of_tokens(run: Run) -> None:
         named = [KINDS[kind] for kind in row]
         assert sum(kind in ("reasoning", "answer") for kind in named) == 30 and named[-1] in ("reasoning", "answer")
         assert line["text"].count("<|im_end|>") == 1  # of the question only
-    row = all_sets(made.store)["short"]
-    assert (row.answered, row.whole_answers) == (COUNT, 0)
+    stored = all_sets(made.store)["short"]
+    assert (stored.answered, stored.whole_answers) == (COUNT, 0)
     originals = {line["seed_id"]: line for line in sets["baseline"]}
     for line in sets["plain"]:
         answered = "product" in originals[line["seed_id"]]["text"]
@@ -458,7 +458,9 @@ def test_an_order_by_experts(run: Run, tmp_path: Path) -> None:
     made = Run(run.folder, parse_settings(toml + '[sets.wide]\nselect = "experts"\n'), run.store)
     assemble.execute(Context(made, lambda _: None, CancelToken(), "job"))
     rows = [json.loads(line) for line in (made.calibration / "wide.jsonl").read_text("utf-8").splitlines()]
-    driven = routed(load_dense(tmp_path / "mixture", torch.bfloat16, "cpu"), [row["input_ids"] for row in rows], int)
+    driven = routed(
+        load_dense(tmp_path / "mixture", torch.bfloat16, "cpu"), [row["input_ids"] for row in rows], lambda: None
+    )
     assert len(rows) == COUNT and driven[0].sum() == driven.sum(axis=1).max()
 
 
@@ -472,3 +474,15 @@ def test_each_draw_reads_other_prose(run: Run) -> None:
     )
     assert first and other and not first & other
     assert abs(share_of(second) - 0.2) * size(second) <= 1
+
+
+@pytest.mark.usefixtures("articles")
+def test_a_baseline_with_prose_gets_its_twin_from_the_reserve(run: Run) -> None:
+    text = "[sets.baseline]\nfrom = {baseline = 0.9, prose = 0.1}\nprose_file = 'articles.txt'\n"
+    _, sets, events = assembled(run, text)
+    twin = sets["baseline-tokens"]
+    assert size(twin) == size(sets["elder-tokens"]) == size(sets["elder"]) and not warned(events)
+    assert abs(share_of(sets["baseline"]) - 0.1) * size(sets["baseline"]) <= 1
+    assert abs(share_of(twin) - 0.1) * size(twin) <= 11  # the last conversation may be dropped
+    conversations = [line["seed_id"] for line in twin if line["source"] == "baseline"]
+    assert len(conversations) == len(set(conversations)) > COUNT

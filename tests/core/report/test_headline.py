@@ -9,7 +9,7 @@ from faq_tui.core.report.headline import NOTHING, one_sentence, verdict
 
 def body_of(*verdicts: tuple[str, str, str, str]) -> dict[str, Any]:
     """A report with comparisons (recipe, source, equal, verdict) on one text."""
-    made = [
+    made: list[dict[str, Any]] = [
         {"recipe": recipe, "source": source, "equal": equal, "texts": {"t": {"kl": {"verdict": word}}}}
         for recipe, source, equal, word in verdicts
     ]

@@ -6,6 +6,7 @@ import itertools
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -33,7 +34,13 @@ def test_every_combination_of_choices_parses() -> None:
 
 
 def test_half_a_choice_is_refused() -> None:
-    for half in ({"elder_url": "http://h"}, {"elder_model": "M"}, {"judge_url": "http://h"}, {"judge_model": "M"}):
+    halves: list[dict[str, Any]] = [
+        {"elder_url": "http://h"},
+        {"elder_model": "M"},
+        {"judge_url": "http://h"},
+        {"judge_model": "M"},
+    ]
+    for half in halves:
         with pytest.raises(UsageError, match="must be used together: give both or neither"):
             init_text(Choices("m", "s", **half))
 

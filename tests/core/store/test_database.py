@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from faq_tui.core.base.errors import FaqError, UsageError
-from faq_tui.core.store import Store, candidate_pages, candidates, picks, seeds
+from faq_tui.core.store import Store, candidate_pages, candidates, picks, seeds, stages
 from faq_tui.core.store.migrate import COUNTED, TABLE, all_migrations
 from tests.support.paths import ROOT
 from tests.support.store_bench import candidate, opened, seed
@@ -164,3 +164,16 @@ def test_totals_are_read_at_any_path(tmp_path: Path, name: str) -> None:
     candidates.add(store, candidate(flags=("truncated",)))
     assert candidate_pages.totals(path, "g1") == candidate_pages.Totals(1, 1, 4)
     assert candidate_pages.totals(path, "g2") == candidate_pages.Totals(0, 0, 0)
+
+
+def test_a_removed_file_takes_no_change_and_a_database_in_memory_does(tmp_path: Path) -> None:
+    store = Store(tmp_path / "faq.db")
+    stages.begin(store, "seeds", "signature", "job")
+    (tmp_path / "faq.db").unlink()
+    with pytest.raises(FaqError, match="was removed: nothing was stored"):
+        stages.begin(store, "judge", "signature", "job")
+    store.close()
+    memory = Store(Path(":memory:"))
+    stages.begin(memory, "judge", "signature", "job")
+    assert list(stages.all_rows(memory)) == ["judge"]
+    memory.close()

@@ -106,6 +106,21 @@ async def test_a_damaged_run_says_why_it_does_not_open(here: Path) -> None:
         assert "is not valid TOML" in told(app)[0] and app.choice is None
 
 
+async def test_a_run_that_cannot_be_read_at_all_is_one_row(here: Path) -> None:
+    many_states(here)
+
+    def fault(folder: Path) -> RunSummary:
+        if folder.name == "code":
+            raise RuntimeError("boom")
+        return summarise(folder)
+
+    app = home(here)
+    with mock.patch("faq_tui.tui.home.scan.summarise", fault):
+        async with app.run_test(size=(120, 36)) as pilot:
+            await listed(pilot, 7)
+            assert "cannot be read (RuntimeError: boom)" in app._runs[here / "code"].message
+
+
 async def test_moving(here: Path) -> None:
     """home.up, home.first, home.page_down, home.page_up"""
     many_states(here)
