@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ from faq_tui.core.quantizing.sequential.weights import TokenWeights
 from faq_tui.core.settings.recipe import build_recipe
 
 WIDTHS: Mapping[str, tuple[int, ...]] = {"gptq": (3, 4, 8), "gptaq": (3, 4, 8), "spqr": (3, 4, 8), "w8a8": (8,)}
+UNORDERED = "_unordered"  # a method's name with this ending solves the columns in the order of the matrix
+WIDTHS = {**WIDTHS, **{f"{name}{UNORDERED}": widths for name, widths in WIDTHS.items()}}
 BATCH = 8  # rows in one batch of the evaluation
 Texts = Mapping[str, Sequence[Item]]
 
@@ -43,6 +45,9 @@ def solver(method: str, bits: int, group: int) -> tuple[Ordering, Solve]:
 
     GPTQ with 3 bits has no format on disk, but can be measured in memory.
     """
+    if method.endswith(UNORDERED):
+        ordering, solve = solver(method.removesuffix(UNORDERED), bits, group)
+        return replace(ordering, by_activation=False, group=0), solve
     recipe: Any = build_recipe({"method": method})
     if method == "w8a8":
         return Ordering(recipe.damp_percent), _solve(
@@ -155,7 +160,7 @@ class Bench:
         walk.weights = weights
         walk.run(rows)
         self.quantized.to(self.device)
-        if method == "w8a8":
+        if method.startswith("w8a8"):
             for name in done:
                 module = self.quantized.get_submodule(name)
                 self._hooks.append(module.register_forward_pre_hook(_round))
