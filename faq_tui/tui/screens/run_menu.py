@@ -20,18 +20,30 @@ class RunMenu(ChoiceScreen):
 
         `failure` is why the last job failed. The line of jobs may have no room for the whole sentence.
         """
-        self._failure = failure
+        self._failure, self._stage = failure, only
+        self.only: str | None = None  # the stage that can be run alone now
+        super().__init__(self._text_of(plan), self._answers_of(plan))
+
+    def show_plan(self, plan: RunPlan) -> None:
+        """Show another plan, and what can be run by it."""
+        self._question, before = self._text_of(plan), self._answers
+        self._answers = self._answers_of(plan)
+        if self._answers == before:
+            self.query_one(".question", LiteralText).show(self._question)
+        else:
+            self.refresh(recompose=True)
+            self.call_after_refresh(self.focus_next)
+
+    def _answers_of(self, plan: RunPlan | None) -> tuple[Answer, ...]:
         due = {stage.name for stage in plan.due} if plan is not None else set()
-        self.only = only if plan is not None and only in due and plan.can_run_alone(only) else None
+        alone = plan is not None and self._stage in due and plan.can_run_alone(self._stage)
+        self.only = self._stage if alone else None
         answers = [Answer("r", EVERYTHING, _everything(plan))]
         if plan is None or plan.until("judge"):
             answers.append(Answer("j", UNTIL_JUDGE, "Run up to judge, so that you can review the picks"))
         if self.only is not None:
             answers.append(Answer("o", ONLY, f"Run only {self.only}"))
-        super().__init__(self._text_of(plan), (*answers, Answer("escape", STAY, "Not now")))
-
-    def show_plan(self, plan: RunPlan) -> None:
-        self.query_one(".question", LiteralText).show(self._text_of(plan))
+        return (*answers, Answer("escape", STAY, "Not now"))
 
     def _text_of(self, plan: RunPlan | None) -> Text:
         if plan is None:

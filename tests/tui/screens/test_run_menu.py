@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,20 @@ async def test_settings_that_are_wrong_are_no_plan(folder: Path) -> None:
         await until(pilot, lambda: app.plan == RunPlan())
         await pilot.press("r")
         await until(pilot, lambda: "The plan cannot be made." in text_of(app))
+
+
+async def test_a_new_plan_changes_what_the_open_menu_offers(folder: Path) -> None:
+    """After a job was killed, the stage is found to be unfinished while the menu is open."""
+    app = app_on(folder)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: "Nothing is running" in text_of(app))
+        app._show_plan(STALE)
+        await pilot.press("r")
+        await until(pilot, lambda: "Run assemble to report" in text_of(app))
+        done = [replace(stage, state="done") for stage in STALE.stages[:-1]]
+        app._show_plan(RunPlan((*done, STALE.stages[-1])))
+        await until(pilot, lambda: "Run report" in text_of(app) and "assemble to report" not in text_of(app))
+        assert app.focused is not None and app.focused.id == "answer-everything"
 
 
 def test_a_watch_on_a_folder_that_is_gone_ends(tmp_path: Path) -> None:
