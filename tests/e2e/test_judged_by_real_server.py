@@ -1,4 +1,4 @@
-"""Four seeds regenerated three times by a real server, then judged by the same one, and by the target itself."""
+"""Three seeds regenerated three times by a real server, then judged by the same one, and by the target itself."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ QUESTIONS = (
     "What is the capital of France?",
     "Which animal says meow?",
     "What do bees make?",
-    "What colour is fresh snow?",
 )
 SETTINGS = """
 [target]
 model = "{target}"
 [seeds]
 path = "seeds.jsonl"
-count = 4
+count = 3
 heldout = 0
 [sources.elder]
 base_url = "{url}"
@@ -72,7 +71,7 @@ def test_status_shows_the_candidates_and_every_kinds_marks(judged: Path) -> None
     body = status_of(judged)
     source, judging = body["sources"]["elder"], body["judging"]
     fit = source["candidates"] - source["unfit"]
-    assert source["candidates"] == source["wanted"] == 12 and fit >= 8
+    assert source["candidates"] == source["wanted"] == 9 and fit >= 6
     assert [(c["kind"], c["scored"] + c["unscored"]) for c in judging["columns"]] == [
         (kind, fit) for kind in ("llm", "likelihood", "activation")
     ]
@@ -82,7 +81,7 @@ def test_status_shows_the_candidates_and_every_kinds_marks(judged: Path) -> None
     assert activation["scored"] == fit and 0 <= activation["low"] <= activation["high"] <= 1
     assert judging["probe"]["marks"] == 2 and judging["probe"]["auc"] is not None
     picks = rows(judged, "SELECT DISTINCT seed_id FROM picks WHERE action = 'pick'")
-    assert len(picks) == source["picked"] >= 3
+    assert len(picks) == source["picked"] >= 2
 
 
 def test_the_server_held_its_model_to_the_schema_in_both_forms(judged: Path) -> None:
@@ -92,12 +91,12 @@ def test_the_server_held_its_model_to_the_schema_in_both_forms(judged: Path) -> 
     fitting = [json.loads(raw) for raw, error in kept if not error]
     assert len(fitting) >= 0.9 * len(kept)
     together = [body for body in fitting if set(body) in ({"A", "B"}, {"A", "B", "C"})]
-    assert len(together) >= 4
+    assert len(together) >= 3
     for body in fitting:
         assert all(parts == set(one) for one in ([body] if parts == set(body) else body.values()))
     modes = [json.loads(text)["mode"] for (text,) in rows(judged, "SELECT details FROM scores WHERE kind = 'llm'")]
     orders = status_of(judged)["judging"]["orders"]
-    assert orders["seeds"] >= 2 and orders["seeds"] * 2 <= modes.count("listwise")
+    assert orders["seeds"] >= 1 and orders["seeds"] * 2 <= modes.count("listwise")
     assert len(orders["mean_by_place"]) == 3
 
 

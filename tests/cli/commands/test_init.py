@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import jsonschema
@@ -188,6 +189,15 @@ def test_init_asks_on_a_terminal_and_asks_again(tmp_path: Path, terminals: list[
     assert (settings.sources["elder"].base_url, settings.sources["elder"].model) == (server.url, "fake-8b")
 
 
+def interrupted(shown: OnTerminal) -> int:
+    """Press ctrl+c until the program ends. Python's readline can miss a signal just after it has shown its prompt."""
+    for _ in range(10):
+        shown.press(b"\x03")
+        with suppress(AssertionError):
+            return shown.wait(2)
+    return shown.wait(2)
+
+
 def test_init_asks_only_what_is_missing_and_ctrl_c_writes_nothing(
     tmp_path: Path, terminals: list[OnTerminal]
 ) -> None:
@@ -199,6 +209,5 @@ def test_init_asks_only_what_is_missing_and_ctrl_c_writes_nothing(
     shown.wait_for(b"Quantization method")
     shown.press(b"w8a8\r")
     shown.wait_for(b"Write the settings?")
-    shown.press(b"\x03")
-    assert shown.wait() == ExitCode.STOPPED
+    assert interrupted(shown) == ExitCode.STOPPED
     assert not (tmp_path / "my-run").exists()
