@@ -157,11 +157,7 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) 
     with atomic_text(order) as file:
         json.dump(rows, file)
     spec = {
-        "model": target.path,
-        "trust_remote_code": target.trust_remote_code,
-        "device": target.device,
-        "dtype": target.dtype,
-        "read": target.read,
+        **target.spec,
         "rows": str(order),
         "out": str(run.cache / "layer-error.npy"),
         "subjects": {name: str(run.models / name) for name in todo},

@@ -23,21 +23,17 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
     """
     import torch
 
-    from faq_tui.core.models.devices import device_of, dtype_name
-    from faq_tui.core.models.hub import local_folder
-    from faq_tui.core.models.opening import Opening
+    from faq_tui.core.models.opening import opening_of
 
-    folder, device, trusted = local_folder(spec["model"]), device_of(spec["device"]), spec["trust_remote_code"]
-    dtype = getattr(torch, dtype_name(spec["dtype"], device, folder, trusted))
+    opening, folder = opening_of(spec, cancel.check)
     rows = json.loads(Path(spec["rows"]).read_text(encoding="utf-8"))
     reference = Path(spec["out"])
-    opening = Opening.of(folder, device, dtype, trusted, spec.get("read", "auto"), cancel.check)
     try:
         write_reference(opening.open(folder), rows, reference, cancel)
         for name, artefact in spec["subjects"].items():
             cancel.check()
             gc.collect()  # let Python free the previous model
-            if device == "cuda":
+            if opening.device == "cuda":
                 torch.cuda.empty_cache()
             model = opening.open(Path(artefact))
             send("layer_errors", subject=name, errors=layer_errors(model, rows, reference, cancel))

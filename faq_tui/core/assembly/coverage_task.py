@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from faq_tui.core.activations.capture import measure
 from faq_tui.core.activations.compare import outlier_channels, reference, threshold
 from faq_tui.core.assembly.sample import Sample
-from faq_tui.core.assembly.target_task import ask_target, opening_of, read_rows
+from faq_tui.core.assembly.target_task import ask_target, read_rows
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.models.target import TargetModel
 from faq_tui.core.run.context import Context
@@ -27,8 +27,10 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
     """Order the samples of the file `rows`, and send the order. `ask_target` describes `spec`."""
     import numpy as np
 
+    from faq_tui.core.models.opening import opening_of
+
     rows, _ = read_rows(spec["rows"])
-    opening, folder = opening_of(spec, cancel)
+    opening, folder = opening_of(spec, cancel.check)
     model = opening.open(folder)
     measured = measure(model, rows, spec["modules"], per_row=True, cancel=cancel)
     parts = []

@@ -26,7 +26,7 @@ from faq_tui.core.activations.module_refs import (
 )
 from faq_tui.core.assembly.coverage_task import greedy_cover
 from faq_tui.core.assembly.sample import Sample
-from faq_tui.core.assembly.target_task import ask_target, opening_of, read_rows
+from faq_tui.core.assembly.target_task import ask_target, read_rows
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.layer_stream import LayerStream, network_of
@@ -71,8 +71,10 @@ def order_by_target(
 
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
     """Order the samples of the file `rows`, and send the order. `ask_target` describes `spec`."""
+    from faq_tui.core.models.opening import opening_of
+
     rows, replies = read_rows(spec["rows"])
-    opening, folder = opening_of(spec, cancel)
+    opening, folder = opening_of(spec, cancel.check)
     without_reply = 0
     if spec["select"] == "entropy":
         order = entropy_order(entropies(opening.backbone(folder), rows, replies, cancel.check))

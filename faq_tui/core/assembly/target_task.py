@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.assembly.sample import Sample
-from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.files import atomic_text
 from faq_tui.core.chat.token_kinds import ANSWER, KINDS, REASONING
@@ -39,11 +38,7 @@ def ask_target(
             file.write(json.dumps([sample.input_ids, reply]) + "\n")
     messages: list[dict[str, Any]] = []
     spec = {
-        "model": target.path,
-        "trust_remote_code": target.trust_remote_code,
-        "device": target.device,
-        "dtype": target.dtype,
-        "read": target.read,
+        **target.spec,
         "modules": list(run.settings.activations.modules),
         "rows": str(path),
         **more,
@@ -64,16 +59,3 @@ def read_rows(path: str) -> tuple[list[list[int]], list[list[int]]]:
     with Path(path).open(encoding="utf-8") as lines:
         pairs = [json.loads(line) for line in lines]
     return [ids for ids, _ in pairs], [reply for _, reply in pairs]
-
-
-def opening_of(spec: dict[str, Any], cancel: CancelToken) -> tuple[Any, Path]:
-    """How a task opens the target, and the target's folder. `spec` is the spec of `ask_target`."""
-    import torch
-
-    from faq_tui.core.models.devices import device_of, dtype_name
-    from faq_tui.core.models.hub import local_folder
-    from faq_tui.core.models.opening import Opening
-
-    folder, device, trusted = local_folder(spec["model"]), device_of(spec["device"]), spec["trust_remote_code"]
-    dtype = getattr(torch, dtype_name(spec["dtype"], device, folder, trusted))
-    return Opening.of(folder, device, dtype, trusted, spec.get("read", "auto"), cancel.check), folder

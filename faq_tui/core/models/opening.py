@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.backbone import Backbone
 from faq_tui.core.models.dense import load_dense
-from faq_tui.core.models.devices import free_bytes
+from faq_tui.core.models.devices import device_of, dtype_name, free_bytes
+from faq_tui.core.models.hub import local_folder
 from faq_tui.core.models.layer_stream import LayerStream
 from faq_tui.core.models.memory_need import LAYERS, WHOLE, MemoryNeed, memory_need
 from faq_tui.core.models.stack import UnsupportedModel
@@ -76,3 +77,16 @@ class Opening:
         """The model without its lm_head."""
         model = self.open(folder)
         return StreamedBackbone(model) if isinstance(model, LayerStream) else Backbone(model)
+
+
+def opening_of(spec: Mapping[str, Any], check: Callable[[], None]) -> tuple[Opening, Path]:
+    """How a worker's task opens the target, and the target's folder.
+
+    `spec` holds the entries of `TargetModel.spec`. `check` is called between two batches; it raises an exception to
+    stop.
+    """
+    import torch
+
+    folder, device, trusted = local_folder(spec["model"]), device_of(spec["device"]), spec["trust_remote_code"]
+    dtype = getattr(torch, dtype_name(spec["dtype"], device, folder, trusted))
+    return Opening.of(folder, device, dtype, trusted, spec.get("read", "auto"), check), folder

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.hashing import digest
@@ -28,6 +29,17 @@ class TargetModel:
     device: str  # "auto", "cpu" or "cuda"
     dtype: str  # "auto", "float32", "bfloat16" or "float16"
     read: str = "auto"  # auto | whole | layers: how the weights are read
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The entries of a worker task's spec from which `opening.opening_of` opens the target."""
+        return {
+            "model": self.path,
+            "trust_remote_code": self.trust_remote_code,
+            "device": self.device,
+            "dtype": self.dtype,
+            "read": self.read,
+        }
 
 
 def find_target(run: Run, say: Callable[[str], None]) -> TargetModel:

@@ -84,11 +84,7 @@ def _measure(context: Context, todo: dict[str, str]) -> str:
     run, settings = context.run, context.run.settings.activations
     target, sets = find_target(run, lambda text: context.emit(Note(text))), all_sets(run.store)
     spec = {
-        "model": target.path,
-        "trust_remote_code": target.trust_remote_code,
-        "device": target.device,
-        "dtype": target.dtype,
-        "read": target.read,
+        **target.spec,
         "modules": settings.modules,
         "samples": settings.samples,
         "tokens": settings.tokens,

@@ -34,19 +34,13 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
     lists the outlier layers. The fields `crest` and `kurtosis` are means over the outlier layers; they are null if
     they are not finite.
     """
-    import torch
-
-    from faq_tui.core.models.devices import device_of, dtype_name
-    from faq_tui.core.models.hub import local_folder
-    from faq_tui.core.models.opening import Opening
+    from faq_tui.core.models.opening import opening_of
 
     items, reference = _read(spec["items"]), _read(spec["reference"])
     if not items:
         return
-    folder, device = local_folder(spec["model"]), device_of(spec["device"])
-    trusted = spec["trust_remote_code"]
-    dtype = getattr(torch, dtype_name(spec["dtype"], device, folder, trusted))
-    model = Opening.of(folder, device, dtype, trusted, spec.get("read", "auto"), cancel.check).open(folder)
+    opening, folder = opening_of(spec, cancel.check)
+    model = opening.open(folder)
     measured = measure(model, [row["input_ids"] for row in reference], MODULES, cancel=cancel).places
     absmax = {module: at.absmax for module, at in measured.items()}
     layers = outlier_layers({module: at.statistics.crest for module, at in measured.items()})

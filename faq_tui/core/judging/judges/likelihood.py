@@ -72,20 +72,14 @@ def run_task(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToke
     has the item's id. The message also has a list for each span: [sum of log-probabilities in nats, number of
     tokens]. The longest items come first, so that a lack of memory shows at the start.
     """
-    import torch
-
-    from faq_tui.core.models.devices import device_of, dtype_name
-    from faq_tui.core.models.hub import local_folder
-    from faq_tui.core.models.opening import Opening
+    from faq_tui.core.models.opening import opening_of
 
     with Path(spec["items"]).open(encoding="utf-8") as file:
         items = sorted((json.loads(line) for line in file), key=lambda item: -len(item["input_ids"]))
     if not items:
         return
-    folder, device = local_folder(spec["model"]), device_of(spec["device"])
-    trusted = spec["trust_remote_code"]
-    dtype = getattr(torch, dtype_name(spec["dtype"], device, folder, trusted))
-    model = Opening.of(folder, device, dtype, trusted, spec.get("read", "auto"), cancel.check).backbone(folder)
+    opening, folder = opening_of(spec, cancel.check)
+    model = opening.backbone(folder)
     model.prepare([item["input_ids"] for item in items])
     for batch in batches(items):
         cancel.check()

@@ -15,7 +15,7 @@ from faq_tui.core.base.files import atomic_text
 from faq_tui.core.chat.render import render_answered
 from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.judging.judges.base import Item, Judge, OnScore, Score
-from faq_tui.core.models.target import TargetModel, find_target
+from faq_tui.core.models.target import find_target
 from faq_tui.core.models.tokenizer import load_tokenizer
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note
@@ -44,7 +44,7 @@ class TargetJudge(Judge):
             if message["kind"] == "score":
                 on_score(candidates[int(message["id"])], self.score_of(message))
 
-        spec = {**_spec_of(target), "items": str(path), **{name: str(file) for name, file in further.items()}}
+        spec = {**target.spec, "items": str(path), **{name: str(file) for name, file in further.items()}}
         run_worker(self.task, spec, on_message, context.cancel, run.log(context.job), without_keys(run.settings))
         for file in (path, *further.values()):
             file.unlink(missing_ok=True)
@@ -78,14 +78,3 @@ def _write_items(path: Path, template: Template, items: Iterable[Item], on_score
                 continue
             spans = {"reasoning": rendered.reasoning, "answer": rendered.answer}
             file.write(json.dumps({"id": candidate.id, "input_ids": rendered.ids, "spans": spans}) + "\n")
-
-
-def _spec_of(target: TargetModel) -> dict[str, object]:
-    """The fields of the spec from which the worker loads the target."""
-    return {
-        "model": target.path,
-        "trust_remote_code": target.trust_remote_code,
-        "device": target.device,
-        "dtype": target.dtype,
-        "read": target.read,
-    }
