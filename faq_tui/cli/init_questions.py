@@ -18,7 +18,7 @@ from faq_tui.core.base.errors import EndpointError, ExitCode, UsageError
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.extensions import METHODS
 from faq_tui.core.settings import EMBEDDED
-from faq_tui.core.settings.recipe import model_of
+from faq_tui.core.settings.recipe import DEFAULT_METHOD, model_of
 from faq_tui.core.setup import Draft, StepReport, create_run
 from faq_tui.core.setup.plan_step import look_at_plan
 from faq_tui.core.setup.recipe_step import look_at_recipe
@@ -133,7 +133,7 @@ def _ask_recipe(draft: Draft, target: TargetReport, folder: Path) -> Draft:
         _say_below(f"{name}: {METHODS.get(name).help}", dim=True)
     while True:
         methods = click.Choice(list(METHODS.names()))
-        method = str(click.prompt("4 of 5  Quantization method", type=methods, default="gptq", err=True))
+        method = str(click.prompt("4 of 5  Quantization method", type=methods, default=DEFAULT_METHOD, err=True))
         possible = [str(bits) for bits in model_of(method).choices("bits")]
         bits = possible[0]
         if len(possible) > 1:

@@ -43,36 +43,34 @@ def show_replay(folder: Path, job: str | None, speed: float, low_bandwidth: bool
 
 def _show(app: FaqApp, config: Config) -> None:
     """Show a run, and then Home if the user goes there."""
+    if _goes_home(app):
+        _from_home(config, app.opened.folder)
+
+
+def _goes_home(app: FaqApp) -> bool:
+    """Show a run. True if the user leaves it to see all runs; otherwise print the farewell."""
     from faq_tui.core.run.known_runs import remember
     from faq_tui.tui.launch import open_app
 
     remember(app.opened.folder)
     farewell = open_app(app)
-    if app.goes_home:
-        _from_home(config, app.opened.folder)
-    else:
-        _say(farewell)
+    if not app.goes_home and farewell:
+        click.echo(f"faq-tui: {sanitize(farewell)}", err=True)
+    return app.goes_home
 
 
 def _from_home(config: Config, select: Path | None = None) -> None:
     """Show Home and the runs that the user opens there, until the user leaves the app."""
-    from faq_tui.core.run.known_runs import remember
     from faq_tui.tui.app import FaqApp
-    from faq_tui.tui.launch import open_app
 
     notice = ""
     while (choice := _choice(config, notice, select)) is not None:
         select, notice = choice.folder, ""
         try:
-            app = FaqApp(choice.folder, config, start=choice.start)
-            remember(app.opened.folder)
-            farewell = open_app(app)
+            if not _goes_home(FaqApp(choice.folder, config, start=choice.start)):
+                return
         except FaqError as error:  # the run is damaged, or the app crashed on it; other runs can still be opened
             notice = str(error)
-            continue
-        if not app.goes_home:
-            _say(farewell)
-            return
 
 
 def _choice(config: Config, notice: str, select: Path | None) -> Choice | None:
@@ -83,11 +81,6 @@ def _choice(config: Config, notice: str, select: Path | None) -> Choice | None:
     home = HomeApp(_here(), config, notice, select=select)
     open_app(home)
     return home.choice
-
-
-def _say(farewell: str) -> None:
-    if farewell:
-        click.echo(f"faq-tui: {sanitize(farewell)}", err=True)
 
 
 def _here() -> Path:

@@ -35,3 +35,8 @@ class Stopped(FaqError):
     """The person asked to stop. All finished work is stored."""
 
     exit_code = ExitCode.STOPPED
+
+
+def system_reason(error: Exception) -> str:
+    """Why the operating system refused, in its words. For another error, the text of the error."""
+    return getattr(error, "strerror", None) or str(error)

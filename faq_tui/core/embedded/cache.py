@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.errors import FaqError, system_reason
 
 Say = Callable[[str], None]
 
@@ -43,7 +43,7 @@ def os_errors_in_words(folder: Path) -> Iterator[None]:
 def in_words(error: OSError, folder: Path) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return disk_full(folder)
-    reason = error.strerror or str(error)
+    reason = system_reason(error)
     return f"the cache folder {folder} cannot be used ({reason}): set FAQ_TUI_CACHE to a folder that can be written"
 
 

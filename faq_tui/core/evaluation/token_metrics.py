@@ -54,56 +54,52 @@ class TailKl(Metric):
         return found
 
 
-class KlWhereUnsure(Ratio):
+class KlOfPart(Ratio):
+    """The mean KL over a part of the tokens."""
+
+    unit, decimals = "nats a token", 4
+    higher_is_better, of_tokens = False, True
+    close = NOT_MEASURED
+
+
+class KlWhereUnsure(KlOfPart):
     """The mean KL over the fifth of the tokens for which the unquantized model's prediction has the largest entropy.
 
     The entropy of a prediction p is the sum of -p log p. Reasoning turns at such tokens (Wang et al. 2025, "Beyond
     the 80/20 rule", arXiv 2506.01939).
     """
 
-    name, title, unit = "kl_unsure", "KL where the target is unsure", "nats a token"
+    name, title = "kl_unsure", "KL where the target is unsure"
     help = "KL on the fifth of the tokens on which the unquantized model is least sure of the next token."
     numerator, denominator = "kl_unsure", "tokens_unsure"
-    higher_is_better, of_tokens = False, True
-    close = NOT_MEASURED
     kinds = (PROSE, ANSWERS)
-    decimals = 4
 
 
-class KlWhereSure(Ratio):
+class KlWhereSure(KlOfPart):
     """The mean KL over all tokens that `KlWhereUnsure` leaves out."""
 
-    name, title, unit = "kl_sure", "KL where the target is sure", "nats a token"
+    name, title = "kl_sure", "KL where the target is sure"
     help = "KL on the other four fifths of the tokens, on which the unquantized model is surer of the next token."
     numerator, denominator = "kl_sure", "tokens_sure"
-    higher_is_better, of_tokens = False, True
-    close = NOT_MEASURED
     kinds = (PROSE, ANSWERS)
-    decimals = 4
 
 
-class KlOfReasoning(Ratio):
+class KlOfReasoning(KlOfPart):
     """The mean KL over the tokens of the reasoning, which lies between the tags of a reasoning dialect."""
 
-    name, title, unit = "kl_reasoning", "KL of the reasoning", "nats a token"
+    name, title = "kl_reasoning", "KL of the reasoning"
     help = "KL on the reasoning in the held-out answers, without the answers themselves."
     numerator, denominator = "kl_reasoning", "tokens_reasoning"
-    higher_is_better, of_tokens = False, True
-    close = NOT_MEASURED
     kinds = (ANSWERS,)
-    decimals = 4
 
 
-class KlOfAnswer(Ratio):
+class KlOfAnswer(KlOfPart):
     """The mean KL over the tokens after the reasoning."""
 
-    name, title, unit = "kl_answer", "KL after the reasoning", "nats a token"
+    name, title = "kl_answer", "KL after the reasoning"
     help = "KL on the held-out answers without their reasoning."
     numerator, denominator = "kl_answer", "tokens_answer"
-    higher_is_better, of_tokens = False, True
-    close = NOT_MEASURED
     kinds = (ANSWERS,)
-    decimals = 4
 
 
 class FirstDeparture(Ratio):

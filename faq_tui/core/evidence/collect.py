@@ -13,13 +13,13 @@ from faq_tui.core.evaluation.metrics import metrics_in, with_flips
 from faq_tui.core.evaluation.token_columns import with_token_columns
 from faq_tui.core.evidence.compare import compare_all
 from faq_tui.core.evidence.draws_needed import draws_needed
-from faq_tui.core.evidence.model import Evidence, Flips, ModelRow, Text
+from faq_tui.core.evidence.model import DrawsNeeded, Evidence, Flips, ModelRow, Text
 from faq_tui.core.run.run import Run
 from faq_tui.core.stats.bootstrap import Estimate, of_metric
 from faq_tui.core.stats.sums import Sums
 from faq_tui.core.store import benchmarks, stages
 from faq_tui.core.store.artefacts import Artefact
-from faq_tui.core.store.measurements import all_items, all_measurements, token_values_of
+from faq_tui.core.store.measurements import all_items, all_measurements, has_token_entropies, token_values_of
 
 Measured = dict[str, dict[str, Sums]]  # sums by subject and text: Measured[subject][text]
 
@@ -44,7 +44,9 @@ def collect(run: Run) -> Evidence:
     comparisons = compare_all(run, measured)
     kinds = {text: kind_of(text) for text in unquantized}
     # The report of a run that an older version measured stays as it is.
-    needed = draws_needed(comparisons, kinds, overlap(run), _seconds_per_draw(run)) if _has_token_values(run) else ()
+    needed: tuple[DrawsNeeded, ...] = ()
+    if has_token_entropies(run.store, UNQUANTIZED):
+        needed = draws_needed(comparisons, kinds, overlap(run), _seconds_per_draw(run))
     return Evidence(
         texts=tuple(_text(name, sums) for name, sums in unquantized.items()),
         rows=(
@@ -58,12 +60,6 @@ def collect(run: Run) -> Evidence:
         measured=float(run.store.db.execute("SELECT max(created) FROM measurements").fetchone()[0]),
         draws_needed=needed,
     )
-
-
-def _has_token_values(run: Run) -> bool:
-    """True if a version that stores values of single tokens measured the unquantized model."""
-    query = "SELECT count(*) FROM measurements WHERE subject = ? AND token_entropy IS NOT NULL"
-    return bool(run.store.db.execute(query, (UNQUANTIZED,)).fetchone()[0])
 
 
 def _seconds_per_draw(run: Run) -> float | None:

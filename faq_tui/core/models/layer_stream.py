@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.errors import FaqError
@@ -39,9 +38,8 @@ class LayerStream:
     """Runs all layers of `stack` on `device`, in the torch dtype `dtype`.
 
     `check` is called before each computation; it raises an exception to stop. `on_layer` gets the index of each layer
-    before the layer runs. `scratch` is the folder for hidden states that do not fit into memory; by default, it is
-    the system's folder for temporary files. `store` is where hidden states are kept: a torch device or `disk`; by
-    default, the first place of device, host memory and disk where they fit.
+    before the layer runs. `place` is where hidden states are kept; by default, the first place of device, host memory
+    and disk where they fit.
     """
 
     stack: Stack
@@ -49,8 +47,7 @@ class LayerStream:
     dtype: Any
     check: Callable[[], None] = lambda: None
     on_layer: Callable[[int], None] = lambda _index: None
-    scratch: Path | None = None
-    store: str | None = None
+    place: StatesPlace | None = None
 
     def __post_init__(self) -> None:
         move_all_but(self.stack.model, self.stack.layers, self.device, self.dtype)
@@ -90,7 +87,7 @@ class LayerStream:
                 self._place.put(inputs, batch, backbone.states(rows))
 
     def _inputs(self, batches: Batches) -> Inputs:
-        self._place = self._choose_place(batches)
+        self._place = self.place or self._choose_place(batches)
         try:
             return capture(self.stack, batches, self.device, self.dtype, self._place.keep, self.check, self.device)
         except UnsupportedModel as error:
@@ -119,10 +116,8 @@ class LayerStream:
                 release(layer)
 
     def _choose_place(self, batches: Batches) -> StatesPlace:
-        if self.store is not None:
-            return StatesPlace(self.store, self.scratch)
         tokens = sum(len(row) for batch in batches for row in batch)
-        return place_of_states(states_bytes(self.stack, tokens, self.dtype), self.device, self.scratch)
+        return place_of_states(states_bytes(self.stack, tokens, self.dtype), self.device)
 
 
 def network_of(model: Any) -> Any:

@@ -102,7 +102,7 @@ def _panel(panel: ForestPanel, width: int) -> Iterator[ForestLine]:
     scale = (low, (high - low) or 1.0, bar)
     heading = f"{METRICS.get(panel.metric).title}, difference from the baseline"
     yield ForestLine(one_line(heading, width))
-    yield ForestLine(" " * label, f"{'← worse':<{bar - 8}}better →"[:bar] if bar > 16 else "")
+    yield ForestLine(" " * label, f"{'← worse':<{bar - 8}}better →"[:bar] if bar > MIN_BAR else "")
     for equal in EQUALS:
         of_group = [(row, text) for row, text in zip(panel.rows, numbers, strict=True) if row.equal == equal]
         if of_group:
@@ -145,6 +145,6 @@ def picture(body: dict[str, Any], width: int = 96) -> list[str]:
         return []
     note = (
         "Each line is a 95% interval, and ● is the difference itself. If a line crosses zero (│), chance can explain "
+        "the difference."
     )
-    note += "the difference."
     return [*(f"    {line}".rstrip() for line in lines), "", note, ""]

@@ -7,10 +7,11 @@ from itertools import groupby
 from typing import Any
 
 from faq_tui.core.base.text import duration
+from faq_tui.core.evidence.draws_needed import DRAWS, ITEMS, MOST, SEEDS
 from faq_tui.core.extensions import METRICS
 from faq_tui.core.report.formatting import escape
 
-LACKING = {"items": "more held-out items", "seeds": "more seeds", "draws": "more than 20 draws"}
+LACKING = {ITEMS: "more held-out items", SEEDS: "more seeds", DRAWS: f"more than {MOST} draws"}
 
 
 def draw_sentences(body: dict[str, Any]) -> list[str]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.base.errors import FaqError, UsageError, system_reason
 from faq_tui.core.base.process import process_identity
 from faq_tui.core.settings import Settings, load_settings
 from faq_tui.core.store import Store
@@ -77,7 +77,7 @@ class Run:
             full.exists()  # raises OSError, for example if a name is too long
         except (OSError, RuntimeError, ValueError) as error:
             key = next(_keys_of(self.settings.model_dump(), path), "a path")
-            reason = getattr(error, "strerror", None) or str(error)
+            reason = system_reason(error)
             raise UsageError(f"{key} in faq.toml cannot be used: {path!r} ({reason}): correct the path") from None
         return full
 

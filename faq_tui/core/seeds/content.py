@@ -9,12 +9,14 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.files import atomic_text
 from faq_tui.core.seeds.files import named_files
 
-CHUNK = 1 << 20  # bytes
 # A hash is kept only if its file has not changed for this many seconds. A file that changes twice within one tick of
 # the file system's clock could otherwise keep the hash of its first content.
 SETTLED_S = 3.0
@@ -42,13 +44,8 @@ class Kept:
         value = compute()
         if keep:
             self._known[name] = [state, value]
-            try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                part = self._path.with_suffix(".part")
-                part.write_text(json.dumps(self._known), encoding="utf-8")
-                part.replace(self._path)
-            except OSError:
-                pass
+            with suppress(OSError, FaqError), atomic_text(self._path) as file:  # FaqError: the disk is full
+                json.dump(self._known, file)
         return value
 
 
@@ -74,10 +71,7 @@ def _hash(file: Path, kept: Kept) -> str:
     settled = time.time() - max(about.st_mtime, about.st_ctime) > SETTLED_S
 
     def compute() -> str:
-        found = hashlib.sha256()
         with file.open("rb") as stream:
-            while chunk := stream.read(CHUNK):
-                found.update(chunk)
-        return found.hexdigest()
+            return hashlib.file_digest(stream, "sha256").hexdigest()
 
     return str(kept.get(str(file), state, compute, keep=settled))

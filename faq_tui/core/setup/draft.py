@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from faq_tui.core.base.errors import UsageError
+from faq_tui.core.base.errors import UsageError, system_reason
 from faq_tui.core.run.run import Run
-from faq_tui.core.settings import EMBEDDED, parse_settings
+from faq_tui.core.settings import EMBEDDED, Seeds, parse_settings
+from faq_tui.core.settings.recipe import DEFAULT_METHOD
 from faq_tui.core.settings.write import Choices, init_text, write_settings
 from faq_tui.core.store import Store
 
 Origin = Literal["server", "self", "none"]
+USUAL_SEEDS = Seeds(path="starter")  # its numbers of seeds are the defaults
 
 
 @dataclass(frozen=True)
@@ -32,19 +34,25 @@ class Draft:
     url: str = ""
     model: str = ""
     key_env: str = ""
-    method: str = "gptq"
+    method: str = DEFAULT_METHOD
     bits: int = 4
     group_size: int | None = None
-    count: int = 256
-    heldout: int = 32
+    count: int = USUAL_SEEDS.count
+    heldout: int = USUAL_SEEDS.heldout
     judge_url: str = ""
     judge_model: str = ""
 
 
 def draft_text(draft: Draft) -> str:
     """The commented faq.toml of the draft. Raises UsageError if an answer is invalid."""
+    text = _text(draft)
+    parse_settings(text, "the settings")
+    return text
+
+
+def _text(draft: Draft) -> str:
     server = draft.origin == "server"
-    text = init_text(
+    return init_text(
         Choices(
             draft.target,
             draft.seeds,
@@ -61,8 +69,6 @@ def draft_text(draft: Draft) -> str:
             group_size=draft.group_size,
         )
     )
-    parse_settings(text, "the settings")
-    return text
 
 
 @contextmanager
@@ -71,7 +77,7 @@ def draft_run(draft: Draft) -> Iterator[Run]:
 
     Raises UsageError if an answer is invalid.
     """
-    settings = parse_settings(draft_text(draft), "the settings")
+    settings = parse_settings(_text(draft), "the settings")
     with tempfile.TemporaryDirectory(prefix="faq-tui-draft-") as folder:
         store = Store(Path(":memory:"))
         try:
@@ -92,7 +98,7 @@ def checked_folder(name: str, here: Path) -> Path:
         if not existing.is_dir():
             raise UsageError(f"{existing} is a file, but a run is a folder: choose another folder")
     except (OSError, RuntimeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = system_reason(error)
         raise UsageError(f"{name.strip()!r} cannot be a folder ({reason}): choose another name") from None
     return folder
 
@@ -102,5 +108,4 @@ def create_run(draft: Draft, folder: Path) -> Path:
     try:
         return write_settings(folder, draft_text(draft))
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise UsageError(f"{folder} cannot be written ({reason}): choose another folder") from None
+        raise UsageError(f"{folder} cannot be written ({system_reason(error)}): choose another folder") from None

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.base.errors import FaqError, UsageError, system_reason
 from faq_tui.core.seeds import Problem, read_records, read_seed
 from faq_tui.core.seeds.read import STARTER, format_of, starter_path
 from faq_tui.core.seeds.reasons import DUPLICATE, ShapeError, in_short, reason_of
 from faq_tui.core.settings import Seeds
+from faq_tui.core.setup.draft import USUAL_SEEDS
 from faq_tui.core.setup.step_report import Line, StepReport
-from faq_tui.core.stages.seeds import HELDOUT_SHARE
+from faq_tui.core.stages.seeds import role_counts
 from faq_tui.core.store.seeds import Seed
 
 DATASETS = "datasets"  # the name of the seed format that reads data sets of the hub
@@ -22,7 +23,6 @@ EXAMPLES = 'a file such as questions.jsonl, the id of a data set on the hub, or 
 SHOWN, SHOWN_CHARACTERS = 3, 300
 MOST_ROWS, MOST_SECONDS = 200_000, 5.0  # after that many rows or seconds, the rest of the file is not counted
 FEWEST = 8  # with fewer seeds, the comparison shows nothing
-USUAL_COUNT, USUAL_HELDOUT = 256, 32
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class SeedsReport(StepReport):
     counted_all: bool = True
     answers: int = 0  # number of seeds with an original answer
     samples: tuple[str, ...] = ()  # the first questions
-    count: int = USUAL_COUNT
-    heldout: int = USUAL_HELDOUT
+    count: int = USUAL_SEEDS.count
+    heldout: int = USUAL_SEEDS.heldout
 
 
 def look_at_seeds(answer: str, here: Path) -> SeedsReport:
@@ -51,8 +51,7 @@ def look_at_seeds(answer: str, here: Path) -> SeedsReport:
             problem=str(error).replace("check seeds.path", "check the path").removeprefix("seeds.path ")
         )
     except (OSError, RuntimeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        return SeedsReport(problem=f"{answer.strip()!r} cannot be read ({reason}): type {EXAMPLES}")
+        return SeedsReport(problem=f"{answer.strip()!r} cannot be read ({system_reason(error)}): type {EXAMPLES}")
 
 
 def _report(answer: str, here: Path) -> SeedsReport:
@@ -132,8 +131,7 @@ def _shape(raw: Any, seed: Seed) -> str:
 
 
 def _of_seeds(name: str, found: _Found) -> SeedsReport:
-    heldout = min(USUAL_HELDOUT, found.usable // HELDOUT_SHARE)
-    count = min(USUAL_COUNT, found.usable - heldout)
+    count, heldout = role_counts(USUAL_SEEDS, found.usable)
     several = "" if found.usable == 1 else "s"
     more = "" if found.all else "more than "
     lines = [Line(f"{more}{found.usable:,} usable question{several}, {found.answers:,} with an answer", "good")]

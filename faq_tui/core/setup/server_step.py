@@ -17,12 +17,13 @@ from faq_tui.core.endpoints.faults import explain
 from faq_tui.core.endpoints.model_list import models_of, name_on, window_of
 from faq_tui.core.endpoints.probe import PROBE_TIMEOUT_S, look
 from faq_tui.core.settings import EMBEDDED, Endpoint, Sampling
-from faq_tui.core.settings.source import checked_url
+from faq_tui.core.settings.source import Source, checked_url
 from faq_tui.core.setup.draft import Draft, draft_run
 from faq_tui.core.setup.step_report import Line, StepReport, sentence
 
 TRIAL = [{"role": "user", "content": "A train leaves at 9:40 and arrives at 11:05. How long does it take?"}]
 TRIAL_TOKENS, TRIAL_TIMEOUT_S = 160, 30.0
+CONCURRENCY: int = Source.model_fields["concurrency"].default
 MOST_NAMES = 500  # models of a list that are kept
 LEAST_SECONDS = 0.05  # in less time, a rate says nothing
 
@@ -185,6 +186,7 @@ def _reply_lines(found: ServerReport, reply: Reply | None, fault: str) -> Iterat
     else:
         yield Line(f"The reply to a short question has its reasoning in the field {found.reasoning}.")
     if found.rate:
-        yield Line(f"Speed: {found.rate:,.0f} tokens per second for one request; the run sends 32 at the same time.")
+        speed = f"Speed: {found.rate:,.0f} tokens per second for one request"
+        yield Line(f"{speed}; the run sends {CONCURRENCY} at the same time.")
     if reply.left_out:
         yield Line(f"The server refuses {', '.join(reply.left_out)}; faq-tui leaves this out.", "warning")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.base.errors import FaqError, UsageError, system_reason
 from faq_tui.core.embedded import cached_model
 from faq_tui.core.family import suggestions
 from faq_tui.core.family.check import target_profile
@@ -79,8 +79,7 @@ def _path(answer: str, here: Path) -> Path | None:
         if path.is_file():
             raise UsageError(f"{path} is a file: give the model's folder")
     except (OSError, RuntimeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"{answer!r} cannot be used ({reason}): type {EXAMPLES}") from None
+        raise UsageError(f"{answer!r} cannot be used ({system_reason(error)}): type {EXAMPLES}") from None
     if answer.startswith(("/", "./", "../", "~")) or answer.count("/") > 1:
         raise UsageError(f"there is no folder {path}: check the path")
     return None

@@ -19,13 +19,12 @@ from faq_tui.core.seeds.files import named_files, state_of
 from faq_tui.core.seeds.read import STARTER, starter_path
 from faq_tui.core.seeds.reasons import DUPLICATE, ENCODING, LEFT_OUT, ShapeError, in_short, reason_of
 from faq_tui.core.seeds.shapes import SeedOfRecord, read_seed
+from faq_tui.core.settings import Seeds
 from faq_tui.core.store import seeds as rows
 from faq_tui.core.store.seeds import Seed
 from faq_tui.core.store.stages import StageRow
 
 HELDOUT_SHARE = 5  # at most one seed in five is held out
-
-
 SIGNED_BY_CONTENT = "content:"  # the start of signatures that depend on the contents of the seed files
 MOST_READ_AGAIN = 64 << 20  # bytes of seed files that are read again to confirm an old signature
 
@@ -201,12 +200,19 @@ def _draw(context: Context, total: int) -> None:
 
 def _drawn(run: Run, seed_ids: Sequence[str]) -> tuple[list[str], list[str]]:
     """The ids of the seeds to regenerate, and the ids of the held-out seeds."""
-    settings, total = run.settings.seeds, len(seed_ids)
+    settings = run.settings.seeds
     ranked = sorted(seed_ids, key=lambda seed_id: digest(settings.sample_seed, seed_id))
+    chosen, heldout = role_counts(settings, len(ranked), run.settings.evaluate.repeats)
+    return ranked[:chosen], ranked[len(ranked) - heldout :]
+
+
+def role_counts(settings: Seeds, total: int, repeats: int = 1) -> tuple[int, int]:
+    """The number of seeds to regenerate and the number of held-out seeds, if there are `total` seeds.
+
+    If there are enough seeds, the `repeats` draws of a set have no seed in common.
+    """
     heldout = min(settings.heldout, total // HELDOUT_SHARE)
-    repeats = run.settings.evaluate.repeats  # if there are enough seeds, two draws of a set have no seed in common
-    chosen = min(settings.count * repeats, total - heldout)
-    return ranked[:chosen], ranked[total - heldout :]
+    return min(settings.count * repeats, total - heldout), heldout
 
 
 def _times(repeats: int) -> str:

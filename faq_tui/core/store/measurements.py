@@ -90,6 +90,12 @@ def token_kl_of(store: Store, subject: str, text: str) -> bytes | None:
     return None if row is None else row["token_kl"]
 
 
+def has_token_entropies(store: Store, subject: str) -> bool:
+    """True if a version of faq-tui that stores `token_entropy` has measured the model on a text."""
+    query = "SELECT count(*) FROM measurements WHERE subject = ? AND token_entropy IS NOT NULL"
+    return bool(store.db.execute(query, (subject,)).fetchone()[0])
+
+
 def token_values_of(store: Store, subject: str, text: str) -> tuple[bytes | None, bytes | None]:
     """The stored `token_kl` and `token_entropy` of a measurement; None for each that was not measured."""
     query = "SELECT token_kl, token_entropy FROM measurements WHERE subject = ? AND text = ?"

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from faq_tui.core.extensions import METHODS
 from faq_tui.core.family.known import bare_name
 from faq_tui.core.settings import EMBEDDED
-from faq_tui.core.settings.recipe import model_of
+from faq_tui.core.settings.recipe import DEFAULT_METHOD, model_of
 from faq_tui.core.setup import Draft, Line, StepReport
 from faq_tui.core.setup.plan_step import PlanReport, look_at_plan
 from faq_tui.core.setup.recipe_step import look_at_recipe
@@ -45,7 +45,7 @@ class WizardState:
         return str(self.answers.get(key) or "").strip()
 
     def draft(self) -> Draft:
-        method = self.answers.get("method") or "gptq"
+        method = self.answers.get("method") or DEFAULT_METHOD
         model, size = model_of(method), self.answers.get("group_size")
         possible = model.choices("bits")
         bits: int = self.answers.get("bits", 0)
@@ -162,9 +162,9 @@ class RecipeStep(WizardStep):
 
     def fields(self, state: WizardState, initial: Answers) -> list[Field]:
         """The method, and those of its keys that allow more than one value."""
-        method = state.answers.get("method") or "gptq"
+        method = state.answers.get("method") or DEFAULT_METHOD
         methods = tuple((METHODS.get(name).title, name) for name in METHODS.names())
-        chosen = initial.get("method") or "gptq"
+        chosen = initial.get("method") or DEFAULT_METHOD
         keys = (self._bits(method, initial.get("bits")), self._group_size(method, initial.get("group_size")))
         return [
             Field("method", chosen, "choice", label="Method", help=about, choices=methods),

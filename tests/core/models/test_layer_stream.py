@@ -12,7 +12,7 @@ from faq_tui.core.base.errors import Stopped
 from faq_tui.core.models.backbone import Backbone
 from faq_tui.core.models.dense import FolderTensors, load_dense
 from faq_tui.core.models.experts import unfuse_experts
-from faq_tui.core.models.hidden_states import DISK
+from faq_tui.core.models.hidden_states import DISK, StatesPlace
 from faq_tui.core.models.layer_source import open_streamed
 from faq_tui.core.models.layer_stream import LayerStream, layers_ahead
 from tests.support.model_families import FAMILIES, ROWS, model_of
@@ -84,7 +84,7 @@ def test_only_two_layers_are_in_memory_at_a_time(tmp_path: Path) -> None:
 def test_states_on_disk_are_the_same_and_leave_no_file(tmp_path: Path) -> None:
     folder, scratch = folder_of("llama", tmp_path / "model"), tmp_path / "scratch"
     scratch.mkdir()
-    in_memory, on_disk = stream_of(folder), stream_of(folder, store=DISK, scratch=scratch)
+    in_memory, on_disk = stream_of(folder), stream_of(folder, place=StatesPlace(DISK, scratch))
     batches = in_memory.batches(ROWS)
     for one, other in zip(in_memory.run(batches), on_disk.run(batches), strict=True):
         assert torch.equal(one, other)
