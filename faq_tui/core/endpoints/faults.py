@@ -41,7 +41,7 @@ LONGEST_RETRY_AFTER_S = 900.0  # longest wait in seconds that a server can ask f
 LONGEST_WAIT_S = 60.0  # longest wait in seconds between two tries, unless the server asks for a longer wait
 _WITH_UNIT = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?(ms|s)")
 _UNITS = {"ms": 1000.0, "s": 1.0}  # units per second
-SECRET_LENGTH = 8  # a shorter key is a placeholder such as "EMPTY", not a secret
+SECRET_LENGTH = 8  # a key with fewer characters is a placeholder such as "EMPTY", not a secret
 
 
 @dataclass(frozen=True)

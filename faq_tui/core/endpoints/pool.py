@@ -48,7 +48,8 @@ class Server:
         self.in_flight = 0
         self.out = False  # True if the server gets no more requests in this run
         self.refusals = 0  # number of refusals in a row for reasons that no retry can change, such as a wrong key
-        self.last_success = float("-inf")  # this attribute and those below hold times of the event loop's clock
+        # `last_success`, `paused_until` and `_lowered` are times of the event loop's clock
+        self.last_success = float("-inf")
         self.paused_until = 0.0
         self.max_model_len: int | None = None
         self._successes = 0

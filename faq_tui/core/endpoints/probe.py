@@ -49,7 +49,7 @@ class ServerDescription:
     """The facts in a server's list of models."""
 
     names: tuple[str, ...] = ()  # the names of the server's models; () if it cannot list them
-    max_model_len: int | None = None  # largest number of tokens in prompt and answer; many servers report it
+    max_model_len: int | None = None  # largest number of tokens in prompt and answer together; many servers report it
     identity: str = ""  # a hash of the server's description of the model; "" if there is none
 
 

@@ -37,7 +37,7 @@ class CutOffError(ConnectionError):
 
 
 class ProxyError(ConnectionError):
-    """The proxy that the environment names did not let the request through.
+    """The proxy in the environment variables did not let the request through.
 
     `refuses` is True if the proxy refuses the user or the password, so that another try cannot help.
     """
@@ -127,7 +127,7 @@ class Transport:
             # The URL has no password, because a header holds the password. It has no query, because `send` adds the
             # query.
             base_url=urlunsplit((self._url.scheme, self._url.netloc.rpartition("@")[2], self._url.path, "", "")),
-            api_key="none",  # openai requires a key; the real one is in the header Authorization
+            api_key="none",  # openai requires a key; the real key is in the header Authorization
             max_retries=0,
             timeout=timeout,
             http_client=http_client,
@@ -226,7 +226,7 @@ def extra_headers(endpoint: Endpoint) -> dict[str, str]:
 
 
 def _socks_transport(proxy: EnvironmentProxy) -> Any:
-    """The transport of openai's aiohttp client, with connections through a SOCKS proxy."""
+    """The transport for openai's aiohttp client. Its connections go through a SOCKS proxy."""
     try:
         from openai._vendor.httpx_aiohttp import AiohttpTransport
     except ImportError:
@@ -260,7 +260,8 @@ def _socks_transport(proxy: EnvironmentProxy) -> Any:
 def _with_latin_1(url: str) -> str:
     """The URL of a proxy for aiohttp, which encodes the user and the password in Latin-1.
 
-    Other programs encode them in UTF-8. In the result, each byte of the UTF-8 text is one character.
+    Other programs encode them in UTF-8. Therefore the result holds one Latin-1 character for each byte of the UTF-8
+    text.
     """
     parts = urlsplit(url)
     if parts.username is None:

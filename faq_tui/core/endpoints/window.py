@@ -24,8 +24,8 @@ _WINDOW = re.compile(
     r"|max_model_len=(?:max_total_tokens=)?)\D{0,4}(\d{1,9})",
     re.IGNORECASE,
 )
-# vLLM stops counting at the window. Then a number after "at least" is the window minus max_tokens, not the prompt's
-# size.
+# vLLM does not count all tokens of a prompt that is too long. Then a number after "at least" is the window minus
+# max_tokens, not the number of tokens in the prompt.
 _PROMPT = re.compile(
     r"(?<!at least )\b(\d{1,9}) (?:tokens? )?(?:in|from) the (?:input )?(?:messages|prompt|input)"
     r"|(?:request|the input) \((\d{1,9}) tokens\)",
