@@ -170,11 +170,12 @@ def _tls_fault(error: ssl.SSLError, url: str) -> RequestFault:
         why = _short(error.verify_message)
         advice = (
             f"the certificate of {url} is not trusted ({why}): "
-            "use the host name in the certificate, or set $SSL_CERT_FILE to a file with its authority's certificate"
+            "use the host name in the certificate, or set $SSL_CERT_FILE to a file with the CA certificate that "
+            "signed it"
         )
         return RequestFault(False, f"certificate not trusted ({why})", advice, True)
     why = _short((error.reason or str(error)).replace("_", " ").lower())
-    plain = f": if it speaks plain HTTP, write http:// instead of https:// ({why})"
+    plain = f": if the server speaks plain HTTP, write http:// instead of https:// ({why})"
     return RequestFault(False, f"no TLS ({why})", f"no TLS connection to {url}{plain}", True)
 
 

@@ -219,7 +219,9 @@ def extra_headers(endpoint: Endpoint) -> dict[str, str]:
         if value.startswith("$"):
             text = os.environ.get(value[1:], "").strip()
             if not (text and text.isascii() and text.isprintable()):
-                raise UsageError(f"{value} is not set or no valid header value: export the value of {name} in it")
+                raise UsageError(
+                    f"{value} is not set, or no HTTP header may hold its value: export the value of {name} in it"
+                )
             value = text
         headers[name] = value
     return headers

@@ -49,7 +49,7 @@ FLAG_WORDS = {
 
 LOOP_MIN_CHARACTERS = 300
 LOOP_RATIO = 5.0  # a text repeats itself if compression makes it more than this many times smaller
-GRAM = 8  # a gram is a sequence of this many words; in a script without spaces, of this many characters
+GRAM = 8  # a gram is a sequence of this many words, or of this many characters in a script without spaces
 LEAST_GRAMS = 64
 REPEATED_SHARE = 0.5  # a text repeats itself if at least this share of its grams occurred earlier in the text
 TAIL_WORDS, TAIL_REPEATS = 30, 4
@@ -70,7 +70,10 @@ def words_of(flag: str) -> FlagWords:
 
 
 def counts_in_words(counts: Mapping[str, int]) -> str:
-    """The number of candidates with each flag, the most frequent flag first, such as `3 cut off, 1 looping`."""
+    """The number of candidates with each flag, for example `3 cut off, 1 looping`.
+
+    The most frequent flag comes first.
+    """
     ranked = sorted(counts.items(), key=lambda item: -item[1])
     return ", ".join(f"{count} {words_of(flag).counted}" for flag, count in ranked)
 

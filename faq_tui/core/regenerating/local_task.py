@@ -134,7 +134,7 @@ class _Writer:
     def write(self, batch: list[_Row]) -> None:
         """Generate the answers of all rows.
 
-        If the rows together need too much GPU memory, the two halves are generated one after the other.
+        If all rows together need too much GPU memory, the two halves of the batch are generated one after the other.
         """
         import torch
 

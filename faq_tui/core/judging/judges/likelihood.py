@@ -36,7 +36,7 @@ class LikelihoodJudge(TargetJudge):
     def score_of(self, message: Mapping[str, Any]) -> Score:
         """The score is the mean over the tokens of all spans.
 
-        Its details have the mean of each span that has tokens.
+        The details of the score hold the mean of each span that has tokens.
         """
         spans: dict[str, list[float]] = {name: span for name, span in message["spans"].items() if span[1]}
         tokens = sum(int(count) for _, count in spans.values())
