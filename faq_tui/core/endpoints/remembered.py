@@ -35,7 +35,7 @@ def stored_in(
     known: Capabilities = UNKNOWN,
     say: Callable[[str], None] = lambda _: None,
 ) -> LearnedCapabilities:
-    """Capabilities whose new facts are stored in a run's database.
+    """Make a LearnedCapabilities that stores new facts in a run's database.
 
     If the server refuses parameters, `say` is called with a sentence about this.
     """

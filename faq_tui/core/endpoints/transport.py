@@ -220,7 +220,7 @@ def extra_headers(endpoint: Endpoint) -> dict[str, str]:
             text = os.environ.get(value[1:], "").strip()
             if not (text and text.isascii() and text.isprintable()):
                 raise UsageError(
-                    f"{value} is not set, or no HTTP header may hold its value: export the value of {name} in it"
+                    f"{value} is not set, or holds no valid value of an HTTP header: export the value of {name} in it"
                 )
             value = text
         headers[name] = value

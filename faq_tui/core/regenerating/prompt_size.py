@@ -45,7 +45,7 @@ class PromptSizes:
         self._counter: Counter | None = None
 
     async def room(self, window: int | None, question: Question, max_tokens: int) -> Room:
-        """The room for an answer to the question.
+        """The number of tokens that a window of `window` tokens leaves for an answer to the question.
 
         The tokens of the prompt are counted only if there may be less room for the answer than `max_tokens` tokens.
         """

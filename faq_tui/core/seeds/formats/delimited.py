@@ -67,7 +67,7 @@ def _record(line: int, header: list[str], row: list[str]) -> Record | Problem:
     if not any(cell.strip() for cell in row):
         return Problem(line, "empty")
     if len(row) != len(header):
-        return Problem(line, f"a row of {len(row)} columns, but the first line has {len(header)}")
+        return Problem(line, f"a row with {len(row)} instead of {len(header)} columns")
     if any(cell != storable(cell) for cell in row):
         return Problem(line, "not UTF-8")
     return Record(line, dict(zip(header, row, strict=True)))
