@@ -31,7 +31,7 @@ PIECE = 16  # a piece has this many characters for each token of the longest row
 
 @dataclass(frozen=True)
 class Prose:
-    """The text of one file, and where a draw of the sets begins to read it.
+    """The text of one prose file, and the position where a draw begins to read it.
 
     `begin` (0 to 1) says at which piece a draw begins. Each draw begins at a different piece, so that two draws share
     as few pieces as possible.

@@ -1,4 +1,7 @@
-"""A sample of a calibration set. Samples are cut to `max_tokens`. They are written and read as lines of JSON."""
+"""A sample of a calibration set. Samples are cut to `max_tokens` tokens.
+
+They are written and read as lines of JSON.
+"""
 
 from __future__ import annotations
 

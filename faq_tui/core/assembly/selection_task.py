@@ -1,13 +1,15 @@
 """The worker's task `selection`: run the target on each sample, and order the samples by the results.
 
-The spec's key `select` names the order:
+The spec's key `select` names the order.
 
-- `centroid`: the samples are divided into clusters, one for each sample that the set will keep. Each cluster is
-  represented by the sample nearest to its centroid. A sample is described by the mean of the target's activations
-  over its tokens.
-- `entropy`: the samples are sorted by the mean entropy of the target's next-token distribution over the reply's
-  tokens, largest first.
-- `experts`: each further sample is the one whose tokens are routed to the most new experts (a greedy cover).
+With `centroid`, the samples are divided into clusters, one for each sample that the set will keep. Each cluster is
+represented by the sample nearest to its centroid. A sample is described by the mean of the target's activations over
+its tokens.
+
+With `entropy`, the samples are sorted by the mean entropy of the target's next-token distribution over the reply's
+tokens. The largest entropy comes first.
+
+With `experts`, each further sample is the one whose tokens are routed to the most new experts (a greedy cover).
 
 The task sends one message, `order`, with the indexes of the rows in their new order.
 """

@@ -55,7 +55,10 @@ def ask_target(
 
 
 def read_rows(path: str) -> tuple[list[list[int]], list[list[int]]]:
-    """Read the file of `ask_target`. Returns the token ids, and the positions of the reply's tokens, of each row."""
+    """Read the file of `ask_target`.
+
+    Returns two lists with an entry per row: token ids, positions of the reply's tokens.
+    """
     with Path(path).open(encoding="utf-8") as lines:
         pairs = [json.loads(line) for line in lines]
     return [ids for ids, _ in pairs], [reply for _, reply in pairs]

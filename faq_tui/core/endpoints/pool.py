@@ -1,8 +1,8 @@
 """Decide how many requests run at the same time, which server gets a request, and how long requests wait.
 
 Each server has a limit of concurrent requests: its number of slots. If the limit is n, it rises by one after n
-successful requests. If the server asks for fewer requests, its limit is halved. (TCP uses the same method, which is
-called AIMD.) The limit is never above the setting `concurrency`.
+successful requests. If the server asks for fewer requests, its limit is halved. TCP uses the same method, which is
+called AIMD. The limit is never above the setting `concurrency`.
 
 A server that is down gets no requests until a probe of its `Watch` succeeds. If all servers stay down for longer than
 `patience_s`, all requests fail.

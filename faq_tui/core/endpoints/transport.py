@@ -162,7 +162,7 @@ class Transport:
 
         while isinstance(error, openai.OpenAIError | httpx2.HTTPError) and isinstance(error.__cause__, Exception):
             if isinstance(error, httpx2.DecodingError):
-                return CutOffError("the response is not compressed in the way that its header names")
+                return CutOffError("the compression of the response does not match its header")
             error = error.__cause__
         proxied = self._proxied(error)
         if proxied is not None:
@@ -220,7 +220,8 @@ def extra_headers(endpoint: Endpoint) -> dict[str, str]:
             text = os.environ.get(value[1:], "").strip()
             if not (text and text.isascii() and text.isprintable()):
                 raise UsageError(
-                    f"{value} is not set, or holds no valid value of an HTTP header: export the value of {name} in it"
+                    f"{value} is not set, or has characters that no HTTP header allows: "
+                    f"export the value of {name} in it"
                 )
             value = text
         headers[name] = value

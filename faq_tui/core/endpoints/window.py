@@ -14,6 +14,7 @@ BYTES_PER_TOKEN = 3.0
 TEMPLATE_TOKENS = 64  # a chat template adds about this number of tokens
 LEAST_TOKENS = 16  # an answer needs at least this many tokens
 
+# Examples of the messages that the patterns below match:
 # vLLM: "maximum context length is 4096 tokens. However, you requested 5000 tokens (1000 in the messages, 4000 …"
 # vLLM 0.26: "max_tokens=8192 cannot be greater than max_model_len=max_total_tokens=2048"
 # SGLang: "maximum context length of 4096 tokens. You requested a total of 5000 tokens: 1000 tokens from the input …"

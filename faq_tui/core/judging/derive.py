@@ -21,7 +21,10 @@ MIN_CANDIDATES = 8  # with fewer candidates, the fitted slope is mostly chance
 
 
 def derive(run: Run, groups: Groups) -> None:
-    """Compute and store the derived scores of every judge. `groups` holds the groups of all sources of the run."""
+    """Compute and store the derived scores of every judge.
+
+    `groups` holds one group per seed and source of the run.
+    """
     judge = run.settings.judge
     for kind in judge.kinds():
         if shown_id(run, kind) != column_id(run, kind):

@@ -81,6 +81,6 @@ def clear_picks(standings: Iterable[Standing], margin: float) -> list[Standing]:
 
 
 def agreement(standings: Iterable[Standing]) -> tuple[int, int]:
-    """Returns two numbers of seeds: those where a person agrees with the judge, and all that both have decided on."""
+    """Returns (number of seeds where a person agrees with the judge, number of seeds that both have decided on)."""
     both = [standing for standing in standings if standing.override is not None and standing.judged]
     return sum(map(agrees, both)), len(both)

@@ -44,7 +44,7 @@ class Kept:
         value = compute()
         if keep:
             self._known[name] = [state, value]
-            with suppress(OSError, FaqError), atomic_text(self._path) as file:  # FaqError: the disk is full
+            with suppress(OSError, FaqError), atomic_text(self._path) as file:  # FaqError means that the disk is full
                 json.dump(self._known, file)
         return value
 
@@ -53,7 +53,7 @@ def content_of(path: Path, name: str, kept: Kept) -> list[list[str]] | None:
     """Return [name of the file, hash of its content] for each seed file. `name` is the value of `seeds.path`.
 
     The names of files in a folder are relative to the folder, so that the folder may be moved. The result is None if
-    there is no such file, for example if `name` is the id of a data set.
+    there is no seed file, for example if `name` is the id of a data set.
     """
     files = named_files(path, name)
     base = path.parent if path.is_file() else path

@@ -84,7 +84,7 @@ def split_of(path: Path) -> str:
 def state_of(path: Path, name: str) -> object:
     """The size and the modification time of each seed file. `name` is the value of `seeds.path`.
 
-    The result is None if there is no such file, for example if `name` is the id of a data set.
+    The result is None if there is no seed file, for example if `name` is the id of a data set.
     """
     if path.is_file():
         return [path.stat().st_size, path.stat().st_mtime_ns]

@@ -39,7 +39,8 @@ FURTHER_ANSWERS = (
     *("best_answer", "model_answer", "reference_answer"),
 )
 DEEPEST = 3  # maximum depth of nested objects that are searched for a question
-TRANSCRIPT = re.compile(r"(?:\A|\n\n)(Human|Assistant):[ \n]?")  # this text has the form of the data set HH-RLHF
+# matches the beginning of a turn in the form of the data set HH-RLHF
+TRANSCRIPT = re.compile(r"(?:\A|\n\n)(Human|Assistant):[ \n]?")
 
 
 @dataclass(frozen=True)

@@ -225,7 +225,9 @@ class _Unpacked(io.RawIOBase):
             if not isinstance(error, ENDS_EARLY) and type(error).__name__ != "ZstdError":
                 raise
             reason = " ".join(str(error).split())[:100]
-            raise UsageError(f"{self._path} is no complete {self._packing} file ({reason}): fetch it again") from None
+            raise UsageError(
+                f"{self._path} is not a complete {self._packing} file ({reason}): fetch it again"
+            ) from None
         self._count += len(data)
         if self._count > FREE_BYTES and self._count > MOST_GROWTH * self._raw.tell():
             raise UsageError(
