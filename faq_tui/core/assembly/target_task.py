@@ -57,7 +57,8 @@ def ask_target(
 def read_rows(path: str) -> tuple[list[list[int]], list[list[int]]]:
     """Read the file of `ask_target`.
 
-    Returns two lists with an entry per row: token ids, positions of the reply's tokens.
+    Returns two lists with one entry for each row. The first list holds the token ids of the row. The second list
+    holds the positions of the reply's tokens.
     """
     with Path(path).open(encoding="utf-8") as lines:
         pairs = [json.loads(line) for line in lines]

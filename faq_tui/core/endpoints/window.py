@@ -15,9 +15,9 @@ TEMPLATE_TOKENS = 64  # a chat template adds about this number of tokens
 LEAST_TOKENS = 16  # an answer needs at least this many tokens
 
 # Examples of the messages that the patterns below match:
-# vLLM: "maximum context length is 4096 tokens. However, you requested 5000 tokens (1000 in the messages, 4000 …"
+# vLLM: "maximum context length is 4096 tokens … you requested 5000 tokens (1000 in the messages, 4000 …"
 # vLLM 0.26: "max_tokens=8192 cannot be greater than max_model_len=max_total_tokens=2048"
-# SGLang: "maximum context length of 4096 tokens. You requested a total of 5000 tokens: 1000 tokens from the input …"
+# SGLang: "maximum context length of 4096 tokens … requested a total of 5000 tokens: 1000 tokens from the input …"
 # SGLang: "The input (5000 tokens) is longer than the model's context length (4096 tokens)."
 # llama.cpp: "request (5000 tokens) exceeds the available context size (4096 tokens)"
 _WINDOW = re.compile(

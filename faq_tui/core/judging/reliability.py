@@ -119,7 +119,10 @@ def probe_facts(probe: ProbeRow) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class OrderBias:
-    """How much the order of the answers affected the result, over seeds that were scored in both orders."""
+    """How much the order of the answers affected the result.
+
+    Only seeds that were scored in both orders are counted.
+    """
 
     groups: int
     changed: int  # groups whose best answer differs between the two orders

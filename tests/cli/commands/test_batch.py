@@ -370,7 +370,7 @@ def test_packed_files_a_mark_and_utf_16(run: Path, tmp_path: Path) -> None:
     assert counts(read(run, packed, marked, wide)) == (8, 0, 0, 4)
     cut.write_bytes(gzip.compress(b"".join(lines[8:]))[:-9])
     body = read(run, cut, code=ExitCode.USAGE)
-    assert "no complete gzip file" in body["first_unreadable"][0]["reason"]
+    assert "not a complete gzip file" in body["first_unreadable"][0]["reason"]
 
 
 def test_files_that_are_no_output(run: Path, tmp_path: Path) -> None:
