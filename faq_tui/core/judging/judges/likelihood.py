@@ -34,9 +34,9 @@ class LikelihoodJudge(TargetJudge):
         return digest(self.version, fingerprint(run))
 
     def score_of(self, message: Mapping[str, Any]) -> Score:
-        """The score is the mean over the tokens of all spans.
+        """The score is the mean log-probability over the tokens of all spans.
 
-        The details of the score hold the mean of each span that has tokens.
+        The details of the score hold the mean log-probability of each span that has tokens.
         """
         spans: dict[str, list[float]] = {name: span for name, span in message["spans"].items() if span[1]}
         tokens = sum(int(count) for _, count in spans.values())

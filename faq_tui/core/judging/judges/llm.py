@@ -100,8 +100,8 @@ class LlmJudge(Judge):
     def report_lines(self, judging: Mapping[str, Any]) -> list[str]:
         replies = judging["replies"]
         return [
-            f"the LLM's mode: {judging['mode']}; stored replies: {replies['replies']:,}, "
-            f"of which {replies['unfit']:,} did not fit the schema"
+            f"the LLM's mode: {judging['mode']}; stored replies: {replies['replies']:,}; "
+            f"{replies['unfit']:,} of these replies did not fit the schema"
         ]
 
     def in_report(self, judge: Mapping[str, Any]) -> str:
