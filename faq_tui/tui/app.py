@@ -41,7 +41,7 @@ WHEN_BUSY = {"app.start": False, "app.stop": True}
 
 
 class FaqApp(AppController):
-    """The app for one run. If `player` is set, the app plays its recording and does not change the run."""
+    """The app for one run. If `player` is set, the app plays the player's recording and does not change the run."""
 
     CSS_PATH = Path(__file__).with_name("app.tcss")
     COMMANDS: ClassVar = {ActionCommands}
@@ -95,7 +95,7 @@ class FaqApp(AppController):
     def on_mount(self) -> None:
         self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self._keys_changed())
         self.show_pane(next(iter(self.panes)))
-        self._show_keys()  # draw the keys at once, so that the first screen has them
+        self._show_keys()  # draw the keys at once, so that they are already on the first screen
         self.sampler.start()
         if self.player is not None:
             self.session.play(self.player)

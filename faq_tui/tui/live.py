@@ -43,7 +43,10 @@ class Rate:
             self._buckets.popleft()
 
     def per_second(self, now: float) -> float:
-        """The mean rate over the last ten seconds, or since the first unit if it came later."""
+        """Return the mean rate over the last ten seconds, in units per second.
+
+        If the first unit is more recent, return the mean rate since the first unit.
+        """
         if self._first is None:
             return 0.0
         span = min(WINDOW_S, max(now - self._first, 1.0))
@@ -51,7 +54,10 @@ class Rate:
 
 
 class GrowingText:
-    """Text that grows at its end. Appending or reading new characters takes no more time when the text is long."""
+    """Text that grows at its end.
+
+    Appending or reading new characters takes the same time for short and long texts.
+    """
 
     def __init__(self) -> None:
         self.length = 0

@@ -26,8 +26,8 @@ ORIGINS = (
     ("the model itself, on this machine", "self"),
     ("no model for now", "none"),
 )
-FITTING = "fits the model"  # the label of the group size that follows from the model
-LONGEST_LABEL = 60  # characters of a model's name in the list
+FITTING = "fits the model"  # label of the choice that takes the group size from the model
+LONGEST_LABEL = 60  # maximum number of characters of a model's name in the list
 
 
 @dataclass

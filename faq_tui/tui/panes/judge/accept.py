@@ -30,7 +30,7 @@ class AcceptClear(Dialog[float]):
     HINT = "press enter to accept these picks, esc to close"
 
     def __init__(self, standings: Sequence[Standing], margin: float) -> None:
-        """`standings` are the seeds that the filter shows. `margin` is the first suggestion."""
+        """`standings` are the seeds that the filter shows. `margin` is the margin that the field shows at first."""
         super().__init__("Accept clear picks")
         self._standings, self._margin = standings, margin
 

@@ -280,7 +280,8 @@ class JudgeBrowser(Pane):
         if self._candidates:
             self.chosen = (self.chosen + by) % len(self._candidates)
             if self.case is not None and self.has_class("-diff") and self.chosen == self._compared(self.case)[0]:
-                self.chosen = (self.chosen + by) % len(self._candidates)  # a comparison with itself shows nothing
+                # The candidate would be compared with itself, so move once more.
+                self.chosen = (self.chosen + by) % len(self._candidates)
             self._draw()
 
     def action_down(self) -> None:

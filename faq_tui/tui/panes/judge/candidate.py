@@ -22,7 +22,7 @@ from faq_tui.tui.widgets.text import LiteralText
 
 # Number of characters. Longer reasoning is folded at first, and a longer reason of a judge is shown below the answer.
 LONG = 400
-LONG_IF_LOW = 40  # the same for reasoning in a low box
+LONG_IF_LOW = 40  # the same limit for reasoning in a box with few lines
 LABEL_STYLE = "bold cyan"
 
 

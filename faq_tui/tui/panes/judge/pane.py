@@ -1,4 +1,4 @@
-"""The Judge pane: a person reviews the judge's picks, one key a seed."""
+"""The Judge pane: a person reviews the judge's picks with one key per seed."""
 
 from __future__ import annotations
 

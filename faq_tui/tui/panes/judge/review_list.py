@@ -12,7 +12,7 @@ from faq_tui.core.store.judged import Standing
 from faq_tui.tui.widgets.list import QueueList
 from faq_tui.tui.widgets.table import Column, filled, row_strip
 
-WIDTH = 34  # in cells, with the gap to the candidates
+WIDTH = 34  # width in cells, including the gap to the candidates
 COLUMNS = Column(width=2), Column(width=2), Column("question")
 PAGE = 64  # number of questions that are read at once
 

@@ -95,7 +95,7 @@ class SeedList(LineList):
         self._fetch = fetch
         self._rows: dict[int, SeedListRow] = {}  # maps a position to its row
         self.positions: Sequence[int] = range(0)
-        self._height = 0  # number of rows; it is kept while the list is hidden
+        self._height = 0  # number of visible rows; a hidden list keeps its last number
 
     def show(self, positions: Sequence[int], keep: int | None = None) -> None:
         """List the seeds at `positions`. The cursor goes to the position `keep`. If this position is not
