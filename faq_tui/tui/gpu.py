@@ -73,7 +73,7 @@ def reader() -> Callable[[], MachineSample]:
             tuple(filter(None, map(_gpu, handles))), cpu, memory.total - memory.available, memory.total
         )
 
-    psutil.cpu_percent(None)  # the first call measures nothing; the second call measures the load since the first
+    psutil.cpu_percent(None)  # the first call measures nothing; the next call measures the load since the first call
     return read
 
 

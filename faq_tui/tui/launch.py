@@ -36,7 +36,7 @@ def open_app(app: ShellApp) -> str:
         asyncio.run(_run(app, terminal))
         crash = app.crash
         if crash is not None:
-            traceback.print_exception(crash)  # file descriptor 2 is still the log
+            traceback.print_exception(crash)  # stderr is still the log
     if crash is not None:
         where = f"; the details are in {log}" if os.access(log, os.R_OK) else ""
         raise FaqError(f"the app crashed with {type(crash).__name__}: {crash}{where}")
@@ -64,8 +64,8 @@ async def _watch(app: ShellApp, terminal: int) -> None:
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         if app.is_running and not stands:
-            # Modules, styles and widgets exist until the end. If a garbage collection searched all of them, it would
-            # delay a key by 70 ms.
+            # Modules, styles and widgets exist until the end. A garbage collection of all these objects would delay a
+            # key by 70 ms.
             stands = True
             gc.freeze()
             gc.set_threshold(GARBAGE)

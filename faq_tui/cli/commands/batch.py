@@ -82,7 +82,7 @@ def write(
         if not is_stream(file.path):  # on stdout, the path would mix with the requests
             click.echo(file.path)
     if files:
-        click.echo(f"when the answers are there: faq-tui batch read {run_folder} OUTPUT_FILE", err=True)
+        click.echo(f"when the batch is answered: faq-tui batch read {run_folder} OUTPUT_FILE", err=True)
 
 
 @command.command("read", short_help="Store the answers of a batch.")
@@ -91,8 +91,8 @@ def write(
 @click.option(
     "--skip-unusable",
     is_flag=True,
-    help="Do not store answers that the settings on_truncated and on_flagged request again. The next `faq-tui run` "
-    "requests these answers from the server.",
+    help="Do not store unusable answers that faq-tui requests again because of on_truncated or on_flagged. The next "
+    "`faq-tui run` requests these answers from the server.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON object.")
 def read(run_folder: Path, files: tuple[Path, ...], skip_unusable: bool, as_json: bool) -> None:

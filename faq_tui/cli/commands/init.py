@@ -48,7 +48,7 @@ class SettingOption(click.Option):
 )
 @click.option("--elder-url", help="URL of the server that runs a larger model of the family. The URL ends in /v1.")
 @click.option("--elder-model", help="Name of the larger model on its server.")
-@click.option("--judge-url", help="URL of the judge model. Without it, the target's likelihood judges answers.")
+@click.option("--judge-url", help="URL of the judge model. By default, answers are judged by their likelihood.")
 @click.option("--judge-model", help="Name of the judge model on its server.")
 @click.option("--no-input", is_flag=True, help="Ask nothing, even if options are missing.")
 @click.option("--no-check", is_flag=True, help="Write the settings without checking target, seeds and servers.")

@@ -99,7 +99,7 @@ def name_of(folder: Path, here: Path, home: Path | None) -> str:
 
 
 def in_order(runs: Iterable[RunSummary]) -> list[RunSummary]:
-    """Sort the runs: running runs come first. Within both groups, the run that changed last comes first."""
+    """Sort the runs: running runs before all other runs, and newer changes before older changes."""
     return sorted(runs, key=lambda run: (run.state != "running", -run.changed, str(run.folder)))
 
 

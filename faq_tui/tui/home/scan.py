@@ -19,7 +19,7 @@ T = TypeVar("T")
 class RunScanner:
     """Finds the runs, then watches them for jobs that begin or end.
 
-    `take` returns what the threads have read since the last call. Call it from the UI thread.
+    `take` returns what the threads have read since the last call of `take`. Call `take` from the UI thread.
     """
 
     def __init__(self, here: Path) -> None:

@@ -18,7 +18,8 @@ class RunMenu(ChoiceScreen):
     def __init__(self, plan: RunPlan | None, only: str | None, failure: str = "") -> None:
         """`only` is the stage of the visible pane; None if the pane has no stage.
 
-        `failure` says why the last job failed. The menu shows it, because the line of jobs may have no room for it.
+        `failure` says why the last job failed. The menu shows this reason, because the line of jobs may have no room
+        for it.
         """
         self._failure, self._stage = failure, only
         self.only: str | None = None  # the stage that can be run alone now

@@ -1,6 +1,8 @@
-"""A list of lines with a cursor. Only the lines on the screen are made, so a list of millions of lines opens at once.
+"""A list of lines with a cursor. Only the lines on the screen are created, so a list of millions of lines opens at
+once.
 
-Textual's OptionList and DataTable first make every entry. `benchmarks/widgets.py` measures how long this takes.
+Textual's OptionList and DataTable create all entries before they show the first one. `benchmarks/widgets.py` measures
+how long this takes.
 """
 
 from __future__ import annotations

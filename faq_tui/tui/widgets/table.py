@@ -41,7 +41,7 @@ class Column:
 def filled(columns: tuple[Column, ...], width: int, least: int = 1) -> tuple[Column, ...]:
     """The columns for a line of `width` cells.
 
-    The column without a width gets all cells that the others leave, but at least `least` cells.
+    The column without a width gets all cells that the other columns leave, but at least `least` cells.
     """
     rest = max(least, width - sum(column.gap + column.width for column in columns))
     return tuple(column if column.width else replace(column, width=rest) for column in columns)

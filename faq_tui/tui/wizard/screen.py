@@ -29,7 +29,7 @@ from faq_tui.tui.widgets.form import FieldRow, Form
 from faq_tui.tui.widgets.text import LiteralText
 from faq_tui.tui.wizard.steps import Answers, WizardState, all_steps, sample_lines
 
-PAUSE_S = 0.6  # an answer is checked when the user has not typed for this long
+PAUSE_S = 0.6  # seconds without typing after which an answer is checked
 CHECKING = Line("Checking …", "dim")
 LATER = 'If the server does not run yet, choose "no model for now", and add the server to faq.toml later.'
 KEYS = "tab next field · ctrl+s {next} · esc {back} · page up/down scroll"
@@ -226,7 +226,7 @@ class WizardScreen(ModalScreen[NewRun | None]):
 
     def _draw_report(self, report: StepReport) -> None:
         lines = [*report.lines, *sample_lines(report)]
-        if report.problem and self._touched:  # the untouched step shows the field's help instead
+        if report.problem and self._touched:  # show no problem before the user has answered
             lines.append(Line(sentence(report.problem), "bad"))
             if report.exit_code == ExitCode.UNREACHABLE:
                 lines.append(Line(LATER, "dim"))

@@ -32,7 +32,7 @@ LONGEST_LABEL = 60  # maximum number of characters of a model's name in the list
 
 @dataclass
 class WizardState:
-    """All answers so far, and the last report of each step that has one."""
+    """All answers so far, and the last report of each check."""
 
     here: Path
     answers: Answers = field(default_factory=dict)
@@ -57,7 +57,7 @@ class WizardState:
             model=self.text("model") or self.server.model,
             key_env=self.text("key_env"),
             method=method,
-            # The answers of another method may be left over.
+            # The answers may still contain values for another method.
             bits=bits if bits in possible else possible[0],
             group_size=size if size in model.choices("group_size") else None,
             count=self.seeds.count,

@@ -18,7 +18,8 @@ HOW_TO_READ = (
 
 
 def overview_parts(body: dict[str, Any], width: int) -> list[Part]:
-    """The view as parts of text, in lines of `width` cells. `body` is the report as data. Empty without a report."""
+    """The view as parts of text, in lines of `width` cells. `body` is the report as data. The view is empty if there
+    is no report."""
     if not body:
         return []
     parts: list[Part] = []

@@ -19,7 +19,7 @@ LONGEST = 12  # maximum number of characters of the margin
 class AcceptClear(Dialog[float]):
     """Asks for a margin. Returns the margin, or None if the user cancels.
 
-    The judge's pick of a seed is accepted if its score leads the second-best score by more than the margin.
+    The judge's pick of a seed is accepted if its score exceeds the second-best score by more than the margin.
     """
 
     DEFAULT_CSS = """

@@ -105,7 +105,7 @@ class CandidateBox(Vertical):
 
 
 def title(case: Case, candidate: Candidate, blind: bool, whole: bool = True) -> Text:
-    """The title of the box, such as `2  8 of 10  picked by judge`. See `score` for `whole`."""
+    """The title of the box, such as `2  8 of 10  picked by judge`. The method `score` explains `whole`."""
     line = Text.assemble((f" {candidate.number} ", "bold reverse"), no_wrap=True, overflow="ellipsis")
     for words, style in (score(case, candidate, blind, whole), picked(case, candidate, blind)):
         if words:

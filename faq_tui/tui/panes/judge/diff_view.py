@@ -81,5 +81,5 @@ def _add(text: Text, name: str, pieces: list[Piece], style: str) -> None:
     for words, differs in pieces:
         shown = plain(words)
         if differs:
-            shown.stylize(style, len(shown.plain) - len(shown.plain.lstrip()))  # do not strike the space
+            shown.stylize(style, len(shown.plain) - len(shown.plain.lstrip()))  # do not strike through the space
         text.append_text(shown)

@@ -33,7 +33,7 @@ class JudgePane(JudgeBrowser):
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
-        self.goes_on = True  # True goes to the next open seed after a decision
+        self.goes_on = True  # True: after a decision, go to the next open seed
 
     def action_pick(self, number: int) -> None:
         self._pick(number)
@@ -95,7 +95,8 @@ class JudgePane(JudgeBrowser):
         self._draw()
 
     def _go_on(self) -> None:
-        """Go to the next open seed. After the last one, stay, and say that all seeds are reviewed."""
+        """Go to the next open seed. After the last open seed, stay on this seed, and say that all seeds are
+        reviewed."""
         if not self.queue.move_on():
             done, _ = self.queue.progress()
             more = "" if self.queue.filter == "all" else " that the filter shows"

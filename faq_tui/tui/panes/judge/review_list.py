@@ -20,7 +20,7 @@ Questions = Callable[[Sequence[str]], Mapping[str, str]]  # maps seed ids to que
 
 
 def mark_of(standing: Standing, blind: bool) -> tuple[str, str]:
-    """The mark of a seed as (sign, style). In blind mode, it does not show whether the judge agrees."""
+    """The mark of a seed as (sign, style). In blind mode, the mark does not show whether the judge agrees."""
     person = standing.override
     if person is None:
         return ("·", "") if standing.usable else ("-", "dim")
@@ -30,7 +30,7 @@ def mark_of(standing: Standing, blind: bool) -> tuple[str, str]:
 
 
 class ReviewList(QueueList):
-    """Shows the seeds of the queue. Only the rows on the screen are made."""
+    """Shows the seeds of the queue. Only the rows on the screen are created."""
 
     def __init__(self, questions: Questions) -> None:
         super().__init__(id="judge-queue")

@@ -85,7 +85,7 @@ class Finder:
             self._post(SeedsFound(number, array("I"), True, time.monotonic() - began))
 
     def _post_matches(self, number: int, batches: Iterable[list[int]], began: float) -> None:
-        """Post the first matches at once. Collect the others, and post them in groups."""
+        """Post the first matches at once. Collect the later matches, and post them in groups."""
         waiting, posted_at = array("I"), -POST_EVERY_S
         for batch in batches:
             waiting.extend(batch)

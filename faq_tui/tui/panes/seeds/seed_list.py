@@ -16,8 +16,8 @@ from faq_tui.tui.widgets.table import Cell, Column, filled, row_strip
 
 GAP = 2
 LENGTH_WIDTH = 12  # a longer number is shown in thousands or millions, so that its unit is not cut
-# Widths of a line in cells. From the first width on, the line has the column language, and from the second width on,
-# also the column origin. From the third width on, the column origin is wider.
+# Widths of a line in cells. A line of at least the first width has the column language. A line of at least the second
+# width also has the column origin. A line of at least the third width has a wider column origin.
 LANGUAGE_FROM, ORIGIN_FROM, WIDE_ORIGIN_FROM = 97, 113, 151
 LEAST_QUESTION = 10
 STATE_STYLES = {
