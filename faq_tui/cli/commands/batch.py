@@ -56,8 +56,9 @@ def write(
 ) -> None:
     """Write the requests of all missing candidates of RUN, and print the paths of the files.
 
-    Each source has its own file, SOURCE.jsonl. Requests of more than 200 MB are split into the files SOURCE.1.jsonl,
-    SOURCE.2.jsonl and so on. The requests have the same parameters as requests to a live server.
+    Each source has its own file, SOURCE.jsonl. If the requests of a source take more than 200 MB, they are split into
+    the files SOURCE.1.jsonl, SOURCE.2.jsonl and so on. The requests have the same parameters as requests to a live
+    server.
     """
     from faq_tui.core.base.files import is_stream
     from faq_tui.core.base.text import sanitize
@@ -82,7 +83,7 @@ def write(
         if not is_stream(file.path):  # on stdout, the path would mix with the requests
             click.echo(file.path)
     if files:
-        click.echo(f"when the batch is answered: faq-tui batch read {run_folder} OUTPUT_FILE", err=True)
+        click.echo(f"after the service has answered: faq-tui batch read {run_folder} OUTPUT_FILE", err=True)
 
 
 @command.command("read", short_help="Store the answers of a batch.")

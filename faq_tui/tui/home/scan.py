@@ -98,7 +98,7 @@ class RunScanner:
         self._gone.put(folder)
 
     def _look_again(self) -> None:
-        """Read some runs again: those with a running job, and those where a job has just begun or ended."""
+        """Read the runs with a running job again, and the runs where a job has just begun or ended."""
         for folder, before in list(self._states.items()):
             try:
                 now = is_running(folder)

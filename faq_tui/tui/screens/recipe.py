@@ -44,7 +44,7 @@ class RecipeScreen(Dialog[Values]):
             yield Button("Cancel (esc)", id="cancel", compact=True)
 
     def _fields(self, method: str) -> Iterator[Field]:
-        """A field for each setting of the method that allows more than one value."""
+        """Yield a field for each of the method's settings. A setting with only one allowed value gets no field."""
         model = model_of(method)
         methods = tuple((name, name) for name in METHODS.names())
         yield Field("method", self._like.method, "choice", help=about, choices=methods)

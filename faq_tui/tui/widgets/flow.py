@@ -99,8 +99,8 @@ def _fits_wide(text: str, start: int, width: int) -> int:
 class FlowView(Widget, can_focus=False):
     """Shows parts of text.
 
-    `grow` adds text at the end. It then scrolls to the end, unless the user has scrolled up. One scroll step is half
-    the height of the view. If new text fits without scrolling, only the cells of this text are drawn.
+    `grow` adds text at the end. It then scrolls to the end, except if the user has scrolled up. One scroll step is
+    half the height of the view. If new text fits without scrolling, only the cells of this text are drawn.
     """
 
     ALLOW_SELECT = False

@@ -27,7 +27,7 @@ Cell = tuple[str, str]  # (text, style)
 class Column:
     """`name` is the heading of the column. `width` is in cells, without the gap.
 
-    If `width` is 0, a text is neither cut nor padded. `filled` can set the width of such a column.
+    If `width` is 0, a text is neither cut nor padded. `filled` can set the width of a column with width 0.
     """
 
     name: str = ""

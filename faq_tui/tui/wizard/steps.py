@@ -161,7 +161,7 @@ class RecipeStep(WizardStep):
     question = "How is the model quantized?"
 
     def fields(self, state: WizardState, initial: Answers) -> list[Field]:
-        """The method, and those of its keys that allow more than one value."""
+        """The method, and its keys that allow more than one value."""
         method = state.answers.get("method") or DEFAULT_METHOD
         methods = tuple((METHODS.get(name).title, name) for name in METHODS.names())
         chosen = initial.get("method") or DEFAULT_METHOD

@@ -56,7 +56,7 @@ def entries(loaded: LoadedEvidence, view_state: EvidenceViewState) -> list[Entry
     """The items of the list.
 
     The list begins with labelled items for which a quantized model was right and the unquantized model was wrong, or
-    the reverse. Items without labels follow: those on which the left and the right model differ most.
+    the reverse. After these come items without labels, on which the left and the right model differ most.
     """
     if loaded.evidence is None:
         return []

@@ -159,7 +159,7 @@ def _group(evidence: Evidence, group: list[Comparison], text: str, metric: str) 
 
 def _unquantized(evidence: Evidence, text: str, metric: str) -> TableRow:
     row = _alone(evidence.rows[0], text, metric, "  ")
-    return replace(row, detail=f"{row.detail} All are measured in {evidence.dtype} on {evidence.device}.")
+    return replace(row, detail=f"{row.detail} All models are measured in {evidence.dtype} on {evidence.device}.")
 
 
 def _alone(row: ModelRow, text: str, metric: str, indent: str) -> TableRow:

@@ -1,4 +1,4 @@
-"""A dialog that accepts many of the judge's picks at once: those with a clear lead."""
+"""A dialog that accepts many of the judge's picks at once, if they have a clear lead."""
 
 from __future__ import annotations
 
