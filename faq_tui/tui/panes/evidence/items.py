@@ -127,7 +127,7 @@ class Words:
     """
 
     body: dict[str, Any] = field(default_factory=dict)
-    # Maps each model to (KL of each token, True where the models' top-1 tokens differ).
+    # Maps each model to two arrays with an entry per token: its KL, and whether the top-1 tokens differ.
     marks: dict[str, tuple[NDArray[np.float32], NDArray[np.bool_]]] = field(default_factory=dict)
     # The KL at the quantiles HIGHEST and HIGH.
     levels: tuple[float, float] = (float("inf"), float("inf"))

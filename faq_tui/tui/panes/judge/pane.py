@@ -111,7 +111,7 @@ class JudgePane(JudgeBrowser):
             return
         picked = clear_picks(self.queue.shown, margin)
         if not picked:
-            self._tell("no open seed has such a clear pick: nothing was changed")
+            self._tell("no open seed has a pick with this margin: nothing was changed")
             return
         source, store = self.view.source, self.run.store
         with short_lock_timeout(store):

@@ -31,7 +31,7 @@ class SeedFacts(Message):
     files: list[str]
     tags: list[str]
     roles: dict[str, int]
-    # Maps each reason why rows of the seed file were skipped to the number of these rows.
+    # Maps each reason to the number of rows of the seed file that were skipped for this reason.
     skipped: dict[str, int] = field(default_factory=dict)
 
 
