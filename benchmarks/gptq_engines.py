@@ -7,8 +7,8 @@ Every draw is another set of starter seeds with the model's own answers, in its 
 the same draw with 4 bits and groups of 64. They run in one process, so that imports and the CUDA context count only
 once. KL is the mean divergence per token from the unquantized model, on starter seeds that no draw contains. The
 intervals are 95% intervals (Student's t) of the mean of the paired differences, one difference per draw. `--first` is
-the number of the first draw, so that several processes can measure different draws. `--merge` makes one table of their
-results.
+the number of the first draw, so that several processes can measure different draws. `--merge` makes one table of
+their results.
 """
 
 from __future__ import annotations
