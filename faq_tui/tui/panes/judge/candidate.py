@@ -20,7 +20,8 @@ from faq_tui.tui.widgets.flow import FlowView, Part
 from faq_tui.tui.widgets.marked import LIMIT, rest
 from faq_tui.tui.widgets.text import LiteralText
 
-# Number of characters. Longer reasoning is folded at first, and a longer reason of a judge is shown below the answer.
+# A limit in characters. Reasoning above the limit is folded at first. A judge's explanation above the limit is shown
+# below the answer.
 LONG = 400
 LONG_IF_LOW = 40  # the same limit for reasoning in a box with few lines
 LABEL_STYLE = "bold cyan"
