@@ -69,7 +69,7 @@ def _kernel() -> Any:
                 code = tl.where(tl.abs(code) < 4194304.0, (code + 12582912.0) - 12582912.0, code)
                 code = tl.minimum(tl.maximum(code + zero[None, :], 0.0), most)
                 lost = tl.abs((code - zero[None, :]) * scale[None, :] - values)
-                power = tl.where(lost > 0.0, tl.exp2(norm * tl.log2(tl.maximum(lost, 1e-38))), 0.0)
+                power = tl.where(lost > 0.0, tl.exp2(norm * tl.log2(tl.maximum(lost, 1e-30))), 0.0)
                 error += tl.sum(tl.where(held, power, 0.0), 0)
             better = error < best
             best = tl.where(better, error, best)
