@@ -1,9 +1,9 @@
-"""Measure what the first tokens of the samples hold of each layer's input, the hidden states.
+"""Measure how large the first tokens of the samples are in each layer's input, the hidden states.
 
 The first token is the attention sink: later tokens attend to it, and its activations are many times larger than those
 of other tokens ("Massive activations", Sun et al. 2024, arXiv:2402.17762). A few other tokens may have massive
-activations, too. In this module, a token is massive in a layer if its largest |x| exceeds 100 and also 1000 times the
-median |x| of its sample's hidden states in this layer.
+activations, too. Here a token counts as massive in a layer if its largest |x| exceeds two limits. One limit is 100.
+The other limit is 1000 times the median |x| of the sample's hidden states in this layer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ HIGH, MEDIANS = 100.0, 1000.0
 
 @dataclass(frozen=True)
 class LayerSink:
-    """The first tokens in the input of one layer, over all measured samples."""
+    """Measurements of the first tokens in the input of one layer, over all measured samples."""
 
     layer: int
     max: Number  # the largest |x| of the first tokens

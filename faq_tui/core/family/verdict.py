@@ -1,6 +1,6 @@
 """Compare two models. The names and the lineage of the models identify their families.
 
-If names and lineage are unknown, the models' files decide.
+If names and lineage identify no family, the configuration and tokenizer files decide.
 
 Two models with equal tokenizer files can belong to different families. For example, DeepSeek-R1-0528-Qwen3-8B has the
 tokenizer configuration of DeepSeek, but it was tuned from Qwen3-8B. In the FAQ paper (arXiv 2601.11200, table 4) its

@@ -52,8 +52,8 @@ def weight_files(folder: Path) -> list[Path]:
 def tensors_of(folder: Path, files: Iterable[Path] | None = None) -> Tensors:
     """File, shape and size in bytes of every tensor in `files`. By default, `files` are the folder's `weight_files`.
 
-    If the publisher quantized the model (`published/`), these are the dense tensors that `FolderTensors` reads. The
-    scales are left out. Raises the same errors as `weight_files` and `dense_view`.
+    If the publisher quantized the model (`published/`), the result has the dense tensors that `FolderTensors`
+    reads, without the scales. Raises the same errors as `weight_files` and `dense_view`.
     """
     stored = stored_tensors(folder, files)
     view = dense_view(folder, stored, _size) if files is None else None

@@ -62,7 +62,7 @@ class HubModel:
 
 
 def look_up(model: str) -> HubModel | None:
-    """Ask the hub about a model. None if the hub cannot be asked now. Raises UsageError if it has no such model."""
+    """Ask the hub about a model. Returns None if the hub does not answer. Raises UsageError if it lacks the model."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 
@@ -76,7 +76,7 @@ def look_up(model: str) -> HubModel | None:
         ) from None
     except HFValidationError:
         raise UsageError(f"{model!r} is not a hub id: a hub id looks like Qwen/Qwen3-8B") from None
-    except Exception:  # noqa: BLE001  offline, a proxy, a broken mirror: the run will try again
+    except Exception:  # noqa: BLE001  the hub may be unreachable for many reasons; the run will try again
         return None
     weights = sum(file.size or 0 for file in info.siblings or [] if _is_weights(file.rfilename))
     return HubModel(weights or None, bool(info.gated))

@@ -43,8 +43,8 @@ class MemoryNeed:
     def fits(self, host: int | None, gpu: int | None) -> bool:
         """True if the whole model fits. The arguments are the numbers of free bytes.
 
-        `gpu` is None if the CPU computes. `host` is None if the system does not report its free memory. Even for a
-        GPU, the weights are read into host memory first.
+        `gpu` is None if the model runs on the CPU. `host` is None if the system does not report its free memory. Even
+        for a GPU, the weights are read into host memory first.
         """
         if gpu is not None and self.whole + GPU_BESIDE > gpu:
             return False
@@ -52,7 +52,7 @@ class MemoryNeed:
 
 
 def memory_need(folder: Path, item_bytes: int) -> MemoryNeed:
-    """The need of the unquantized model in `folder` if each weight takes `item_bytes` bytes.
+    """The memory for the unquantized model in `folder` if each weight takes `item_bytes` bytes.
 
     Only the headers of the folder's files are read. Raises UsageError if they cannot be read.
     """

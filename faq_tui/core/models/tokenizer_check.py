@@ -26,7 +26,7 @@ from faq_tui.core.worker.parent import without_keys
 VERSION = 1  # Increase this number if new code finds other facts in the same files.
 # the file extensions of files from which a tokenizer and a template are loaded
 SUFFIXES = (".json", ".jinja", ".model", ".txt", ".tiktoken", ".py")
-INDEX = ".index.json"  # the names of files that only list tensors end with this
+INDEX = ".index.json"  # the end of the names of files that only list tensors
 
 Roles = tuple[str, ...]
 
@@ -79,10 +79,11 @@ class ModelFolder:
 def tokenizer_facts(
     run: Run, model: ModelFolder, shapes: Sequence[Roles], cancel: CancelToken, log: Path
 ) -> TokenizerFacts:
-    """Try the tokenizer and the chat template on conversations with the roles in `shapes`. Takes about three seconds.
+    """Try the tokenizer and the chat template on conversations with the roles in `shapes`.
 
-    The facts are stored in the run's cache. If the files change, the facts are determined again. Raises UsageError if
-    the tokenizer cannot be loaded, or if the template takes too much time or memory.
+    This takes about three seconds. The facts are stored in the run's cache. If the files change, the facts are
+    determined again. Raises UsageError if the tokenizer cannot be loaded, or if the template takes too much time or
+    memory.
     """
     key = digest(VERSION, _hash_of_files(model.folder), model.trusted, model.rows, sorted(shapes), _installed())
     path = run.cache / f"tokenizer-{key[:16]}.json"

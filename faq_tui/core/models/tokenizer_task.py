@@ -30,7 +30,7 @@ LISTED = 8  # At most this number of tokens without a row in the embedding is li
 
 
 class _OutOfTimeError(BaseException):
-    """The template took too long. It is a BaseException, so that no `except Exception` catches it."""
+    """The template took too long. The class is a BaseException, so that no `except Exception` catches it."""
 
 
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
@@ -99,7 +99,7 @@ def _tried(template: Template, roles: Sequence[str]) -> dict[str, Any]:
 
 
 def _lost_in_prompt(prompt: Callable[[Sequence[dict[str, str]]], str], turns: Sequence[dict[str, str]]) -> str:
-    """Why the template cannot write the prompt of a conversation; "" if it can."""
+    """The reason why the template cannot write the prompt of a conversation; "" if it can."""
     try:
         text = prompt(turns)
     except NotAssembledError as refusal:

@@ -59,7 +59,7 @@ class LayerProfile:
     def columns_together(self) -> float:
         """The number of steps that the methods in sequential/ need for one layer.
 
-        In one step, they quantize one column of each of about 64 matrices of one shape.
+        In one step, these methods quantize one column in each of up to 64 matrices of the same shape.
         """
         return sum(columns * math.ceil(count / 64) for _, columns, count in self.shapes)
 

@@ -72,10 +72,10 @@ class LayerFiles:
 
 
 def _parts(new: LayerFiles, places: TensorMap | None) -> dict[str, list[tuple[str, Place]]]:
-    """The tensors that hold new modules in another form: (module, its place) for each module.
+    """Maps each tensor that holds new modules in another form to a list of pairs (module, its place).
 
-    A module that has a tensor [out, in] of its own is not listed, and a packed module with swapped axes neither: its
-    packed tensors have one form only.
+    A module with its own tensor [out, in] is not listed. A packed module with swapped axes is not listed either,
+    because packed tensors have only one form.
     """
     parts: dict[str, list[tuple[str, Place]]] = {}
     for key, place in ({} if places is None else places.places).items():
@@ -88,7 +88,7 @@ def _parts(new: LayerFiles, places: TensorMap | None) -> dict[str, list[tuple[st
 
 
 def _with_parts(name: str, tensor: Any, held: list[tuple[str, Place]], new: LayerFiles) -> dict[str, Any]:
-    """The tensors that replace the tensor `name`, in which the modules `held` have their places."""
+    """The tensors that replace the tensor `name`. `held` lists the modules in this tensor, with their places."""
     if any(new.modules[module] != [f"{module}{WEIGHT}"] for module, _ in held):
         return {part: new.read(part) for module, _ in held for part in new.modules[module]}
     tensor = tensor.clone()

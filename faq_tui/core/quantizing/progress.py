@@ -108,7 +108,7 @@ class QuantizationProgress:
             send(kind, **body)
 
     def broken(self, layer: int, module: str, why: object) -> None:
-        """Record that the module cannot be quantized, and why.
+        """Record that the module cannot be quantized, and record the reason `why`.
 
         `check` raises this error. Any thread may call `broken`.
         """

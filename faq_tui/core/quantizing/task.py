@@ -79,7 +79,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 
 
 def check_job(job: QuantizationJob, method: Method, cancel: CancelToken) -> tuple[Path, list[list[int]]]:
-    """Check everything that can be checked beforehand. Returns the target's folder and the calibration rows."""
+    """Check the job, the target, the rows and the memory. Returns the target's folder and the calibration rows."""
     if job.out.exists() and any(job.out.iterdir()):
         raise FaqError(f"{job.out} is not empty, probably because an earlier run crashed: remove it first")
     rows = read_rows(job.rows)

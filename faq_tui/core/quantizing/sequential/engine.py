@@ -35,7 +35,7 @@ LAYERS, BESIDE, MESSAGES, ORIGIN = "layers", "beside", "messages.jsonl", "origin
 
 @dataclass(frozen=True)
 class WalkMethod:
-    """The three functions that a method provides for the walk.
+    """The three functions that a method provides for this engine.
 
     `solve` quantizes the matrices of a batch. `stored` returns the tensors that replace the weights of a layer's
     solved modules in the model's files. The last argument of `stored` is a folder. If `stored` writes files into this

@@ -216,8 +216,8 @@ def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:
     """Write U into `out`. Returns a boolean tensor on the device, which is true if the factorization failed.
 
     Let J be the matrix that reverses the order of rows. If J H J = L Lᵀ, then H⁻¹ = (J L⁻¹ J)ᵀ (J L⁻¹ J), and J L⁻¹ J
-    is upper triangular. This way needs one Cholesky factorization. Inverting H first would need two Cholesky
-    factorizations.
+    is upper triangular. This computation needs one Cholesky factorization. An inversion of H would need a second
+    factorization.
     """
     import torch
 
@@ -232,7 +232,7 @@ def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:
 
 
 def identity_factor(in_features: int, device: Any, batch: tuple[int, ...] = ()) -> Factor:
-    """A factor with which the solver rounds and corrects nothing.
+    """A factor with which the solver only rounds the weights, without any corrections.
 
     The factor is used for modules that got too few tokens.
     """

@@ -103,7 +103,7 @@ class LayerWalk:
     cancel: CancelToken
     own: Any = None  # the dtype in which the model's weights are stored
     tokens: int = 0  # total number of tokens in all rows
-    place: StatesPlace | None = None  # where hidden states are kept; by default, the first place where they fit
+    place: StatesPlace | None = None  # where hidden states are kept; by default, on the device if they fit there
     scratch: Path | None = None  # the folder for hidden states that do not fit into memory
     weights: TokenWeights | None = None  # the tokens' weights in the Hessians; None if all tokens count once
     _weighted: list[Weighted] = field(default_factory=list)  # the weights of each batch
@@ -190,7 +190,7 @@ class LayerWalk:
     def _room(self) -> int:
         """The memory for outputs that later passes through a layer use again, in bytes.
 
-        A GPU gets none: it computes a layer quickly, and its memory is small.
+        On a GPU, the result is 0, because a GPU computes a layer quickly and has little memory.
         """
         return work_bytes(self.device) // 2 if self.device == "cpu" else 0
 
@@ -242,7 +242,7 @@ class LayerWalk:
             )
         hessians = {name: Hessian(modules[name].in_features, self.device, teacher is not None) for name in shared}
         unquantized: Any = None
-        weights: dict[str, Weighted] = {}  # for each name in `hessians`, the weights of the tokens that it gets now
+        weights: dict[str, Weighted] = {}  # maps each name in `hessians` to the weights of its current tokens
 
         def take(name: str) -> Callable[[Any, tuple[Any, ...]], None]:
             def hook(_module: Any, args: tuple[Any, ...]) -> None:
@@ -304,7 +304,7 @@ class LayerWalk:
 def _route(
     layer: Any, names: Sequence[str], batch: Callable[[], Weighted], weights: dict[str, Weighted]
 ) -> list[Any]:
-    """Make the weights follow the tokens that are routed to each expert. Returns the hooks.
+    """Find the weights of the tokens that are routed to each expert. Returns the hooks.
 
     Whenever the layer calls a block of experts, the hook of the block writes the weights of each expert's tokens into
     `weights`. `batch` returns the weights of all tokens of the current batch. Raises UnsupportedModel if the experts
@@ -332,6 +332,6 @@ def _route(
 
 
 def check_count(name: str, inputs: Any, weights: Weighted) -> None:
-    """Raise UnsupportedModel if a module gets another number of tokens than its weights."""
+    """Raise UnsupportedModel if the number of the module's tokens differs from the number of weights."""
     if inputs.shape[:-1].numel() != len(weights):
         raise UnsupportedModel(f"{name} does not get the same tokens as its layer, so they cannot be weighted")

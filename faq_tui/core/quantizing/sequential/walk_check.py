@@ -1,4 +1,4 @@
-"""Say before a run whether faq-tui's walk through the layers can quantize a target."""
+"""Decide before a run whether faq-tui's own engine, the walk through the layers, can quantize a target."""
 
 from __future__ import annotations
 

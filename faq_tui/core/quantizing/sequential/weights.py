@@ -103,7 +103,8 @@ class Weighted:
     def parts(self) -> Iterator[tuple[float, Any]]:
         """Yield each weight above 0 once, with the numbers of its tokens.
 
-        Tokens of one weight are multiplied together, so the inputs are not scaled and no bit of them is lost.
+        All tokens with the same weight go into one matrix product. So the inputs themselves are not scaled, and they
+        lose no precision.
         """
         for weight in sorted({value for value in self.values if value > 0}):
             own = [kind for kind, value in enumerate(self.values) if value == weight]

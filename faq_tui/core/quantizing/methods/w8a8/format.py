@@ -64,7 +64,7 @@ def rounded_per_token(inputs: Any) -> Any:
     little.
 
     vLLM multiplies by the scale after the product of the codes. This function multiplies by the scale before the
-    product, and rounds to the dtype of `inputs`. In bfloat16, this is one rounding more than in vLLM.
+    product, and rounds to the dtype of `inputs`. In bfloat16, this function rounds one more time than vLLM.
     """
     import torch
 
