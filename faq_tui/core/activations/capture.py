@@ -183,8 +183,8 @@ def _by_layers(
 ) -> None:
     """Run all rows through one layer after the other.
 
-    A row counts once in each layer, as its number of tokens divided by the number of layers. Therefore the numbers
-    that `tick` gets add up to the number of all tokens.
+    In each layer, a row counts as its number of tokens divided by the number of layers. Therefore the numbers that
+    `tick` gets add up to the number of all tokens.
     """
     numbers = [number for number, ids in enumerate(rows) if len(ids)]
     done = told = 0

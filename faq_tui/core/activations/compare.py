@@ -151,7 +151,7 @@ def _sentence(
     by_name = {one.metric: one for one in metrics}
     peak = by_name["max"]
     if verdict == SAME:
-        text = f"{names[0]} and {names[1]}: no difference in the spikes of {module} is consistent over layers"
+        text = f"{names[0]} and {names[1]}: no consistent difference in the spikes of {module}"
     else:
         text = f"{names[0]} makes {module} {verdict} than {names[1]}"
     details = [f"the peak is higher in {peak.higher} and lower in {peak.lower} of {peak.layers} layers"]

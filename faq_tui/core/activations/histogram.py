@@ -1,6 +1,6 @@
 """Compute quantiles of |x| from a histogram over the bits of floating-point numbers.
 
-Read the bits of two positive floats as integers: the larger float gives the larger integer. Therefore the exponent
+If the bits of positive floats are read as integers, a larger float gives a larger integer. Therefore the exponent
 and the leading mantissa bits of a float can serve as the number of a logarithmic bin. Every value is counted in a
 *block*. An octave (a factor of two) has 128 blocks. Quantiles are needed near the median and in the tail. In these
 two regions, each block is split into *bins*. A bin uses 17 of float32's 23 mantissa bits, so its relative width is

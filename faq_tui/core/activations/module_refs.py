@@ -40,7 +40,7 @@ def decoder_of(model: Any) -> Any:
 def _attention_outputs(model: Any) -> dict[ModuleRef, Any]:
     """The output projection of each layer's attention: its last linear module whose output has the hidden size.
 
-    If no layer has an attention, the projections of the state-space blocks are returned.
+    If no layer has attention, the projections of the state-space blocks are returned.
     """
     for blocks in BLOCKS:
         refs: dict[ModuleRef, Any] = {}

@@ -29,7 +29,7 @@ class LayerSink:
 
 
 class SinkMeter:
-    """Adds up the hidden states of each layer. It keeps a few numbers for each layer."""
+    """Adds up squared norms and maxima of the hidden states. It keeps a few numbers for each layer."""
 
     def __init__(self) -> None:
         self._layers: dict[int, _Sums] = {}
@@ -80,6 +80,7 @@ def sentence(sinks: Sequence[Mapping[str, Any]]) -> str:
     most = max(one["massive"] for one in sinks)
     others = f"; up to {most} other tokens per layer are massive" if most else ""
     return (
-        f"the samples' first tokens hold {median(share for share, _ in shares):.0%} of a layer's input (median), "
+        f"the samples' first tokens make up {median(share for share, _ in shares):.0%} of the input's squared norm "
+        f"(median over layers), "
         f"{highest:.0%} in layer {layer}{up_to}{others}"
     )

@@ -27,7 +27,7 @@ from faq_tui.core.worker.child import follow_lifeline
 from faq_tui.core.worker.parent import QUIET_THREADS
 
 HOST = "127.0.0.1"
-SLOTS = 8  # number of concurrent requests; the server writes 1.6 times more tokens per second than with 1 request
+SLOTS = 8  # number of concurrent requests; 8 requests give 1.6 times the tokens per second of 1 request
 SLOT_TOKENS = 1024  # largest number of tokens in a prompt and its answer; with this limit, the cache takes 190 MB
 HEALTH_TIMEOUT_S = 60.0
 

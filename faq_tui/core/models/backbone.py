@@ -79,7 +79,10 @@ class Backbone:
         return (args[0][:, :1],)
 
     def prepare(self, rows: Sequence[Sequence[int]]) -> None:
-        """Announce rows for which `states` will be called. A layer-by-layer model computes the states now."""
+        """Announce the rows for which `states` will be called.
+
+        A model that is read layer by layer computes the states of these rows now.
+        """
 
     def states(self, rows: Sequence[Sequence[int]]) -> Any:
         """Hidden states [rows, longest row, hidden] for rows of token ids. The rows may have different lengths.

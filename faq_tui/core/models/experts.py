@@ -225,7 +225,7 @@ def down_input(fused: Any, expert: int, states: Any) -> Any:
 def _gate_of(fused: Any, layout: Layout) -> Callable[[Any, Any], Any]:
     """The function that a block applies to the values of gate and up.
 
-    Some classes define this function as a method. For example, such a method clips the values.
+    Some classes define this function as a method. For example, the method may clip the values.
     """
     from transformers.integrations import moe
 

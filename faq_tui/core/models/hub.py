@@ -55,14 +55,17 @@ LOOK_UP_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True)
 class HubModel:
-    """What the hub says about a model."""
+    """The hub's facts about a model."""
 
     weights: int | None  # bytes of the weights that would be downloaded; None if the hub does not say it
     gated: bool  # True if its owner must grant access
 
 
 def look_up(model: str) -> HubModel | None:
-    """Ask the hub about a model. Returns None if the hub does not answer. Raises UsageError if it lacks the model."""
+    """Ask the hub about a model. Returns None if the hub does not answer.
+
+    Raises UsageError if the hub does not have the model.
+    """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 

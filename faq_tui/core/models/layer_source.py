@@ -59,7 +59,7 @@ def open_shell(folder: Path, trust_remote_code: bool) -> Stack:
 
 
 def _shell(folder: Path, trust_remote_code: bool, dtype: Any = None, tensors: Any = None) -> tuple[Any, Stack]:
-    """The model without weights, and its layers. Buffers have their values, and each expert has its own matrices.
+    """The model without weights, and its layers. Its buffers have values, and its experts are unfused.
 
     If `dtype` is None, the model is built in the dtype of its config. `tensors` reads dense tensors by name; by
     default, the tensors are read from the files.

@@ -77,6 +77,6 @@ def need_of(tensors: Tensors, item_bytes: int) -> MemoryNeed:
 def no_memory_for_answers(need: MemoryNeed) -> str:
     """A sentence for a target that must write held-out answers, but does not fit into memory."""
     return (
-        f"the target's weights take {need.whole / GIB:.1f} GiB, more memory than is free, and only a whole model can "
-        "write held-out answers: set evaluate.answers to the name of a source, or to []"
+        f"the target's weights take {need.whole / GIB:.1f} GiB, which is more than the free memory; only a model "
+        "that is read as a whole can write held-out answers: set evaluate.answers to the name of a source, or to []"
     )

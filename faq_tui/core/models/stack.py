@@ -142,7 +142,7 @@ def capture(
                     compared.add(size)
                     if not all(map(_equal, before, arguments)):
                         kind = type(stack.layers[0]).__name__
-                        raise UnsupportedModel(f"{kind} gets more arguments than supported")
+                        raise UnsupportedModel(f"{kind} gets an argument that depends on the tokens")
     finally:
         move_all_but(stack.base, stack.layers, back, None)
     return inputs

@@ -60,8 +60,8 @@ class TensorMap:
         """The map of `model`, whose experts are fused by transformers. `stored` are the names in the files.
 
         `decoded` has the names of the tensors that are computed from codes; their axes are always [out, in].
-        A parameter for which the files have no tensor, or which transformers computes in another way, is not in the
-        map.
+        The map leaves out a parameter if the files have no tensor for it, or if transformers computes it in another
+        way.
         """
         blocks = dict(fused_blocks(model))
         single = dict.fromkeys(_single_matrices(blocks), True)

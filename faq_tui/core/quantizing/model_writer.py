@@ -113,11 +113,11 @@ def write_model(
     """Write the target's model into the folder `out`.
 
     If `new` has tensors of a module X, they replace the tensor `X.weight` of the target. If the publisher quantized
-    the target, all other weights are written as dense weights, and config.json loses the publisher's quantization.
-    The function also writes config.json and the index. `check` is called before each file is written and may raise an
-    exception. `places` names the modules that are stored in another form, such as a part of a fused tensor. A dense
-    weight is then written into this part; packed tensors replace the fused tensor. Raises FaqError if the weight of a
-    module of `new` is missing from the target's files.
+    the target, all other weights are written as dense weights, and the publisher's quantization is removed from
+    config.json. The function also writes config.json and the index. `check` is called before each file is written and
+    may raise an exception. `places` names the modules that are stored in another form, such as a part of a fused
+    tensor. A dense weight is then written into this part; packed tensors replace the fused tensor. Raises FaqError if
+    the weight of a module of `new` is missing from the target's files.
     """
     from safetensors import safe_open
     from safetensors.torch import save_file

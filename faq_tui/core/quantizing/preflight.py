@@ -205,7 +205,7 @@ def not_finite(folder: Path, tensors: Iterable[str]) -> str | None:
 
 
 def check_memory(bytes_needed: int, device: str = "cpu") -> None:
-    """Raise FaqError if `bytes_needed` is more than the device (`cpu`, `cuda`) has free now."""
+    """Raise FaqError if `bytes_needed` exceeds the free memory of the device (`cpu` or `cuda`)."""
     free = free_bytes(device)
     if free is not None and bytes_needed > free:
         raise FaqError(

@@ -34,7 +34,7 @@ class Fp8Blocks(PublishedFormat):
             if stored[codes].dtype != CODES:
                 raise ValueError(f"{name} has scales, but its type is {stored[codes].dtype} and not {CODES}")
             if stored[scales].dtype not in SCALE_TYPES:
-                raise ValueError(f"{scales} has the type {stored[scales].dtype}, which is no type of scales")
+                raise ValueError(f"{scales} has the type {stored[scales].dtype}, which is not a type for scales")
             if len(shape) < 2 or not _fits(shape, blocks, block):
                 what = "one scale for each matrix" if block is None else f"blocks of {block[0]} x {block[1]}"
                 raise ValueError(f"{scales} has the shape {list(blocks)}, which does not fit {what} of {list(shape)}")

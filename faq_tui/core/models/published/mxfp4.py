@@ -34,7 +34,7 @@ class Mxfp4(PublishedFormat):
             if len(shape) != 4 or shape[-1] != BYTES or stored[scales].shape != shape[:-1] or types != {"U8"}:
                 raise ValueError(
                     f"{codes} and {scales} have the shapes {list(shape)} and {list(stored[scales].shape)}, "
-                    "which are not those of MXFP4"
+                    "which are not shapes of MXFP4"
                 )
             found[name] = Packed(codes, scales, (shape[0], shape[2] * 2 * BYTES, shape[1]))
         known = {one.codes for one in found.values()}

@@ -14,9 +14,9 @@ from typing import Any
 class KeptOutputs:
     """The outputs of the direct children of a layer, and of its Linear modules.
 
-    An output is kept only if it cannot change any more. For this, all weights of the module and of the modules before
-    it in the pass must be quantized already. A kept output is discarded if other code has changed it in place. The
-    outputs take at most `room` bytes.
+    An output is kept only if all weights of the module, and of the modules before it in the pass, are quantized
+    already. Such an output cannot change any more. A kept output is discarded if other code has changed it in place.
+    The outputs take at most `room` bytes.
     """
 
     def __init__(self, layer: Any, linears: Mapping[str, Any], room: int) -> None:

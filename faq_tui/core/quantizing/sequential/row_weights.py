@@ -19,7 +19,7 @@ LOSS = "the losses are weighted means with the same weights as the Hessians"
 
 
 def weights_of(job: QuantizationJob, target: Path, rows: Sequence[Sequence[int]]) -> TokenWeights | None:
-    """The weights of the tokens of `rows`; None if the recipe weights no tokens. `target` is the target's folder."""
+    """The weights of the tokens of `rows`; None if the recipe sets no weights. `target` is the target's folder."""
     from faq_tui.core.quantizing.sequential.weights import token_weights
 
     if not is_weighted(job.recipe):

@@ -15,7 +15,7 @@ from faq_tui.core.quantizing.sequential.groups import SEPARATE_EXPERTS, has_sepa
 def walk_refusal(folder: Path, trust_remote_code: bool, packed: bool, weighted: bool = False) -> str:
     """The reason why the walk cannot quantize this target; "" if it can. Only headers of files are read.
 
-    `packed` is true for a method that writes packed weights, and `weighted` for a recipe that weights tokens.
+    `packed` is true for a method that writes packed weights. `weighted` is true for a recipe with token weights.
     """
     try:
         stack = open_shell(folder, trust_remote_code)

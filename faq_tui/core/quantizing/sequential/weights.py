@@ -1,13 +1,13 @@
 """The weights of the calibration tokens in the Hessians.
 
 H is the weighted mean 2 Σ w x xᵀ / Σ w over the tokens of all rows. The weight w of a token is the weight of its
-kind. The first token of each row, the attention sink, has a weight of its own:
+kind. The first token of each row, the attention sink, has a separate weight:
 
 - Without a sink share, the first tokens have the weight 1.
 - With the sink share s, they have the weight N = s / (1 - s) · W / R. Here W is the sum of the weights of all other
   tokens, and R is the number of rows. So the share of the first tokens in the sum of all weights is exactly s.
 
-If no kind has a weight of its own, W is the number of tokens minus the number of rows.
+If all kinds have the weight 1, W is the number of tokens minus the number of rows.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def _refusal_of_required_walk(recipe: Any, why: str) -> str:
 
 
 def weights_need_walk(why: str) -> str:
-    """The error sentence for a recipe that weights tokens. `why` says why the walk cannot quantize the target."""
+    """The error sentence for a recipe with token weights. `why` says why the walk cannot quantize the target."""
     return f"sink_share and token_weights need the engine walk, but {why}: remove both keys from the recipe"
 
 

@@ -77,7 +77,7 @@ class GptqmodelMethod(Method):
             )
 
     def needs_library(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> str:
-        """A clause that says why GPTQModel runs this recipe; "" if faq-tui's own walk runs it."""
+        """A clause that says why GPTQModel runs this recipe; "" if faq-tui's own engine (walk) runs it."""
         del recipe, config, shapes
         return f"GPTQModel runs {self.name}"
 

@@ -77,8 +77,8 @@ def rounded_per_token(inputs: Any) -> Any:
 def simulate_int8_activations(model: Any, quantization: Mapping[str, Any]) -> None:
     """Round the inputs of every Linear that `quantization` (compressed-tensors) does not ignore.
 
-    Fused experts are unfused first. Raises FaqError unless the scheme for inputs is symmetric INT8 with a dynamic
-    scale for each token.
+    Fused experts are first split into Linear modules. Raises FaqError unless the scheme for inputs is symmetric INT8
+    with a dynamic scale for each token.
     """
     import torch
 
