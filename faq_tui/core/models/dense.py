@@ -139,7 +139,7 @@ class FolderTensors(DenseTensors):
         self.readers: dict[Path, Any] = {path: safe_open(path, framework="pt") for path in set(self._stored.values())}
 
     def read(self, name: str) -> Any:
-        """The tensor `name` in its stored dtype. Computed weights have the dtype of config.json."""
+        """The tensor `name` in its stored dtype. Weights computed from codes have the dtype of config.json."""
         return self._get(name) if self.view is None else self.view.read(name, self._get)
 
     def _get(self, name: str) -> Any:

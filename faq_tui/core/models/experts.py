@@ -63,7 +63,7 @@ class Layout:
         return {"gate_proj": gate, "up_proj": up}
 
     def joined(self, gate: Any, up: Any) -> Any:
-        """The values of gate and up [..., width] in the order of the fused rows, [..., 2 · width]."""
+        """Join the values of gate and up [..., width] to [..., 2 · width], in the order of the fused rows."""
         import torch
 
         if self.interleaved:

@@ -32,12 +32,15 @@ class MemoryNeed:
 
     @property
     def on_device(self) -> int:
-        """The memory of the device if the model is read layer by layer."""
+        """The device memory that the weights need if the model is read layer by layer."""
         return self.resident + self.layer
 
     @property
     def on_host(self) -> int:
-        """The host memory if the model is read layer by layer: while one layer computes, the next one is read."""
+        """The host memory that the weights need if the model is read layer by layer.
+
+        While one layer computes, a thread reads the next layer.
+        """
         return self.resident + 2 * self.layer
 
     def fits(self, host: int | None, gpu: int | None) -> bool:

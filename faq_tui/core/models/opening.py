@@ -59,7 +59,7 @@ class Opening:
         """A Hugging Face causal LM, or a `LayerStream`.
 
         In some models, the layers cannot be read one at a time. With `read` "auto", such a model is read as a whole,
-        even if it does not fit into memory. With `read` "layers", FaqError is raised.
+        even if it does not fit into memory. With `read` "layers", the function raises FaqError.
         """
         if not self.by_layers():
             return self.whole(folder)

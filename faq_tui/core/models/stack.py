@@ -116,11 +116,11 @@ def capture(
 
     The function does not run the layers.
 
-    While this function runs, the model's base is on `device`, but its layers are not. At the end, the base moves to
-    `back`. Hidden states are kept on the device `store`. If `store` is a function, it gets the hidden states of a
-    batch and returns the tensor to keep. Raises UnsupportedModel if the model computes something between two layers,
-    or if an argument besides the hidden states depends on the tokens. `Inputs.arguments` has only one set of
-    arguments for all batches of the same shape, so it cannot hold such an argument.
+    While this function runs, the model's base is on `device`, but its layers are not. At the end, the function moves
+    the base to the device `back`. Hidden states are kept on the device `store`. If `store` is a function, it gets the
+    hidden states of a batch and returns the tensor to keep. Raises UnsupportedModel if the model computes something
+    between two layers, or if an argument besides the hidden states depends on the tokens. `Inputs.arguments` has only
+    one set of arguments for all batches of the same shape, so it cannot hold such an argument.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Open a model folder of any format for reading layer by layer."""
+"""Open a model folder of any format, so that it can be read layer by layer."""
 
 from __future__ import annotations
 

@@ -58,10 +58,10 @@ class TokenizerFacts:
     shapes: dict[Roles, ShapeFacts]
     # pairs (token, id) of the first ordinary tokens that have no row in the embedding
     beyond: tuple[tuple[str, int], ...]
-    beyond_count: int  # the number of all ordinary tokens that have no row
+    beyond_count: int  # the number of all ordinary tokens that have no row in the embedding
     # pairs (token, id) of the first special tokens that have no row in the embedding
     special_beyond: tuple[tuple[str, int], ...]
-    # triples (name, token, id) of named tokens that have no row, for example ("eos_token", "</s>", 32000)
+    # triples (name, token, id) of named tokens without a row in the embedding, such as ("eos_token", "</s>", 32000)
     named_beyond: tuple[tuple[str, str, int], ...]
 
 

@@ -1,4 +1,4 @@
-"""Compare the modules that a library packed with the matrices of the target's layers."""
+"""Check whether a library has quantized and packed the matrices of the target's layers."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class QuantizationProgress:
         self._begun = False
 
     def begin(self, layers: int, rows: list[list[int]]) -> None:
-        """Report that `layers` layers will be quantized on `rows`.
+        """Report that the quantization of `layers` layers on `rows` begins.
 
         If a second engine takes over and calls this method again, nothing is reported.
         """

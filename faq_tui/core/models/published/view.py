@@ -21,7 +21,7 @@ READABLE = " or ".join(f"{one.title} (quant_method {one.quant_method})" for one 
 
 
 def quantization_in(config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The quantization of a model with this config.json; None if its weights are dense."""
+    """The quantization settings in `config` (config.json); None if the model's weights are dense."""
     text = config.get("text_config")
     for part in (config, text if isinstance(text, dict) else {}):
         for key in KEYS:

@@ -127,7 +127,7 @@ def _origin(job: QuantizationJob, target: Path, weights: TokenWeights | None) ->
 
 
 def _begin(place: Path, origin: str) -> None:
-    """If an attempt with another origin has left files in the folder `place`, remove them."""
+    """Remove the files in the folder `place` if they come from an attempt with another hash than `origin`."""
     path = place / ORIGIN
     try:
         known = json.loads(path.read_text(encoding="utf-8"))

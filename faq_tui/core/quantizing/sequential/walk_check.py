@@ -31,7 +31,7 @@ def walk_refusal(folder: Path, trust_remote_code: bool, packed: bool, weighted: 
 
 
 def other_method(folder: Path, trust_remote_code: bool, packed: bool) -> str:
-    """Advice for a target that the walk cannot quantize: the methods that can."""
+    """Advice for a target that the walk cannot quantize: it names the methods that can quantize the target."""
     if packed and not walk_refusal(folder, trust_remote_code, packed=False):
         return "use spqr, which writes dense weights"
     if is_advisable(read_config(folder)):

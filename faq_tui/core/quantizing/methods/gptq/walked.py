@@ -67,7 +67,7 @@ def refusal(recipe: Any, target: Path, trust_remote_code: bool) -> str:
 
 
 def refusal_of_shapes(recipe: Any, experts: int, shapes: Mapping[str, tuple[int, int]]) -> str:
-    """The part of `refusal` that needs only the number of experts per layer and the shapes of the weights."""
+    """The reason for a refusal that follows from the number of experts or the shapes of the weights, or ""."""
     if why := _refusal_of_experts(recipe, experts):
         return why
     each = WORD // recipe.bits

@@ -110,7 +110,7 @@ def _quantized(
     progress: QuantizationProgress,
     checkpoint: Checkpoint | None,
 ) -> dict[str, Any]:
-    """Quantize once.
+    """Run the quantization once.
 
     If `checkpoint` holds finished layers, continue after them. Returns further entries for the manifest.
     """
