@@ -86,7 +86,7 @@ def find_module_refs(model: Any, modules: Sequence[str]) -> dict[ModuleRef, Any]
         refs |= _attention_outputs(model)
     if not refs and not (EXPERTS in modules and any(find_experts(model))):
         if tuple(modules) == (ATTENTION_OUTPUT,):
-            raise UsageError(f"{type(model).__name__} has no output projection of an attention that can be measured")
+            raise UsageError(f"{type(model).__name__} has no output projection in its attention that can be measured")
         raise UsageError(
             f"activations.modules: {type(model).__name__} has no {', '.join(modules)} in its layers: "
             "give the last part of a module's name"

@@ -168,7 +168,7 @@ def min_host_memory(target: Path, key: str) -> int:
 
 STARTUP = 18.0  # seconds that a worker needs to import torch, transformers and gptqmodel, and to save its result
 READING = 5e8  # speed of reading and writing the model, in bytes per second
-# Rough speeds of a CPU in units per second, for the terms in `layer_seconds`.
+# Rough speeds of a CPU: for each term in `layer_seconds`, the number of units per second.
 SPEEDS = {"forward": 6e10, "hessian": 6e10, "solve": 3e10, "column": 1e4}
 # Each measured row has a distance from the job, and the nearest rows are used. The distance grows by this number if
 # the row was measured on another GPU, or if the job takes 1.5 times as long as the row.

@@ -28,7 +28,7 @@ class ModuleGroup:
         return any(EXPERT.search(name) for name in self.modules)
 
 
-# The reason why tokens cannot be weighted if the experts are separate modules.
+# This is the reason for a refusal if a recipe sets token weights, and the experts are separate modules.
 SEPARATE_EXPERTS = "the model's own code chooses the tokens of each expert, so they cannot be weighted"
 
 

@@ -38,7 +38,7 @@ def facts_of(weights: TokenWeights | None) -> dict[str, Any]:
 
 
 def _kinds(job: QuantizationJob, target: Path, rows: Sequence[Sequence[int]]) -> list[bytes]:
-    """The kinds of all tokens. In sets of older versions, the kinds are not recorded, but found in the text."""
+    """The kinds of all tokens. Sets of older versions record no kinds, so the kinds are found in the text."""
     recorded = None if job.kinds is None else read_kinds(job.kinds, job.ids_hash, [len(row) for row in rows])
     if recorded is not None:
         return recorded

@@ -188,7 +188,7 @@ class LayerWalk:
         return solved
 
     def _room(self) -> int:
-        """The memory for outputs that later passes through a layer use again, in bytes.
+        """The number of bytes for outputs that are kept for later passes through a layer.
 
         On a GPU, the result is 0, because a GPU computes a layer quickly and has little memory.
         """
