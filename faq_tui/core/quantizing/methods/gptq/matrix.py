@@ -16,8 +16,8 @@ from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
 
 TINY = 6e-8  # the smallest positive float16
 # The search for a scale tries STEPS ranges of a group. The first range is the whole range. The last range is slightly
-# larger than LEAST_RANGE times the whole range. For each range, the search computes the sum of |error|^NORM over all weights,
-# as Frantar's reference code does (quant.py).
+# larger than LEAST_RANGE times the whole range. For each range, the search computes the sum of |error|^NORM over all
+# weights, as Frantar's reference code does (quant.py).
 STEPS, LEAST_RANGE, NORM = 80, 0.2, 2.4
 
 
