@@ -35,7 +35,7 @@ class Layout:
 
     @classmethod
     def of(cls, block: Any) -> Layout:
-        """The layout of a fused block. Raises FaqError if it is unknown."""
+        """The layout of a fused block. Raises FaqError if the layout is unknown."""
         up, down = block.gate_up_proj.shape, block.down_proj.shape
         plain = up[2] == down[1] and up[1] == 2 * down[2]
         swapped = up[1] == down[2] and up[2] == 2 * down[1]

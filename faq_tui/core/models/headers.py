@@ -65,7 +65,7 @@ def tensors_of(folder: Path, files: Iterable[Path] | None = None) -> Tensors:
 def view_of(folder: Path, stored: Mapping[str, StoredTensor] | None = None) -> DenseView | None:
     """The dense view of a model that its publisher quantized; None for all other folders.
 
-    `stored` is the result of `stored_tensors`, if it is known already. Raises the same errors as `tensors_of`.
+    `stored` is the result of `stored_tensors`, if the caller has it already. Raises the same errors as `tensors_of`.
     """
     return dense_view(folder, stored_tensors(folder) if stored is None else stored, _size)
 

@@ -18,7 +18,7 @@ AGAIN = ["consolidated*"]  # Mistral's second copy of the weights is not downloa
 
 
 def cached_folder(model: str) -> Path | None:
-    """The folder of a hub id in this machine's cache; None if it was not downloaded. No network is used."""
+    """The folder of a hub id in this machine's cache; None if the model was not downloaded. No network is used."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 

@@ -92,7 +92,7 @@ class LayerStream:
             return capture(self.stack, batches, self.device, self.dtype, self._place.keep, self.check, self.device)
         except UnsupportedModel as error:
             raise FaqError(
-                f'{error.reason}, so it cannot be read layer by layer: set target.read = "whole"'
+                f'{error.reason}, so this model cannot be read layer by layer: set target.read = "whole"'
             ) from error
 
     def _steps(self, inputs: Inputs) -> Iterator[Step]:

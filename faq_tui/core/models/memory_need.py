@@ -57,7 +57,7 @@ class MemoryNeed:
 def memory_need(folder: Path, item_bytes: int) -> MemoryNeed:
     """The memory for the unquantized model in `folder` if each weight takes `item_bytes` bytes.
 
-    Only the headers of the folder's files are read. Raises UsageError if they cannot be read.
+    Only the headers of the folder's files are read. Raises UsageError if the headers cannot be read.
     """
     return need_of(tensors_of(folder), item_bytes)
 

@@ -86,7 +86,7 @@ class ModelFiles:
 
     @cached_property
     def special_tokens(self) -> frozenset[str]:
-        """The tokens that begin, end or separate turns. The set is empty if they are unknown."""
+        """The tokens that begin, end or separate turns. The set is empty if these tokens are unknown."""
         return frozenset(token for token, special in self._added.items() if special)
 
     @cached_property

@@ -96,7 +96,7 @@ class TensorMap:
         return f"{stem if known else f'{stem}.{last}'}.{number}.{part}"
 
     def refusal(self, modules: Iterable[str], packed: bool) -> str:
-        """The reason why quantized `modules` cannot be written into the files; "" if they can.
+        """The reason why quantized `modules` cannot be written into the files; "" if there is none.
 
         If `packed` is true, a module is written as several tensors, which no fused tensor can hold.
         """

@@ -42,7 +42,7 @@ class ShapeFacts:
     question: str  # the result for the conversation without an answer
     plain: str  # the result for the conversation with an answer
     reasoned: str  # the result for the conversation with reasoning and an answer
-    prompt: str  # the result for the conversation with the beginning of the model's turn
+    prompt: str  # the result for the conversation that ends with the beginning of the model's turn
     folded: bool  # True if a system turn becomes the beginning of the user's next turn
     joined: bool  # True if adjacent turns of the same role become one turn
     parts: bool  # True if the template reads only messages whose content is a list of parts

@@ -89,7 +89,7 @@ class LayerProfile:
 def profile_of(folder: Path, rows: int, tokens: int, longest: int) -> LayerProfile:
     """The profile of an unquantized model folder.
 
-    Only the headers of the folder's files are read. Raises UsageError if they cannot be read.
+    Only the headers of the folder's files are read. Raises UsageError if the headers cannot be read.
     """
     shapes, tensors = linear_shapes(folder), tensors_of(folder)
     layers = max((int(number[1]) for name in shapes if (number := LAYER.search(name))), default=-1) + 1

@@ -151,7 +151,7 @@ NO_SCALE = "not applicable"
 class Loss:
     value: float | None  # if the module was only rounded, this is None, and `note` gives the reason
     note: str = ""
-    broken: str = ""  # the reason why the module cannot be used; "" if it can
+    broken: str = ""  # the reason why the module cannot be used; "" if there is none
 
 
 def read_loss(text: str) -> Loss:

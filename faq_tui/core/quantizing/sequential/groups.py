@@ -29,7 +29,7 @@ class ModuleGroup:
 
 
 # This is the reason for a refusal if a recipe sets token weights, and the experts are separate modules.
-SEPARATE_EXPERTS = "the model's own code chooses the tokens of each expert, so they cannot be weighted"
+SEPARATE_EXPERTS = "the model's own code chooses the tokens of each expert, so these tokens cannot be weighted"
 
 
 def place_of_expert(module: str) -> tuple[str, int]:

@@ -90,7 +90,7 @@ def means(hessians: Sequence[Hessian]) -> Any:
 
 
 def drifts(hessians: Sequence[Hessian]) -> Any:
-    """The matrices C, [len(hessians), in_features, in_features]. Returns None if they were not accumulated."""
+    """The matrices C, [len(hessians), in_features, in_features]. Returns None if C was not accumulated."""
     sums = [None if hessian.drift is None else hessian.drift - hessian.sum for hessian in hessians]
     return None if sums[0] is None else _averages(sums, hessians)
 

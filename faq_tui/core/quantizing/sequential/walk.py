@@ -334,4 +334,4 @@ def _route(
 def check_count(name: str, inputs: Any, weights: Weighted) -> None:
     """Raise UnsupportedModel if the number of the module's tokens differs from the number of weights."""
     if inputs.shape[:-1].numel() != len(weights):
-        raise UnsupportedModel(f"{name} does not get the same tokens as its layer, so they cannot be weighted")
+        raise UnsupportedModel(f"{name} does not get the same tokens as its layer, so the tokens cannot be weighted")

@@ -13,7 +13,7 @@ from faq_tui.core.quantizing.sequential.groups import SEPARATE_EXPERTS, has_sepa
 
 
 def walk_refusal(folder: Path, trust_remote_code: bool, packed: bool, weighted: bool = False) -> str:
-    """The reason why the walk cannot quantize this target; "" if it can. Only headers of files are read.
+    """The reason why the walk cannot quantize this target; "" if there is none. Only headers of files are read.
 
     `packed` is true for a method that writes packed weights. `weighted` is true for a recipe with token weights.
     """

@@ -55,7 +55,7 @@ def weights_need_walk(why: str) -> str:
 
 
 def refusal(recipe: Any, target: Path, trust_remote_code: bool) -> str:
-    """The reason why the walk cannot quantize this target by this recipe; "" if it can.
+    """The reason why the walk cannot quantize this target by this recipe; "" if there is none.
 
     The function reads only the shapes of the weights.
     """
