@@ -86,7 +86,7 @@ def simulate_int8_activations(model: Any, quantization: Mapping[str, Any]) -> No
         scheme = group.get("input_activations")
         if scheme is None or any(scheme.get(key) != value for key, value in ACTIVATIONS.items()):
             raise FaqError(
-                "faq-tui cannot evaluate this folder, because it does not know how the folder's activations are quantized"
+                "faq-tui does not know how the folder's activations are quantized, so it cannot evaluate this folder"
             )
     ignored = set(quantization.get("ignore", ()))
 
