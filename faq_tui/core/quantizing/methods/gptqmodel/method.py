@@ -24,8 +24,7 @@ from faq_tui.core.settings.weights import COUNTED_ONCE
 Experts = Annotated[
     Literal["routed", "all"],
     Field(
-        description="with all, every token calibrates every expert; with routed, a token calibrates only the "
-        "experts that the router chooses for it"
+        description="which tokens calibrate an expert: all tokens, or only those that the router sends to it (routed)"
     ),
 ]
 
