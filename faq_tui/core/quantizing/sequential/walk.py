@@ -108,7 +108,7 @@ class LayerWalk:
     place: StatesPlace | None = None  # where hidden states are kept; by default, on the device if they fit there
     scratch: Path | None = None  # the folder for hidden states that do not fit into memory
     weights: TokenWeights | None = None  # the tokens' weights in the Hessians; None if all tokens count once
-    multiple: int = 0  # rows are padded to a multiple of this number of tokens; 0: chosen by the device
+    multiple: int = 0  # rows are padded to a multiple of this number of tokens; with 0, the device decides
     _weighted: list[Weighted] = field(default_factory=list)  # the weights of each batch
 
     def run(self, rows: Sequence[Sequence[int]]) -> None:
@@ -124,11 +124,11 @@ class LayerWalk:
         except UnsupportedModel:
             if weights is not None or self.multiple or multiple == 1:
                 raise
-            # A module does not get the tokens of its layer, so the added tokens cannot be left out.
+            # A module gets other tokens than its layer, so it cannot ignore the added tokens. Try without padding.
             self._run(rows, None)
 
     def pads(self) -> bool:
-        """True if rows are padded. A CPU computes as long as there are tokens, so padding does not help there."""
+        """True if rows are padded. A CPU needs time for each token, so padding would make it slower."""
         return self.device == "cuda"
 
     def _run(self, rows: Sequence[Sequence[int]], weights: TokenWeights | None) -> None:

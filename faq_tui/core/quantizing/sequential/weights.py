@@ -82,7 +82,7 @@ def padded(
 ) -> tuple[Sequence[Sequence[int]], TokenWeights | None]:
     """Make each row longer, so that its length is a multiple of `multiple`. The added tokens have the weight 0.
 
-    Rows of equal length are computed together, so a GPU needs fewer steps for rows of few different lengths. The
+    Rows of equal length are computed together, so a GPU needs fewer steps if there are few different lengths. The
     model is causal, so the tokens of a row do not depend on tokens after them. The result has weights if at least one
     row became longer.
     """
@@ -126,7 +126,7 @@ class Weighted:
 
     @cached_property
     def parts(self) -> list[tuple[float, Any]]:
-        """Each weight above 0 once, with the numbers of its tokens.
+        """Each weight above 0, with the numbers of the tokens that have this weight.
 
         All tokens with the same weight go into one matrix product. So the inputs themselves are not scaled, and they
         lose no precision. The list is made once for all modules, because finding the tokens makes the GPU wait.
