@@ -10,7 +10,7 @@ from faq_tui.core.store.seed_pages import View
 
 
 def views_of(run: Run) -> list[View]:
-    """One view for each source; one empty view if the run has no source."""
+    """One view for each source. If the run has no source, the result is a list with one empty view."""
     try:
         judge, columns = judge_id(run), tuple(shown_id(run, kind) for kind in run.settings.judge.kinds())
     except (

@@ -164,9 +164,9 @@ def parse(answer: dict[str, Any], task: str, repeats: int) -> list[dict[str, Any
     single subset has no rows for subsets.
 
     evalscope reports no standard error, so this function computes one. Several answers to the same question are not
-    independent. Therefore their mean is taken first. The standard error is the standard deviation of these means,
-    divided by the square root of the number of questions (Miller 2024, "Adding error bars to evals", arXiv
-    2411.00640, section 3.1).
+    independent. Therefore the function first computes the mean of these answers. The standard error is the standard
+    deviation of these means, divided by the square root of the number of questions (Miller 2024, "Adding error bars
+    to evals", arXiv 2411.00640, section 3.1).
     """
     results = []
     for metric in answer["report"]["metrics"]:

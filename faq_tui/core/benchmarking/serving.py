@@ -1,4 +1,4 @@
-"""Find the OpenAI-compatible URL of a model: on a running server, or on one that is started for the benchmarks."""
+"""Find the OpenAI-compatible URL of a model. The model is on a running server, or faq-tui starts a server for it."""
 
 from __future__ import annotations
 
@@ -157,7 +157,10 @@ def _started(context: Context, subject: Subject) -> Iterator[ServedModel]:
 
 
 def _answers(url: str) -> list[str]:
-    """The names of the models that the server at `url` lists. Empty if the server does not answer yet."""
+    """The names of the models that the server at `url` lists.
+
+    The result is empty if the server does not answer yet.
+    """
     try:
         return listed(url)
     except FaqError:
@@ -173,7 +176,7 @@ def _filled(part: str, values: dict[str, str]) -> str:
 def _free_port(name: str) -> int:
     """A free port for the model `name`.
 
-    If possible, a model always gets the same port, because evalscope resumes a run only if the URL is the same.
+    If possible, the same name gets the same port each time, because evalscope resumes a run only at the same URL.
     """
     for port in (20000 + int(digest(name), 16) % 10000, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):

@@ -57,7 +57,7 @@ def _target(run: Run) -> Path | None:
 
 
 def fits(cost: QuantizationCost, gpu: int | None, host: int | None) -> str:
-    """The memory that is too small: "GPU" or "host". The result is "" if both memories are large enough.
+    """Which memory is too small for the quantization: "GPU" or "host". The result is "" if both are large enough.
 
     `gpu` and `host` are the numbers of free bytes. `gpu` is None if there is no GPU. `host` is None if the system
     does not report its free memory.
@@ -92,7 +92,7 @@ def _check(name: str, sets: int, cost: QuantizationCost, gpu: int | None, host: 
 
 
 def _tokens(run: Run) -> tuple[int, int, int, str]:
-    """Return three sizes of the largest set, and a text that says where they come from.
+    """Return three sizes of the largest calibration set, and a text that says how they are known.
 
     The sizes are the number of rows, the number of tokens, and an upper limit for the tokens of one row.
     """

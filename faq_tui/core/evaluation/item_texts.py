@@ -54,7 +54,7 @@ def _body(item: Item, tokenizer: Any, questions: dict[tuple[int, ...], str]) -> 
 def pieces(ids: Sequence[int], tokenizer: Any, before: Sequence[int] = ()) -> list[str]:
     """The text of each token.
 
-    A character may consist of several tokens; then it belongs to the text of the last of them.
+    If a character consists of several tokens, the text of its last token contains the character.
 
     Each token is decoded together with the token before it, because some tokenizers drop a leading space. `before`
     holds the tokens that precede `ids`.

@@ -36,8 +36,8 @@ def source_answers(context: Context, template: Template, name: str) -> list[Item
     """Make an item for each held-out seed with a usable answer. The model predicts only the answer's tokens.
 
     Missing answers are requested from the source, and each is stored as soon as it arrives. An answer is unusable if
-    it is cut off, empty or repeats itself. Unusable answers are stored without token ids, so that they are not
-    requested again. Raises EndpointError or FaqError in the same cases as the stage regenerate.
+    it is cut off, empty or repetitive. An unusable answer is stored without token ids, so that it is not requested
+    again. Raises EndpointError or FaqError in the cases in which the stage regenerate raises them.
     """
     run = context.run
     source, seeds = run.settings.sources[name], seed_rows.by_role(run.store, "heldout")

@@ -22,9 +22,10 @@ from faq_tui.core.run.run import Run
 
 STARTER = "starter"  # the name of the small sets that ship with faq-tui
 PYDOC, WIKITEXT2 = "pydoc", "wikitext2"
-# For each wanted token, this number of bytes is read. No tokenizer has more bytes per token on average.
+# For each wanted token, this number of bytes is read. On average, tokens of every tokenizer have fewer bytes than
+# this.
 BYTES_A_TOKEN = 64
-# A paragraph of Python's language reference is prose if it passes the tests with these constants.
+# `is_prose` compares a paragraph of Python's language reference with these constants.
 MIN_WORDS = 20
 PLAIN = re.compile(r"[A-Za-z ,.;:'\"()“”’‘–—-]")
 PLAIN_SHARE = 0.95

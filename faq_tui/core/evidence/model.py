@@ -8,7 +8,7 @@ from faq_tui.core.stats.bootstrap import Estimate
 
 BETTER, WORSE, WITHIN_NOISE = "better", "worse", "within noise"
 # A verdict "leans …" means that the interval excludes zero, but the adjusted p-value is too high. If there are many
-# comparisons, chance alone produces some such intervals.
+# comparisons, chance alone produces some intervals that exclude zero.
 LEANS_BETTER, LEANS_WORSE = "leans better", "leans worse"
 SAME = "same model"  # both sets have the same token ids, so both models have the same weights
 UNKNOWN = "cannot be told"  # there are too few items for an interval, or a number is not finite
@@ -93,14 +93,14 @@ class Flips:
 
 @dataclass(frozen=True)
 class Wanted:
-    """The draws that an interval of ± `share` needs.
+    """The number of draws that an interval of ± `share` needs.
 
-    `draws` is None if the largest value of `evaluate.repeats` does not suffice. Then `lacking` says what else is
+    `draws` is None if even the largest value of `evaluate.repeats` is too small. Then `lacking` says what else is
     needed: `items` (more held-out items), `seeds` (more seeds, because the draws share seeds) or `draws` (more draws
-    than that).
+    than this largest value).
     """
 
-    share: float  # of the baseline's value; for a metric in percent, a difference of shares
+    share: float  # half-width as a share of the baseline's value; for a metric in percent, a difference of shares
     draws: int | None
     seconds: float | None  # estimated time for the further draws; None if it is unknown
     lacking: str | None = None
@@ -116,9 +116,9 @@ class DrawsNeeded:
     text: str
     metric: str
     draws: int  # number of draws so far
-    half_width: float  # of the present interval, as a share like `Wanted.share`
-    spread: float  # standard deviation between draws, as a share like `Wanted.share`
-    assumed: bool  # True if the spread was not measured, but taken from `Metric.close`
+    half_width: float  # half-width of the present interval, in the unit of `Wanted.share`
+    spread: float  # standard deviation between draws, in the unit of `Wanted.share`
+    assumed: bool  # True if the spread was not measured in this run, but taken from `Metric.close`
     wanted: tuple[Wanted, ...]
 
 

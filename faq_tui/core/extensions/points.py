@@ -33,7 +33,7 @@ METRICS = Registry(
     "faq_tui.metrics",
     "metric",
     "faq_tui.core.evaluation.metrics:Metric",
-    {  # For each kind of text, the first metric in this table that fits is the main metric.
+    {  # The first metric in this table that fits a kind of text is the main metric of this kind.
         "word_perplexity": "faq_tui.core.evaluation.metrics:WORD_PERPLEXITY",
         "byte_perplexity": "faq_tui.core.evaluation.metrics:BYTE_PERPLEXITY",
         "accuracy": "faq_tui.core.evaluation.metrics:ACCURACY",

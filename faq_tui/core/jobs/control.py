@@ -111,7 +111,8 @@ def find_live(folder: Path) -> Job | None:
         if job is not None and job.pid == owner.pid and process_identity(job.pid) == job.began:
             return job
         if time.monotonic() > deadline:
-            # The holder of the lock has written no job.json: it is no job, or it is a job that will be refused.
+            # The holder of the lock has written no job.json. Either the holder is not a job, or the job will be
+            # refused.
             return None
         time.sleep(0.01)
     return None

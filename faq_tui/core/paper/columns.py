@@ -18,7 +18,10 @@ PERCENT = 100.0
 
 @dataclass(frozen=True)
 class BenchmarkMetric:
-    """A metric of a task. If the task has no overall result, its value is the mean of the results of its parts."""
+    """A metric of a task.
+
+    If the task has no overall result, the value is the mean over the results of the task's parts.
+    """
 
     engine: str
     task: str
@@ -68,4 +71,4 @@ GENERAL = (
 SPECIAL = ("aime24", "aime25", "math500", "livecodebench_v5", "livecodebench_v6")
 # The columns "grmc" and "sdc" of tables 4 and 5 are means of columns of tables 6 to 9.
 MEANS: dict[str, tuple[str, ...]] = {"grmc": GENERAL, "sdc": SPECIAL}
-AVERAGE = "avg"  # a column with the mean of other columns; it is not measured, so it is not among the cells
+AVERAGE = "avg"  # a column with the mean of other columns; it is computed and not measured, so it has no cells

@@ -1,6 +1,6 @@
 """The answer of the report in words, and the list of every metric of every comparison.
 
-For each pair of a recipe and a source, the first line gives the answer, and one line follows for each comparison.
+Each pair of a recipe and a source gets one line with its answer, followed by one line for each comparison.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def in_short(body: dict[str, Any]) -> list[str]:
 
 
 def by_pair(body: dict[str, Any]) -> list[dict[str, Any]]:
-    """The comparisons, sorted so that each pair of a recipe and a source has its comparison at equal tokens first."""
+    """The comparisons, grouped by recipe and source. Comparisons at equal tokens come first in each group."""
     pairs = list(dict.fromkeys((c["recipe"], c["source"]) for c in body["comparisons"]))
     return sorted(
         body["comparisons"], key=lambda c: (pairs.index((c["recipe"], c["source"])), c["equal"] != "tokens")
@@ -103,7 +103,7 @@ def by_pair(body: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def verdict_counts(body: dict[str, Any], recipe: str, source: str) -> dict[str, Counter[str]]:
-    """The argument of `headline` for the comparisons of one recipe and one source."""
+    """Count the verdicts of the comparisons of one recipe and one source, as `headline` needs them."""
     ours = [c for c in body["comparisons"] if (c["recipe"], c["source"]) == (recipe, source)]
     return {c["equal"]: _verdicts(c, body) for c in ours}
 
@@ -233,7 +233,9 @@ def _comparison(c: dict[str, Any], texts: dict[str, dict[str, Any]]) -> list[str
 
 
 def _held_against(c: dict[str, Any]) -> str:
-    """The name of the set with which our set is compared. It is the baseline, or the set whose size our set copies.
+    """The name of the set with which our set is compared.
+
+    This is the baseline, or another set that gave our set its size.
 
     If the baseline was cut to the same number of tokens, its name is still "baseline".
     """

@@ -76,8 +76,8 @@ def _place(result: Result, subject: str) -> tuple[str, ...]:
 def _baselines(run: Run) -> dict[str, str]:
     """Maps the folder of each artefact to the folder of its baseline.
 
-    An artefact and its baseline have the same recipe and the same draw. If the artefact's set was cut to an
-    equal number of tokens, so was the baseline's set.
+    An artefact and its baseline have the same recipe and the same draw. If the artefact's set was cut to an equal
+    number of tokens, the baseline's set was cut, too.
     """
     made = {artefact.name: artefact.folder for artefact in wanted_artefacts(run)}
     baselines: dict[str, str] = {}
@@ -92,11 +92,11 @@ def _baselines(run: Run) -> dict[str, str]:
 
 
 def _difference(ours: Result, baseline: Result | None) -> dict[str, Any] | None:
-    """Our value minus the baseline's, and the standard error of this difference.
+    """Our value minus the baseline's value, and the standard error of this difference.
 
     The standard error is computed from the difference at each item. Both models answered the same items, so the
-    difficulty of an item cancels out (Miller 2024, arXiv 2411.00640, section 4.2). This works only for two kinds of
-    values: the mean of the items, or the perplexity from the items' log-likelihoods. Otherwise returns None.
+    difficulty of an item cancels out (Miller 2024, arXiv 2411.00640, section 4.2). This works only if the value is
+    the mean over the items, or the perplexity of the items' log-likelihoods. For other values, returns None.
     """
     if baseline is None or ours.items is None or baseline.items is None or len(ours.items) != len(baseline.items):
         return None

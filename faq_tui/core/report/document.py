@@ -92,7 +92,7 @@ def _texts(evidence: Evidence, known: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:
-    """The comparison without the spread between draws, which `draws_needed` holds."""
+    """The comparison as plain data. The spread between draws is left out, because `draws_needed` contains it."""
     body = asdict(comparison)
     for outcomes in body["texts"].values():
         for outcome in outcomes.values():

@@ -1,4 +1,4 @@
-"""The picture of all comparisons: the differences of the main metrics with their 95% intervals (a forest plot).
+"""A forest plot of all comparisons: the difference in each main metric, with its 95% interval.
 
 Comparisons at equal tokens come first. Better results are on the right.
 """
@@ -46,11 +46,11 @@ class ForestPanel:
 
     @property
     def sign(self) -> float:
-        """The factor that turns a difference of the metric into a number that is larger if the set is better."""
+        """1.0 if a higher value of the metric is better, otherwise -1.0."""
         return 1.0 if METRICS.get(self.metric).higher_is_better else -1.0
 
     def ends(self) -> list[float]:
-        """All values that the plot must contain, larger if better. They include zero."""
+        """All values that the plot must contain, including zero. A larger value is better."""
         differences = [row.outcome["difference"] for row in self.rows]
         found = [d[key] for d in differences for key in ("value", "low", "high") if d[key] is not None]
         return [0.0, *(self.sign * value for value in found)]

@@ -36,7 +36,7 @@ def escape(text: object, longest: int = LONGEST) -> str:
 
 MISSING = "–"
 HUGE = 1e6
-NO_SHARE = 100  # a larger share would not be meaningful for a reader
+NO_SHARE = 100  # from this share on (10000%), a share has no meaning for a reader
 
 
 def metric_title(metric: str) -> str:

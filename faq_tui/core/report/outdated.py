@@ -26,7 +26,7 @@ NO_MEASUREMENT = {"batch_size", "bootstrap", "repeats", "repeat_share", "lm_eval
 def outdated(run: Run) -> str | None:
     """Say whether figures may come from earlier settings.
 
-    Returns a sentence without a full stop, or None if all are current.
+    Returns a sentence without a full stop, or None if all figures are current.
     """
     row = all_rows(run.store).get(STAGE)
     if row is None:

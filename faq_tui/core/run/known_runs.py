@@ -70,15 +70,15 @@ def _write(folders: list[Path]) -> None:
 
 
 def _is_text(name: str) -> bool:
-    """False if the name has bytes that are not UTF-8. Such a name would change in the file."""
+    """False if the name has bytes that are not UTF-8. The state file cannot store such a name unchanged."""
     return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def find_runs(here: Path) -> Iterator[Path]:
     """The folders of all known runs, each once and with links resolved.
 
-    First come `here` and the runs below it, then the runs that were opened before and still exist. The inside of a
-    run, hidden folders and folders that cannot be read are not searched.
+    First come `here` and the runs below it, then the runs that were opened before and still exist. The function does
+    not search inside a run, in hidden folders, or in folders that cannot be read.
     """
     seen: set[Path] = set()
     for folder in chain(_below(here), filter(is_run, opened_before())):

@@ -154,7 +154,7 @@ def locked_folder(folder: Path, job: str = "") -> Iterator[None]:
 
 
 def lock_owner(folder: Path) -> Owner | None:
-    """The holder of the lock of the run in `folder`; None if the lock is free."""
+    """The process that holds the lock of the run in `folder`; None if the lock is free."""
     try:
         fd = os.open(folder / ".lock", os.O_RDONLY)
     except FileNotFoundError:

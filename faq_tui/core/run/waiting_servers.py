@@ -1,4 +1,4 @@
-"""Find the servers for which a running job waits; the job's events name these servers."""
+"""Find the servers for which a running job waits. They are read from the job's events."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ LM_EVAL, EVALSCOPE = "lm_eval", "evalscope"
 
 # These are task names of lm_eval 0.4.13 and evalscope 1.14. lambada_openai gives both accuracy and perplexity. The
 # paper does not define "v5" and "v6" of LiveCodeBench. In faq-tui, "v5" means the problems that were new in release
-# v5, and "v6" means those that were new in release v6.
+# v5, and "v6" means the problems that were new in release v6.
 LISTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ppl3": (LM_EVAL, ("wikitext", "c4", "lambada_openai")),
     "general12": (
@@ -35,8 +35,7 @@ RUNS_CODE = frozenset({"live_code_bench"})
 def expand(engine: str, tasks: Sequence[str]) -> tuple[str, ...]:
     """The tasks of this engine. Each task is listed only once.
 
-    The name of a list is replaced by the tasks of the list. If these tasks belong to the other engine, the name of
-    the list is left out.
+    The name of a list is replaced by the tasks of the list. A list with tasks of the other engine is left out.
 
     >>> expand("lm_eval", ["ppl3", "piqa"])
     ('wikitext', 'c4', 'lambada_openai', 'piqa')
@@ -282,7 +281,7 @@ class Evaluate(Section):
 
     # Number of draws of each calibration set. Each draw has seeds.count seeds. Each draw is regenerated, quantized
     # and measured. If the seed file has too few seeds for separate draws, the draws share seeds. If the whole file
-    # has no more seeds than one draw needs, each draw has the share `repeat_share` of all seeds.
+    # has only enough seeds for one draw, each draw gets the share `repeat_share` of all seeds.
     repeats: Annotated[
         int,
         Field(

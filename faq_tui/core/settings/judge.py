@@ -64,7 +64,7 @@ def _moved_by_length() -> str:
 class JudgeSettings(Section):
     """The judges.
 
-    The scores of one judge form a column. The pick depends on one column, or on a weighted mean of several columns.
+    The scores of one judge form a column. Either one column decides the pick, or a weighted mean of several columns.
     """
 
     kind: Annotated[

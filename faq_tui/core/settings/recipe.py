@@ -95,7 +95,7 @@ class Recipe(Section):
 
     @cached_property
     def number(self) -> int:
-        """Number of the recipe's `[[recipes]]` table in the file, from one.
+        """Number of the recipe's `[[recipes]]` table in the file, counted from 1.
 
         All recipes of one table have the same number.
 
@@ -136,30 +136,30 @@ class Recipe(Section):
         return {key: value.model_dump() if isinstance(value, Section) else value for key, value in values.items()}
 
     def identity(self) -> dict[str, Any]:
-        """The part of `values` that is stored in the artefact's signature, in the database and in the worker's job.
+        """The part of `values` that the artefact's signature, the database and the worker's job contain.
 
-        If a key in `added_later` has the value that applies to older artefacts, the key is omitted. So the signatures
-        of older artefacts stay valid.
+        A key in `added_later` is omitted if it has the value of older artefacts. So the signatures of these artefacts
+        stay valid.
         """
         return {key: value for key, value in self.values().items() if self.added_later.get(key) != value}
 
     def unusual(self) -> dict[str, Any]:
-        """The keys that only this method has, if their values are not the defaults."""
+        """The keys of this method with a value that is not the default. Keys that all methods share are left out."""
         fields = type(self).model_fields
         return {key: value for key in self.own_keys() if (value := getattr(self, key)) != fields[key].default}
 
     def folder(self, set_name: str) -> str:
         """Name of the artefact's folder under `models/`.
 
-        The name contains the preset's name if the preset sets keys that only this method has, and the `mark` of the
-        recipe.
+        The name contains the `mark` of the recipe. It also contains the preset's name if the preset sets keys that
+        only this method has.
         """
         group = "c" if self.group_size == -1 else str(self.group_size)
         preset = f"-{self.preset}" if set(self.presets.get(self.preset or "", ())) - set(COMMON) else ""
         return f"{self.method}{preset}{self.mark()}-w{self.bits}g{group}-{set_name}"
 
     def mark(self) -> str:
-        """A part of the artefact's name for keys that a person compares with each other in one run."""
+        """The part of the artefact's name that shows the values of keys that people compare within one run."""
         return ""
 
     def with_keys_of_all(self) -> dict[str, Any]:
@@ -235,10 +235,10 @@ def parse_recipes(recipes: Any) -> Any:
 def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The recipes of one `[[recipes]]` table: one recipe for each combination of values of its lists, in order.
 
-    Each method uses only those values of a list that it supports. A method in a list of methods may support none of
-    the values of another key. Then this method uses its default for that key. For example, w8a8 can stand in a list
-    beside methods with `group_size = 64`. The key `bits` is an exception: if a method supports none of the widths in
-    a list, the method is omitted.
+    Each method uses only the values of a list that it supports. If a method in a list of methods supports none of a
+    key's values, this method uses its own default for the key. For example, w8a8 ignores `group_size = 64`, so it can
+    be in the same list as methods that use this value. The key `bits` is an exception: if a method supports none of
+    the widths in a list, the method is omitted.
     """
     lists = [key for key in recipe if key in GRID and isinstance(recipe[key], list | tuple)]
     if not lists:
@@ -268,7 +268,7 @@ def _position(listed_values: Sequence[Any], value: Any) -> int:
 
 
 def _options(method: Any, key: str, given: Any, several: bool) -> list[Any]:
-    """The values of `key` that are combined with one method.
+    """The values of `key` that one method is combined with.
 
     The list is empty if the method uses its default value.
     """
@@ -293,7 +293,7 @@ def _any_has(key: str, value: Any) -> bool:
 
 
 def check_list_of_methods(recipe: Mapping[str, Any]) -> None:
-    """Raise ValidationError if no method in the recipe's list of methods supports one of the other values."""
+    """Raise ValidationError if the recipe has a value that no method in its list of methods supports."""
     methods = recipe.get("method")
     if not isinstance(methods, list | tuple) or not all(isinstance(m, str) and m in METHODS for m in methods):
         # Nothing is checked if there is only one method, or if a method's name is unknown. An unknown name is refused
@@ -318,7 +318,9 @@ def _relocated(error: Any, index: int) -> InitErrorDetails:
 
 
 def recipe_of_worker(values: Mapping[str, Any]) -> Recipe:
-    """Build the recipe in the worker. `values` is `Recipe.identity`, which the run's process sends as JSON.
+    """Build the recipe in the worker.
+
+    `values` is the result of `Recipe.identity`, which the pipeline sends to the worker as JSON.
 
     Raises UsageError.
     """

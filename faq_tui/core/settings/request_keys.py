@@ -1,4 +1,5 @@
-"""Keys of sources and of the judge that change requests, or limit the wait for a server that is down."""
+"""Keys of sources and of the judge that change requests, and the key that limits the wait for a server that is down.
+"""
 
 from __future__ import annotations
 

@@ -155,7 +155,8 @@ class Settings(Section):
     def set_names(self) -> tuple[str, ...]:
         """The names of all calibration sets.
 
-        The default sets come first, then their twins (`-tokens`), then the sets of `[sets]`.
+        The default sets come first, then their copies with equal numbers of tokens (`-tokens`), then the sets of
+        `[sets]`.
         """
         further = further_names(self.sources, self.sets, self._asked())
         return (*default_names(self.sources), *twin_names(self.sources), *further)
@@ -173,7 +174,7 @@ class Settings(Section):
     def set_plans(self) -> dict[str, SetPlan]:
         """The plan of each set.
 
-        Twins (sets with equal numbers of tokens) have no plan, because they are cut from the default sets.
+        The sets `NAME-tokens` have no plan, because they are cut from the default sets.
         """
         further = further_names(self.sources, self.sets, self._asked())
         return plans((*default_names(self.sources), *further), self.sources, self.sets)

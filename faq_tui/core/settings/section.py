@@ -59,7 +59,7 @@ def _is_default(field: FieldInfo, value: Any) -> bool:
 class AddedLater:
     """Annotation of a key that earlier versions did not have.
 
-    If the key has its default value, no signature contains it.
+    A signature contains such a key only if the key does not have its default value.
     """
 
 

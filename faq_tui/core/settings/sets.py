@@ -19,9 +19,10 @@ KINDS_BY_NAME: dict[str, Kind] = {f"{BASELINE}-raw": "raw", f"{BASELINE}-origina
 
 
 class Match(Section):
-    """Sets whose size this set copies.
+    """The sets that give this set its size.
 
-    If both keys are set, this set gets the number of samples of one set and the number of tokens of the other set.
+    `samples` names the set that gives the number of samples, and `tokens` names the set that gives the number of
+    tokens.
     """
 
     samples: Annotated[
@@ -58,8 +59,9 @@ class SetPlan(Section):
         ),
     ] = None
     # With "seed", a sample holds the question and the original answer (if there is one), in the chat template. With
-    # "raw", a sample holds the texts of "seed" without a template. With "template", a sample holds only the question,
-    # in the chat template. "original" is like "seed", but only seeds with an original answer are used.
+    # "raw", a sample holds the same texts as with "seed", but without a chat template. With "template", a sample
+    # holds only the question, in the chat template. "original" is like "seed", but only seeds with an original answer
+    # are used.
     kind: Annotated[
         Kind | None, Field(description="form of the baseline's samples; default: seed", examples=["seed"])
     ] = None
@@ -138,7 +140,7 @@ class SetPlan(Section):
         return 0.0 if self.prose_file is None else (self.made_from or {}).get(PROSE, 0.0)
 
     def conversations(self, own: str) -> dict[str, float]:
-        """Like `parts`, but without prose. The shares are shares of the conversations, and sum to 1."""
+        """The same as `parts`, but without prose. The values are shares of the conversations, and they sum to 1."""
         parts = self.parts(own)
         if self.prose_file is None:
             return parts
@@ -184,12 +186,12 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")  # used in file and folder
 
 
 def default_names(sources: Iterable[str]) -> tuple[str, ...]:
-    """The default sets, which have equal numbers of samples."""
+    """The names of the default sets, which have equal numbers of samples."""
     return (BASELINE, *sources)
 
 
 def twin_names(sources: Iterable[str]) -> tuple[str, ...]:
-    """The twins of the default sets, which have equal numbers of tokens.
+    """The names of the default sets' copies that have equal numbers of tokens, such as `baseline-tokens`.
 
     The result is empty if the run has no source.
     """
@@ -262,7 +264,7 @@ def _check_prose(name: str, plan: SetPlan, sources: tuple[str, ...]) -> None:
 
 
 def in_order(unordered: Mapping[str, SetPlan]) -> Iterator[str]:
-    """The names of the sets, sorted so that a set comes after every set whose size it copies.
+    """The names of the sets. A set that copies the size of another set comes after that set.
 
     Raises ValueError if two or more sets copy their size from each other.
     """

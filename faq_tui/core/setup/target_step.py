@@ -34,7 +34,10 @@ class TargetReport(StepReport):
 
 
 def look_at_target(answer: str, here: Path) -> TargetReport:
-    """Check the target. A relative path begins in `here`. The hub is asked about a hub id, for a few seconds."""
+    """Check the target.
+
+    A relative path begins in `here`. For a hub id, the function asks the hub, which takes at most a few seconds.
+    """
     answer = answer.strip()
     try:
         return _report(answer, here)
@@ -71,7 +74,10 @@ def _embedded() -> TargetReport:
 
 
 def _path(answer: str, here: Path) -> Path | None:
-    """The path that the answer names; None if the answer is no path. Raises UsageError if it cannot be used."""
+    """The path that the answer names.
+
+    None if the answer is not a path. Raises UsageError if the path cannot be used.
+    """
     try:
         path = (here / Path(answer).expanduser()).resolve()
         if path.is_dir():

@@ -77,7 +77,7 @@ def execute(context: Context) -> str:
 def _generate(context: Context, recorder: CandidateRecorder, pending: list[PendingCandidate]) -> None:
     """Generate one source's candidates.
 
-    If the candidates are costly, only a sample is generated before a person agrees to the cost.
+    If the candidates cost much, only a sample of them is generated until a person agrees to the cost.
     """
     source, store = recorder.source, context.run.store
     generate = LocalGenerator(recorder) if source.is_local else RemoteGenerator(recorder)

@@ -59,7 +59,7 @@ def add_failure(store: Store, name: str, signature: str, message: str) -> None:
 
 
 def all_failures(store: Store) -> dict[str, tuple[str, str]]:
-    """The signature and the reason of the failure for each artefact that could not be made, by name."""
+    """Maps the name of each artefact that could not be made to its signature and the reason."""
     rows = store.db.execute("SELECT name, signature, message FROM artefact_failures")
     return {row["name"]: (row["signature"], row["message"]) for row in rows}
 

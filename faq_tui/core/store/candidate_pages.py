@@ -91,7 +91,7 @@ def candidates_of(store: Store, source_hash: str, seed_id: str) -> dict[int, Can
 class Totals:
     """Counts of one source's candidates for chosen seeds.
 
-    Only candidates that were made with the source's present settings are counted.
+    Candidates that were made with earlier settings of the source are not counted.
     """
 
     candidates: int

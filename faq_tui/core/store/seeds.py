@@ -202,7 +202,7 @@ def undo_edit(store: Store, who: str) -> Edit | None:
 
 
 def _apply(db: sqlite3.Connection, edit: Edit, who: str, undoes: int | None = None) -> Edit:
-    """Apply the edit and record it. If the edit undoes another one, `undoes` is the id of that other edit."""
+    """Apply the edit and record it. If this edit undoes an earlier edit, `undoes` is the id of the earlier edit."""
     match edit.action:
         case "tag":
             db.execute("INSERT OR IGNORE INTO seed_tags (seed_id, tag) VALUES (?, ?)", (edit.seed_id, edit.tag))

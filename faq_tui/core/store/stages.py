@@ -74,7 +74,7 @@ def rows_of_file(path: Path) -> dict[str, StageRow]:
 
 
 def _checked(row: sqlite3.Row) -> StageRow:
-    """The row, if its values have the types that faq-tui writes. Raises TypeError or ValueError."""
+    """The stage's row. Raises TypeError or ValueError if a value does not have the type that faq-tui writes."""
     values = dict(row)
     finished = values["finished"]
     values |= {"started": float(values["started"]), "finished": None if finished is None else float(finished)}

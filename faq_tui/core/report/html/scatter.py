@@ -16,7 +16,8 @@ WIDTH, LEAST_HEIGHT = 952, 460
 LEFT, RIGHT, TOP, BOTTOM = 76, 330, 24, 58
 GAP = 18  # smallest distance between two labels, in pixels
 
-# The kinds of text that an axis can show. It shows the first of these kinds that was measured, by its main metric.
+# The kinds of text that an axis can show. The axis shows the main metric of the first of these kinds that was
+# measured.
 GENERAL = (PROSE, WORDS)
 SPECIAL = (ANSWERS, CHOICES)
 COLOURS = 6
