@@ -158,7 +158,7 @@ Means = dict[tuple[str, Any], float]  # for each (subset, question): the mean ov
 
 
 def parse(answer: dict[str, Any], task: str, repeats: int) -> list[dict[str, Any]]:
-    """Convert evalscope's answer to rows. The keys of a row are those of `Result`.
+    """Convert evalscope's answer to rows. A row has the same keys as `Result`.
 
     A row holds the value of one metric, either for the whole benchmark or for one of its subsets. A benchmark with a
     single subset has no rows for subsets.

@@ -230,7 +230,7 @@ def _compare_items(
 
 
 def _items_in(part: slice, bounds: Sequence[int]) -> list[tuple[int, slice]]:
-    """The items that have tokens in `part`, and the slice of `part` that belongs to each item."""
+    """The items with tokens in `part`, and the slice of `part` that holds the tokens of each item."""
     return [
         (item, slice(max(first, part.start) - part.start, min(end, part.stop) - part.start))
         for item, (first, end) in enumerate(pairwise(bounds))

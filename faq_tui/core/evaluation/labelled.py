@@ -114,7 +114,7 @@ def passages(text: str) -> list[str]:
             last = passage.rpartition(" ")[2]
             word = last.rstrip(".!?\"”’')")
             # Skip a passage that ends in markup. SENTENCE_END may also match in the middle of a sentence. Skip a
-            # passage that ends at such a place.
+            # passage that would end there.
             if word.isalpha() and len(word) >= MIN_LETTERS and last[len(word) :].startswith((".", "!", "?")):
                 cut.append(passage[: len(passage) - len(last) + len(word)])
             words = []

@@ -37,7 +37,7 @@ def source_answers(context: Context, template: Template, name: str) -> list[Item
 
     Missing answers are requested from the source, and each is stored as soon as it arrives. An answer is unusable if
     it is cut off, empty or repetitive. An unusable answer is stored without token ids, so that it is not requested
-    again. Raises EndpointError or FaqError in the cases in which the stage regenerate raises them.
+    again. Raises EndpointError or FaqError under the same conditions as the stage regenerate.
     """
     run = context.run
     source, seeds = run.settings.sources[name], seed_rows.by_role(run.store, "heldout")

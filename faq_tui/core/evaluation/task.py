@@ -189,7 +189,7 @@ class _Evaluation:
         return [text for text in self.texts if stored.get(text) != self._signature(subject, text)]
 
     def _metrics(self, text: str) -> list[Metric]:
-        """The metrics of this text that have a token column."""
+        """The metrics that are measured on this text and have a token column."""
         metrics = [METRICS.get(name) for name in self.order.metrics]
         return [metric for metric in metrics if self.texts[text].kind in metric.kinds]
 

@@ -1,4 +1,4 @@
-"""Metrics of single tokens: the worst tokens, the tokens on which the target is unsure, reasoning, and departures.
+"""Metrics of single tokens, such as the tokens with the largest KL, or the tokens of the reasoning.
 
 All of them are computed from stored values of single tokens (`token_columns`).
 """

@@ -26,7 +26,7 @@ def draws_needed(
     shared: Overlap | None,
     seconds_per_draw: float | None,
 ) -> tuple[DrawsNeeded, ...]:
-    """The draws that each comparison needs, for the main metric of each text.
+    """How many draws each comparison needs, for the main metric of each held-out text.
 
     `kinds` maps each text to its kind. Only comparisons of sets with equal numbers of tokens are listed. If there is
     no such comparison, all other comparisons are listed. A comparison is left out if it has no interval, or if the

@@ -108,7 +108,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class DrawsNeeded:
-    """The draws that the main metric of one text needs in one comparison."""
+    """How many draws one comparison needs, for the main metric of one held-out text."""
 
     recipe: str
     source: str

@@ -147,13 +147,13 @@ def _line(c: dict[str, Any], counts: Counter[str]) -> str:
     other = str(c["baseline"]).removeprefix(f"{c['recipe']}-").removesuffix(TOKENS_SUFFIX)
     than = "" if other == BASELINE else f" as in {escape(other)}"
     sizes = (
-        f"both sets have {c['our_samples']:,} questions; ours has {c['our_tokens']:,} tokens, and the other has "
-        f"{c['baseline_tokens']:,}"
+        f"both sets have {c['our_samples']:,} questions; our set has {c['our_tokens']:,} tokens, and the other set "
+        f"has {c['baseline_tokens']:,}"
         if c["equal"] == "samples"
-        else f"both sets have {c['our_tokens']:,} tokens; ours has {c['our_samples']:,} questions, and the other has "
-        f"{c['baseline_samples']:,}"
+        else f"both sets have {c['our_tokens']:,} tokens; our set has {c['our_samples']:,} questions, and the other "
+        f"set has {c['baseline_samples']:,}"
     )
-    sizes += f"; these are means of {c['draws']} draws" if c["draws"] > 1 else ""
+    sizes += f"; these numbers are means over {c['draws']} draws" if c["draws"] > 1 else ""
     what = "number of questions" if c["equal"] == "samples" else "amount of text"
     return f"With the same {what}{than}: {', '.join(parts)} ({sizes})."
 
@@ -173,12 +173,13 @@ SHARED = (
 )
 HOW_TO_READ = (
     "How to read this: the same model is quantized twice, that is, its weights are stored in fewer bits. One of the "
-    "quantized models is calibrated on plain questions, the other on regenerated answers. Both are compared with "
-    "the model before quantization: the closer one is better. At equal *samples*, both sets have the same number of "
-    "questions, but the regenerated set has more text, which helps by itself. At equal *tokens*, both sets have the "
-    "same amount of text, so this is the fairer comparison. *Better* and *worse* mark differences that are larger "
-    "than noise. *Leans* marks a difference that looks real alone, but the report makes so many comparisons that one "
-    "such difference is expected by chance. *Within noise* means that no difference could be measured."
+    "quantized models is calibrated on plain questions, the other on regenerated answers. Both quantized models are "
+    "compared with the model before quantization, and the closer model is better. At equal *samples*, both sets have "
+    "the same number of questions, but the regenerated set has more text, which helps by itself. At equal *tokens*, "
+    "both sets have the same amount of text, so this is the fairer comparison. *Better* and *worse* mark differences "
+    "that are larger than noise. *Leans* marks a difference that would count as real if the report had no other "
+    "comparison. With many comparisons, chance alone produces such differences. *Within noise* means that no "
+    "difference could be measured."
 )
 
 
@@ -209,7 +210,7 @@ def covered(body: dict[str, Any]) -> str:
 def _nothing(body: dict[str, Any]) -> str:
     if not body["run"]["sources"]:
         return "There is nothing to compare, because the settings have no source."
-    return "There is nothing to compare: no model of a source was measured on the same text as its baseline."
+    return "There is nothing to compare: no model with regenerated data was measured on the text of its baseline."
 
 
 def _comparison(c: dict[str, Any], texts: dict[str, dict[str, Any]]) -> list[str]:

@@ -167,8 +167,8 @@ def _notes(results: list[dict[str, Any]]) -> list[str]:
         "An accuracy lies between 0 and 1.",
         f"- **Std. error**: the standard error over a task's items; {MISSING} means that it is unknown. **Against "
         "baseline**: the difference from the baseline on the same items, ± the standard error of the difference. A "
-        "difference of less than two standard errors is within noise. If a table has many rows, chance alone makes "
-        "some differences larger.",
+        "difference of less than two standard errors is within noise. If a table has many rows, chance alone causes "
+        "a few larger differences.",
     ]
 
 

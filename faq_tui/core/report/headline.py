@@ -21,7 +21,7 @@ OUTCOMES = {
     SAME: "the same",
     UNKNOWN: "unknown, because too little was measured",
 }
-NOTHING = "Nothing is compared yet: measure the baseline and a set of a source"
+NOTHING = "Nothing is compared yet: first evaluate the models of the baseline and of a source"
 
 
 def verdict(body: dict[str, Any]) -> list[str]:

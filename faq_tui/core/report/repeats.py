@@ -38,7 +38,7 @@ def _sentence(one: dict[str, Any], title: str) -> str:
     else:
         wanted = [width for width in wanted if width["share"] < one["half_width"]]
         now += ";"
-    needs = "; ".join(_needs(wanted, unit)) or "a narrower interval is hardly needed"
+    needs = "; ".join(_needs(wanted, unit)) or "the interval is narrow enough"
     assumed = " (if draws differ as much as in our own tests)" if one["assumed"] else ""
     return f"{metric.title} on {title}: {now} {needs}{assumed}."
 
@@ -74,7 +74,7 @@ def draw_lines(body: dict[str, Any]) -> list[str]:
     if not sentences:
         return []
     intro = (
-        "Width of the interval, and the draws (`evaluate.repeats`) that a narrower one needs, as a share of the "
-        "baseline's value:"
+        "How wide each interval is, as a share of the baseline's value, and how many draws (`evaluate.repeats`) a "
+        "narrower interval needs:"
     )
     return [intro, "", *(f"- {escape(sentence, 400)}" for sentence in sentences), ""]

@@ -108,8 +108,8 @@ def _notes(body: dict[str, Any]) -> list[str]:
         "(windows, answers, questions). **Within noise**: the interval of the difference includes zero.",
         "- **p**: the probability that chance alone gives a difference at least this large, adjusted for all "
         f"{body['interval']['comparisons']} comparisons of this report (Benjamini and Hochberg). On "
-        "average, chance explains at most about 5% of the results that are called better or worse. Metrics that look "
-        "closer at single tokens (such as the 99th percentile of KL) are adjusted separately. **Leans**: the "
+        "average, chance explains at most about 5% of the results that are called better or worse. Metrics of "
+        "single tokens (such as the 99th percentile of KL) are adjusted separately. **Leans**: the "
         "interval excludes zero, but p is above 0.05 after the adjustment.",
         "- **Loss recovered**: (baseline - set) / (baseline - unquantized); 100% means that the set "
         f"recovers the whole loss; {formatting.MISSING} means that the baseline's loss is within noise.",

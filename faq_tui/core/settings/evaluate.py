@@ -209,7 +209,7 @@ class Evalscope(_BenchmarkSection):
     dataset_dir: Annotated[
         str | None,
         Field(
-            description="folder with local benchmarks, one subfolder each; default: none, all are fetched",
+            description="folder with local benchmarks, a subfolder for each; default: each benchmark is fetched",
             examples=["benchmarks"],
         ),
     ] = None
@@ -304,5 +304,5 @@ class Evaluate(Section):
         Field(description="public benchmarks of evalscope, in another environment: pip install evalscope==1.14.0"),
     ] = Evalscope()
     serve: Annotated[
-        Serve, Field(description='with base_url = "serve", this server is started for each model in turn')
+        Serve, Field(description='with base_url = "serve", this server is started for one model after the other')
     ] = Serve()

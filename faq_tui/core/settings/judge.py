@@ -70,11 +70,13 @@ class JudgeSettings(Section):
     kind: Annotated[
         JudgeName, Field(description="the judge whose scores decide the pick"), DescribedBy(_every_judge)
     ] = "likelihood"
-    columns: Annotated[tuple[JudgeName, ...], Field(description="further judges, whose scores are only shown")] = ()
+    columns: Annotated[
+        tuple[JudgeName, ...], Field(description="further judges; their scores are shown, but do not decide the pick")
+    ] = ()
     pick_by: Annotated[
         dict[str, float],
         Field(
-            description="weights of judges, such as { likelihood = 1.0, activation = 0.5 }; the mix decides the pick",
+            description="weights of judges, such as { likelihood = 1.0, activation = 0.5 }; the mix of their scores decides the pick",
         ),
     ] = Field(default_factory=dict)
     length_control: Annotated[
@@ -118,7 +120,9 @@ class JudgeSettings(Section):
         Field(description="text file with the criteria; default: the criteria of faq-tui", examples=["rubric.txt"]),
         AddedLater(),
     ] = None
-    max_tokens: Annotated[Count, Field(description="longest reply in tokens for each candidate in the request")] = 512
+    max_tokens: Annotated[
+        Count, Field(description="longest reply of the judge, in tokens per candidate in the request")
+    ] = 512
     reasoning_tokens: Annotated[
         Count,
         Field(

@@ -24,7 +24,7 @@ from faq_tui.core.settings.section import Section
 DEFAULT_METHOD = "gptq"
 COMMON = ("method", "bits", "group_size", "preset", "sets")  # the keys of every method
 GRID = ("method", "bits", "group_size", "preset")  # if one of these keys is a list, several recipes are made
-CHOICES = ("bits", "group_size", "preset")  # the keys in GRID whose possible values depend on the method
+CHOICES = ("bits", "group_size", "preset")  # the keys in GRID for which each method has its own possible values
 
 # all group sizes that gptqmodel 7.7 accepts; -1 means that each row is one group
 GroupSize = Literal[-1, 16, 32, 64, 128, 256, 512, 1024]
@@ -39,9 +39,9 @@ Presets = Mapping[str, Mapping[str, Any]]  # maps the name of each preset to its
 class Recipe(Section):
     """One way to quantize the target on each set in `sets`. Every method has a subclass, which declares its keys.
 
-    A subclass limits `method`, `bits` and `group_size` to `Literal` types with defaults. It also adds its own keys,
-    each with a default and a description. `presets` maps the name of each preset to its default values. A key with
-    the value None is treated like a missing key.
+    A subclass limits `method`, `bits` and `group_size` to `Literal` types with defaults. A subclass also adds its own
+    keys, each with a default and a description. `presets` maps the name of each preset to its default values. A key
+    with the value None is treated like a missing key.
     """
 
     presets: ClassVar[Presets] = {}
@@ -262,7 +262,7 @@ def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _position(listed_values: Sequence[Any], value: Any) -> int:
     """Index of the value in the list.
 
-    If the value is not in the list, it is a method's default, and the result is 0.
+    A value that is not in the list is a method's default. For such a value, the result is 0.
     """
     return listed_values.index(value) if value in listed_values else 0
 

@@ -1,5 +1,4 @@
-"""Keys of sources and of the judge that change requests, and the key that limits the wait for a server that is down.
-"""
+"""Keys of sources and of the judge: some change requests, and one limits the wait for a server that is down."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Activations(Section):
     modules: Annotated[
         tuple[str, ...],
         Field(
-            description="last parts of the names of modules to measure; o_proj: the attention's output projection; "
+            description="modules to measure, by the last part of their name; o_proj: the attention's output; "
             "experts: all experts"
         ),
     ] = ("o_proj",)
@@ -52,7 +52,8 @@ class Activations(Section):
     layer_error_tokens: Annotated[
         int,
         Field(
-            ge=0, description="tokens of held-out text for measuring the error of each layer; 0 means no measurement"
+            ge=0,
+            description="the error of each layer is measured on this many tokens of held-out text; 0: not measured",
         ),
     ] = 1024
 

@@ -45,7 +45,7 @@ class SetPlan(Section):
         dict[str, Share] | None,
         Field(
             alias="from",
-            description='a source, "baseline", or the shares of several; default: the set\'s name or "baseline"',
+            description='a source, "baseline", or shares of several sources; default: the set\'s name or "baseline"',
             examples=[{"elder": 0.5, "baseline": 0.5}],
         ),
     ] = None
@@ -54,7 +54,7 @@ class SetPlan(Section):
         AddedLater(),
         Field(
             min_length=1,
-            description="text file (UTF-8) of the part `prose` in `from`, a share of the set's tokens; default: none",
+            description="text file (UTF-8) for the share `prose` in `from`, a share of the tokens; default: none",
             examples=["articles.txt"],
         ),
     ] = None
@@ -73,9 +73,7 @@ class SetPlan(Section):
     answers_cut: Annotated[
         Count | None,
         AddedLater(),
-        Field(
-            description="tokens of reasoning and answer after which an answer is cut; default: no cut", examples=[128]
-        ),
+        Field(description="an answer and its reasoning are cut to this many tokens; default: no cut", examples=[128]),
     ] = None
     select: Annotated[
         Literal["judge", "diversity", "coverage", "centroid", "entropy", "experts"] | None,
@@ -112,7 +110,7 @@ class SetPlan(Section):
                 "the keys `count` and `match.samples` both set the number of samples: remove one of them"
             )
         if self.select == "centroid" and not self.has_size:
-            raise ValueError('select = "centroid" needs to know the size of the set: set `count` or `match`')
+            raise ValueError('select = "centroid" needs the size of the set: set `count` or `match`')
         if self.prose_file is not None:
             self._check_prose(shares or {})
         return self
@@ -123,11 +121,11 @@ class SetPlan(Section):
                 f"`prose_file` needs a share of {PROSE} in `from`, such as {{ {BASELINE} = 0.8, {PROSE} = 0.2 }}"
             )
         if shares[PROSE] == 1.0 and not self.has_size:
-            raise ValueError("a set that is all prose needs a size: set `count` or `match`")
+            raise ValueError("a set of only prose needs a size: set `count` or `match`")
         if shares[PROSE] < 1.0 and self.count == 1:
             raise ValueError(f"a set with {PROSE} has at least two samples: set `count` to 2 or more")
         if shares[PROSE] == 1.0 and self.select is not None:
-            raise ValueError("prose is not sorted: remove the key `select`")
+            raise ValueError("a set of only prose cannot be sorted: remove the key `select`")
 
     @property
     def has_size(self) -> bool:
@@ -148,7 +146,9 @@ class SetPlan(Section):
         return {name: share / (1.0 - prose) for name, share in parts.items()}
 
     def parts(self, own: str) -> dict[str, float]:
-        """Maps each source, or "baseline", to its share of the samples. `prose` maps to its share of the tokens.
+        """Maps each source, or "baseline", to its share of the samples.
+
+        The key `prose` maps to the prose's share of the tokens.
 
         If the key `from` is not set, all samples come from `own`.
         """
@@ -200,7 +200,7 @@ def twin_names(sources: Iterable[str]) -> tuple[str, ...]:
 
 
 def further_names(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterable[str]) -> tuple[str, ...]:
-    """The names of the sets in `[sets]`. Names in `KINDS_BY_NAME` follow if a recipe uses them."""
+    """The names of the sets in `[sets]`, followed by the names in `KINDS_BY_NAME` that a recipe uses."""
     default = default_names(sources)
     named = (*sets, *(name for name in requested if name in KINDS_BY_NAME))
     return tuple(dict.fromkeys(name for name in named if name not in default))
@@ -230,7 +230,7 @@ def check(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterab
             )
         if name in twins:
             raise ValueError(
-                f"sets.{name}: this is the name of the automatic twin, a set with an equal number of tokens: "
+                f"sets.{name}: this name is reserved for the copy of a default set with an equal number of tokens: "
                 "choose another name"
             )
         _check_prose(name, plan, sources)
@@ -253,29 +253,25 @@ def _check_prose(name: str, plan: SetPlan, sources: tuple[str, ...]) -> None:
     """Raise ValueError if a set's prose has no file, or if a source has the name `prose`."""
     if PROSE in sources:
         if plan.prose_file is not None:
-            raise ValueError(
-                f"sets.{name}.prose_file: the source {PROSE} has the same name as this part: rename the source"
-            )
+            raise ValueError(f"sets.{name}.prose_file: a source also has the name {PROSE}: rename the source")
         return
     if plan.prose_file is None and PROSE in (plan.made_from or {}):
         raise ValueError(f"sets.{name}.from: the part {PROSE} needs a text file: set sets.{name}.prose_file")
     if plan.prose_share == 1.0 and name in default_names(sources):
-        raise ValueError(f"sets.{name}.from: a default set must not be all {PROSE}: give a smaller share")
+        raise ValueError(f"sets.{name}.from: a default set must not be only {PROSE}: give {PROSE} a smaller share")
 
 
 def in_order(unordered: Mapping[str, SetPlan]) -> Iterator[str]:
     """The names of the sets. A set that copies the size of another set comes after that set.
 
-    Raises ValueError if two or more sets copy their size from each other.
+    Raises ValueError if sets copy each other's size, so that none of them gets a size.
     """
     done: list[str] = []
     waiting = list(unordered)
     while waiting:
         ready = [name for name in waiting if unordered[name].match.names() <= set(done)]
         if not ready:
-            raise ValueError(
-                f"sets: {', '.join(waiting)} copy their size from each other: set the key `count` of one of them"
-            )
+            raise ValueError(f"sets: {', '.join(waiting)} copy each other's size: set the key `count` of one of them")
         done += ready
         waiting = [name for name in waiting if name not in ready]
     yield from done

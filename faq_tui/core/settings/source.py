@@ -45,7 +45,7 @@ class Sampling(Section):
     ] = 0.6
     top_p: Annotated[
         OrOff[Fraction],
-        Field(description="sample only from the likeliest tokens whose probabilities sum to this"),
+        Field(description="sample only from the likeliest tokens that together reach this probability"),
     ] = 0.95
     top_k: Annotated[
         OrOff[Annotated[int, Field(ge=-1)]],

@@ -29,7 +29,7 @@ class Target(Section):
     ] = "auto"
     read: Annotated[
         Literal["auto", "whole", "layers"],
-        Field(description="how weights are read; with layers, one layer at a time; auto decides by memory"),
+        Field(description="how weights are read; layers: one layer at a time; auto: as the free memory allows"),
         AddedLater(),
     ] = "auto"
     trust_remote_code: Annotated[bool, Field(description="if true, Python code in the model's folder is run")] = False

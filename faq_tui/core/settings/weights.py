@@ -37,7 +37,7 @@ SinkShare = Annotated[
     BeforeValidator(_share),
     AfterValidator(_number),
     Field(
-        description="share of the samples' first tokens in the Hessian's weights; off: no share; "
+        description="share of the samples' first tokens in the total weight of all tokens; off: weight 1; "
         f"auto: {AUTO_SHARE:g}"
     ),
     AddedLater(),

@@ -66,7 +66,10 @@ def artefact_signature(run: Run, recipe: Recipe, set_row: SetRow) -> str:
 
 
 def _kinds(run: Run, recipe: Recipe, name: str) -> list[str]:
-    """A hash of the kinds of the set's tokens. The list is empty if the recipe weights no kinds."""
+    """A list with one entry: a hash of the kinds of the set's tokens.
+
+    The list is empty if the recipe weights no kinds.
+    """
     if kind_weights_of(recipe) is None:
         return []
     try:

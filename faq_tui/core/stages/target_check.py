@@ -89,8 +89,7 @@ def in_words(facts: TokenizerFacts) -> str:
 
 
 def _shapes(seeds: Sequence[Seed]) -> list[Roles]:
-    """The sequences of roles to try with the chat template: `PROBES`, and the most frequent sequences in the seeds.
-    """
+    """The sequences of roles to try with the chat template: `PROBES`, and the most frequent ones of the seeds."""
     counts = Counter(_roles(seed) for seed in seeds)
     frequent = [roles for roles, _ in counts.most_common(MOST_SHAPES) if len(roles) <= LONGEST_SHAPE]
     return list(dict.fromkeys((*PROBES, *frequent)))

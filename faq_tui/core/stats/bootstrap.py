@@ -7,10 +7,10 @@ narrow by the factor sqrt((n - 1) / n). They also ignore that Student's t has lo
 distribution. Both errors matter if there are few items.
 
 If a recipe was run on several draws of its calibration set, the bootstrap first resamples the draws and then the
-items. All draws were measured on the same items. With few draws, there are only few different resamples of the draws:
-three draws have ten. Therefore the interval is stretched to a width that is computed from Student's t. The squared
-half-width is (t[n - 1] x error over items)^2 + (t[draws - 1] x error over draws)^2. This is how Graybill and Wang
-(1980) combine variances.
+items. All draws were measured on the same items. With few draws, only few different resamples of the draws exist. For
+three draws, there are ten. Therefore the interval is stretched to a width that is computed from Student's t. The
+squared half-width is (t[n - 1] x error over items)^2 + (t[draws - 1] x error over draws)^2. This is how Graybill and
+Wang (1980) combine variances.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def details_of(store: Store, judge: str) -> dict[int, dict[str, Any]]:
 
 
 def each_details(store: Store, judge: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields the pairs (candidate id, values) of the dict that `details_of` returns, one by one.
+    """Yield (candidate id, values) for each entry of the dict that `details_of` returns.
 
     Use this function if the whole dict would be too large.
     """

@@ -77,7 +77,8 @@ class View:
 class SeedFilter:
     """A filter of the list.
 
-    Each field is a test, unless it is None or "". The list shows the seeds that pass every test.
+    A field that is None or "" is ignored. Each other field is a test, and the list shows the seeds that pass every
+    test.
     """
 
     # Text to search for in messages, answers and labels, or the start of an id. The case of ASCII letters is ignored.

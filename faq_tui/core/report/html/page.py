@@ -44,8 +44,8 @@ def page(body: dict[str, Any]) -> str:
     ]
     if points:
         note = (
-            "Each point is a model; the lines are its 95% intervals. A square is a model whose calibration set "
-            "belongs to a comparison at equal tokens. All other models are circles."
+            "Each point is a model; the lines are its 95% intervals. A square marks a model that takes part in a "
+            "comparison at equal tokens. A circle marks any other model."
         )
         parts.append(f"<section><h2>General and specialised text</h2><p>{note}</p>{points}</section>")
     parts.append(f"<section>{to_html(rest(body))}</section>")
