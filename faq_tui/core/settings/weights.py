@@ -37,7 +37,7 @@ SinkShare = Annotated[
     BeforeValidator(_share),
     AfterValidator(_number),
     Field(
-        description="share of the samples' first tokens in the total weight of all tokens; off: weight 1; "
+        description="share of the samples' first tokens in the sum of all weights; off: weight 1; "
         f"auto: {AUTO_SHARE:g}"
     ),
     AddedLater(),
