@@ -76,7 +76,7 @@ class JudgeSettings(Section):
     pick_by: Annotated[
         dict[str, float],
         Field(
-            description="weights, such as { likelihood = 1.0, activation = 0.5 }; the weighted mix of scores decides the pick",
+            description="weights of judges, such as { likelihood = 1.0, activation = 0.5 }; the mix decides the pick",
         ),
     ] = Field(default_factory=dict)
     length_control: Annotated[
