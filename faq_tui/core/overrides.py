@@ -16,7 +16,7 @@ from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import picks, seeds
 from faq_tui.core.store.judged import Standing
 
-# A person may pick a candidate that repeats itself. A candidate whose answer is cut off is never assembled.
+# A person may pick a candidate that repeats itself. A candidate with a cut-off answer is never assembled.
 NEVER_ASSEMBLED = CUT_OFF | NOT_FINISHED
 
 

@@ -60,7 +60,10 @@ class RunPlan:
 
 
 def seconds_of(stages_: Sequence[PlannedStage]) -> float | None:
-    """The sum of the stages' estimates. None if one of the estimates is not known, or if there are no stages."""
+    """The sum of the stages' estimates.
+
+    Returns None if one of the estimates is not known, or if there are no stages.
+    """
     known = [stage.seconds for stage in stages_ if stage.seconds is not None]
     return sum(known) if known and len(known) == len(stages_) else None
 
@@ -91,7 +94,7 @@ def plan_of(run: Run) -> RunPlan:
 def _generation_seconds(run: Run) -> float | None:
     """The seconds that the missing candidates will take.
 
-    None if no finished candidate gives a speed for the estimate.
+    Returns None if no finished candidate gives a speed for the estimate.
     """
     total = 0.0
     for name, source in run.settings.sources.items():

@@ -61,7 +61,7 @@ def summarise(folder: Path) -> RunSummary:
 
 
 def with_disk(summary: RunSummary) -> RunSummary:
-    """The same summary with the size of the run's folder. This reads the size of every file in the folder."""
+    """The same summary with the size of the run's folder. The function reads the size of every file in the folder."""
     return replace(summary, disk=disk_bytes(summary.folder))
 
 

@@ -14,7 +14,9 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def process_identity(pid: int) -> str | None:
-    """The boot id of the machine and the clock tick at which the process began. None if the process has ended.
+    """The boot id of the machine and the clock tick at which the process began.
+
+    Returns None if the process has ended.
 
     Linux may give the pid to another process later. Two processes never have the same identity.
     """

@@ -217,7 +217,7 @@ def _spread(means: Means, counted: dict[str, Any], repeats: int) -> dict[str, An
 
 
 def standard_error(items: list[float]) -> float | None:
-    """The standard error of the mean of `items`. None if there are fewer than two items."""
+    """The standard error of the mean of `items`. Returns None if there are fewer than two items."""
     count = len(items)
     if count < 2:
         return None

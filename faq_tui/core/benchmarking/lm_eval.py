@@ -140,7 +140,7 @@ def parse(results: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def finite(value: Any) -> float | None:
-    """The value as a float. None if it is not a number or not finite."""
+    """The value as a float. Returns None if the value is not a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)

@@ -32,7 +32,7 @@ class BenchmarkRequest:
 def wanted(run: Run) -> list[BenchmarkRequest]:
     """The requests to run each task in the settings on each model, sorted by model.
 
-    Empty if the settings name no task.
+    The result is empty if the settings name no task.
     """
     lm_eval, evalscope = run.settings.evaluate.lm_eval, run.settings.evaluate.evalscope
     tasks = [(LM_EVAL, task, _lm_eval(run)) for task in expand(LM_EVAL, lm_eval.tasks)]

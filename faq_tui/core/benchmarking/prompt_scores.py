@@ -64,10 +64,10 @@ def missing_scores(body: Any, tokens: int) -> str:
     try:
         scores = body["choices"][0]["logprobs"]["token_logprobs"]
     except (TypeError, KeyError, IndexError):
-        return "it returns no token_logprobs"
+        return "the reply has no token_logprobs"
     if not isinstance(scores, list) or len(scores) < max(tokens, 3):
         got = len(scores) if isinstance(scores, list) else 0
-        return f"it returns {got} log-probabilities for a prompt of {tokens or 'many'} tokens"
+        return f"the reply has {got} log-probabilities for a prompt of {tokens or 'many'} tokens"
     prompt = scores[1 : tokens or len(scores) - 1]
     numbers = [one for one in prompt if isinstance(one, int | float) and math.isfinite(one)]
     if len(numbers) < len(prompt) or not any(numbers):

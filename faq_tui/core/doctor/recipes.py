@@ -85,7 +85,7 @@ def _check(name: str, sets: int, cost: QuantizationCost, gpu: int | None, host: 
             f"recipe {name}",
             "warning",
             text,
-            f"{free / GIB:.1f} GiB of {small} memory are free: try it",
+            f"{free / GIB:.1f} GiB of {small} memory are free: it may work, so try it",
         )
     advice = f"{free / GIB:.1f} GiB of {small} memory are free: use fewer or shorter rows, or a larger machine"
     return Check(f"recipe {name}", "failed", text, advice)
@@ -102,4 +102,4 @@ def _tokens(run: Run) -> tuple[int, int, int, str]:
         words = f"{largest.tokens} tokens in set {largest.name}"
         return largest.samples, largest.tokens, min(limit, largest.tokens), words
     count = run.settings.seeds.count
-    return count, count * limit, limit, f"at most {count * limit} tokens, no set is assembled yet"
+    return count, count * limit, limit, f"at most {count * limit} tokens, because no set is assembled yet"

@@ -133,7 +133,7 @@ def rolling(ids: Sequence[int], size: int, prefix: int) -> list[Item]:
 
     The model predicts each token exactly once.
 
-    The windows equal those of `loglikelihood_rolling` in lm_eval 0.4.13. That function calls
+    The windows are the same as in `loglikelihood_rolling` of lm_eval 0.4.13. That function calls
     `get_rolling_token_windows` of lm_eval/utils.py with context_len 1, and then `make_disjoint_window`. The token
     `prefix` precedes the first token. Each later window starts with one token of context. This context token is the
     last token of the previous window. The last window may have fewer tokens to predict. It then starts with more
@@ -150,7 +150,7 @@ def rolling(ids: Sequence[int], size: int, prefix: int) -> list[Item]:
 
 
 def digest_of(items: Sequence[Item], *more: object) -> str:
-    """A hash of the items and of `more`. `more` holds all other data on which a measurement's sums depend."""
+    """A hash of the items and of `more`. `more` holds all other data that can change a measurement's sums."""
     body: list[object] = [item.to_json() for item in items]
     return digest(body, *more) if more else digest(body)
 

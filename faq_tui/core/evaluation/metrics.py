@@ -229,7 +229,7 @@ class Accuracy(Ratio):
     """The share of items that the model answers correctly. lm_eval calls it acc."""
 
     name, title, unit = "accuracy", "accuracy", "share of items"
-    help = "Share of passages whose last word is predicted, or of questions whose right choice is the most likely."
+    help = "Share of correct answers: the last word of a passage, or the likeliest choice of a question."
     numerator, denominator = "correct", ITEMS
     higher_is_better, percent = True, True
     close = NOT_MEASURED
@@ -309,7 +309,7 @@ def main_metric(kind: str) -> Metric:
 
 
 def metrics_in(kind: str, *columns: Iterable[str]) -> tuple[Metric, ...]:
-    """The metrics of this kind for which every given measurement has the columns.
+    """The metrics of this kind that can be computed, because every given measurement has their columns.
 
     `columns` holds the column names of each measurement. If a metric was installed after a measurement, the
     measurement lacks the metric's token column. The stage evaluate adds the missing column when it runs again.

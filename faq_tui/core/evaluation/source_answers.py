@@ -28,7 +28,7 @@ from faq_tui.core.store.seeds import Seed
 
 
 def source_generation(run: Run, source: Source) -> str:
-    """A hash of everything on which the token ids of a source's held-out answers depend."""
+    """A hash of everything that can change the token ids of a source's held-out answers."""
     return digest("heldout-source", VERSION, fingerprint(run), source_hash_of(source))
 
 
@@ -82,7 +82,7 @@ async def _ask(context: Context, template: Template, source: Source, source_hash
         await run_bounded(seeds, one, source.concurrency * len(pool.servers), context.cancel)
     if failed:
         raise FaqError(
-            f"{len(failed)} of {len(seeds)} held-out answers failed ({failed[-1]}); the others are kept: run the "
+            f"{len(failed)} of {len(seeds)} held-out answers failed ({failed[-1]}); the rest are stored: run the "
             "same command again to request the failed answers"
         )
 

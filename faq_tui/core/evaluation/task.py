@@ -194,7 +194,9 @@ class _Evaluation:
         return [metric for metric in metrics if self.texts[text].kind in metric.kinds]
 
     def _log_probs(self, subject: str, text: str) -> LogProbs | None:
-        """The target's log-probabilities on this text, shared by several models. None if no later model uses them.
+        """The target's log-probabilities on this text, shared by several models.
+
+        Returns None if no later model uses them.
 
         After the last model that uses them is measured, they are freed.
         """
@@ -228,7 +230,7 @@ class _Evaluation:
         return reference_path(Path(self.order.cache), self._signature(UNQUANTIZED, text))
 
     def _lost_references(self) -> set[str]:
-        """The texts on which an artefact must be measured, although the target's states for them are missing."""
+        """The texts on which an artefact must still be measured, but for which the target's states are missing."""
         artefacts = [subject for subject in self.order.subjects if subject != UNQUANTIZED]
         needed = {text for subject in artefacts for text in self._todo(subject) if self.texts[text].compared}
         return {t for t in needed if open_reference(self._reference_path(t), self.texts[t].items, "cpu") is None}

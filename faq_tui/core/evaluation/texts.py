@@ -186,7 +186,7 @@ def describe(run: Run, text: str, items: Sequence[Item]) -> str:
         return f"{who} to held-out seeds; token perplexity of the answers only"
     if kind == CHOICES:
         what = SMALL if name == STARTER else f"multiple-choice file {name}"
-        return f'{what}; the most likely choice after "Question: … Answer:" is the answer'
+        return f'{what}; the answer of the model is the likeliest choice after "Question: … Answer:"'
     if kind == LAST_WORD:
         what = SMALL if name == STARTER else f"passages of {_prose(name)}"
         return f"{what}; the model predicts the last word from all words before it"

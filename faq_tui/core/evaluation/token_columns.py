@@ -1,8 +1,8 @@
 """Compute columns from the stored values of single tokens. This happens when evidence is collected.
 
 The stage `evaluate` stores the KL of every token, whether the top-1 tokens of the two models differ, and the entropy
-of the unquantized model's predictions. Older versions stored only a part of these values. Their runs lack some
-columns, and nothing is measured again.
+of the unquantized model's predictions. Older versions stored only a part of these values. Runs of these versions lack
+some columns, and nothing is measured again.
 """
 
 from __future__ import annotations

@@ -63,7 +63,9 @@ def collect(run: Run) -> Evidence:
 
 
 def _seconds_per_draw(run: Run) -> float | None:
-    """The time that one draw took: regenerating, judging, quantizing and evaluating. None if it is not known yet.
+    """The time that one draw took: regenerating, judging, quantizing and evaluating.
+
+    Returns None if the time is not known yet.
 
     If a stage was stopped and continued, only the time since it was continued is counted.
     """
@@ -83,7 +85,7 @@ def measured(run: Run) -> Measured:
 
 
 def _measured(run: Run) -> tuple[Measured, dict[str, str]]:
-    """The measurements with the same items, dtype and device as those of the unquantized target.
+    """The measurements that used the same items, dtype and device as the measurements of the unquantized target.
 
     Only these measurements are comparable.
 

@@ -1,8 +1,8 @@
 """Compare each source's set with the baseline. The two compared models have the same recipe.
 
 There are two kinds of comparisons. In the first kind, both sets have the same number of samples. In the second kind,
-both sets have the same number of tokens. A set from `[sets]` can copy the size of another set. Then these two sets
-are compared. If a set from `[sets]` has as many samples as the baseline, the set is also compared with the baseline.
+both sets have the same number of tokens. If a set from `[sets]` copies the size of another set, these two sets are
+compared. If a set from `[sets]` and the baseline have the same number of samples, these two sets are compared, too.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class Comparison:
     source: str
     equal: str  # "samples" or "tokens": both sets have the same number of them
     ours: str  # name of our artefact
-    baseline: str  # name of the artefact with which ours is compared
+    baseline: str  # name of the artefact that our artefact is compared with
     # If there are several draws, the next four numbers are means over the draws, rounded to whole numbers.
     our_samples: int
     our_tokens: int

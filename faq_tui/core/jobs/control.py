@@ -33,8 +33,8 @@ TAIL = 1 << 20  # Only this number of bytes at the end of events.jsonl is search
 def start(folder: Path, only: str | None = None, until: str | None = None, confirmed: bool = False) -> Job:
     """Start a job and return it once it holds the run's lock.
 
-    This takes about 1 s, so the UI must call it in another thread. Raises FaqError if another process holds the lock
-    (the message contains the pid of this process), or if the job reports an error.
+    This function takes about 1 s, so the app must call it in another thread. Raises FaqError if another process holds
+    the lock (the message contains the pid of this process), or if the job reports an error.
     """
     folder = run_folder(folder)
     owner = lock_owner(folder)

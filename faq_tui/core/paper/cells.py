@@ -63,7 +63,7 @@ def _cell(cell: Cell, run: Run, results: dict[str, list[Result]]) -> dict[str, A
 def _subject(cell: Cell, run: Run) -> str | None:
     """The model that the cell is about: the folder of an artefact, or `unquantized`.
 
-    None if the run has no such artefact.
+    Returns None if the run has no such artefact.
     """
     if cell.bits == PAPER_UNQUANTIZED:
         return UNQUANTIZED

@@ -25,8 +25,8 @@ PHRASES = {
     SAME: "the same model on {count}",
     UNKNOWN: "too little was measured on {count}",
 }
-# If some texts get better and others get worse, the overall verdict is MIXED or BOTH_WAYS. It is MIXED if at least
-# one of these differences is larger than noise.
+# If some texts get better and others get worse, the overall verdict is MIXED or BOTH_WAYS. The verdict is MIXED if at
+# least one of these differences is larger than noise.
 MIXED, BOTH_WAYS = "mixed", "leans both ways"
 BY_TEXT = {
     BETTER: (
@@ -236,7 +236,7 @@ def _comparison(c: dict[str, Any], texts: dict[str, dict[str, Any]]) -> list[str
 def _held_against(c: dict[str, Any]) -> str:
     """The name of the set with which our set is compared.
 
-    This is the baseline, or another set that gave our set its size.
+    The other set is the baseline, or the set that gave our set its size.
 
     If the baseline was cut to the same number of tokens, its name is still "baseline".
     """

@@ -1,6 +1,6 @@
 """The section on public benchmarks.
 
-It shows each metric with its standard error, and says why a result is missing.
+The section shows each metric with its standard error, and says why a result is missing.
 """
 
 from __future__ import annotations
@@ -55,7 +55,10 @@ def fingerprint(run: Run) -> Any:
 
 
 def section(body: dict[str, Any]) -> list[str]:
-    """The section as lines of Markdown. Empty if no benchmark is requested. `body` is the whole document."""
+    """The section as lines of Markdown.
+
+    The result is empty if no benchmark is requested. `body` is the whole document.
+    """
     data = body["benchmarks"]
     if not data["results"] and not data["missing"]:
         return []
@@ -127,8 +130,8 @@ def _of_items(result: Result) -> tuple[float, float] | None:
 def is_shown(result: dict[str, Any], results: list[dict[str, Any]]) -> bool:
     """True if the Markdown shows the row.
 
-    If a task has an overall result, the Markdown shows only this result. Otherwise it shows the results of the task's
-    parts. The file report.json holds all rows.
+    If a task has an overall result, the Markdown shows only this result. Otherwise the Markdown shows the results of
+    the task's parts. The file report.json holds all rows.
     """
     whole = any(other["task"] == other["name"] == result["task"] for other in results)
     return result["name"] == result["task"] or not whole

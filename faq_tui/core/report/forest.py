@@ -85,7 +85,10 @@ def panels(body: dict[str, Any]) -> list[ForestPanel]:
 
 
 def forest_lines(body: dict[str, Any], width: int) -> list[ForestLine]:
-    """The picture in lines of at most `width` characters, if `width` is at least 60. Empty without comparisons."""
+    """The picture in lines of at most `width` characters, if `width` is at least 60.
+
+    The result is empty if nothing was compared.
+    """
     lines: list[ForestLine] = []
     for panel in panels(body):
         lines += [ForestLine("")] if lines else []
@@ -139,7 +142,7 @@ MEANING = re.compile(r"[`<>$~\[\]]|:(?=//)")
 
 
 def picture(body: dict[str, Any], width: int = 96) -> list[str]:
-    """The picture as an indented code block of Markdown. Empty without comparisons."""
+    """The picture as an indented code block of Markdown. The result is empty if nothing was compared."""
     lines = [MEANING.sub("·", str(line)) for line in forest_lines(body, width)]
     if not lines:
         return []

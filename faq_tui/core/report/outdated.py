@@ -54,7 +54,7 @@ def figures_signature(run: Run) -> str:
 def _token_columns(run: Run) -> list[list[str]]:
     """The names of the columns that metrics of other packages add to the measurements.
 
-    Empty if there are no such columns.
+    The result is empty if there are no such columns.
     """
     columns = {metric.token_column for text in texts(run) for metric in token_metrics(kind_of(text))}
     return [sorted(columns)] if columns else []

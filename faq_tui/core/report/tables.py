@@ -1,4 +1,4 @@
-"""The two large tables: one has a row per model, the other has a row for each metric of each comparison."""
+"""Two large tables: one row per model, and one row for each metric of each comparison."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find runs: in a folder, below it two levels deep, and those that the user opened before."""
+"""Find runs in a folder and up to two levels below it, and runs that the user opened before."""
 
 from __future__ import annotations
 

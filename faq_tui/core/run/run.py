@@ -83,7 +83,7 @@ class Run:
 
 
 def _keys_of(values: Any, text: str, key: str = "") -> Iterator[str]:
-    """The dotted key of each setting whose value is `text`."""
+    """Yield the dotted key of each setting that has the value `text`."""
     if values == text:
         yield key
     elif isinstance(values, dict):

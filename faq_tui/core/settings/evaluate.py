@@ -112,7 +112,7 @@ def _url(value: str | None) -> str | None:
 
 
 def _own_lists(engine: str, other: str) -> Any:
-    """A validator that refuses a list if all its tasks belong to the other engine."""
+    """Make a validator that refuses a list if all of its tasks belong to the engine `other`."""
 
     def check(tasks: tuple[str, ...]) -> tuple[str, ...]:
         wrong = misplaced(engine, tasks)
@@ -143,7 +143,7 @@ class LmEval(_BenchmarkSection):
     include_path: Annotated[
         str | None,
         Field(
-            description="folder of your own task files, whose Python code is run; default: none", examples=["tasks"]
+            description="folder of your own task files; their Python code is run; default: none", examples=["tasks"]
         ),
     ] = None
     num_fewshot: Annotated[
@@ -233,7 +233,7 @@ def _listed(value: Any) -> Any:
 
 
 class Evaluate(Section):
-    """The texts and benchmarks on which artefacts are compared with the unquantized target."""
+    """The texts and benchmarks that are used to compare artefacts with the unquantized target."""
 
     perplexity: Annotated[
         tuple[str, ...],

@@ -178,7 +178,7 @@ class JudgeSettings(Section):
 
     @property
     def picks_by(self) -> str:
-        """The judge whose scores decide the pick, or `mix`."""
+        """The name of the judge that decides the pick, or `mix`."""
         weights = self.weights()
         (kind, weight), *others = weights.items()
         return MIX if others or weight < 0 else kind

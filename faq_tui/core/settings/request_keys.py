@@ -65,7 +65,7 @@ PatienceS = Annotated[
 ExtraBody = Annotated[
     dict[str, Any],
     AfterValidator(checked_parameters),
-    Field(description="further parameters of each request, such as { top_a = 0.1 }; they replace faq-tui's"),
+    Field(description="further parameters of each request, such as { top_a = 0.1 }; they replace faq-tui's own"),
     AddedLater(),
 ]
 ExtraHeaders = Annotated[

@@ -185,5 +185,5 @@ class Settings(Section):
         return tuple(name for recipe in self.recipes for name in recipe.sets or ())
 
     def sets_of(self, recipe: Recipe) -> tuple[str, ...]:
-        """The sets on which the target is quantized with this recipe, with all their draws."""
+        """The sets that are used to calibrate the target with this recipe. Each draw of a set is listed."""
         return self._drawn(recipe.sets if recipe.sets is not None else self.set_names())

@@ -65,6 +65,9 @@ class AddedLater:
 
 @dataclass(frozen=True)
 class DescribedBy:
-    """Annotation of a key whose comment depends on the installed packages. `function` returns the key's comment."""
+    """Annotation of a key with a comment that depends on the installed packages.
+
+    `function` returns the key's comment.
+    """
 
     function: Callable[[], str]

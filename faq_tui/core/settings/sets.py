@@ -264,7 +264,7 @@ def _check_prose(name: str, plan: SetPlan, sources: tuple[str, ...]) -> None:
 def in_order(unordered: Mapping[str, SetPlan]) -> Iterator[str]:
     """The names of the sets. A set that copies the size of another set comes after that set.
 
-    Raises ValueError if sets copy each other's size, so that none of them gets a size.
+    Raises ValueError if sets copy each other's size.
     """
     done: list[str] = []
     waiting = list(unordered)

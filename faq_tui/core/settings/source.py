@@ -37,7 +37,7 @@ OnUnfit = Literal["retry", "other_seed", "drop"]
 
 
 class Sampling(Section):
-    """How replies are sampled. Requests contain all values except those that are "off"."""
+    """How replies are sampled. Requests contain all values that are not "off"."""
 
     temperature: Annotated[
         OrOff[Annotated[float, Field(ge=0.0, le=2.0)]],

@@ -11,7 +11,7 @@ from faq_tui.core.settings.section import AddedLater, Count, DescribedBy, Sectio
 
 
 def seed_kinds() -> str:
-    """The comment of the key `seeds.path`, which lists suffixes of files and the other possible values."""
+    """The comment of the key `seeds.path`. It lists the suffixes of seed files and all other possible values."""
     formats = SEED_FORMATS.all()
     endings = [suffix.removeprefix(".") for one in formats for suffix in one.suffixes]
     others = [one.title for one in formats if not one.suffixes]
@@ -91,7 +91,7 @@ class Seeds(Section):
     fields: Annotated[
         dict[FieldName, str] | None,
         Field(
-            description="names that the file uses for faq-tui's fields; default: common names",
+            description="names of faq-tui's fields in the file; default: common names",
             examples=[{"prompt": "data.ask"}],
         ),
         AddedLater(),

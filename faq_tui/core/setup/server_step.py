@@ -59,7 +59,7 @@ def look_at_source(draft: Draft) -> ServerReport:
 def look_at_server(draft: Draft) -> ServerReport:
     """List the server's models. If the draft names a model, also ask it one short question, and check its family.
 
-    This takes up to about a minute, so the app calls it in a thread.
+    This function takes up to about a minute, so the app calls it in a thread.
     """
     try:
         url = _url(draft.url)

@@ -67,7 +67,7 @@ class TargetMemory:
 def target_memory(run: Run) -> TargetMemory | None:
     """The memory that the target needs in judging, activations and evaluation.
 
-    None if its files are not on this machine.
+    Returns None if its files are not on this machine.
     """
     target = run.settings.target
     if target.model == EMBEDDED:

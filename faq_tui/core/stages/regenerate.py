@@ -95,7 +95,7 @@ def _after_sample(
 ) -> list[PendingCandidate]:
     """Generate a sample if the source has no candidates yet. Returns the candidates that are still pending.
 
-    Raises UsageError if a person must agree to the cost of the other candidates, as estimated from the sample.
+    The sample gives an estimate of the cost. Raises UsageError if a person must first agree to this cost.
     """
     source, store = recorder.source, context.run.store
     if rows.tally(store, recorder.source_hash).candidates == 0:

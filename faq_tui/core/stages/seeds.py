@@ -136,7 +136,7 @@ class _Problems:
             self.context.emit(
                 Note(
                     f"in {self.reasoned} {_seeds(self.reasoned)} the original answer begins with reasoning; "
-                    "if the target's template writes reasoning, the sets keep it apart from the answer"
+                    "if the target's template writes reasoning, the sets keep the reasoning apart from the answer"
                 )
             )
         count = self.reasons.get(ENCODING, 0)

@@ -38,7 +38,10 @@ def interval(value: float, better: int, worse: int) -> tuple[float, float]:
 
 
 def _edge(reaches: Callable[[float], float], inside: float, outside: float) -> float:
-    """The point between `inside` and `outside` at which `reaches` becomes negative. Its error is at most 1e-9."""
+    """The point between `inside` and `outside` at which `reaches` becomes negative.
+
+    The error of this point is at most 1e-9.
+    """
     while abs(outside - inside) > 1e-9:
         middle = (inside + outside) / 2
         if reaches(middle) >= 0:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Statistic = Callable[[Array, Array], Array]
 
 LEVEL = 0.95
-MIN_ITEMS = 5  # smallest number of items for which there is an interval
+MIN_ITEMS = 5  # an interval needs at least this many items
 SEED = 20260120
 
 # The sums of one artefact, or a list with the sums of one artefact for each draw.
@@ -40,7 +40,7 @@ Draws = Sums | Sequence[Sums]
 
 
 class Measure(Protocol):
-    """A quantity to estimate, such as a metric of `core.evaluation`. It is computed from weighted items."""
+    """A quantity to estimate, such as a metric of `core.evaluation`. The quantity is computed from weighted items."""
 
     @property
     def higher_is_better(self) -> bool: ...
@@ -98,7 +98,7 @@ def recovered(
 ) -> Estimate | None:
     """The share (baseline - ours) / (baseline - unquantized).
 
-    It is 1 if our data recovers everything that quantization lost, and 0 if it recovers nothing.
+    The share is 1 if our data recovers everything that quantization lost, and 0 if our data recovers nothing.
 
     Returns None if the baseline is not significantly worse than the unquantized model. Also returns None if a value
     is not finite. This happens if the baseline loses nothing in one of the resamples.
@@ -212,7 +212,7 @@ def resampled(items: int, resamples: int, seed: int) -> Array:
 def tail_share(items: int) -> float:
     """The share of resamples below the interval, which is also the share above it.
 
-    It is Phi(-sqrt(n / (n - 1)) t[n - 1]) for n items.
+    For n items, this share is Phi(-sqrt(n / (n - 1)) t[n - 1]).
     """
     t = t_distribution.quantile((1.0 - LEVEL) / 2, items - 1)
     return NormalDist().cdf(-t * math.sqrt(items / (items - 1)))

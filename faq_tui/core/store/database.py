@@ -113,8 +113,8 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
 def connect_to_read(path: Path, timeout_s: float = 30.0) -> sqlite3.Connection:
     """A connection for reading a file of any schema. Raises sqlite3.Error if the file cannot be read."""
-    # SQLite cannot create a write-ahead log in a read-only folder. A file in such a folder cannot change, so it is
-    # opened as immutable.
+    # SQLite cannot create a write-ahead log in a read-only folder. A file in a read-only folder cannot change, so it
+    # is opened as immutable.
     for how in ("mode=ro", "mode=ro&immutable=1"):
         uri = f"file:{quote(os.fsencode(path))}?{how}"
         db = sqlite3.connect(uri, uri=True, timeout=timeout_s, isolation_level=None)

@@ -18,8 +18,8 @@ SHOWN_CHARACTERS = 400  # maximum number of characters of a question that a row 
 # a search reads the seeds in steps, which grow from this first number of seeds to this largest number
 FIRST_STRETCH, STRETCH = 2000, 65_536
 
-# The possible states of a seed for one source and judge. Each state has a test. A seed gets the first state whose
-# test is true.
+# The possible states of a seed for one source and judge. Each state has a test. A seed gets the first state with a
+# true test.
 STATES = {
     "excluded": "s.excluded",
     "held out": "s.role = 'heldout'",
@@ -77,7 +77,7 @@ class View:
 class SeedFilter:
     """A filter of the list.
 
-    A field that is None or "" is ignored. Each other field is a test, and the list shows the seeds that pass every
+    A field that is None or "" is ignored. Each remaining field is a test. The list shows the seeds that pass every
     test.
     """
 
