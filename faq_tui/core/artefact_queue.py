@@ -28,11 +28,11 @@ class Queued:
     name: str
     state: str
     artefact: Artefact | None  # the newest artefact with this name; None if there is none
-    message: str = ""  # why the artefact failed
+    message: str = ""  # why the artefact could not be made
 
 
 def queue_of(run: Run) -> list[Queued]:
-    """All artefacts in the order in which they are made.
+    """All artefacts of the settings, in the order in which the stage quantize makes them.
 
     No state says that an artefact is being made now. The events of the job say which artefact this is.
     """

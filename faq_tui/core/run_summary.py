@@ -91,7 +91,7 @@ def age(seconds: float) -> str:
 
 
 def size_in_words(count: int | None) -> str:
-    """Bytes in a few characters, such as `1.2 GB` or `340 MB`. "" if the size is not known."""
+    """Bytes in a few characters, such as `1.2 GB` or `340 MB`. Returns "" if the size is not known."""
     if count is None:
         return ""
     for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):

@@ -16,7 +16,7 @@ def views_of(run: Run) -> list[View]:
     except (
         FaqError,
         OSError,
-    ):  # The target's files are missing, so there are no scores. The panes must open even without scores.
+    ):  # The target's files are missing, so no scores can be found. The panes must open even without scores.
         judge, columns = "", ()
     views = [
         View(name, source_hash_of(source), judge, source.candidates, columns)

@@ -32,7 +32,7 @@ def log_tail(path: Path, lines: int) -> list[str]:
         return []
     raw = data.decode("utf-8", "replace").split("\n")
     if size > READ:
-        del raw[0]  # the beginning of this line was not read
+        del raw[0]  # the first line is incomplete, because its beginning was not read
     shown = (_ANSI.sub("", line.rstrip("\r").rpartition("\r")[2]) for line in raw)
     kept = [line.rstrip() for line in shown if not _RULE.fullmatch(line[:LONGEST])]
     kept_lines = _last_of_bars([line for line, _ in groupby(kept)])

@@ -1,8 +1,8 @@
 """The worker's task "lm_eval": load one model after the other, and run tasks of lm_eval on it.
 
 The worker sends messages of four kinds. "loading" means that the worker loads a model. "started" means that a task of
-lm_eval starts. "done" brings the results of a task as `rows`. "failed" brings the reason in one sentence. The key
-`subject` of each message is the name of the model.
+lm_eval starts. "done" means that a task is finished, and its results are in `rows`. "failed" means that a task
+failed, and gives the reason in one sentence. The key `subject` of each message is the name of the model.
 """
 
 from __future__ import annotations

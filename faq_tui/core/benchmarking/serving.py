@@ -93,7 +93,9 @@ def _names_of(subject: Subject) -> set[str]:
 
 
 def listed(base_url: str, api_key_env: str | None = None) -> list[str]:
-    """The names of the models that a server lists. No redirect is followed, because it could send the key elsewhere.
+    """The names of the models that a server lists.
+
+    The request follows no redirect, because a redirect could send the key to another server.
 
     Raises EndpointError if there is no OpenAI-compatible server at `base_url`, and UsageError if the environment
     variable `api_key_env` is not set.
@@ -191,7 +193,7 @@ def _wait(cancel: CancelToken, seconds: float) -> None:
 
 
 def without_proxy() -> dict[str, str]:
-    """Environment variables with which an external program uses no proxy for servers on this machine."""
+    """Environment variables that let an external program contact servers on this machine without a proxy."""
     present = {name: value for name in ("NO_PROXY", "no_proxy") if (value := os.environ.get(name))}
     hosts = ",".join(dict.fromkeys([*",".join(present.values()).split(","), HOST, "localhost"])).strip(",")
     return {"NO_PROXY": hosts, "no_proxy": hosts}

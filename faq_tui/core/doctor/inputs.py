@@ -107,7 +107,7 @@ async def _probe(endpoint: Endpoint, learned: LearnedCapabilities) -> tuple[list
 
 
 def _extra(endpoint: Endpoint) -> dict[str, Any]:
-    """The parameter with which a source switches thinking on or off. Some servers refuse this parameter."""
+    """The request parameter that switches the thinking of a source on or off. Some servers refuse this parameter."""
     if not isinstance(endpoint, Source) or endpoint.reasoning == "prompted":
         return {}
     return {"chat_template_kwargs": {"enable_thinking": endpoint.reasoning == "native"}}

@@ -189,7 +189,7 @@ def _compare_items(
 ) -> list[_ItemResult]:
     """Compare several items at once, because a product with lm_head is slow for a few tokens.
 
-    Each entry of `states` has the shape [tokens, hidden]. `compare` explains the sums.
+    Each entry of `states` has the shape [tokens, hidden]. The docstring of `compare` defines the sums.
     """
     import torch
 

@@ -13,7 +13,8 @@ from faq_tui.core.evaluation.kinds import CHOICES, LAST_WORD
 Columns = dict[str, list[float]]
 SHORT = 256  # a batch may have more items if its items have fewer tokens than this, for example choices
 FULL = 256  # a batch with this many tokens already uses almost the full speed of a processor
-SIMILAR = 0.9  # items are similar in length if the shorter one has at least this share of the longer one's tokens
+# two items are similar in length if the shorter item has at least this share of the longer item's tokens
+SIMILAR = 0.9
 
 
 @dataclass(frozen=True)
@@ -159,8 +160,8 @@ def batches(items: Sequence[Item], size: int) -> list[list[int]]:
     """The indices of each batch. The items of a batch have similar lengths, so that little padding is computed.
 
     The largest batch comes first, so a lack of memory shows at the first batch. A batch of items that are shorter
-    than SHORT tokens has at most `size` * SHORT tokens. Any other batch has at most `size` items. A batch that
-    already has FULL tokens gets no item that is much shorter than its longest item.
+    than SHORT tokens has at most `size` * SHORT tokens. Any other batch has at most `size` items. When a batch has
+    FULL tokens, no item is added that is much shorter than the batch's longest item.
     """
     order = sorted(range(len(items)), key=lambda index: -len(items[index].ids))
     lengths = [len(items[index].ids) for index in order]

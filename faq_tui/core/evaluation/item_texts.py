@@ -22,7 +22,7 @@ CONTEXT = 400  # At most this many characters of context are stored before the p
 def keep_words(run: Run, spec: Spec, tokenizer: Any) -> None:
     """Store the items of every unlabelled text as readable text.
 
-    The items of a labelled text were already stored when that text was loaded.
+    The items of a text with right answers (a labelled text) were already stored when the text was loaded.
     """
     readable = {name: text for name, text in spec.texts.items() if text.kind not in LABELLED}
     if answers := [answer for answer in spec.answers if answer.ids]:

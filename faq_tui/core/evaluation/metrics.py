@@ -125,7 +125,7 @@ class Metric(Extension):
 class Ratio(Metric):
     """The sum of one column divided by the sum of another column, or the exponential of this ratio.
 
-    Both columns are first summed over all items. The result is therefore not the mean of the items' ratios.
+    Each column is first summed over all items. So the result is not the mean of the items' ratios.
     """
 
     numerator: str
@@ -238,7 +238,7 @@ class Accuracy(Ratio):
 
 
 class AccuracyByLength(Ratio):
-    """The share of questions whose right choice has the highest log-likelihood per character.
+    """The share of questions in which the right choice has the highest log-likelihood per character.
 
     lm_eval calls it acc_norm.
     """

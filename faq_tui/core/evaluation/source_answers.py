@@ -35,8 +35,8 @@ def source_generation(run: Run, source: Source) -> str:
 def source_answers(context: Context, template: Template, name: str) -> list[Item]:
     """Make an item for each held-out seed with a usable answer. The model predicts only the answer's tokens.
 
-    Missing answers are requested from the source, and each is stored as soon as it arrives. An answer is unusable if
-    it is cut off, empty or repetitive. An unusable answer is stored without token ids, so that it is not requested
+    Missing answers are requested from the source. Each answer is stored as soon as it arrives. An answer is unusable
+    if it is cut off, empty or repetitive. An unusable answer is stored without token ids, so that it is not requested
     again. Raises EndpointError or FaqError under the same conditions as the stage regenerate.
     """
     run = context.run

@@ -85,7 +85,7 @@ def load_head(run: Run, name: str) -> str:
 
 
 def load_text(run: Run, name: str, key: str, limit: int | None = None) -> str:
-    """Read a held-out text. `key` is the settings key that errors name.
+    """Read a held-out text. `key` is the settings key that error messages name.
 
     At most `limit` bytes of a file are read. For "pydoc" and "wikitext2", `limit` counts characters. Raises
     UsageError if a file is missing, empty or not UTF-8, and FaqError if `datasets` cannot fetch the text.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# name of the values of single tokens, and of the column that exists only together with these values
+# a name for two things: the KL values of single tokens, and a column that exists only if these values do
 TOKEN_KL = "token_kl"
 DEPARTURE = "departure"
 UNSURE = 0.2  # this share of the tokens, with the largest entropy, counts as unsure
@@ -40,7 +40,7 @@ def encode_entropies(items: dict[int, list[float]]) -> bytes:
 def with_token_columns(
     sums: Sums, token_kl: bytes | None, token_entropy: bytes | None, bodies: Sequence[dict[str, Any]]
 ) -> Sums:
-    """Add the columns that are known for one model on one text.
+    """Add the columns that can be computed for one model on one text.
 
     `token_kl` is the stored value of a quantized model. None stands for the unquantized model itself: each KL is 0,
     and no top-1 token differs. `token_entropy` is the stored value of the unquantized model. `bodies` are the text's

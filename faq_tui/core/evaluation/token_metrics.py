@@ -1,6 +1,6 @@
 """Metrics of single tokens, such as the tokens with the largest KL, or the tokens of the reasoning.
 
-All of them are computed from stored values of single tokens (`token_columns`).
+They are computed from the stored values of single tokens (see `token_columns`).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ ROWS = 256  # number of resamples that are computed at once
 class TailKl(Metric):
     """The 99th percentile of KL(p || q) over all predicted tokens.
 
-    It is the smallest stored KL that at most one token in a hundred exceeds. The command `perplexity --kl-divergence`
-    of llama.cpp prints this value as "99.0% KLD".
+    This is the smallest stored KL that at most one token in a hundred exceeds. The command `perplexity
+    --kl-divergence` of llama.cpp prints this value as "99.0% KLD".
     """
 
     name, title, unit = "kl_p99", "99th percentile of KL", "nats"
@@ -63,7 +63,7 @@ class KlOfPart(Ratio):
 
 
 class KlWhereUnsure(KlOfPart):
-    """The mean KL over the fifth of the tokens for which the unquantized model's prediction has the largest entropy.
+    """The mean KL over the fifth of the tokens with the largest entropy of the unquantized model's prediction.
 
     The entropy of a prediction p is the sum of -p log p. At tokens of large entropy, the reasoning takes its
     direction (Wang et al. 2025, "Beyond the 80/20 rule", arXiv 2506.01939).

@@ -37,7 +37,7 @@ class MetricOutcome:
     baseline: float
     difference: Estimate  # ours - baseline
     recovered: Estimate | None  # the recovered share of the loss; None if the baseline's loss is within noise
-    p: float | None  # two-sided p-value for the hypothesis of no difference; None if there is no interval
+    p: float | None  # two-sided p-value of the null hypothesis "no difference"; None if there is no interval
     p_adjusted: float | None  # the p-value adjusted for all comparisons of the report (Benjamini and Hochberg)
     verdict: str
     spread: float | None = None  # standard deviation of the draws' differences; None if there is one draw
@@ -80,7 +80,7 @@ class Text:
 class Flips:
     """The flips of one quantized model on one text.
 
-    An item flips if only the quantized model or only the unquantized model answers it correctly.
+    An item flips if exactly one of the two models answers it correctly: the quantized or the unquantized model.
     """
 
     model: str

@@ -1,4 +1,6 @@
-"""The kinds of extension. Each kind is a registry with the import paths of faq-tui's extensions.
+"""The kinds of extension.
+
+Each kind of extension has a registry with the import paths of faq-tui's own extensions of this kind.
 
 The import paths are strings. Therefore the settings can check a name without importing the module of the extension.
 """

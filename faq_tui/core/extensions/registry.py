@@ -1,6 +1,6 @@
 """A registry finds the extensions of one kind by their names. A registry loads each extension at its first use.
 
-A table lists the names and import paths of faq-tui's extensions. Other packages add extensions by an entry point
+A table lists the names and import paths of faq-tui's extensions. Other packages add extensions with an entry point
 (https://packaging.python.org/specifications/entry-points/) in the registry's group:
 
     [project.entry-points."faq_tui.methods"]

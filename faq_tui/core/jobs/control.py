@@ -25,7 +25,8 @@ from faq_tui.core.worker.parent import QUIET_THREADS
 
 State = Literal["running", "done", "failed", "stopped", "killed"]
 
-PATIENCE_S = 120.0  # A new job must take the lock within this time. Imports from a slow disk take long.
+# A new job must take the lock within this time. The job first imports its modules, which takes long from a slow disk.
+PATIENCE_S = 120.0
 RECORD_WAIT_S = 1.0  # After a job has taken the lock, its job.json must be readable within this time.
 TAIL = 1 << 20  # Only this number of bytes at the end of events.jsonl is searched for a stage event.
 

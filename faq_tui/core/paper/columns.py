@@ -1,8 +1,8 @@
 """Map each column of the paper's tables to a benchmark.
 
 The paper names its programs and tasks, but not the metric of each task. For Qwen3-8B, it prints 57 on hellaswag and
-31 on openbookqa. These values match `acc` of lm_eval; `acc_norm` would be far higher. Therefore we use `acc` for all
-tasks that have both metrics. The metrics of ifeval, mgsm and LiveCodeBench are our choice.
+31 on openbookqa. These values match the metric `acc` of lm_eval. The metric `acc_norm` would be far higher. Therefore
+we use `acc` for all tasks that have both metrics. The metrics of ifeval, mgsm and LiveCodeBench are our choice.
 """
 
 from __future__ import annotations

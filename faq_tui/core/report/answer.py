@@ -234,7 +234,7 @@ def _comparison(c: dict[str, Any], texts: dict[str, dict[str, Any]]) -> list[str
 
 
 def _held_against(c: dict[str, Any]) -> str:
-    """The name of the set with which our set is compared.
+    """The name of the set that our set is compared with.
 
     The other set is the baseline, or the set that gave our set its size.
 

@@ -1,6 +1,6 @@
 """A forest plot of all comparisons: the difference in each main metric, with its 95% interval.
 
-Comparisons at equal tokens come first. Better results are on the right.
+Comparisons at equal tokens come first. A point further to the right is a better result.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def _plot(difference: dict[str, Any], sign: float, scale: tuple[float, float, in
     return "".join(cells)
 
 
-# Characters that mean something in Markdown, and the start of a link.
+# Characters with a meaning in Markdown, and the colon that starts a link.
 MEANING = re.compile(r"[`<>$~\[\]]|:(?=//)")
 
 

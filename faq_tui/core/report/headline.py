@@ -37,7 +37,8 @@ def verdict(body: dict[str, Any]) -> list[str]:
 def one_sentence(body: dict[str, Any]) -> str:
     """The answer in one sentence, without Markdown and without a full stop. `body` is what `document` returns.
 
-    The sentence is about comparisons at equal tokens. If there are none, it is about comparisons at equal samples.
+    The sentence is about comparisons at equal tokens. If there is no such comparison, the sentence is about
+    comparisons at equal samples.
     """
     pairs = dict.fromkeys((c["recipe"], c["source"]) for c in body["comparisons"])
     if not pairs:

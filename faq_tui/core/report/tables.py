@@ -26,7 +26,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> 
 def models(body: dict[str, Any]) -> list[str]:
     """The table of models as lines of Markdown.
 
-    A metric without a heading has no column here, but report.json has all metrics.
+    A metric without a heading has no column in this table, but report.json has all metrics.
     """
     columns = [
         (metric.name, text["name"], f"{escape(metric.heading)} {escape(text['title'])}")

@@ -41,8 +41,8 @@ def plan_deletion(folder: Path) -> Deletion:
 def delete_run(folder: Path) -> None:
     """Delete the files that faq-tui wrote, and the folder if it is empty then.
 
-    A link inside the folder is removed, but not the files that it points to. Raises FaqError if a job is running, if
-    the folder is no run, or if a file cannot be deleted.
+    A symbolic link inside the folder is removed, but the files that it points to stay. Raises FaqError if a job is
+    running, if the folder is no run, or if a file cannot be deleted.
     """
     folder = _checked(folder)
     try:

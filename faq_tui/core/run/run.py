@@ -52,7 +52,7 @@ class Run:
 
     @property
     def cache(self) -> Path:
-        """The cache folder. The folder may be deleted, because its files can be computed again."""
+        """The cache folder. A person may delete the cache folder, because its files can be computed again."""
         return self.folder / ".cache"
 
     def log(self, job: str) -> Path:

@@ -1,6 +1,6 @@
 """Write the lines of a new `faq.toml` from the schema: each key with a value, and its description as a comment.
 
-A key without a value is commented out. If such a key has a default value, the line shows this value. For a key
+A key that is not set is written as a comment. If such a key has a default value, the line shows this value. For a key
 without a default value, the line shows an example, and the description states what happens without the key.
 """
 

@@ -169,7 +169,7 @@ class JudgeSettings(Section):
         return self
 
     def kinds(self) -> tuple[str, ...]:
-        """The names of the run's judges, without repeats."""
+        """The names of the run's judges. Each name is listed once."""
         return tuple(dict.fromkeys((self.kind, *self.pick_by, *self.columns)))
 
     def weights(self) -> dict[str, float]:

@@ -208,8 +208,8 @@ def default_recipe() -> Recipe:
 def parse_recipes(recipes: Any) -> Any:
     """Split the `[[recipes]]` of a file into single recipes and parse them.
 
-    Errors name the index of the `[[recipes]]` table in the file. If `recipes` is not a list, it is returned
-    unchanged, and the schema refuses it.
+    Errors name the index of the `[[recipes]]` table in the file. If `recipes` is not a list, the function returns it
+    unchanged, and the schema then refuses it.
     """
     if not isinstance(recipes, list | tuple):
         return recipes
@@ -287,7 +287,7 @@ def _has(method: str, key: str, value: Any) -> bool:
 def _any_has(key: str, value: Any) -> bool:
     """True if at least one method supports this value.
 
-    If no method supports the value, the value is refused when the recipe is built.
+    A value that no method supports is refused later, when the recipe is built.
     """
     return any(_has(method, key, value) for method in METHODS.names())
 

@@ -39,7 +39,7 @@ class Section(BaseModel):
 
     @model_serializer(mode="wrap")
     def _without_unset(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out each key with `AddedLater` that has its default value.
+        """Leave out a key with the annotation `AddedLater` if it has its default value.
 
         So signatures of earlier runs stay valid.
         """

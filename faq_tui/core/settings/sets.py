@@ -12,7 +12,7 @@ from faq_tui.core.settings.section import BASELINE, TOKENS_SUFFIX, AddedLater, C
 
 Kind = Literal["seed", "raw", "template", "original"]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
-PROSE = "prose"  # the part of a set that comes from the text file of its key `prose_file`
+PROSE = "prose"  # name of the part of a set that comes from the text file in the key `prose_file`
 
 # A recipe can name these sets in its key `sets`, although `faq.toml` has no section for them.
 KINDS_BY_NAME: dict[str, Kind] = {f"{BASELINE}-raw": "raw", f"{BASELINE}-original": "original"}
@@ -262,7 +262,7 @@ def _check_prose(name: str, plan: SetPlan, sources: tuple[str, ...]) -> None:
 
 
 def in_order(unordered: Mapping[str, SetPlan]) -> Iterator[str]:
-    """The names of the sets. A set that copies the size of another set comes after that set.
+    """The names of the sets. If a set copies the size of another set, the other set comes first.
 
     Raises ValueError if sets copy each other's size.
     """

@@ -76,7 +76,7 @@ class Sampling(Section):
     ] = OFF
 
     def neutral(self) -> dict[str, Any]:
-        """The values for a model on this machine.
+        """The sampling values for a model that runs on this machine.
 
         A value that is "off" is replaced by a neutral value, for example 1.0 for temperature.
         """

@@ -120,7 +120,7 @@ class Seeds(Section):
 
 
 class Preset(Section):
-    """The published table with which `faq-tui status` compares the results.
+    """The published table that `faq-tui status` compares the results with.
 
     `faq-tui init --preset` writes this section.
     """

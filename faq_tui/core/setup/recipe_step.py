@@ -26,7 +26,7 @@ DOCTOR_ROLES = {"ok": "", "warning": "warning", "failed": "bad"}
 class RecipeReport(StepReport):
     """`needed` is the number of bytes that downloads and artefacts take on the disk.
 
-    It is None if the model's size is not known.
+    `needed` is None if the model's size is not known.
     """
 
     needed: int | None = None

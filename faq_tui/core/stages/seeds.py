@@ -68,7 +68,7 @@ def _kept(run: Run) -> Kept:
 
 
 def _draws_the_stored(run: Run) -> bool:
-    """True if reading the seed files again would store the seeds and the roles that are stored now."""
+    """True if reading the seed files again would give exactly the stored seeds and roles."""
     context = Context(run, lambda _event: None, CancelToken(), "")
     try:
         found = list(_good_seeds(context, _Problems(context)))

@@ -29,8 +29,8 @@ from faq_tui.core.store.seeds import Seed
 LOADS_WEIGHTS = {"activations", "quantize", "evaluate"}
 PLAIN: Roles = ("user",)
 PROBES: tuple[Roles, ...] = (PLAIN, ("system", "user"), ("user", "user"), ("user", "assistant", "user"))
-# A kind of conversation is its sequence of roles. The 64 most frequent kinds with at most 64 turns are checked here.
-# The stages check every other conversation when they use it.
+# The sequence of roles defines the kind of a conversation. The 64 most frequent kinds with at most 64 turns are
+# checked here. The stages check every other conversation when they use it.
 MOST_SHAPES, LONGEST_SHAPE = 64, 64
 OWN_TEMPLATE = "use the template of the model's publisher"
 

@@ -28,7 +28,8 @@ from faq_tui.core.stats.sums import Sums
 if TYPE_CHECKING:
     from faq_tui.core.stats.sums import Array
 
-    # The arguments are the weights of the draws [rows, draws] and of the items [rows, items]. Returns values [rows].
+    # A statistic takes two arrays: the weights of the draws [rows, draws] and the weights of the items [rows, items].
+    # Returns values [rows].
     Statistic = Callable[[Array, Array], Array]
 
 LEVEL = 0.95

@@ -23,7 +23,7 @@ class ReplyRow:
 class ProbeRow:
     """The result of a judge's test: an AUC and its 95% interval [low, high].
 
-    `auc` is None if too few replies fit the schema.
+    `auc` is None if too few of the judge's replies fit the schema.
     """
 
     auc: float | None

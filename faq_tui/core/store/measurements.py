@@ -104,7 +104,7 @@ def token_values_of(store: Store, subject: str, text: str) -> tuple[bytes | None
 
 
 def all_measurements(store: Store) -> dict[tuple[str, str], Measurement]:
-    """Maps (subject, text) to the measurement, without its values of single tokens."""
+    """Maps (subject, text) to the measurement. The values of single tokens are left out."""
     query = "SELECT subject, text, signature, items FROM measurements"
     return {
         (row["subject"], row["text"]): Measurement(

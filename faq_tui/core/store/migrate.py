@@ -79,7 +79,7 @@ def is_current(db: sqlite3.Connection) -> bool:
 
 
 def bring_up_to_date(db: sqlite3.Connection, path: Path) -> None:
-    """Apply all missing migrations, each in one transaction. Errors name `path`.
+    """Apply all missing migrations, each in one transaction. Error messages name `path`.
 
     Each migration is applied completely or not at all, even if the process is killed. Raises UsageError if the
     database was written by a newer faq-tui, and sqlite3.DatabaseError if a migration fails.

@@ -27,7 +27,10 @@ class Seed:
 
     @property
     def id(self) -> str:
-        """A hash of the question alone. So two rows with the same question and different answers are one seed."""
+        """A hash of the question alone.
+
+        So two rows with the same question but different answers are the same seed.
+        """
         return digest(self.messages, length=12)
 
     @property

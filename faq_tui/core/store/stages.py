@@ -61,7 +61,7 @@ def all_rows(store: Store) -> dict[str, StageRow]:
 def rows_of_file(path: Path) -> dict[str, StageRow]:
     """The same as `all_rows`, read from the database file. The file is neither changed nor copied.
 
-    {} if there is no such file. Raises UsageError if the file is not a database of a run.
+    Returns {} if there is no such file. Raises UsageError if the file is not a database of a run.
     """
     if not path.is_file():
         return {}

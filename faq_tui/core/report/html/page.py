@@ -20,7 +20,7 @@ EQUAL = {
     "samples": "Both sets have the same number of samples",
     "tokens": "Both sets have the same number of tokens",
 }
-# With this policy, the browser runs no script and loads nothing. The page itself needs neither.
+# With this policy, the browser runs no script and loads nothing. The page itself needs no scripts and no requests.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
