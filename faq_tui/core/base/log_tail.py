@@ -17,11 +17,10 @@ _RULE = re.compile(r"(?:[A-Z]+\s)?[\s\-+=|_*#]*")
 
 
 def log_tail(path: Path, lines: int) -> list[str]:
-    """The last `lines` lines, sanitized. Colours and separator lines of tables are removed.
+    """The last `lines` lines of the log, without control characters.
 
-    Returns [] if there is no file.
-
-    If a line or a progress bar was drawn several times, only its last state is kept. Repeated lines are merged.
+    Colours and separator lines of tables are removed. If a line or a progress bar was drawn several times, only its
+    last state is kept. Repeated lines are merged. Returns [] if there is no file.
     """
     try:
         with path.open("rb") as file:

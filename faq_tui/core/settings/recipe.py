@@ -55,7 +55,9 @@ class Recipe(Section):
     group_size: Annotated[
         int, Field(description="number of input features that share a scale; -1 means one group per row")
     ]
-    preset: Annotated[str | None, Field(description="name of a set of defaults of the method")] = None
+    preset: Annotated[
+        str | None, Field(description="name of a preset: a set of default values that the method offers")
+    ] = None
     sets: Annotated[
         tuple[str, ...] | None,
         Field(description="calibration sets; default: every set of the run"),

@@ -129,7 +129,7 @@ class Preset(Section):
         str,
         Field(
             pattern=r"^paper/table([1-9]|1[01])$",
-            description="table of the FAQ paper with which `faq-tui status` compares results",
+            description="table of the FAQ paper that `faq-tui status` compares the results with",
             examples=["paper/table1"],
         ),
     ]

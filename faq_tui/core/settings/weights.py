@@ -37,7 +37,7 @@ SinkShare = Annotated[
     BeforeValidator(_share),
     AfterValidator(_number),
     Field(
-        description="share of the samples' first tokens in the sum of all weights; off: weight 1; "
+        description="share of all weight that the samples' first tokens get; off: weight 1 each; "
         f"auto: {AUTO_SHARE:g}"
     ),
     AddedLater(),
