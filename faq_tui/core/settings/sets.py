@@ -264,14 +264,17 @@ def _check_prose(name: str, plan: SetPlan, sources: tuple[str, ...]) -> None:
 def in_order(unordered: Mapping[str, SetPlan]) -> Iterator[str]:
     """The names of the sets. If a set copies the size of another set, the other set comes first.
 
-    Raises ValueError if sets copy each other's size.
+    Raises ValueError if `match` leads from a set back to the same set, so that no size is known.
     """
     done: list[str] = []
     waiting = list(unordered)
     while waiting:
         ready = [name for name in waiting if unordered[name].match.names() <= set(done)]
         if not ready:
-            raise ValueError(f"sets: {', '.join(waiting)} copy each other's size: set the key `count` of one of them")
+            raise ValueError(
+                f"sets: the key `match` of {', '.join(waiting)} leads back to the same set, so no size is known: "
+                "set the key `count` of one of them"
+            )
         done += ready
         waiting = [name for name in waiting if name not in ready]
     yield from done
