@@ -378,7 +378,7 @@ BAD = {
     "[sets.x]\nfrom = 'elder'\nkind = 'raw'\n": "the key `kind` is only for sets made from",
     "[sets.x]\nmatch = {tokens = 'y'}\n": "sets.x.match: there is no set 'y'",
     "[sets.x]\nmatch = {tokens = 'x'}\n": "the key `match` of x leads back to the same set",
-    "[sets.x]\nmatch = {tokens = 'y'}\n[sets.y]\nmatch = {samples = 'x'}\n": "the key `match` of x, y leads back to the same set",
+    "[sets.x]\nmatch = {tokens = 'y'}\n[sets.y]\nmatch = {samples = 'x'}\n": "`match` of x, y leads back",
     "[sets.x]\nmatch = {samples = 'elder'}\ncount = 3\n": "the keys `count` and `match.samples` both set the number",
     "[sets.x]\nfrm = 'elder'\n": "unknown key `sets.x.frm`; did you mean `from`",
     "[sets.x]\nselect = 'best'\n": "sets.x.select",
