@@ -179,7 +179,9 @@ def merge(options: argparse.Namespace) -> None:
     print((run / "reports" / "report.md").read_text(encoding="utf-8"), shares, sep="\n\n")
 
 
-ARTEFACT = re.compile(r"(?P<method>\w+-\w+?)(?P<share>-sink[\d.]+)?-(?P<set>[a-z][\w-]*?)(-r(?P<draw>\d+))?$")
+ARTEFACT = re.compile(
+    r"(?P<method>[a-z0-9]+)(?P<share>-sink[\d.]+)?-(?P<width>w\w+)-(?P<set>[a-z][\w-]*?)(-r(?P<draw>\d+))?$"
+)
 
 
 def by_share(measured: dict[str, dict[str, dict[str, float]]]) -> str:
@@ -193,7 +195,7 @@ def by_share(measured: dict[str, dict[str, dict[str, float]]]) -> str:
         if (parsed := ARTEFACT.match(name)) is None:
             continue
         for text, values in texts.items():
-            cells = found.setdefault((parsed["method"], text), {})
+            cells = found.setdefault((f"{parsed['method']}-{parsed['width']}", text), {})
             cell = cells.setdefault((parsed["set"], (parsed["share"] or "-off").lstrip("-")), {})
             cell[int(parsed["draw"] or 1)] = values[KL.name]
     lines = []

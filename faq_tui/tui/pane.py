@@ -61,7 +61,7 @@ class Pane(Container, can_focus=True):
 
     @dataclass
     class Exported(Message):
-        """An export thread of the pane has ended. `message` names the files or the reason of a failure."""
+        """An export thread of the pane has ended. `message` names the files or the reason for a failure."""
 
         message: str
         failed: bool = False
