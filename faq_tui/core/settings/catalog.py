@@ -32,7 +32,7 @@ GRID_RECIPE = "This table has lists of values, so it stands for several recipes.
 
 
 @dataclass(frozen=True)
-class Key:
+class SettingKey:
     """One key of a section. `default` is the default as a person types it; "" if the key has no default value."""
 
     table: KeyPath
@@ -57,18 +57,18 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Group:
+class SettingGroup:
     """The keys of one section. `note` is a sentence about a section whose keys cannot all be edited here."""
 
     title: str  # such as `sources.elder`
     help: str
-    keys: tuple[Key, ...] = ()
+    keys: tuple[SettingKey, ...] = ()
     note: str = ""
 
 
-def groups_of(raw: Mapping[str, Any]) -> list[Group]:
+def groups_of(raw: Mapping[str, Any]) -> list[SettingGroup]:
     """The sections of the file with these values, in the order of the schema."""
-    groups: list[Group] = []
+    groups: list[SettingGroup] = []
     for name, field in Settings.model_fields.items():
         help_text = comment_of(field)
         if name == "sources":
@@ -78,33 +78,33 @@ def groups_of(raw: Mapping[str, Any]) -> list[Group]:
         elif name == "recipes":
             groups += _recipes(raw, help_text)
         else:
-            groups.append(Group(name, help_text, tuple(_keys((name,), _section_of(field)))))
+            groups.append(SettingGroup(name, help_text, tuple(_keys((name,), _section_of(field)))))
             if name == "evaluate":
                 groups += [
-                    Group(f"{name}.{key}", comment_of(inner), tuple(_keys((name, key), _section_of(inner))))
+                    SettingGroup(f"{name}.{key}", comment_of(inner), tuple(_keys((name, key), _section_of(inner))))
                     for key, inner in Evaluate.model_fields.items()
                     if _is_section(inner)
                 ]
     return groups
 
 
-def _named(raw: Mapping[str, Any], name: str, model: type[Section], help_text: str, note: str) -> list[Group]:
+def _named(raw: Mapping[str, Any], name: str, model: type[Section], help_text: str, note: str) -> list[SettingGroup]:
     tables = raw.get(name)
     if not isinstance(tables, dict) or not tables:
-        return [Group(name, help_text, note=note)]
-    return [Group(dotted((name, one)), help_text, tuple(_keys((name, one), model))) for one in tables]
+        return [SettingGroup(name, help_text, note=note)]
+    return [SettingGroup(dotted((name, one)), help_text, tuple(_keys((name, one), model))) for one in tables]
 
 
-def _recipes(raw: Mapping[str, Any], help_text: str) -> list[Group]:
+def _recipes(raw: Mapping[str, Any], help_text: str) -> list[SettingGroup]:
     tables = raw.get("recipes")
     if not isinstance(tables, list) or not tables:
-        return [Group("recipes", help_text, note=NO_RECIPES)]
+        return [SettingGroup("recipes", help_text, note=NO_RECIPES)]
     groups = []
     for index, table in enumerate(tables):
         title = dotted(("recipes", index))
         method = table.get("method", DEFAULT_METHOD) if isinstance(table, dict) else None
         if not isinstance(method, str) or method not in METHODS or any(isinstance(table.get(k), list) for k in GRID):
-            groups.append(Group(title, help_text, note=GRID_RECIPE))
+            groups.append(SettingGroup(title, help_text, note=GRID_RECIPE))
             continue
         model = model_of(method)
         keys = [
@@ -112,27 +112,27 @@ def _recipes(raw: Mapping[str, Any], help_text: str) -> list[Group]:
             for key in _keys(("recipes", index), model)
             if key.label != "method"
         ]
-        groups.append(Group(f"{title} {method}", help_text, tuple(keys)))
+        groups.append(SettingGroup(f"{title} {method}", help_text, tuple(keys)))
     return groups
 
 
-def _keys(table: KeyPath, model: type[Section]) -> Iterator[Key]:
+def _keys(table: KeyPath, model: type[Section]) -> Iterator[SettingKey]:
     for name, field in model.model_fields.items():
         inner = field.alias or name
         if not _is_section(field):
             yield _key(table, (inner,), field)
         elif table != ("evaluate",):  # the sections in [evaluate] are groups
             for key in _keys((*table, inner), _section_of(field)):
-                yield Key(table, (inner, *key.inner), key.kind, key.help, key.default, False, key.choices)
+                yield SettingKey(table, (inner, *key.inner), key.kind, key.help, key.default, False, key.choices)
 
 
-def _key(table: KeyPath, inner: tuple[str, ...], field: FieldInfo) -> Key:
+def _key(table: KeyPath, inner: tuple[str, ...], field: FieldInfo) -> SettingKey:
     default = field.get_default(call_default_factory=True)
     required = default is PydanticUndefined
     kind, values = _kind(table, inner, field)
     shown = "" if required or default is None else text_of_value(kind, _plain(default))
     help_text = _help(table, inner, field)
-    return Key(table, inner, kind, help_text, shown, required, values)
+    return SettingKey(table, inner, kind, help_text, shown, required, values)
 
 
 def _help(table: KeyPath, inner: tuple[str, ...], field: FieldInfo) -> str:
@@ -195,7 +195,7 @@ def _plain(value: Any) -> Any:
 # What a person types.
 
 
-def shown_value(key: Key, raw: Mapping[str, Any]) -> Any:
+def shown_value(key: SettingKey, raw: Mapping[str, Any]) -> Any:
     """The value of the key in the file, as a form shows it; None if the file does not set the key."""
     value = value_at(raw, key.path)
     if value is None or key.kind in ("switch", "choice"):
@@ -217,7 +217,7 @@ def _is_simple(text: str) -> bool:
     return bool(text.strip() == text and text) and "," not in text and text[0] not in "[{\"'"
 
 
-def value_of_text(key: Key, text: str) -> Any:
+def value_of_text(key: SettingKey, text: str) -> Any:
     """The value that the person typed. Raises ValueError with a sentence if the text cannot be read."""
     text = text.strip()
     if text.startswith(("[", "{")) and (key.kind in ("list", "table") or key.label == "base_url"):

@@ -64,24 +64,24 @@ def parse_toml(text: str, where: str = "faq.toml") -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Problem:
+class SettingProblem:
     """A refused value. `location` is the path of its key; it is empty if the problem concerns several keys."""
 
     location: tuple[int | str, ...]
     sentence: str
 
 
-def check_values(raw: Mapping[str, Any], folder: Path) -> tuple[Settings | None, list[Problem]]:
+def check_values(raw: Mapping[str, Any], folder: Path) -> tuple[Settings | None, list[SettingProblem]]:
     """The settings with these values, or None and all problems. The sentences are those of `parse_settings`.
 
     Prompt files are read from `folder`.
     """
     if (key := _with_nul(raw)) is not None:
-        return None, [Problem(key, _nul(key))]
+        return None, [SettingProblem(key, _nul(key))]
     try:
         return Settings.model_validate(raw, context={"folder": folder}), []
     except ValidationError as error:
-        return None, [Problem(one["loc"], _reason(one)) for one in error.errors(include_url=False)]
+        return None, [SettingProblem(one["loc"], _reason(one)) for one in error.errors(include_url=False)]
 
 
 def _with_nul(value: Any, location: tuple[int | str, ...] = ()) -> tuple[int | str, ...] | None:

@@ -19,6 +19,7 @@ from textual.widgets import Input, OptionList, Select
 from faq_tui.tui.widgets.text import LiteralText
 
 NO_YES = (("no", False), ("yes", True))
+NOT_EDITED: Any = object()
 Values = dict[str, Any]
 Check = Callable[[Values], Mapping[str, str]]
 
@@ -38,6 +39,8 @@ class Field:
     label: str = ""
     help: str | Callable[[Any], str] = ""
     choices: tuple[tuple[str, Any], ...] = ()
+    placeholder: str = ""  # the text that an empty `text` or `number` shows
+    edited: Any = NOT_EDITED  # the value to show first, if the user has changed the initial value before
 
 
 class Several(OptionList):
@@ -212,9 +215,11 @@ def typed(text: str) -> Any:
 
 def _control(field: Field) -> Any:
     """The widget whose `value` is the value of the field."""
+    value = field.value if field.edited is NOT_EDITED else field.edited
     if field.kind == "several":
-        return Several(field.choices, field.value, id=field.key)
+        return Several(field.choices, value, id=field.key)
     if field.kind in ("choice", "switch"):
         choices = field.choices if field.kind == "choice" else NO_YES
-        return Select(choices, value=field.value, allow_blank=False, compact=True, id=field.key)
-    return Input("" if field.value is None else str(field.value), compact=True, id=field.key)
+        return Select(choices, value=value, allow_blank=False, compact=True, id=field.key)
+    text = "" if value is None else str(value)
+    return Input(text, placeholder=field.placeholder, compact=True, id=field.key)

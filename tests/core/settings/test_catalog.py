@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from faq_tui.core.settings.catalog import Key, groups_of, shown_value, text_of_value, value_of_text
+from faq_tui.core.settings.catalog import SettingKey, groups_of, shown_value, text_of_value, value_of_text
 from faq_tui.core.settings.load import check_values, parse_settings
 from faq_tui.core.settings.schema import Settings
 from faq_tui.core.settings.write import Choices, init_text
@@ -23,7 +23,7 @@ RAW = {
 }
 
 
-def key(group: str, label: str) -> Key:
+def key(group: str, label: str) -> SettingKey:
     return next(k for g in groups_of(RAW) if g.title == group for k in g.keys if k.label == label)
 
 
@@ -111,7 +111,7 @@ def test_the_shown_values_of_a_new_file_are_its_own() -> None:
                 assert value_of_text(k, shown) == shown_raw(raw, k)
 
 
-def shown_raw(raw: object, k: Key) -> object:
+def shown_raw(raw: object, k: SettingKey) -> object:
     for part in k.path:
         raw = raw[part]  # type: ignore[index]
     return raw
