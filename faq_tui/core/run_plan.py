@@ -66,8 +66,8 @@ class Effect:
     """What other settings change in a run.
 
     `stale` are the finished stages that become stale, and `current` the stale stages that become current again.
-    `artefacts` is the number of finished artefacts that become stale. `seconds` is the time that the stages in
-    `stale` took last time; None if it is not known.
+    `artefacts` is the number of artefacts that have to be made because of the change. `seconds` is the time that the
+    stages in `stale` took last time; None if it is not known.
     """
 
     stale: tuple[str, ...] = ()
@@ -112,13 +112,13 @@ def effect_of(run: Run, settings: Settings) -> Effect:
     before = {stage.name: stage.state for stage in now.stages}
     stale = [stage for stage in then.stages if before.get(stage.name) == DONE and stage.state == STALE]
     current = [stage.name for stage in then.stages if before.get(stage.name) == STALE and stage.state == DONE]
-    made = [queued.name for queued in queue_of(run) if queued.state == DONE]
-    states = {queued.name: queued.state for queued in queue_of(other)}
+    states = {queued.name: queued.state for queued in queue_of(run)}
     names = [stage.name for stage in then.stages]
-    if any(names.index(stage.name) < names.index("quantize") for stage in stale):
-        artefacts = len(made)  # their sets are made anew
-    else:
-        artefacts = sum(states.get(name, DONE) != DONE for name in made)
+    sets_stay = all(names.index(stage.name) >= names.index("quantize") for stage in stale)
+    artefacts = sum(
+        not (sets_stay and queued.state == DONE) and states.get(queued.name, DONE) == DONE
+        for queued in queue_of(other)
+    )
     return Effect(tuple(stage.name for stage in stale), artefacts, tuple(current), seconds_of(stale))
 
 

@@ -128,7 +128,8 @@ def field_of(key: SettingKey, draft: SettingsDraft) -> Field:
     edited = draft.typed.get(key.path, NOT_EDITED)
     if key.kind not in ("switch", "choice"):
         empty = "must be set" if key.required else f"{key.default} {DEFAULT}" if key.default else "not set"
-        return Field(field_id(key), value, "text", key.label, key.help, placeholder=empty, edited=edited)
+        help_text = f"{key.help}. Default: {key.default}" if key.default else key.help
+        return Field(field_id(key), value, "text", key.label, help_text, placeholder=empty, edited=edited)
     values: list[Any] = [False, True] if key.kind == "switch" else list(key.choices)
     if value not in values:
         values.append(value)  # a mistake in the file, which the check names

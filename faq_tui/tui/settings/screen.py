@@ -15,7 +15,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.events import DescendantFocus
+from textual.events import DescendantBlur, DescendantFocus
 from textual.message import Message
 from textual.screen import ModalScreen
 from textual.timer import Timer
@@ -41,6 +41,7 @@ from faq_tui.tui.widgets.text import LiteralText
 
 PAUSE_S = 0.4  # the effect of a change is computed when the person has not typed for this long
 SAVE, DISCARD, STAY = "save", "discard", "stay"
+SECTIONS_WIDTH = 23  # cells for the name of a section
 LIST_KEYS = "↓ ↑ section · enter keys · / search · E editor · ctrl+s save · esc leave"
 FORM_KEYS = "↓ ↑ key · enter choose · ctrl+s save · esc sections"
 CHECKING = "Looking at what this makes out of date …"
@@ -139,7 +140,10 @@ class SettingsScreen(ModalScreen[None]):
 
     def _section_line(self, group: SettingGroup) -> Text:
         changed = any(key.path in self.draft.typed for key in group.keys)
-        return Text.assemble(("● " if changed else "  "), (sanitize(group.title), "" if group.keys else "dim"))
+        style = "" if group.keys else "dim"
+        line = Text.assemble(("● " if changed else "  "), (sanitize(group.title), style), no_wrap=True)
+        line.truncate(SECTIONS_WIDTH, overflow="ellipsis")
+        return line
 
     # Showing.
 
@@ -158,6 +162,9 @@ class SettingsScreen(ModalScreen[None]):
             await self._form.show_fields([field_of(key, self.draft) for key in group.keys])
             text = f"[{group.title}]  {group.help}"
             self.query_one("#group-help", LiteralText).show(f"{text}\n\n{group.note}" if group.note else text)
+            for row in self._form.rows:
+                if isinstance(row.control, Input):
+                    row.control.cursor_position = 0  # show the beginning of a long value
             self.query_one("#group", VerticalScroll).scroll_home(animate=False)
             self._draw()
 
@@ -168,9 +175,15 @@ class SettingsScreen(ModalScreen[None]):
         self.query_one("#settings-title", LiteralText).show(title.append(changes, "bold"))
         for index, group in enumerate(self.draft.groups):
             self._list.replace_option_prompt_at_index(index, self._section_line(group))
-        problem = self.broken or self.draft.problem
-        self.query_one("#problem", LiteralText).show(_sentence(problem))
-        self.query_one("#effect", LiteralText).show("" if problem else self._effect_text())
+        beside = {key.path for key in self._ids.values() if key.path in self.draft.typed}  # the form shows these
+        others = [why for path, why in self.draft.problems.items() if path not in beside]
+        self._show_below("problem", _sentence(self.broken or next(iter(others), "")))
+        self._show_below("effect", "" if self.broken or self.draft.problems else self._effect_text())
+
+    def _show_below(self, name: str, text: str) -> None:
+        widget = self.query_one(f"#{name}", LiteralText)
+        widget.show(text)
+        widget.set_class(not text, "-empty")
 
     def _effect_text(self) -> str:
         if not self.draft.typed:
@@ -186,6 +199,10 @@ class SettingsScreen(ModalScreen[None]):
         row = next((one for one in event.widget.ancestors_with_self if isinstance(one, FieldRow)), None)
         self.query_one("#key-help", LiteralText).show(row.help if row is not None else "")
         self.query_one("#settings-hint", LiteralText).show(LIST_KEYS if row is None else FORM_KEYS)
+
+    def on_descendant_blur(self, event: DescendantBlur) -> None:
+        if isinstance(event.widget, Input):
+            event.widget.cursor_position = 0
 
     # Checking.
 
