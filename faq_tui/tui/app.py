@@ -137,7 +137,7 @@ class FaqApp(AppController):
         self._header.use_run(run, refused=bool(self.settings_problem))
         for pane in self.panes.values():
             pane.use_run(run)
-        if self.pane.is_mounted:
+        if self.is_running and self.pane.is_mounted and self.pane.children:  # else the app is starting or ending
             self.pane.shown(self.session.live)
 
     @property

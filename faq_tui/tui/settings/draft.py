@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.base.text import sanitize
 from faq_tui.core.settings import Settings
 from faq_tui.core.settings.catalog import SettingGroup, SettingKey, groups_of, shown_value, value_of_text
 from faq_tui.core.settings.change import Change, KeyPath, with_changes
@@ -106,6 +107,8 @@ def _change(key: SettingKey, value: Any) -> Change:
 def initial_value(key: SettingKey, raw: dict[str, Any]) -> Any:
     """The value of the file as a form holds it. A choice that the file does not make has its default."""
     value = shown_value(key, raw)
+    if isinstance(value, str) and key.kind not in ("switch", "choice"):
+        return sanitize(value)  # the form never shows control characters
     if value is not None or key.kind not in ("switch", "choice"):
         return value
     if key.kind == "switch":
@@ -144,4 +147,4 @@ def _label(key: SettingKey, value: Any) -> str:
         else value
     )
     default = (key.default == ("true" if value else "false")) if key.kind == "switch" else _is_default(key, value)
-    return f"{words} {DEFAULT}" if default else str(words)
+    return f"{words} {DEFAULT}" if default else sanitize(str(words))

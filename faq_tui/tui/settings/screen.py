@@ -39,6 +39,7 @@ from faq_tui.tui.widgets.form import FieldRow, Form, Values
 from faq_tui.tui.widgets.menu import Group, Menu
 from faq_tui.tui.widgets.text import LiteralText
 
+MOVE_PAUSE_S = 0.1  # a section is shown when the cursor has stayed on it for this long
 PAUSE_S = 0.4  # the effect of a change is computed when the person has not typed for this long
 SAVE, DISCARD, STAY = "save", "discard", "stay"
 SECTIONS_WIDTH = 23  # cells for the name of a section
@@ -102,6 +103,7 @@ class SettingsScreen(ModalScreen[None]):
         self._ids: dict[str, SettingKey] = {}  # the keys of the shown section
         self._computed = 0  # number of computations that began; only the last one is shown
         self._timer: Timer | None = None
+        self._moved: Timer | None = None
         self._showing = asyncio.Lock()
 
     def compose(self) -> ComposeResult:
@@ -148,14 +150,21 @@ class SettingsScreen(ModalScreen[None]):
     # Showing.
 
     @on(OptionList.OptionHighlighted, "#sections")
-    async def _section_chosen(self, event: OptionList.OptionHighlighted) -> None:
-        await self._show_section(event.option_index)
+    def _section_chosen(self) -> None:
+        if self._moved is not None:
+            self._moved.stop()
+        self._moved = self.set_timer(MOVE_PAUSE_S, self._show_chosen)
+
+    async def _show_chosen(self) -> None:
+        if self._list.highlighted is not None:
+            await self._show_section(self._list.highlighted)
 
     async def _show_section(self, index: int, again: bool = False) -> None:
         async with self._showing:
             if index == self.index and not again:
                 return
-            await self._form.show_fields([])
+            if index != self.index:
+                await self._form.show_fields([])
             self.index = index
             group = self._group
             self._ids = {field_id(key): key for key in group.keys}
@@ -302,7 +311,8 @@ class SettingsScreen(ModalScreen[None]):
         getattr(self._list, f"action_{name}")()
 
     @on(OptionList.OptionSelected, "#sections")
-    def action_into_form(self) -> None:
+    async def action_into_form(self) -> None:
+        await self._show_chosen()
         if rows := self._form.rows:
             rows[0].control.focus()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,7 +41,8 @@ class Field:
     help: str | Callable[[Any], str] = ""
     choices: tuple[tuple[str, Any], ...] = ()
     placeholder: str = ""  # the text that an empty `text` or `number` shows
-    edited: Any = NOT_EDITED  # the value to show first, if the user has changed the initial value before
+    # The value to show first, if the user has changed the initial value before. It is ignored in comparisons.
+    edited: Any = dataclass_field(default=NOT_EDITED, compare=False)
 
 
 class Several(OptionList):
