@@ -35,7 +35,7 @@ class ShellApp(App[None]):
         self.set_keymap(self.config.keymap)
         self.crash: Exception | None = None
         self.errors: deque[str] = deque(maxlen=KEPT_ERRORS)  # the newest first
-        self._title_shown = ""
+        self._title_shown, self._title_given_back = "", False
 
     def on_mount(self) -> None:  # Textual also calls the method of this name in each subclass
         self._send(notices.keep_title(), self.config.title)
@@ -44,11 +44,20 @@ class ShellApp(App[None]):
         self._use_theme()
 
     def on_unmount(self) -> None:
-        self._send(notices.give_back_title(), self.config.title)
+        self._give_back_title()
+
+    def exit(self, *arguments: Any, **named: Any) -> None:
+        self._give_back_title()  # while the app still has the screen; after a crash, `on_unmount` does it
+        super().exit(*arguments, **named)
+
+    def _give_back_title(self) -> None:
+        if not self._title_given_back:
+            self._title_given_back = True
+            self._send(notices.give_back_title(), self.config.title)
 
     def show_title(self, text: str) -> None:
         """Show the text in the title of the terminal, if the user's settings allow it."""
-        if text != self._title_shown:
+        if text != self._title_shown and not self._title_given_back:
             self._title_shown = text
             self._send(notices.show_title(text), self.config.title)
 

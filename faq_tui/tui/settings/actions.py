@@ -95,7 +95,8 @@ class SettingsActions(ShellApp):
         code = edit_file(self, editor_command(os.environ), self.opened.folder / "faq.toml")
         self.show_title_again()
         if code:
-            self.say(f"The editor ended with exit code {code}.", "warning")
+            how = f"exit code {code}" if code > 0 else f"signal {-code}"
+            self.say(f"The editor ended with {how}. faq.toml was read again.", "warning")
         self.settings_watch.look()
 
     # Errors and notices.

@@ -87,7 +87,7 @@ async def test_the_app_uses_the_changed_settings(folder: Path) -> None:
     path = folder / "faq.toml"
     text = path.read_text()
     app = app_on(folder)
-    async with app.run_test(size=(120, 36)) as pilot:
+    async with app.run_test(size=(120, 36), notifications=True) as pilot:
         path.write_text(text.replace("nobody/knows-it", "somebody/else"))
         app.settings_watch.look()
         await until(pilot, lambda: "faq.toml changed: read again" in text_of(app))
@@ -109,7 +109,7 @@ async def test_the_app_uses_the_changed_settings(folder: Path) -> None:
 async def test_a_pane_that_changes_the_file_is_not_news(folder: Path) -> None:
     """Pane 5 adds a recipe, and the queue of all panes has it."""
     app = app_on(folder)
-    async with app.run_test(size=(120, 36)) as pilot:
+    async with app.run_test(size=(120, 36), notifications=True) as pilot:
         await pilot.press("f5", "n")
         await until(pilot, lambda: len(app.screen_stack) == 2)
         await pilot.press("ctrl+s")
@@ -124,7 +124,7 @@ async def test_the_queue_has_the_sets_of_the_changed_file(folder: Path) -> None:
     """`recipes.sets` is edited while the app is open, and the queue counts the new artefacts at once."""
     path = folder / "faq.toml"
     app = app_on(folder)
-    async with app.run_test(size=(120, 36)) as pilot:
+    async with app.run_test(size=(120, 36), notifications=True) as pilot:
         await pilot.press("f5")
         await until(pilot, lambda: " artefacts done" in text_of(app))
         path.write_text(path.read_text() + '\n[[recipes]]\nbits = 8\nsets = ["baseline"]\n')
