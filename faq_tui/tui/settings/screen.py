@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,16 +23,14 @@ from textual.widgets.option_list import Option
 
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.base.text import sanitize
-from faq_tui.core.run.run import Run
-from faq_tui.core.run_plan import Effect, effect_of
+from faq_tui.core.run_plan import Effect
 from faq_tui.core.settings import Settings
 from faq_tui.core.settings.catalog import SettingGroup, SettingKey
-from faq_tui.core.settings.change import Change, changed_text, save_changes
-from faq_tui.core.settings.load import check_values
-from faq_tui.core.store import Store
+from faq_tui.core.settings.change import save_changes
 from faq_tui.tui.screens.choice import Answer, ChoiceScreen
 from faq_tui.tui.settings.draft import SettingsDraft, field_id, field_of
-from faq_tui.tui.settings.words import effect_in_words
+from faq_tui.tui.settings.effect import effect_of_changes
+from faq_tui.tui.settings.words import effect_in_words, sentence
 from faq_tui.tui.widgets.ask import Ask
 from faq_tui.tui.widgets.form import FieldRow, Form, Values
 from faq_tui.tui.widgets.menu import Group, Menu
@@ -186,7 +183,7 @@ class SettingsScreen(ModalScreen[None]):
             self._list.replace_option_prompt_at_index(index, self._section_line(group))
         beside = {key.path for key in self._ids.values() if key.path in self.draft.typed}  # the form shows these
         others = [why for path, why in self.draft.problems.items() if path not in beside]
-        self._show_below("problem", _sentence(self.broken or next(iter(others), "")))
+        self._show_below("problem", sentence(self.broken or next(iter(others), "")))
         self._show_below("effect", "" if self.broken or self.draft.problems else self._effect_text())
 
     def _show_below(self, name: str, text: str) -> None:
@@ -201,7 +198,7 @@ class SettingsScreen(ModalScreen[None]):
         if self.effect is None:
             return CHECKING
         if isinstance(self.effect, str):
-            return _sentence(self.effect)
+            return sentence(self.effect)
         return effect_in_words(self.effect) + busy
 
     def on_descendant_focus(self, event: DescendantFocus) -> None:
@@ -226,7 +223,7 @@ class SettingsScreen(ModalScreen[None]):
             self._compute_soon()
             self._draw()
         known = {key.path: name for name, key in self._ids.items()}
-        return {known[path]: _sentence(why) for path, why in self.draft.problems.items() if path in known}
+        return {known[path]: sentence(why) for path, why in self.draft.problems.items() if path in known}
 
     def _compute_soon(self) -> None:
         self.effect = None
@@ -243,22 +240,8 @@ class SettingsScreen(ModalScreen[None]):
         arguments = (self._computed, self.draft.text, self.draft.raw, self.draft.changes, self.draft.settings)
         threading.Thread(target=self._compute, args=arguments, name="effect", daemon=True).start()
 
-    def _compute(
-        self, number: int, text: str, raw: dict[str, Any], changes: list[Change], settings: Settings
-    ) -> None:
-        try:
-            changed_text(text, changes)
-            present, _ = check_values(raw, self._folder)
-            effect: Effect | str = Effect() if present is None else self._effect(present, settings)
-        except UsageError as error:
-            effect = str(error)
-        except Exception as error:  # noqa: BLE001  a fault in the plan must not end the app
-            effect = f"what this makes out of date is not known ({type(error).__name__}: {error})"
-        self.post_message(self.Computed(number, effect))
-
-    def _effect(self, present: Settings, settings: Settings) -> Effect:
-        with closing(Store(self._folder / "faq.db", read_only=True)) as store:
-            return effect_of(Run(self._folder, present, store), settings)
+    def _compute(self, number: int, *arguments: Any) -> None:
+        self.post_message(self.Computed(number, effect_of_changes(self._folder, *arguments)))
 
     def on_settings_screen_computed(self, message: Computed) -> None:
         if message.number == self._computed and self.is_attached:
@@ -374,7 +357,7 @@ class SettingsScreen(ModalScreen[None]):
                 raise UsageError(self.draft.problem)
             settings = save_changes(self.draft.path, self.draft.changes)
         except FaqError as error:
-            self.app.notify(_sentence(str(error)), severity="error", markup=False)
+            self.app.notify(sentence(str(error)), severity="error", markup=False)
             return False
         later = (
             "The running job keeps its settings. Press r after it has ended, and the new settings apply."
@@ -406,10 +389,3 @@ class SettingsScreen(ModalScreen[None]):
     async def _leave(self, answer: str | None) -> None:
         if answer == DISCARD or (answer == SAVE and await self._save()):
             self.dismiss(None)
-
-
-def _sentence(text: str) -> str:
-    """The text with a capital letter and a full stop. A text that begins with a key stays as it is."""
-    text = sanitize(text)
-    first = text[:1].upper() if not text.startswith("faq-tui") else text[:1]
-    return f"{first}{text[1:]}" + ("" if not text or text.endswith((".", "!", "?")) else ".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from faq_tui.core.base.text import sanitize
 from faq_tui.core.run_plan import Effect
 from faq_tui.tui.duration import clock_time
 
@@ -36,3 +37,10 @@ def _result(stage: str, artefacts: int) -> str:
     if stage != "quantize":
         return RESULTS.get(stage, stage)
     return f"{artefacts} {'artefact' if artefacts == 1 else 'artefacts'}" if artefacts else ""
+
+
+def sentence(text: str) -> str:
+    """The text with a capital letter and a full stop. The name faq-tui is always in small letters."""
+    text = sanitize(text)
+    first = text[:1] if text.startswith("faq-tui") else text[:1].upper()
+    return f"{first}{text[1:]}" + ("" if not text or text.endswith((".", "!", "?")) else ".")
