@@ -39,7 +39,6 @@ from faq_tui.tui.widgets.text import LiteralText
 MOVE_PAUSE_S = 0.1  # a section is shown when the cursor has stayed on it for this long
 PAUSE_S = 0.4  # the effect of a change is computed when the person has not typed for this long
 SAVE, DISCARD, STAY = "save", "discard", "stay"
-SECTIONS_WIDTH = 23  # cells for the name of a section
 LIST_KEYS = "↓ ↑ section · enter keys · / search · E editor · ctrl+s save · esc leave"
 FORM_KEYS = "↓ ↑ key · enter choose · ctrl+s save · esc sections"
 CHECKING = "Looking at what this makes out of date …"
@@ -51,6 +50,7 @@ class SettingsScreen(ModalScreen[None]):
 
     DEFAULT_CSS = (Path(__file__).parent / "settings.tcss").read_text(encoding="utf-8")
     AUTO_FOCUS = "#sections"
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012  Textual declares the type
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "save", "Save", priority=True),
         Binding("down", "field(1)", show=False, priority=True),
@@ -140,9 +140,7 @@ class SettingsScreen(ModalScreen[None]):
     def _section_line(self, group: SettingGroup) -> Text:
         changed = any(key.path in self.draft.typed for key in group.keys)
         style = "" if group.keys else "dim"
-        line = Text.assemble(("● " if changed else "  "), (sanitize(group.title), style), no_wrap=True)
-        line.truncate(SECTIONS_WIDTH, overflow="ellipsis")
-        return line
+        return Text.assemble(("● " if changed else "  "), (sanitize(group.title), style), no_wrap=True)
 
     # Showing.
 

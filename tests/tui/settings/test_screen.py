@@ -58,6 +58,12 @@ async def opened(pilot: Pilot[None]) -> SettingsScreen:
     return screen
 
 
+def without_blinking(screen: SettingsScreen) -> None:
+    """A picture must not depend on the moment in which it was taken."""
+    assert isinstance(screen.focused, Input)
+    screen.focused.cursor_blink = False
+
+
 async def to_section(pilot: Pilot[None], screen: SettingsScreen, title: str) -> None:
     """Go to a section with the keys of the list."""
     titles = [group.title for group in screen.draft.groups]
@@ -292,6 +298,7 @@ def test_the_screen(tmp_path: Path, snap_compare: Snap, size: tuple[int, int], t
         assert isinstance(app, FaqApp)
         screen = await opened(pilot)
         await to_key(pilot, screen, "assemble", "max_tokens")
+        without_blinking(screen)
         await pilot.press("7", "0")
         await until(pilot, lambda: "Out of date after saving" in seen(app))
 
@@ -304,6 +311,7 @@ def test_the_screen_with_a_refused_value(mine: Path, snap_compare: Snap, theme: 
     async def edit(pilot: Pilot[None]) -> None:
         screen = await opened(pilot)
         await to_key(pilot, screen, "seeds", "count")
+        without_blinking(screen)
         await pilot.press("0")
         await pilot.pause()
 
