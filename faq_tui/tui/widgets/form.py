@@ -161,13 +161,18 @@ class Form(Vertical):
         """Show these fields. A field that is shown already keeps its typed or chosen value."""
         box, rows = self.query_one(".rows"), self.rows
         kept = {row.field.key: row for row in rows if row.field in fields}
-        await box.remove_children([row for row in rows if row not in kept.values()])
-        before: FieldRow | None = None
-        for field in fields:
-            row = kept.get(field.key) or FieldRow(field)
-            if not row.is_attached:
-                await box.mount(row, before=0 if before is None and box.children else None, after=before)
-            before = row
+        with self.app.batch_update():  # one layout for all new rows
+            await box.remove_children([row for row in rows if row not in kept.values()])
+            new: list[FieldRow] = []
+            for field in fields:
+                row = kept.get(field.key)
+                if row is None:
+                    new.append(FieldRow(field))
+                elif new:
+                    await box.mount(*new, before=row)
+                    new = []
+            if new:
+                await box.mount(*new)
         self._submitted = False
         self._validate()
 

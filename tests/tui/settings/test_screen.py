@@ -260,7 +260,7 @@ async def test_a_section_that_cannot_be_edited_says_so(mine: Path) -> None:
         titles = [group.title for group in screen.draft.groups]
         for _ in range(titles.index("sets")):
             await pilot.press("j")
-        await until(pilot, lambda: "write a section [sets.NAME]" in seen(app))
+        await until(pilot, lambda: "[sets.NAME]" in seen(app))
         await pilot.press("enter")
         assert screen.focused is screen._list, "there is no key to go to"
 
