@@ -90,7 +90,7 @@ def changed_text(text: str, changes: Iterable[Change]) -> str:
 
 def save_changes(path: Path, changes: Iterable[Change]) -> Settings:
     """Change the file at once, or not at all. Raises UsageError if the new settings would be invalid."""
-    path = path.resolve()  # if the path is a link, edit the file that it points to
+    folder, path = path.parent, path.resolve()  # if the path is a link, edit the file that it points to
     try:
         before = path.read_bytes()
         mark, text = (BOM, before[len(BOM) :]) if before.startswith(BOM) else (b"", before)
@@ -101,7 +101,7 @@ def save_changes(path: Path, changes: Iterable[Change]) -> Settings:
         raise UsageError(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from None
-    settings = parse_settings(edited, str(path), path.parent)
+    settings = parse_settings(edited, str(path), folder)
     if path.read_bytes() != before:
         raise UsageError(f"{path} was changed by another program at the same time: try again")
     replace_text(path, edited, mark)

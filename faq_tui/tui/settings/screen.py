@@ -50,7 +50,8 @@ class SettingsScreen(ModalScreen[None]):
 
     DEFAULT_CSS = (Path(__file__).parent / "settings.tcss").read_text(encoding="utf-8")
     AUTO_FOCUS = "#sections"
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012  Textual declares the type
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (70, "-middle"), (100, "-wide")]  # noqa: RUF012  as in Textual
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (18, "-high")]  # noqa: RUF012  as in Textual
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "save", "Save", priority=True),
         Binding("down", "field(1)", show=False, priority=True),

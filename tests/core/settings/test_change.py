@@ -121,6 +121,18 @@ def test_a_refused_change_leaves_the_file(tmp_path: Path) -> None:
         save_changes(path, [Change(("seeds",), ("count",), 1)])
 
 
+def test_a_link_stays_a_link_and_prompts_are_found_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "run").mkdir()
+    source = '[sources.elder]\nbase_url = "http://e/v1"\nmodel = "m"\nsystem = "system.txt"\n'
+    real, link = tmp_path / "shared" / "faq.toml", tmp_path / "run" / "faq.toml"
+    real.write_text(f'[target]\nmodel = "m"\n[seeds]\npath = "starter"\n{source}')
+    link.symlink_to(real)
+    (tmp_path / "run" / "system.txt").write_text("Be brief.")
+    save_changes(link, [Change(("seeds",), ("count",), 3)])
+    assert link.is_symlink() and "count = 3" in real.read_text()
+
+
 def test_a_recipe_that_is_gone_is_named() -> None:
     with pytest.raises(UsageError, match=r"no section for `recipes\[3\].bits`"):
         changed(("recipes", 2), "bits", 4)

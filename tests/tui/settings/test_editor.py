@@ -76,6 +76,7 @@ def terminal(folder: Path, tmp_path: Path) -> Iterator[OnTerminal]:
     shown.kill()
 
 
+@pytest.mark.slow
 def test_the_editor_gets_the_terminal_and_the_file_is_read_again(terminal: OnTerminal, folder: Path) -> None:
     terminal.wait_to_see("Nothing is running", "nobody/knows-it", seconds=60)
     terminal.press(b"E")

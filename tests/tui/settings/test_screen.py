@@ -15,11 +15,13 @@ from faq_tui.core.settings import load_settings
 from faq_tui.core.settings.write import Choices, init_text
 from faq_tui.tui.app import FaqApp
 from faq_tui.tui.config import Config
+from faq_tui.tui.player import Player, recording
 from faq_tui.tui.screens.choice import ChoiceScreen
 from faq_tui.tui.settings.screen import SettingsScreen
 from tests.support.app_host import app_on, text_of, until
 from tests.support.run_of_0ebf15d import copy_of_stored
 
+pytestmark = pytest.mark.slow
 SIZES = [(80, 24), (120, 36), (200, 60)]
 THEMES = ("textual-dark", "textual-light")
 Snap = Callable[..., bool]
@@ -286,6 +288,30 @@ async def test_hostile_text_in_the_file_is_only_text(mine: Path) -> None:
         screen = await opened(pilot)
         assert "model [red]x" in seen(app) and "\x1b" not in text_of(app) and "\x07" not in text_of(app)
         assert not screen.draft.typed, "it is no change"
+
+
+async def test_a_small_terminal_still_shows_keys(mine: Path) -> None:
+    app = app_on(mine)
+    async with app.run_test(size=(40, 10)) as pilot:
+        screen = await opened(pilot)
+        await to_key(pilot, screen, "seeds", "count")
+        await until(pilot, lambda: "count" in text_of(app) and "Number of seeds" in text_of(app))
+
+
+async def test_a_replay_shows_the_settings_and_changes_nothing(tmp_path: Path, said: list[str]) -> None:
+    run = copy_of_stored(tmp_path / "run")
+    before = (run / "faq.toml").read_bytes()
+    app = app_on(run, player=Player(recording(run, None), 10.0))
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot)
+        await to_key(pilot, screen, "seeds", "count")
+        await pilot.press("1", "ctrl+s")
+        await until(pilot, lambda: said and "a replay, which cannot change faq.toml" in said[-1])
+        await pilot.press("escape", "escape", "d")
+        await until(pilot, lambda: app.screen is not screen)
+        await pilot.press("E")
+        await until(pilot, lambda: len(said) > 1 and "a replay" in said[-1])
+    assert (run / "faq.toml").read_bytes() == before
 
 
 @pytest.mark.parametrize("theme", THEMES)
