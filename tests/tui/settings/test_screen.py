@@ -147,6 +147,22 @@ async def test_an_emptied_value_has_its_default_again(mine: Path, said: list[str
     assert "# count = 9  " in (mine / "faq.toml").read_text()
 
 
+async def test_ctrl_r_takes_a_change_back(mine: Path) -> None:
+    app = app_on(mine)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot)
+        await to_key(pilot, screen, "seeds", "path")
+        await pilot.press("backspace")
+        assert "`seeds.path` is missing." in seen(app)
+        await pilot.press("ctrl+r")
+        assert not screen.draft.typed and "starter" in seen(app)
+        await to_key_by_escape(pilot, screen, "target", "device")
+        await pilot.press("enter", "down", "enter")
+        assert "1 change not saved" in seen(app)
+        await pilot.press("ctrl+r")
+        assert not screen.draft.typed and "not saved" not in seen(app)
+
+
 async def test_a_refused_value_has_the_sentence_of_the_loader(mine: Path, said: list[str]) -> None:
     before = (mine / "faq.toml").read_bytes()
     app = app_on(mine)
