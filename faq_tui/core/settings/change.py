@@ -18,9 +18,9 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from faq_tui.core.base.errors import UsageError
-from faq_tui.core.settings.comments import toml_value
+from faq_tui.core.settings.comments import toml_key, toml_value
 from faq_tui.core.settings.edit import replace_text
-from faq_tui.core.settings.load import BARE_KEY, dotted, parse_settings
+from faq_tui.core.settings.load import dotted, parse_settings
 from faq_tui.core.settings.schema import Settings
 
 HEADER = re.compile(r"\s*\[.*\]\s*(#.*)?")
@@ -114,17 +114,21 @@ def _changed(text: str, change: Change) -> str:
     if wanted == raw and value_at(raw, change.path) == change.value:
         return text
     ways: tuple[Callable[[str, Change, Mapping[str, Any]], str], ...]
-    ways = (_removed, _rebuilt) if change.value is None else (_replaced, _inserted, _rebuilt, _appended)
+    if change.value is None:
+        ways = (_removed, _rebuilt, _by_library)
+    else:
+        ways = (_replaced, _inserted, _rebuilt, _by_library, _appended)
+    reason = "its section has an unusual form"
     for way in ways:
         try:
             new = way(text, change, raw)
-            if tomllib.loads(new) == wanted and _has_comments_of(text, new):
-                return new
+            if tomllib.loads(new) == wanted:
+                if _has_comments_of(text, new):
+                    return new
+                reason = "a comment would be lost"
         except (TOMLKitError, tomllib.TOMLDecodeError, LookupError, TypeError, ValueError, AttributeError):
             continue  # this way does not fit the form of the file
-    raise UsageError(
-        f"`{dotted(change.path)}` cannot be changed here, because a comment would be lost: change it in your editor"
-    )
+    raise UsageError(f"`{dotted(change.path)}` cannot be changed here, because {reason}: change it in your editor")
 
 
 def _has_comments_of(before: str, after: str) -> bool:
@@ -172,7 +176,7 @@ def _inserted(text: str, change: Change, raw: Mapping[str, Any]) -> str:
     for part in reversed(change.inner[1:]):
         value = {part: value}
     name = change.inner[0]
-    example = re.compile(rf"\s*#\s*{re.escape(_key(name))}\s*=")
+    example = re.compile(rf"\s*#\s*{re.escape(toml_key(name))}\s*=")
     examples = [i for i in range(begin, end) if example.match(lines[i]) and _is_whole(lines[i])]
     filled = [i for i in range(begin, end) if (line := lines[i].strip()) and not line.startswith("#")]
     after = examples[-1] if examples else filled[-1]
@@ -180,7 +184,7 @@ def _inserted(text: str, change: Change, raw: Mapping[str, Any]) -> str:
     if not lines[after].endswith("\n"):
         lines[after] += newline
     indent = lines[after][: len(lines[after]) - len(lines[after].lstrip())]
-    lines.insert(after + 1, f"{indent}{_key(name)} = {toml_value(value)}{newline}")
+    lines.insert(after + 1, f"{indent}{toml_key(name)} = {toml_value(value)}{newline}")
     return "".join(lines)
 
 
@@ -200,6 +204,19 @@ def _rebuilt(text: str, change: Change, raw: Mapping[str, Any]) -> str:
     return _replaced(text, Change(change.table, change.inner[:-1], value), raw)
 
 
+def _by_library(text: str, change: Change, raw: Mapping[str, Any]) -> str:  # noqa: ARG001
+    """Let tomlkit choose the place. It knows sections without a head, and strings that look like a head."""
+    document = tomlkit.parse(text)
+    holder: Any = document
+    for part in change.path[:-1]:
+        holder = holder[part]
+    if change.value is None:
+        del holder[change.path[-1]]
+    else:
+        holder[change.path[-1]] = tomlkit.value(toml_value(change.value))
+    return tomlkit.dumps(document)
+
+
 def _appended(text: str, change: Change, raw: Mapping[str, Any]) -> str:
     """Write a new section at the end of the file."""
     if value_at(raw, change.table) is not None:
@@ -208,9 +225,9 @@ def _appended(text: str, change: Change, raw: Mapping[str, Any]) -> str:
     value = change.value
     for part in reversed(change.inner[1:]):
         value = {part: value}
-    head = ".".join(_key(str(part)) for part in change.table)
+    head = ".".join(toml_key(str(part)) for part in change.table)
     between = "" if not text or text.endswith("\n") else newline
-    return f"{text}{between}{newline}[{head}]{newline}{_key(change.inner[0])} = {toml_value(value)}{newline}"
+    return f"{text}{between}{newline}[{head}]{newline}{toml_key(change.inner[0])} = {toml_value(value)}{newline}"
 
 
 def _removed(text: str, change: Change, raw: Mapping[str, Any]) -> str:
@@ -219,7 +236,7 @@ def _removed(text: str, change: Change, raw: Mapping[str, Any]) -> str:
         return _removed(text, Change((*change.table, change.inner[0]), change.inner[1:], None), raw)
     lines = text.splitlines(keepends=True)
     begin, end = _section(lines, change.table)
-    assignment = re.compile(rf"\s*(?:{re.escape(change.inner[0])}|{re.escape(_key(change.inner[0]))})\s*=")
+    assignment = re.compile(rf"\s*(?:{re.escape(change.inner[0])}|{re.escape(toml_key(change.inner[0]))})\s*=")
     first = next(i for i in range(begin, end) if assignment.match(lines[i]))
     wanted = with_changes(raw, [change])
     for last in range(first, end):  # the value may have several lines
@@ -265,7 +282,3 @@ def _path_of(head: Any, counts: dict[str, int]) -> KeyPath:
             (key, head), *_ = head.items()
             path.append(key)
     return tuple(path)
-
-
-def _key(name: str) -> str:
-    return name if BARE_KEY.fullmatch(name) else toml_value(name)

@@ -98,6 +98,17 @@ def test_a_value_of_several_lines_keeps_its_comments() -> None:
     assert '# perplexity = [\n#   "pydoc",  # no network\n' in new
 
 
+def test_sections_of_an_unusual_form() -> None:
+    """Keys with dots, a string that looks like a section, and names that need quotes."""
+    text = 'target.model = "m"  # dotted\n[sources.a]\nmodel = """\n[seeds]\ncount = 3\n"""\n[judge]\nprobe = 2\n'
+    new = changed(("target",), "device", "cpu", text)
+    assert tomllib.loads(new)["target"] == {"model": "m", "device": "cpu"} and "# dotted" in new
+    new = changed(("sources", "a"), "candidates", 7, text)
+    assert tomllib.loads(new)["sources"]["a"] == {"model": "[seeds]\ncount = 3\n", "candidates": 7}
+    new = changed(("judge",), "extra_body", {"a b": {"c.d": 1}}, text)
+    assert tomllib.loads(new)["judge"] == {"probe": 2, "extra_body": {"a b": {"c.d": 1}}}
+
+
 def test_line_ends_and_the_mark_of_the_file_stay(tmp_path: Path) -> None:
     path = tmp_path / "faq.toml"
     text = '[target]\r\nmodel = "m" # a\r\n[seeds]\r\npath = "starter"'
