@@ -111,6 +111,10 @@ class Pane(Container, can_focus=True):
         event.stop()
         self.notify(sanitize(event.message), severity="error" if event.failed else "information", markup=False)
 
+    def use_run(self, run: Run) -> None:
+        """Use the run with other settings, because `faq.toml` has changed. The app then calls `shown`."""
+        self.run = run
+
     def shown(self, live: LiveState) -> None:
         """Read the data to show. The app calls this method when the pane becomes visible."""
 
