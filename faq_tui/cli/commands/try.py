@@ -36,8 +36,8 @@ def command(
 ) -> None:
     """Let the unquantized model and each ARTEFACT answer one prompt.
 
-    Without ARTEFACT, the first two artefacts of the settings answer. `faq-tui status` lists the names. The first token
-    where an artefact departs from the unquantized model is marked, and the tokens after it are coloured.
+    Without ARTEFACT, the first two artefacts of the settings answer. `faq-tui status` lists the names. The first
+    token where an artefact departs from the unquantized model is marked, and the tokens after it are coloured.
     """
     from faq_tui.cli.foreground import stop_on_signals
     from faq_tui.cli.try_output import JsonAnswers, PlainAnswers, show_answers

@@ -37,7 +37,7 @@ class Answer:
     @property
     def count(self) -> int | None:
         """The number of generated tokens. None while a server has not reported it."""
-        return len(self.ids) if self.ids or self.tokens is None and not self.texts else self.tokens
+        return len(self.ids) if self.ids or (self.tokens is None and not self.texts) else self.tokens
 
     @property
     def rate(self) -> float | None:

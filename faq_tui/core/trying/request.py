@@ -45,7 +45,7 @@ class TryRequest:
 
     @property
     def sampling(self) -> dict[str, Any]:
-        """The arguments of `next_tokens` in core/regenerating/local_task.py. Nothing but the temperature is limited."""
+        """The arguments of `next_tokens` in core/regenerating/local_task.py. Only the temperature changes them."""
         return {"temperature": self.temperature, "top_k": -1, "top_p": 1.0, "min_p": 0.0}
 
     def to_json(self) -> dict[str, Any]:
@@ -84,7 +84,9 @@ def chosen_models(run: Run, names: Sequence[str]) -> list[TriedModel]:
     known = {model.name: model for model in models_of(run)}
     if not names:
         return list(known.values())[: 1 + FIRST_ARTEFACTS]
-    known = {artefact.name: TriedModel(artefact.name, run.models / artefact.folder) for artefact in wanted_artefacts(run)}
+    known = {
+        artefact.name: TriedModel(artefact.name, run.models / artefact.folder) for artefact in wanted_artefacts(run)
+    }
     wanted = [name for name in dict.fromkeys(names) if name != UNQUANTIZED]
     for name in wanted:
         if name not in known:

@@ -79,8 +79,8 @@ def _writer(spec: dict[str, Any], send: Callable[..., None]) -> _TokenWriter:
     tokenizer = load_tokenizer(TargetModel(spec["name"], str(target), trusted, opening.device, spec["dtype"]))
     if opening.need is not None and not opening.fits():
         raise FaqError(
-            f"the weights take {opening.need.whole / GIB:.1f} GiB, more memory than is free: try fewer models at once, "
-            "or set [evaluate.serve] so that a server answers"
+            f"the weights take {opening.need.whole / GIB:.1f} GiB, more memory than is free: try fewer models at "
+            "once, or set [evaluate.serve] so that a server answers"
         )
     model = load_dense(folder, opening.dtype, opening.device, trusted)
     return _TokenWriter(model, tokenizer, opening.device, send)
