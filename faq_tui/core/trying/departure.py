@@ -30,13 +30,14 @@ def compare(reference: Answer, answer: Answer) -> Comparison:
     """Compare `answer` with the unquantized model's `reference`. Both may still be streamed."""
     texts, by_token = list(answer.texts), _has_ids(reference) and _has_ids(answer)
     ours: Sequence[object]
+    theirs: Sequence[object]
     if by_token:
         ids = list(answer.ids)
         texts = texts[: len(ids)]  # another thread may just be adding tokens
         ours, theirs = ids[: len(texts)], list(reference.ids)
     else:
-        texts = list("".join(texts))
-        ours, theirs = texts, list("".join(list(reference.texts)))
+        texts = [*"".join(texts)]
+        ours, theirs = texts, "".join(list(reference.texts))
     equal = equal_start(ours, theirs)
     if equal < len(ours) and equal < len(theirs):
         departed = True
