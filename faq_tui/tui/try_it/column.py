@@ -82,7 +82,7 @@ class AnswerColumn(Vertical):
         words.set_class(answer.state == "failed", "-failed")
         words.show_answer(answer, found)
         if follows:
-            box.scroll_end(animate=False)
+            self.call_after_refresh(box.scroll_end, animate=False)
 
     def scroll_text(self, lines: int, pages: int = 0) -> None:
         """Scroll the text by `lines` lines and `pages` pages."""

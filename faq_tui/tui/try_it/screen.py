@@ -42,7 +42,7 @@ class TryScreen(ModalScreen[str]):
     """Returns the last prompt when it is closed. The answers are not stored."""
 
     DEFAULT_CSS = (Path(__file__).parent / "try_it.tcss").read_text(encoding="utf-8")
-    AUTO_FOCUS = "#try-prompt"
+    AUTO_FOCUS = ""  # after a menu, the prompt must not get the focus again
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back"),
         Binding("q", "leave", show=False),
@@ -92,6 +92,7 @@ class TryScreen(ModalScreen[str]):
     def on_mount(self) -> None:
         self._arrange()
         self._draw()
+        self._prompt.focus()
         self.set_interval(DRAW_S, self._pump)
 
     def on_unmount(self) -> None:
