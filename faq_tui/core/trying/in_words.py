@@ -37,6 +37,6 @@ def departure_in_words(found: Comparison, reference: Answer, answer: Answer) -> 
     unit = "token" if found.by_token else "character"
     number = f"{found.equal:,} equal {unit}{'' if found.equal == 1 else 's'}"
     if found.departed:
-        return number if found.first else f"{number}, then only one answer ends"
+        return number if found.first else f"{number}, then it ends"
     both = reference.state == "done" and answer.state == "done"
     return f"equal, all {found.equal:,} {unit}s" if both else number

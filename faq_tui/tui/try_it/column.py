@@ -13,6 +13,7 @@ from faq_tui.tui.widgets.short import ShortText, joined_with_dots
 from faq_tui.tui.widgets.text import LiteralText, plain
 
 LIMIT = 40_000  # maximum number of characters of an answer on the screen
+END = "■"  # marks the end of an answer that ends before the unquantized model's answer
 FIRST, LATER, OPEN = "answer--first", "answer--later", "answer--open"
 
 
@@ -46,6 +47,8 @@ class AnswerText(LiteralText):
                 part.stylize(style)
             text.append_text(part)
             left -= len(words)
+        if found.departed and not found.first:
+            text.append_text(Text(f" {END}", self.get_component_rich_style(FIRST, partial=True)))
         return text
 
 

@@ -286,7 +286,7 @@ class TryScreen(ModalScreen[str]):
         if number <= len(self._chosen):
             self._column = number
             self._arrange()
-            self._draw()
+            self.call_after_refresh(self._draw)  # a column that was hidden has no width before
 
     def action_scroll(self, lines: int, pages: int = 0) -> None:
         for column in self._columns:

@@ -133,12 +133,13 @@ async def test_a_prompt_is_asked_and_the_departure_is_marked() -> None:
         await until(pilot, lambda: "3 of 3 answers done" in text_of(app))
         assert figures_of(app, 1) == "22 tokens · 24.4 tokens/s · 15.4 GB · loaded in 4.2 s"
         assert figures_of(app, 2).startswith("5 equal tokens · 17 tokens · 34.0 tokens/s")
-        assert figures_of(app, 3).startswith("15 equal tokens, then only one answer ends · 15 tokens")
+        assert figures_of(app, 3).startswith("15 equal tokens, then it ends · 15 tokens")
         marked = words_of(app, 2)
         first, later = (span for span in marked.spans)
         assert marked.plain[: first.start] == " The sky is blue because"
         assert marked.plain[first.start : first.end] == " molecules" and first.style.reverse
         assert marked.plain[later.start :].startswith(" of the air") and later.style.color == first.style.color
+        assert words_of(app, 3).plain.endswith("than long ones ■")
         assert not words_of(app, 1).spans, "the unquantized answer has no marks"
 
 
@@ -170,7 +171,8 @@ async def test_a_small_terminal_shows_one_model_and_digits_switch() -> None:
         assert "reaches us" in text_of(app) and "molecules" not in text_of(app)
         assert "gptq-w4g64-elder ≠5" in text_of(app)
         await pilot.press("2")
-        assert "molecules" in text_of(app) and "reaches us" not in text_of(app)
+        await until(pilot, lambda: "molecules" in text_of(app))
+        assert "5 equal tokens · 17 tokens" in text_of(app) and "reaches us" not in text_of(app)
         await pilot.resize_terminal(120, 36)
         await until(pilot, lambda: "molecules" in text_of(app) and "reaches" in text_of(app))
         await pilot.resize_terminal(60, 60)
