@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.models.dense import SERVERS, format_of_folder
+from faq_tui.core.models.dense import SERVERS, format_of, quantization_of
 from faq_tui.core.quantizing.output import is_whole
 from faq_tui.core.quantizing.servable import doubts, serve_commands
 from faq_tui.core.run.delete_run import disk_bytes
@@ -44,7 +44,9 @@ def card_of(run: Run, artefact: Artefact) -> ArtefactCard:
     if not is_whole(folder):
         raise FaqError(f"{artefact.name} has no complete folder {folder}: quantize it again")
     try:
-        commands, reasons = serve_commands(folder, format_of_folder(folder)), doubts(folder)
+        format = format_of((quantization_of(folder) or {}).get("quant_method"))
+        commands = serve_commands(folder, format) if format is not None else {}
+        reasons = doubts(folder) if format is not None else ["faq-tui does not know the format of the weights"]
     except (OSError, ValueError, AttributeError) as error:
         commands, reasons = {}, [f"config.json cannot be read ({type(error).__name__})"]
     return ArtefactCard(artefact, folder, disk_bytes(folder), commands, tuple(reasons))

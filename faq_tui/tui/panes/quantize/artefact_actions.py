@@ -12,6 +12,7 @@ from faq_tui.core.artefacts.copying import copy_artefact
 from faq_tui.core.artefacts.deletion import delete_artefact, plan_artefact_deletion
 from faq_tui.core.artefacts.server_control import start_server, stop_server
 from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.quantizing.output import is_whole
 from faq_tui.core.run.run import Run
 from faq_tui.core.run.server_record import ArtefactServer
 from faq_tui.core.run_summary import size_in_words
@@ -41,10 +42,10 @@ class ArtefactActions(Pane):
         raise NotImplementedError
 
     def action_card(self) -> None:
-        """Show the card of the selected artefact. Raises FaqError if it is not on the disk."""
+        """Show the card of the selected artefact."""
         current = self.current
-        if current is None or current.artefact is None:
-            self.notify("This artefact is not made yet: press r to run the stages." if current else "No artefacts.")
+        if current is None or current.artefact is None or not is_whole(self.run.models / current.artefact.folder):
+            self.notify("There is no artefact on the disk here: press r to run the stages that make it.")
             return
         card = card_of(self.run, current.artefact)
         screen = cards.CardScreen(card, describe(current.recipe), may_change=not self.run.store.read_only)
