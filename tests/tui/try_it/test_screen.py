@@ -13,12 +13,15 @@ from textual.widgets import Input
 
 from faq_tui.core.trying.request import TriedModel, TryRequest
 from faq_tui.tui.config import Config
+from faq_tui.tui.panes.quantize.pane import QuantizePane
 from faq_tui.tui.shell import ShellApp
 from faq_tui.tui.try_it.column import AnswerColumn, AnswerText
-from faq_tui.tui.try_it.runner import Message
+from faq_tui.tui.try_it.runner import Message, TryRunner
 from faq_tui.tui.try_it.screen import TryScreen
 from faq_tui.tui.widgets.text import LiteralText
-from tests.support.app_host import text_of, until
+from tests.support.app_host import app_on, text_of, until
+from tests.support.quantize_bench import children
+from tests.support.try_run import EQUAL, make_try_run
 
 SIZES = [(80, 24), (120, 36), (200, 60)]
 THEMES = ("textual-dark", "textual-light")
@@ -309,3 +312,27 @@ def test_picture(snap_compare: Snap, size: tuple[int, int], theme: str, moment: 
         await pilot.pause(0.2)
 
     assert snap_compare(app, terminal_size=size, run_before=settle)
+
+
+@pytest.mark.slow
+async def test_real_models_by_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole way: from the Quantize pane to the answers of a real target and its artefacts, and back."""
+    monkeypatch.setattr(QuantizePane, "make_source", staticmethod(lambda run: TryRunner(run, at_once=1)))
+    app = app_on(make_try_run(tmp_path / "run"))
+    async with app.run_test(size=(160, 40), notifications=True) as pilot:
+        await pilot.press("5")
+        await until(pilot, lambda: EQUAL in text_of(app))
+        await pilot.press("t")
+        await until(pilot, lambda: isinstance(app.screen, TryScreen))
+        await pilot.press("h", "i", "enter")
+        await until(pilot, lambda: "3 of 3 answers done" in text_of(app), 300)
+        figures = [
+            column.query_one(".figures", LiteralText)._shown.plain for column in app.screen.query(AnswerColumn)
+        ]
+        assert all("tokens/s" in words and " MB" in words for words in figures)
+        assert "equal, all" in figures[1] and "equal token" in figures[2]
+        words = [column.query_one(AnswerText)._shown for column in app.screen.query(AnswerColumn)]
+        assert words[0].plain == words[1].plain and any(span.style.reverse for span in words[2].spans)
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, TryScreen))
+    assert children() == []

@@ -131,7 +131,7 @@ def deletion_in_words(plan: ArtefactDeletion) -> str:
         f"This frees {size_in_words(plan.size)} and cannot be undone.",
     ]
     if plan.sharing:
-        lines.append(f"The same folder is also {', '.join(plan.sharing)}.")
+        lines.append(f"The same weights are also those of {', '.join(plan.sharing)}.")
     lines.append(
         "The stages quantize, evaluate and report are then out of date. The next run quantizes it again "
         f"(this took {duration(plan.seconds)})."

@@ -181,7 +181,7 @@ async def test_delete_asks_says_what_it_means_and_deletes(tmp_path: Path) -> Non
         await until(pilot, lambda: isinstance(app.screen, ChoiceScreen) and "This frees" in text_of(app))
         text = shown(app)
         assert f"Delete the folder of {EQUAL}?" in text and "kB and cannot be undone" in text
-        assert f"The same folder is also {GPTQ}." in text
+        assert f"The same weights are also those of {GPTQ}." in text
         assert "quantize, evaluate and report are then out of date" in text and "this took 75 s" in text
         await pilot.press("enter")
         assert (run.models / EQUAL).is_dir(), "enter alone keeps it"
