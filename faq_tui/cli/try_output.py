@@ -15,9 +15,9 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.run.run import Run
-from faq_tui.core.trying.answer import Answer
+from faq_tui.core.trying.answer import TriedAnswer
 from faq_tui.core.trying.bench import TryBench, forget_log
-from faq_tui.core.trying.departure import Comparison, compare
+from faq_tui.core.trying.departure import AnswerComparison, compare
 from faq_tui.core.trying.in_words import departure_in_words, figures_in_words
 from faq_tui.core.trying.request import TriedModel, TryRequest
 
@@ -28,7 +28,7 @@ WAIT_S = 0.1  # seconds between two looks for a request to stop
 class Output(Protocol):
     """Shows messages about answers. `answers` holds the state of each answer, the unquantized model's first."""
 
-    answers: dict[str, Answer]
+    answers: dict[str, TriedAnswer]
 
     def take(self, name: str, message: dict[str, Any]) -> None: ...
     def end(self) -> None: ...
@@ -83,7 +83,7 @@ class JsonAnswers:
     """Prints each message as one line of JSON, and at the end a line with the whole answers."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        self.answers = {name: Answer(name) for name in names}
+        self.answers = {name: TriedAnswer(name) for name in names}
 
     def take(self, name: str, message: dict[str, Any]) -> None:
         self.answers[name].take(message)
@@ -106,7 +106,7 @@ class PlainAnswers:
     """Prints one answer below the other. An answer that must wait for an earlier one is printed later."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        self.answers = {name: Answer(name) for name in names}
+        self.answers = {name: TriedAnswer(name) for name in names}
         self._waiting = list(names)  # the answers that are not printed to their end
         self._begun = False  # True if the first of `_waiting` has its heading
         self._printed = 0  # number of characters of the first of `_waiting` that are printed
@@ -134,11 +134,11 @@ class PlainAnswers:
             self._waiting.pop(0)
             self._begun, self._printed = False, 0
 
-    def _compared(self, answer: Answer) -> Comparison | None:
+    def _compared(self, answer: TriedAnswer) -> AnswerComparison | None:
         reference = next(iter(self.answers.values()))
         return None if answer is reference else compare(reference, answer)
 
-    def _print_new(self, answer: Answer) -> None:
+    def _print_new(self, answer: TriedAnswer) -> None:
         """Print the characters that are new. The unquantized answer is complete when the next one is printed."""
         found = self._compared(answer)
         parts = [(answer.text, "")] if found is None else parts_of(found)
@@ -151,7 +151,7 @@ class PlainAnswers:
             start += len(text)
         self._printed = max(self._printed, start)
 
-    def _print_end(self, answer: Answer) -> None:
+    def _print_end(self, answer: TriedAnswer) -> None:
         if self._printed:
             click.echo()
         if answer.state == "failed":
@@ -177,6 +177,6 @@ def _colours() -> bool:
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
 
-def parts_of(found: Comparison) -> list[tuple[str, str]]:
+def parts_of(found: AnswerComparison) -> list[tuple[str, str]]:
     """The text of an answer in parts. Each part has a role: "" (equal), "first" (differs first) or "later"."""
     return [(found.same, ""), (found.first, "first"), (found.later, "later"), (found.open, "")]

@@ -10,7 +10,7 @@ ENDED = ("done", "stopped", "failed")
 
 
 @dataclass
-class Answer:
+class TriedAnswer:
     """Collects the messages about one answer. `take` may be called in another thread than the reading methods.
 
     `texts[i]` has the new characters that token i completes. It is "" if the characters of the token are not complete

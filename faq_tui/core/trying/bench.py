@@ -61,7 +61,7 @@ class TryBench:
         self._lock = threading.Lock()  # `hear` is called by one thread at a time
 
     def ask(self, models: Sequence[TriedModel], request: TryRequest, hear: Hear) -> None:
-        """Let every model answer. `hear` gets a model's name and a message; `Answer.take` applies such messages.
+        """Let every model answer. `hear` gets a model's name and a message; `TriedAnswer.take` applies such messages.
 
         The models answer in the given order, or side by side. An error of one model is its message `failed`, and the
         other models answer anyway. Raises FaqError if the target is not found.

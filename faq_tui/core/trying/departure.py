@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from faq_tui.core.trying.answer import Answer
+from faq_tui.core.trying.answer import TriedAnswer
 
 
 @dataclass(frozen=True)
-class Comparison:
+class AnswerComparison:
     """An answer compared with the unquantized model's answer.
 
     `equal` is the number of equal tokens at the beginning; without token ids, it is the number of equal characters.
@@ -26,7 +26,7 @@ class Comparison:
     by_token: bool  # False if `equal` counts characters
 
 
-def compare(reference: Answer, answer: Answer) -> Comparison:
+def compare(reference: TriedAnswer, answer: TriedAnswer) -> AnswerComparison:
     """Compare `answer` with the unquantized model's `reference`. Both may still be streamed."""
     texts, by_token = list(answer.texts), _has_ids(reference) and _has_ids(answer)
     ours: Sequence[object]
@@ -57,20 +57,20 @@ def equal_start(one: Sequence[object], other: Sequence[object]) -> int:
     )
 
 
-def _has_ids(answer: Answer) -> bool:
+def _has_ids(answer: TriedAnswer) -> bool:
     return bool(answer.ids) or not answer.texts
 
 
-def _ends_differ(reference: Answer, answer: Answer) -> bool:
+def _ends_differ(reference: TriedAnswer, answer: TriedAnswer) -> bool:
     """True if both answers have the same tokens, but only one model has ended its answer there."""
     return reference.state == "done" and reference.finish_reason != answer.finish_reason
 
 
-def _cut(opened: str, texts: list[str], equal: int, departed: bool, by_token: bool) -> Comparison:
+def _cut(opened: str, texts: list[str], equal: int, departed: bool, by_token: bool) -> AnswerComparison:
     same, rest = opened + "".join(texts[:equal]), texts[equal:]
     if not departed:
-        return Comparison(same, "", "", "".join(rest), equal, False, by_token)
+        return AnswerComparison(same, "", "", "".join(rest), equal, False, by_token)
     # The first token may complete no character. Then mark the first characters that come with later tokens.
     shown = next((index for index, text in enumerate(rest) if text), len(rest))
     first, later = "".join(rest[: shown + 1]), "".join(rest[shown + 1 :])
-    return Comparison(same, first, later, "", equal, True, by_token)
+    return AnswerComparison(same, first, later, "", equal, True, by_token)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from faq_tui.core.base.text import duration
-from faq_tui.core.trying.answer import Answer
-from faq_tui.core.trying.departure import Comparison
+from faq_tui.core.trying.answer import TriedAnswer
+from faq_tui.core.trying.departure import AnswerComparison
 
 WORDS = {"waiting": "waiting", "loading": "loading the model", "stopped": "stopped", "failed": "failed"}
 
 
-def figures_in_words(answer: Answer) -> list[str]:
+def figures_in_words(answer: TriedAnswer) -> list[str]:
     """The state, the number of tokens, the speed and the memory of an answer, as short texts."""
     words = [WORDS[answer.state]] if answer.state in WORDS else []
     if answer.count:
@@ -30,7 +30,7 @@ def memory_in_words(megabytes: float) -> str:
     return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes:.0f} MB"
 
 
-def departure_in_words(found: Comparison, reference: Answer, answer: Answer) -> str:
+def departure_in_words(found: AnswerComparison, reference: TriedAnswer, answer: TriedAnswer) -> str:
     """How far the answer equals the unquantized model's answer. "" if nothing can be compared yet."""
     if reference.state in ("failed", "waiting", "loading") or answer.state in ("failed", "waiting", "loading"):
         return ""

@@ -35,7 +35,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 
     The task sends `loading` and `loaded` (seconds, memory_mb). For each prompt it sends `answering` (opened,
     prompt_tokens), then `tokens` (ids, texts, seconds) several times, and `answered` (rest, finish_reason, seconds,
-    tokens, memory_mb). If the chat template refuses the prompt, the task sends only `failed` (message). `Answer`
+    tokens, memory_mb). If the chat template refuses the prompt, the task sends only `failed` (message). `TriedAnswer`
     describes these values. Each of these messages has the `number` of its prompt.
     """
     del cancel

@@ -6,8 +6,8 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 
-from faq_tui.core.trying.answer import Answer
-from faq_tui.core.trying.departure import Comparison, compare
+from faq_tui.core.trying.answer import TriedAnswer
+from faq_tui.core.trying.departure import AnswerComparison, compare
 from faq_tui.core.trying.in_words import departure_in_words, figures_in_words
 from faq_tui.tui.widgets.short import ShortText, joined_with_dots
 from faq_tui.tui.widgets.text import LiteralText, plain
@@ -22,7 +22,7 @@ class AnswerText(LiteralText):
 
     COMPONENT_CLASSES = {FIRST, LATER, OPEN}  # noqa: RUF012  Textual reads this name
 
-    def show_answer(self, answer: Answer, found: Comparison | None) -> None:
+    def show_answer(self, answer: TriedAnswer, found: AnswerComparison | None) -> None:
         """Show the answer. `found` compares it with the unquantized model's answer; None if it is that answer."""
         if answer.state == "failed":
             self.show(plain(answer.problem, limit=LIMIT) if not answer.text else self._failed(answer))
@@ -31,10 +31,10 @@ class AnswerText(LiteralText):
         else:
             self.show(self._marked(found))
 
-    def _failed(self, answer: Answer) -> Text:
+    def _failed(self, answer: TriedAnswer) -> Text:
         return plain(answer.text, limit=LIMIT).append_text(plain(f"\n\n{answer.problem}"))
 
-    def _marked(self, found: Comparison) -> Text:
+    def _marked(self, found: AnswerComparison) -> Text:
         text, left = Text(), LIMIT
         for words, role in ((found.same, ""), (found.first, FIRST), (found.later, LATER), (found.open, OPEN)):
             if not words or left <= 0:
@@ -58,7 +58,7 @@ class AnswerColumn(Vertical):
     def __init__(self, number: int) -> None:
         super().__init__(classes="answer", id=f"answer-{number}")
         self.number = number
-        self.answer = Answer("")
+        self.answer = TriedAnswer("")
 
     def compose(self) -> ComposeResult:
         yield ShortText(classes="name")
@@ -70,7 +70,7 @@ class AnswerColumn(Vertical):
     def _box(self) -> VerticalScroll:
         return self.query_one(VerticalScroll)
 
-    def show(self, answer: Answer, reference: Answer) -> None:
+    def show(self, answer: TriedAnswer, reference: TriedAnswer) -> None:
         """Show the answer, and how far it equals the unquantized model's answer `reference`.
 
         While the answer grows, its end stays on the screen, unless the user has scrolled up.
@@ -95,7 +95,7 @@ class AnswerColumn(Vertical):
         """Scroll to the beginning or to the end of the text."""
         (self._box.scroll_end if end else self._box.scroll_home)(animate=False)
 
-    def _figures(self, answer: Answer, reference: Answer, found: Comparison | None) -> str:
+    def _figures(self, answer: TriedAnswer, reference: TriedAnswer, found: AnswerComparison | None) -> str:
         words = figures_in_words(answer)
         if found is not None:
             words.insert(0, departure_in_words(found, reference, answer))

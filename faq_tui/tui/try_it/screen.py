@@ -17,7 +17,7 @@ from textual.widgets import Input
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.text import sanitize
-from faq_tui.core.trying.answer import Answer
+from faq_tui.core.trying.answer import TriedAnswer
 from faq_tui.core.trying.departure import compare
 from faq_tui.core.trying.request import LONGEST_PROMPT, TriedModel, TryRequest
 from faq_tui.tui.clipboard import copy_text
@@ -68,7 +68,7 @@ class TryScreen(ModalScreen[str]):
         self._source, self._known = source, list(known)
         self._chosen = list(chosen)[:MOST_COLUMNS]
         self._request = TryRequest(prompt)
-        self._answers = [Answer(model.name) for model in self._chosen]
+        self._answers = [TriedAnswer(model.name) for model in self._chosen]
         self._asked = False  # True if the columns show answers
         self._column = 1  # the column that a small window shows
         self._waits = False  # True if the prompt is asked as soon as the stopped answers have ended
@@ -163,7 +163,7 @@ class TryScreen(ModalScreen[str]):
             line.append(f" {number} {self._tab_of(answer)} ", style).append(" ")
         self.query_one("#try-tabs", LiteralText).show(line)
 
-    def _tab_of(self, answer: Answer) -> str:
+    def _tab_of(self, answer: TriedAnswer) -> str:
         """The answer's state in few words, so that the tabs of three models fit into 80 columns."""
         if answer is self._answers[0]:
             return "unquantized"
@@ -209,7 +209,7 @@ class TryScreen(ModalScreen[str]):
             self._waits = True
             return
         self._source.drain()
-        self._answers, self._asked = [Answer(model.name) for model in self._chosen], True
+        self._answers, self._asked = [TriedAnswer(model.name) for model in self._chosen], True
         self._source.ask(self._chosen, self._request)
         self._draw()
 
@@ -274,10 +274,10 @@ class TryScreen(ModalScreen[str]):
         """Show the new columns. If a prompt was asked, ask it again."""
         self._arrange()
         if self._asked:
-            self._answers = [Answer(model.name) for model in self._chosen]
+            self._answers = [TriedAnswer(model.name) for model in self._chosen]
             self._ask()
         else:
-            self._answers = [Answer(model.name) for model in self._chosen]
+            self._answers = [TriedAnswer(model.name) for model in self._chosen]
         self._draw()
 
     # Reading.

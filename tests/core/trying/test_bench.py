@@ -14,7 +14,7 @@ from faq_tui.core.models.memory_need import GIB, MemoryNeed
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.stages.memory_check import TargetMemory
 from faq_tui.core.trying import bench as module
-from faq_tui.core.trying.answer import Answer
+from faq_tui.core.trying.answer import TriedAnswer
 from faq_tui.core.trying.bench import TryBench, asks_server, room_for
 from faq_tui.core.trying.departure import compare
 from faq_tui.core.trying.request import TriedModel, TryRequest, chosen_models, models_of
@@ -37,9 +37,9 @@ def run(folder: Path) -> Iterator[Run]:
 
 def answers_of(
     bench: TryBench, models: list[TriedModel], request: TryRequest
-) -> tuple[dict[str, Answer], list[tuple[str, str]]]:
+) -> tuple[dict[str, TriedAnswer], list[tuple[str, str]]]:
     """The answers, and the name and kind of each message."""
-    answers, heard = {model.name: Answer(model.name) for model in models}, []
+    answers, heard = {model.name: TriedAnswer(model.name) for model in models}, []
 
     def hear(name: str, message: dict[str, Any]) -> None:
         answers[name].take(message)
@@ -120,7 +120,7 @@ def test_a_model_stays_loaded_is_stopped_and_answers_again(run: Run) -> None:
 def test_a_stop_while_the_model_loads(run: Run) -> None:
     bench = TryBench(run, at_once=1)
     pressed: list[float] = []
-    answer = Answer("unquantized")
+    answer = TriedAnswer("unquantized")
 
     def hear(_name: str, message: dict[str, Any]) -> None:
         answer.take(message)

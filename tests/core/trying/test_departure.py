@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faq_tui.core.trying.answer import Answer
+from faq_tui.core.trying.answer import TriedAnswer
 from faq_tui.core.trying.departure import compare, equal_start
 
 # Few ids, so that answers often begin alike. Each id has one text, and some tokens complete no character.
@@ -17,8 +17,8 @@ IDS = st.lists(st.sampled_from(sorted(TEXTS)), max_size=12)
 ENDS = st.sampled_from(["done", "answering", "stopped"])
 
 
-def answer_of(ids: list[int], state: str = "done", reason: str = "stop", opened: str = "") -> Answer:
-    answer = Answer("x", state=state, opened=opened)  # type: ignore[arg-type]
+def answer_of(ids: list[int], state: str = "done", reason: str = "stop", opened: str = "") -> TriedAnswer:
+    answer = TriedAnswer("x", state=state, opened=opened)  # type: ignore[arg-type]
     answer.ids, answer.texts = list(ids), [TEXTS[token] for token in ids]
     answer.finish_reason = reason if state == "done" else ""
     return answer
@@ -88,7 +88,7 @@ def test_a_token_without_characters_marks_the_next_ones() -> None:
 )
 def test_without_ids_characters_are_compared(theirs: str, ours: str, expected: tuple[str, str, str]) -> None:
     """A server sends pieces of text, and no two servers cut them alike."""
-    reference, answer = Answer("a", "done", finish_reason="stop"), Answer("b", "done", finish_reason="stop")
+    reference, answer = TriedAnswer("a", "done", finish_reason="stop"), TriedAnswer("b", "done", finish_reason="stop")
     reference.texts, answer.texts = list(theirs), [ours[:2], ours[2:]]
     found = compare(reference, answer)
     assert (found.same, found.first, found.later) == expected and not found.by_token
