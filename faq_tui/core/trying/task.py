@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, UsageError
@@ -27,11 +27,11 @@ KEPT_TOKENS = 8  # this many earlier tokens are decoded again, because a charact
 LONGEST_CHARACTER = 8  # if so many tokens complete no character, the model has written broken bytes
 
 
-def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
+def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> NoReturn:
     """Load a model, and answer one prompt after the other until this process is ended.
 
     `spec` holds the entries of `TargetModel.spec`, the target's name as `name`, the artefact's `folder` (None for the
-    unquantized target) and `inbox`. With `once`, the task ends after the first answer.
+    unquantized target) and `inbox`.
 
     The task sends `loading` and `loaded` (seconds, memory_mb). For each prompt it sends `answering` (opened,
     prompt_tokens), then `tokens` (ids, texts, seconds) several times, and `answered` (rest, finish_reason, seconds,
@@ -53,8 +53,6 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
             writer.answer(number, request, inbox / f"{number}.stop")
         except UsageError as error:
             send("failed", number=number, message=str(error))
-        if spec.get("once"):
-            return
         number += 1
 
 
