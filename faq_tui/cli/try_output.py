@@ -152,13 +152,16 @@ class PlainAnswers:
         self._printed = max(self._printed, start)
 
     def _print_end(self, answer: TriedAnswer) -> None:
+        found = self._compared(answer)
+        if found is not None and found.departed and not found.first:
+            click.secho("■" if _colours() else MARK, nl=False, **_STYLES["first"])
+            self._printed += 1
         if self._printed:
             click.echo()
         if answer.state == "failed":
             click.secho(f"  failed: {sanitize(answer.problem)}\n", fg="red")
             return
         words = figures_in_words(answer)
-        found = self._compared(answer)
         if found is not None:
             words.append(departure_in_words(found, next(iter(self.answers.values())), answer))
         click.secho(f"  {' · '.join(filter(None, words))}\n", dim=True)

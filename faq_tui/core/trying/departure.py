@@ -24,6 +24,7 @@ class AnswerComparison:
     equal: int
     departed: bool
     by_token: bool  # False if `equal` counts characters
+    ends: bool = False  # True if the departure is the end of this answer
 
 
 def compare(reference: TriedAnswer, answer: TriedAnswer) -> AnswerComparison:
@@ -73,4 +74,4 @@ def _cut(opened: str, texts: list[str], equal: int, departed: bool, by_token: bo
     # The first token may complete no character. Then mark the first characters that come with later tokens.
     shown = next((index for index, text in enumerate(rest) if text), len(rest))
     first, later = "".join(rest[: shown + 1]), "".join(rest[shown + 1 :])
-    return AnswerComparison(same, first, later, "", equal, True, by_token)
+    return AnswerComparison(same, first, later, "", equal, True, by_token, ends=not rest)

@@ -37,6 +37,6 @@ def departure_in_words(found: AnswerComparison, reference: TriedAnswer, answer: 
     unit = "token" if found.by_token else "character"
     number = f"{found.equal:,} equal {unit}{'' if found.equal == 1 else 's'}"
     if found.departed:
-        return number if found.first else f"{number}, then it ends"
+        return f"{number}, then it ends" if found.ends else number
     both = reference.state == "done" and answer.state == "done"
     return f"equal, all {found.equal:,} {unit}s" if both else number

@@ -13,7 +13,7 @@ from faq_tui.tui.widgets.short import ShortText, joined_with_dots
 from faq_tui.tui.widgets.text import LiteralText, plain
 
 LIMIT = 40_000  # maximum number of characters of an answer on the screen
-END = "■"  # marks the end of an answer that ends before the unquantized model's answer
+END = "■"  # marks a departure without characters, such as an answer that ends early
 FIRST, LATER, OPEN = "answer--first", "answer--later", "answer--open"
 
 

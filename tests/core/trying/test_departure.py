@@ -42,6 +42,7 @@ def test_the_parts_are_the_answer_and_begin_to_differ_at_the_first_other_token(
         assert found.departed == (reference_ends == "done"), "the other answer may still grow"
     else:
         assert found.departed == (ends == "done")
+    assert found.ends == (found.departed and found.equal == len(ours))
     if found.departed:
         assert not found.open and (found.first or not found.later)
         assert found.first == "" or any(found.first.endswith(text) for text in TEXTS.values() if text)
