@@ -53,11 +53,9 @@ def show_answers(
 
     asking = threading.Thread(target=ask, name="try", daemon=True)
     asking.start()
-    stopping = False
     try:
         while True:
-            if cancel.is_set and not stopping:
-                stopping = True
+            if cancel.is_set:
                 bench.stop()
             try:
                 item = messages.get(timeout=WAIT_S)

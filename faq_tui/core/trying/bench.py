@@ -73,6 +73,13 @@ class TryBench:
         if asks_server(self.run.settings):
             self._through_servers(self._target, models, request, hear)
             return
+        try:
+            self._in_children(models, request, hear)
+        finally:
+            if self._closed:
+                self._close(list(self._models))
+
+    def _in_children(self, models: Sequence[TriedModel], request: TryRequest, hear: Hear) -> None:
         asked = {model.name for model in models}
         self._close(name for name in list(self._models) if name not in asked)
         new = [model for model in models if not self._is_open(model.name)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -42,7 +43,9 @@ class LoadedModel:
         return self._thread is not None and self._thread.is_alive()
 
     def answer(self, request: TryRequest, hear: Hear) -> None:
-        """Answer one prompt, and return when the answer has ended. `hear` gets the messages in another thread.
+        """Answer one prompt, and return when the answer has ended. `hear` gets the messages, also in another thread.
+
+        If the model must be loaded, the first message is `loading`; `task.run` describes the others.
 
         If the answer fails, the last message is `failed`; after `stop`, it is `answered` or `stopped`.
         """
@@ -52,6 +55,7 @@ class LoadedModel:
             self._hear = hear
             self._ended.clear()
             if not self.is_open:
+                hear({"kind": "loading"})
                 self._open()
             elif self._loaded is not None:
                 hear(self._loaded)
@@ -68,7 +72,11 @@ class LoadedModel:
         if self._loaded is None:
             self._cancel.set()
             return
-        (Path(self._inbox.name) / f"{self._number - 1}.stop").touch()
+        mark = Path(self._inbox.name) / f"{self._number - 1}.stop"
+        if mark.exists():
+            return
+        with suppress(FileNotFoundError):  # the child has just ended, and its folder is gone
+            mark.touch()
         cancel, ended = self._cancel, self._ended
 
         def end() -> None:

@@ -33,7 +33,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
     `spec` holds the entries of `TargetModel.spec`, the target's name as `name`, the artefact's `folder` (None for the
     unquantized target) and `inbox`.
 
-    The task sends `loading` and `loaded` (seconds, memory_mb). For each prompt it sends `answering` (opened,
+    The task sends `loaded` (seconds, memory_mb). For each prompt it sends `answering` (opened,
     prompt_tokens), then `tokens` (ids, texts, seconds) several times, and `answered` (rest, finish_reason, seconds,
     tokens, memory_mb). If the chat template refuses the prompt, the task sends only `failed` (message). `TriedAnswer`
     describes these values. Each of these messages has the `number` of its prompt.
@@ -42,7 +42,6 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
     # The task has nothing to save. So a stop ends this process at once, even in the middle of loading.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     inbox = Path(spec["inbox"])
-    send("loading")
     started = time.monotonic()
     writer = _writer(spec, send)
     send("loaded", seconds=round(time.monotonic() - started, 3), memory_mb=writer.memory_mb)

@@ -125,8 +125,11 @@ def test_a_stop_while_the_model_loads(run: Run) -> None:
     def hear(_name: str, message: dict[str, Any]) -> None:
         answer.take(message)
         if message["kind"] == "loading":
-            pressed.append(time.monotonic())
-            bench.stop()
+            threading.Timer(1.0, stop).start()
+
+    def stop() -> None:
+        pressed.append(time.monotonic())
+        bench.stop()
 
     bench.ask(models_of(run)[:1], TryRequest(PROMPT), hear)
     assert answer.state == "stopped" and time.monotonic() - pressed[0] < 3 and children() == []
