@@ -152,7 +152,7 @@ class PlainAnswers:
     def _print_end(self, answer: TriedAnswer) -> None:
         found = self._compared(answer)
         if found is not None and found.departed and not found.first:
-            click.secho("■" if _colours() else MARK, nl=False, **_STYLES["first"])
+            click.secho(" ■" if _colours() else MARK, nl=False, **_STYLES["later"])
             self._printed += 1
         if self._printed:
             click.echo()

@@ -48,7 +48,7 @@ class AnswerText(LiteralText):
             text.append_text(part)
             left -= len(words)
         if found.departed and not found.first:
-            text.append_text(Text(f" {END}", self.get_component_rich_style(FIRST, partial=True)))
+            text.append_text(Text(f" {END}", self.get_component_rich_style(LATER, partial=True)))
         return text
 
 
