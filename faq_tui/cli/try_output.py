@@ -111,6 +111,8 @@ class PlainAnswers:
 
     def take(self, name: str, message: dict[str, Any]) -> None:
         self.answers[name].take(message)
+        if message["kind"] == "loading":
+            click.echo(f"{sanitize(name)}: loading the model …", err=True)
         self._print()
 
     def end(self) -> None:
@@ -119,7 +121,7 @@ class PlainAnswers:
     def _print(self) -> None:
         while self._waiting:
             answer = self.answers[self._waiting[0]]
-            if answer.state == "waiting":
+            if answer.state in ("waiting", "loading"):
                 return
             if not self._begun:
                 self._begun = True

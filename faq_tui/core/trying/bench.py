@@ -24,8 +24,11 @@ Hear = Callable[[str, dict[str, Any]], None]
 
 
 def asks_server(settings: Settings) -> bool:
-    """True if the settings have a section [evaluate.serve]: then its server answers instead of a worker child."""
-    return "serve" in settings.evaluate.model_fields_set
+    """True if the settings name the command of [evaluate.serve]: then its server answers instead of a worker child.
+
+    `faq-tui init` writes the section without a command.
+    """
+    return "command" in settings.evaluate.serve.model_fields_set
 
 
 def room_for(run: Run) -> int:

@@ -77,7 +77,7 @@ def _writer(spec: dict[str, Any], send: Callable[..., None]) -> _TokenWriter:
     if opening.need is not None and not opening.fits():
         raise FaqError(
             f"the weights take {opening.need.whole / GIB:.1f} GiB, more memory than is free: try fewer models at "
-            "once, or set [evaluate.serve] so that a server answers"
+            "once, or set `command` in [evaluate.serve] so that a server answers"
         )
     model = load_dense(folder, opening.dtype, opening.device, trusted)
     return _TokenWriter(model, tokenizer, opening.device, send)

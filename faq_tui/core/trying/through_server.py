@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from faq_tui.core.models.hub import local_folder
 from faq_tui.core.models.target import TargetModel
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.run import Run
+from faq_tui.core.run.server_record import read_server
 from faq_tui.core.settings import Endpoint, Sampling
 from faq_tui.core.settings.evaluate import SERVE
 from faq_tui.core.trying.request import TriedModel, TryRequest
@@ -28,7 +30,7 @@ Hear = Callable[[dict[str, Any]], None]
 def ask_server(
     run: Run, target: TargetModel, model: TriedModel, request: TryRequest, hear: Hear, cancel: CancelToken, job: str
 ) -> None:
-    """Start the server, ask it, and stop it. `hear` gets the messages of the task `try`, but without token ids.
+    """Start the server, ask it, and stop it. If the app already serves the artefact, ask this server. `hear` gets the messages of the task `try`, but without token ids.
 
     The server's output is appended to the log of `job`. Raises FaqError if the command or the request fails, and
     Stopped after a cancel before the first token. After a later cancel, the answer ends with the reason "stopped".
@@ -37,7 +39,12 @@ def ask_server(
     started = time.monotonic()
     context = Context(run, lambda _event: None, cancel, job)
     folder = model.folder if model.folder is not None else local_folder(target.path)
-    with served(context, Subject(model.name, Path(folder), target), SERVE, None) as server:
+    running = read_server(run.jobs, model.name)
+    if running is not None and running.is_live and running.url:
+        starting: AbstractContextManager[ServedModel] = nullcontext(ServedModel(running.url, running.model))
+    else:
+        starting = served(context, Subject(model.name, Path(folder), target), SERVE, None)
+    with starting as server:
         hear({"kind": "loaded", "seconds": round(time.monotonic() - started, 3), "memory_mb": None})
         hear({"kind": "answering", "opened": "", "prompt_tokens": None})
         asked = time.monotonic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import pytest
 
 from faq_tui.core.models.memory_need import GIB, MemoryNeed
 from faq_tui.core.run.run import Run, open_run
+from faq_tui.core.run.server_record import SERVING, new_record, write_record
 from faq_tui.core.stages.memory_check import TargetMemory
 from faq_tui.core.trying import bench as module
 from faq_tui.core.trying.answer import TriedAnswer
 from faq_tui.core.trying.bench import TryBench, asks_server, room_for
 from faq_tui.core.trying.departure import compare
 from faq_tui.core.trying.request import TriedModel, TryRequest, chosen_models, models_of
+from tests.support.fake_server import Behaviour, FakeServer
 from tests.support.quantize_bench import children
 from tests.support.try_run import EQUAL, GPTQ, W8A8, make_try_run, serve_section
 
@@ -171,6 +174,22 @@ def test_through_the_server_of_the_settings(tmp_path: Path) -> None:
             assert answer.count and answer.rate and answer.memory_mb is None
         found = compare(answers["unquantized"], answers[GPTQ])
         assert not found.by_token and not found.departed
+
+
+def test_a_server_that_already_runs_is_asked(tmp_path: Path) -> None:
+    more = '\n[evaluate.serve]\ncommand = ["no-such-program-of-faq", "{folder}"]\n'
+    with FakeServer(Behaviour(models=(GPTQ,))) as server:
+        with open_run(make_try_run(tmp_path / "run", more, weights=False)) as run:
+            record = new_record(GPTQ, GPTQ)
+            write_record(run.jobs, replace(record, state=SERVING, url=server.url, model=GPTQ))
+            models = chosen_models(run, [GPTQ])[1:]
+            answers, _ = answers_of(TryBench(run), models, TryRequest(PROMPT))
+        assert answers[GPTQ].state == "done" and answers[GPTQ].text
+
+
+def test_the_section_that_init_writes_starts_no_server(tmp_path: Path) -> None:
+    with open_run(make_try_run(tmp_path / "run", "\n[evaluate.serve]\n", weights=False)) as run:
+        assert not asks_server(run.settings)
 
 
 def test_a_server_that_cannot_start(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from faq_tui.core.plots.curve import log_curve
 from faq_tui.core.quantizing.loss_table import LossTable, from_manifest
 from faq_tui.core.quantizing.output import read_manifest
 from faq_tui.core.run.run import Run
+from faq_tui.core.run.server_record import live_servers
 from faq_tui.core.settings import Settings, default_recipe, edit, load_settings
 from faq_tui.core.status import is_busy
 from faq_tui.core.store import stages
@@ -182,6 +183,7 @@ class QuantizePane(ArtefactActions):
     def _draw_figures(self, now: float) -> None:
         width = max(20, self.room.width - 2)
         parts = [self.problem] if self.problem else figures(self.live, self.queue, now)
+        parts += [f"{server.name} is served at {server.url}" for server in live_servers(self.run.jobs) if server.url]
         sampler = getattr(self.app, "sampler", None)
         machine = describe_machine(sampler.latest, width) if sampler is not None and self._all_views else ""
         self.query_one("#figures", LiteralText).show(joined_with_dots([*parts, machine] if machine else parts, width))

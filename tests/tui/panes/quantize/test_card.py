@@ -15,8 +15,10 @@ from textual.widgets import Input
 
 from faq_tui.core.artefacts.card import ArtefactCard, card_of
 from faq_tui.core.artefacts.deletion import ArtefactDeletion
+from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.dense import format_of
 from faq_tui.core.quantizing.servable import serve_commands
+from faq_tui.core.run.delete_run import plan_deletion
 from faq_tui.core.run.run import Run, locked_folder, open_run
 from faq_tui.core.run.server_record import SERVING, live_servers, new_record, read_server, write_record
 from faq_tui.core.store.artefacts import Artefact, all_artefacts
@@ -26,6 +28,7 @@ from faq_tui.tui.panes.quantize.pane import QuantizePane
 from faq_tui.tui.screens.choice import ChoiceScreen
 from faq_tui.tui.shell import ShellApp
 from faq_tui.tui.try_it.screen import TryScreen
+from faq_tui.tui.widgets.text import LiteralText
 from tests.support.app_host import text_of, until
 from tests.support.pane_host import PaneHost
 from tests.support.try_run import EQUAL, GPTQ, W8A8, make_try_run, serve_section
@@ -119,6 +122,7 @@ async def test_try_it_opens_with_the_selected_artefact(tmp_path: Path, monkeypat
 
 async def test_serve_lives_on_and_stops(tmp_path: Path) -> None:
     async with opened(tmp_path, serve_section()) as (app, pane, pilot, run):
+        figures = pane.query_one("#figures", LiteralText)
         await card(app, pilot)
         await pilot.press("s")
         await until(pilot, lambda: "keeps running without the app" in told(app), 60)
@@ -127,6 +131,10 @@ async def test_serve_lives_on_and_stops(tmp_path: Path) -> None:
         server = screen.server
         assert server is not None and server.model == EQUAL and "Stop the server" in text_of(app)
         assert live_servers(run.jobs) == [server]
+        with pytest.raises(FaqError, match="is being served"):
+            plan_deletion(run.folder)
+        pane.shown(app.live)
+        await until(pilot, lambda: f"{EQUAL} is served at {server.url}" in figures._shown.plain)
         await pilot.press("d")
         await until(pilot, lambda: "is being served" in told(app))
         assert not isinstance(app.screen, DeleteArtefactScreen), "a served artefact is not deleted"
@@ -135,7 +143,6 @@ async def test_serve_lives_on_and_stops(tmp_path: Path) -> None:
         await until(pilot, lambda: not live_servers(run.jobs), 60)
         await card(app, pilot)
         await until(pilot, lambda: "it was stopped" in text_of(app))
-        del pane
 
 
 async def test_a_server_that_fails_says_why(tmp_path: Path) -> None:
