@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from textual.widgets import Input
 from faq_tui.core.artefacts.card import ArtefactCard, card_of
 from faq_tui.core.artefacts.deletion import ArtefactDeletion
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.models.dense import format_of
+from faq_tui.core.models.dense import DENSE, format_of
 from faq_tui.core.quantizing.servable import serve_commands
 from faq_tui.core.run.delete_run import plan_deletion
 from faq_tui.core.run.run import Run, locked_folder, open_run
@@ -174,7 +175,7 @@ async def test_export_copies_the_folder(tmp_path: Path) -> None:
             await until(pilot, lambda: len(app.screen.query(Input)) == 1)
             app.screen.query_one(Input).value = str(place)
             await pilot.press("enter")
-            await until(pilot, lambda words=expected: words in told(app))
+            await until(pilot, partial(lambda words: words in told(app), expected))
             assert (place / EQUAL / "config.json").is_file(), times
         assert [path.name for path in place.iterdir()] == [EQUAL], "no half copy is left"
 
@@ -228,7 +229,7 @@ ROW = Artefact("gptq-w4g64-elder", "s", {}, "elder", None, 512, 120_000, 4.31, 8
 
 
 def made_up_card() -> ArtefactCard:
-    commands = serve_commands(FOLDER, format_of("gptq"))
+    commands = serve_commands(FOLDER, format_of("gptq") or DENSE)
     return ArtefactCard(ROW, FOLDER, 5_730_000_000, commands, ())
 
 
