@@ -340,4 +340,4 @@ async def test_real_models_by_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert words[0].plain == words[1].plain and "reverse" in str([span.style for span in words[2].spans])
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, TryScreen))
-    assert children() == []
+        await until(pilot, lambda: children() == [])
