@@ -11,6 +11,7 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.run.run import Run
 from faq_tui.core.trying.bench import TryBench, forget_log
 from faq_tui.core.trying.request import TriedModel, TryRequest
+from faq_tui.core.worker.forked import end_server
 
 Message = tuple[str, dict[str, Any]]  # a model's name and a message for its answer
 
@@ -49,7 +50,13 @@ class TryRunner:
 
     def close(self) -> None:
         """End the answers, and free the memory of the models in a thread."""
-        threading.Thread(target=self._bench.close, name="try-close", daemon=True).start()
+        threading.Thread(target=self._close, name="try-close", daemon=True).start()
+
+    def _close(self) -> None:
+        self._bench.close()
+        if self._thread is not None:
+            self._thread.join()
+        end_server()  # the process that forked the models holds torch, which nothing else in the app needs
 
     def drain(self) -> list[Message]:
         """The messages since the last call, in order."""
