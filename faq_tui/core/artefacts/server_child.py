@@ -19,6 +19,7 @@ from faq_tui.core.base.errors import FaqError, Stopped
 from faq_tui.core.run.run import Run
 from faq_tui.core.run.server_record import (
     FAILED,
+    FILE,
     SERVING,
     STOPPED,
     ArtefactServer,
@@ -44,7 +45,9 @@ def main() -> None:
         artefact = all_artefacts(run.store)[name]
         record = new_record(name, artefact.folder)
         write_record(run.jobs, record)
-        write_record(run.jobs, _serve(run, record, cancel))
+        last = _serve(run, record, cancel)
+        if run.jobs.is_dir():  # the run may have been deleted by hand meanwhile
+            write_record(run.jobs, last)
 
 
 def _serve(run: Run, record: ArtefactServer, cancel: CancelToken) -> ArtefactServer:
@@ -61,7 +64,7 @@ def _serve(run: Run, record: ArtefactServer, cancel: CancelToken) -> ArtefactSer
         with served(context, subject, SERVE, None) as server:
             record = replace(record, state=SERVING, url=server.base_url, model=server.model)
             write_record(run.jobs, record)
-            _wait_for_end(server.base_url, cancel)
+            _wait_for_end(server.base_url, run.jobs / job_of(record.name) / FILE, cancel)
         if not cancel.is_set:
             return replace(record, state=FAILED, problem="the server has ended: read its log")
     except Stopped:
@@ -73,10 +76,16 @@ def _serve(run: Run, record: ArtefactServer, cancel: CancelToken) -> ArtefactSer
     return replace(record, state=STOPPED)
 
 
-def _wait_for_end(url: str, cancel: CancelToken) -> None:
-    """Return after a stop, or when nothing listens on the port any more."""
+def _wait_for_end(url: str, record: Path, cancel: CancelToken) -> None:
+    """Return after a stop, or when nothing listens on the port any more.
+
+    If the file `record` is gone, nobody can find and stop the server, so this is a stop, too.
+    """
     where, misses = urlsplit(url), 0
     while misses < MOST_MISSES and not cancel.wait(LOOK_EVERY_S):
+        if not record.exists():
+            cancel.set()
+            return
         misses += 1
         with suppress(OSError), socket.create_connection((where.hostname or "", where.port or 0), LOOK_EVERY_S):
             misses = 0

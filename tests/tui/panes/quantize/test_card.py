@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,7 +17,9 @@ from textual.widgets import Input
 
 from faq_tui.core.artefacts.card import ArtefactCard, card_of
 from faq_tui.core.artefacts.deletion import ArtefactDeletion
+from faq_tui.core.artefacts.server_control import stop_server
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.process import process_identity
 from faq_tui.core.models.dense import DENSE, format_of
 from faq_tui.core.quantizing.servable import serve_commands
 from faq_tui.core.run.delete_run import plan_deletion
@@ -54,7 +57,11 @@ async def opened(
         app = PaneHost(pane)
         async with app.run_test(size=size, notifications=True) as pilot:
             await pilot.pause()
-            yield app, pane, pilot, run
+            try:
+                yield app, pane, pilot, run
+            finally:
+                for server in live_servers(run.jobs):
+                    stop_server(server)
 
 
 def told(app: PaneHost) -> str:
@@ -144,6 +151,17 @@ async def test_serve_lives_on_and_stops(tmp_path: Path) -> None:
         await until(pilot, lambda: not live_servers(run.jobs), 60)
         await card(app, pilot)
         await until(pilot, lambda: "it was stopped" in text_of(app))
+
+
+async def test_a_server_ends_if_its_record_is_deleted(tmp_path: Path) -> None:
+    async with opened(tmp_path, serve_section()) as (app, _pane, pilot, run):
+        await card(app, pilot)
+        await pilot.press("s")
+        await until(pilot, lambda: any(server.url for server in live_servers(run.jobs)), 60)
+        (server,) = live_servers(run.jobs)
+        shutil.rmtree(run.jobs)
+        await until(pilot, lambda: process_identity(server.pid) != server.began, 30)
+        assert not run.jobs.exists()
 
 
 async def test_a_server_that_fails_says_why(tmp_path: Path) -> None:
