@@ -1,4 +1,6 @@
-"""Draw activations as text, over channels and tokens. The skyline shows them as bars, the map as shades.
+"""Draw activations as text, over channels and tokens.
+
+The skyline shows activations as bars, and the map shows them as shades.
 
 The caller sets the scale. Peaks are visible without colour: in the skyline they cross a dashed line, and in the map
 they are full blocks.

@@ -1,6 +1,6 @@
 """Draw two landscapes side by side as SVG and as PNG.
 
-Both have the same scale, and peaks are red. No drawing library is used.
+Both pictures have the same colour scale, and peaks are red. No drawing library is used.
 """
 
 from __future__ import annotations
