@@ -21,6 +21,7 @@ COMMANDS = {
     "status": "status",
     "pick": "pick",
     "export": "export",
+    "try": "try",
     "report": "report",
     "doctor": "doctor",
     "replay": "replay",

@@ -37,6 +37,7 @@ TASKS = {
     "quantize": "faq_tui.core.quantizing.task:run",
     "evaluate": "faq_tui.core.evaluation.task:run",
     "lm_eval": "faq_tui.core.benchmarking.lm_eval_task:run",
+    "try": "faq_tui.core.trying.task:run",
 }
 
 

@@ -43,6 +43,7 @@ SMALLER = {
     "quantize": "fewer or shorter calibration rows, or a smaller model",
     "evaluate": "a smaller batch, window or model",
     "generate": "a smaller concurrency or a smaller model",
+    "try": "fewer models at once, a shorter answer or a smaller model",
 }
 
 # A waiting OpenMP thread can keep a processor core busy. On a shared machine, this makes torch and llama.cpp about
