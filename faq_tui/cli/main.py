@@ -22,6 +22,7 @@ COMMANDS = {
     "pick": "pick",
     "export": "export",
     "report": "report",
+    "compare": "compare",
     "doctor": "doctor",
     "replay": "replay",
     "completion": "completion",

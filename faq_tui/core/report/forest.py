@@ -6,7 +6,7 @@ Comparisons at equal tokens come first. Better results are on the right.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,8 +86,13 @@ def panels(body: dict[str, Any]) -> list[ForestPanel]:
 
 def forest_lines(body: dict[str, Any], width: int) -> list[ForestLine]:
     """The picture in lines of at most `width` characters, if `width` is at least 60. Empty without comparisons."""
+    return lines_of(panels(body), width)
+
+
+def lines_of(drawn: Iterable[ForestPanel], width: int) -> list[ForestLine]:
+    """The picture of these panels, in lines like those of `forest_lines`."""
     lines: list[ForestLine] = []
-    for panel in panels(body):
+    for panel in drawn:
         lines += [ForestLine("")] if lines else []
         lines += _panel(panel, width)
     return lines
