@@ -101,7 +101,7 @@ def lines_of(drawn: Iterable[ForestPanel], width: int) -> list[ForestLine]:
 def _panel(panel: ForestPanel, width: int) -> Iterator[ForestLine]:
     numbers = [_numbers(panel.metric, row) for row in panel.rows]
     right = max(map(len, numbers)) + 2
-    label = min(LONGEST_LABEL, max(len(row.what) for row in panel.rows) + 2, max(12, width - right - MIN_BAR)) + 2
+    label = min(LONGEST_LABEL, max(len(row.what) for row in panel.rows) + 2, max(12, width - right - MIN_BAR - 2)) + 2
     bar = max(MIN_BAR, width - label - right)
     low, high = min(panel.ends()), max(panel.ends())
     scale = (low, (high - low) or 1.0, bar)
