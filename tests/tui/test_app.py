@@ -13,6 +13,7 @@ from textual.app import App
 
 from faq_tui.tui import clipboard
 from faq_tui.tui.config import Config
+from faq_tui.tui.home.choose import ChooseRunScreen
 from faq_tui.tui.screens.help import HelpScreen
 from tests.support.app_host import app_on, said, text_of, until
 
@@ -194,3 +195,13 @@ async def test_an_action_that_fails_says_why_and_the_app_goes_on(folder: Path) -
         assert said(app) == ["it [red] cannot \ufffd[2J be"]
         await pilot.press("5")
         assert app.pane.SPEC.scope == "quantize"
+
+
+async def test_compare_asks_for_the_other_run(folder: Path) -> None:
+    """app.compare"""
+    app = app_on(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("C")
+        assert isinstance(app.screen, ChooseRunScreen)
+        await pilot.press("escape")
+        assert app.screen is app.screen_stack[0]
