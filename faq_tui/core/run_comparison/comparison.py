@@ -14,6 +14,7 @@ from faq_tui.core.run_comparison.evidence import LETTERS, common_panels, measure
 from faq_tui.core.run_comparison.picks import PickComparison, compare_picks
 from faq_tui.core.run_comparison.settings import SettingDifference, setting_differences
 
+SCHEMA = 1  # the version of the JSON
 LEAST = 60  # the forest plot has at least this width
 
 
@@ -66,6 +67,7 @@ class RunComparison:
         sides = zip(LETTERS, (self.one, self.other), strict=True)
         body: dict[str, Any] = _plain(
             {
+                "schema": SCHEMA,
                 "runs": {name: {**asdict(side), "folder": str(side.folder)} for name, side in sides},
                 "settings": [{"key": d.key, "A": d.one, "B": d.other} for d in self.settings],
                 "not_comparable": list(self.not_comparable),

@@ -11,6 +11,7 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.run_comparison import PickComparison, compare_runs
 from faq_tui.core.run_comparison.comparison import pick_sentences
 from tests.support.compared_runs import two_runs
+from tests.support.schemas import valid
 
 
 def test_as_json(tmp_path: Path) -> None:
@@ -18,6 +19,7 @@ def test_as_json(tmp_path: Path) -> None:
     before = (one / "faq.db").read_bytes(), (one / "faq.toml").read_bytes()
     compared = compare_runs(one, other)
     body = json.loads(json.dumps(compared.as_json(), allow_nan=False))
+    valid("compare", body)
     assert body["settings"] == [{"key": "activations.samples", "A": 64, "B": 5}]
     assert body["not_comparable"] == [] and compared.names == ("one", "other")
     assert {row["run"] for row in body["evidence"]} == {"A", "B"}
