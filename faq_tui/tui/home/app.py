@@ -304,7 +304,7 @@ class HomeApp(ShellApp):
         if broken:
             self.complain(broken[0].message)
         else:
-            self.push_screen(CompareScreen(*chosen, self.keymap))
+            self.push_screen(CompareScreen(chosen[0], chosen[1], self.keymap))
 
     def action_search(self) -> None:
         def keep(text: str | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,11 +13,11 @@ from faq_tui.core.run_comparison.evidence import MeasuredEvidence, common_panels
 from tests.support.compared_runs import two_runs
 
 SAME = {"pydoc": ("target", "items", "float32.cpu"), "answers": ("target", "more", "float32.cpu")}
-BODY = {"comparisons": [], "texts": []}
+BODY: dict[str, Any] = {"comparisons": [], "texts": []}
 
 
-def evidence(conditions: dict[str, tuple[str, str, str]], body: object = BODY) -> MeasuredEvidence:
-    return MeasuredEvidence(body, "", conditions)  # type: ignore[arg-type]
+def evidence(conditions: dict[str, tuple[str, str, str]], body: dict[str, Any] | None = BODY) -> MeasuredEvidence:
+    return MeasuredEvidence(body, "", conditions)
 
 
 @pytest.mark.parametrize(
@@ -66,13 +67,16 @@ def test_both_runs_have_one_scale(tmp_path: Path) -> None:
         tmp_path, sets={"baseline": 0.3, "elder": 0.1, "baseline-tokens": 0.3, "elder-tokens": 0.25}
     )
     with open_run(one, read_only=True) as ours, open_run(other, read_only=True) as theirs:
-        bodies = [measured_evidence(run).body for run in (ours, theirs)]
+        bodies = [measured_evidence(run).body or {} for run in (ours, theirs)]
     found = common_panels(bodies)
     for panel in found:
         whats = [row.what for row in panel.rows]
         assert [what[0] for what in whats] == ["A", "B"] * (len(whats) // 2)
         assert all(a[2:] == b[2:] for a, b in zip(whats[::2], whats[1::2], strict=True)), "neighbours"
         assert [row.equal for row in panel.rows] == sorted((row.equal for row in panel.rows), reverse=True)
+    only_samples = {**bodies[0], "comparisons": [c for c in bodies[0]["comparisons"] if c["equal"] == "samples"]}
+    mixed = next(panel for panel in common_panels((only_samples, bodies[1])) if panel.metric == "kl")
+    assert [row.equal for row in mixed.rows] == ["tokens"] * 2 + ["samples"] * 4
     kl = next(panel for panel in found if panel.metric == "kl")
     ours_row, theirs_row = kl.rows[-2:]
     assert theirs_row.outcome["difference"]["value"] < ours_row.outcome["difference"]["value"] < 0

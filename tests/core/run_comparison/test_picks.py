@@ -60,6 +60,18 @@ def test_the_pick_of_a_person_counts(tmp_path: Path) -> None:
         assert not compare_picks(one, other).differing
 
 
+def test_the_same_number_of_another_answer_is_another_pick(tmp_path: Path) -> None:
+    """Runs that asked the source separately have other texts under the same number."""
+    with ExitStack() as stack:
+        one, other = made(stack, tmp_path / "one"), made(stack, tmp_path / "other")
+        ids = add_picks(one, [1, 1, 1])
+        add_picks(other, [1, 1, 1])
+        with other.store.writing() as db:
+            db.execute("UPDATE candidates SET answer = 'Another answer' WHERE seed_id = ?", (ids[0],))
+            db.execute("UPDATE candidates SET reasoning = 'Another thought' WHERE seed_id = ?", (ids[1],))
+        assert [d.seed_id for d in compare_picks(one, other).differing] == ids[:2]
+
+
 def test_seeds_of_only_one_run(tmp_path: Path) -> None:
     with ExitStack() as stack:
         one, other = made(stack, tmp_path / "one"), made(stack, tmp_path / "other")

@@ -145,7 +145,7 @@ async def test_the_picks_and_both_answers(here: Path) -> None:
         await pilot.pause()
         assert "question 3 of 20" in text_of(app)
         await pilot.press("escape")
-        assert app.screen is screen and screen._list.cursor == 2, "the list follows"
+        assert app.screen_stack[-1] is screen and screen._list.cursor == 2, "the list follows"
         await pilot.press("v")
         assert "settings and evidence" in text_of(app)
 

@@ -20,7 +20,7 @@ from faq_tui.tui.panes.spikes.pane import SpikesPane
 from tests.support.app_host import app_on, text_of, until
 from tests.support.pane_host import PaneHost
 from tests.support.pane_runs import bare_run
-from tests.support.spikes_run import CHANNELS, LAYERS, MODULES, SPIKES, add_made_up, spiky_run
+from tests.support.spikes_run import CHANNELS, LAYERS, MODULES, SETS, SPIKES, add_made_up, spiky_run
 
 SIZES = [(80, 24), (120, 36), (200, 60)]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -280,16 +280,17 @@ async def test_a_small_screen_has_a_map(tmp_path: Path, size: tuple[int, int]) -
             assert any("layer 11" in line and "▀ 18.4" in line for line in lines), "the legend"
 
 
-async def test_the_pair_follows_the_sets_that_are_ready(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("first", "second"), [("baseline", "elder"), ("elder", "baseline")])
+async def test_the_pair_follows_the_sets_that_are_ready(tmp_path: Path, first: str, second: str) -> None:
     """The pane that was open while only one set was measured compares both as soon as the second is measured."""
-    with spiky_run(tmp_path / "run", sets={"baseline": 1.0}) as run:
+    with spiky_run(tmp_path / "run", sets={first: SETS[first]}) as run:
         pane = SpikesPane(run)
         app = PaneHost(pane)
         async with app.run_test(size=(80, 24)) as pilot:
             await settled(pane, pilot)
             assert "there is no other set" in app.screen_text
-            add_made_up(run, "elder", 2.4)
-            app.hear(e.StageStarted("activations", 900, "tokens"), e.ActivationsReady("elder", 20, 900))
+            add_made_up(run, second, SETS[second])
+            app.hear(e.StageStarted("activations", 900, "tokens"), e.ActivationsReady(second, 20, 900))
             await until(pilot, lambda: "▲ elder: highest" in app.screen_text)
             assert "baseline: highest" in app.screen_text
 
