@@ -25,20 +25,20 @@ change of the KL in percent, with a 95% interval (Student's t) over the draws.
 such as `0.07+template=2` or `off+question=0.5`. `--methods` lists methods with their bits, such as `gptq-4`; the
 methods may have options, such as `gptq_unordered-4` or `gptq_damp0.01-4` (see selection_model.py).
 
-Plans, in the order in which to run them on an H200. Each needs about the given number of measurements per draw, so a
-plan with 24 measurements and 10 draws takes one or two calls of 9 minutes:
+Plans, in order of importance, with the number of measurements in each draw. With `--by-draw`, all plans measure a
+draw before the next draw begins.
 
-0. order (20): how do the order of the columns, the damping and the search of the scale change the result?
-1. methods (24): does the sink result hold for GPTQ, GPTAQ, SpQR and W8A8?
-2. widths (24): and with 3 and 8 bits?
-3. budgets (16): and at 4,000 and 64,000 tokens? 64,000 tokens of plain seeds need some 600 questions (`--questions`):
-   the starter seeds and benchmarks/more_questions.jsonl.
-4. share (21): which share of the first tokens?
-5. length (12): whole answers, answers that are cut, or many short ones?
-6. pick (4): the best candidate, a random candidate, or all three?
-7. choice (4): selection by centroids of activations, by entropy, by coverage of experts (needs a mixture of experts)
-8. mix (7): a share of prose, temperature, questions that the model wrote itself
-9. kinds (6): weights of kinds of tokens
+- engine (18): how do the order of the columns, the damping and the search of the scale change GPTQ and GPTAQ?
+- methods (24): which set is best, and does a sink share help, for GPTQ, GPTAQ, SpQR and W8A8?
+- share (21), order (12): which share of the first tokens? Does the answer depend on the solver's options?
+- length (6): whole answers, answers that are cut, or many short ones?
+- pick (4): the best candidate, a random candidate, or all three?
+- choice (4): selection by centroids of activations, by entropy, by coverage of experts (needs a mixture of experts)
+- mix (7): a share of prose, temperature, questions that the model wrote itself
+- widths (20): and with 3 and 8 bits?
+- kinds (6): weights of kinds of tokens
+- budgets (12): and at 4,000 and 64,000 tokens? 64,000 tokens of plain seeds need the starter seeds and
+  benchmarks/more_questions.jsonl (`--questions`).
 """
 
 from __future__ import annotations
@@ -75,30 +75,31 @@ PROSE_TOKENS, PROSE_WINDOW = 12_000, 512
 @dataclass(frozen=True)
 class Plan:
     sets: tuple[str, ...]
-    weights: tuple[str, ...] = ("0.07",)
+    weights: tuple[str, ...] = (OFF,)
     methods: tuple[str, ...] = ("gptq-4",)
     budgets: tuple[int, ...] = (16_000,)
 
 
-SHARED = (OFF, "0.07")
+SHARED = (OFF, "0.03")
+KIND_WEIGHTS = ("template=2", "template=0", "question=0.5", "question=0", "answer=2")
 PLANS: Mapping[str, Plan] = {
-    "order": Plan(
+    "engine": Plan(
         ("seeds", "self-64"),
-        SHARED,
-        ("gptq-4", "gptq_unordered-4", "gptq_desc-4", "gptq_mse-4", "gptq_damp0.01-4"),
+        methods=(
+            *("gptq-4", "gptq_unordered-4", "gptq_desc-4", "gptq_damp0.01-4", "gptq_mse-4", "gptq_mse_desc-4"),
+            *("gptq_mse_damp0.01-4", "gptaq-4", "gptaq_mse-4"),
+        ),
     ),
     "methods": Plan(("seeds", "self", "self-64"), SHARED, ("gptq-4", "gptaq-4", "spqr-4", "w8a8-8")),
-    "widths": Plan(("seeds", "self-64"), SHARED, ("gptq-3", "gptaq-3", "spqr-3", "gptq-8", "gptaq-8", "spqr-8")),
-    "budgets": Plan(("seeds", "self-64"), SHARED, ("gptq-4", "spqr-4"), (4_000, 64_000)),
-    "share": Plan(("seeds", "self", "self-64"), (OFF, "0.02", "0.04", "0.07", "0.1", "0.15", "0.25")),
-    "length": Plan(("seeds", "self", "self-256", "self-128", "self-64", "self-32"), SHARED),
+    "share": Plan(("seeds", "self", "self-64"), (OFF, "0.01", "0.02", "0.03", "0.05", "0.07", "0.1")),
+    "order": Plan(("seeds", "self-64"), (OFF, "0.03", "0.07"), ("gptq_unordered-4", "gptq_mse-4")),
+    "length": Plan(("seeds", "self", "self-256", "self-128", "self-64", "self-32")),
     "pick": Plan(("random", "best", "all-three", "t0.7")),
     "choice": Plan(("pool", "centroids", "entropy", "experts"), budgets=(4_000,)),
     "mix": Plan(("self-64", "prose20", "prose50", "prose", "t0.7", "t1.0", "own-questions")),
-    "kinds": Plan(
-        ("self-64",),
-        ("0.07", "0.07+template=2", "0.07+template=0", "0.07+question=0.5", "0.07+question=0", "0.07+answer=2"),
-    ),
+    "widths": Plan(("seeds", "self-64"), SHARED, ("gptq-3", "gptaq-3", "spqr-3", "gptq-8", "spqr-8")),
+    "kinds": Plan(("self-64",), (OFF, *(f"off+{one}" for one in KIND_WEIGHTS))),
+    "budgets": Plan(("seeds", "self", "self-64"), methods=("gptq-4", "spqr-4"), budgets=(4_000, 64_000)),
 }
 
 
@@ -293,6 +294,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--questions", type=Path)
     parser.add_argument("--prose", type=Path)
     parser.add_argument("--trust-remote-code", action="store_true")
+    parser.add_argument("--by-draw", action="store_true")
     parser.add_argument("--part", default="", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     options.dtype = "float32" if options.device == "cpu" else options.dtype
@@ -300,6 +302,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     done = results_in(options.out)
     wanted = [cell for plan in plans_of(options) for cell in cells(plan, options.draws, options.group)]
     unique = list(dict.fromkeys(wanted))
+    if options.by_draw:
+        unique.sort(key=lambda cell: cell.draw)
     if options.part:
         part, parts = map(int, options.part.split("/"))
         own = [cell for cell in unique[part - 1 :: parts] if cell not in done] if parts else []

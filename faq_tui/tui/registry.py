@@ -31,9 +31,10 @@ APP_ACTIONS = (
 
 
 def show_actions(panes: Iterable[PaneSpec] = PANES) -> tuple[Action, ...]:
-    """The actions of the app that show the panes, one for each pane.
+    """Return one action for each pane: the action shows the pane.
 
-    A function key shows a pane from everywhere. The digit does the same, unless the shown pane uses the digit itself.
+    A function key shows a pane from everywhere. The digit does the same, except if the shown pane uses the digit
+    itself.
     """
     return tuple(
         Action(
@@ -55,7 +56,7 @@ def registry(panes: Iterable[PaneSpec] = PANES) -> tuple[Action, ...]:
 
 
 def every_action() -> tuple[Action, ...]:
-    """The actions of `registry`, those of Home, and those of the comparison of two runs."""
+    """The actions of `registry`, the actions of Home, and those of the comparison of two runs."""
     return (*registry(), *HOME.actions, *COMPARE.actions)
 
 

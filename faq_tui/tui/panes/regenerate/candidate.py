@@ -39,7 +39,7 @@ class CandidateView(Vertical):
         yield self.flow
 
     def whole(self) -> str:
-        """The complete text, for copying."""
+        """Return the complete text for the clipboard."""
         if self.finished is None:
             return self.flow.text()
         return "\n\n".join(part for part in (self.finished.reasoning, self.finished.answer) if part)
