@@ -101,8 +101,8 @@ def compare_runs(one: Path, other: Path) -> RunComparison:
         targets = ours.settings.target.model, theirs.settings.target.model
         mine, others = measured_evidence(ours), measured_evidence(theirs)
         return RunComparison(
-            RunSide(ours.folder, targets[0], mine.answer),
-            RunSide(theirs.folder, targets[1], others.answer),
+            RunSide(one, targets[0], mine.answer),
+            RunSide(other, targets[1], others.answer),
             setting_differences(ours.settings, theirs.settings),
             reasons(targets, mine, others),
             common_panels((mine.body, others.body)),
