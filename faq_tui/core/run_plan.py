@@ -60,7 +60,10 @@ class RunPlan:
 
 
 def seconds_of(stages_: Sequence[PlannedStage]) -> float | None:
-    """The sum of the estimates; None if any of them is not known, or if there are no stages."""
+    """The sum of the stages' estimates.
+
+    Returns None if one of the estimates is not known, or if there are no stages.
+    """
     known = [stage.seconds for stage in stages_ if stage.seconds is not None]
     return sum(known) if known and len(known) == len(stages_) else None
 
@@ -71,7 +74,7 @@ def stage_names() -> tuple[str, ...]:
 
 
 def plan_of(run: Run) -> RunPlan:
-    """The plan of the next job. This may read files, so the app calls it on a thread."""
+    """The plan of the next job. This function may read files, so the app calls it on a thread."""
     rows = stages.all_rows(run.store)
     busy = lock_owner(run.folder) is not None
     planned = []
@@ -89,7 +92,10 @@ def plan_of(run: Run) -> RunPlan:
 
 
 def _generation_seconds(run: Run) -> float | None:
-    """The seconds that the missing candidates will take. None if there are no finished candidates to measure."""
+    """The seconds that the missing candidates will take.
+
+    Returns None if no finished candidate gives a speed for the estimate.
+    """
     total = 0.0
     for name, source in run.settings.sources.items():
         pending = pending_candidates(run, source)
@@ -101,7 +107,7 @@ def _generation_seconds(run: Run) -> float | None:
 
 
 def _changed_picks(run: Run, since: float) -> int:
-    """The number of seeds whose picked candidate is not the one that was picked at the time `since`."""
+    """The number of seeds with another picked candidate now than at the time `since`."""
     count = 0
     for name in run.settings.sources:
         now = {seed_id: pick.candidate_id for seed_id, pick in current_picks(run, name).items()}

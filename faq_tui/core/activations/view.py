@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Overview:
-    """Return the measured sets in the order of the settings, and the modules that were measured for every set."""
+    """The measured sets in the order of the settings, and the errors of the artefacts' layers."""
 
     sets: dict[str, ActivationsRow] = field(default_factory=dict)
     # Maps each artefact's folder name to the errors of its layers.
@@ -73,7 +73,7 @@ class Overview:
         return self.modules[-number], -layer
 
     def pairs(self) -> list[tuple[str, str]]:
-        """Pairs (set, baseline).
+        """The pairs of a set and the baseline with which it is compared.
 
         Sets that were cut to equal token counts come first. Each of these sets is paired with the baseline that was
         cut to the same token count.
@@ -117,9 +117,10 @@ def landscape(run: Run, set_name: str, ref: ModuleRef) -> Floats | None:
 
 
 def covered(run: Run, names: list[str], ref: ModuleRef) -> dict[str, tuple[int, int]]:
-    """For each set, return two counts: outlier channels in which it exceeds the threshold, and all outlier channels.
+    """For each set, count the outlier channels in which the set has an outlier, and all outlier channels.
 
-    The outlier channels and the threshold are computed from all sets together.
+    A set has an outlier in a channel if its largest |x| in this channel exceeds the threshold. The outlier
+    channels and the threshold are computed from all sets together.
     """
     arrays = {name: array for name in names if (array := absmax(run, name, ref)) is not None}
     if not arrays:

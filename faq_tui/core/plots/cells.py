@@ -20,7 +20,7 @@ Cell = tuple[str, str]  # a character, and its style: a name in `STYLES`, or par
 
 
 def line(cells: Iterable[Cell]) -> str:
-    """The cells as one line of text. Neighbouring cells with the same style get one common escape sequence."""
+    """The cells as one line of text. Neighbouring cells with the same style share one escape sequence."""
     out = ""
     for style, group in groupby(cells, key=lambda cell: cell[1]):
         text = "".join(mark for mark, _ in group)

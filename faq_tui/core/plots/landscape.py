@@ -1,4 +1,6 @@
-"""Draw activations as text, over channels and tokens. The skyline shows them as bars, the map as colours or shades.
+"""Draw activations as text, over channels and tokens.
+
+The skyline shows activations as bars, and the map shows them as colours or shades.
 
 The caller sets the scale. In colours, a character of the map shows two values, one above the other. Without colours,
 peaks are visible, too: in the skyline they cross a dashed line, and in the map of shades they are full blocks.

@@ -58,7 +58,7 @@ def move_recipe(path: Path, index: int, by: int) -> Settings:
 
 
 def _spread_out(recipes: Recipes) -> None:
-    """Split each table that has lists, so that each recipe has its own table at the recipe's index."""
+    """Split each `[[recipes]]` table that has lists into one table per recipe, so that table n is recipe n."""
     single: Recipes = []
     for table in recipes:
         single_recipes = combinations(table.unwrap())

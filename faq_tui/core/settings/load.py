@@ -56,7 +56,7 @@ def parse_settings(text: str, where: str = "faq.toml", folder: Path | None = Non
 
 
 def _with_nul(value: Any, location: tuple[int | str, ...] = ()) -> tuple[int | str, ...] | None:
-    """The location of the first text with a NUL character; None if there is none.
+    """The location of the first text that contains a NUL character; None if no text contains one.
 
     Paths and requests cannot contain NUL.
     """
@@ -126,7 +126,7 @@ def _inside(annotation: Any, part: int | str) -> list[Any]:
 
 
 def _members(annotation: Any) -> list[Any]:
-    """The member types of a union. For any other type, the result is a list with only that type."""
+    """The member types of a union. If the type is not a union, the result is a list with only this type."""
     if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
         return [annotation]
     return [member for one in typing.get_args(annotation) for member in _members(one)]

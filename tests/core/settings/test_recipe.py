@@ -99,7 +99,7 @@ def test_presets_of_one_method_lie_beside_each_other() -> None:
         ('method = "gptq"\nalpha = 0.3', "gptq has no key `alpha`"),
         ('method = "gptaq"\ndesc_act = true', "gptaq does not support desc_act = true"),
         ('preset = "reference"', "gptq has no preset 'reference': choose one of paper"),
-        ("damp_percent = 1", "`recipes[1].damp_percent`: gptq takes less than 1, not 1"),
+        ("damp_percent = 1", "`recipes[1].damp_percent`: gptq needs a value below 1, not 1"),
         ('method = ["gptq", "magic"]', "`recipes[1].method`: no quantization method 'magic'"),
         ("bits = [4, 5]", "`recipes[1].bits`: gptq supports 4, 8, not 5"),
     ],

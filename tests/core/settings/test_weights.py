@@ -73,6 +73,6 @@ def test_awq_is_refused_with_the_reason(key: str, rest: str) -> None:
 
 @pytest.mark.parametrize("rest", ['engine = "gptqmodel"', 'experts = "all"'])
 def test_gptqmodel_is_refused_with_the_reason(rest: str) -> None:
-    with pytest.raises(UsageError, match="which counts every token once: remove it, or remove sink_share"):
+    with pytest.raises(UsageError, match="which counts every token once: remove this setting, or remove sink_share"):
         parse_settings(f"{BASE}[[recipes]]\nsink_share = 0.1\n{rest}\n")
     parse_settings(f"{BASE}[[recipes]]\n{rest}\n")

@@ -85,8 +85,8 @@ class Gptaq(EngineMethod):
     def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
         """Like `Method.preflight`.
 
-        Also raises UsageError if the recipe does not give every token to every expert. GPTAQ needs all tokens for
-        every expert.
+        It also raises UsageError if the recipe does not give every token to every expert. GPTAQ needs all tokens
+        for every expert.
         """
         if getattr(recipe, "experts", None) != "all" and expert_count(config) > 0:
             raise UsageError(

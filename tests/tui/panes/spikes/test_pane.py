@@ -139,7 +139,7 @@ async def test_sets(tmp_path: Path) -> None:
         assert pane.view_state.right == "elder-tokens" and "elder-tokens: highest" in text
         text = await press("b", "b")
         assert pane.view_state.left == "baseline-tokens"
-        assert "no difference" in " ".join(text.split())
+        assert "no consistent difference" in " ".join(text.split())
         text = await press("b")
         assert "there is no other set for a comparison" in text and text.count(": highest") == 1
         assert "\x1b" not in app.screen_text

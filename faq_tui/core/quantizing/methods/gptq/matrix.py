@@ -1,7 +1,7 @@
 """Quantize weight matrices by GPTQ: one scale and one zero point for each group of columns and each output row.
 
-GPTQ: Frantar et al. 2022, arXiv:2210.17323. With a factor that has a drift, the same code computes GPTAQ (Li et al.
-2025, arXiv:2504.02692).
+GPTQ: Frantar et al. 2022, arXiv:2210.17323. If the `Factor` has a `drift`, the same code computes GPTAQ (Li et
+al. 2025, arXiv:2504.02692).
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from faq_tui.core.quantizing.sequential.hessian import Factor
 from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
 
 TINY = 6e-8  # the smallest positive float16
-# The search for a scale tries STEPS ranges of a group. The first is the whole range, and the last is almost as small
-# as LEAST_RANGE times the whole range. For each range, the search computes the sum of |error|^NORM over all weights,
-# as Frantar's reference code does (quant.py).
+# The search for a scale tries STEPS ranges of a group. The first range is the whole range. The last range is slightly
+# larger than LEAST_RANGE times the whole range. For each range, the search computes the sum of |error|^NORM over all
+# weights, as Frantar's reference code does (quant.py).
 STEPS, LEAST_RANGE, NORM = 80, 0.2, 2.4
 SHARES = [1 - step / STEPS * (1 - LEAST_RANGE) for step in range(STEPS)]
 
 
 @dataclass(frozen=True)
 class GridChoice:
-    """How a group's grid is chosen.
+    """The settings that choose the grid of a group of weights.
 
     `symmetric` fixes the zero point in the middle of the codes. With `search`, the scale with the least rounding
     error is used. Without `search`, the scale is so large that the grid covers the largest weight. With `scattered`,
@@ -51,8 +51,7 @@ class GridChoice:
 class Packable:
     """A quantized matrix.
 
-    The dequantized weight is ŵ = scale · (code - zero). Here `scale` and `zero` are those of the group to which the
-    column belongs.
+    The dequantized weight is ŵ = scale · (code - zero). Here `scale` and `zero` belong to the column's group.
 
     In the shapes, `...` stands for one batch dimension or for no dimension.
     """

@@ -76,8 +76,8 @@ class EngineRecipe(WeightedRecipe, GptqmodelRecipe):
         if is_weighted(self) and (recipe.engine == GPTQMODEL or recipe.experts == "all"):
             library = f'engine = "{GPTQMODEL}"' if recipe.engine == GPTQMODEL else 'experts = "all"'
             raise ValueError(
-                f"{library} uses the library GPTQModel, which counts every token once: remove it, or remove "
-                "sink_share and token_weights"
+                f"{library} uses the library GPTQModel, which counts every token once: remove this setting, "
+                "or remove sink_share and token_weights"
             )
         return self
 
@@ -117,16 +117,16 @@ def gptq_config(gptqmodel: Any, recipe: Any, scratch: Path, **more: Any) -> Any:
 
 
 class EngineMethod(GptqmodelMethod):
-    """A method that runs on faq-tui's own walk or on GPTQModel. The recipe chooses the engine."""
+    """A method that runs on faq-tui's own engine (walk) or on GPTQModel. The recipe chooses the engine."""
 
     def needs_library(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> str:
         why = refusal_of_shapes(recipe, expert_count(config), shapes)
         if getattr(recipe, "engine", None) == GPTQMODEL:
             return f'engine = "{GPTQMODEL}" is set'
-        return f"the walk cannot run this recipe ({why})" if why else ""
+        return f"faq-tui's own engine (walk) cannot run this recipe ({why})" if why else ""
 
     def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
-        """Like `Method.preflight`. Also raises UsageError if the recipe weights tokens, but cannot use the walk."""
+        """Like `Method.preflight`. It also raises UsageError if a recipe with token weights needs GPTQModel."""
         super().preflight(recipe, config, shapes)
         if is_weighted(recipe) and (why := refusal_of_shapes(recipe, expert_count(config), shapes)):
             raise UsageError(weights_need_walk(why))
