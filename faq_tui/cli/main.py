@@ -23,6 +23,7 @@ COMMANDS = {
     "export": "export",
     "try": "try",
     "report": "report",
+    "compare": "compare",
     "doctor": "doctor",
     "replay": "replay",
     "completion": "completion",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.regenerating import generation_cost
 from faq_tui.core.run_plan import RunPlan
 from faq_tui.tui import clipboard
 from faq_tui.tui.actions import APP, Action
 from faq_tui.tui.clipboard import text_of
+from faq_tui.tui.compare.screen import CompareScreen
 from faq_tui.tui.config import config_path
 from faq_tui.tui.header import PaneTab
+from faq_tui.tui.home.choose import ChooseRunScreen
 from faq_tui.tui.jobs_line import kept_in_words
 from faq_tui.tui.pane import Pane, PaneSpec
 from faq_tui.tui.screens.help import HelpScreen
@@ -141,6 +145,15 @@ class AppController(SettingsActions):
     def action_help(self) -> None:
         scope = self.pane.SPEC.scope
         self.push_screen(HelpScreen(scope, self.actions, self.specs, self.keymap, str(config_path())))
+
+    def action_compare(self) -> None:
+        """Ask for another run, and compare this run with it."""
+
+        def chosen(folder: Path | None) -> None:
+            if folder is not None:
+                self.push_screen(CompareScreen(self.opened.folder, folder, self.keymap))
+
+        self.push_screen(ChooseRunScreen(self.opened.folder), chosen)
 
     def action_home(self) -> None:
         """Leave the run for the list of all runs. A job keeps running."""

@@ -13,6 +13,7 @@ from textual.app import App
 
 from faq_tui.tui import clipboard
 from faq_tui.tui.config import Config
+from faq_tui.tui.home.choose import ChooseRunScreen
 from faq_tui.tui.screens.error import ErrorScreen
 from faq_tui.tui.screens.help import HelpScreen
 from faq_tui.tui.settings.screen import SettingsScreen
@@ -211,3 +212,13 @@ async def test_settings_editor_and_errors_are_actions_of_the_app(
         await until(pilot, lambda: app.errors and "not installed" in app.errors[0])
         await pilot.press("exclamation_mark")
         assert isinstance(app.screen, ErrorScreen)
+
+
+async def test_compare_asks_for_the_other_run(folder: Path) -> None:
+    """app.compare"""
+    app = app_on(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("C")
+        assert isinstance(app.screen, ChooseRunScreen)
+        await pilot.press("escape")
+        assert app.screen is app.screen_stack[0]
