@@ -24,6 +24,7 @@ COMMANDS = {
     "report": "report",
     "doctor": "doctor",
     "replay": "replay",
+    "serve": "serve",
     "completion": "completion",
 }
 
