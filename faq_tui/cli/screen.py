@@ -65,7 +65,9 @@ def show_in_browser(folder: Path | None, host: str, port: int, low_bandwidth: bo
             )
         name = f"faq-tui {folder.name}" if folder is not None else "faq-tui"
         server = pages.PageServer(pages.app_command(folder, low_bandwidth), name)
-        click.echo("faq-tui: open this link in a browser; ctrl+c stops the server, and running jobs continue", err=True)
+        click.echo(
+            "faq-tui: open this link in a browser; ctrl+c stops the server, and running jobs continue", err=True
+        )
         pages.serve_pages(server, opened, click.echo)
     click.echo("faq-tui: the server has stopped", err=True)
 

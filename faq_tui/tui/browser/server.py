@@ -178,7 +178,8 @@ class PageServer:
         process = PageProcess(self._arguments, websocket)
         try:
             await process.start(
-                _size(request.query.get("width"), 80, MOST_COLUMNS), _size(request.query.get("height"), 24, MOST_LINES)
+                _size(request.query.get("width"), 80, MOST_COLUMNS),
+                _size(request.query.get("height"), 24, MOST_LINES),
             )
             async for message in websocket:
                 if message.type == WSMsgType.TEXT:
