@@ -153,7 +153,7 @@ class PageServer:
         app.on_shutdown.append(self._close_pages)
         return app
 
-    @web.middleware
+    @web.middleware  # type: ignore[untyped-decorator]
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Refuse each request whose path does not begin with the token, before anything else happens."""
         given = request.path.split("/")[1] if request.path.startswith("/") else ""

@@ -273,6 +273,13 @@ class QuantizePane(Pane):
         self._follow()
         self.draw()
 
+    @property
+    def layout(self) -> str:
+        return self.view if self.view != VIEWS[0] else ""
+
+    def use_layout(self, layout: str) -> None:
+        self.view = layout if layout in VIEWS else self.view
+
     def action_view(self) -> None:
         if self._all_views:
             self.notify("Grid, curve and log are all shown.")
