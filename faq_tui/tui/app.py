@@ -99,7 +99,7 @@ class FaqApp(AppController):
         self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self._keys_changed())
         for scope, layout in self._view.layouts.items():
             if scope in self.panes:
-                self.panes[scope].use_layout(layout)
+                self.panes[scope].use_arrangement(layout)
         self.show_pane(self._first_pane)
         self._show_keys()  # draw the keys at once, so that the first screen has them
         self.sampler.start()
@@ -114,7 +114,7 @@ class FaqApp(AppController):
 
     def on_unmount(self) -> None:
         if self.player is None:
-            layouts = {scope: pane.layout for scope, pane in self.panes.items() if pane.layout}
+            layouts = {scope: pane.arrangement for scope, pane in self.panes.items() if pane.arrangement}
             remember_view(self.opened.folder, RunView(self.pane.SPEC.scope, layouts))
         self.session.close()
         self.plan_watch.close()

@@ -123,11 +123,11 @@ class Pane(Container, can_focus=True):
         """
 
     @property
-    def layout(self) -> str:
+    def arrangement(self) -> str:
         """The layout that the user chose, which the app remembers. "" is the usual layout."""
         return ZOOMED if self.has_class("-zoom") else ""
 
-    def use_layout(self, layout: str) -> None:
+    def use_arrangement(self, layout: str) -> None:
         """Use the layout of the last time, before the pane is shown. An unknown layout changes nothing."""
         self.set_class(layout == ZOOMED, "-zoom")
 

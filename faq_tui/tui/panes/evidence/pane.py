@@ -284,10 +284,10 @@ class EvidencePane(Pane):
             lines.show_at(self._cursors.get(view_state.view, 0))
 
     @property
-    def layout(self) -> str:
+    def arrangement(self) -> str:
         return self.view_state.view if self.view_state.chosen_view else ""
 
-    def use_layout(self, layout: str) -> None:
+    def use_arrangement(self, layout: str) -> None:
         if layout in VIEWS:
             self.view_state = replace(self.view_state, view=layout, chosen_view=True)
 

@@ -113,10 +113,10 @@ class JudgeBrowser(Pane):
         return len(self.views) > 1 if action == "source" else True
 
     @property
-    def layout(self) -> str:
+    def arrangement(self) -> str:
         return "" if self.folded is None else "folded" if self.folded else "unfolded"
 
-    def use_layout(self, layout: str) -> None:
+    def use_arrangement(self, layout: str) -> None:
         self.folded = {"folded": True, "unfolded": False}.get(layout)
 
     def is_in_footer(self, action: str) -> bool:

@@ -274,10 +274,10 @@ class QuantizePane(Pane):
         self.draw()
 
     @property
-    def layout(self) -> str:
+    def arrangement(self) -> str:
         return self.view if self.view != VIEWS[0] else ""
 
-    def use_layout(self, layout: str) -> None:
+    def use_arrangement(self, layout: str) -> None:
         self.view = layout if layout in VIEWS else self.view
 
     def action_view(self) -> None:
