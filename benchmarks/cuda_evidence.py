@@ -1,23 +1,29 @@
-"""Quantize with all methods, sets and draws on one GPU, several at a time, and write one report of the evidence.
+"""Quantize with all methods, sets and draws, several at a time, and write one report of the evidence.
 
+    python benchmarks/cuda_evidence.py new RUN TARGET SEEDS [--draws 8] [--count 40] [--heldout 64]
     python benchmarks/cuda_evidence.py make RUN OUT [--work FOLDER] [--budget SECONDS] [--device cuda]
-                                       [--methods gptq-4,spqr-4,…]
+                                       [--methods gptq-4@off,gptq-4@0.04,spqr-4@off,…] [--sets baseline-tokens;self]
     python benchmarks/cuda_evidence.py merge RUN parts.tar
+
+`new` writes the settings of a run whose target is its own elder. The names of `--methods` may end in a sink share.
 
 `make` first computes in RUN what all methods need: the sets, the held-out answers, and the measurements of the
 unquantized model. No server is needed if the source has `base_url = "local"`. Then `make` starts several processes at
 the same time, because one small model does not use a whole GPU. Each process has its own copy of RUN, quantizes with
-one method and evaluates the result. The processes share the GPU, so the measured seconds are longer than usual. If
-`make` was interrupted, the same command with the same `--work` continues. The output of `make` contains databases,
-sets and manifests, but no weights. `merge` copies this output into RUN on any machine, and writes the report of RUN.
+one method and evaluates the result. The processes share the visible GPUs, so the measured seconds are longer than
+usual. If `make` was interrupted, the same command with the same `--work` continues. The output of `make` contains
+databases, sets and manifests, but no weights. `merge` copies this output into RUN on any machine, and writes the
+report of RUN. It also writes `RUN/reports/shares.md`, which compares all recipes and sets of a method, draw by draw.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import sqlite3
+import statistics
 import subprocess
 import sys
 import tarfile
@@ -26,8 +32,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from cuda_table import recipe, write_settings
+from cuda_table import figures, recipe, write_settings
+from machine import table
+from selection_table import Change
 
+from faq_tui.core.evaluation.metrics import KL
 from faq_tui.core.report.document import document
 from faq_tui.core.report.formats import write
 from faq_tui.core.run.run import open_run
@@ -35,6 +44,30 @@ from faq_tui.core.run.run import open_run
 METHODS = "w8a8-8,gptq-4,gptaq-4,spqr-4"
 SETS = "baseline;self,self-tokens;baseline-tokens"  # ";" divides groups; one process quantizes the sets of a group
 BROUGHT = ("artefacts", "measurements", "heldout_answers", "heldout_items")
+SETTINGS = """
+[target]
+model = "{target}"
+[seeds]
+path = "{seeds}"
+count = {count}
+heldout = {heldout}
+[sources.self]
+base_url = "local"
+model = "target"
+reasoning = "off"
+sampling = {{ temperature = 0.7, max_tokens = 384 }}
+[evaluate]
+repeats = {draws}
+last_word = []
+multiple_choice = []
+"""
+
+
+def new(options: argparse.Namespace) -> None:
+    options.run.mkdir(parents=True)
+    keys = {"draws": options.draws, "count": options.count, "heldout": options.heldout}
+    text = SETTINGS.format(target=options.out.resolve(), seeds=options.seeds.resolve(), **keys)
+    (options.run / "faq.toml").write_text(text, encoding="utf-8")
 
 
 def recipes(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -46,20 +79,27 @@ def recipes(options: argparse.Namespace) -> list[dict[str, Any]]:
 class Part:
     """One process. In a copy of the run, it applies one recipe to some sets, in all draws."""
 
-    def __init__(self, run: Path, work: Path, name: str, sets: list[str], group: int, device: str) -> None:
-        self.folder = work / f"{name}-{sets[0]}"
+    def __init__(self, run: Path, work: Path, name: str, sets: list[str], group: int, device: str, gpu: int) -> None:
+        self.folder = work / f"{name.replace('@', '-sink-').replace('+', '-')}-{sets[0]}"
         if not self.folder.is_dir():
             shutil.copytree(run, self.folder, ignore=shutil.ignore_patterns("models", "jobs", "reports"))
         write_settings(self.folder, [recipe(name, group, sets)], device)
-        self.child = faq_tui_run(self.folder, "evaluate")
+        self.child = faq_tui_run(self.folder, "evaluate", gpu)
 
 
-def faq_tui_run(folder: Path, until: str) -> subprocess.Popen[bytes]:
-    """Start the process. Its output is appended to a log beside the folder."""
+def faq_tui_run(folder: Path, until: str, gpu: int = 0) -> subprocess.Popen[bytes]:
+    """Start the process on one GPU. Its output is appended to a log beside the folder."""
     command = [sys.executable, "-m", "faq_tui", "run", str(folder), "--until", until]
+    # If every process had one thread per core, the processes would slow each other down.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": str(gpu)}
     with folder.with_name(f"{folder.name}.log").open("ab") as log:
-        # If every process had one thread per core, the processes would slow each other down.
-        return subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        return subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+
+
+def gpu_count() -> int:
+    import torch
+
+    return max(1, int(torch.cuda.device_count()))
 
 
 def make(options: argparse.Namespace) -> None:
@@ -75,10 +115,11 @@ def make(options: argparse.Namespace) -> None:
     if prepared.wait(max(1.0, end - time.monotonic())):
         sys.exit((work / "shared.log").read_text(errors="replace")[-3000:])
     print(f"sets, held-out answers and the unquantized model: {time.monotonic() - began:.0f} s", flush=True)
-    parts = []
+    parts, gpus = list[Part](), gpu_count()
     for some in options.sets.split(";"):
         for name in options.methods.split(","):
-            parts.append(Part(shared, work, name, some.split(","), options.group, options.device))
+            place = len(parts) % gpus
+            parts.append(Part(shared, work, name, some.split(","), options.group, options.device, place))
             time.sleep(options.stagger)
     waiting = list(parts)
     while waiting and time.monotonic() < end:
@@ -133,14 +174,53 @@ def merge(options: argparse.Namespace) -> None:
     write_settings(run, recipes(options), options.device)
     with open_run(run) as opened:
         list(write(opened, document(opened)))
-    print((run / "reports" / "report.md").read_text(encoding="utf-8"))
+        shares = by_share(figures(opened))
+    (run / "reports" / "shares.md").write_text(shares, encoding="utf-8")
+    print((run / "reports" / "report.md").read_text(encoding="utf-8"), shares, sep="\n\n")
+
+
+ARTEFACT = re.compile(r"(?P<method>\w+-\w+?)(?P<share>-sink[\d.]+)?-(?P<set>[a-z][\w-]*?)(-r(?P<draw>\d+))?$")
+
+
+def by_share(measured: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Compare sets with and without a sink share: the mean KL, and its change in percent, paired by draw.
+
+    The changes are those against the unweighted baseline, and those against the baseline with the same share. The
+    intervals are 95% intervals over the draws.
+    """
+    found: dict[tuple[str, str], dict[tuple[str, str], dict[int, float]]] = {}
+    for name, texts in measured.items():
+        if (parsed := ARTEFACT.match(name)) is None:
+            continue
+        for text, values in texts.items():
+            cells = found.setdefault((parsed["method"], text), {})
+            cell = cells.setdefault((parsed["set"], (parsed["share"] or "-off").lstrip("-")), {})
+            cell[int(parsed["draw"] or 1)] = values[KL.name]
+    lines = []
+    for (method, text), cells in sorted(found.items()):
+        names = sorted(name for name, _ in cells)
+        base = next((name for name in ("baseline-tokens", "baseline") if name in names), names[0])
+        for (name, share), kl in sorted(cells.items()):
+            same, plain = cells.get((base, share)), cells.get((base, "off"))
+            lines.append(
+                [
+                    *(method, text, name, share, str(len(kl)), f"{statistics.fmean(kl.values()):.4f}"),
+                    str(Change.of(kl, plain) if plain and plain is not kl else "–"),
+                    str(Change.of(kl, same) if same and same is not kl else "–"),
+                ]
+            )
+    head = ["method", "text", "set", "sink share", "draws", "KL", "against the unweighted baseline"]
+    return table([*head, "against the baseline with this share"], lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["make", "merge"])
+    parser.add_argument("what", choices=["new", "make", "merge"])
     parser.add_argument("run", type=Path)
-    parser.add_argument("out", type=Path, help="for make: the folder for the output; for merge: the file parts.tar")
+    parser.add_argument("out", type=Path, help="new: the target; make: the folder for the output; merge: parts.tar")
+    parser.add_argument("seeds", type=Path, nargs="?", help="new: the file of seeds")
+    for name, number in (("draws", 8), ("count", 40), ("heldout", 64)):
+        parser.add_argument(f"--{name}", type=int, default=number)
     parser.add_argument("--methods", default=METHODS, help="methods with their bits")
     parser.add_argument("--sets", default=SETS)
     parser.add_argument("--group", type=int, default=64)
@@ -149,7 +229,7 @@ def main() -> None:
     parser.add_argument("--stagger", type=float, default=1.0)
     parser.add_argument("--work", type=Path, help="folder for the copies of RUN; default: a temporary folder")
     options = parser.parse_args()
-    {"make": make, "merge": merge}[options.what](options)
+    {"new": new, "make": make, "merge": merge}[options.what](options)
 
 
 if __name__ == "__main__":

@@ -44,10 +44,23 @@ FOR_EVALUATION = 0.25  # share of the budget that is kept for the evaluation
 
 
 def recipe(name: str, group: int, sets: list[str]) -> dict[str, Any]:
-    """The recipe for `name`, which has the form method-bits or method-bits-preset, such as gptq-4."""
+    """The recipe for `name`, which has the form method-bits or method-bits-preset, such as gptq-4.
+
+    A sink share may follow, such as gptq-4@0.04, and a search of the scale, such as gptq-4+mse.
+    """
+    name, searches, _ = name.partition("+mse")
+    name, _, share = name.partition("@")
     method, bits, *preset = name.split("-")
-    sized = {} if method == "w8a8" else {"group_size": group}
-    return {"method": method, "bits": int(bits), **sized, **({"preset": preset[0]} if preset else {}), "sets": sets}
+    found: dict[str, Any] = {"method": method, "bits": int(bits)}
+    if method != "w8a8":
+        found["group_size"] = group
+    if preset:
+        found["preset"] = preset[0]
+    if searches:
+        found["scale_search"] = True
+    if share:
+        found["sink_share"] = share if share in ("off", "auto") else float(share)
+    return {**found, "sets": sets}
 
 
 def write_settings(run: Path, recipes: list[dict[str, Any]], device: str) -> None:

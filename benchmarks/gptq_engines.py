@@ -1,11 +1,14 @@
 """Compare faq-tui's own GPTQ and GPTAQ with GPTQModel's, on a small model: seconds and KL over several draws.
 
-    python benchmarks/gptq_engines.py MODEL [--out FOLDER] [--draws 6] [--tokens 8000] [--device cuda]
+    python benchmarks/gptq_engines.py MODEL [--out FOLDER] [--draws 6] [--first 0] [--tokens 8000] [--device cuda]
+    python benchmarks/gptq_engines.py MODEL [--out FOLDER] --merge FOLDER,FOLDER
 
 Every draw is another set of starter seeds with the model's own answers, in its chat template. All engines quantize
 the same draw with 4 bits and groups of 64. They run in one process, so that imports and the CUDA context count only
 once. KL is the mean divergence per token from the unquantized model, on starter seeds that no draw contains. The
-intervals are 95% intervals (Student's t) of the mean of the paired differences, one difference per draw.
+intervals are 95% intervals (Student's t) of the mean of the paired differences, one difference per draw. `--first` is
+the number of the first draw, so that several processes can measure different draws. `--merge` makes one table of
+their results.
 """
 
 from __future__ import annotations
@@ -109,6 +112,8 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--out", type=Path, default=Path())
     parser.add_argument("--draws", type=int, default=6)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--merge", default="")
     parser.add_argument("--tokens", type=int, default=8000)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--engines", default=",".join(ENGINES))
@@ -117,14 +122,20 @@ def main() -> None:
     from transformers import AutoTokenizer
 
     options.out.mkdir(parents=True, exist_ok=True)
+    found: dict[str, list[tuple[float, float, float]]] = {}
+    if options.merge:
+        for folder in options.merge.split(","):
+            for name, results in json.loads((Path(folder) / "gptq_engines.json").read_text()).items():
+                found.setdefault(name, []).extend(results)
+        write(options, found)
+        return
     plain = load_dense(options.model, torch.float32, options.device)
     rows = rows_of(plain, AutoTokenizer.from_pretrained(options.model), options.device)
     held_out, rest = rows[:HELD_OUT], rows[HELD_OUT:]
     teacher = log_probabilities(plain, held_out, options.device)
     del plain
-    found: dict[str, list[tuple[float, float, float]]] = {}
     work = options.out / "artefact"
-    for number in range(options.draws):
+    for number in range(options.first, options.first + options.draws):
         chosen = draw(rest, options.tokens, number)
         for name in options.engines.split(","):
             method, _, engine = name.partition("@")

@@ -4,11 +4,12 @@
                                             [--work FOLDER] [--out FOLDER] [--budget SECONDS] [--device cuda] [--tiny]
 
 The target has random weights and the layers of Qwen3-30B-A3B. It is written to disk one layer at a time. The program
-then occupies memory of the GPU and of the host, until only the given sizes are free. The run itself is the one of
-`faq-tui run`: it quantizes with each method, measures activations, and evaluates. The table shows seconds and peaks
-of each stage. The peak of the GPU is what all processes use, minus what the program occupies. The peak of the host is
-the anonymous memory of the run's processes, because the system drops pages of mapped files when memory is short.
-`--tiny` is for a test on a CPU; it occupies no memory.
+then occupies memory of the GPU until only the given size is free. For the host, it sets the limit of a control group
+(cgroup), so the kernel ends a run that needs more. Where it cannot do this, it occupies memory of the host, too. The
+run itself is the one of `faq-tui run`: it quantizes with each method, measures activations, and evaluates. The table
+shows seconds and peaks of each stage. The peak of the GPU is what all processes use, minus what the program occupies.
+The peak of the host is the anonymous memory of the run's processes, because the system drops pages of mapped files
+when memory is short. `--tiny` is for a test on a CPU; it occupies no memory.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from __future__ import annotations
 import argparse
 import json
 import mmap
+import os
 import random
 import shutil
 import string
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -99,14 +102,38 @@ def write_target(folder: Path, shape: Shape, layers: int, device: str) -> Path:
     return folder
 
 
-def occupy(gpu_gib: float, host_gib: float) -> list[Any]:
-    """Occupy memory, so that the given sizes stay free. The memory is occupied as long as the result exists."""
+def limit_host(host_gib: float) -> bool:
+    """Move this process into a control group with this limit. False if the system does not let it."""
+    tops = {"/sys/fs/cgroup": "memory.max", "/sys/fs/cgroup/memory": "memory.limit_in_bytes"}
+    for top, limit in tops.items():
+        group = Path(top) / f"faq-tui-{os.getpid()}"
+        if not (Path(top) / "cgroup.procs").is_file():
+            continue
+        try:
+            with suppress(OSError):
+                (Path(top) / "cgroup.subtree_control").write_text("+memory")
+            group.mkdir()
+            (group / limit).write_text(str(int(host_gib * GIB)))
+            (group / "cgroup.procs").write_text(str(os.getpid()))
+            return True
+        except OSError as error:
+            print(f"no control group: {error}", flush=True)
+    return False
+
+
+def occupy(gpu_gib: float, host_gib: float, host: bool) -> list[Any]:
+    """Occupy memory, so that the given sizes stay free. The memory is occupied as long as the result exists.
+
+    Without `host`, only memory of the GPU is occupied.
+    """
     import torch
 
     held: list[Any] = []
     free, _ = torch.cuda.mem_get_info()
     if (more := free - int(gpu_gib * GIB)) > 0:
         held.append(torch.empty(more, dtype=torch.uint8, device="cuda"))
+    if not host:
+        return held
     more = psutil.virtual_memory().available - int(host_gib * GIB)
     while more > 0:
         block = mmap.mmap(-1, min(more, 4 * GIB), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE)
@@ -190,7 +217,9 @@ def main() -> None:
         for method in given.methods.split(",")
     ]
     write_settings(run, recipes, given.device)
-    held = [] if given.tiny else occupy(given.gpu_gib, given.host_gib)
+    limited = given.tiny or limit_host(given.host_gib)
+    held = [] if given.tiny else occupy(given.gpu_gib, given.host_gib, not limited)
+    how = "control group" if limited else "the rest is occupied"
     where = about("torch", "transformers")
     lines: list[list[str]] = []
     for stage in STAGES:
@@ -203,7 +232,7 @@ def main() -> None:
         facts = (
             f"Weights: {need.whole / GIB:.1f} GiB in {given.layers} layers of {need.layer / GIB:.2f} GiB; embedding "
             f"and lm_head: {need.resident / GIB:.2f} GiB. Free: {given.gpu_gib:g} GiB of the GPU, "
-            f"{given.host_gib:g} GiB of the host. {given.rows} rows of {given.tokens} tokens. "
+            f"{given.host_gib:g} GiB of the host ({how}). {given.rows} rows of {given.tokens} tokens. "
             f"Methods: {given.methods}."
         )
         publish("A target larger than the memory", where, f"{facts}\n\n{body}", None)

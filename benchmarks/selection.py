@@ -2,7 +2,7 @@
 
     python benchmarks/selection.py MODEL [--out FOLDER] [--plan methods,share] [--draws 10] [--device cuda]
         [--dtype float32] [--seconds 500] [--questions FILE] [--prose FILE] [--sets …] [--weights …] [--methods …]
-        [--budgets …] [--against seeds@off] [--limit N] [--held-out 64] [--answer-tokens 384]
+        [--budgets …] [--against seeds@off] [--limit N] [--held-out 64] [--answer-tokens 384] [--processes N]
 
 The model is loaded once. Each measurement builds a set from the texts of one draw, quantizes in memory with faq-tui's
 own walk and solvers, and computes the KL to the unquantized model on three held-out texts: `chat` (questions with the
@@ -15,26 +15,30 @@ selection_material.py for texts of another elder). Use one folder `--out` for ea
 continues. A call starts no measurement that would end after `--seconds`. Then it writes the table `OUT/selection.md`
 and the figure `OUT/selection.svg`.
 
+A small model does not fill a GPU, so `--processes N` shares the measurements among N processes, and these among all
+visible GPUs. Each process writes its results into `OUT/selection-N.jsonl`.
+
 For each method, width and budget, the table compares every set with the set `--against`, draw by draw: the mean
 change of the KL in percent, with a 95% interval (Student's t) over the draws.
 
 `--weights` lists the weights of tokens: `off`, a sink share such as `0.07`, or a sink share with weights of kinds,
-such as `0.07+template=2` or `off+question=0.5`. `--methods` lists methods with their bits, such as `gptq-4`.
+such as `0.07+template=2` or `off+question=0.5`. `--methods` lists methods with their bits, such as `gptq-4`; the
+methods may have options, such as `gptq_unordered-4` or `gptq_damp0.01-4` (see selection_model.py).
 
-Plans, in the order in which to run them on an H200. Each needs about the given number of measurements per draw, so a
-plan with 24 measurements and 10 draws takes one or two calls of 9 minutes:
+Plans, in order of importance, with the number of measurements in each draw. With `--by-draw`, all plans measure a
+draw before the next draw begins.
 
-0. order (16): does the order of the columns change the result? `gptq_unordered` solves them in the matrix's order.
-   On a CPU, with 1,000 tokens and 2 draws, it had a much lower KL than `gptq`, and a sink share of 0.07 raised both.
-1. methods (24): does the sink result hold for GPTQ, GPTAQ, SpQR and W8A8?
-2. widths (24): and with 3 and 8 bits?
-3. budgets (16): and at 4,000 and 64,000 tokens? 64,000 tokens of plain seeds need some 600 questions (`--questions`).
-4. share (21): which share of the first tokens?
-5. length (12): whole answers, answers that are cut, or many short ones?
-6. pick (4): the best candidate, a random candidate, or all three?
-7. choice (4): selection by centroids of activations, by entropy, by coverage of experts (needs a mixture of experts)
-8. mix (7): a share of prose, temperature, questions that the model wrote itself
-9. kinds (6): weights of kinds of tokens
+- engine (18): how do the order of the columns, the damping and the search of the scale change GPTQ and GPTAQ?
+- methods (24): which set is best, and does a sink share help, for GPTQ, GPTAQ, SpQR and W8A8?
+- share (21), order (12): which share of the first tokens? Does the answer depend on the solver's options?
+- length (6): whole answers, answers that are cut, or many short ones?
+- pick (4): the best candidate, a random candidate, or all three?
+- choice (4): selection by centroids of activations, by entropy, by coverage of experts (needs a mixture of experts)
+- mix (7): a share of prose, temperature, questions that the model wrote itself
+- widths (20): and with 3 and 8 bits?
+- kinds (6): weights of kinds of tokens
+- budgets (12): and at 4,000 and 64,000 tokens? 64,000 tokens of plain seeds need the starter seeds and
+  benchmarks/more_questions.jsonl (`--questions`).
 """
 
 from __future__ import annotations
@@ -42,6 +46,9 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,26 +75,31 @@ PROSE_TOKENS, PROSE_WINDOW = 12_000, 512
 @dataclass(frozen=True)
 class Plan:
     sets: tuple[str, ...]
-    weights: tuple[str, ...] = ("0.07",)
+    weights: tuple[str, ...] = (OFF,)
     methods: tuple[str, ...] = ("gptq-4",)
     budgets: tuple[int, ...] = (16_000,)
 
 
-SHARED = (OFF, "0.07")
+SHARED = (OFF, "0.03")
+KIND_WEIGHTS = ("template=2", "template=0", "question=0.5", "question=0", "answer=2")
 PLANS: Mapping[str, Plan] = {
-    "order": Plan(("seeds", "self-64"), SHARED, ("gptq-4", "gptq_unordered-4"), (4_000, 16_000)),
+    "engine": Plan(
+        ("seeds", "self-64"),
+        methods=(
+            *("gptq-4", "gptq_unordered-4", "gptq_desc-4", "gptq_damp0.01-4", "gptq_mse-4", "gptq_mse_desc-4"),
+            *("gptq_mse_damp0.01-4", "gptaq-4", "gptaq_mse-4"),
+        ),
+    ),
     "methods": Plan(("seeds", "self", "self-64"), SHARED, ("gptq-4", "gptaq-4", "spqr-4", "w8a8-8")),
-    "widths": Plan(("seeds", "self-64"), SHARED, ("gptq-3", "gptaq-3", "spqr-3", "gptq-8", "gptaq-8", "spqr-8")),
-    "budgets": Plan(("seeds", "self-64"), SHARED, ("gptq-4", "spqr-4"), (4_000, 64_000)),
-    "share": Plan(("seeds", "self", "self-64"), (OFF, "0.02", "0.04", "0.07", "0.1", "0.15", "0.25")),
-    "length": Plan(("seeds", "self", "self-256", "self-128", "self-64", "self-32"), SHARED),
+    "share": Plan(("seeds", "self", "self-64"), (OFF, "0.01", "0.02", "0.03", "0.05", "0.07", "0.1")),
+    "order": Plan(("seeds", "self-64"), (OFF, "0.03", "0.07"), ("gptq_unordered-4", "gptq_mse-4")),
+    "length": Plan(("seeds", "self", "self-256", "self-128", "self-64", "self-32")),
     "pick": Plan(("random", "best", "all-three", "t0.7")),
     "choice": Plan(("pool", "centroids", "entropy", "experts"), budgets=(4_000,)),
     "mix": Plan(("self-64", "prose20", "prose50", "prose", "t0.7", "t1.0", "own-questions")),
-    "kinds": Plan(
-        ("self-64",),
-        ("0.07", "0.07+template=2", "0.07+template=0", "0.07+question=0.5", "0.07+question=0", "0.07+answer=2"),
-    ),
+    "widths": Plan(("seeds", "self-64"), SHARED, ("gptq-3", "gptaq-3", "spqr-3", "gptq-8", "spqr-8")),
+    "kinds": Plan(("self-64",), (OFF, *(f"off+{one}" for one in KIND_WEIGHTS))),
+    "budgets": Plan(("seeds", "self", "self-64"), methods=("gptq-4", "spqr-4"), budgets=(4_000, 64_000)),
 }
 
 
@@ -97,8 +109,8 @@ def cells(plan: Plan, draws: int, group_size: int) -> Iterator[Cell]:
         range(draws), plan.budgets, plan.methods, plan.sets, plan.weights
     ):
         method, _, bits = name.partition("-")
-        if int(bits) not in WIDTHS[method]:
-            raise SystemExit(f"{method} has no {bits} bits: choose one of {WIDTHS[method]}")
+        if int(bits) not in (widths := WIDTHS[method.partition("_")[0]]):
+            raise SystemExit(f"{method} has no {bits} bits: choose one of {widths}")
         yield Cell(method, int(bits), -1 if method.startswith("w8a8") else group_size, budget, of_set, weights, draw)
 
 
@@ -160,6 +172,35 @@ def scorer(bench: Bench, template: Template) -> Any:
     return score
 
 
+def results_in(folder: Path) -> dict[Cell, dict[str, Any]]:
+    """The results of all processes that wrote into the folder."""
+    found: dict[Cell, dict[str, Any]] = {}
+    for path in sorted(folder.glob("selection*.jsonl")):
+        found |= read_results(path)
+    return found
+
+
+def run_in_processes(options: argparse.Namespace, arguments: Sequence[str]) -> None:
+    """Make the material, then start the processes and wait for them. A GPU is shared by several processes."""
+    import torch
+
+    began = time.monotonic()
+    script, gpus = [sys.executable, __file__, *arguments], max(1, torch.cuda.device_count())
+    if load(options.out) is None:
+        subprocess.run([*script, "--part", "0/0"], check=True)
+    left = options.seconds - (time.monotonic() - began)
+    children = []
+    for index in range(options.processes):
+        # With one thread per core in each process, the processes would slow each other down.
+        its = {**os.environ, "OMP_NUM_THREADS": "1"}
+        if options.device == "cuda":
+            its["CUDA_VISIBLE_DEVICES"] = str(index % gpus)
+        part = f"{index + 1}/{options.processes}"
+        children.append(subprocess.Popen([*script, "--part", part, "--seconds", f"{left:.0f}"], env=its))
+    for child in children:
+        child.wait()
+
+
 def run(options: argparse.Namespace, wanted: Sequence[Cell], path: Path) -> None:
     """Measure all cells that have no result yet, until the time is over."""
     import torch
@@ -211,8 +252,8 @@ def run(options: argparse.Namespace, wanted: Sequence[Cell], path: Path) -> None
             )
 
 
-def publish(options: argparse.Namespace, path: Path) -> None:
-    compared = changes(read_results(path), options.against)
+def publish(options: argparse.Namespace) -> None:
+    compared = changes(results_in(options.out), options.against)
     where = f"{about('torch', 'transformers')} · {options.device}, {options.dtype} · {options.model.name}"
     text = f"# Selection of calibration sets\n\n{where}; changes against {options.against}\n\n{written(compared)}"
     (options.out / "selection.md").write_text(text, encoding="utf-8")
@@ -243,7 +284,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("selection"))
     for name in ("plan", "sets", "weights", "methods", "budgets"):
         parser.add_argument(f"--{name}", type=words, default=())
-    for name, number in (("draws", 10), ("group", 64), ("limit", 0), ("held-out", 64), ("answer-tokens", 384)):
+    numbers = {"draws": 10, "group": 64, "limit": 0, "held-out": 64, "answer-tokens": 384, "processes": 1}
+    for name, number in numbers.items():
         parser.add_argument(f"--{name}", type=int, default=number)
     parser.add_argument("--seconds", type=float, default=500.0)
     parser.add_argument("--device", default="cuda")
@@ -252,17 +294,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--questions", type=Path)
     parser.add_argument("--prose", type=Path)
     parser.add_argument("--trust-remote-code", action="store_true")
+    parser.add_argument("--by-draw", action="store_true")
+    parser.add_argument("--part", default="", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     options.dtype = "float32" if options.device == "cpu" else options.dtype
     options.out.mkdir(parents=True, exist_ok=True)
-    path = options.out / "selection.jsonl"
-    done = read_results(path)
+    done = results_in(options.out)
     wanted = [cell for plan in plans_of(options) for cell in cells(plan, options.draws, options.group)]
-    todo = [cell for cell in dict.fromkeys(wanted) if cell not in done]
+    unique = list(dict.fromkeys(wanted))
+    if options.by_draw:
+        unique.sort(key=lambda cell: cell.draw)
+    if options.part:
+        part, parts = map(int, options.part.split("/"))
+        own = [cell for cell in unique[part - 1 :: parts] if cell not in done] if parts else []
+        run(options, own, options.out / f"selection-{part}.jsonl")
+        return
+    todo = [cell for cell in unique if cell not in done]
     print(f"{len(todo)} of {len(wanted)} measurements are missing", flush=True)
-    if todo:
-        run(options, todo, path)
-    publish(options, path)
+    if todo and options.processes > 1:
+        run_in_processes(options, sys.argv[1:] if arguments is None else arguments)
+    elif todo:
+        run(options, todo, options.out / "selection.jsonl")
+    publish(options)
 
 
 if __name__ == "__main__":

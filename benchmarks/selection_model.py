@@ -34,8 +34,6 @@ from faq_tui.core.quantizing.sequential.weights import TokenWeights
 from faq_tui.core.settings.recipe import build_recipe
 
 WIDTHS: Mapping[str, tuple[int, ...]] = {"gptq": (3, 4, 8), "gptaq": (3, 4, 8), "spqr": (3, 4, 8), "w8a8": (8,)}
-UNORDERED = "_unordered"  # a method's name with this ending solves the columns in the order of the matrix
-WIDTHS = {**WIDTHS, **{f"{name}{UNORDERED}": widths for name, widths in WIDTHS.items()}}
 BATCH = 8  # rows in one batch of the evaluation
 Texts = Mapping[str, Sequence[Item]]
 
@@ -43,11 +41,23 @@ Texts = Mapping[str, Sequence[Item]]
 def solver(method: str, bits: int, group: int) -> tuple[Ordering, Solve]:
     """The ordering and the solver of a method, with the defaults of its recipe.
 
-    GPTQ with 3 bits has no format on disk, but can be measured in memory.
+    Options follow the method's name, such as `gptq_desc_damp0.01`. All methods have `unordered`, which solves the
+    columns in the order of the matrix, and `dampN`, the damping. Only gptq and gptaq have `desc` (`desc_act`) and
+    `mse` (`scale_search`). GPTQ with 3 bits has no format on disk, but can be measured in memory.
     """
-    if method.endswith(UNORDERED):
-        ordering, solve = solver(method.removesuffix(UNORDERED), bits, group)
-        return replace(ordering, by_activation=False, group=0), solve
+    method, *options = method.split("_")
+    ordering, solve = _solver(method, bits, group, options)
+    for option in options:
+        if option == "unordered":
+            ordering = replace(ordering, by_activation=False, group=0)
+        elif option.startswith("damp"):
+            ordering = replace(ordering, damp=float(option.removeprefix("damp")))
+        elif option not in ("desc", "mse") or not method.startswith("gpt"):
+            raise SystemExit(f"{method} has no option {option}")
+    return ordering, solve
+
+
+def _solver(method: str, bits: int, group: int, options: Sequence[str]) -> tuple[Ordering, Solve]:
     recipe: Any = build_recipe({"method": method})
     if method == "w8a8":
         return Ordering(recipe.damp_percent), _solve(
@@ -62,8 +72,10 @@ def solver(method: str, bits: int, group: int) -> tuple[Ordering, Solve]:
                 (one.weight, one.loss) for one in spqr_stack(weights, factor, knobs, check)
             ]
         )
-    grid = GridChoice(bits, group, recipe.sym)
-    ordering = Ordering(recipe.damp_percent, True, 0 if group == -1 else group, getattr(recipe, "alpha", None))
+    scattered = "desc" in options
+    grid = GridChoice(bits, group, recipe.sym, "mse" in options, scattered)
+    together = 0 if group == -1 or scattered else group
+    ordering = Ordering(recipe.damp_percent, True, together, getattr(recipe, "alpha", None))
 
     def dense(weights: list[Any], factor: Factor, check: Callable[[], None]) -> list[tuple[Any, Any]]:
         import torch

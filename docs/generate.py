@@ -39,8 +39,8 @@ SETTINGS_HEAD = """# Settings of faq.toml
 Only `[target]` and `[seeds]` are required. For an unknown key, the error suggests the most similar valid key.
 Relative paths are relative to the run's folder. [The guide](guide/index.md) explains the purpose of each section.
 
-The column "values" lists the values that a key accepts. The column "default" has the value of a key that you do not
-set.
+The column "values" lists the values that a key accepts. The column "default" gives the value that applies if
+you do not set the key.
 """
 
 KEYS_HEAD = """# Keys of the app

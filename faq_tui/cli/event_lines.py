@@ -36,7 +36,7 @@ class EventLines:
     def __init__(self) -> None:
         self._skipped = 0
         self._steps: set[str] = set()  # the steps that already have a line
-        self._waiting: set[tuple[str, float]] = set()  # (URL, start) of each outage that already has a line
+        self._waiting: set[tuple[str, float]] = set()  # (URL, start time) of each outage that already has a line
 
     def of(self, event: Event) -> list[str]:
         if isinstance(event, SeedSkipped):

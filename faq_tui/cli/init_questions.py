@@ -40,11 +40,14 @@ Which model answers the questions anew?
   2  the target itself, on this machine
   3  no model for now"""
 INDENT = " " * 8
-MOST_SHOWN = 20  # models of a server
+MOST_SHOWN = 20  # maximum number of a server's models that are listed
 
 
 def refuse(target: str | None, seeds: str | None, servers: Mapping[str, Any]) -> None:
-    """Check options as the wizard checks its answers. Raises UsageError or EndpointError for the first bad one."""
+    """Check the options in the same way as the wizard checks its answers.
+
+    Raises UsageError or EndpointError for the first option that cannot be used.
+    """
     here = Path.cwd()
     if target is not None:
         _raise_problem(look_at_target(target, here))
@@ -64,7 +67,7 @@ def _raise_problem(report: StepReport, hint: str = "") -> None:
 
 
 def ask_all(folder: Path | None, target: str | None, seeds: str | None, servers: Mapping[str, Any]) -> Path:
-    """Ask for everything that the options do not say, check each answer, and write faq.toml. Returns its path.
+    """Ask for each value that the options do not give, check each answer, and write faq.toml. Returns its path.
 
     A refused answer is asked for again. Raises click.Abort if the person cancels.
     """
@@ -85,7 +88,10 @@ def ask_all(folder: Path | None, target: str | None, seeds: str | None, servers:
 
 
 def _ask(question: str, given: str | None, look: Callable[[str], R]) -> R:
-    """Ask until an answer is not refused. `given` is the answer of an option, which is checked first."""
+    """Ask until the check accepts an answer.
+
+    `given` is the value of an option. It is checked before the question is asked.
+    """
     answer = given
     while True:
         if answer is None:

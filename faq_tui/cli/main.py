@@ -106,7 +106,7 @@ def _call() -> int:
         return ExitCode.USAGE
     except BrokenPipeError:
         raise
-    except OSError as error:  # for example an unwritable file, or standard output on a full disk
+    except OSError as error:  # a file cannot be written, or the disk is full
         _complain(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
         _drop_stdout()
         return ExitCode.FAILED

@@ -79,7 +79,10 @@ def _show(app: FaqApp, config: Config) -> None:
 
 
 def _goes_home(app: FaqApp) -> bool:
-    """Show a run. True if the user leaves it to see all runs; otherwise print the farewell."""
+    """Show a run. Return True if the user leaves the run to see all runs.
+
+    Otherwise print the farewell text of the run, and return False.
+    """
     from faq_tui.core.run.known_runs import remember
     from faq_tui.tui.launch import open_app
 
@@ -105,7 +108,7 @@ def _from_home(config: Config, select: Path | None = None) -> None:
 
 
 def _choice(config: Config, notice: str, select: Path | None) -> Choice | None:
-    """The run that the user chooses in Home. None if the user leaves the app."""
+    """Return the run that the user chooses in Home, or None if the user leaves the app."""
     from faq_tui.tui.home.app import HomeApp
     from faq_tui.tui.launch import open_app
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from faq_tui.core.base.text import sanitize
 
-WIDEST = 10_000  # in characters; no table is wider
+WIDEST = 10_000  # maximum width of a table in characters
 EMPTY = "·"  # the text of a cell that is not measured yet
 STYLE = {"done": "green", "running": "cyan", "stale": "yellow", "failed": "red", "interrupted": "yellow"}
 

@@ -13,8 +13,8 @@ APP = "app"
 class Action:
     """An action that a key starts.
 
-    `id` is `scope.name`. The scope is the app or a pane. The key calls the method `action_name` of the scope's
-    widget. If `call` is set, the key calls the method in `call` instead.
+    `id` has the form `scope.name`, such as `judge.pick_1`. The scope is the app or a pane. The key calls the method
+    `action_name` of the scope's widget. If `call` is set, the key calls the method in `call` instead.
     """
 
     id: str
@@ -41,7 +41,7 @@ class Action:
 def bindings_of(actions: tuple[Action, ...]) -> list[Binding]:
     """Textual's bindings for the actions of one scope.
 
-    In the config file, the id of an action names the action whose key the user changes.
+    The user's config file names an action by its id.
     """
     return [
         Binding(action.keys, action.command, action.label, show=action.footer, id=action.id, tooltip=action.help)

@@ -42,7 +42,7 @@ WHEN_BUSY = {"app.start": False, "app.stop": True}
 
 
 class FaqApp(AppController):
-    """The app for one run. If `player` is set, the app plays its recording and does not change the run."""
+    """The app for one run. If `player` is set, the app plays the player's recording and does not change the run."""
 
     CSS_PATH = Path(__file__).with_name("app.tcss")
     COMMANDS: ClassVar = {ActionCommands}
@@ -101,7 +101,7 @@ class FaqApp(AppController):
             if scope in self.panes:
                 self.panes[scope].use_arrangement(layout)
         self.show_pane(self._first_pane)
-        self._show_keys()  # draw the keys at once, so that the first screen has them
+        self._show_keys()  # draw the keys at once, so that they are already on the first screen
         self.sampler.start()
         if self.player is not None:
             self.session.play(self.player)
@@ -178,7 +178,7 @@ class FaqApp(AppController):
             free = [key for key in keys_of(action, self.keymap) if key not in taken]
             labels[scope] = (shown(free[0]) if free and len(free[0]) == 1 else "", action.label)
         switch = " ".join(self.key("app.previous_pane") + self.key("app.next_pane"))
-        if not any(key for key, _ in labels.values()):  # the pane uses the digits, so name the other keys
+        if not any(key for key, _ in labels.values()):  # the pane uses the digits itself, so name the other keys
             others = [key for scope in self.panes for key in self._others(scope)[:1]]
             switch = f"{others[0]}-{others[-1]} {switch}" if others else switch
         self._tabs.show(pane.SPEC.scope, labels, switch)

@@ -38,7 +38,7 @@ def save(text: str, path: Path) -> None:
 
 
 def text_of(widget: Widget | None) -> str:
-    """The plain text of a widget, or of its highlighted entry. "" if the widget has no text."""
+    """Return the plain text of a widget or of its highlighted entry, or "" if the widget has no text."""
     match widget:
         case None:
             return ""

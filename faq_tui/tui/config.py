@@ -96,7 +96,8 @@ def _no_clash(path: Path, keymap: dict[str, str]) -> None:
 def _is_spare(action: Action, key: str, keymap: dict[str, str]) -> bool:
     """True if the action has other keys, and the user has given this function key to another action.
 
-    Function keys are second keys of the panes. A user's own setting for a function key replaces the second key.
+    Each pane has a function key as its second key. If the user gives this function key to another action, the
+    function key no longer shows the pane.
     """
     mine = keys_of(action, {})
     users = {one.strip() for keys in keymap.values() for one in keys.split(",")}

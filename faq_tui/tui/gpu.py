@@ -73,7 +73,7 @@ def reader() -> Callable[[], MachineSample]:
             tuple(filter(None, map(_gpu, handles))), cpu, memory.total - memory.available, memory.total
         )
 
-    psutil.cpu_percent(None)  # the first call measures nothing; the second call measures the load since the first
+    psutil.cpu_percent(None)  # the first call measures nothing; the next call measures the load since the first call
     return read
 
 
@@ -88,7 +88,10 @@ def _handles() -> list[Any]:
 
 
 def _gpu(handle: Any) -> GpuLoad | None:
-    """Return None if the driver does not report memory or load, for example of a MIG slice or a lost device."""
+    """Return the load of one GPU, or None if the driver does not report its memory or load.
+
+    For example, the driver does not report them for a MIG slice or a lost device.
+    """
     import pynvml
 
     try:

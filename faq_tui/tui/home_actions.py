@@ -20,7 +20,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("home.last", "G,end", "Last", "Go to the last run.", footer=False),
 )
 
-# Home is no pane, but help screen, config file and docs/keys.md show its actions in the same way.
+# Home is not a pane, but the help screen, the config file and docs/keys.md treat its actions like those of a pane.
 HOME = PaneSpec(
     scope="home",
     title="Home",

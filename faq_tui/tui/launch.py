@@ -37,7 +37,7 @@ def open_app(app: ShellApp) -> str:
         asyncio.run(_run(app, terminal))
         crash = app.crash
         if crash is not None:
-            traceback.print_exception(crash)  # file descriptor 2 still points to the log, so this goes there
+            traceback.print_exception(crash)  # stderr is still the log
     if crash is not None:
         where = f"; the details are in {log}" if os.access(log, os.R_OK) else ""
         raise FaqError(f"the app crashed with {type(crash).__name__}: {crash}{where}")
@@ -58,15 +58,15 @@ async def _run(app: ShellApp, terminal: int) -> None:
 async def _watch(app: ShellApp, terminal: int) -> None:
     """End the app when its terminal is gone.
 
-    The loop checks regularly whether the terminal still exists, because a signal may not arrive. A lost terminal does
-    not always send a signal, and nohup blocks the signal.
+    The loop checks regularly whether the terminal still exists. A signal is not enough: a lost terminal does not
+    always send SIGHUP, and nohup blocks this signal.
     """
     stands = False
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         if app.is_running and not stands:
-            # Modules, styles and widgets exist until the end. If a garbage collection searched all of them, it would
-            # delay a key by 70 ms.
+            # Modules, styles and widgets exist until the end. A garbage collection of all these objects would delay a
+            # key by 70 ms.
             stands = True
             gc.freeze()
             gc.set_threshold(GARBAGE)

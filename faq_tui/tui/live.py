@@ -17,7 +17,7 @@ KEPT_LINES = 500  # maximum number of notes that are kept
 KEPT_CHARACTERS = 400_000  # maximum number of kept characters of a growing text; the database has whole texts
 KEPT_FAILURES = 10_000
 GUESSED_SCALE = 0.25  # assumed tokens per character until a candidate is finished
-MIN_SHARE_DONE = 0.01  # the rate is shown only after this share of a stage, because the first units distort the rate
+MIN_SHARE_DONE = 0.01  # before this share of a stage is done, no rate is shown: the first units would distort it
 WINDOW_S, BUCKET_S = 10.0, 0.5  # length of a rate's window, and length of one slot of the window, in seconds
 
 CandidateKey = tuple[str, str, int]  # (id of the seed, name of the source, number of the candidate)
@@ -43,7 +43,10 @@ class Rate:
             self._buckets.popleft()
 
     def per_second(self, now: float) -> float:
-        """The mean rate over the last ten seconds, or since the first unit if it came later."""
+        """Return the mean rate over the last ten seconds, in units per second.
+
+        If the first unit is more recent, return the mean rate since the first unit.
+        """
         if self._first is None:
             return 0.0
         span = min(WINDOW_S, max(now - self._first, 1.0))
@@ -51,7 +54,10 @@ class Rate:
 
 
 class GrowingText:
-    """Text that grows at its end. Appending or reading new characters takes no more time when the text is long."""
+    """Text that grows at its end.
+
+    Appending or reading new characters takes the same time for short and long texts.
+    """
 
     def __init__(self) -> None:
         self.length = 0

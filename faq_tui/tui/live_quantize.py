@@ -25,7 +25,8 @@ class ArtefactLive:
     version: int = 0
 
     def seconds_a_layer(self) -> float | None:
-        """The mean seconds per finished layer, after the model was loaded. None until one layer is finished."""
+        """The mean seconds per finished layer, without the time to load the model. None until one layer is
+        finished."""
         if not self.layer_done or not self.layer_started:
             return None
         return (max(self.layer_done.values()) - min(self.layer_started.values())) / len(self.layer_done)

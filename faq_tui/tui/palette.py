@@ -24,7 +24,7 @@ class ActionCommands(Provider):
         return cast("AppController", self.app)
 
     def _commands(self) -> Iterator[tuple[str, str, Callable[[], None]]]:
-        """Yield (name, help, function that it runs) for each command."""
+        """Yield (name, help text, function to call) for each command."""
         titles = {pane.scope: f"{pane.title}: " for pane in self._app.specs}
         for action in self._app.actions:
             if action.id not in HERE:

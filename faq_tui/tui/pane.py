@@ -28,7 +28,7 @@ class PaneSpec:
 
     scope: str  # the id of the pane's widget; the ids of the pane's actions begin with the scope
     title: str  # the text on the tab
-    digit: int  # the digit of the keys that show the pane: the digit itself, with ctrl, and the function key
+    digit: int  # the digit N in the keys that show the pane: N, ctrl+N and the function key fN
     help: str  # one sentence that describes what the pane shows
     path: str  # "module:class" of the Pane; the module is imported when the app opens
     actions: tuple[Action, ...]
@@ -132,7 +132,7 @@ class Pane(Container, can_focus=True):
         self.set_class(layout == ZOOMED, "-zoom")
 
     def is_in_footer(self, action: str) -> bool:  # noqa: ARG002
-        """False if the footer should leave this action out. The key works anyway."""
+        """Return False to leave this action out of the footer. The key of the action still works."""
         return True
 
     def text_to_copy(self) -> str | None:

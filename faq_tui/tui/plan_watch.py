@@ -14,7 +14,7 @@ from faq_tui.core.run_plan import RunPlan, plan_of
 from faq_tui.core.store.database import open_to_read
 
 LOOK_EVERY_S = 0.5
-READ_SHARE = 20  # after the plan was made, wait at least 20 times as long as that took
+READ_SHARE = 20  # after each plan, wait at least 20 times as long as making this plan took
 
 
 class PlanWatch:

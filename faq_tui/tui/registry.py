@@ -29,9 +29,10 @@ APP_ACTIONS = (
 
 
 def show_actions(panes: Iterable[PaneSpec] = PANES) -> tuple[Action, ...]:
-    """The actions of the app that show the panes, one for each pane.
+    """Return one action for each pane: the action shows the pane.
 
-    A function key shows a pane from everywhere. The digit does the same, unless the shown pane uses the digit itself.
+    A function key shows a pane from everywhere. The digit does the same, except if the shown pane uses the digit
+    itself.
     """
     return tuple(
         Action(
@@ -53,7 +54,7 @@ def registry(panes: Iterable[PaneSpec] = PANES) -> tuple[Action, ...]:
 
 
 def every_action() -> tuple[Action, ...]:
-    """The actions of `registry` and those of Home."""
+    """The actions of `registry`, and the actions of Home."""
     return (*registry(), *HOME.actions)
 
 

@@ -1,4 +1,4 @@
-"""The selected seed. All panes share one selection. Another pane then shows the same seed when it opens."""
+"""The selected seed. All panes share one selection, so each pane shows the same seed when it opens."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def hung_up(fd: int) -> bool:
 
 
 def _opened(log: Path) -> int:
-    """A descriptor of the log. If the log cannot be written, the output is discarded and the app works without it."""
+    """A descriptor of the log. If the log cannot be written, output is discarded, and the app works without a log."""
     try:
         return os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _anew(log), 0o600)
     except OSError:

@@ -62,7 +62,7 @@ def named_colours(variables: Mapping[str, str]) -> TerminalTheme:
 
 
 def contrast(one: Color, other: Color) -> float:
-    """The contrast ratio of two colours after WCAG 2, from 1 to 21."""
+    """The contrast ratio of two colours as WCAG 2 defines it, from 1 to 21."""
     light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 

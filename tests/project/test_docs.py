@@ -229,11 +229,11 @@ def test_examples_of_style_are_our_own() -> None:
 # ---- architecture
 
 
-def test_architecture_names_paths_and_three_walks() -> None:
+def test_architecture_names_paths_and_three_examples() -> None:
     page = text_of("architecture.md")
     for number in (1, 2, 3):
-        walk = page.partition(f"## Walk {number}:")[2].partition("\n## ")[0]
-        assert len(re.findall(r"`faq_tui/core/[\w/]+\.py`", walk)) >= 4, f"walk {number}"
+        example = page.partition(f"## Example {number}:")[2].partition("\n## ")[0]
+        assert len(re.findall(r"`faq_tui/core/[\w/]+\.py`", example)) >= 4, f"example {number}"
 
 
 def test_layers_of_the_page_are_those_of_the_contracts() -> None:

@@ -68,6 +68,10 @@ def test_results_are_kept_and_continued(
     assert "## gptq, 4 bits, groups of 32, 200 tokens" in text and "| seeds@off " in text
     assert "self-32@0.07+template=2" in (tmp_path / "selection.svg").read_text()
     assert "the time is over" in call("--draws", "2", "--seconds", "0")
+    assert "6 of 12 measurements are missing" in call("--draws", "2", "--seconds", "600", "--processes", "2")
+    assert all((tmp_path / f"selection-{part}.jsonl").read_text().count("\n") == 3 for part in (1, 2))
+    assert "0 of 12 measurements are missing" in call("--draws", "2")
+    assert len(path.read_text().splitlines()) == 7, "the processes do not repeat what is measured"
 
 
 @pytest.mark.parametrize("method", ["gptq", "gptaq", "spqr", "w8a8"])

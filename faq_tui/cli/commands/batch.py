@@ -20,7 +20,11 @@ def command() -> None:
 @command.command("write", short_help="Write the requests of all missing candidates.")
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.option(
-    "--source", "sources", multiple=True, metavar="NAME", help="Only this source. The option can be given repeatedly."
+    "--source",
+    "sources",
+    multiple=True,
+    metavar="NAME",
+    help="Write only the requests of this source. You can give the option several times.",
 )
 @click.option(
     "--output",
@@ -39,9 +43,9 @@ def command() -> None:
     "--max-model-len",
     type=click.IntRange(min=1),
     metavar="TOKENS",
-    help="The model's context window. If an answer may be too long for the window, its request omits max_tokens.",
+    help="Context window of the model in tokens. If an answer may exceed this window, its request omits max_tokens.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the files as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print the list of written files as one JSON object.")
 def write(
     run_folder: Path,
     sources: tuple[str, ...],
@@ -52,8 +56,9 @@ def write(
 ) -> None:
     """Write the requests of all missing candidates of RUN, and print the paths of the files.
 
-    Each source has its own file, SOURCE.jsonl. Requests of more than 200 MB are split into the files SOURCE.1.jsonl,
-    SOURCE.2.jsonl and so on. The requests have the same parameters as live requests.
+    Each source has its own file, SOURCE.jsonl. If the requests of a source take more than 200 MB, they are split into
+    the files SOURCE.1.jsonl, SOURCE.2.jsonl and so on. The requests have the same parameters as requests to a live
+    server.
     """
     from faq_tui.core.base.files import is_stream
     from faq_tui.core.base.text import sanitize
@@ -75,10 +80,10 @@ def write(
         size = f"{max(1, round(file.size / 1000)):,} kB"
         words = f"{file.source}: {file.requests:,} requests to {file.model}, {size}"
         click.echo(sanitize(words), err=True)
-        if not is_stream(file.path):  # in a stream, a path would mix with the requests
+        if not is_stream(file.path):  # on stdout, the path would mix with the requests
             click.echo(file.path)
     if files:
-        click.echo(f"when the answers are there: faq-tui batch read {run_folder} OUTPUT_FILE", err=True)
+        click.echo(f"after the service has answered: faq-tui batch read {run_folder} OUTPUT_FILE", err=True)
 
 
 @command.command("read", short_help="Store the answers of a batch.")
@@ -87,15 +92,15 @@ def write(
 @click.option(
     "--skip-unusable",
     is_flag=True,
-    help="Do not store answers that the settings on_truncated and on_flagged request again. The next `faq-tui run` "
-    "requests these answers from the server.",
+    help="Do not store unusable answers that faq-tui requests again because of on_truncated or on_flagged. The next "
+    "`faq-tui run` requests these answers from the server.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON object.")
 def read(run_folder: Path, files: tuple[Path, ...], skip_unusable: bool, as_json: bool) -> None:
     """Store the answers in the output FILEs of a batch (JSON lines, also packed with gzip, bzip2, xz or zstd).
 
-    The same file can be read again, for example after it has grown. Answers that are already stored do not change.
-    The exit code is 2 if no line of the FILEs answers a request of RUN.
+    You can read the same file again, for example after the service has added answers to it. Answers that are already
+    stored do not change. The exit code is 2 if no line of the FILEs answers a request of RUN.
     """
     from faq_tui.cli.foreground import stop_on_signals
     from faq_tui.core.base.errors import UsageError

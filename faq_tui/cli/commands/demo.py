@@ -49,9 +49,9 @@ def command(folder: Path, headless: bool, as_json: bool) -> None:
 
 
 def times(rows: Iterable[StageRow]) -> list[str]:
-    """One line for each finished stage with its time, and a line with their sum.
+    """Return one line with the time of each finished stage, and a last line with the sum of the times.
 
-    If the demo was stopped and resumed, the time of a stage is that of its last run.
+    If the demo was stopped and resumed, the time of a stage is the time of its last run.
     """
     from faq_tui.core.base.text import duration
 

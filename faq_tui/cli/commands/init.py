@@ -44,11 +44,11 @@ class SettingOption(click.Option):
 @click.option("--seeds", cls=SettingOption, section="seeds", key="path", help="The questions")
 @click.option(
     "--preset",
-    help="One of the paper's experiments, such as paper/table1. The experiment's settings are written to the file.",
+    help="An experiment of the paper, such as paper/table1. Its settings are written into faq.toml.",
 )
-@click.option("--elder-url", help="URL of the server of a larger model of the family; it ends in /v1.")
+@click.option("--elder-url", help="URL of the server that runs a larger model of the family. The URL ends in /v1.")
 @click.option("--elder-model", help="Name of the larger model on its server.")
-@click.option("--judge-url", help="URL of the judge model. Without it, the target's likelihood judges answers.")
+@click.option("--judge-url", help="URL of the judge model. By default, answers are judged by their likelihood.")
 @click.option("--judge-model", help="Name of the judge model on its server.")
 @click.option("--no-input", is_flag=True, help="Ask nothing, even if options are missing.")
 @click.option("--no-check", is_flag=True, help="Write the settings without checking target, seeds and servers.")
@@ -71,11 +71,11 @@ def command(
 ) -> None:
     """Write the settings of a new run into RUN/faq.toml.
 
-    In a terminal, `init` asks for the options that are missing. It checks target, seeds and servers as the app does
-    when it creates a run, and writes nothing if one of them cannot be used.
+    In a terminal, `init` asks for the options that are missing. It checks target, seeds and servers in the same way
+    as the app. If one of them cannot be used, `init` writes nothing.
 
-    With --preset, the other options override the settings of the preset. A run has one target. If the preset's table
-    has several targets, the first target is used unless --target names another one.
+    With --preset, the other options override the settings of the preset. A run has only one target. If the preset's
+    table has several targets, choose one with --target. Without --target, the run gets the first target of the table.
     """
     from faq_tui.cli import init_questions
     from faq_tui.core.settings.write import write_settings
@@ -88,13 +88,13 @@ def command(
         return
     if run_folder is None:
         raise click.UsageError("Missing argument 'RUN'.", click.get_current_context())
-    # Relative paths of an option start at the current folder. Relative paths in the file start at the run folder.
+    # A relative path in an option starts at the current folder. A relative path in faq.toml starts at the run folder.
     target, seeds = (None if name is None else _absolute(name) for name in (target, seeds))
     text = _text(target, seeds, preset, servers)
     if not no_check and not (run_folder / "faq.toml").exists():
         if preset is None:
             init_questions.refuse(target, seeds, servers)
-        else:  # the target may be a name in the paper's table, and the servers are examples
+        else:  # a preset's target may be only a name in the paper's table, and its servers are examples
             init_questions.refuse(None, seeds, {})
     path = write_settings(run_folder, text)
     click.echo(f"wrote {path}")
@@ -125,9 +125,9 @@ def _text(target: str | None, seeds: str | None, preset: str | None, servers: Ma
 
 
 def _no_model(target: str) -> str:
-    """If the target is a local path from which no model can be loaded, say in one sentence why.
+    """Return one sentence that says why no model can be loaded from the target's local path.
 
-    Otherwise returns "".
+    Return "" if a model can be loaded, or if the target is not a local path.
     """
     from faq_tui.core.base.errors import FaqError
     from faq_tui.core.models.folder_check import check_folder
@@ -150,5 +150,5 @@ def _absolute(name: str) -> str:
     try:
         path = Path(name).expanduser()
         return str(path.resolve()) if path.exists() else name
-    except (OSError, RuntimeError, ValueError):  # the name cannot be a path
+    except (OSError, RuntimeError, ValueError):  # this name cannot be a path, for example because it is too long
         return name

@@ -19,7 +19,7 @@ def command(
 ) -> None:
     """Run the stages of RUN that are not up to date.
 
-    The stages: seeds, regenerate, judge, assemble, activations, quantize, evaluate, report. Stages that are up to
+    The stages are seeds, regenerate, judge, assemble, activations, quantize, evaluate, report. Stages that are up to
     date are skipped. After a stop or a crash, run the same command again to resume.
     """
     from faq_tui.cli.foreground import run_in_foreground

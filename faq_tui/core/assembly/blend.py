@@ -1,4 +1,4 @@
-"""Add prose to the conversations of a set, so that prose has its share of the set's tokens."""
+"""Add prose to the conversations of a set, until the prose makes up the requested share of the set's tokens."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Blend:
         return max(fits, default=min(1, len(conversations)))
 
     def first(self, budget: int) -> list[Sample]:
-        """The first rows, `budget` tokens in all. Raises FaqError if the file is too short."""
+        """The first rows of prose, with `budget` tokens in total. Raises FaqError if the file is too short."""
         taken, left = list[Sample](), budget
         for row in self.rows():
             taken.append(row)
@@ -51,7 +51,7 @@ class Blend:
         return self._checked(cut_to_tokens(taken, budget, self.decode), budget)
 
     def even(self, count: int, budget: int | None) -> list[Sample]:
-        """`count` rows, `budget` tokens in all. The longest rows are cut to a common length.
+        """`count` rows of prose, with `budget` tokens in total. The longest rows are cut to a common length.
 
         Without a budget, the rows are not cut. Raises FaqError if the file is too short.
         """
@@ -74,9 +74,9 @@ class Blend:
 
 
 def interleaved(conversations: Sequence[Sample], prose: Sequence[Sample]) -> list[Sample]:
-    """Both kinds of samples in one list. Each kind keeps its order.
+    """Merge conversations and prose into one list. Each of the two kinds keeps its order.
 
-    The samples are placed so that every beginning of the list has about the prose share of the whole list.
+    The first n samples have about the same share of prose as the whole list, for every n.
     """
     parts = conversations, prose
     places = [(at, kind, n) for kind, part in enumerate(parts) for n, at in enumerate(_middles(part))]
@@ -84,7 +84,7 @@ def interleaved(conversations: Sequence[Sample], prose: Sequence[Sample]) -> lis
 
 
 def _middles(samples: Sequence[Sample]) -> list[float]:
-    """For each sample, the share of all tokens that lie before its middle token."""
+    """For each sample, the position of its middle as a share (0 to 1) of the tokens of all samples."""
     total = sum(sample.n_tokens for sample in samples)
     ends = accumulate(sample.n_tokens for sample in samples)
     return [(end - sample.n_tokens / 2) / total for end, sample in zip(ends, samples, strict=True)]

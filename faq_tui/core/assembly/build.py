@@ -125,7 +125,8 @@ def _picked(pick: Pick | None, candidates: Mapping[int, Candidate]) -> tuple[Pic
 
 
 Sets = dict[str, list[Sample]]
-# Takes the plan, the samples, and the number of samples that the set will keep (None if it keeps all of them).
+# This function takes the plan, the samples, and the number of samples that the set will keep. The number is None if
+# the set keeps all samples. The function returns the sorted samples.
 Order = Callable[[SetPlan, list[Sample], int | None], list[Sample]]
 EQUAL = 0.005  # token counts that differ by less than this share are treated as equal
 
@@ -142,7 +143,7 @@ class Material:
     picks: Mapping[str, Mapping[str, Pick]]  # maps a source's name and a seed's id to the pick
     candidates: Mapping[int, Candidate]
     key: object  # random seed for mixing the sources of a set
-    # For the name of a set and a number of tokens, makes rows of prose that have at most this number of tokens.
+    # `prose(name of the set, longest)` yields rows of prose with at most `longest` tokens each.
     prose: Callable[[str, int], Iterator[Sample]] = lambda _name, _longest: iter(())
 
 
@@ -204,7 +205,7 @@ class Builder:
         return {f"{name}{TOKENS_SUFFIX}": self._cut_to(name, pool, budget) for name, pool in pools.items()}
 
     def _tokens_with_prose(self, name: str, pool: Sequence[Sample]) -> int:
-        """The number of tokens of a set with these conversations and the prose beside them."""
+        """The number of tokens of a set: the conversations in `pool`, and the prose that is added to them."""
         blend = self._blend(name)
         if blend is None:
             return tokens(pool)
@@ -283,7 +284,10 @@ class Builder:
     def _blended(
         self, blend: Blend, plan: SetPlan, samples: list[Sample], count: int | None, budget: int | None
     ) -> list[Sample]:
-        """The conversations with prose between them. The set has `count` samples and `budget` tokens, if given."""
+        """Mix prose into the conversations. If `count` is given, the set has `count` samples.
+
+        If `budget` is given, the set has `budget` tokens.
+        """
         if count is None and budget is None:
             return interleaved(samples, blend.first(blend.beside(tokens(samples))))
         if count is None:
@@ -305,13 +309,16 @@ class Builder:
         return interleaved(conversations, blend.even(rows, min(prose, rows * blend.longest)) if rows else [])
 
     def _prose_for(self, blend: Blend, conversations: Sequence[Sample], budget: int) -> int:
-        """The number of prose tokens that fill the budget. With too few conversations, the prose keeps its share."""
+        """The number of prose tokens that fill the budget.
+
+        If there are too few conversations, the prose keeps its share.
+        """
         left = budget - tokens(conversations)
         short = left - blend.of_budget(budget) >= MIN_TOKENS
         return blend.beside(tokens(conversations)) if short else max(MIN_TOKENS, left)
 
     def _cut_to(self, name: str, samples: Sequence[Sample], budget: int) -> list[Sample]:
-        """Cut the set to `budget` tokens. If the set has prose, its share stays the same."""
+        """Cut the set to `budget` tokens. If the set has prose, the share of the prose stays the same."""
         blend = self._blend(name)
         if blend is None:
             return self._cut(samples, budget)

@@ -1,4 +1,4 @@
-"""The worker child's task `coverage`: find each sample's outlier channels, and order samples to cover all channels.
+"""The worker's task `coverage`: order samples so that the first ones cover many of the target's outlier channels.
 
 The task sends one message, `order`. The message holds the indexes of the rows in their new order, and the number of
 outlier channels.

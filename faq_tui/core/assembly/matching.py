@@ -78,12 +78,12 @@ def only(samples: Iterable[Sample], seeds: set[str]) -> list[Sample]:
 
 
 def mix(parts: Mapping[str, Sequence[Sample]], shares: Mapping[str, float], key: object) -> list[Sample]:
-    """Choose one sample for each seed. `shares` says which share of the samples comes from each part.
+    """Choose one sample for each seed. `parts` maps the name of a source or of the baseline to its samples.
 
-    The samples are returned in the order of the first part's seeds. Seeds are assigned to parts in an order that
-    depends only on `key`. Each seed goes to a part that has a sample of it. If several parts have a sample of the
-    seed, the seed goes to the part that is furthest below its share. If every part has every seed, the shares are
-    exact to within one sample.
+    `shares` says which share of the result comes from each part. The samples are returned in the order of the first
+    part's seeds. Seeds are assigned to parts in an order that depends only on `key`. Each seed goes to a part that
+    has a sample of it. If several parts have a sample of the seed, the seed goes to the part that is furthest below
+    its share. If every part has every seed, the shares are exact to within one sample.
     """
     of_part = {name: {sample.seed_id: sample for sample in samples} for name, samples in parts.items()}
     order = list(dict.fromkeys(sample.seed_id for samples in parts.values() for sample in samples))

@@ -31,8 +31,9 @@ def ordering(context: Context, target: TargetModel, questions: Mapping[str, str]
 
     `questions` maps each seed's id to the text of its question. With `judge`, samples with a better score come first.
     Samples without a score come last. Samples with equal scores stay in the order of the draw. With `diversity`, the
-    first samples cover the clusters of the questions. With `coverage`, the first samples cover the target's outlier
-    channels. With `centroid`, `entropy` and `experts`, the target also reads each sample (see `selection_task`).
+    first samples have questions that differ as much as possible. With `coverage`, the first samples cover the
+    target's outlier channels. With `centroid`, `entropy` and `experts`, the target also reads each sample (see
+    `selection_task`).
     """
 
     def order(plan: SetPlan, samples: list[Sample], wanted: int | None) -> list[Sample]:

@@ -26,15 +26,15 @@ from faq_tui.core.settings.sets import PROSE, SetPlan
 from faq_tui.core.store import seeds as seed_rows
 
 LONGEST = 1 << 26  # number of bytes that are read from the beginning of the file
-PIECE = 16  # number of characters in a piece for each token of a row
+PIECE = 16  # a piece has this many characters for each token of the longest row
 
 
 @dataclass(frozen=True)
 class Prose:
-    """The text of one file, and where a draw of the sets begins to read it.
+    """The text of one prose file, and the position where a draw begins to read it.
 
-    `begin` is a share of the pieces. With several draws, each draw begins at another piece, so that draws share as
-    few pieces as possible.
+    `begin` (0 to 1) says at which piece a draw begins. Each draw begins at a different piece, so that two draws share
+    as few pieces as possible.
     """
 
     text: str
@@ -43,7 +43,7 @@ class Prose:
     begin: float = 0.0
 
     def rows(self, longest: int) -> Iterator[Sample]:
-        """Rows of `longest` tokens, and after all of these the shorter remainders of the pieces.
+        """Yield all rows with `longest` tokens first. The shorter remainders of the pieces come last.
 
         Special tokens are removed from the text. A piece that the tokenizer cannot encode is skipped.
         """
@@ -69,7 +69,7 @@ class Prose:
             yield start, self._plain(self.text[start : start + length])
 
     def _plain(self, text: str) -> str:
-        """The text without special tokens and without our placeholders."""
+        """The text without special tokens and without faq-tui's placeholders."""
         unwanted = [*self.template.specials, PREFIX]
         while any(special in text for special in unwanted):
             for special in unwanted:
@@ -93,7 +93,7 @@ class Prose:
 
 
 def read_prose(run: Run, name: str) -> str:
-    """The text of the file of set `name`: its first `LONGEST` bytes. Raises UsageError if there is no such text."""
+    """Read the prose file of the set `name`. At most `LONGEST` bytes are read. Raises UsageError if this fails."""
     plan, key = run.settings.set_plans()[name], f"sets.{name}.prose_file"
     path = run.resolve(plan.prose_file or "")
     if not path.is_file():
@@ -115,8 +115,8 @@ def read_prose(run: Run, name: str) -> str:
 def check_prose(run: Run) -> None:
     """Check the text files of all sets before a run. Raises UsageError if a file is unusable or surely too short.
 
-    How many tokens of prose a set needs is known only after the stage `assemble`. Before, the questions give a lower
-    limit: the prose and all questions together must have the wanted share of prose, counted in characters.
+    The number of prose tokens in a set is known only after the stage `assemble`. Before this stage, the characters of
+    all questions are counted. They give a lower limit for the number of characters in the prose file.
     """
     chosen = seed_rows.by_role(run.store, "chosen")
     questions = sum(len(seed.question) for seed in chosen)

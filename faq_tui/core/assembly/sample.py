@@ -1,4 +1,7 @@
-"""A sample of a calibration set. Samples are cut to `max_tokens`. They are written and read as lines of JSON."""
+"""A sample of a calibration set. Samples are cut to `max_tokens` tokens.
+
+They are written and read as lines of JSON.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ class Truncated:
 
     ids: tuple[int, ...]
     kinds: bytes  # kind of each kept token
-    answer_end: int  # number of tokens up to the end of the answer; 0 if there is none, or if it was cut
+    answer_end: int  # number of tokens up to the end of the answer; 0 if there is no answer, or if it was cut
 
 
 def truncate(rendered: Rendered, max_tokens: int, overflow: str) -> Truncated:
@@ -57,11 +60,11 @@ def cut_to_budget(rendered: Rendered, max_tokens: int) -> Truncated:
 
 
 def answer_cut(rendered: Rendered, most: int) -> Rendered:
-    """The conversation up to the first `most` tokens of its last reply.
+    """The conversation, cut after the first `most` tokens of its last reply.
 
-    The tokens of the reasoning and of the answer count, but not the template's tokens between them. A reply that is
-    not longer stays unchanged, and then the result is `rendered` itself. After a cut, no token follows that ends the
-    turn, because a cut answer does not end its turn.
+    The tokens of the reasoning and of the answer count, but not the template's tokens between them. If the reply has
+    at most `most` tokens, the result is `rendered` itself. If the reply is cut, the token that ends the turn is
+    removed, too, because a cut answer does not end its turn.
     """
     spans = (rendered.reasoning, rendered.answer)
     reply = sorted({position for start, end in spans for position in range(start, end)})
@@ -113,7 +116,7 @@ class Sample:
     n_tokens_full: int  # number of tokens before the sample was cut to max_tokens
     picked_by: str | None  # "judge" or "person"; None if the sample is the seed itself
     answered: bool = False  # True if the conversation has an answer, even if the answer was cut
-    answer_end: int = 0  # number of tokens up to the end of the answer; 0 if there is none, or if it was cut
+    answer_end: int = 0  # number of tokens up to the end of the answer; 0 if there is no answer, or if it was cut
     way: str = "template"  # how the text was made: "template", "generation_prompt", "inline", "raw" or "prose"
     kinds: bytes = b""  # for each token, its index in token_kinds.KINDS
 

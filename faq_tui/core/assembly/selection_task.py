@@ -1,11 +1,15 @@
-"""The worker child's task `selection`: order samples by how the target reads them.
+"""The worker's task `selection`: run the target on each sample, and order the samples by the results.
 
-The spec's key `select` names the order:
+The spec's key `select` names the order.
 
-- `centroid`: the samples are divided into as many clusters as the set has samples. Each cluster is represented by the
-  sample nearest to its centroid. A sample is described by the mean of the target's activations over its tokens.
-- `entropy`: the mean entropy of the target's next-token distribution over the reply's tokens, largest first.
-- `experts`: a greedy cover of the experts to which the target routes the samples' tokens.
+With `centroid`, the samples are divided into clusters, one for each sample that the set will keep. Each cluster is
+represented by the sample nearest to its centroid. A sample is described by the mean of the target's activations over
+its tokens.
+
+With `entropy`, the samples are sorted by the mean entropy of the target's next-token distribution over the reply's
+tokens. The largest entropy comes first.
+
+With `experts`, each further sample is the one whose tokens are routed to the most new experts (a greedy cover).
 
 The task sends one message, `order`, with the indexes of the rows in their new order.
 """
@@ -46,7 +50,7 @@ WHAT = {
     "entropy": "the entropy of the target's predictions on each answer",
     "experts": "to which experts the target routes each sample",
 }
-SEED = 0  # of the k-means clustering
+SEED = 0  # random seed of the k-means clustering
 ROUNDS = 100  # largest number of rounds of the k-means clustering
 LOGITS = 1 << 24  # largest number of logits that are computed at once
 DENSE = 'select = "experts" needs a mixture of experts, but the target is a dense model: choose another order'
@@ -93,10 +97,10 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 def entropies(
     backbone: Any, rows: Sequence[Sequence[int]], replies: Sequence[Sequence[int]], check: Callable[[], None]
 ) -> list[float | None]:
-    """The mean entropy, in nats, of the predictions of each row's reply tokens; None for a row without a reply.
+    """The mean entropy, in nats, of the target's predictions of the reply's tokens, for each row.
 
-    The token at position t is predicted by the distribution after the tokens 0 to t - 1. The entropy of a
-    distribution p is the sum over the vocabulary of -p log p.
+    It is None for a row without a reply. The token at position t is predicted by the distribution after the tokens 0
+    to t - 1. The entropy of a distribution p is the sum over the vocabulary of -p log p.
     """
     import torch
 
@@ -128,7 +132,7 @@ def entropy_order(values: Sequence[float | None]) -> list[int]:
 
 
 def routed(model: Any, rows: Sequence[Sequence[int]], check: Callable[[], None]) -> Bools:
-    """For each row and each expert of each layer, whether the row has a token that is routed to the expert.
+    """A table of the experts that each row uses. An entry is true if a token of the row is routed to the expert.
 
     The shape of the result is [rows, experts of all layers]. Raises FaqError if the model has no experts.
     """
@@ -204,9 +208,10 @@ def centroid_order(means: Floats, wanted: int) -> list[int]:
     """The indexes of the rows of `means`, [rows, channels]. The first `wanted` of them are diverse.
 
     Each channel is scaled to standard deviation 1. Then k-means with k = `wanted` divides the rows into clusters
-    (Lloyd 1982; the first centroids are chosen by k-means++, Arthur and Vassilvitskii 2007, with a fixed random
-    seed). From each cluster, the row nearest to the centroid is taken, those of large clusters first. All other rows
-    follow, the ones nearest to their own centroid first. Equal means count once, so there may be fewer clusters.
+    (Lloyd 1982). The first centroids are chosen by k-means++ (Arthur and Vassilvitskii 2007) with a fixed random
+    seed. From each cluster, the row nearest to the centroid is taken. The rows of large clusters come first. All
+    other rows follow, sorted by the distance to the centroid of their cluster. If several rows have equal means,
+    there may be fewer clusters than `wanted`.
     """
     import numpy as np
 
@@ -238,7 +243,10 @@ def centroid_order(means: Floats, wanted: int) -> list[int]:
 
 
 def _first_centroids(points: Floats, k: int) -> Floats:
-    """k-means++: each further centroid is a random point, drawn with the square of its distance as its weight."""
+    """k-means++: each further centroid is a random point.
+
+    The weight of a point is its squared distance to the nearest centroid.
+    """
     import numpy as np
 
     rng = np.random.default_rng(SEED)

@@ -28,7 +28,7 @@ def ask_target(
     The task's spec has the keys `model`, `trust_remote_code`, `device`, `dtype`, `read`, `modules`, `rows`, and those
     of `more`. `rows` is a file with one line for each sample: a JSON list of two lists. The first list holds the
     token ids. The second list holds the positions of the tokens of reasoning and answer. `what` says what is
-    measured. Raises FaqError if the task ends without the message, and the errors of the task.
+    measured. Raises FaqError if the task ends without this message. It also raises the errors of the task.
     """
     run = context.run
     path = run.cache / f"{task}.jsonl"
@@ -55,7 +55,11 @@ def ask_target(
 
 
 def read_rows(path: str) -> tuple[list[list[int]], list[list[int]]]:
-    """The rows of token ids in the file `path` of `ask_target`, and the positions of the reply's tokens in each."""
+    """Read the file of `ask_target`.
+
+    Returns two lists with one entry for each row. The first list holds the token ids of the row. The second list
+    holds the positions of the reply's tokens.
+    """
     with Path(path).open(encoding="utf-8") as lines:
         pairs = [json.loads(line) for line in lines]
     return [ids for ids, _ in pairs], [reply for _, reply in pairs]

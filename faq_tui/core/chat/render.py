@@ -85,7 +85,7 @@ def fill_placeholders(rendering: str, texts: Mapping[str, str]) -> Filled | None
 
 
 def check_texts(template: Template, texts: Sequence[str]) -> None:
-    """Raise NotAssembledError if a text contains a special token or one of our placeholders."""
+    """Raise NotAssembledError if a text contains a special token or one of faq-tui's placeholders."""
     for text in texts:
         for special in template.specials:
             if special in text:
@@ -131,8 +131,9 @@ def split_original(template: Template, answer: str) -> tuple[str, str]:
 
     The original answer may begin with reasoning in the tags of any dialect.
 
-    Some templates cannot write reasoning. With such a template, an answer without reasoning tags of the target is not
-    split, and the result is ("", `answer`). Raises NotAssembledError if the reasoning has no closing tag.
+    Some templates cannot write reasoning. With such a template, the answer is only split if it contains reasoning
+    tags of the target. Otherwise the result is ("", `answer`). Raises NotAssembledError if the reasoning has no
+    closing tag.
     """
     mistaken = any(tag in answer for tag in template.reasoning_tags)
     if not mistaken and (template.dialect is None or not begins_with_reasoning(answer)):

@@ -14,7 +14,7 @@ from faq_tui.core.chat.dialects import dialect_of_template, tag_dialects
 # this date as its default.
 DAY = datetime(2024, 7, 26)
 DATE = "26 Jul 2024"
-# A rendered text may have LONGEST characters, and LONGER more for each character of the conversation.
+# A rendered text may have at most LONGEST characters, plus LONGER characters for each character of the conversation.
 LONGEST, LONGER = 1 << 20, 16
 DIRECTIVES = [f"%{flag}{letter}" for flag in ("-", "") for letter in "aAbBcdHIjmMpSUwWxXyYZ"]
 
@@ -39,7 +39,8 @@ class Template:
         self._pinned = f"{_strftime_now()}{spelled}" if "strftime_now" in spelled else None
         # How the template marks reasoning. None if the template cannot write reasoning.
         self.dialect = dialect_of_template(spelled)
-        # A vocabulary may contain reasoning tags that the model never writes. One such model is Qwen3-Instruct-2507.
+        # A vocabulary may contain reasoning tags that the model never writes. For example, Qwen3-Instruct-2507 has
+        # such a vocabulary.
         vocabulary = tokenizer.get_vocab()
         self.reasoning_tags = tuple(  # texts that the model could mistake for reasoning tags
             tag for dialect in tag_dialects() if dialect.knows(spelled, vocabulary) for tag in dialect.tags

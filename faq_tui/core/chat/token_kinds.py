@@ -173,7 +173,7 @@ def _pieces(tokenizer: Any) -> tuple[Piece, ...]:
         whole = template.render(conversation)
         prompt = template.render(conversation[:1], add_generation_prompt=True)
         ended = template.render(conversation[:2])
-    except Exception:  # noqa: BLE001  a template may raise any exception; special tokens still show the kinds
+    except Exception:  # noqa: BLE001  a template may raise any exception; then only special tokens are recognised
         return ()
     if not (whole.find(one) < whole.find(two) < whole.find(three)) or one not in whole:
         return ()

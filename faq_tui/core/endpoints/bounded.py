@@ -10,7 +10,7 @@ from faq_tui.core.base.cancel import CancelToken
 
 T = TypeVar("T")
 
-POLL_S = 0.1  # seconds between two checks for a cancel
+POLL_S = 0.1  # seconds between two checks whether the user has cancelled the work
 
 
 async def run_bounded(

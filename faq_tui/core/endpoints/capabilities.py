@@ -13,7 +13,8 @@ from faq_tui.core.endpoints.window import is_about_room, window_in_refusal
 MAX_TOKENS, MAX_COMPLETION_TOKENS = "max_tokens", "max_completion_tokens"
 # These values say where the size of a window was read: in the list of models, or in a refusal.
 LISTED, REFUSAL = "listed", "refusal"
-RESPONSE_FORMAT = "response_format"  # only judges send this parameter; `ReplyForm` handles its refusal
+# only requests to a judge have this parameter; if a server refuses it, `ReplyForm` reacts
+RESPONSE_FORMAT = "response_format"
 FORGET_AFTER_S = 7 * 86400.0
 # A response with one of these HTTP statuses says nothing about the parameters of the request.
 NOT_ABOUT_PARAMETERS = frozenset({401, 402, 403, 404, 407, 408, 409, 413, 425, 429, 451})
@@ -30,7 +31,8 @@ class Capabilities:
 
     left_out: tuple[str, ...] = ()  # parameters that the server refused; they are not sent any more
     limit_name: str = MAX_TOKENS  # the name of the parameter that limits the length of the reply
-    reply_format: str = ""  # form of the replies to judges: json_schema, json_object or text; "" if not known
+    # form of the replies if the model is a judge: json_schema, json_object or text; "" if not known
+    reply_format: str = ""
     window: int | None = None  # largest number of tokens in prompt and reply together
     window_from: str = ""  # LISTED or REFUSAL
     # Name of the field that holds the reasoning. "inline" means that the answer contains the reasoning. "none" means
@@ -48,7 +50,7 @@ class Capabilities:
         return cls(**{**values, "left_out": tuple(values.get("left_out", ()))})
 
     def without(self, names: frozenset[str]) -> Capabilities:
-        """These capabilities, but the parameters `names` are left out, too."""
+        """A copy of these capabilities in which the parameters `names` are left out, too."""
         new = sorted(names - set(self.left_out))
         return replace(self, left_out=(*self.left_out, *new)) if new else self
 
@@ -135,7 +137,7 @@ class LearnedCapabilities:
             self._learn(**facts)
 
     def replied_as(self, reply_format: str) -> None:
-        """Store the form of the server's replies to judges: json_schema, json_object or text."""
+        """Store the form in which the model replies as a judge: json_schema, json_object or text."""
         if reply_format != self.current.reply_format:
             self._learn(reply_format=reply_format)
 
@@ -169,9 +171,8 @@ class LearnedCapabilities:
         `used` are the capabilities that were known when the request was built. `tried` are the parameters that this
         request lacks because the server refused an earlier request without saying why.
 
-        If `used` equals the newest capabilities, faq-tui built this request without the parameters that the server
-        has refused. Because the server accepted this request, the refusal is confirmed, and is now stored and
-        reported.
+        If `used` equals the newest capabilities, this request lacked all parameters that the server has refused. The
+        server accepted the request, so the refusal is confirmed. It is now stored and reported.
         """
         if tried and self.current.usage is None:
             self._leave_out(tried)
@@ -208,7 +209,10 @@ class LearnedCapabilities:
         self.current = self.current.without(frozenset(names))
 
     def _learn(self, **facts: Any) -> None:
-        """Add facts that are certain, and save them. Parameters whose refusal is not certain yet are not saved."""
+        """Add facts that are certain, and save them.
+
+        A refusal of a parameter is not saved before it is confirmed.
+        """
         learned = self.current.learned or time.time()
         self.current = replace(self.current, **facts, learned=learned)
         left_out, limit_name = certain = _sendable(self._confirmed)

@@ -21,7 +21,8 @@ from faq_tui.core.settings import Sampling
 
 MOST_CHARACTERS = 32_000_000  # largest number of characters in a reply; a server that sends more is faulty
 MOST_TOKENS = (1 << 31) - 1  # largest number of tokens in a reply if the request has no max_tokens
-MOST_CHARACTERS_PER_TOKEN = 8  # if chunks are longer on average, the number of tokens is estimated from characters
+# if chunks have more characters on average, the number of tokens is estimated from the characters
+MOST_CHARACTERS_PER_TOKEN = 8
 DELTA_PERIOD_S = 0.1  # new text of a reply is collected for at least this time before `on_delta` gets it
 DELTAS_PER_S = 400  # largest number of calls of `on_delta` per second, for all open replies together
 
@@ -106,7 +107,7 @@ async def stream_choices(
     If the server refuses parameters of the request, the request is sent again at once without them. Later requests of
     this client do not have these parameters either. If the server does not say what it refuses, see ParameterTrials.
     """
-    response_fields()  # a dialect that cannot be loaded raises its error here, before the request is sent
+    response_fields()  # if a dialect cannot be loaded, its error is raised here, before the request is sent
     learned, tries, refused = client.learned, 0, frozenset[str]()
     trials, tried = ParameterTrials(), frozenset[str]()
     while True:
@@ -153,9 +154,9 @@ async def _exchange(
 ) -> dict[int, Reply | BrokenStreamError]:
     """Send one request and read its choices.
 
-    If the body has no limit of tokens, each choice is cut after `most_tokens`.
+    If the body has no limit of tokens, each choice is cut off after `most_tokens` tokens.
 
-    `on_accepted` is called each time when a part of the reply arrives.
+    `on_accepted` is called each time a part of the reply arrives.
     """
     cut_here, expected = not has_limit(body), body.get("n", 1)
     started = time.monotonic()
@@ -209,7 +210,7 @@ class Completion:
         return bool(self.choices) and all(choice.finished for choice in self.choices.values())
 
     def take(self, chunk: Any, part: str) -> None:
-        """Add one chunk. Choices hold their text in the field `part`: delta or message. Raises BrokenStreamError."""
+        """Add one chunk. The text of a choice is in the field `part`: delta or message. Raises BrokenStreamError."""
         if not isinstance(chunk, dict):
             raise BrokenStreamError("a chunk is not a JSON object")
         if is_error(chunk):
@@ -293,7 +294,8 @@ class StreamedChoice:
             self._finish_reason = finish_reason
         for kind, text, name in pieces:
             if kind == THOUGHT:
-                # Two fields with reasoning have the same text. Only the field that came first is read.
+                # If a reply has two fields with reasoning, both hold the same text. Only the field that came first is
+                # read.
                 if self._field in ("", name):
                     self._field = name
                     text = self._reasoning.new_part(text)

@@ -22,7 +22,7 @@ PAUSE_PER_STREAM_S = 0.0002
 LONGEST_PAUSE_S = 0.1
 # the field of a choice that holds the text: "delta" in a stream, "message" in a whole response
 DELTA, MESSAGE = "delta", "message"
-IN_THE_MIDDLE = 503  # status of an error after a part of the answer; such an error is not about parameters
+IN_THE_MIDDLE = 503  # status of an error that comes after a part of the answer; such an error is not about parameters
 END = "end"  # the response is complete: [DONE] or a whole response has arrived
 # This pattern matches events that gateways send only to keep a connection open. Examples are `data: : keepalive`,
 # `data: [PING]` and `event: heartbeat`.
@@ -76,7 +76,7 @@ async def chat_chunks(
 
 
 async def _beginning(pieces: AsyncIterator[bytes]) -> bytes:
-    """The first bytes of a response, up to the end of the piece with the first character.
+    """The first bytes of a response, up to the end of the piece that holds its first character.
 
     White space before this character and a byte order mark are left out. The result is b"" if the response is empty.
     """
@@ -133,8 +133,8 @@ def _is_chunk(value: Any) -> bool:
 def is_error(chunk: Mapping[str, Any]) -> bool:
     """True if a chunk or a whole response is an error.
 
-    Usually the error is in the field `error`. Some servers put its fields beside each other, as vLLM did, or send
-    only the field `detail`, as FastAPI does.
+    Usually the error is in the field `error`. Some servers send the fields of the error without the field `error`
+    around them, as vLLM did. FastAPI sends only the field `detail`.
     """
     if chunk.get("error"):
         return True
@@ -234,7 +234,7 @@ class ChunkReader:
 
 
 def _message(data: bytes) -> str:
-    """The error message in the data of an event of the type `error`."""
+    """The error message in `data`, the data of an event whose type is `error`."""
     try:
         message = message_of(json.loads(data))
     except (ValueError, RecursionError):

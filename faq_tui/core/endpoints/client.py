@@ -20,7 +20,8 @@ from faq_tui.core.settings.source import LOCAL
 
 MOST_ERROR_BYTES = 1 << 16
 MOST_JSON_BYTES = 64 << 20
-REFUSAL_STATUS = frozenset({400, 413, 422})  # with these HTTP statuses, a page says what is wrong with the request
+# a page with one of these HTTP statuses says what is wrong with the request
+REFUSAL_STATUS = frozenset({400, 413, 422})
 MOST_PAGE_CHARACTERS = 1 << 14
 _UNSEEN = re.compile(r"<(script|style|head)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^<>]*>")
@@ -61,7 +62,7 @@ def api_key(endpoint: Endpoint) -> str:
     Raises UsageError if the variable is not set.
     """
     if endpoint.api_key_env is None:
-        return "none"  # local servers check no key, but some refuse a request that has no key
+        return "none"  # local servers do not check the key, but some refuse a request without a key
     key = key_of(endpoint)
     if key is None:
         raise UsageError(f"${endpoint.api_key_env} is not set: export the key for {endpoint.base_url} in it")
@@ -167,7 +168,7 @@ class Client:
         """Send `body` as JSON and yield the response. The connection is closed at the end of the block.
 
         Raises StatusError unless the status is 200. Raises OSError (for example IdleError, CutOffError or ProxyError)
-        or UnicodeError if the request fails. When the block reads the response, it can raise the same errors.
+        or UnicodeError if the request fails. The same errors can be raised while the block reads the response.
         """
         # Only ASCII is written, because UTF-8 cannot encode a lone surrogate, which a seed may contain.
         content = None if body is None else json.dumps(body, ensure_ascii=True).encode()
@@ -224,8 +225,9 @@ def _wait_of(headers: Mapping[str, str]) -> str | None:
 def _plain_text(raw: Any, body: bytes | bytearray) -> str:
     """The text of a refusal whose body is not JSON.
 
-    Gateways describe a wrong request as plain text, as a web page or as XML. Then the text is returned without its
-    tags. For other statuses, a web page is only a general description of the status, so the result is "".
+    Gateways describe a wrong request as plain text, as a web page or as XML. If the status is in REFUSAL_STATUS, this
+    text is returned without its tags. With another status, a web page only describes the status in general, so the
+    result is "".
     """
     kind = raw.headers.get("content-type", "").partition(";")[0].strip().lower()
     text = body.decode(errors="replace").strip()

@@ -1,4 +1,4 @@
-"""Notice servers whose chunks repeat the whole text so far, instead of the new part alone."""
+"""Notice servers whose chunks hold the whole text so far instead of only the new part."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ ENOUGH_CHUNKS, ENOUGH_CHARACTERS = 4, 24  # with fewer chunks or characters, the
 class CumulativeText:
     """The text of one choice. Each chunk is either the new part of the text, or the whole text so far.
 
-    As long as each chunk begins with the chunk before it and is longer, the chunks are taken as whole texts.
+    Every chunk counts as a whole text if it begins with the text of the previous chunk and is longer.
     """
 
     def __init__(self) -> None:
@@ -16,7 +16,7 @@ class CumulativeText:
         self._grows = True
 
     def new_part(self, chunk: str) -> str:
-        """Add a chunk, and return its part that is new."""
+        """Add a chunk, and return the new part of its text."""
         last = self._parts[-1] if self._parts else ""
         if self._grows and last and not (len(chunk) > len(last) and chunk.startswith(last)):
             self._grows = False

@@ -41,7 +41,7 @@ LONGEST_RETRY_AFTER_S = 900.0  # longest wait in seconds that a server can ask f
 LONGEST_WAIT_S = 60.0  # longest wait in seconds between two tries, unless the server asks for a longer wait
 _WITH_UNIT = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?(ms|s)")
 _UNITS = {"ms": 1000.0, "s": 1.0}  # units per second
-SECRET_LENGTH = 8  # a shorter key is a placeholder such as "EMPTY", not a secret
+SECRET_LENGTH = 8  # a key with fewer characters is a placeholder such as "EMPTY", not a secret
 
 
 @dataclass(frozen=True)
@@ -170,11 +170,12 @@ def _tls_fault(error: ssl.SSLError, url: str) -> RequestFault:
         why = _short(error.verify_message)
         advice = (
             f"the certificate of {url} is not trusted ({why}): "
-            "use the host name in the certificate, or set $SSL_CERT_FILE to a file with its authority's certificate"
+            "use the host name in the certificate, or set $SSL_CERT_FILE to a file with the CA certificate that "
+            "signed it"
         )
         return RequestFault(False, f"certificate not trusted ({why})", advice, True)
     why = _short((error.reason or str(error)).replace("_", " ").lower())
-    plain = f": if it speaks plain HTTP, write http:// instead of https:// ({why})"
+    plain = f": if the server speaks plain HTTP, write http:// instead of https:// ({why})"
     return RequestFault(False, f"no TLS ({why})", f"no TLS connection to {url}{plain}", True)
 
 

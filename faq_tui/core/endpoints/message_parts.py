@@ -1,7 +1,7 @@
 """Read one delta or one message of a choice: the answer, the reasoning, refusals and tool calls.
 
 In OpenAI's API, the field `content` is a text. Mistral, Anthropic-compatible servers and gateways send a list of
-typed parts instead. The reasoning is in one of the response fields that the dialects name. The reasoning can be a
+typed parts instead. The dialects name the fields of a response that can hold the reasoning. The reasoning can be a
 text, a list of parts or an object.
 """
 

@@ -21,7 +21,7 @@ _WINDOWS = (
     *("max_position_embeddings",),
 )
 _INSIDE = ("top_provider", "meta", "metadata", "model_info", "limits", "limit", "capabilities", "details", "config")
-SMALLEST, LARGEST = 16, 10**9  # a window of fewer or more tokens is treated as a mistake of the server
+SMALLEST, LARGEST = 16, 10**9  # limits in tokens; a window outside these limits is treated as a mistake of the server
 
 
 def models_of(body: Any) -> dict[str, dict[str, Any]] | None:

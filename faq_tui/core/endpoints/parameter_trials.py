@@ -1,8 +1,8 @@
-"""Find by trial which parameters a server refuses, if its refusal does not say this.
+"""Find out by trial which parameters a server refuses. This is needed if its refusal does not name them.
 
 A server may refuse a request with "Bad Request" alone. Such a refusal costs nothing, so the request is sent again
 without those parameters that many servers do not know. This happens only until the server has answered a request.
-After an answer, a refusal without a reason is about the one question.
+After the first answer, a refusal without a reason must be about the question in the request.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from faq_tui.core.endpoints.capabilities import RESPONSE_FORMAT, Capabilities
 # The status of a refusal that may be about a parameter.
 STATUS = frozenset({400, 422})
 MOST_CHARACTERS = 200
-# A refusal of these words alone, such as "400 Bad Request", does not say what is wrong with the request.
+# A refusal that consists only of these words, such as "400 Bad Request", does not say what is wrong.
 _NO_REASON = """
     http status code error errors 400 422 bad invalid malformed unprocessable entity content request
     requests body input payload json parameter parameters argument arguments params value validation
@@ -42,7 +42,7 @@ class ParameterTrials:
     def next(self, status: int, message: str, sent: Mapping[str, Any], known: Capabilities) -> frozenset[str] | None:
         """The parameters to leave out in the next request. None if no trial is left, or if no trial can help.
 
-        `sent` is the body of the refused request, and `known` are the capabilities before it.
+        `sent` is the body of the refused request. `known` are the capabilities that were known before this request.
         """
         if known.usage is not None or status not in STATUS:
             return None
@@ -58,7 +58,7 @@ class ParameterTrials:
 
 
 def _trials(sent: Mapping[str, Any]) -> Iterator[frozenset[str]]:
-    """Each group alone, and then the first two, three, ... groups together."""
+    """Yield each group alone, and then the first two groups together, the first three groups together, and so on."""
     groups = [present for group in GROUPS if (present := group & sent.keys())]
     yield from groups
     for count in range(2, len(groups) + 1):

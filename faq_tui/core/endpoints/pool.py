@@ -1,8 +1,8 @@
 """Decide how many requests run at the same time, which server gets a request, and how long requests wait.
 
-Each server has a limit of concurrent requests. If the limit is n, it rises by one after n successful requests. If the
-server asks for fewer requests, its limit is halved. (TCP uses the same method, which is called AIMD.) The limit never
-exceeds `concurrency`.
+Each server has a limit of concurrent requests: its number of slots. If the limit is n, it rises by one after n
+successful requests. If the server asks for fewer requests, its limit is halved. TCP uses the same method, which is
+called AIMD. The limit is never above the setting `concurrency`.
 
 A server that is down gets no requests until a probe of its `Watch` succeeds. If all servers stay down for longer than
 `patience_s`, all requests fail.
@@ -48,7 +48,8 @@ class Server:
         self.in_flight = 0
         self.out = False  # True if the server gets no more requests in this run
         self.refusals = 0  # number of refusals in a row for reasons that no retry can change, such as a wrong key
-        self.last_success = float("-inf")  # this attribute and those below hold times of the event loop's clock
+        # `last_success`, `paused_until` and `_lowered` are times of the event loop's clock
+        self.last_success = float("-inf")
         self.paused_until = 0.0
         self.max_model_len: int | None = None
         self._successes = 0
@@ -86,7 +87,7 @@ class Server:
 
 
 class Pool:
-    """Assigns slots of the servers to requests. The waiting request with the lowest `order` is served first."""
+    """Gives each request a slot of a server. The waiting request with the lowest `order` is served first."""
 
     def __init__(self, clients: Sequence[Client], emit: Emit, answered: AnsweredServers) -> None:
         """The settings of all clients must be the same, except for base_url."""

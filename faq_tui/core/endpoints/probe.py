@@ -49,7 +49,7 @@ class ServerDescription:
     """The facts in a server's list of models."""
 
     names: tuple[str, ...] = ()  # the names of the server's models; () if it cannot list them
-    max_model_len: int | None = None  # largest number of tokens in prompt and answer; many servers report it
+    max_model_len: int | None = None  # largest number of tokens in prompt and answer together; many servers report it
     identity: str = ""  # a hash of the server's description of the model; "" if there is none
 
 
@@ -138,7 +138,8 @@ def reachable(context: Context, endpoint: E) -> E:
             running_server(context.run.log(context.job), lambda text: context.emit(Note(text)))
         )
         context.servers[EMBEDDED] = server.base_url
-        if len(context.selected) > 1:  # the server leaves a core free, on which the next stages are prepared
+        # the embedded server leaves one CPU core free, so the next stages are prepared meanwhile
+        if len(context.selected) > 1:
             prepare_worker(context.run.log(context.job), without_keys(context.run.settings))
     patience_s = min(endpoint.patience_s, EMBEDDED_PATIENCE_S)
     return endpoint.model_copy(update={"base_url": context.servers[EMBEDDED], "patience_s": patience_s})

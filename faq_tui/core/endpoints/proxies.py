@@ -11,8 +11,8 @@ from faq_tui.core.base.errors import UsageError
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 HTTP_PROXIES = frozenset({"http", "https"})
-# The keys are schemes of proxy URLs. Each value is a pair: the protocol, and whether the proxy looks up the server's
-# address (True) or this machine does (False).
+# The keys are schemes of proxy URLs. Each value is a pair (protocol, resolves). `resolves` is True if the proxy looks
+# up the server's address, and False if this machine looks it up.
 SOCKS_PROXIES = {
     "socks": ("socks5", True),
     "socks4": ("socks4", False),

@@ -6,7 +6,7 @@ import re
 
 
 def _any(*patterns: str) -> re.Pattern[str]:
-    """A pattern that matches each of `patterns`; the case of letters does not matter."""
+    """A pattern that matches wherever one of `patterns` matches. Upper and lower case do not matter."""
     return re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
 
 

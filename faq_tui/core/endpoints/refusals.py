@@ -50,8 +50,8 @@ NEUTRAL: Mapping[str, tuple[float, ...]] = {
     "repetition_penalty": (1,),
 }
 NOT_IN_GREEDY = frozenset({"top_p", "top_k", "min_p"})  # these parameters have no effect at temperature 0
-# If no pattern matches a refusal, these parameters are left out if the refusal names them. Many servers do not know
-# these parameters.
+# Many servers do not know these parameters. Therefore they are also left out if a refusal names them and no pattern
+# matches the refusal.
 OFTEN_UNKNOWN = FREE | {"top_k", "min_p"}
 ECHOES = frozenset({"input", "ctx", "url", "request", "received", "body_sent", "documentation_url", "input_value"})
 NAMING = (
@@ -66,7 +66,7 @@ PREFIXES = frozenset(
     | {"data", "json", "root", "options", "input", "inputs", "args", "kwargs", "config", "payload", "query"}
     | {"samplingparameters", "chatcompletionrequest"}
 )
-# if the server refuses a key of such an object, the whole object is left out
+# if the server refuses a key inside one of these parameters, the whole parameter is left out
 CHILDREN = {"chat_template_kwargs", "stream_options"}
 ALIASES = {"randomseed": "seed", "thinking": "chat_template_kwargs", "enablethinking": "chat_template_kwargs"}
 
@@ -127,7 +127,7 @@ class _Names:
         return None
 
     def in_sentence(self, text: str) -> list[str]:
-        """The parameters that a sentence names, in the order of the sentence."""
+        """The parameters that a sentence names, in the order in which it names them."""
         found: dict[str, None] = {}
         for match in WORD.finditer(text):
             name = self.named(match[0].strip(".-"))
@@ -169,7 +169,8 @@ def _refused_in(complaint: _Complaint, names: _Names, sent: Mapping[str, Any]) -
 def _only_named(complaint: _Complaint, names: _Names) -> set[str]:
     """The parameters in OFTEN_UNKNOWN that a refusal names, although no pattern matches the refusal.
 
-    For example, the refusal may be in another language than English. A refusal of a value is not considered.
+    For example, the refusal may be in a language other than English. If the refusal is about a value, the result is
+    empty.
     """
     if OUT_OF_BOUNDS.search(complaint.text) or ABOUT_ROOM.search(complaint.text):
         return set()
@@ -270,7 +271,7 @@ def _literal(text: str) -> Any:
         return json.JSONDecoder().raw_decode(text)[0]
     except (ValueError, RecursionError):
         pass
-    # Such a text is not parsed, because it could crash Python's parser.
+    # A text that is nested deeply or contains "--" is not parsed, because it could crash Python's parser.
     if bracket_depth(text) > DEEPEST or "--" in text:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Store the capabilities of servers in the database of a run, so that nothing must be learned twice."""
+"""Store the capabilities of servers in the database of a run, so that later stages know them from the start."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def remembered(context: Context, endpoint: Endpoint) -> LearnedCapabilities:
     New facts are stored in the run's database. If the server refuses parameters, the function emits a note about
     this.
     """
-    # The embedded server has another port after each start, so its facts are not stored under its URL.
+    # The embedded server has a different port after each start, so its facts are not stored under its URL.
     url = EMBEDDED if context.servers.get(EMBEDDED) == endpoint.base_url else endpoint.base_url
     known = known_capabilities(context.run.store, url, endpoint.model)
     return stored_in(
@@ -35,7 +35,7 @@ def stored_in(
     known: Capabilities = UNKNOWN,
     say: Callable[[str], None] = lambda _: None,
 ) -> LearnedCapabilities:
-    """Capabilities whose new facts are stored in a run's database.
+    """Make a LearnedCapabilities that stores new facts in a run's database.
 
     If the server refuses parameters, `say` is called with a sentence about this.
     """

@@ -35,8 +35,8 @@ def chat_body(
     body: dict[str, Any] = {"model": model, "messages": messages}
     if stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
-    # OpenAI's protocol does not have top_k, min_p and repetition_penalty. vLLM, SGLang and llama.cpp accept them
-    # here.
+    # OpenAI's protocol does not have top_k, min_p and repetition_penalty. vLLM, SGLang and llama.cpp accept these
+    # parameters at the top level of the body.
     body |= {name: value for name, value in sampling if name != "seed" and value != OFF}
     if seed is not None and sampling.seed != OFF:
         body["seed"] = seed

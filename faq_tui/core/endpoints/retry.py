@@ -36,7 +36,7 @@ S = TypeVar("S", bound=HasEndpoint)
 
 
 class Servers(Protocol[S]):
-    """Chooses the server for each try, and adapts to the results. `Pool` implements it."""
+    """Chooses the server for each try, and adapts to the results of the requests. `Pool` implements it."""
 
     async def take(self, order: int) -> S: ...
     def give(self, server: S) -> None: ...

@@ -37,7 +37,7 @@ class CutOffError(ConnectionError):
 
 
 class ProxyError(ConnectionError):
-    """The proxy that the environment names did not let the request through.
+    """The proxy in the environment variables did not let the request through.
 
     `refuses` is True if the proxy refuses the user or the password, so that another try cannot help.
     """
@@ -127,7 +127,7 @@ class Transport:
             # The URL has no password, because a header holds the password. It has no query, because `send` adds the
             # query.
             base_url=urlunsplit((self._url.scheme, self._url.netloc.rpartition("@")[2], self._url.path, "", "")),
-            api_key="none",  # openai requires a key; the real one is in the header Authorization
+            api_key="none",  # openai requires a key; the real key is in the header Authorization
             max_retries=0,
             timeout=timeout,
             http_client=http_client,
@@ -162,7 +162,7 @@ class Transport:
 
         while isinstance(error, openai.OpenAIError | httpx2.HTTPError) and isinstance(error.__cause__, Exception):
             if isinstance(error, httpx2.DecodingError):
-                return CutOffError("the response is not compressed in the way that its header names")
+                return CutOffError("the compression of the response does not match its header")
             error = error.__cause__
         proxied = self._proxied(error)
         if proxied is not None:
@@ -219,14 +219,17 @@ def extra_headers(endpoint: Endpoint) -> dict[str, str]:
         if value.startswith("$"):
             text = os.environ.get(value[1:], "").strip()
             if not (text and text.isascii() and text.isprintable()):
-                raise UsageError(f"{value} is not set or no valid header value: export the value of {name} in it")
+                raise UsageError(
+                    f"{value} is not set, or has characters that no HTTP header allows: "
+                    f"export the value of {name} in it"
+                )
             value = text
         headers[name] = value
     return headers
 
 
 def _socks_transport(proxy: EnvironmentProxy) -> Any:
-    """The transport of openai's aiohttp client, with connections through a SOCKS proxy."""
+    """The transport for openai's aiohttp client. Its connections go through a SOCKS proxy."""
     try:
         from openai._vendor.httpx_aiohttp import AiohttpTransport
     except ImportError:
@@ -260,7 +263,8 @@ def _socks_transport(proxy: EnvironmentProxy) -> Any:
 def _with_latin_1(url: str) -> str:
     """The URL of a proxy for aiohttp, which encodes the user and the password in Latin-1.
 
-    Other programs encode them in UTF-8. In the result, each byte of the UTF-8 text is one character.
+    Other programs encode them in UTF-8. Therefore the result holds one Latin-1 character for each byte of the UTF-8
+    text.
     """
     parts = urlsplit(url)
     if parts.username is None:

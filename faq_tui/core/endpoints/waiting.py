@@ -47,7 +47,7 @@ class Watch:
         self.description: ServerDescription | None = None
         self.refusal: Exception | None = None
         self._on_change = on_change
-        # end of the last outage; this time and those below are from the event loop's clock
+        # end of the last outage; this time and `_check_began` are from the event loop's clock
         self._ended = float("-inf")
         self._check: asyncio.Task[None] | None = None
         self._check_began = 0.0

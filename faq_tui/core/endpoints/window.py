@@ -14,9 +14,10 @@ BYTES_PER_TOKEN = 3.0
 TEMPLATE_TOKENS = 64  # a chat template adds about this number of tokens
 LEAST_TOKENS = 16  # an answer needs at least this many tokens
 
-# vLLM: "maximum context length is 4096 tokens. However, you requested 5000 tokens (1000 in the messages, 4000 …"
+# Examples of the messages that the patterns below match:
+# vLLM: "maximum context length is 4096 tokens … you requested 5000 tokens (1000 in the messages, 4000 …"
 # vLLM 0.26: "max_tokens=8192 cannot be greater than max_model_len=max_total_tokens=2048"
-# SGLang: "maximum context length of 4096 tokens. You requested a total of 5000 tokens: 1000 tokens from the input …"
+# SGLang: "maximum context length of 4096 tokens … requested a total of 5000 tokens: 1000 tokens from the input …"
 # SGLang: "The input (5000 tokens) is longer than the model's context length (4096 tokens)."
 # llama.cpp: "request (5000 tokens) exceeds the available context size (4096 tokens)"
 _WINDOW = re.compile(
@@ -24,8 +25,8 @@ _WINDOW = re.compile(
     r"|max_model_len=(?:max_total_tokens=)?)\D{0,4}(\d{1,9})",
     re.IGNORECASE,
 )
-# vLLM stops counting at the window. Then a number after "at least" is the window minus max_tokens, not the prompt's
-# size.
+# vLLM does not count all tokens of a prompt that is too long. Then a number after "at least" is the window minus
+# max_tokens, not the number of tokens in the prompt.
 _PROMPT = re.compile(
     r"(?<!at least )\b(\d{1,9}) (?:tokens? )?(?:in|from) the (?:input )?(?:messages|prompt|input)"
     r"|(?:request|the input) \((\d{1,9}) tokens\)",

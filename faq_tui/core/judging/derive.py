@@ -21,7 +21,10 @@ MIN_CANDIDATES = 8  # with fewer candidates, the fitted slope is mostly chance
 
 
 def derive(run: Run, groups: Groups) -> None:
-    """Compute and store the derived scores of every judge. `groups` holds the groups of all sources of the run."""
+    """Compute and store the derived scores of every judge.
+
+    `groups` holds one group per seed and source of the run.
+    """
     judge = run.settings.judge
     for kind in judge.kinds():
         if shown_id(run, kind) != column_id(run, kind):
@@ -116,9 +119,9 @@ def slope_of(values: Mapping[int, float], lengths: Mapping[int, int], groups: Gr
 
     None if there are too few candidates, or if all have the same length. `values` maps the id of each candidate to
     the candidate's score. `lengths` maps the id to the candidate's number of tokens. The slope is fitted by ordinary
-    least squares after the mean of each seed is subtracted (the within estimator of a fixed-effects model). Easy
-    questions have short and probable answers. If the means were not subtracted, the difference between easy and hard
-    questions would look like an effect of length.
+    least squares after the mean of each seed is subtracted. This is the within estimator of a fixed-effects model.
+    Easy questions have short and probable answers. If the means were not subtracted, the difference between easy and
+    hard questions would look like an effect of length.
     """
     products = squares = 0.0
     count = 0

@@ -33,7 +33,7 @@ def column_id(run: Run, kind: str) -> str:
 
 
 def shown_id(run: Run, kind: str) -> str:
-    """The id of the scores by which this judge would choose a pick.
+    """The id of the scores by which this judge would pick candidates.
 
     The scores are length-controlled if the settings require it.
     """
@@ -70,7 +70,7 @@ def usable_groups(run: Run) -> list[list[int]]:
 
 
 def current_picks(run: Run, source: str, until: float = math.inf) -> dict[str, Pick]:
-    """Each seed's pick under the present settings of the source and of the judge, by seed id.
+    """Map each seed's id to its pick under the present settings of the source and of the judge.
 
     Picks that were stored after `until` (unix seconds) are ignored.
     """
@@ -78,9 +78,9 @@ def current_picks(run: Run, source: str, until: float = math.inf) -> dict[str, P
 
 
 def deciding_picks(run: Run, source: str) -> dict[str, Pick]:
-    """The same picks, but a person's pick that equals the judge's pick counts as the judge's pick.
+    """Like `current_picks`, but if a person picked the same candidate as the judge, the pick counts as the judge's.
 
-    Signatures use these picks, because agreement with the judge changes no set.
+    Signatures use these picks, because a person who agrees with the judge changes no calibration set.
     """
     judged = picks.judged_by(run.store, source, judge_id(run))
     return {

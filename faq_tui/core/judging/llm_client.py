@@ -1,8 +1,8 @@
 """Ask one LLM judge at one server for scores.
 
 Replies are checked against a schema. If a reply does not fit the schema, the judge is asked once to repair it. If the
-repaired reply does not fit the schema either, the scores that can be found in the text are used. If the server
-supports no form of JSON and all scores can be found in its first reply, no repair is requested.
+repaired reply does not fit the schema either, the scores that can be found in the text are used. No repair is
+requested if the server supports no form of JSON and its first reply holds all scores.
 
 Every reply is stored, and the same request is never sent again. If a prompt shows several answers, the judge gets
 them in two random orders, because judges favour the first position.
@@ -81,7 +81,7 @@ class AnswerVerdicts:
 
 
 class JudgeClient:
-    """One judge at one server. Stored replies are used instead of new requests."""
+    """One judge at one server. If a reply is stored, no new request is sent."""
 
     def __init__(
         self,
@@ -92,7 +92,10 @@ class JudgeClient:
         pool: Pool,
         rubric: str | None = None,
     ) -> None:
-        """`judge` is the id under which the judge's scores are stored. `rubric` replaces the shipped criteria."""
+        """`judge` is the id under which the judge's scores are stored.
+
+        `rubric` replaces the criteria in faq-tui's prompt.
+        """
         self._store, self._judge, self._client, self._endpoint = store, judge, client, endpoint
         self._rubric = rubric
         self._retrying = Retrying(endpoint, pool)
@@ -164,7 +167,7 @@ class JudgeClient:
         try:
             reply = await self._retrying(lambda _server: self._form(send, schema(labels)))
         except FaqError as error:
-            # FaqError itself means a refusal; its subclasses mean a failed server or a stop
+            # an error of the class FaqError itself means a refusal; its subclasses mean a failed server or a stop
             if type(error) is FaqError:
                 raise RequestRefusedError(str(error)) from None
             raise
@@ -197,6 +200,6 @@ def orders(count: int, key: str) -> tuple[tuple[int, ...], ...]:
 
 
 def _without_reasoning(raw: str) -> str:
-    """The stored reply, after the reasoning at its beginning was removed."""
+    """The stored reply without the reasoning at its beginning."""
     parts = THINK.split(raw) if raw.startswith(THINK.open) else None
     return parts[1] if parts else raw

@@ -17,11 +17,11 @@ CLOSE_IN_MIX = 0.25  # mixed scores count as close if they differ by at most thi
 def best_candidate(
     candidates: Iterable[Candidate | CandidateOutline], scores: Mapping[int, float | None]
 ) -> int | None:
-    """Id of the candidate with the best score among the candidates without a flag; None if all candidates have flags.
+    """Id of the candidate with the best score. Candidates with a flag or without a score are ignored.
 
-    Among candidates with equal scores, those that ended by themselves are preferred. Among these, the candidate with
-    the lowest number is chosen. The choice by number is as good as random, because candidates are independent draws.
-    Length is ignored.
+    None if no candidate is left. Among candidates with equal scores, those that ended by themselves are preferred.
+    Among these, the candidate with the lowest number is chosen. This choice is as good as a random choice, because
+    candidates are sampled independently. Length is ignored.
     """
     usable = [c for c in candidates if not c.flags and scores.get(c.id) is not None]
     return max(usable, key=lambda c: (scores[c.id], c.finish_reason == FINISHED, -c.number)).id if usable else None
@@ -65,9 +65,10 @@ def progress(standings: Iterable[Standing]) -> tuple[int, int]:
 
 
 def clear_picks(standings: Iterable[Standing], margin: float) -> list[Standing]:
-    """The seeds that no person has decided on, and whose judge's pick leads the second-best score by over `margin`.
+    """The seeds that no person has decided on, and that have a clear pick.
 
-    A seed with only one usable candidate has no second-best score, so it is left out.
+    The score of a clear pick is higher than the second-best score by more than `margin`. A seed with only one usable
+    candidate has no second-best score, so it is left out.
     """
     return [
         standing
@@ -80,6 +81,6 @@ def clear_picks(standings: Iterable[Standing], margin: float) -> list[Standing]:
 
 
 def agreement(standings: Iterable[Standing]) -> tuple[int, int]:
-    """The number of overrides that equal the judge's pick, and the number of all overrides of judged seeds."""
+    """Returns (number of seeds where a person agrees with the judge, number of seeds that both have decided on)."""
     both = [standing for standing in standings if standing.override is not None and standing.judged]
     return sum(map(agrees, both)), len(both)

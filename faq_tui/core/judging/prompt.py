@@ -40,7 +40,7 @@ class PromptBudget:
 
     reasoning_tokens: int  # The reasoning of each answer is cut to this number of tokens.
     max_tokens: int  # The reply may have at most this number of tokens.
-    cut: bool = False  # True if the window has no room for as much reasoning as the settings allow
+    cut: bool = False  # True if the window has less room for reasoning than the settings allow
 
 
 def labels_of(count: int) -> tuple[str, ...]:
@@ -50,7 +50,7 @@ def labels_of(count: int) -> tuple[str, ...]:
 def prompt_of(question: str, answers: Sequence[ShownAnswer], reasoning_tokens: int, rubric: str | None = None) -> str:
     """The text of the request. A single answer is scored by itself; several answers are compared with each other.
 
-    `rubric` replaces the shipped criteria.
+    `rubric` replaces the criteria in faq-tui's prompt.
     """
     labels = labels_of(len(answers))
     # The end of a block is marked by a hash of all candidates. A candidate cannot contain this hash, so it cannot
@@ -73,7 +73,7 @@ def prompt_of(question: str, answers: Sequence[ShownAnswer], reasoning_tokens: i
 
 
 def _with_place_for_rubric(prompt: Prompt) -> Prompt:
-    """The shipped prompt. Its second paragraph (the criteria) is replaced by `{rubric}`."""
+    """The prompt of faq-tui, with `{rubric}` instead of its second paragraph, which holds the criteria."""
     task, _criteria, rest = prompt.text.split("\n\n", 2)
     return Prompt(prompt.version, f"{task}\n\n{{rubric}}\n\n{rest}")
 

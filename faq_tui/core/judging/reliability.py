@@ -1,4 +1,4 @@
-"""Measure how reliable an LLM judge is, by a test before its use and by its bias towards positions.
+"""Measure how reliable an LLM judge is: test it before its use, and measure how it favours positions in the prompt.
 
 The test checks whether the judge scores real answers above garbage and above answers to other questions. A judge that
 gives every answer a 10 follows the schema, but its scores are useless.
@@ -76,7 +76,7 @@ def probe_result(scores: Sequence[tuple[str, float | None]]) -> ProbeRow:
 
 UNREADABLE = (
     "in the test before use, no reply of the judge held a score, so no candidate was judged: choose another model "
-    'for the judge, set judge.mode = "pointwise" (one candidate a request), or set judge.kind = "likelihood"; with '
+    'for the judge, set judge.mode = "pointwise" (one candidate per request), or set judge.kind = "likelihood"; with '
     "judge.probe = 0, the judge is used without a test"
 )
 
@@ -119,7 +119,10 @@ def probe_facts(probe: ProbeRow) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class OrderBias:
-    """How much the order of the answers affected the result, over seeds that were scored in both orders."""
+    """How much the order of the answers affected the result.
+
+    Only seeds that were scored in both orders are counted.
+    """
 
     groups: int
     changed: int  # groups whose best answer differs between the two orders
@@ -156,10 +159,11 @@ def _best(scores: Sequence[float]) -> set[int]:
 
 
 def order_facts(store: Store, judge: str, groups: Sequence[Sequence[int]]) -> dict[str, Any] | None:
-    """The bias over the seeds whose candidates were all scored in both orders, as values that JSON can hold.
+    """How the order of the answers affected the scores, as values that JSON can hold.
 
-    The result is None if there are no such seeds. `judge` is the id of the judge's scores. Each group holds the ids
-    of the usable candidates of one seed and source.
+    Only seeds whose candidates were all scored in both orders are counted. The result is None if there are no such
+    seeds. `judge` is the id of the judge's scores. Each group holds the ids of the usable candidates of one seed and
+    source.
     """
     details = details_of(store, judge)
     seen = []
@@ -194,7 +198,7 @@ def reliability_in_words(judging: Mapping[str, Any]) -> list[str]:
         )
     if probe := judging["probe"]:
         if probe["auc"] is None:
-            parts.append("no score of the judge could be read when it was tested")
+            parts.append("in the test before use, no score of the judge could be read")
         else:
             below = f", below {LEAST_AUC}: its scores are unreliable" if probe["warning"] else ""
             parts.append(

@@ -174,7 +174,7 @@ def _loose(body: dict[str, Any]) -> Verdict | None:
 
 
 def _sections(raw: str, labels: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield each label with its text. The text goes from the last heading with this label to the next heading."""
+    """Yield (label, text) for each heading in the reply. The text goes from this heading to the next heading."""
     if tuple(labels) == (ALONE,):
         yield ALONE, raw
         return
@@ -214,9 +214,9 @@ def _is_score(value: object) -> bool:
 
 
 def _number(value: object) -> float | None:
-    """`value` as a score from 1 to 10; None otherwise.
+    """Convert `value` to a score from 1 to 10. Returns None if this is not possible.
 
-    The value may also be a text with a number that may end with "/10" or "%", or with a number in words.
+    A text is converted if it is a number such as "8", "8/10" or "80%", or a number in words.
     """
     if isinstance(value, str):
         if quoted := QUOTED.fullmatch(value):

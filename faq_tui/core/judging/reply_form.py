@@ -90,7 +90,8 @@ class ReplyForm:
             return False
         if _FORM_WORDS.search(f"{error.message} {_parameter(error.body)}"):
             return True
-        # Some servers fail with a form that they do not support. This is only assumed until a form is known.
+        # Some servers answer with status 500 to a form that they do not support. When the form is known, status 500
+        # must have another cause.
         may_refuse = error.status in _REFUSES_ANYTHING or (error.status == _FAILS and not self.known)
         return may_refuse and not self._other_refusal and not is_about_room(error.message)
 

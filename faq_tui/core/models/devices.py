@@ -6,6 +6,7 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+from faq_tui.core.base.host_memory import free_host_bytes
 from faq_tui.core.models.model_code import without_code
 
 
@@ -30,13 +31,15 @@ def device_name(device: str) -> str:
 
 
 def free_bytes(device: str) -> int | None:
-    """Free memory in bytes; None if the system does not report it."""
+    """Free memory in bytes, of the GPU or of the host within the limits of its control groups.
+
+    None if the system does not report it.
+    """
     if device == "cuda":
         import torch
 
         return int(torch.cuda.mem_get_info()[0])
-    available = _line("/proc/meminfo", "MemAvailable")
-    return int(available.split()[0]) * 1024 if available else None
+    return free_host_bytes()
 
 
 def work_bytes(device: str) -> int:

@@ -2,9 +2,9 @@
 
 A source has one of three ways of reasoning:
 
-With `native`, the model reasons by itself, and the server (or a think tag) separates the reasoning from the answer.
-With `prompted`, the prompt asks for steps first, and then for the answer after a line "Answer:". With `off`, the
-request asks for no reasoning.
+With `native`, the model reasons by itself, and the server or a think tag separates the reasoning from the answer.
+With `prompted`, the prompt asks the model to write its steps first, and then "Answer:" and the answer. With `off`,
+the request asks for no reasoning.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from faq_tui.core.store.seeds import Seed
 SAMPLE = 3  # number of candidates from which the cost of all candidates is estimated
 # these settings influence an answer, but need not be set
 ANSWER_KEYS = ("extra_body", "chat_template_kwargs", "leave_out")
-SEED_STEP = 1000  # a second request adds this to the sampling seed; a question has fewer candidates than this
+# the second request for a candidate adds this to the sampling seed; a question always has fewer candidates
+SEED_STEP = 1000
 
 # Matches "Answer:", "**Final answer:**" and "### Answer:" at the start of a line. The possessive `*+` prevents
 # backtracking, so a long run of spaces is read only once.
@@ -142,8 +143,8 @@ class Question:
 def question_for(seed: Seed, source: Source) -> Question:
     """The request for a seed.
 
-    If the person and the seed both have a system turn, the two are sent as one turn, which begins with the person's
-    text.
+    If the settings and the seed both have a system turn, the two are sent as one turn. It begins with the text from
+    the settings.
     """
     messages = [dict(message) for message in seed.messages]
     prompt = _prompt(source)

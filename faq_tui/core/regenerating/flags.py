@@ -30,7 +30,7 @@ class FlagWords:
 
     counted: str  # the words after a number, as in "3 cut off"
     title: str  # a short title for narrow places on the screen
-    sentence: str  # the words inside a sentence
+    sentence: str  # the words for use inside a sentence
 
 
 FLAG_WORDS = {
@@ -49,13 +49,13 @@ FLAG_WORDS = {
 
 LOOP_MIN_CHARACTERS = 300
 LOOP_RATIO = 5.0  # a text repeats itself if compression makes it more than this many times smaller
-GRAM = 8  # a gram is a sequence of this many words; in a script without spaces, of this many characters
+GRAM = 8  # a gram is a sequence of this many words, or of this many characters in a script without spaces
 LEAST_GRAMS = 64
 REPEATED_SHARE = 0.5  # a text repeats itself if at least this share of its grams occurred earlier in the text
 TAIL_WORDS, TAIL_REPEATS = 30, 4
 READ = 200_000  # only the last READ characters are checked, because repetitions continue to the end of the text
 
-REFUSAL_BEGINS = 400  # a refusal begins within this many characters
+REFUSAL_BEGINS = 400  # a refusal begins within this many characters from the start of the answer
 LONGEST_WORD = 80  # maximum number of characters of an unknown finish_reason that are shown
 LONGEST_REFUSAL = 1500  # an answer with more characters than this is not only a refusal
 
@@ -70,7 +70,10 @@ def words_of(flag: str) -> FlagWords:
 
 
 def counts_in_words(counts: Mapping[str, int]) -> str:
-    """The number of candidates with each flag, the most frequent flag first, such as `3 cut off, 1 looping`."""
+    """The number of candidates with each flag, for example `3 cut off, 1 looping`.
+
+    The most frequent flag comes first.
+    """
     ranked = sorted(counts.items(), key=lambda item: -item[1])
     return ", ".join(f"{count} {words_of(flag).counted}" for flag, count in ranked)
 
@@ -112,7 +115,7 @@ def unusable_reasons(
 
 
 def _end_reasons(reply: Reply) -> dict[str, str]:
-    """The flags that follow from the end of a reply.
+    """The flags that follow from the way in which a reply ended.
 
     A candidate is usable only if the model itself ended the reply.
     """

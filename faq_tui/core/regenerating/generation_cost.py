@@ -18,7 +18,7 @@ from faq_tui.core.settings import Source
 from faq_tui.core.store import Store
 from faq_tui.core.store.candidates import Tally, tally, tally_before
 
-# these numbers are used to estimate the length of prompts until a server has reported counts of tokens
+# these numbers are used to estimate the length of prompts until a server has reported token counts
 CHARACTERS_PER_TOKEN, TEMPLATE_TOKENS = 4.0, 30
 
 MEASURED, EARLIER, BOUND = "measured", "earlier settings", "at most"
@@ -34,7 +34,8 @@ class GenerationCost:
     completion_tokens: int
     seconds: float | None  # None if too few candidates have finished
     cost: float | None  # in the currency of the settings' price; None if the settings have no price
-    # MEASURED (from candidates with the same settings), EARLIER (with earlier settings) or BOUND (from max_tokens)
+    # What the numbers are based on: MEASURED means candidates with the same settings, EARLIER means candidates with
+    # earlier settings, and BOUND means max_tokens.
     basis: str
 
     @property
@@ -43,7 +44,7 @@ class GenerationCost:
 
     def sentence(self) -> str:
         about = "at most" if self.basis == BOUND else "about"
-        parts = [f"{about} {_count(self.tokens)} tokens ({_count(self.completion_tokens)} of them written)"]
+        parts = [f"{about} {_count(self.tokens)} tokens ({_count(self.completion_tokens)} of them generated)"]
         if self.seconds is not None:
             parts.append(duration(self.seconds))
         if self.cost is not None:
@@ -103,7 +104,7 @@ def _money(cost: float) -> str:
 
 
 def consent_sentences(run: Run) -> list[str]:
-    """One sentence for each source that may not start until a person has accepted its cost."""
+    """One sentence for each source whose cost a person must accept before its candidates are generated."""
     sentences = []
     for name, source in run.settings.sources.items():
         if source.price is None and not source.confirm_over_tokens:

@@ -1,7 +1,7 @@
 """Find the language of a text by its script and its function words, to detect an answer in another language.
 
-Function words are words such as "the" and "of". The result is None if the language would be a guess. For example,
-this is so for short texts, code, formulas and mixtures of languages.
+Function words are words such as "the" and "of". The result is None if the language would be a guess. Examples are
+short texts, code, formulas and mixtures of languages.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ LEAST_WORDS = 15  # if several languages use the script, the language of a text 
 # At least this share of a text's words must be function words (such as "the" and "of"). In prose the share is 0.2 to
 # 0.5.
 LEAST_SHARE = 0.12
-# For the two most likely languages, the function words in the text are counted. The larger of the two counts must be
-# at least this many times the smaller one.
+# For the two most likely languages, the function words in the text are counted. The larger count must be at least
+# LEAST_LEAD times the smaller count.
 LEAST_LEAD = 1.3
 SCRIPT_SHARE = 0.6  # at least this share of a text's letters must belong to one script
 
@@ -123,8 +123,8 @@ def asks_for_another(question: str) -> bool:
 def in_another_language(question: str, answer: str, language: str | None = None) -> tuple[str, str] | None:
     """The languages of the question and of the answer, if both are certain and differ; else None.
 
-    `language` is the language that the seed file states. If a question names a language or a translation, the answer
-    may be in any language.
+    `language` is the language that the seed file states. If a question names a language or asks for a translation,
+    the answer may be in any language.
     """
     answered = language_of(answer)
     if answered is None or asks_for_another(question):

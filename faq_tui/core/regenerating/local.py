@@ -135,7 +135,7 @@ class LocalGenerator:
         best = candidate if first is None else replace(better_candidate(first, candidate), requests=2)
         again = next_request(self.source, policy, candidate)
         if again is not None and again.max_tokens > policy.max_tokens > (candidate.max_tokens or 0):
-            again = None  # no second request, because the model's window has no room for a longer answer
+            again = None  # there is no second request, because the model's window has no room for a longer answer
         if again is None:
             self.recorder.keep(best, pending.replaces)
             return

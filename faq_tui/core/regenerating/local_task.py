@@ -26,9 +26,10 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
     The keys of `spec` are model, trust_remote_code, device, dtype, batch, sampling and items. `items` is the path of
     a JSONL file whose rows have the keys id, messages, template, seed and max_tokens.
 
-    For each item, the task sends the message `started`, then several messages `delta` (text), and at the end `done`
-    (text, finish_reason, tokens, seconds). For an item that cannot be generated, the task sends only `refused` (the
-    reason). The task may also send `note` (text).
+    For each item, the task first sends the message `started`, then several messages `delta` with new text, and at the
+    end the message `done`. The message `done` has the whole text, the finish_reason, the numbers of tokens and the
+    seconds. For an item that cannot be generated, the task sends only `refused` with the reason. The task may also
+    send `note` with a text.
 
     Each item has a random generator that starts from the item's seed. If the same batch is generated again on the
     same machine, each item gets the same answer. If the other items of the batch change, rounding may change an
@@ -134,7 +135,7 @@ class _Writer:
     def write(self, batch: list[_Row]) -> None:
         """Generate the answers of all rows.
 
-        If the rows together need too much GPU memory, the two halves are generated one after the other.
+        If all rows together need too much GPU memory, the two halves of the batch are generated one after the other.
         """
         import torch
 

@@ -45,9 +45,9 @@ class PromptSizes:
         self._counter: Counter | None = None
 
     async def room(self, window: int | None, question: Question, max_tokens: int) -> Room:
-        """The room for an answer to the question.
+        """The number of tokens that a window of `window` tokens leaves for an answer to the question.
 
-        The tokens of the prompt are counted only if the answer may have less room than `max_tokens`.
+        The tokens of the prompt are counted only if there may be less room for the answer than `max_tokens` tokens.
         """
         estimate = room(window, question.messages)
         most = sum(len(message["content"].encode("utf-8", "replace")) for message in question.messages)
@@ -79,7 +79,7 @@ def _counter_of(run: Run, source: str) -> Counter | None:
     try:
         tokenizer: Any = tokenizer_of(folder, run.settings.target.trust_remote_code)
         template = Template(tokenizer)
-    except Exception:  # noqa: BLE001  assembling reports a broken tokenizer; here, an estimate is enough
+    except Exception:  # noqa: BLE001  the stage `assemble` reports a broken tokenizer; here, an estimate is enough
         return None
 
     def count(question: Question) -> int:

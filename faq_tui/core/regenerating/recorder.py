@@ -35,7 +35,7 @@ class RegenerationProgress:
     refused: int = 0  # number of failed candidates whose requests will always be refused by the server
     tokens: int = 0
     loops: int = 0  # streams that were ended because they repeated themselves
-    # number of tokens that were left up to the limits when these streams were ended
+    # sum of (limit of tokens - number of tokens) over the streams that were ended early
     saved_tokens: int = 0
     last_failure: str = ""
 
@@ -61,7 +61,7 @@ class CandidateRecorder:
     def candidate(
         self, pending: PendingCandidate, reply: Reply, policy: RequestPolicy, max_tokens: int, requests: int
     ) -> Candidate:
-        """Make a candidate from a reply. It is not stored yet, because it may be requested a second time."""
+        """Make a candidate from a reply. The candidate is not stored yet, because a second request may follow."""
         reasoning, answer = parts_of(reply, self.source)
         why = unusable_reasons(reply, reasoning, answer, pending.seed, self._control)
         return Candidate(

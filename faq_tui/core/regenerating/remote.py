@@ -34,7 +34,7 @@ from faq_tui.core.settings.source import OFF
 SENT, LEFT_OUT, HALVED = range(3)
 LANES = 2  # number of tasks per slot; while one task waits for its next attempt, another task uses the slot
 NO_ROOM = "the question leaves no room for an answer in the model's window"
-ENOUGH_REFUSALS = 8  # the stage ends after this many refusals in a row, of different seeds, for the same reason
+ENOUGH_REFUSALS = 8  # the stage ends if the requests of this many seeds in a row were refused for the same reason
 
 # words with digits, such as token counts and request ids, which differ between otherwise equal refusals
 _VARYING_WORDS = re.compile(r"\S*\d\S*")
@@ -86,7 +86,7 @@ class RemoteGenerator:
             best = candidate if best is None else replace(better_candidate(best, candidate), requests=requests)
             again = next_request(self.source, policy, candidate)
             if again is not None and again.max_tokens > policy.max_tokens and request.limit_by != SENT:
-                again = None  # no second request, because the model's window has no room for a longer answer
+                again = None  # there is no second request, because the model's window has no room for a longer answer
             if again is not None:
                 self.recorder.repeat(pending, again)
             policy = again
@@ -172,7 +172,7 @@ class _CandidateRequest:
     def _limit(self, server: Server, left: int | None) -> int:
         """The number of tokens that the answer may have.
 
-        `left` is the room for the answer in the window, if it is known.
+        `left` is the number of tokens that the window leaves for the answer. It is None if it is not known.
 
         If prompt and answer together may be too long for the window, max_tokens is left out of the request. Without
         max_tokens, the answer may fill the rest of the window. Only the server can count the prompt's tokens exactly.

@@ -17,8 +17,8 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.files import atomic_text
 from faq_tui.core.seeds.files import named_files
 
-# A hash is kept only if its file has not changed for this many seconds. A file that changes twice within one tick of
-# the file system's clock could otherwise keep the hash of its first content.
+# A hash is kept only if its file has not changed for this many seconds. Otherwise, a file that changes twice within
+# one tick of the file system's clock could keep the hash of its first content.
 SETTLED_S = 3.0
 
 
@@ -34,7 +34,7 @@ class Kept:
         self._known: dict[str, Any] = known if isinstance(known, dict) else {}
 
     def get(self, name: str, state: Any, compute: Callable[[], Any], keep: bool = True) -> Any:
-        """The value under `name` if it was kept for the same `state`; otherwise compute it, and keep it.
+        """Return the value of `name` if it was kept for the same `state`. Otherwise compute it and keep it.
 
         `state` is a value that JSON can hold. If the file cannot be written, the value is computed again next time.
         """
@@ -44,16 +44,16 @@ class Kept:
         value = compute()
         if keep:
             self._known[name] = [state, value]
-            with suppress(OSError, FaqError), atomic_text(self._path) as file:  # FaqError: the disk is full
+            with suppress(OSError, FaqError), atomic_text(self._path) as file:  # FaqError means that the disk is full
                 json.dump(self._known, file)
         return value
 
 
 def content_of(path: Path, name: str, kept: Kept) -> list[list[str]] | None:
-    """[name, hash of the content] of each seed file that `name` (the value of `seeds.path`) stands for.
+    """Return [name of the file, hash of its content] for each seed file. `name` is the value of `seeds.path`.
 
     The names of files in a folder are relative to the folder, so that the folder may be moved. The result is None if
-    there is no such file, for example if `name` is the id of a data set.
+    there is no seed file, for example if `name` is the id of a data set.
     """
     files = named_files(path, name)
     base = path.parent if path.is_file() else path
@@ -61,7 +61,10 @@ def content_of(path: Path, name: str, kept: Kept) -> list[list[str]] | None:
 
 
 def _relative(file: Path, base: Path) -> str:
-    """The name of a file in a folder. For a file that a pattern matches, the last two parts of its path."""
+    """The path of the file relative to the folder `base`.
+
+    If the file is outside `base`, the result is the last two parts of its path.
+    """
     return str(file.relative_to(base)) if file.is_relative_to(base) else str(Path(*file.parts[-2:]))
 
 

@@ -14,8 +14,8 @@ from faq_tui.core.seeds.formats.opening import plain_suffix
 
 MOST_FILES = 100_000
 MAGIC = re.compile(r"[*?[]")
-# Names of files that contain no rows. Folders from the hub have such files, and so have folders that `save_to_disk`
-# of `datasets` wrote.
+# Names of files that contain no rows. Such files are in folders from the hub, and in folders that `save_to_disk` of
+# `datasets` has written.
 NO_ROWS = (*SAVED, "dataset_infos.json", "dataset_info.json", "config.json")
 SPLIT_NAMES = {"valid": "validation", "val": "validation", "dev": "validation", "eval": "validation"}
 SPLIT = re.compile(r"(train|test|validation|valid|val|dev|eval)(?![a-z])", re.IGNORECASE)
@@ -82,9 +82,9 @@ def split_of(path: Path) -> str:
 
 
 def state_of(path: Path, name: str) -> object:
-    """The size and the modification time of each seed file that `name` (the value of `seeds.path`) stands for.
+    """The size and the modification time of each seed file. `name` is the value of `seeds.path`.
 
-    The result is None if there is no such file, for example if `name` is the id of a data set.
+    The result is None if there is no seed file, for example if `name` is the id of a data set.
     """
     if path.is_file():
         return [path.stat().st_size, path.stat().st_mtime_ns]

@@ -1,4 +1,4 @@
-"""Read lists and objects in Python's own form. pandas writes them into CSV files."""
+"""Read lists and objects that are written as Python literals. pandas writes such literals into CSV files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from faq_tui.core.base.text import bracket_depth
 LONGEST, DEEPEST = 1 << 20, 20  # maximum number of characters, and maximum depth of nested brackets
 _STRING = re.compile(r"""'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+\"""", re.DOTALL)
 _OUTSIDE = re.compile(r"(?:[\s\[\]{}():,.+-]|\b(?:None|True|False|\d+)\b)*+")
-_NO_COMMA = re.compile(r"\}\s*\n\s*\{")  # between two items of a list that numpy has written
+# matches the gap between two items of a list that numpy has written without commas
+_NO_COMMA = re.compile(r"\}\s*\n\s*\{")
 
 
 def python_literal(text: str) -> Any:
@@ -34,5 +35,8 @@ def python_literal(text: str) -> Any:
 
 
 def _with_commas(text: str) -> str:
-    """The text with a comma between two objects on two lines. In a string, Python writes a line end as an escape."""
+    """Insert the missing comma between an object and another object on the next line.
+
+    Strings are not changed, because Python writes a line end in a string as an escape.
+    """
     return _NO_COMMA.sub("}, {", text)

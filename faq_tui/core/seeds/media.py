@@ -51,7 +51,7 @@ VISION_START = "<|vision_start|>"
 def refuse_media(media: Media | None) -> None:
     """Raise ShapeError if the question needs `media`."""
     if media is not None:
-        raise ShapeError(f"rests on {media.words}", media.reason)
+        raise ShapeError(f"needs {media.words}", media.reason)
 
 
 def media_of_fields(record: Mapping[str, Any]) -> Media | None:

@@ -62,7 +62,7 @@ def format_of(path: Path, name: str) -> SeedFormat:
             return by_content
         if by_suffix is not None:
             return by_suffix
-        raise UsageError(f"{path}: unknown ending {path.suffix!r}; seed files end in {', '.join(suffixes())}")
+        raise UsageError(f"{path}: unknown file extension {path.suffix!r}; seed files end in {', '.join(suffixes())}")
     if by_suffix is None:
         for seed_format in SEED_FORMATS.all():
             if not seed_format.suffixes and seed_format.recognises(path, name):

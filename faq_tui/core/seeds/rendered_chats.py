@@ -11,7 +11,7 @@ from typing import Any
 
 LONGEST_TEXT = 1 << 20  # longer texts are not searched
 _ROLE = r"(system|developer|user|human|assistant|model|gpt|tool|function|observation)"
-# Each pattern matches the beginning of a turn. Its group is the role of the turn.
+# Each pattern matches the beginning of a turn. The pattern's group captures the role of the turn.
 _MARKED = (
     re.compile(rf"<\|im_start\|>[ \t]?{_ROLE}[ \t]*\n", re.IGNORECASE),
     re.compile(rf"<\|start_header_id\|>{_ROLE}<\|end_header_id\|>", re.IGNORECASE),

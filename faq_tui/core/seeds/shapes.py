@@ -39,7 +39,8 @@ FURTHER_ANSWERS = (
     *("best_answer", "model_answer", "reference_answer"),
 )
 DEEPEST = 3  # maximum depth of nested objects that are searched for a question
-TRANSCRIPT = re.compile(r"(?:\A|\n\n)(Human|Assistant):[ \n]?")  # this text has the form of the data set HH-RLHF
+# matches the beginning of a turn in the form of the data set HH-RLHF
+TRANSCRIPT = re.compile(r"(?:\A|\n\n)(Human|Assistant):[ \n]?")
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def _further(raw: dict[str, Any], settings: Seeds, depth: int) -> Chat | None:
 
 
 def _of_prompt(raw: dict[str, Any], prompt: str, settings: Seeds) -> Chat:
-    """Make a chat of the question in the field `prompt`. The field may also contain turns."""
+    """Make a chat from the question in the field `prompt`. The field may also contain turns."""
     value = _value(raw, prompt)
     turns = as_turns(value) or (turns_in_text(value) if isinstance(value, str) else None)
     if turns:
@@ -176,7 +177,7 @@ def _named_chat(raw: dict[str, Any], name: str) -> Chat:
 
 
 def _chat_field(raw: dict[str, Any], strict: bool = False) -> str | None:
-    """The name of a field that certainly contains a chat. If `strict`, only the usual names are tried."""
+    """The name of a field that certainly contains a chat. If `strict` is true, only the usual names are tried."""
     names = CHAT_FIELDS if strict else (*CHAT_FIELDS, *FURTHER_CHATS)
     return next((name for name in names if as_turns(raw.get(name)) or (not strict and _texts(name, raw))), None)
 

@@ -116,7 +116,8 @@ def as_turns(value: Any) -> list[Any] | None:
 def parsed_json(text: str) -> Any:
     """The list or object that a JSON text contains; None for any other text.
 
-    Tables that pandas has written contain Python's form of such a list, which is read, too.
+    A list or an object that is written as a Python literal is read, too, because pandas writes such literals into
+    tables.
     """
     text = text.strip()
     if not text.startswith(("[", "{")) or not text.endswith(("]", "}")) or len(text) > LONGEST_JSON:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.host_memory import free_host_bytes
 
 # A process that has used CUDA or ROCm cannot be forked. Some libraries look for GPUs when they are imported, and so
 # they already use CUDA or ROCm.
@@ -189,9 +190,4 @@ def safe() -> bool:
 
 def enough_memory() -> bool:
     """True if enough memory is free for the server."""
-    try:
-        text = Path("/proc/meminfo").read_text(encoding="ascii")
-    except OSError:
-        return False
-    free = next((line.split()[1] for line in text.splitlines() if line.startswith("MemAvailable:")), "0")
-    return int(free) * 1024 >= ENOUGH_MEMORY
+    return (free_host_bytes() or 0) >= ENOUGH_MEMORY

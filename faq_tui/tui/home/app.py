@@ -54,7 +54,7 @@ SEARCHING = "Searching for runs …"
 
 @dataclass(frozen=True)
 class Choice:
-    """The run that the user opens. With `start`, its pipeline starts at once."""
+    """The run that the user opens. If `start` is true, the run's pipeline starts at once."""
 
     folder: Path
     start: bool = False
@@ -85,7 +85,7 @@ class HomeApp(ShellApp):
         self.choice: Choice | None = None
         self.clock, self._notice, self._select = clock, notice, select
         self._runs: dict[Path, RunSummary] = {}
-        self._moved = False  # True once the user has moved the cursor; until then it stays in the first line
+        self._moved = False  # True once the user has moved the cursor; until then, the cursor stays in the first line
         self._search = ""
         self._stale: dict[Path, list[str]] = {}
         self._selected_at, self._asked = 0.0, set[Path]()
@@ -125,7 +125,7 @@ class HomeApp(ShellApp):
     def selected(self) -> RunSummary | None:
         return self._list.runs[self._list.cursor] if self._list.runs else None
 
-    # What the thread has read.
+    # Show what the scanner thread has read.
 
     def _pump(self) -> None:
         news, gone = self._scanner.take(), self._scanner.take_gone()
@@ -143,7 +143,7 @@ class HomeApp(ShellApp):
         self._draw_details()
 
     def _ask_stale(self, run: RunSummary | None) -> None:
-        """Let a thread find the run's stages that are out of date, once the run has been selected for a moment."""
+        """Once the run has been selected for a moment, let a thread find the stages that are out of date."""
         if run is None or run.folder in self._asked or self.clock() - self._selected_at < STALE_AFTER_S:
             return
         self._asked.add(run.folder)
@@ -272,7 +272,10 @@ class HomeApp(ShellApp):
         self._draw()
 
     def _in_thread(self, work: Callable[[], Deletion], then: Callable[[Deletion], None]) -> None:
-        """Do `work` in a thread, then call `then` with its result on the UI thread. Show the reason of a failure."""
+        """Call `work` in a thread. Then call `then` with the result of `work` on the UI thread.
+
+        If `work` fails, show the reason.
+        """
 
         def run() -> None:
             try:

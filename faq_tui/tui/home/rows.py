@@ -11,7 +11,7 @@ from faq_tui.core.run_summary import RunSummary, age, size_in_words
 from faq_tui.tui.widgets.table import Cell, Column
 
 WIDEST_TARGET = 48
-WIDE = 116  # from this many cells on, the verdict has its own column
+WIDE = 116  # in a list of at least this many cells, the verdict has its own column
 NARROW_COLUMNS = (
     Column("run", gap=0, cut="middle"),
     Column("target", 15, gap=2, cut="middle"),
@@ -49,7 +49,10 @@ WORDS = {
 
 
 def columns(width: int) -> tuple[Column, ...]:
-    """The columns for a list of `width` cells. In a wide list, half of the additional cells are for the target."""
+    """The columns for a list of `width` cells.
+
+    In a wide list, the column of the target gets half of the additional cells.
+    """
     if width < WIDE:
         return NARROW_COLUMNS
     run, target, *others = WIDE_COLUMNS
@@ -76,7 +79,10 @@ def state_in_words(run: RunSummary) -> str:
 
 
 def short_verdict(verdict: str) -> str:
-    """The verdict without the comparisons that show no difference, unless all of them show none."""
+    """Shorten a verdict: leave out the comparisons that show no difference.
+
+    If no comparison shows a difference, return "no difference".
+    """
     parts = [part for part in verdict.split(", ") if part.rpartition(" ")[2] in ("better", "worse")]
     return ", ".join(parts) or "no difference"
 
@@ -93,17 +99,20 @@ def name_of(folder: Path, here: Path, home: Path | None) -> str:
 
 
 def in_order(runs: Iterable[RunSummary]) -> list[RunSummary]:
-    """Running runs first, then the others, the latest change first."""
+    """Sort the runs: running runs before all other runs, and newer changes before older changes."""
     return sorted(runs, key=lambda run: (run.state != "running", -run.changed, str(run.folder)))
 
 
 def matches(run: RunSummary, text: str) -> bool:
-    """True if the text is a part of the run's path or target. Upper and lower case are the same."""
+    """True if the text is a part of the run's path or target. Upper and lower case count as equal."""
     return text.casefold() in f"{run.folder}\n{run.target}".casefold()
 
 
 def details(run: RunSummary, stale: list[str] | None) -> list[tuple[str, str]]:
-    """Lines about the selected run, each with its role. `stale` is None if it is not known yet."""
+    """Lines about the selected run, each with its role.
+
+    `stale` names the stages that are out of date. It is None while these stages are not known yet.
+    """
     lines = [(str(run.folder), "strong")]
     if run.state == "broken":
         return [*lines, (run.message, "bad")]

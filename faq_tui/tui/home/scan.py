@@ -12,14 +12,14 @@ from typing import TypeVar
 from faq_tui.core.run.known_runs import find_runs, is_run
 from faq_tui.core.run_summary import RunSummary, is_running, stale_stages, summarise, with_disk
 
-LOOK_EVERY_S = 3.0  # seconds between two looks at which runs have a job
+LOOK_EVERY_S = 3.0  # seconds between two searches for runs that have a job
 T = TypeVar("T")
 
 
 class RunScanner:
     """Finds the runs, then watches them for jobs that begin or end.
 
-    `take` returns what the threads have read since the last call. Call it from the UI thread.
+    `take` returns what the threads have read since the last call of `take`. Call `take` from the UI thread.
     """
 
     def __init__(self, here: Path) -> None:
@@ -48,7 +48,7 @@ class RunScanner:
         return _all_of(self._news)
 
     def take_gone(self) -> list[Path]:
-        """The folders that are no runs any more."""
+        """Return the folders that no longer contain a run."""
         return _all_of(self._gone)
 
     def take_stale(self) -> list[tuple[Path, list[str]]]:
@@ -98,7 +98,7 @@ class RunScanner:
         self._gone.put(folder)
 
     def _look_again(self) -> None:
-        """Read the runs again that have a job, or whose job has just begun or ended."""
+        """Read the runs with a running job again, and the runs where a job has just begun or ended."""
         for folder, before in list(self._states.items()):
             try:
                 now = is_running(folder)

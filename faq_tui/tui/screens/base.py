@@ -13,7 +13,8 @@ from textual.widgets import ContentSwitcher
 class BaseScreen(Screen[Any]):
     """A screen that is not redrawn when the focus moves.
 
-    Textual's own screen would then redraw everything. This is not necessary, because the widgets show the focus.
+    Textual's own screen redraws everything when the focus moves. Here the widgets show the focus, so this is not
+    necessary.
     """
 
     BLANK: ClassVar[bool] = True  # the panes cover the whole screen, so Textual need not draw its background

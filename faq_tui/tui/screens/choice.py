@@ -24,7 +24,10 @@ class Answer:
 
 
 class ChoiceScreen(Dialog[str]):
-    """Returns the value of the chosen answer. Escape returns the last answer, so this answer must change nothing."""
+    """Returns the value of the chosen answer.
+
+    Escape returns the last answer, so the last answer must change nothing.
+    """
 
     DEFAULT_CSS = """
     ChoiceScreen > #dialog { padding: 1 2; }

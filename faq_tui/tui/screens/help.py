@@ -1,4 +1,4 @@
-"""The help screen. The screen lists all keys, and those of the visible pane come first."""
+"""The help screen. The screen lists all keys. The keys of the visible pane come first."""
 
 from __future__ import annotations
 

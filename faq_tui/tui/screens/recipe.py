@@ -44,7 +44,7 @@ class RecipeScreen(Dialog[Values]):
             yield Button("Cancel (esc)", id="cancel", compact=True)
 
     def _fields(self, method: str) -> Iterator[Field]:
-        """A field for each setting of the method that allows more than one value."""
+        """Yield a field for each of the method's settings. A setting with only one allowed value gets no field."""
         model = model_of(method)
         methods = tuple((name, name) for name in METHODS.names())
         yield Field("method", self._like.method, "choice", help=about, choices=methods)
@@ -54,7 +54,7 @@ class RecipeScreen(Dialog[Values]):
         yield Field("sets", sets, "several", help=model.describe("sets"), choices=tuple((s, s) for s in self._sets))
         for key in ("preset", *model.own_keys()):
             if isinstance(model.model_fields[key].default, Section):
-                continue  # a table has no field; `_keys` copies it from `like`
+                continue  # a setting that is a table has no field; `_keys` copies the table from `like`
             field = self._field(model, key)
             if field.kind != "choice" or len(field.choices) > 1:
                 yield field

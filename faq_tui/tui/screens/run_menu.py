@@ -1,4 +1,4 @@
-"""The menu of the key for starting: the plan of the run, and which part of it to run."""
+"""The menu that the key for starting opens: it shows the plan of the run, and asks which part to run."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ class RunMenu(ChoiceScreen):
     def __init__(self, plan: RunPlan | None, only: str | None, failure: str = "") -> None:
         """`only` is the stage of the visible pane; None if the pane has no stage.
 
-        `failure` is why the last job failed. The line of jobs may have no room for the whole sentence.
+        `failure` says why the last job failed. The menu shows this reason, because the line of jobs may have no room
+        for it.
         """
         self._failure, self._stage = failure, only
         self.only: str | None = None  # the stage that can be run alone now
         super().__init__(self._text_of(plan), self._answers_of(plan))
 
     def show_plan(self, plan: RunPlan) -> None:
-        """Show another plan, and what can be run by it."""
+        """Show a new plan, and offer the parts of it that can be run."""
         self._question, before = self._text_of(plan), self._answers
         self._answers = self._answers_of(plan)
         if self._answers == before:

@@ -72,7 +72,7 @@ def wrap(paragraph: str, width: int) -> list[str]:
         lines.append(paragraph[start:stop])
         start = stop + 1 if stop < end and paragraph[stop] == " " else stop
     if paragraph.endswith(" ") and not lines[-1].endswith(" "):
-        lines[-1] += " "  # nobody sees this space beyond the edge, but it separates the last word from later text
+        lines[-1] += " "  # this space is beyond the edge; it separates the last word from later text
     return lines
 
 
@@ -99,8 +99,8 @@ def _fits_wide(text: str, start: int, width: int) -> int:
 class FlowView(Widget, can_focus=False):
     """Shows parts of text.
 
-    `grow` adds text at the end. It then scrolls to the end, unless the user has scrolled up. One scroll step is half
-    the height of the view. If new text fits without scrolling, only the cells of this text are drawn.
+    `grow` adds text at the end. It then scrolls to the end, except if the user has scrolled up. One scroll step is
+    half the height of the view. If new text fits without scrolling, only the cells of this text are drawn.
     """
 
     ALLOW_SELECT = False
@@ -109,7 +109,7 @@ class FlowView(Widget, can_focus=False):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self.top = 0  # index of the line on the first row
-        self._parts: list[Part | None] = []  # None is a gap; the parts are kept to wrap them at another width
+        self._parts: list[Part | None] = []  # None is a gap; the parts are kept for wrapping at another width
         self._flow = Flow(1)
         self._sticks = True  # scroll to the end until the user scrolls up
         self._thumb = range(0)

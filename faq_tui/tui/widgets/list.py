@@ -1,6 +1,8 @@
-"""A list of lines with a cursor. Only the lines on the screen are made, so a list of millions of lines opens at once.
+"""A list of lines with a cursor. Only the lines on the screen are created, so a list of millions of lines opens at
+once.
 
-Textual's OptionList and DataTable first make every entry. `benchmarks/widgets.py` measures how long this takes.
+Textual's OptionList and DataTable create all entries before they show the first one. `benchmarks/widgets.py` measures
+how long this takes.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ class LineList(ScrollView, can_focus=False):
     HEADS = 0  # number of heading lines at the top; the list scrolls to them if the cursor is on the line below
     TO_THE_EDGE = False  # if True, the cursor's bar is as wide as the list while there is no scrollbar
     count: reactive[int] = reactive(0, repaint=False)
-    # No repaint of the whole list, because a move of the cursor changes only two lines.
+    # Do not repaint the whole list: a move of the cursor changes only two lines.
     cursor: reactive[int] = reactive(0, repaint=False)
 
     @dataclass

@@ -27,7 +27,7 @@ Cell = tuple[str, str]  # (text, style)
 class Column:
     """`name` is the heading of the column. `width` is in cells, without the gap.
 
-    If `width` is 0, a text is neither cut nor padded. `filled` can set the width of such a column.
+    If `width` is 0, a text is neither cut nor padded. `filled` can set the width of a column with width 0.
     """
 
     name: str = ""
@@ -41,7 +41,7 @@ class Column:
 def filled(columns: tuple[Column, ...], width: int, least: int = 1) -> tuple[Column, ...]:
     """The columns for a line of `width` cells.
 
-    The column without a width gets all cells that the others leave, but at least `least` cells.
+    The column without a width gets all cells that the other columns leave, but at least `least` cells.
     """
     rest = max(least, width - sum(column.gap + column.width for column in columns))
     return tuple(column if column.width else replace(column, width=rest) for column in columns)

@@ -1,4 +1,7 @@
-"""Widgets for text from models, files and servers. Only these widgets may show such text."""
+"""Widgets for text from models, files and servers.
+
+Other widgets must not show text from these origins.
+"""
 
 from __future__ import annotations
 

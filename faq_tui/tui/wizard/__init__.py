@@ -1,1 +1,1 @@
-"""The wizard that creates a run: five steps, whose answers are checked while the user types."""
+"""The wizard that creates a run in five steps. The answers are checked while the user types."""

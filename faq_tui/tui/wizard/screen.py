@@ -29,7 +29,7 @@ from faq_tui.tui.widgets.form import FieldRow, Form
 from faq_tui.tui.widgets.text import LiteralText
 from faq_tui.tui.wizard.steps import Answers, WizardState, all_steps, sample_lines
 
-PAUSE_S = 0.6  # an answer is checked when the user has not typed for this long
+PAUSE_S = 0.6  # seconds without typing after which an answer is checked
 CHECKING = Line("Checking …", "dim")
 LATER = 'If the server does not run yet, choose "no model for now", and add the server to faq.toml later.'
 KEYS = "tab next field · ctrl+s {next} · esc {back} · page up/down scroll"
@@ -37,7 +37,7 @@ KEYS = "tab next field · ctrl+s {next} · esc {back} · page up/down scroll"
 
 @dataclass(frozen=True)
 class NewRun:
-    """The run that the wizard has created. With `start`, its pipeline starts at once."""
+    """The run that the wizard has created. If `start` is true, the run's pipeline starts at once."""
 
     folder: Path
     start: bool
@@ -77,7 +77,7 @@ class WizardScreen(ModalScreen[NewRun | None]):
         self.report: StepReport | None = None  # the report on the present answers; None while they are checked
         self._pause_s, self._timer = pause_s, None
         self._checks = 0  # number of checks that began; only the result of the last one is shown
-        self._go_on, self._start = False, True  # go to the next step, or create the run, when the check has ended
+        self._go_on, self._start = False, True  # _go_on: after the check, go on or create the run
         self._touched = False  # True if the user has changed an answer of this step, or tried to go on
         self._initial: Answers = {}
         # New fields report their first values while they are mounted, so only one handler at a time changes fields.
@@ -193,7 +193,7 @@ class WizardScreen(ModalScreen[NewRun | None]):
         ).start()
 
     def _check(self, number: int, index: int, state: WizardState) -> None:
-        """Check the answers in a thread. `state` is a copy, but its answers are those of the screen."""
+        """Check the answers in a thread. `state` is a copy that holds the answers on the screen."""
         state.answers = dict(state.answers)
         try:
             report = self.steps[index].look(state)
@@ -226,7 +226,7 @@ class WizardScreen(ModalScreen[NewRun | None]):
 
     def _draw_report(self, report: StepReport) -> None:
         lines = [*report.lines, *sample_lines(report)]
-        if report.problem and self._touched:  # before that, the help of the field says what to type
+        if report.problem and self._touched:  # show no problem before the user has answered
             lines.append(Line(sentence(report.problem), "bad"))
             if report.exit_code == ExitCode.UNREACHABLE:
                 lines.append(Line(LATER, "dim"))

@@ -26,13 +26,13 @@ ORIGINS = (
     ("the model itself, on this machine", "self"),
     ("no model for now", "none"),
 )
-FITTING = "fits the model"  # the label of the group size that follows from the model
-LONGEST_LABEL = 60  # characters of a model's name in the list
+FITTING = "fits the model"  # label of the choice that takes the group size from the model
+LONGEST_LABEL = 60  # maximum number of characters of a model's name in the list
 
 
 @dataclass
 class WizardState:
-    """All answers so far, and the last report of each step that has one."""
+    """All answers so far, and the last report of each check."""
 
     here: Path
     answers: Answers = field(default_factory=dict)
@@ -57,7 +57,7 @@ class WizardState:
             model=self.text("model") or self.server.model,
             key_env=self.text("key_env"),
             method=method,
-            # The answers of another method may be left over.
+            # The answers may still contain values for another method.
             bits=bits if bits in possible else possible[0],
             group_size=size if size in model.choices("group_size") else None,
             count=self.seeds.count,
@@ -161,7 +161,7 @@ class RecipeStep(WizardStep):
     question = "How is the model quantized?"
 
     def fields(self, state: WizardState, initial: Answers) -> list[Field]:
-        """The method, and those of its keys that allow more than one value."""
+        """The method, and its keys that allow more than one value."""
         method = state.answers.get("method") or DEFAULT_METHOD
         methods = tuple((METHODS.get(name).title, name) for name in METHODS.names())
         chosen = initial.get("method") or DEFAULT_METHOD

@@ -370,7 +370,7 @@ def test_packed_files_a_mark_and_utf_16(run: Path, tmp_path: Path) -> None:
     assert counts(read(run, packed, marked, wide)) == (8, 0, 0, 4)
     cut.write_bytes(gzip.compress(b"".join(lines[8:]))[:-9])
     body = read(run, cut, code=ExitCode.USAGE)
-    assert "no complete gzip file" in body["first_unreadable"][0]["reason"]
+    assert "not a complete gzip file" in body["first_unreadable"][0]["reason"]
 
 
 def test_files_that_are_no_output(run: Path, tmp_path: Path) -> None:
@@ -379,9 +379,7 @@ def test_files_that_are_no_output(run: Path, tmp_path: Path) -> None:
     assert body["unreadable"] == 12 and len(body["first_unreadable"]) == 5
     assert body["first_unreadable"][0]["reason"].startswith("a request, not an answer")
     nowhere, empty = tmp_path / "no.jsonl", tmp_path / "empty.jsonl"
-    assert (
-        refused(ExitCode.USAGE, "batch", "read", run, nowhere) == f"{nowhere} is no file that exists: check its name"
-    )
+    assert refused(ExitCode.USAGE, "batch", "read", run, nowhere) == f"{nowhere} does not exist: check its name"
     assert refused(ExitCode.USAGE, "batch", "read", run, tmp_path) == f"{tmp_path} is not a file: check its name"
     empty.touch()
     assert "answers a request of this run" in refused(ExitCode.USAGE, "batch", "read", run, empty)

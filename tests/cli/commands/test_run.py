@@ -92,7 +92,7 @@ def test_a_folder_and_an_unknown_ending(tmp_path: Path) -> None:
         ExitCode.USAGE, "run", make_run(tmp_path / "run", seeds="folder"), *SEEDS
     )
     run = seeds_run(tmp_path / "b", "seeds.xlsx", b"PK")
-    assert "unknown ending '.xlsx'; seed files end in .jsonl" in refused(ExitCode.USAGE, "run", run, *SEEDS)
+    assert "unknown file extension '.xlsx'; seed files end in .jsonl" in refused(ExitCode.USAGE, "run", run, *SEEDS)
 
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)) * 9

@@ -62,7 +62,7 @@ def test_the_report_names_the_mix_each_kind_the_bias_and_the_probe(tmp_path: Pat
     found = " ".join(lines[start : start + 6])
     assert "a weighted mix of the judges' scores (z-scores within each seed): 1 × llm: Judge-72B at http" in found
     assert "0.5 × likelihood (how probable" in found and "secret" not in text
-    assert "the LLM's mode: listwise; stored replies: 1, of which 1 did not fit the schema" in found
+    assert "the LLM's mode: listwise; stored replies: 1; 1 of these replies did not fit the schema" in found
     assert "llm: 4 scored, 0 unscored, mean 7.250 (6.000 to 8.000)" in found
     assert "the order of the answers changed the winner of 1 of 2 seeds, and 1 of 2 ended in a tie" in found
     assert "AUC 0.55" in found and "below 0.7: its scores are unreliable" in found

@@ -274,7 +274,7 @@ def test_https_to_a_server_that_speaks_plain_http_is_one_sentence(tmp_path: Path
     with web_server() as plain:
         url = plain.replace("http://", "https://")
         said = refused(ExitCode.UNREACHABLE, "run", make_run(tmp_path / "run", url), *UNTIL)
-    assert said.startswith(f"no TLS connection to {url}: if it speaks plain HTTP, write http://")
+    assert said.startswith(f"no TLS connection to {url}: if the server speaks plain HTTP, write http://")
 
 
 def test_http_to_a_server_that_speaks_tls_is_one_sentence(tmp_path: Path) -> None:

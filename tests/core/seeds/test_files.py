@@ -121,9 +121,9 @@ ARCHIVE = b"PK\x03\x04" + b"\0" * 30
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("s.jsonl.gz", gzip.compress(lines(*range(500)))[:-300], "is no complete gzip file"),
-        ("s.jsonl.xz", lzma.compress(lines(*range(500)))[:-30], "is no complete xz file"),
-        ("s.jsonl.zst", PACK["zst"](lines(*range(500)))[:40] + b"garbage" * 9, "is no complete zstd file"),
+        ("s.jsonl.gz", gzip.compress(lines(*range(500)))[:-300], "is not a complete gzip file"),
+        ("s.jsonl.xz", lzma.compress(lines(*range(500)))[:-30], "is not a complete xz file"),
+        ("s.jsonl.zst", PACK["zst"](lines(*range(500)))[:40] + b"garbage" * 9, "is not a complete zstd file"),
         ("s.zip", ARCHIVE, "it is a zip archive; unpack it"),
         ("s.json", b"Rar!\x1a\x07\x00", "it is a RAR archive; unpack it"),
         ("s.tar.gz", gzip.compress(b"\0" * 257 + b"ustar" + b"\0" * 250), "is a tar archive: unpack it"),

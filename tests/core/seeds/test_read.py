@@ -175,7 +175,7 @@ IMPOSTORS: dict[str, tuple[str, bytes, str]] = {
     "prose as parquet": ("s.parquet", b"Once upon a time", "does not match its file extension"),
     "nothing as parquet": ("s.parquet", b"", "does not match its file extension"),
     "binary as txt": ("s.txt", b"abc\x00\x01\x02\n", "NUL bytes"),
-    "unknown ending": ("s.docx", b"x", "unknown ending"),
+    "unknown file extension": ("s.docx", b"x", "unknown file extension"),
 }
 
 

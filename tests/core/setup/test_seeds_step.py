@@ -59,7 +59,7 @@ def test_a_data_set_of_the_hub_is_not_read(tmp_path: Path) -> None:
         ("", "type a file such as"),
         ("missing.jsonl", "no seed file at"),
         ("./missing", "no seed file at"),
-        ("program.py", "unknown ending '.py'"),
+        ("program.py", "unknown file extension '.py'"),
         ("empty.txt", "contains no usable question"),
         ("bad.jsonl", "contains no usable question (2 broken skipped); the first problem: line 1"),
         ("folder", "is a folder without seed files"),

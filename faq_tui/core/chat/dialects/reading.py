@@ -105,7 +105,7 @@ def begins_with_reasoning(text: str) -> bool:
 class ReasoningStream:
     """Splits a reply while it arrives. The result is only for the screen.
 
-    When the reply is finished, `split_reasoning` splits it again, and that result is stored.
+    When the reply is finished, `split_reply` splits the whole reply, and that result is stored.
 
     If the opening tag is in the prompt, the screen first shows the reasoning as part of the answer.
     """

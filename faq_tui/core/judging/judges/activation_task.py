@@ -17,7 +17,8 @@ from faq_tui.core.models.layer_stream import LayerStream
 
 MODULES = ("o_proj",)
 TOGETHER = 16  # number of rows that are measured together and share one set of histograms
-TOGETHER_BY_LAYERS = 512  # the same number if the model is read layer by layer, because each pass reads all layers
+# number of rows that are measured together if the model is loaded layer by layer; each pass loads all layers
+TOGETHER_BY_LAYERS = 512
 # The outlier layers are the layers with the highest crest on the reference. The number below is the share of outlier
 # layers among all layers. Even for a small model, there is at least one outlier layer.
 OUTLIER_LAYERS = 0.25
@@ -64,7 +65,7 @@ def _rows(
 ) -> Iterator[tuple[dict[str, Any], dict[ModuleRef, tuple[Moments, Absmax]]]]:
     """Yield each item with the measurements of its row.
 
-    If the task stops or crashes, the measurements of at most TOGETHER rows are lost, or TOGETHER_BY_LAYERS rows.
+    If the task stops or crashes, at most the rows that are measured together are lost.
     """
     together = TOGETHER_BY_LAYERS if isinstance(model, LayerStream) else TOGETHER
     for start in range(0, len(items), together):
@@ -80,7 +81,7 @@ def outlier_layers(crests: Mapping[ModuleRef, float | None]) -> list[ModuleRef]:
 
 
 def covered(absmax: Mapping[ModuleRef, Absmax], reference: Mapping[ModuleRef, Absmax]) -> int:
-    """Number of the reference's outlier channels whose `absmax` is above the outlier threshold."""
+    """Number of the reference's outlier channels in which the row's `absmax` is above the outlier threshold."""
     total = 0
     for module, channels in reference.items():
         share = coverage(absmax[module], channels)

@@ -82,7 +82,7 @@ class Judge(Extension, ABC):
     def column_id(self, run: Run) -> str:
         """A hash of all inputs that affect a score, except the candidate.
 
-        Scores are stored under this hash and reused.
+        Scores are stored under this hash. They are reused as long as the hash stays the same.
         """
         settings = {key: getattr(run.settings.judge, key) for key in self.shaping}
         return digest("judge", self.name, self.version, settings, fingerprint(run) if self.needs_target else "")

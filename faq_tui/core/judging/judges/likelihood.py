@@ -34,9 +34,9 @@ class LikelihoodJudge(TargetJudge):
         return digest(self.version, fingerprint(run))
 
     def score_of(self, message: Mapping[str, Any]) -> Score:
-        """The score is the mean over the tokens of all spans.
+        """The score is the mean log-probability over the tokens of all spans.
 
-        Its details have the mean of each span that has tokens.
+        The details of the score hold the mean log-probability of each span that has tokens.
         """
         spans: dict[str, list[float]] = {name: span for name, span in message["spans"].items() if span[1]}
         tokens = sum(int(count) for _, count in spans.values())
@@ -61,7 +61,7 @@ class LikelihoodJudge(TargetJudge):
 JUDGE = LikelihoodJudge()
 
 BATCH_TOKENS = 2048  # largest number of tokens in one forward pass, including padding
-CHUNK_TOKENS = 256  # largest number of rows of the logits [tokens, vocabulary] that are in memory at once
+CHUNK_TOKENS = 256  # largest number of tokens for which logits [tokens, vocabulary] are in memory at once
 
 
 def run_task(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
@@ -70,7 +70,7 @@ def run_task(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToke
     `spec` has model, trust_remote_code, device, dtype, read and items. `items` is the path of a JSONL file; each line
     has id, input_ids and spans {name: [start, end)}. The task sends one `score` message for each item. The message
     has the item's id. The message also has a list for each span: [sum of log-probabilities in nats, number of
-    tokens]. The longest items come first, so that a lack of memory shows at the start.
+    tokens]. The longest items come first, so that an out-of-memory error occurs at the start.
     """
     from faq_tui.core.models.opening import opening_of
 

@@ -69,8 +69,7 @@ class LlmJudge(Judge):
     ) -> list[CandidateOutline]:
         """Returns the candidates to score. In mode pointwise, they are the candidates without a score.
 
-        In mode listwise, if one candidate of a seed was not compared with the others yet, all candidates of this seed
-        are returned.
+        In mode listwise, all candidates of a seed are returned if one of them was not compared with the others yet.
         """
         if settings.mode == POINTWISE:
             return [candidate for candidate in candidates if candidate.id not in scores]
@@ -101,8 +100,8 @@ class LlmJudge(Judge):
     def report_lines(self, judging: Mapping[str, Any]) -> list[str]:
         replies = judging["replies"]
         return [
-            f"the LLM's mode: {judging['mode']}; stored replies: {replies['replies']:,}, "
-            f"of which {replies['unfit']:,} did not fit the schema"
+            f"the LLM's mode: {judging['mode']}; stored replies: {replies['replies']:,}; "
+            f"{replies['unfit']:,} of these replies did not fit the schema"
         ]
 
     def in_report(self, judge: Mapping[str, Any]) -> str:
@@ -162,7 +161,7 @@ async def _score_all(context: Context, identity: str, items: Sequence[Item], on_
 async def _probe(
     seed_judge: SeedJudge, items: Sequence[Item], concurrency: int, cancel: CancelToken
 ) -> ProbeRow | None:
-    """The result of the test.
+    """Test the judge before its use, and return the result.
 
     Returns None if the judge failed on a part of the test. Then the next run repeats the test.
     """

@@ -58,7 +58,7 @@ class TargetJudge(Judge):
         """The score from one `score` message of the worker."""
 
     def parts_before_control(self, shown: list[str], details: Mapping[str, Any]) -> str:
-        """The judge's name, the phrases in `shown`, and the score before length control if it is stored."""
+        """Join the judge's name, the phrases in `shown` and, if it is stored, the score before length control."""
         if details.get("slope") is not None:
             shown = [*shown, f"{details['raw']:.2f} before length control"]
         return f"{self.name}: {', '.join(shown)}" if shown else ""

@@ -53,7 +53,7 @@ class Hessian:
         if weights is None:
             self._add(rows, twins, 1.0)
             return
-        for weight, tokens in weights.parts():
+        for weight, tokens in weights.parts:
             self._add(rows[tokens], None if twins is None else twins[tokens], weight)
 
     def _add(self, rows: Any, twins: Any, weight: float) -> None:

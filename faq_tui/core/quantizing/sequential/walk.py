@@ -37,11 +37,13 @@ from faq_tui.core.quantizing.sequential.groups import (
 )
 from faq_tui.core.quantizing.sequential.hessian import Hessian
 from faq_tui.core.quantizing.sequential.kept_outputs import KeptOutputs
-from faq_tui.core.quantizing.sequential.weights import TokenWeights, Weighted
+from faq_tui.core.quantizing.sequential.weights import TokenWeights, Weighted, padded
 
 # If an expert gets less than this share of the tokens, it is only rounded, because its Hessian would be too
 # inaccurate. The library gptqmodel does the same.
 FEW_TOKENS = 0.005
+# On a GPU, rows are padded to a multiple of this number of tokens (see `padded`).
+CUDA_MULTIPLE = 32
 
 
 # A function that takes a layer's number. If an earlier attempt has quantized this layer, the function returns a dict
@@ -106,6 +108,7 @@ class LayerWalk:
     place: StatesPlace | None = None  # where hidden states are kept; by default, the first place where they fit
     scratch: Path | None = None  # the folder for hidden states that do not fit into memory
     weights: TokenWeights | None = None  # the tokens' weights in the Hessians; None if all tokens count once
+    multiple: int = 0  # rows are padded to a multiple of this number of tokens; 0: chosen by the device
     _weighted: list[Weighted] = field(default_factory=list)  # the weights of each batch
 
     def run(self, rows: Sequence[Sequence[int]]) -> None:
@@ -113,16 +116,32 @@ class LayerWalk:
 
         When a layer is done, `keep` is called with its solved modules, and the layer is freed.
         """
+        weights = None if self.weights is None or self.weights.even else self.weights
+        self.tokens = sum(map(len, rows))
+        multiple = self.multiple or (CUDA_MULTIPLE if self.pads() else 1)
+        try:
+            self._run(*padded(rows, weights, multiple))
+        except UnsupportedModel:
+            if weights is not None or self.multiple or multiple == 1:
+                raise
+            # A module does not get the tokens of its layer, so the added tokens cannot be left out.
+            self._run(rows, None)
+
+    def pads(self) -> bool:
+        """True if rows are padded. A CPU computes as long as there are tokens, so padding does not help there."""
+        return self.device == "cuda"
+
+    def _run(self, rows: Sequence[Sequence[int]], weights: TokenWeights | None) -> None:
         import torch
 
         # A CPU computes in float32, because bfloat16 is slow there. The weights are still stored in the model's
         # dtype.
         dtype = torch.float32 if self.device == "cpu" else None
-        self.tokens = sum(map(len, rows))
         at_once = tokens_at_once(self.stack, self.device, max(map(len, rows)))
         batches = in_batches(rows, at_once)
-        if self.weights is not None and not self.weights.even:
-            classes, values = in_batches(self.weights.classes, at_once), self.weights.values
+        self._weighted = []
+        if weights is not None:
+            classes, values = in_batches(weights.classes, at_once), weights.values
             self._weighted = [Weighted.of(batch, values, self.device) for batch in classes]
         place = self.place or self._choose_place(dtype or self.stack.base.dtype)
         inputs = capture(self.stack, batches, self.device, dtype, place.keep, self.cancel.check)

@@ -13,8 +13,9 @@ If no kind has a weight of its own, W is the number of tokens minus the number o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from faq_tui.core.base.errors import UsageError
@@ -76,6 +77,29 @@ def token_weights(
     return TokenWeights([bytes(1) + row for row in rest], tuple(values))
 
 
+def padded(
+    rows: Sequence[Sequence[int]], weights: TokenWeights | None, multiple: int
+) -> tuple[Sequence[Sequence[int]], TokenWeights | None]:
+    """Make each row longer, so that its length is a multiple of `multiple`. The added tokens have the weight 0.
+
+    Rows of equal length are computed together, so a GPU needs fewer steps for rows of few different lengths. The
+    model is causal, so the tokens of a row do not depend on tokens after them. The result has weights if at least one
+    row became longer.
+    """
+    if all(len(row) % multiple == 0 for row in rows):
+        return rows, weights
+    classes = [bytes(1) + bytes([OTHER]) * (len(row) - 1) for row in rows] if weights is None else weights.classes
+    values = (1.0,) * (OTHER + 1) if weights is None else weights.values
+    added = [-len(row) % multiple for row in rows]
+    return (
+        [[*row, *[row[-1]] * count] for row, count in zip(rows, added, strict=True)],
+        TokenWeights(
+            [bytes(row) + bytes([len(values)]) * count for row, count in zip(classes, added, strict=True)],
+            (*values, 0.0),
+        ),
+    )
+
+
 @dataclass(frozen=True)
 class Weighted:
     """The weights of the tokens that a module gets in one call.
@@ -100,11 +124,14 @@ class Weighted:
         """The weights of the tokens with these numbers, int64 [chosen]."""
         return Weighted(self.classes[tokens], self.values)
 
-    def parts(self) -> Iterator[tuple[float, Any]]:
-        """Yield each weight above 0 once, with the numbers of its tokens.
+    @cached_property
+    def parts(self) -> list[tuple[float, Any]]:
+        """Each weight above 0 once, with the numbers of its tokens.
 
-        Tokens of one weight are multiplied together, so the inputs are not scaled and no bit of them is lost.
+        Tokens of one weight are multiplied together, so the inputs are not scaled and no bit of them is lost. The
+        list is made once for all modules, because finding the tokens makes the GPU wait.
         """
+        found = []
         for weight in sorted({value for value in self.values if value > 0}):
             own = [kind for kind, value in enumerate(self.values) if value == weight]
             mask = self.classes == own[0]
@@ -112,4 +139,5 @@ class Weighted:
                 mask |= self.classes == kind
             tokens = mask.nonzero().view(-1)
             if len(tokens):
-                yield weight, tokens
+                found.append((weight, tokens))
+        return found

@@ -21,9 +21,10 @@ INSIDE = ("response", "body", "result", "data")
 
 
 def is_same_model(asked: str, answered: Any) -> bool:
-    """False if `answered`, the model that an answer names, is certainly not the model `asked`.
+    """False if an answer certainly comes from another model than the requested model.
 
-    Servers add folders, versions and dates to the name of a model.
+    `asked` is the model's name in the request, and `answered` is its name in the answer. Servers add folders,
+    versions and dates to the name of a model.
     """
     if not isinstance(answered, str) or not answered.strip():
         return True
@@ -92,7 +93,7 @@ def _layers(row: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _object(value: Any) -> dict[str, Any] | None:
-    """The object `value`, or the object whose JSON text is `value`; None for other values."""
+    """Return `value` if it is an object. If it is the JSON text of an object, parse it. Otherwise return None."""
     if isinstance(value, str) and value.lstrip()[:1] == "{":
         try:
             value = json.loads(value)
@@ -102,7 +103,7 @@ def _object(value: Any) -> dict[str, Any] | None:
 
 
 def _openai_form(completion: dict[str, Any]) -> dict[str, Any]:
-    """Convert SGLang's form to OpenAI's: a list of choices, each with its finish reason as a text."""
+    """Convert SGLang's form to OpenAI's form: a list of choices. The finish_reason of each choice is a text."""
     choices = completion["choices"]
     if isinstance(choices, dict):
         choices = [{**choices, "index": 0}]

@@ -47,15 +47,15 @@ def read_batch(
     """Store the answers in the files, and return the counts of all lines.
 
     Reading a file again changes nothing. Each answer is stored as soon as it is read, so a stop loses nothing. With
-    `skip_unusable`, an unusable answer is not stored if `run` would request the candidate again. `say` is called with
-    a sentence about the progress.
+    `skip_unusable`, an unusable answer is not stored if the command `run` would request the candidate again. `say` is
+    called with a sentence about the progress.
 
     Raises UsageError if a file does not exist, FaqError if another process works on the run, and Stopped if a stop
     was requested.
     """
     for path in files:
         if not path.is_file():
-            raise UsageError(f"{path} is {'not a file' if path.exists() else 'no file that exists'}: check its name")
+            raise UsageError(f"{path} {'is not a file' if path.exists() else 'does not exist'}: check its name")
     with locked(run), full_disk_is_clear(run.folder):
         reader = _Reader(run, cancel, skip_unusable)
         for path in files:
@@ -78,7 +78,7 @@ class _Reader:
         ]
 
     def read(self, path: Path) -> Iterator[int]:
-        """Read all lines of the file. Yields the number of each line once the line is processed."""
+        """Read all lines of the file. Yields the number of each line after the line is processed."""
         number = 0
         try:
             for number, line in _lines_of(path):

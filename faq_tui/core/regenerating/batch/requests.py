@@ -52,13 +52,13 @@ def write_batch(
     limit: int = MOST_REQUESTS,
     max_model_len: int | None = None,
 ) -> list[BatchFile]:
-    """Write a request for each missing candidate of the sources `names`. The default is all sources with servers.
+    """Write a request for each missing candidate of the sources `names`.
 
-    Each source has separate files: `batch/SOURCE.jsonl` in the run's folder, or in the folder `output`. If `output`
-    is a file, the requests are written into it; with several sources, each source's name is added to the file's name.
-    A file has at most `limit` requests and `MOST_BYTES` bytes. If a source needs several files, they are numbered
-    from 1: `SOURCE.1.jsonl`. No file is written for a source without missing candidates. `max_model_len` is the
-    model's window, as in `body_of`.
+    By default, these are all sources with a server. Each source has separate files: `batch/SOURCE.jsonl` in the run's
+    folder, or in the folder `output`. If `output` is a file, the requests are written into it; with several sources,
+    each source's name is added to the file's name. A file has at most `limit` requests and `MOST_BYTES` bytes. If a
+    source needs several files, they are numbered from 1: `SOURCE.1.jsonl`. No file is written for a source without
+    missing candidates. `max_model_len` is the model's window, as in `body_of`.
 
     Raises UsageError if the run has no such source. Also raises UsageError if several files are needed but `output`
     is a device or a pipe.
@@ -93,7 +93,7 @@ def _sources(run: Run, names: Sequence[str]) -> dict[str, Source]:
             )
     chosen = {name: known[name] for name in (names or known) if not known[name].is_local}
     if not chosen:
-        raise UsageError(f"{run.folder / 'faq.toml'} has no source with a server: a batch file needs one")
+        raise UsageError(f"{run.folder / 'faq.toml'} has no source with a server: set base_url of a source to a URL")
     return chosen
 
 
@@ -109,7 +109,7 @@ def _place(run: Run, name: str, output: Path | None, several: bool) -> tuple[Pat
 
 
 def _numbered(path: Path, part: str | int) -> Path:
-    """`out.PART.jsonl` for `out.jsonl`. Raises UsageError if the path is a device or a pipe."""
+    """Return `out.PART.jsonl` for the path `out.jsonl`. Raises UsageError if the path is a device or a pipe."""
     if is_stream(path):
         raise UsageError(f"{path} is not a file, but several files are needed: give --output a folder or a new file")
     return path.with_name(f"{path.stem}.{part}{path.suffix}")
@@ -154,7 +154,7 @@ def body_of(
 
 
 def _write(lines: Iterator[bytes], path: Path, limit: int, name: str, source: Source) -> Iterator[BatchFile]:
-    """Write the lines into one file, or into numbered files if they do not fit into one."""
+    """Write the lines into one file. If they do not fit into one file, write numbered files."""
     part: list[bytes] = []
     number = size = 0
     for line in lines:

@@ -26,13 +26,13 @@ class SourceCounts:
     stored: int = 0
     already: int = 0  # answers that were already stored before
     failed: int = 0  # requests that failed at the server, or whose answer is incomplete
-    left: int = 0  # unusable answers that were not stored, so that `run` requests them again
+    left: int = 0  # unusable answers that were not stored, so that the command `run` requests them again
     unusable: int = 0  # stored answers with a flag
     flags: Counter[str] = field(default_factory=Counter)  # flags of the stored answers
     reasons: Counter[str] = field(default_factory=Counter)  # reasons of the failures
     other_models: Counter[str] = field(default_factory=Counter)  # stored answers that name another model
     missing: int = 0  # candidates that are still to be generated
-    # maps each reason, without its numbers, to the text of the first failure
+    # maps each reason, without its numbers, to the text of the first failure with this reason
     _kinds: dict[str, str] = field(default_factory=dict)
 
     def add_failure(self, reason: str) -> None:

@@ -23,7 +23,7 @@ class Record:
 
     line: int  # number of the line, from 1; number of the row if the format has no lines
     raw: Any  # a dict of fields, a list of turns, or a str with the question
-    file: str = ""  # the name of the record's file in origins; "" if there is only one file
+    file: str = ""  # the file's name, as a seed's origin shows it; "" if there is only one file
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ def decoded_lines(path: Path, encoding: str | None = None) -> Records:
 
     If `encoding` is None, the text is in UTF-8.
 
-    Empty lines, lines that are not UTF-8 and lines longer than LONGEST_LINE are problems. A byte order mark is
-    dropped. Raises the same errors as `opening.opened`.
+    Empty lines, lines that are not UTF-8 and lines longer than LONGEST_LINE are yielded as problems. A byte order
+    mark is dropped. Raises the same errors as `opening.opened`.
     """
     with opened(path, encoding) as file:
         number = 0

@@ -54,8 +54,8 @@ class Delimited(SeedFormat):
     def _delimiter_in(self, first: str, settings: Seeds) -> str:
         """The delimiter of the first line.
 
-        Usually it is the delimiter of this format. If the line lacks this delimiter, but contains exactly one kind of
-        other delimiter, the other delimiter is used.
+        Usually it is the delimiter of this format. If the line lacks this delimiter and contains exactly one other
+        kind of delimiter, that delimiter is used.
         """
         if self.delimiter in first or first.strip().strip('"') == settings.prompt_field:
             return self.delimiter
@@ -67,7 +67,7 @@ def _record(line: int, header: list[str], row: list[str]) -> Record | Problem:
     if not any(cell.strip() for cell in row):
         return Problem(line, "empty")
     if len(row) != len(header):
-        return Problem(line, f"a row of {len(row)}, not {len(header)} columns")
+        return Problem(line, f"a row with {len(row)} instead of {len(header)} columns")
     if any(cell != storable(cell) for cell in row):
         return Problem(line, "not UTF-8")
     return Record(line, dict(zip(header, row, strict=True)))

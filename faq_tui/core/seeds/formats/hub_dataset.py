@@ -50,7 +50,7 @@ class HubDataset(SeedFormat):
                 yield Record(row, raw)
         except FaqError:
             raise
-        except Exception as error:  # noqa: BLE001  the library raises whatever its hub client does
+        except Exception as error:  # noqa: BLE001  the library also raises the errors of its hub client
             raise _failure(path, settings, error) from None
 
 
@@ -110,7 +110,7 @@ def _failure(path: Path, settings: Seeds, error: Exception) -> FaqError:
     parts += [f"configuration {settings.config!r}"] if settings.config is not None else []
     parts += [f"revision {settings.revision!r}"] if settings.revision is not None else []
     return FaqError(
-        f"no file and no data set {name!r} ({', '.join(parts)}) could be read: "
+        f"neither a file nor a data set {name!r} ({', '.join(parts)}) could be read: "
         f"{one_line(error)}; check seeds.path, or the network"
     )
 

@@ -61,7 +61,7 @@ def rows_of_lines(path: Path, settings: Seeds) -> Records:
 
 
 def rows_of_document(path: Path, settings: Seeds) -> Records:
-    """A record for each row of the list in the file, or for each line if it holds JSON lines."""
+    """Yield a record for each row of the list in the file, or for each line if the file holds JSON lines."""
     with _document(path, settings) as text:
         lines = text.begins_with_json_lines()
         if not lines:
@@ -253,7 +253,7 @@ def _rows_of_objects(text: _Document, settings: Seeds) -> list[Any]:
 def _rows_of_columns(data: dict[str, Any]) -> list[Any]:
     """The rows of an object whose values are columns; [] for other objects.
 
-    pandas writes such an object. Each column is a list, or an object that maps the number of a row to its value.
+    pandas writes such an object. Each column is a list, or an object that maps row numbers to values.
     """
     columns = list(data.values())
     if len(columns) < 2 or not columns[0]:

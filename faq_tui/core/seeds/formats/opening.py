@@ -103,7 +103,7 @@ def opened(path: Path, encoding: str | None = None) -> Iterator[BinaryIO]:
 
 
 def _unmarked(head: bytes) -> str | None:
-    """The name of UTF-16 without a byte order mark, if the first two characters are in it; None for other text."""
+    """The name of the encoding if the text begins like UTF-16 without a byte order mark; None for other text."""
     if len(head) < 4:
         return None
     zeros = "".join("0" if byte == 0 else "x" for byte in head[:4])
@@ -207,7 +207,7 @@ class _Zstd(_Pieces):
 class _Unpacked(io.RawIOBase):
     """The output of a decompressor.
 
-    Reading fails if the file is truncated, or if the output is far too long for the file.
+    Reading fails if the file is truncated, or if the output is more than MOST_GROWTH times longer than the file.
     """
 
     def __init__(self, source: IO[bytes], raw: BinaryIO, path: Path, packing: str) -> None:
@@ -225,7 +225,9 @@ class _Unpacked(io.RawIOBase):
             if not isinstance(error, ENDS_EARLY) and type(error).__name__ != "ZstdError":
                 raise
             reason = " ".join(str(error).split())[:100]
-            raise UsageError(f"{self._path} is no complete {self._packing} file ({reason}): fetch it again") from None
+            raise UsageError(
+                f"{self._path} is not a complete {self._packing} file ({reason}): fetch it again"
+            ) from None
         self._count += len(data)
         if self._count > FREE_BYTES and self._count > MOST_GROWTH * self._raw.tell():
             raise UsageError(

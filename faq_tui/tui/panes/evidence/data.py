@@ -45,8 +45,9 @@ SELECT (SELECT count(*) FROM measurements), (SELECT max(created) FROM measuremen
 class EvidenceViewState:
     """What the user has chosen to see. The items of the artefacts `left` and `right` are shown side by side.
 
-    Until the user chooses a view, the overview is shown if something is compared, and the table otherwise. Likewise,
-    the comparisons at equal tokens are shown if there are any, and all comparisons otherwise.
+    If the user has not chosen a view, the pane shows the overview, or the table if no models are compared. If the
+    user has not chosen a kind of comparison, the pane shows the comparisons at equal tokens, or all comparisons if
+    there are none at equal tokens.
     """
 
     view: str = TABLE
@@ -60,7 +61,10 @@ class EvidenceViewState:
     right: str = ""
 
     def fitted(self, loaded: LoadedEvidence) -> EvidenceViewState:
-        """The same choices. If `left` or `right` does not exist any more, take the models of the first comparison."""
+        """Adapt these choices to the loaded evidence.
+
+        If the model `left` or `right` no longer exists, the models of the first comparison replace it.
+        """
         made = loaded.evidence.comparisons if loaded.evidence else ()
         fair = any(comparison.equal == "tokens" for comparison in made)
         view = self.view if self.chosen_view else OVERVIEW if made else TABLE
@@ -98,7 +102,7 @@ class LoadedEvidence:
     evidence: Evidence | None = None
     why: str = ""
     model: str = ""  # the target's name in the settings
-    sums: dict[str, dict[str, Sums]] = field(default_factory=dict)  # `sums[folder][text]` has an artefact's sums
+    sums: dict[str, dict[str, Sums]] = field(default_factory=dict)  # `sums[folder][text]`: an artefact's sums
     bodies: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # maps a labelled text to its items
     about: dict[str, str] = field(default_factory=dict)  # maps a text to its description
     report: dict[str, Any] = field(default_factory=dict)  # the report as data

@@ -56,7 +56,7 @@ def entries(loaded: LoadedEvidence, view_state: EvidenceViewState) -> list[Entry
     """The items of the list.
 
     The list begins with labelled items for which a quantized model was right and the unquantized model was wrong, or
-    the reverse. Items of other texts follow, namely those on which the left and the right model differ most.
+    the reverse. After these come items without labels, on which the left and the right model differ most.
     """
     if loaded.evidence is None:
         return []
@@ -127,7 +127,7 @@ class Words:
     """
 
     body: dict[str, Any] = field(default_factory=dict)
-    # Maps each model to (KL of each token, True where the models' top-1 tokens differ).
+    # Maps each model to two arrays with an entry per token: its KL, and whether the top-1 tokens differ.
     marks: dict[str, tuple[NDArray[np.float32], NDArray[np.bool_]]] = field(default_factory=dict)
     # The KL at the quantiles HIGHEST and HIGH.
     levels: tuple[float, float] = (float("inf"), float("inf"))
@@ -279,9 +279,10 @@ class ItemView(Vertical):
             box.show(model or "no model", _cut(parts), marked(words, model))
 
     def scroll_by(self, pages: int) -> None:
-        """Scroll by `pages`.
+        """Scroll by `pages` pages; a negative number scrolls up.
 
-        Down: first the item's text scrolls to its end, then the models' boxes scroll. Up: first the boxes scroll.
+        When the user scrolls down, the item's text scrolls to its end before the models' boxes scroll. When the user
+        scrolls up, the boxes scroll to their beginning before the text scrolls.
         """
         body, boxes = self.query_one("#item-body", FlowView), list(self.query(ModelBox))
         above = body.at_end if pages > 0 else any(box.scrolled for box in boxes)

@@ -72,7 +72,7 @@ class Detail(FlowView):
         self._lines = LEAST
 
     def fit(self, texts: Sequence[str], most: int) -> None:
-        """Set a height that fits every text in `texts`, but at most `most` lines with the border."""
+        """Set a height that fits every text in `texts`, up to `most` lines including the border."""
         self._texts, self._most = texts, most
         width = self.size.width - BAR
         if width <= 0:  # the widget has no size yet; `on_resize` calls this method again

@@ -93,7 +93,7 @@ def line(table_row: TableRow, page: Page, width: int) -> Text:
 
 
 def _titled(row: TableRow, width: int) -> str:
-    """The name of a heading or group. If the name is too long, the title of the held-out text in it is shortened."""
+    """The name of a heading or group. If the name is too long, shorten the title of the held-out text in the name."""
     name, title = sanitize(row.name), sanitize(row.title)
     over = cell_len(name) - width
     if over > 0 and title and cell_len(title) - over >= MODELS:

@@ -1,4 +1,4 @@
-"""The first view of the pane: one picture of all comparisons, and the draws that a narrower interval needs."""
+"""The first view of the pane: one picture of all comparisons, and the number of draws for a narrower interval."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from faq_tui.core.report.repeats import draw_sentences
 from faq_tui.tui.panes.evidence.words import STYLES, Part
 from faq_tui.tui.widgets.flow import BAR, FlowView
 
-LEAST = 60  # the picture has at least this width; a narrower view cuts its right edge
+LEAST = 60  # minimum width of the picture in cells; a narrower view cuts its right edge
 NO_PICTURE = "There is no difference to draw: press v for the table of models."
 HOW_TO_READ = (
     "Each line is a 95% interval; ● is the difference itself. If a line crosses zero (│), chance can explain the "
@@ -18,7 +18,8 @@ HOW_TO_READ = (
 
 
 def overview_parts(body: dict[str, Any], width: int) -> list[Part]:
-    """The view as parts of text, in lines of `width` cells. `body` is the report as data. Empty without a report."""
+    """The view as parts of text, in lines of `width` cells. `body` is the report as data. The view is empty if there
+    is no report."""
     if not body:
         return []
     parts: list[Part] = []

@@ -59,7 +59,7 @@ class EvidencePane(Pane):
 
     @dataclass
     class EvidenceLoaded(Message):
-        """The thread that loads the figures has finished. The message carries them."""
+        """The thread that loads the figures has finished. The message holds the figures."""
 
         loaded: LoadedEvidence
 

@@ -23,7 +23,7 @@ NOTE = (
 
 
 class PaperView(FlowView):
-    """The tables of the paper. When the width changes, the tables are arranged anew."""
+    """The tables of the paper. When the width changes, the tables are arranged again."""
 
     loaded: reactive[LoadedEvidence] = reactive(LoadedEvidence, repaint=False)
     _shown: tuple[LoadedEvidence, int] | None = None

@@ -39,7 +39,7 @@ class TableRow:
 
 
 def benchmark_rows(loaded: LoadedEvidence) -> Iterator[TableRow]:
-    """The rows of the benchmarks. Empty if the settings have no benchmarks."""
+    """The rows of the benchmarks. There are no rows if the settings have no benchmarks."""
     results = [
         result for result in loaded.benchmarks.get("results", []) if is_shown(result, loaded.benchmarks["results"])
     ]
@@ -98,7 +98,7 @@ def _missing(loaded: LoadedEvidence) -> Iterator[TableRow]:
 
 
 def rows(loaded: LoadedEvidence, view_state: EvidenceViewState) -> list[TableRow]:
-    """All rows of the table. Empty without evidence."""
+    """All rows of the table. There are no rows if there is no evidence."""
     evidence = loaded.evidence
     if evidence is None:
         return []
@@ -159,7 +159,7 @@ def _group(evidence: Evidence, group: list[Comparison], text: str, metric: str) 
 
 def _unquantized(evidence: Evidence, text: str, metric: str) -> TableRow:
     row = _alone(evidence.rows[0], text, metric, "  ")
-    return replace(row, detail=f"{row.detail} All are measured in {evidence.dtype} on {evidence.device}.")
+    return replace(row, detail=f"{row.detail} All models are measured in {evidence.dtype} on {evidence.device}.")
 
 
 def _alone(row: ModelRow, text: str, metric: str, indent: str) -> TableRow:

@@ -59,7 +59,7 @@ def heading(metric: str, title: str, window: int | None) -> str:
 def short_title(metric: str, title: str) -> str:
     """The title of the held-out text for a heading.
 
-    The words "words of" are left out if the metric's name already contains them.
+    The text "words of" is left out if the metric's name already contains this text.
     """
     return title.removeprefix("words of ") if METRICS.get(metric).kinds == (WORDS,) else title
 

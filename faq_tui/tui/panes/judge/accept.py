@@ -1,4 +1,4 @@
-"""A dialog that accepts many of the judge's picks at once: those with a clear lead."""
+"""A dialog that accepts many of the judge's picks at once, if they have a clear lead."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LONGEST = 12  # maximum number of characters of the margin
 class AcceptClear(Dialog[float]):
     """Asks for a margin. Returns the margin, or None if the user cancels.
 
-    The judge's pick of a seed is accepted if its score leads the second-best score by more than the margin.
+    The judge's pick of a seed is accepted if its score exceeds the second-best score by more than the margin.
     """
 
     DEFAULT_CSS = """
@@ -30,7 +30,7 @@ class AcceptClear(Dialog[float]):
     HINT = "press enter to accept these picks, esc to close"
 
     def __init__(self, standings: Sequence[Standing], margin: float) -> None:
-        """`standings` are the seeds that the filter shows. `margin` is the first suggestion."""
+        """`standings` are the seeds that the filter shows. `margin` is the margin that the field shows at first."""
         super().__init__("Accept clear picks")
         self._standings, self._margin = standings, margin
 

@@ -133,7 +133,7 @@ class JudgeBrowser(Pane):
         self._read_case()
 
     def _read_case(self) -> None:
-        """Read the current seed. For a new seed, select the candidate that it uses."""
+        """Read the current seed. If the seed is new, select the candidate that this seed uses."""
         before, standing = self.case, self.queue.now
         self.case = read_case(self.run.store, self.view, standing) if standing else None
         if self.case is None or (before is not None and before.standing.seed_id == self.case.standing.seed_id):
@@ -212,8 +212,8 @@ class JudgeBrowser(Pane):
     def _compared(self, case: Case) -> tuple[int, int]:
         """The indexes of the two compared candidates.
 
-        The left one is the candidate that the seed uses, or the first candidate. The right one is the selected
-        candidate, or the next one if the selected candidate is already on the left.
+        On the left is the candidate that the seed uses, or the first candidate if the seed uses none. On the right is
+        the selected candidate, or the candidate after it if the selected candidate is already on the left.
         """
         ids = [candidate.id for candidate in case.candidates]
         used = None if self.blind and case.standing.override is None else case.counts
@@ -284,7 +284,8 @@ class JudgeBrowser(Pane):
         if self._candidates:
             self.chosen = (self.chosen + by) % len(self._candidates)
             if self.case is not None and self.has_class("-diff") and self.chosen == self._compared(self.case)[0]:
-                self.chosen = (self.chosen + by) % len(self._candidates)  # a comparison with itself shows nothing
+                # The candidate would be compared with itself, so move once more.
+                self.chosen = (self.chosen + by) % len(self._candidates)
             self._draw()
 
     def action_down(self) -> None:
@@ -328,7 +329,7 @@ class JudgeBrowser(Pane):
     def action_blind(self) -> None:
         self.blind = not self.blind
         if self.blind and self.queue.now is not None and self.queue.now.override is None:
-            self.chosen = 0  # if the judge's pick stayed selected, the selection would reveal it
+            self.chosen = 0  # a selected candidate could be the judge's pick, which must stay hidden
         self._draw()
 
     def action_compare(self) -> None:

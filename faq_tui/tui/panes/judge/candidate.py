@@ -20,9 +20,10 @@ from faq_tui.tui.widgets.flow import FlowView, Part
 from faq_tui.tui.widgets.marked import LIMIT, rest
 from faq_tui.tui.widgets.text import LiteralText
 
-# Number of characters. Longer reasoning is folded at first, and a longer reason of a judge is shown below the answer.
+# A limit in characters. Reasoning above the limit is folded at first. A judge's explanation above the limit is shown
+# below the answer.
 LONG = 400
-LONG_IF_LOW = 40  # the same for reasoning in a low box
+LONG_IF_LOW = 40  # the same limit for reasoning in a box with few lines
 LABEL_STYLE = "bold cyan"
 
 
@@ -128,7 +129,7 @@ class CandidateTabs(LiteralText):
 
 
 def title(case: Case, candidate: Candidate, blind: bool, whole: bool = True) -> Text:
-    """The title of the box, such as `2  8 of 10  picked by judge`. See `score` for `whole`."""
+    """The title of the box, such as `2  8 of 10  picked by judge`. The method `score` explains `whole`."""
     line = Text.assemble((f" {candidate.number} ", "bold reverse"), no_wrap=True, overflow="ellipsis")
     for words, style in (score(case, candidate, blind, whole), picked(case, candidate, blind)):
         if words:

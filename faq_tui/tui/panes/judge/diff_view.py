@@ -13,7 +13,7 @@ from faq_tui.tui.widgets.covered import CoveredHorizontal
 from faq_tui.tui.widgets.marked import LIMIT, rest
 from faq_tui.tui.widgets.text import LiteralText, plain
 
-STYLES = "red strike", "bold green"  # of words that only the left or only the right candidate has
+STYLES = "red strike", "bold green"  # styles of words that only the left or only the right candidate has
 
 
 class DiffSide(Vertical):
@@ -41,7 +41,7 @@ class DiffView(CoveredHorizontal):
         yield DiffSide()
 
     def show(self, left: tuple[Text, Candidate], right: tuple[Text, Candidate]) -> None:
-        """Compare two candidates. Each comes with its title. A comparison that is on the screen is not made again."""
+        """Compare two candidates, each with its title. Do nothing if this comparison is already on the screen."""
         sides = list(self.query(DiffSide))
         shown = left[0].plain, left[1].id, right[0].plain, right[1].id
         if shown == self._shown:
@@ -81,5 +81,5 @@ def _add(text: Text, name: str, pieces: list[Piece], style: str) -> None:
     for words, differs in pieces:
         shown = plain(words)
         if differs:
-            shown.stylize(style, len(shown.plain) - len(shown.plain.lstrip()))  # no line through the first space
+            shown.stylize(style, len(shown.plain) - len(shown.plain.lstrip()))  # do not strike through the space
         text.append_text(shown)

@@ -1,4 +1,4 @@
-"""The Judge pane: a person reviews the judge's picks, one key a seed."""
+"""The Judge pane: a person reviews the judge's picks with one key per seed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class JudgePane(JudgeBrowser):
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
-        self.goes_on = True  # True goes to the next open seed after a decision
+        self.goes_on = True  # True: after a decision, go to the next open seed
 
     def action_pick(self, number: int) -> None:
         self._pick(number)
@@ -95,7 +95,8 @@ class JudgePane(JudgeBrowser):
         self._draw()
 
     def _go_on(self) -> None:
-        """Go to the next open seed. After the last one, stay, and say that all seeds are reviewed."""
+        """Go to the next open seed. After the last open seed, stay on this seed, and say that all seeds are
+        reviewed."""
         if not self.queue.move_on():
             done, _ = self.queue.progress()
             more = "" if self.queue.filter == "all" else " that the filter shows"
@@ -110,7 +111,7 @@ class JudgePane(JudgeBrowser):
             return
         picked = clear_picks(self.queue.shown, margin)
         if not picked:
-            self._tell("no open seed has such a clear pick: nothing was changed")
+            self._tell("no open seed has a pick with this margin: nothing was changed")
             return
         source, store = self.view.source, self.run.store
         with short_lock_timeout(store):

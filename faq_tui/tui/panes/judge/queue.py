@@ -46,7 +46,10 @@ class JudgeQueue:
         return agreement(self.everything)
 
     def progress(self) -> tuple[int, int]:
-        """The number of reviewed seeds, and the number of seeds to review. The filter does not matter."""
+        """Return the number of reviewed seeds and the number of seeds to review.
+
+        Both numbers include seeds that the filter hides.
+        """
         return progress(self.everything)
 
     def decided(self, pick: Pick) -> None:

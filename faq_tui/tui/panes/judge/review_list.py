@@ -12,7 +12,7 @@ from faq_tui.core.store.judged import Standing
 from faq_tui.tui.widgets.list import QueueList
 from faq_tui.tui.widgets.table import Column, filled, row_strip
 
-WIDTH = 34  # in cells, with the gap to the candidates
+WIDTH = 34  # width in cells, including the gap to the candidates
 COLUMNS = Column(width=2), Column(width=2), Column("question")
 PAGE = 64  # number of questions that are read at once
 
@@ -20,7 +20,7 @@ Questions = Callable[[Sequence[str]], Mapping[str, str]]  # maps seed ids to que
 
 
 def mark_of(standing: Standing, blind: bool) -> tuple[str, str]:
-    """The mark of a seed as (sign, style). In blind mode, it does not show whether the judge agrees."""
+    """The mark of a seed as (sign, style). In blind mode, the mark does not show whether the judge agrees."""
     person = standing.override
     if person is None:
         return ("·", "") if standing.usable else ("-", "dim")
@@ -30,7 +30,7 @@ def mark_of(standing: Standing, blind: bool) -> tuple[str, str]:
 
 
 class ReviewList(QueueList):
-    """Shows the seeds of the queue. Only the rows on the screen are made."""
+    """Shows the seeds of the queue. Only the rows on the screen are created."""
 
     def __init__(self, questions: Questions) -> None:
         super().__init__(id="judge-queue")

@@ -7,18 +7,18 @@ from collections import Counter
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
-MOST_WORDS = 2000  # words of each text that are compared; a comparison of longer texts would stop the screen
-MOST_PAIRS = 1_000_000  # pairs of equal words; with more pairs, frequent words are not compared
+MOST_WORDS = 2000  # maximum number of compared words of each text; longer comparisons would block the screen
+MOST_PAIRS = 1_000_000  # maximum number of pairs of equal words; if there are more, frequent words are not compared
 TOKEN = re.compile(r"\s*(?:\w+|[^\w\s]|$)")  # a word or a sign, with the space before it
 
 Piece = tuple[str, bool]  # (text, True if only this text has these words)
 
 
 def compare(one: str, other: str) -> tuple[list[Piece], list[Piece]]:
-    """Each text as pieces, in order. Together, the pieces of a text are the whole text.
+    """Return the pieces of each text in order. The pieces of a text add up to the whole text.
 
-    Words that both texts have in the same order are common. A few common words between long differences are counted
-    as different, because they are common by chance.
+    Words that both texts have in the same order are common. A few common words between long differences count as
+    different, because they probably match by chance.
 
     Only the first `MOST_WORDS` words are compared. The rest of a longer text is one piece that is not marked.
     """
@@ -37,7 +37,7 @@ def differing(pieces: Sequence[Piece]) -> int:
 
 
 def _common(left: list[str], right: list[str]) -> list[tuple[int, int, int]]:
-    """Common runs as (start in the left text, start in the right text, length), in order."""
+    """Return the runs of common words in order, as (start in the left text, start in the right text, length)."""
     words = [token.strip() for token in left], [token.strip() for token in right]
     counts = Counter(words[0]), Counter(words[1])
     pairs = sum(count * counts[1][word] for word, count in counts[0].items())
@@ -49,7 +49,7 @@ def _common(left: list[str], right: list[str]) -> list[tuple[int, int, int]]:
         last_a, last_b, last = kept[-1] if kept else (0, 0, 0)
         before = max(a - last_a - last, b - last_b - last)
         after = max(next_a - a - size, next_b - b - size)
-        if size >= min(before, after, 8):  # a run that is shorter than both differences beside it is chance
+        if size >= min(before, after, 8):  # skip a run that probably matches by chance
             kept.append((a, b, size))
     return kept
 

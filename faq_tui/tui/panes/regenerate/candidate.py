@@ -50,7 +50,7 @@ class CandidateView(Vertical):
             self.post_message(self.CandidateClicked(self.key[2]))
 
     def whole(self) -> str:
-        """The complete text, for copying."""
+        """Return the complete text for the clipboard."""
         if self.finished is None:
             return self.flow.text()
         return "\n\n".join(part for part in (self.finished.reasoning, self.finished.answer) if part)

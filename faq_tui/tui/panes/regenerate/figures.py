@@ -32,7 +32,7 @@ def count_totals(app: App[Any], path: Path, source_hash: str, on_totals: Callabl
 
 
 def figures(live: LiveState, totals: Totals | None, expected: int, now: float) -> list[str]:
-    """The progress and rate of the running regeneration. If none is running, return the totals.
+    """The progress and rate of the running regeneration. If no regeneration is running, return the totals.
 
     `expected` is the number of candidates that all sources together should have.
     """

@@ -123,7 +123,7 @@ class SeedPage:
     def _load_around(self, position: int, row: int) -> None:
         """Fill the page around the seed at `position`, and select this seed.
 
-        Put the seed on the line `row` of the page, but not so low that the lines below it stay empty.
+        Put the seed on the line `row` of the page, or lower if the last lines of the page would otherwise stay empty.
         """
         ahead = queue.before(self._store, position, row)
         here = queue.after(self._store, position - 1, self.height - len(ahead))

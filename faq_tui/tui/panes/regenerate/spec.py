@@ -28,7 +28,7 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("regenerate.follow", "a", "Follow", "Follow the candidate that gets text, until you select another."),
     Action("regenerate.source", "s", "Source", "Show the candidates of the next source."),
-    Action("regenerate.retry", "R", "Retry failed", "Generate failed and missing candidates again."),
+    Action("regenerate.retry", "R", "Retry failed", "Generate the failed and the missing candidates."),
 )
 
 REGENERATE = PaneSpec(

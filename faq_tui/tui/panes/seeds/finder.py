@@ -31,7 +31,7 @@ class SeedFacts(Message):
     files: list[str]
     tags: list[str]
     roles: dict[str, int]
-    # Maps each reason why rows of the seed file were skipped to the number of these rows.
+    # Maps each reason to the number of rows of the seed file that were skipped for this reason.
     skipped: dict[str, int] = field(default_factory=dict)
 
 
@@ -85,7 +85,7 @@ class Finder:
             self._post(SeedsFound(number, array("I"), True, time.monotonic() - began))
 
     def _post_matches(self, number: int, batches: Iterable[list[int]], began: float) -> None:
-        """Post the first matches at once. Collect the others, and post them in groups."""
+        """Post the first matches at once. Collect the later matches, and post them in groups."""
         waiting, posted_at = array("I"), -POST_EVERY_S
         for batch in batches:
             waiting.extend(batch)

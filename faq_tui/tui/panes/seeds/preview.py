@@ -35,8 +35,7 @@ class SampleSets:
         if not self._asked:
             self._asked = True
             self.special = spelled(special_tokens(self._run))
-        # This is a list, because with a generator `any` would stop at the first changed set, and not refresh the
-        # others.
+        # The list refreshes all sets. With a generator, `any` would stop at the first changed set.
         changed = [index.refresh() for index in self.indexes.values()]
         return any(changed)
 

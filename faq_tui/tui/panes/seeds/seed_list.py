@@ -16,8 +16,8 @@ from faq_tui.tui.widgets.table import Cell, Column, filled, row_strip
 
 GAP = 2
 LENGTH_WIDTH = 12  # a longer number is shown in thousands or millions, so that its unit is not cut
-# Widths of a line in cells. From the first width on, the line has the column language, and from the second width on,
-# also the column origin. From the third width on, the column origin is wider.
+# Widths of a line in cells. A line of at least the first width has the column language. A line of at least the second
+# width also has the column origin. A line of at least the third width has a wider column origin.
 LANGUAGE_FROM, ORIGIN_FROM, WIDE_ORIGIN_FROM = 97, 113, 151
 LEAST_QUESTION = 10
 STATE_STYLES = {
@@ -95,7 +95,7 @@ class SeedList(LineList):
         self._fetch = fetch
         self._rows: dict[int, SeedListRow] = {}  # maps a position to its row
         self.positions: Sequence[int] = range(0)
-        self._height = 0  # number of rows; it is kept while the list is hidden
+        self._height = 0  # number of visible rows; a hidden list keeps its last number
 
     def show(self, positions: Sequence[int], keep: int | None = None) -> None:
         """List the seeds at `positions`. The cursor goes to the position `keep`. If this position is not

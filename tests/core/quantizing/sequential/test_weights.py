@@ -14,10 +14,11 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.chat.token_kinds import KINDS
 from faq_tui.core.models.stack import UnsupportedModel, find_stack
 from faq_tui.core.quantizing.progress import QuantizationProgress
+from faq_tui.core.quantizing.sequential import walk
 from faq_tui.core.quantizing.sequential.batching import Ordering, SolvedMatrix
 from faq_tui.core.quantizing.sequential.hessian import Hessian, drifts, means
 from faq_tui.core.quantizing.sequential.walk import LayerWalk
-from faq_tui.core.quantizing.sequential.weights import TokenWeights, Weighted, token_weights
+from faq_tui.core.quantizing.sequential.weights import TokenWeights, Weighted, padded, token_weights
 from tests.support.model_families import ROWS, model_of
 
 COLUMNS = 6
@@ -88,7 +89,9 @@ def test_a_weight_of_k_counts_a_token_k_times(counts: list[int]) -> None:
     assert weighted.tokens == sum(count > 0 for count in counts) and weighted.weight == sum(counts)
 
 
-def hessians_of_walk(model: Any, rows: list[list[int]], weights: TokenWeights | None) -> dict[str, Any]:
+def hessians_of_walk(
+    model: Any, rows: list[list[int]], weights: TokenWeights | None, multiple: int = 0
+) -> dict[str, Any]:
     """The damped Hessian of every module, from a walk that changes no weight."""
     found: dict[str, Any] = {}
 
@@ -104,7 +107,7 @@ def hessians_of_walk(model: Any, rows: list[list[int]], weights: TokenWeights | 
 
     cancel = CancelToken()
     progress = QuantizationProgress(lambda *_, **__: None, cancel)
-    walk = LayerWalk(
+    made = LayerWalk(
         find_stack(model),
         "cpu",
         Ordering(0.1, by_activation=False),
@@ -114,8 +117,8 @@ def hessians_of_walk(model: Any, rows: list[list[int]], weights: TokenWeights | 
         progress,
         cancel,
     )
-    walk.weights = weights
-    walk.run(rows)
+    made.weights, made.multiple = weights, multiple
+    made.run(rows)
     return found
 
 
@@ -147,11 +150,55 @@ def test_a_token_of_weight_zero_is_left_out() -> None:
     assert same(weighted, hessians_of_walk(model_of("qwen3_moe"), ROWS[1:], None))
 
 
-def test_experts_of_the_models_own_code_are_refused() -> None:
-    """Only this code knows which tokens an expert gets."""
+@pytest.mark.parametrize("family", ["llama", "qwen3_moe"])
+@pytest.mark.parametrize("weights", [None, token_weights([len(row) for row in ROWS], 0.2)])
+def test_padding_changes_no_hessian(family: str, weights: TokenWeights | None) -> None:
+    assert any(len(row) % 8 for row in ROWS)
+    expected = hessians_of_walk(model_of(family), ROWS, weights)
+    assert same(hessians_of_walk(model_of(family), ROWS, weights, multiple=8), expected)
+
+
+@QUICK
+@given(
+    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=8),
+    multiple=st.integers(1, 16),
+    share=st.none() | st.floats(0.01, 0.5),
+)
+def test_padding_adds_tokens_of_weight_zero(lengths: list[int], multiple: int, share: float | None) -> None:
+    rows = [list(range(length)) for length in lengths]
+    weights = token_weights([length + 1 for length in lengths], share) if share else None
+    rows = [[*row, 7] for row in rows]
+    longer, made = padded(rows, weights, multiple)
+    assert all(len(row) % multiple == 0 and row[: len(old)] == old for row, old in zip(longer, rows, strict=True))
+    if made is None:
+        assert longer == rows and share is None
+        return
+    each = [[made.values[kind] for kind in row] for row in made.classes]
+    for row, old, number in zip(each, rows, range(len(rows)), strict=True):
+        before = [1.0] * len(old) if weights is None else [weights.values[kind] for kind in weights.classes[number]]
+        assert row == before + [0.0] * (len(longer[number]) - len(old))
+
+
+def test_a_model_that_cannot_leave_out_tokens_is_not_padded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU, such a model is quantized without padding."""
+    monkeypatch.setattr(walk, "CUDA_MULTIPLE", 8)
+    monkeypatch.setattr(walk.LayerWalk, "pads", lambda self: True)
+    expected, found = (hessians_of_walk(own_experts(), ROWS, None, multiple=multiple) for multiple in (1, 0))
+    assert same(found, expected, exactly=True)
+    with pytest.raises(UnsupportedModel, match="chooses the tokens of each expert"):
+        hessians_of_walk(own_experts(), ROWS, None, multiple=8)
+
+
+def own_experts() -> Any:
     model = model_of("llama")
     for layer in find_stack(model).layers:
         layer.mlp = OwnExperts(layer.mlp)
+    return model
+
+
+def test_experts_of_the_models_own_code_are_refused() -> None:
+    """Only this code knows which tokens an expert gets."""
+    model = own_experts()
     weights = token_weights([len(row) for row in ROWS], 0.07)
     with pytest.raises(UnsupportedModel, match="chooses the tokens of each expert"):
         hessians_of_walk(model, ROWS, weights)

@@ -136,6 +136,6 @@ def test_a_fetch_that_breaks_off_is_one_sentence(monkeypatch: pytest.MonkeyPatch
         raise ConnectionError("the hub\nis gone")
 
     with pytest.raises(
-        FaqError, match=r"no data set 'owner/questions' \(split 'test'\) could be read: .*hub.is gone"
+        FaqError, match=r"nor a data set 'owner/questions' \(split 'test'\) could be read: .*hub.is gone"
     ):
         read(broken, monkeypatch)

@@ -156,7 +156,7 @@ async def test_clear_picks_are_accepted_together_and_taken_back_together(tmp_pat
         await judge.sees("0 of 11 reviewed", "seed 1 of 12")
         await judge.press("A", "ctrl+u", *"99", "enter")
         await judge.sees("0 of 11 reviewed")
-        assert "no open seed has such a clear pick: nothing was changed" in said(judge.app)
+        assert "no open seed has a pick with this margin: nothing was changed" in said(judge.app)
     with open_run(folder) as run:
         assert picks.overrides(run.store, "elder") == {}
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from faq_tui.core.quantizing.methods.gptq.scale_kernel import search_scale
+from faq_tui.core.quantizing.sequential import column_kernel
 from faq_tui.core.quantizing.sequential.column_kernel import RunGrid
 from faq_tui.core.quantizing.sequential.hessian import Factor
 from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
@@ -19,6 +21,7 @@ TINY = 6e-8  # the smallest positive float16
 # as LEAST_RANGE times the whole range. For each range, the search computes the sum of |error|^NORM over all weights,
 # as Frantar's reference code does (quant.py).
 STEPS, LEAST_RANGE, NORM = 80, 0.2, 2.4
+SHARES = [1 - step / STEPS * (1 - LEAST_RANGE) for step in range(STEPS)]
 
 
 @dataclass(frozen=True)
@@ -116,12 +119,13 @@ def fit(weights: Any, grid: GridChoice) -> tuple[Any, Any]:
     if grid.symmetric:
         high = torch.maximum(-low, high)
         low = -high
+    if grid.search and column_kernel.usable(weights):
+        return search_scale(weights, low, high, SHARES, grid.most, grid.symmetric, TINY, NORM)
     scale, zero = _grid(low, high, grid)
     if not grid.search:
         return scale, zero
     best = _rounding_error(weights, scale, zero, grid.most)
-    for step in range(1, STEPS):
-        share = 1 - step / STEPS * (1 - LEAST_RANGE)
+    for share in SHARES[1:]:
         other_scale, other_zero = _grid(low * share, high * share, grid)
         error = _rounding_error(weights, other_scale, other_zero, grid.most)
         better = error < best

@@ -1,0 +1,78 @@
+"""The free memory of this machine, within the limits of the control groups (cgroups) that contain this process.
+
+Containers and batch systems such as Slurm limit memory with control groups. The kernel ends a process that needs
+more, although the machine itself has free memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+LIMITS = {  # version of the control groups: files of the limit and of the use, and the key of reclaimable file pages
+    2: ("memory.max", "memory.current", "inactive_file"),
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+
+
+def free_host_bytes(root: Path = Path("/")) -> int | None:
+    """Memory in bytes that this process can still use; None if the system does not report it.
+
+    This is the smallest of the machine's available memory and the memory that each limit leaves. `root` is the
+    directory that contains `proc` and `sys`.
+    """
+    kibibytes = _value(root / "proc/meminfo", "MemAvailable:")
+    known = [] if kibibytes is None else [kibibytes * 1024]
+    for folder, version in _groups(root):
+        limit_file, use_file, reclaimable = LIMITS[version]
+        limit, use = _number(folder / limit_file), _number(folder / use_file)
+        if limit is not None and use is not None:
+            files = _value(folder / "memory.stat", reclaimable) or 0
+            known.append(max(0, limit - max(0, use - files)))
+    return min(known, default=None)
+
+
+def _groups(root: Path) -> Iterator[tuple[Path, int]]:
+    """The folders of the control groups of this process and of their ancestors, with their version.
+
+    In a container, the path may be the path of the host, which the container does not show. Then the mounted folder
+    itself is the group of the container.
+    """
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0" and not controllers:
+            mounts, version = ["sys/fs/cgroup", "sys/fs/cgroup/unified"], 2
+        elif "memory" in controllers.split(","):
+            mounts, version = ["sys/fs/cgroup/memory"], 1
+        else:
+            continue
+        for mount in mounts:
+            top = root / mount
+            folder = top / path.strip("/")
+            while folder != top and top in folder.parents and ".." not in folder.parts:
+                yield folder, version
+                folder = folder.parent
+            yield top, version
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _number(path: Path) -> int | None:
+    """The number in a file; None if there is none. The text `max` means no limit."""
+    text = _text(path).strip()
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _value(path: Path, key: str) -> int | None:
+    """The number after the key `key` in a file of lines `key number`; None if there is no such line."""
+    for line in _text(path).splitlines():
+        words = line.split()
+        if len(words) > 1 and words[0] == key and words[1].isdigit():
+            return int(words[1])
+    return None
