@@ -12,7 +12,7 @@ from faq_tui.tui.last_view import MOST_RUNS, RunView, last_theme, last_view, rem
 from tests.support.app_host import app_on, until
 
 
-async def test_the_theme_is_remembered_for_each_kind_of_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_theme_is_remembered_for_a_kind_of_terminal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = app_on(folder)
     async with app.run_test() as pilot:
         assert app.theme == "textual-dark"

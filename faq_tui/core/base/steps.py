@@ -17,7 +17,7 @@ BYTES = "bytes"
 
 
 @dataclass(frozen=True)
-class Step:
+class StepReport:
     """A report on a step. `total` is None if the amount of work is not known. `unit` is "" without an amount."""
 
     what: str
@@ -27,7 +27,7 @@ class Step:
     ended: bool = False
 
 
-Listener = Callable[[Step], None]
+Listener = Callable[[StepReport], None]
 _listeners: list[Listener] = []
 
 
@@ -41,7 +41,7 @@ def reported_to(listener: Listener) -> Iterator[None]:
         _listeners.remove(listener)
 
 
-def report(step: Step) -> None:
+def report(step: StepReport) -> None:
     """Send a report to the innermost listener."""
     if _listeners:
         _listeners[-1](step)
@@ -76,7 +76,7 @@ class StepProgress:
 
     def _report(self, ended: bool = False) -> None:
         self._begun, self._reported = True, time.monotonic()
-        report(Step(self._what, self._done, self._total or None, self._unit, ended))
+        report(StepReport(self._what, self._done, self._total or None, self._unit, ended))
 
 
 @contextmanager

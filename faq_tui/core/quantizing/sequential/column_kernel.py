@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from faq_tui.core.base.steps import step
+from faq_tui.core.base import steps
 
 OUTPUTS = 32  # number of outputs that one program computes
 RUN = 64  # a run has at most this number of columns, because all of them are kept in registers
@@ -148,7 +148,7 @@ def quantize_run(columns: Any, ahead: Any, drift: Any, grid: RunGrid, codes: Any
     limit, diagonal, outliers = (
         (grid.scale, grid.scale, codes) if grid.limit is None else (grid.limit, grid.diagonal, grid.outliers)
     )
-    with step("building a GPU kernel", at_once=not _kernel.cache_info().currsize):  # the first call compiles it
+    with steps.step("building a GPU kernel", at_once=not _kernel.cache_info().currsize):  # the first call compiles it
         _kernel()[(triton.cdiv(outputs, OUTPUTS), columns.shape[0] if wide else 1)](
             *(
                 columns,
