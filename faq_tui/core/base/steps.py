@@ -17,7 +17,7 @@ BYTES = "bytes"
 
 
 @dataclass(frozen=True)
-class StepReport:
+class WorkStep:
     """A report on a step. `total` is None if the amount of work is not known. `unit` is "" without an amount."""
 
     what: str
@@ -27,7 +27,7 @@ class StepReport:
     ended: bool = False
 
 
-Listener = Callable[[StepReport], None]
+Listener = Callable[[WorkStep], None]
 _listeners: list[Listener] = []
 
 
@@ -41,7 +41,7 @@ def reported_to(listener: Listener) -> Iterator[None]:
         _listeners.remove(listener)
 
 
-def report(step: StepReport) -> None:
+def report(step: WorkStep) -> None:
     """Send a report to the innermost listener."""
     if _listeners:
         _listeners[-1](step)
@@ -76,7 +76,7 @@ class StepProgress:
 
     def _report(self, ended: bool = False) -> None:
         self._begun, self._reported = True, time.monotonic()
-        report(StepReport(self._what, self._done, self._total or None, self._unit, ended))
+        report(WorkStep(self._what, self._done, self._total or None, self._unit, ended))
 
 
 @contextmanager

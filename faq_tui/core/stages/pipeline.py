@@ -16,7 +16,7 @@ from functools import partial
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped, UsageError
 from faq_tui.core.base.files import full_disk_is_clear
-from faq_tui.core.base.steps import StepReport, reported_to
+from faq_tui.core.base.steps import WorkStep, reported_to
 from faq_tui.core.models.model_code import NO_MODEL, refuse_code
 from faq_tui.core.run.context import Context, Stage
 from faq_tui.core.run.events import Emit, Note, Preparing, StageDone, StageFailed, StageSkipped, recorded
@@ -102,7 +102,7 @@ def run_pipeline(
                         _run_stage(context, stage, checks)
 
 
-def _emit_step(emit: Emit, step: StepReport) -> None:
+def _emit_step(emit: Emit, step: WorkStep) -> None:
     emit(Preparing(step.what, step.done, step.total, step.unit, step.ended))
 
 

@@ -16,7 +16,7 @@ import pytest
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped, UsageError
 from faq_tui.core.base.process import NICENESS
-from faq_tui.core.base.steps import StepReport, reported_to
+from faq_tui.core.base.steps import WorkStep, reported_to
 from faq_tui.core.worker import forked, parent
 from tests.support.paths import ROOT
 
@@ -176,7 +176,7 @@ def alive(pid: int) -> bool:
 
 
 def test_steps_reach_the_listener_of_the_parent_and_not_the_task(work: Any) -> None:
-    seen: list[StepReport] = []
+    seen: list[WorkStep] = []
     with reported_to(seen.append):
         messages, _ = work(
             "from faq_tui.core.base.steps import step\n"
@@ -186,8 +186,8 @@ def test_steps_reach_the_listener_of_the_parent_and_not_the_task(work: Any) -> N
         )
     assert [message["kind"] for message in messages] == ["pid"]
     assert seen == [
-        StepReport("loading a model"),
-        StepReport("downloading m", 2, 3, "bytes"),
-        StepReport("downloading m", 2, 3, "bytes", ended=True),
-        StepReport("loading a model", ended=True),
+        WorkStep("loading a model"),
+        WorkStep("downloading m", 2, 3, "bytes"),
+        WorkStep("downloading m", 2, 3, "bytes", ended=True),
+        WorkStep("loading a model", ended=True),
     ]
