@@ -1,10 +1,11 @@
-"""Records the picture at the head of the README: from an empty folder to a report, in the app, without an editor.
+"""Records the picture at the head of the README: from an empty folder to a running run, in the app, without an editor.
 
-    python assets/make_recording.py CAST            # runs the app on a pty and records it, for about ten minutes
+    python assets/make_recording.py CAST            # runs the app on a pty and records it, for a few minutes
     python assets/make_recording.py CAST --draw     # draws assets/recording.svg from a record
 
-The recording is a real run: 20 questions, the embedded model, its server, and every stage. CAST is an asciicast of
-version 2; `asciinema play CAST` shows it. In the drawing, waiting is shortened: each part shows a few frames.
+The recording is a real run: 20 questions, the embedded model and its server. It ends while the answers are written, and
+the job is then stopped. CAST is an asciicast of version 2; `asciinema play CAST` shows it. In the drawing, waiting is
+shortened: each part shows a few frames.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ import pyte
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.on_pty import OnPty
+from faq_tui.core import jobs
 
 SIZE = (100, 30)
 OUT = Path(__file__).with_name("recording.svg")
 PARTS_WITHOUT_END_S = 900.0  # a part must end within this time
+WATCHED_S = 20.0  # how long the answers are watched
 MARK = "m"  # asciicast's kind of an event that names a place in the recording
 QUESTIONS = """\
 Why does a cast-iron pan rust if it is left wet?
@@ -100,13 +103,24 @@ def record(cast: Path) -> None:
         with OnPty([sys.executable, "-m", "faq_tui"], SIZE, env, here) as app:
             began = time.perf_counter()
             see = Recorder(app)
-            use(see)
+            try:
+                use(see)
+            finally:
+                stop(here)
             chunks = app.chunks
-    head = {"version": 2, "width": SIZE[0], "height": SIZE[1], "title": "faq-tui: from 20 questions to a report"}
+    head = {"version": 2, "width": SIZE[0], "height": SIZE[1], "title": "faq-tui: from 20 questions to a running run"}
     events = [(at - began, "o", data.decode("utf-8", "replace")) for at, data in joined(chunks)]
     events += [(at - began, MARK, name) for at, name in see.marks]
     lines = [json.dumps(head), *(json.dumps([round(at, 3), kind, text]) for at, kind, text in sorted(events))]
     cast.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def stop(here: Path) -> None:
+    """End the job, which would go on without the app."""
+    for run in here.glob("*/faq.toml"):
+        job = jobs.find_live(run.parent)
+        while job is not None and jobs.kill(job):
+            time.sleep(0.1)
 
 
 def joined(chunks: list[tuple[float, bytes]]) -> Iterator[tuple[float, bytes]]:
@@ -146,21 +160,14 @@ def use(app: Recorder) -> None:
     app.press("a", 0.5)  # follow what is being written
     app.see("writing its")
     app.mark("regenerate")
-    app.see("judge  ", "of 20 seeds")
-    app.mark("judge")
-    app.press("3", 1.0)
-    app.see("picked by")
-    app.press("n", 1.0)
-    app.press("]", 0.5)
-    app.see("activations  ", "quantize  ")
-    app.mark("spikes")
-    app.see("quantize  ")
-    app.press("\x1b[15~", 1.0)  # f5: the pane Quantize
-    app.mark("quantize")
-    app.see("evaluate  ")
-    app.mark("evaluate")
-    app.press("6", 1.0)
-    app.see("Finished.")
+    app.press("", WATCHED_S)
+    app.see("done 3/3", " unusable")
+    app.press("", 2.0)
+    app.mark("seeds")
+    app.press("1", 4.0)
+    app.mark("home")
+    app.press("H", 1.0)
+    app.see("regenerate")
     app.press("", 3.0)
     app.mark("end")
 
@@ -169,7 +176,7 @@ def use(app: Recorder) -> None:
 
 CELL, LINE, FONT = 8.4, 17, 14  # pixels
 INK, PAPER = "#e0e0e0", "#121212"
-FRAMES = {"wizard": 44, "start": 8, "regenerate": 26, "judge": 12, "spikes": 8, "quantize": 16, "evaluate": 14}
+FRAMES = {"wizard": 48, "start": 10, "regenerate": 40, "seeds": 8, "home": 8}
 FRAME_S, HOLD_S = 0.22, 1.4  # seconds of a frame, and of the last frame of each part
 NAMED = {
     "black": "#121212", "red": "#d27e92", "green": "#8ad4a1", "brown": "#ffc473", "blue": "#57a5e2",
@@ -261,7 +268,7 @@ def draw(parts: list[Part]) -> str:
         at += seconds
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height}" width="{width:.0f}">'
-        "<title>faq-tui: from 20 questions to a report</title>"
+        "<title>faq-tui: from 20 questions to a running run</title>"
         f"<style>text{{font:{FONT}px 'DejaVu Sans Mono',Menlo,Consolas,monospace;white-space:pre}}.b{{font-weight:bold}}"
         f"@keyframes film{{{''.join(steps)}}}"
         f".film{{animation:film {whole:.1f}s step-end infinite}}</style>"

@@ -110,7 +110,10 @@ def _better(colour: ColorTriplet, background: ColorTriplet) -> Style | None:
 
 
 def readable_colour(colour: Color, background: Color) -> Color:
-    """The colour that is nearest to `colour` on the way to black or white and can be read on `background`."""
-    end = max((BLACK, WHITE), key=lambda one: contrast(one, background))
-    mixed = (colour.blend(end, step / STEPS) for step in range(STEPS))
-    return next((one for one in mixed if contrast(one, background) >= CONTRAST), end)
+    """The colour that can be read on `background` and is nearest to `colour`, on the way to black or to white."""
+    for step in range(STEPS + 1):
+        for end in (BLACK, WHITE):
+            mixed = colour.blend(end, step / STEPS)
+            if contrast(mixed, background) >= CONTRAST:
+                return mixed
+    raise AssertionError("black or white has a contrast of at least 4.58 on every colour")
