@@ -26,6 +26,7 @@ COMMANDS = {
     "compare": "compare",
     "doctor": "doctor",
     "replay": "replay",
+    "serve": "serve",
     "completion": "completion",
 }
 

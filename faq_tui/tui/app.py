@@ -23,6 +23,7 @@ from faq_tui.tui.gpu import MachineSampler
 from faq_tui.tui.header import Header, Machine, TabLine
 from faq_tui.tui.jobs_line import JobsLine
 from faq_tui.tui.keys import keys_of, shown
+from faq_tui.tui.last_view import RunView, last_view, remember_view
 from faq_tui.tui.notices import title_of
 from faq_tui.tui.palette import ActionCommands
 from faq_tui.tui.pane import Pane, PaneSpec
@@ -78,9 +79,11 @@ class FaqApp(AppController):
         self.panes: dict[str, Pane] = {pane.scope: pane.load()(self.opened) for pane in panes}
         # Keep references to these widgets. A query would search only the topmost screen, which may be a dialogue.
         self._header = Header(self.opened, player.badge if player else "")
-        self._machine, self._jobs, self._footer = Machine(id="machine"), JobsLine(), KeyFooter(id="footer")
+        self._machine, self._jobs, self._footer = Machine(id="machine"), JobsLine(), KeyFooter()
         self._tabs = TabLine(tuple(self.panes), self._machine)
-        self._switcher = PaneSwitcher(initial=next(iter(self.panes)))
+        self._view = last_view(self.opened.folder) if player is None else RunView()
+        self._first_pane = self._view.pane if self._view.pane in self.panes else next(iter(self.panes))
+        self._switcher = PaneSwitcher(initial=self._first_pane)
         self.player, self._start_at_once = player, start
         self._drawn_version, self._drawn_at, self._drawn_phase = -1, 0.0, ""
         self._keys_due = False
@@ -98,7 +101,10 @@ class FaqApp(AppController):
 
     def on_mount(self) -> None:
         self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self._keys_changed())
-        self.show_pane(next(iter(self.panes)))
+        for scope, layout in self._view.layouts.items():
+            if scope in self.panes:
+                self.panes[scope].use_arrangement(layout)
+        self.show_pane(self._first_pane)
         self._show_keys()  # draw the keys at once, so that they are already on the first screen
         self.sampler.start()
         if self.player is not None:
@@ -112,6 +118,9 @@ class FaqApp(AppController):
         self.set_interval(1 / self.hz, self._pump)
 
     def on_unmount(self) -> None:
+        if self.player is None:
+            layouts = {scope: pane.arrangement for scope, pane in self.panes.items() if pane.arrangement}
+            remember_view(self.opened.folder, RunView(self.pane.SPEC.scope, layouts))
         self.session.close()
         self.plan_watch.close()
         self.settings_watch.close()
@@ -187,7 +196,7 @@ class FaqApp(AppController):
             switch = f"{others[0]}-{others[-1]} {switch}" if others else switch
         self._tabs.show(pane.SPEC.scope, labels, switch)
         here = [*pane.SPEC.actions, *APP_ACTIONS]
-        keys = [(self.key(a.id), a.label, a.id in ALWAYS) for a in here if a.footer and self._is_possible(a)]
+        keys = [(self._raw_key(a.id), a.label, a.id in ALWAYS) for a in here if a.footer and self._is_possible(a)]
         self._footer.always = [(key, label) for key, label, always in keys if key and always]
         self._footer.keys = [(key, label) for key, label, always in keys if key and not always]
 
@@ -197,10 +206,14 @@ class FaqApp(AppController):
 
     def key(self, action_id: str) -> str:
         """The readable name of an action's key; "" if the focused widget reads this key as text."""
+        return shown(self._raw_key(action_id))
+
+    def _raw_key(self, action_id: str) -> str:
+        """Textual's name of this key."""
         focused = self._base.focused
         for key in keys_of(self._action[action_id], self.keymap):
             if focused is None or not focused.check_consume_key(key, key_to_character(key)):
-                return shown(key)
+                return key
         return ""
 
     @property

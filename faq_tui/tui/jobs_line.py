@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from faq_tui.core.base.text import sanitize
+from faq_tui.core.base.text import amount, sanitize, size
+from faq_tui.core.run.events import Preparing
 from faq_tui.core.run_plan import RunPlan
 from faq_tui.tui.duration import clock_time, pace
 from faq_tui.tui.live import LiveState, StageLive
@@ -124,6 +125,8 @@ def _running(live: LiveState, now: float, width: int, plan: RunPlan | None) -> T
         )
     if waits := waiting_in_words(live.waiting.values(), now):
         return Text.assemble((f"{sanitize(stage.stage)} ", "bold"), (waits, "yellow"))
+    if live.steps:
+        return _preparing(stage.stage, *list(live.steps.values())[-1], now, width, plan)
     done, total, unit, detail, speed, left = _progress(live, now)
     head = Text(f"{_place(stage.stage, plan)}{sanitize(stage.stage)}", style="bold")
     if not total:
@@ -135,14 +138,31 @@ def _running(live: LiveState, now: float, width: int, plan: RunPlan | None) -> T
         parts.append(speed)
     if detail:
         parts.append(sanitize(detail))
+    return _with_bar(head, done / total, parts, width)
+
+
+def _preparing(stage: str, began: float, step: Preparing, now: float, width: int, plan: RunPlan | None) -> Text:
+    """A step before the units of the stage: its amount, rate and time left, or for how long it has been going on."""
+    head = Text.assemble((f"{_place(stage, plan)}{sanitize(stage)}", "bold"), f"  {sanitize(step.what)}")
+    seconds = max(0.0, now - began)
+    if not step.total:
+        return head.append(f"  {clock_time(seconds)}", "dim")
+    parts, rate = [amount(step.done, step.total)], step.done / seconds if seconds >= 1 else 0.0
+    if rate:
+        parts += [f"{clock_time((step.total - step.done) / rate)} left", f"{size(rate)}/s"]
+    return _with_bar(head, step.done / step.total, parts, width)
+
+
+def _with_bar(head: Text, share: float, parts: list[str], width: int) -> Text:
+    """The line with the bar and as many parts as fit. The most important part comes first."""
     room = width - head.cell_len - NARROWEST - 4
     while len(parts) > 1 and len(" · ".join(parts)) > room:
         parts.pop()
     tail = " · ".join(parts)
-    size = min(BAR, width - head.cell_len - len(tail) - 4)
+    cells = min(BAR, width - head.cell_len - len(tail) - 4)
     line = Text.assemble(head, "  ")
-    if size >= NARROWEST:
-        line.append_text(bar(done / total, size)).append("  ")
+    if cells >= NARROWEST:
+        line.append_text(bar(share, cells)).append("  ")
     return line.append(tail)
 
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from textual.app import App
+from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.text import sanitize
 from faq_tui.tui import clipboard, notices
 from faq_tui.tui.config import Config
-from faq_tui.tui.themes import named_colours, suited_theme
+from faq_tui.tui.last_view import last_theme, remember_theme
+from faq_tui.tui.themes import ReadableText, named_colours, suited_theme
+
+READABLE = ReadableText()
 
 KEPT_ERRORS = 10
 
@@ -29,7 +34,8 @@ class ShellApp(App[None]):
         # turns all other colours into greys.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.config = config or Config()
-        self.theme = self.config.theme or suited_theme(os.environ)
+        self._suited = suited_theme(os.environ)
+        self.theme = self._first_theme = self.config.theme or last_theme(self._suited) or self._suited
         if self.config.low_bandwidth:
             self.animation_level = "none"
         self.set_keymap(self.config.keymap)
@@ -44,6 +50,8 @@ class ShellApp(App[None]):
         self._use_theme()
 
     def on_unmount(self) -> None:
+        if self.theme != self._first_theme:
+            remember_theme(self._suited, self.theme)
         self._give_back_title()
 
     def exit(self, *arguments: Any, **named: Any) -> None:
@@ -76,7 +84,11 @@ class ShellApp(App[None]):
 
     def _use_theme(self) -> None:
         """Draw named colours, such as red and green, in the colours of the theme."""
-        self.ansi_theme_dark = self.ansi_theme_light = named_colours(self.theme, self.theme_variables)
+        self.ansi_theme_dark = self.ansi_theme_light = named_colours(self.theme_variables)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's filters, and then the filter that makes text readable."""
+        return [*super().get_line_filters(), READABLE]
 
     @property
     def keymap(self) -> dict[str, str]:

@@ -15,11 +15,15 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any, NoReturn
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.process import lower_priority
+from faq_tui.core.base.steps import reported_to
+
+STEP = "step"  # the kind of a message that reports a step, such as loading a model
 
 Send = Callable[..., None]
 Task = Callable[[dict[str, Any], Send, CancelToken], None]
@@ -95,7 +99,8 @@ def work(task_name: str, channel_fd: int) -> NoReturn:
     try:
         module, function = TASKS[task_name].split(":")
         task: Task = getattr(importlib.import_module(module), function)
-        task(spec, send, cancel)
+        with reported_to(lambda step: send(STEP, step=asdict(step))):
+            task(spec, send, cancel)
         send("finished")
         code = 0
     except FaqError as error:

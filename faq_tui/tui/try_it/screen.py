@@ -35,7 +35,7 @@ NONE = ""  # value of a column without a model
 TEMPERATURES = {"0": "0, always the likeliest token", "0.3": "0.3", "0.7": "0.7", "1": "1"}
 LENGTHS = ("64", "256", "1024", "4096")
 SECOND, THIRD, HEAT, LENGTH = "second column", "third column", "temperature", "longest answer in tokens"
-WRITING = [("enter", "Ask"), ("esc", "Back")]
+WRITING = [("enter", "Ask"), ("escape", "Back")]
 
 
 class TryScreen(ModalScreen[str]):
@@ -177,10 +177,10 @@ class TryScreen(ModalScreen[str]):
         if self._prompt.has_focus:
             footer.keys, footer.always = [], WRITING
             return
-        keys = [("i", "New prompt"), ("m", "Models"), ("s", "Sampling"), ("y", "Copy"), ("↓", "Scroll")]
+        keys = [("i", "New prompt"), ("m", "Models"), ("s", "Sampling"), ("y", "Copy"), ("down", "Scroll")]
         if self._shows_one:
-            keys.insert(0, (" ".join(str(n + 1) for n in range(len(self._chosen))), "Model"))
-        footer.keys, footer.always = keys, [*([("x", "Stop")] if self._source.busy else []), ("esc", "Back")]
+            keys[:0] = [(str(number + 1), "Model") for number in range(len(self._chosen))]
+        footer.keys, footer.always = keys, [*([("x", "Stop")] if self._source.busy else []), ("escape", "Back")]
 
     def on_descendant_focus(self) -> None:
         self._draw_keys()

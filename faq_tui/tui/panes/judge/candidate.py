@@ -105,6 +105,29 @@ class CandidateBox(Vertical):
             self.text.show(parts)
 
 
+class CandidateTabs(LiteralText):
+    """The tabs of the candidates, which are shown if the boxes do not all fit. A click selects a candidate."""
+
+    _places: tuple[tuple[range, int], ...] = ()  # the cells of each tab, and the number of its candidate
+
+    def show_tabs(self, case: Case, blind: bool, chosen: int) -> None:
+        """`chosen` is the index of the selected candidate."""
+        line, places = Text(" "), []
+        for index, candidate in enumerate(case.candidates):
+            start = line.cell_len
+            line.append(chip(case, candidate, blind, index == chosen))
+            places.append((range(start, line.cell_len), candidate.number))
+            line.append("   ")
+        self._places = tuple(places)
+        self.show(line)
+
+    def on_click(self, event: Click) -> None:
+        cell = event.get_content_offset(self)
+        number = next((n for cells, n in self._places if cell is not None and cell.y == 0 and cell.x in cells), None)
+        if number is not None:
+            self.post_message(CandidateBox.CandidateChosen(number))
+
+
 def title(case: Case, candidate: Candidate, blind: bool, whole: bool = True) -> Text:
     """The title of the box, such as `2  8 of 10  picked by judge`. The method `score` explains `whole`."""
     line = Text.assemble((f" {candidate.number} ", "bold reverse"), no_wrap=True, overflow="ellipsis")

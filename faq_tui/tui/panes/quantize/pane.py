@@ -277,6 +277,13 @@ class QuantizePane(ArtefactActions):
         self._follow()
         self.draw()
 
+    @property
+    def arrangement(self) -> str:
+        return self.view if self.view != VIEWS[0] else ""
+
+    def use_arrangement(self, layout: str) -> None:
+        self.view = layout if layout in VIEWS else self.view
+
     def action_view(self) -> None:
         if self._all_views:
             self.notify("Grid, curve and log are all shown.")
