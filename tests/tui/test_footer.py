@@ -49,7 +49,7 @@ async def test_keys_that_share_a_label_are_clicked_one_by_one(folder: Path) -> N
     async with app.run_test(size=(120, 24)) as pilot:
         await pilot.press("3")
         await until(pilot, lambda: "1 2 3 Pick" in text_of(app))
-        app.simulate_key = pressed.append  # type: ignore[method-assign]
+        app.simulate_key = pressed.append  # type: ignore[method-assign, assignment]
         line = text_of(app).splitlines()[-1]
         for text in ("1", "2", "3", "Pick", "enter", "Accept"):
             await pilot.click(offset=(line.index(text), 23))

@@ -38,7 +38,7 @@ class BrowserDriver(WebDriver):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._write = self._send
+        self._write = self._send  # type: ignore[assignment]
 
     def _send(self, data: bytes) -> int:
         """Write all bytes; several threads write. If the page has gone, the bytes are discarded."""
