@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from faq_tui.core.base import steps
 from faq_tui.core.base.steps import BYTES, WorkStep, report, reported_to, step
 
 
