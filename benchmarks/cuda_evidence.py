@@ -112,7 +112,12 @@ def make(options: argparse.Namespace) -> None:
         shutil.copytree(options.run, shared)
     write_settings(shared, [], options.device)
     prepared = faq_tui_run(shared, "evaluate")
-    if prepared.wait(max(1.0, end - time.monotonic())):
+    try:
+        failed = prepared.wait(max(1.0, end - time.monotonic())) != 0
+    except subprocess.TimeoutExpired:
+        prepared.terminate()
+        sys.exit("the time was over before the sets were made; the same command with the same --work continues")
+    if failed:
         sys.exit((work / "shared.log").read_text(errors="replace")[-3000:])
     print(f"sets, held-out answers and the unquantized model: {time.monotonic() - began:.0f} s", flush=True)
     parts, gpus = list[Part](), gpu_count()
