@@ -134,7 +134,7 @@ class TryBench:
             hear_one({"kind": "failed", "message": str(error)})
             return
         loaded = self._models.setdefault(model.name, self._new(model))
-        loaded.answer(request, hear_one)
+        loaded.answer(request, hear_one, lambda: self._cancel.is_set or self._closed)
 
     def _new(self, model: TriedModel) -> LoadedModel:
         assert self._target is not None

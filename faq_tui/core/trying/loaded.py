@@ -42,20 +42,24 @@ class LoadedModel:
         """True if the child runs, so that its model takes memory."""
         return self._thread is not None and self._thread.is_alive()
 
-    def answer(self, request: TryRequest, hear: Hear) -> None:
+    def answer(self, request: TryRequest, hear: Hear, stopped: Callable[[], bool] = lambda: False) -> None:
         """Answer one prompt, and return when the answer has ended. `hear` gets the messages, also in another thread.
 
         If the model must be loaded, the first message is `loading`; `task.run` describes the others.
 
         If the answer fails, the last message is `failed`; after `stop`, it is `answered` or `stopped`.
+        `stopped` tells whether a stop was requested before `stop` could reach this answer.
         """
         with self._lock:
             if self._cancel.is_set and self._thread is not None:
                 self._thread.join()  # the child is ending, and cannot answer
             self._hear = hear
             self._ended.clear()
+            if stopped():
+                hear({"kind": "stopped"})
+                self._ended.set()
+                return
             if not self.is_open:
-                hear({"kind": "loading"})
                 self._open()
             elif self._loaded is not None:
                 hear(self._loaded)
@@ -100,6 +104,7 @@ class LoadedModel:
         self._thread = threading.Thread(
             target=self._work, args=(self._cancel, self._inbox), name="try-model", daemon=True
         )
+        self._hear({"kind": "loading"})  # from here on, `stop` ends the new child
         self._thread.start()
 
     def _work(self, cancel: CancelToken, inbox: TemporaryDirectory[str]) -> None:

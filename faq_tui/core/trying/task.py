@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, UsageError
@@ -19,7 +19,9 @@ from faq_tui.core.chat.dialects import opened_by
 from faq_tui.core.chat.render import check_texts, fitting_turns
 from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.models.memory_need import GIB
-from faq_tui.core.trying.request import TryRequest
+
+if TYPE_CHECKING:
+    from faq_tui.core.trying.request import TryRequest
 
 SEND_PERIOD_S = 0.05  # tokens are collected for this long before they are sent
 LOOK_PERIOD_S = 0.02  # seconds between two looks for the next prompt
@@ -38,9 +40,9 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
     tokens, memory_mb). If the chat template refuses the prompt, the task sends only `failed` (message). `TriedAnswer`
     describes these values. Each of these messages has the `number` of its prompt.
     """
-    del cancel
     # The task has nothing to save. So a stop ends this process at once, even in the middle of loading.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    cancel.check()  # the stop may have come before this line
     inbox = Path(spec["inbox"])
     started = time.monotonic()
     writer = _writer(spec, send)
@@ -56,6 +58,8 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 
 
 def _next_request(inbox: Path, number: int) -> TryRequest:
+    from faq_tui.core.trying.request import TryRequest  # it imports much, and until then a stop must wait
+
     path = inbox / f"{number}.json"
     while not path.exists():
         time.sleep(LOOK_PERIOD_S)
