@@ -39,7 +39,7 @@ def test_recipes_with_and_without_weights_can_be_compared_in_one_run() -> None:
     kinds = parse_settings(BASE + text).recipes[-1]
     assert kind_weights_of(kinds) == {"answer": 2.0, "reasoning": 1.0, "question": 1.0, "template": 1.0}
     assert {key: str(value) for key, value in kinds.unusual().items()} == {"token_weights": "answer 2"}
-    with pytest.raises(UsageError, match="two recipes would both write models/gptq-sink7-w4g128"):
+    with pytest.raises(UsageError, match="two recipes would both write models/gptq-sink2-w4g128"):
         parse_settings(BASE + '[[recipes]]\nsink_share = "auto"\n[[recipes]]\nsink_share = 0.02\n')
 
 
