@@ -95,7 +95,7 @@ class HomeApp(ShellApp):
         self._list = RunList(self.here, clock)
         self._header, self._columns = LiteralText(id="header"), LiteralText(id="columns")
         self._details, self._welcome = LiteralText(id="details"), LiteralText(SEARCHING, id="welcome")
-        self._footer = KeyFooter(id="footer")
+        self._footer = KeyFooter()
 
     def compose(self) -> ComposeResult:
         yield self._header
@@ -108,7 +108,7 @@ class HomeApp(ShellApp):
     def on_mount(self) -> None:
         if self._notice:
             self.say(self._notice, timeout=15)
-        self._footer.always = [(self._key(a.id), a.label) for a in SHARED if a.id in ALWAYS]
+        self._footer.always = [(self._raw_key(a.id), a.label) for a in SHARED if a.id in ALWAYS]
         self._scanner.start()
         self._draw()
         self.set_interval(1 / (LOW_HZ if self.config.low_bandwidth else HZ), self._pump)
@@ -193,11 +193,16 @@ class HomeApp(ShellApp):
 
     def _draw_keys(self) -> None:
         usable = [a for a in ACTIONS if a.footer and (self._list.runs or a.name not in NEED_A_RUN)]
-        self._footer.keys = [(self._key(action.id), action.label) for action in usable]
+        self._footer.keys = [(self._raw_key(action.id), action.label) for action in usable]
 
     def _key(self, action_id: str) -> str:
+        """The readable name of an action's key."""
+        return shown(self._raw_key(action_id))
+
+    def _raw_key(self, action_id: str) -> str:
+        """Textual's name of this key."""
         action = next(action for action in (*ACTIONS, *SHARED) if action.id == action_id)
-        return shown(keys_of(action, self.keymap)[0])
+        return keys_of(action, self.keymap)[0]
 
     def on_line_list_line_highlighted(self) -> None:
         self._selected_at = self.clock()
