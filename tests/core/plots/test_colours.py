@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faq_tui.core.plots.colours import LEVELS, colour_of, hexadecimal, level_of, mixed
@@ -31,6 +31,7 @@ def test_equal_steps_look_equally_large() -> None:
     assert steps[0] < 10 and steps[-1] > 70, "the whole range is used"
 
 
+@settings(deadline=None)
 @given(SHARES, SHARES)
 def test_a_higher_value_never_has_a_darker_colour(one: float, other: float) -> None:
     low, high = sorted((one, other))

@@ -78,6 +78,7 @@ def test_the_map_depends_only_on_the_shares_of_the_scale(cells: Any, factor: flo
     assert landscape.heat(cells, 20, 5, 0.0, colours=True) == landscape.heat(cells * 0, 20, 5, factor, colours=True)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 120), st.floats(0.01, 1e4), st.booleans())
 def test_the_legend_fits_and_begins_with_zero(width: int, top: float, coloured: bool) -> None:
     drawn = plain([landscape.legend(width, top, coloured)])[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faq_tui.core.plots.overlay import SHARED, overlay
@@ -45,6 +45,7 @@ def test_neighbouring_values_are_connected_and_a_gap_is_empty() -> None:
     assert sum(alone) == 1, "a single value has a mark"
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.lists(st.none() | st.floats(-1e6, 1e6, width=32), min_size=1, max_size=40), min_size=1, max_size=4),
     st.integers(16, 120),

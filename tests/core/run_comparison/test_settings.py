@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from faq_tui.core.run_comparison import SettingDifference, setting_differences
@@ -87,6 +88,7 @@ KEYS = st.fixed_dictionaries(
 )
 
 
+@hypothesis_settings(deadline=None)
 @given(KEYS, KEYS)
 def test_a_key_is_listed_exactly_if_its_values_differ(one: dict[str, Any], other: dict[str, Any]) -> None:
     ours, theirs = (settings("".join(f"{key} = {value}\n" for key, value in d.items())) for d in (one, other))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.color import Color
 from rich.style import Style
@@ -17,6 +17,7 @@ CELLS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(CELLS, min_size=1, max_size=5))
 def test_no_character_is_lost(rows: list[list[tuple[str, str]]]) -> None:
     strips = strips_of("\n".join(map(line, rows)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import struct
 from collections.abc import AsyncIterator
@@ -183,9 +184,9 @@ async def test_export(tmp_path: Path) -> None:
     async with opened(tmp_path) as (app, pane, press):
         await press("g", "e")
         folder = pane.run.reports / "spikes"
-        async with asyncio_timeout():
+        async with asyncio.timeout(60):
             while not any("Wrote" in n.message for n in app._notifications):
-                await press()
+                await asyncio.sleep(0.02)
         names = sorted(path.name for path in folder.iterdir())
         stem = "layer0-self_attn.o_proj-baseline-elder"
         ends = ("-3d.png", "-3d.svg", "-channels.csv", "-layers.csv", ".png", ".svg")
@@ -210,12 +211,6 @@ async def test_export(tmp_path: Path) -> None:
         paths = [node.get("d") or "" for node in root.iter(f"{SVG}path") if node.get("fill") == highest]
         boxes = "".join(paths).count("M") - 1  # one is the legend's
         assert boxes == 2 * len(range(0, 128, 7)), "of elder alone; two are neighbours"
-
-
-def asyncio_timeout() -> Any:
-    import asyncio
-
-    return asyncio.timeout(20)
 
 
 async def test_copy_and_files_that_are_gone(tmp_path: Path) -> None:
