@@ -38,7 +38,7 @@ class ServedApp:
         assert LINK.fullmatch(self.link), self.link + self.process.communicate()[1]
 
     def apps(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
+        return list(psutil.Process(self.process.pid).children(recursive=True))
 
     def end(self, number: signal.Signals = signal.SIGINT) -> tuple[int, str]:
         """Ends it; its exit code and what it wrote to standard error."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from faq_tui.core.base import steps
 from faq_tui.core.base.steps import BYTES, WorkStep, report, reported_to, step
 
 
@@ -17,7 +16,7 @@ def test_a_step_without_an_amount() -> None:
 
 def test_an_amount_is_reported_at_most_twice_a_second_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(steps.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("faq_tui.core.base.steps.time.monotonic", lambda: now[0])
     seen: list[WorkStep] = []
     with reported_to(seen.append), step("downloading m", BYTES, at_once=False) as progress:
         for done in range(1, 101):
