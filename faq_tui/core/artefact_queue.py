@@ -27,14 +27,14 @@ class Queued:
     set_name: str
     name: str
     state: str
-    artefact: Artefact | None  # the last artefact that was made under this name
-    message: str = ""  # why the artefact failed
+    artefact: Artefact | None  # the newest artefact with this name; None if there is none
+    message: str = ""  # why the artefact could not be made
 
 
 def queue_of(run: Run) -> list[Queued]:
-    """All artefacts in the order in which they are made.
+    """All artefacts of the settings, in the order in which the stage quantize makes them.
 
-    The artefact that is being made now has no special state. The events of the job name that artefact.
+    No state says that an artefact is being made now. The events of the job say which artefact this is.
     """
     sets, rows = all_sets(run.store), all_artefacts(run.store)
     failures = all_failures(run.store)
@@ -66,7 +66,7 @@ def queue_of(run: Run) -> list[Queued]:
 
 
 def _ended(run: Run) -> tuple[str, str] | None:
-    """The state and the message of the stage; None unless the stage failed or was stopped."""
+    """The state and the message of the stage quantize; None if this stage neither failed nor was stopped."""
     last = stage_rows.all_rows(run.store).get(stage.STAGE)
     if last is None or last.state == "done":
         return None

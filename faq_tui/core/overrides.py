@@ -16,7 +16,7 @@ from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import picks, seeds
 from faq_tui.core.store.judged import Standing
 
-# A person may pick a candidate that repeats itself. A candidate whose answer is cut off is never assembled.
+# A person may pick a candidate that repeats itself. A candidate with a cut-off answer is never assembled.
 NEVER_ASSEMBLED = CUT_OFF | NOT_FINISHED
 
 
@@ -40,7 +40,10 @@ def override(run: Run, seed_text: str, candidate: str, reason: str) -> str:
 
 
 def pick(run: Run, seed_id: str, source: str, number: int, reason: str) -> str:
-    """Pick this candidate for the seed. Raises UsageError if it does not exist, or if it is cut off."""
+    """Pick this candidate for the seed.
+
+    Raises UsageError if the candidate does not exist, or if its answer is cut off.
+    """
     source_hash = source_hash_of(run.settings.sources[source])
     of_seed = {c.number: c for c in candidate_rows.of_seed(run.store, source, source_hash, seed_id)}
     chosen = of_seed.get(number)
@@ -55,9 +58,11 @@ def pick(run: Run, seed_id: str, source: str, number: int, reason: str) -> str:
 
 
 def accept_all(run: Run, source: str, standings: Sequence[Standing], reason: str) -> int:
-    """Pick what the judge picked for each of these seeds, in one transaction. Returns the number of picks.
+    """For each of these seeds, store the judge's pick as the person's pick, all in one transaction.
 
-    A seed for which the judge picked nothing is left out.
+    Returns the number of picks.
+
+    Seeds without a pick by the judge are left out.
     """
     rows = [(one.seed_id, source, "pick", one.judge_pick) for one in standings if one.judge_pick is not None]
     picks.add_picks(run.store, rows, "person", user(), reason)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from faq_tui.core.artefact_queue import queue_of
 from faq_tui.core.judging.identity import current_picks
 from faq_tui.core.regenerating.candidate_requests import pending_candidates
 from faq_tui.core.regenerating.generation_cost import estimate_cost
 from faq_tui.core.run.run import Run, lock_owner
+from faq_tui.core.settings import Settings
 from faq_tui.core.stages.pipeline import all_stages
 from faq_tui.core.status import stage_states
 from faq_tui.core.store import stages
@@ -59,8 +61,26 @@ class RunPlan:
         return name in names and all(stage.state == DONE for stage in self.stages[: names.index(name)])
 
 
+@dataclass(frozen=True)
+class Effect:
+    """What other settings change in a run.
+
+    `stale` are the finished stages that become stale, and `current` the stale stages that become current again.
+    `artefacts` is the number of artefacts that have to be made because of the change. `seconds` is the time that the
+    stages in `stale` took last time; None if it is not known.
+    """
+
+    stale: tuple[str, ...] = ()
+    artefacts: int = 0
+    current: tuple[str, ...] = ()
+    seconds: float | None = None
+
+
 def seconds_of(stages_: Sequence[PlannedStage]) -> float | None:
-    """The sum of the estimates; None if any of them is not known, or if there are no stages."""
+    """The sum of the stages' estimates.
+
+    Returns None if one of the estimates is not known, or if there are no stages.
+    """
     known = [stage.seconds for stage in stages_ if stage.seconds is not None]
     return sum(known) if known and len(known) == len(stages_) else None
 
@@ -71,7 +91,7 @@ def stage_names() -> tuple[str, ...]:
 
 
 def plan_of(run: Run) -> RunPlan:
-    """The plan of the next job. This may read files, so the app calls it on a thread."""
+    """The plan of the next job. This function may read files, so the app calls it on a thread."""
     rows = stages.all_rows(run.store)
     busy = lock_owner(run.folder) is not None
     planned = []
@@ -88,8 +108,28 @@ def plan_of(run: Run) -> RunPlan:
     return RunPlan(tuple(planned), _changed_picks(run, since) if since is not None else 0)
 
 
+def effect_of(run: Run, settings: Settings) -> Effect:
+    """What `settings` would change in the run. This may read files, so the app calls it on a thread."""
+    other = replace(run, settings=settings)
+    now, then = plan_of(run), plan_of(other)
+    before = {stage.name: stage.state for stage in now.stages}
+    stale = [stage for stage in then.stages if before.get(stage.name) == DONE and stage.state == STALE]
+    current = [stage.name for stage in then.stages if before.get(stage.name) == STALE and stage.state == DONE]
+    states = {queued.name: queued.state for queued in queue_of(run)}
+    names = [stage.name for stage in then.stages]
+    sets_stay = all(names.index(stage.name) >= names.index("quantize") for stage in stale)
+    artefacts = sum(
+        not (sets_stay and queued.state == DONE) and states.get(queued.name, DONE) == DONE
+        for queued in queue_of(other)
+    )
+    return Effect(tuple(stage.name for stage in stale), artefacts, tuple(current), seconds_of(stale))
+
+
 def _generation_seconds(run: Run) -> float | None:
-    """The seconds that the missing candidates will take. None if there are no finished candidates to measure."""
+    """The seconds that the missing candidates will take.
+
+    Returns None if no finished candidate gives a speed for the estimate.
+    """
     total = 0.0
     for name, source in run.settings.sources.items():
         pending = pending_candidates(run, source)
@@ -101,7 +141,7 @@ def _generation_seconds(run: Run) -> float | None:
 
 
 def _changed_picks(run: Run, since: float) -> int:
-    """The number of seeds whose picked candidate is not the one that was picked at the time `since`."""
+    """The number of seeds with another picked candidate now than at the time `since`."""
     count = 0
     for name in run.settings.sources:
         now = {seed_id: pick.candidate_id for seed_id, pick in current_picks(run, name).items()}

@@ -1,4 +1,4 @@
-"""The facts about a run that fit into one line of a list. They are read without loading seeds or candidates."""
+"""Facts about a run for one line of a list. The functions load neither seeds nor candidates."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ State = Literal["new", "running", "done", "partly", "failed", "stopped", "interr
 class RunSummary:
     """One run of a list.
 
-    In the state "partly", the stages up to `stage` are done, and the later ones have not run yet. In the state
+    In the state "partly", the stages up to `stage` are done, and the later stages have not run yet. In the state
     "broken", the settings or the database cannot be read, and `message` says why.
     """
 
@@ -32,14 +32,17 @@ class RunSummary:
     state: State
     target: str = ""
     stage: str = ""  # the stage that `state` is about; "" in the states "new" and "broken"
-    message: str = ""  # the stage's summary, or the reason of its failure
+    message: str = ""  # the stage's summary, or the reason for its failure
     verdict: str = ""  # how many comparisons have each verdict; "" if the report is not written
     changed: float = 0.0  # unix seconds of the last start or end of a stage, or of the last change of the settings
     disk: int | None = None  # bytes on the disk; None if they are not counted yet
 
 
 def summarise(folder: Path) -> RunSummary:
-    """The summary of a run, without the size on the disk. A damaged run becomes a summary in the state "broken"."""
+    """The summary of a run, without its size on the disk.
+
+    If the run is damaged, the state of the summary is "broken".
+    """
     settings_file = folder / "faq.toml"
     try:
         target = load_settings(settings_file).target.model
@@ -58,7 +61,7 @@ def summarise(folder: Path) -> RunSummary:
 
 
 def with_disk(summary: RunSummary) -> RunSummary:
-    """The same summary with the size of the run's folder. This reads the size of every file in the folder."""
+    """The same summary with the size of the run's folder. The function reads the size of every file in the folder."""
     return replace(summary, disk=disk_bytes(summary.folder))
 
 
@@ -68,7 +71,9 @@ def is_running(folder: Path) -> bool:
 
 
 def stale_stages(folder: Path) -> list[str]:
-    """Names of the finished stages whose settings or inputs have changed since then. Raises FaqError or OSError.
+    """Names of finished stages with settings or inputs that have changed since the stage finished.
+
+    Raises FaqError or OSError.
 
     The signatures of all stages are computed, which takes long for a large run.
     """
@@ -86,7 +91,7 @@ def age(seconds: float) -> str:
 
 
 def size_in_words(count: int | None) -> str:
-    """Bytes in a few characters, such as `1.2 GB` or `340 MB`. "" if the size is not known."""
+    """Bytes in a few characters, such as `1.2 GB` or `340 MB`. Returns "" if the size is not known."""
     if count is None:
         return ""
     for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
@@ -115,7 +120,7 @@ def _of_rows(folder: Path, rows: dict[str, StageRow], running: bool) -> RunSumma
 
 
 def _verdict(rows: dict[str, StageRow]) -> str:
-    """The verdicts without those that do not occur, such as `2 better, 1 within noise`."""
+    """How often each verdict occurs, such as `2 better, 1 within noise`. Verdicts that do not occur are left out."""
     report = rows.get("report")
     if report is None or report.state != "done" or not report.message.startswith(COMPARED):
         return ""

@@ -10,13 +10,13 @@ from faq_tui.core.store.seed_pages import View
 
 
 def views_of(run: Run) -> list[View]:
-    """One view for each source; one empty view if the run has no source."""
+    """One view for each source. If the run has no source, the result is a list with one empty view."""
     try:
         judge, columns = judge_id(run), tuple(shown_id(run, kind) for kind in run.settings.judge.kinds())
     except (
         FaqError,
         OSError,
-    ):  # The target's files are missing, so there are no scores. The panes must open even without scores.
+    ):  # The target's files are missing, so no scores can be found. The panes must open even without scores.
         judge, columns = "", ()
     views = [
         View(name, source_hash_of(source), judge, source.candidates, columns)

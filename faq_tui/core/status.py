@@ -70,7 +70,7 @@ def _waiting(run: Run) -> list[dict[str, Any]]:
 
 
 def _seeds(run: Run) -> dict[str, Any]:
-    """The number of seeds in each role. If rows were skipped, `skipped` maps each reason to a number of rows."""
+    """The number of seeds in each role. If rows were skipped, `skipped` maps each reason to its number of rows."""
     skipped = seeds.skips(run.store.db)
     return seeds.counts(run.store) | ({"skipped": skipped} if skipped else {})
 
@@ -136,7 +136,7 @@ def _to_come(run: Run, name: str) -> dict[str, Any]:
     source = run.settings.sources[name]
     pending = pending_candidates(run, source)
     row = stages.all_rows(run.store).get("regenerate")
-    # If the stage is done, the server refused all failed candidates, and they are not requested again.
+    # When the stage is done, every failed candidate was refused by the server and is not requested again.
     if row is not None and row.state == "done":
         failed = candidates.failed_numbers(run.store, source_hash_of(source))
         pending = [one for one in pending if (one.seed.id, one.number) not in failed]

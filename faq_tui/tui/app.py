@@ -13,7 +13,7 @@ from textual.binding import BindingsMap, BindingType
 from textual.keys import key_to_character
 from textual.screen import Screen
 
-from faq_tui.core.run.run import open_run
+from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.run_plan import RunPlan
 from faq_tui.tui.actions import APP, Action, bindings_of
 from faq_tui.tui.config import Config
@@ -24,6 +24,7 @@ from faq_tui.tui.header import Header, Machine, TabLine
 from faq_tui.tui.jobs_line import JobsLine
 from faq_tui.tui.keys import keys_of, shown
 from faq_tui.tui.last_view import RunView, last_view, remember_view
+from faq_tui.tui.notices import title_of
 from faq_tui.tui.palette import ActionCommands
 from faq_tui.tui.pane import Pane, PaneSpec
 from faq_tui.tui.panes import PANES
@@ -33,6 +34,7 @@ from faq_tui.tui.registry import APP_ACTIONS, registry, show_actions
 from faq_tui.tui.screens.base import BaseScreen, PaneSwitcher
 from faq_tui.tui.screens.run_menu import RunMenu
 from faq_tui.tui.session import Session
+from faq_tui.tui.settings.watch import SettingsWatch
 from faq_tui.tui.stage_marks import marks_of_panes
 
 HZ, LOW_HZ = 10, 2
@@ -72,9 +74,11 @@ class FaqApp(AppController):
         self.clock = player.clock if player else clock
         self.session = Session(self.opened.folder, self.complain)
         self.plan_watch = plan_watch(self.opened.folder, self._on_plan)
+        self.settings_watch = SettingsWatch(self.opened.folder / "faq.toml", self._on_settings, self._on_refused)
         self.sampler = sampler or MachineSampler()
         self.panes: dict[str, Pane] = {pane.scope: pane.load()(self.opened) for pane in panes}
         # Keep references to these widgets. A query would search only the topmost screen, which may be a dialogue.
+        self._header = Header(self.opened, player.badge if player else "")
         self._machine, self._jobs, self._footer = Machine(id="machine"), JobsLine(), KeyFooter()
         self._tabs = TabLine(tuple(self.panes), self._machine)
         self._view = last_view(self.opened.folder) if player is None else RunView()
@@ -88,7 +92,7 @@ class FaqApp(AppController):
         return BaseScreen(id="_default")
 
     def compose(self) -> ComposeResult:
-        yield Header(self.opened, self.player.badge if self.player else "")
+        yield self._header
         yield self._tabs
         yield self._jobs
         with self._switcher:
@@ -108,6 +112,7 @@ class FaqApp(AppController):
         else:
             self.session.open()
             self.plan_watch.open()
+            self.settings_watch.open()
             if self._start_at_once:
                 self.session.start()
         self.set_interval(1 / self.hz, self._pump)
@@ -118,6 +123,7 @@ class FaqApp(AppController):
             remember_view(self.opened.folder, RunView(self.pane.SPEC.scope, layouts))
         self.session.close()
         self.plan_watch.close()
+        self.settings_watch.close()
         self.sampler.close()
         self._resources.close()
 
@@ -135,6 +141,13 @@ class FaqApp(AppController):
             self.screen.show_plan(plan)
 
     # Showing.
+
+    def show_run(self, run: Run) -> None:
+        self._header.use_run(run, refused=bool(self.settings_problem))
+        for pane in self.panes.values():
+            pane.use_run(run)
+        if self.is_running and self.pane.is_mounted and self.pane.children:  # else the app is starting or ending
+            self.pane.shown(self.session.live)
 
     @property
     def hz(self) -> int:
@@ -203,6 +216,11 @@ class FaqApp(AppController):
                 return key
         return ""
 
+    @property
+    def _keys_of_jobs(self) -> tuple[str, str]:
+        """The keys for start and stop."""
+        return self.key("app.start"), self.key("app.stop")
+
     def action_help_quit(self) -> None:
         """Handle ctrl+c: show the app's key for leaving. Textual's own message would show Textual's default key."""
         self.say(f"{self.key('app.quit') or 'ctrl+q'} leaves")
@@ -220,9 +238,12 @@ class FaqApp(AppController):
         self.session.pump()
         now, live = self.clock(), self.session.live
         self._machine.sample = self.sampler.latest
-        self._jobs.show_session(self.session, now, (self.key("app.start"), self.key("app.stop")), self.plan)
+        self._jobs.show_session(self.session, now, self._keys_of_jobs, self.plan, self.key("app.errors"))
+        self.show_title(title_of(self.opened.folder.name, self.session))
         if self.session.phase != self._drawn_phase:
-            self._drawn_phase = self.session.phase
+            before, self._drawn_phase = self._drawn_phase, self.session.phase
+            if self._drawn_phase == "idle" and before in ("running", "stopping"):
+                self._job_ended()
             self._keys_changed()
         # Times and rates also change when no event arrives.
         if live.version != self._drawn_version or (self.session.busy and now - self._drawn_at >= 1):

@@ -83,7 +83,7 @@ class GrowingCandidate:
     started: float = 0.0
     attempt: int = 0  # number of discarded tries
     waits_until: float | None = None  # time of the next try in unix seconds; set between two tries
-    why: str = ""  # reason of the last retry
+    why: str = ""  # reason for the last retry
     reasoning: GrowingText = field(default_factory=GrowingText)
     answer: GrowingText = field(default_factory=GrowingText)
 

@@ -63,7 +63,7 @@ class Pane(Container, can_focus=True):
 
     @dataclass
     class Exported(Message):
-        """An export thread of the pane has ended. `message` names the files or the reason of a failure."""
+        """An export thread of the pane has ended. `message` names the files or the reason for a failure."""
 
         message: str
         failed: bool = False
@@ -112,6 +112,10 @@ class Pane(Container, can_focus=True):
     def on_pane_exported(self, event: Exported) -> None:
         event.stop()
         self.notify(sanitize(event.message), severity="error" if event.failed else "information", markup=False)
+
+    def use_run(self, run: Run) -> None:
+        """Use the run with other settings, because `faq.toml` has changed. The app then calls `shown`."""
+        self.run = run
 
     def shown(self, live: LiveState) -> None:
         """Read the data to show. The app calls this method when the pane becomes visible."""

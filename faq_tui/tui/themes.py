@@ -83,8 +83,8 @@ def _readable(colour: Color, text: Color, backgrounds: list[Color]) -> Color:
 class ReadableText(LineFilter):
     """Moves the colour of text towards black or white until the text can be read on its background.
 
-    In some of Textual's themes, plain text has a contrast of 3.5. In others, dim text, titles and Textual's own
-    widgets would be hard to read.
+    In some of Textual's themes, plain text has a contrast of 3.5. In other themes, dim text, titles and the widgets
+    of Textual would be hard to read.
     """
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from faq_tui.core.jobs import State
 from faq_tui.core.run.events import Preparing, StageProgress, StageStarted
 from faq_tui.tui.app import FaqApp
-from faq_tui.tui.jobs_line import describe
+from faq_tui.tui.jobs_line import describe, kept_in_words
 from faq_tui.tui.panes import PANES
 from faq_tui.tui.registry import registry
 from faq_tui.tui.screens.help import HelpScreen
@@ -68,6 +69,25 @@ def test_the_line_of_jobs_fits(width: int, line: str) -> None:
     session.live.apply(StageStarted("regenerate", 120, "candidates"), 100.0)
     session.live.apply(StageProgress("regenerate", 60, 120, "1234 tokens"), 159.0)
     assert describe(session, 160.0, ("r", "x"), width).plain == line
+
+
+@pytest.mark.parametrize(
+    ("done", "words"),
+    [(0, "No artefact is finished"), (1, "1 finished artefact is kept"), (3, "3 finished artefacts are kept")],
+)
+@pytest.mark.parametrize("outcome", ["stopped", "killed"])
+def test_a_job_that_ends_in_an_artefact_promises_only_what_is_kept(outcome: State, done: int, words: str) -> None:
+    """A stopped artefact starts over, or from a checkpoint, so "finished work is kept" would be wrong."""
+    session = Session(Path("nowhere"), print)
+    session.live.apply(StageStarted("quantize", 4, "artefacts"), 1.0)
+    session.live.apply(StageProgress("quantize", done, 4), 2.0)
+    stage = session.live.stage
+    session.phase, session.outcome = "idle", outcome
+    line = describe(session, 2.0, ("r", "x"), 200).plain
+    assert line.endswith(f"{words}; r resumes it.") and "Finished work" not in line
+    assert kept_in_words(stage) == words
+    screen = quit_screen("quantize", kept_in_words(stage))
+    assert any(words in answer.text for answer in screen._answers)
 
 
 @pytest.mark.parametrize(

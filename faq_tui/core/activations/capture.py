@@ -50,7 +50,10 @@ def tokens_per_expert(experts: Any, chosen: Any) -> Any:
 
 
 def routed_tokens(experts: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The number of tokens that each expert gets, int64 [experts]. `args`, `kwargs`: the inputs of `experts`."""
+    """The number of tokens that each expert gets, int64 [experts].
+
+    `args` and `kwargs` are the arguments of a call of `experts`.
+    """
     states, chosen = (*args, *kwargs.values(), None)[:2]
     if chosen is not None:
         return tokens_per_expert(experts, chosen)
@@ -60,8 +63,8 @@ def routed_tokens(experts: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -
 def expert_inputs(experts: Any, states: Any, chosen: Any) -> Iterator[tuple[Any, Any, Any]]:
     """For each expert that gets a token, yield (sorted token numbers, input of gate_up_proj, input of down_proj).
 
-    If `chosen` is None, `states` holds one copy of all tokens for each expert, and zeros for the tokens that the
-    expert does not get. Raises FaqError if the experts have an unknown form.
+    If `chosen` is None, `states` holds one copy of all tokens for each expert. In this copy, the tokens that the
+    expert does not get are zero. Raises FaqError if the experts have an unknown form.
     """
     try:
         if not is_unfused(experts):
@@ -130,8 +133,8 @@ def measure(
     float16. The model's lm_head is not run. `modules` lists the last parts of module names, for example `o_proj`. The
     word `experts` in this list stands for fused experts. For each token of each row, `kinds` holds an index into
     `token_kinds.KINDS`. By default, all tokens are question tokens. A row's first token always counts as the
-    attention sink. If `per_row` is true, the results of each row are also kept. For each channel, the results of a
-    row take one float. `tick` is called after each row with the row's number of tokens.
+    attention sink. If `per_row` is true, the results of each row are also kept. They take one float of memory for
+    each row and channel. `tick` is called after each row with the row's number of tokens.
 
     For each module, the function keeps a few numbers per channel, one landscape and one histogram in memory. The size
     of these data does not depend on the number of tokens. The activations of a layer are freed before the next layer
@@ -180,8 +183,8 @@ def _by_layers(
 ) -> None:
     """Run all rows through one layer after the other.
 
-    After a row, `tick` gets the row's number of tokens divided by the number of layers; the sum over all calls is the
-    number of all tokens.
+    In each layer, a row counts as its number of tokens divided by the number of layers. Therefore the numbers that
+    `tick` gets add up to the number of all tokens.
     """
     numbers = [number for number, ids in enumerate(rows) if len(ids)]
     done = told = 0
@@ -248,7 +251,7 @@ class _Capture:
             hook.remove()
 
     def begin_layer(self, layer: int) -> None:
-        """From now on, only this layer runs."""
+        """After each row, update only the accumulators of this layer, because the other layers do not run."""
         self.running = {ref: one for ref, one in self.accumulators.items() if ref.layer == layer}
 
     @contextmanager
@@ -335,7 +338,7 @@ class _Capture:
 
 
 def _layers_of(model: Any) -> Sequence[Any]:
-    """The decoder layers of `model`; empty if the model is not a plain stack of decoder layers."""
+    """The decoder layers of `model`. The result is empty if the model is not a plain stack of decoder layers."""
     try:
         layers: Sequence[Any] = find_stack(model).layers
     except (UnsupportedModel, AttributeError):

@@ -2,7 +2,7 @@
 
 The comparison uses the inputs of one module, such as o_proj, in all layers.
 
-The value of a layer under one set is compared with the value of the same layer under the other set. The change of a
+Each layer has one value with our set and one value with the other set, called `ours` and `theirs`. The change of a
 metric is the mean of log(ours / theirs) over all layers. If a value is zero, the change is the mean of ours - theirs
 instead. For each change, a bootstrap over the layers gives an interval. A sign test (Conover, "Practical
 nonparametric statistics", 3.4) gives a p-value. The sign test leaves out each layer in which both sets have the same
@@ -129,10 +129,9 @@ def sign_test(higher: int, lower: int) -> float:
 
 
 def overall(metrics: Sequence[Compared]) -> str:
-    """The verdict that most metrics in `DECIDING` have.
+    """The verdict of the majority of the metrics in `DECIDING`.
 
-    The result is SAME if no verdict has a majority. The result is also SAME if the verdict of a metric is the
-    opposite of the majority's.
+    The result is SAME if there is no majority, or if one of these metrics has the opposite verdict.
     """
     verdicts = [one.verdict for one in metrics if one.metric in DECIDING]
     for verdict, opposite in ((SMOOTHER, ROUGHER), (ROUGHER, SMOOTHER)):
@@ -152,7 +151,7 @@ def _sentence(
     by_name = {one.metric: one for one in metrics}
     peak = by_name["max"]
     if verdict == SAME:
-        text = f"{names[0]} and {names[1]}: no difference in the spikes of {module} is consistent over layers"
+        text = f"{names[0]} and {names[1]}: no consistent difference in the spikes of {module}"
     else:
         text = f"{names[0]} makes {module} {verdict} than {names[1]}"
     details = [f"the peak is higher in {peak.higher} and lower in {peak.lower} of {peak.layers} layers"]
@@ -172,7 +171,7 @@ TIMES_MEDIAN = 3.0
 
 
 def reference(absmaxes: Iterable[Floats]) -> Floats:
-    """For each channel, the largest |x| in any set, [channels]."""
+    """The largest |x| of each channel over all sets, float32 [channels]."""
     import numpy as np
 
     highest: Floats = np.maximum.reduce(list(absmaxes))
@@ -193,16 +192,13 @@ def threshold(reference: Floats) -> float:
 
 
 def outlier_channels(reference: Floats) -> Mask:
-    """A mask [channels].
-
-    The mask is true for each channel whose value in `reference` exceeds the outlier threshold.
-    """
+    """A mask [channels] that is true for the channels with a value in `reference` above the outlier threshold."""
     mask: Mask = reference > threshold(reference)
     return mask
 
 
 def coverage(absmax: Floats, reference: Floats) -> float | None:
-    """Of all outlier channels, the share in which `absmax` exceeds the outlier threshold.
+    """The share of the outlier channels in which `absmax` exceeds the outlier threshold.
 
     The outlier channels and the threshold are computed from `reference`.
 

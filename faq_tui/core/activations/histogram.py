@@ -1,6 +1,6 @@
 """Compute quantiles of |x| from a histogram over the bits of floating-point numbers.
 
-Read the bits of two positive floats as integers: the larger float gives the larger integer. Therefore the exponent
+If the bits of positive floats are read as integers, a larger float gives a larger integer. Therefore the exponent
 and the leading mantissa bits of a float can serve as the number of a logarithmic bin. Every value is counted in a
 *block*. An octave (a factor of two) has 128 blocks. Quantiles are needed near the median and in the tail. In these
 two regions, each block is split into *bins*. A bin uses 17 of float32's 23 mantissa bits, so its relative width is
@@ -44,7 +44,7 @@ TAIL = (
 )
 MEDIANS_UP = (4 << COARSE) + (
     1 << (COARSE - 2)
-)  # number of blocks from the median up to 19 times the median; the tail begins at that value or below
+)  # number of blocks from the median up to 19 times the median; the tail begins there at the latest
 
 ENDLESS = 1 << 30  # the end of an interval of blocks that has no upper limit
 Interval = tuple[int, int]  # an interval of blocks: (first block, block after the last one)
@@ -62,7 +62,7 @@ class Histogram:
         self.edge: int | None = None  # the leading bits of the edge; all values below the edge share bin 0
         self.counts: Any = None  # int32 [bins], on the device
         self.blocks: Counts | None = None  # number of values in each block; None if all bins are filled
-        # The bins of these blocks have counted every value. If the list is empty, this is true of all blocks.
+        # In these blocks, the bins have counted every value. An empty list stands for all blocks.
         self.filled: list[Interval] = []
         self.used = 1  # number of bins from the first bin to the highest bin that holds a value
         self.total = 0
@@ -76,7 +76,7 @@ class Histogram:
         shift = FULL - self.bits
         self.used = max(self.used, (_bits_of(largest) >> shift) - self.edge + 1 + self.block)
         self._grow(magnitudes.device)
-        # Block 0 has only one bin, at its end. All values below the edge are counted there.
+        # Block 0 uses only its last bin, which counts all values below the edge.
         least = self.block - 1
         bins = (magnitudes.view(torch.int32) >> shift).sub_(self.edge - self.block).clamp_(min=least).view(-1)
         if bins.device.type == "cpu":
@@ -109,7 +109,7 @@ class Histogram:
         self.filled = _common(self.filled, ranges) if self.filled else ranges
 
     def _wanted(self, ends: Counts) -> list[Interval]:
-        """The blocks near the median and in the tail of the values so far.
+        """The blocks near the median and in the tail of the values that were counted so far.
 
         `ends` has one number for each block: the number of values in this block and in all blocks below it.
         """
@@ -244,7 +244,7 @@ class Quantiles:
 
 
 def _common(ours: list[Interval], others: list[Interval]) -> list[Interval]:
-    """Intervals of the blocks that are in both lists of intervals.
+    """The intervals of the blocks that are contained in both lists.
 
     If no block is in both lists, the result is one empty interval.
     """

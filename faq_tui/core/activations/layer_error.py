@@ -1,4 +1,4 @@
-"""Measure how much the output of each layer changes when the model is quantized. Both models read the same text.
+"""Measure how much the output of each layer changes when the model is quantized, on the same text.
 
 The error of a layer is ||h_quantized - h||_F / ||h||_F over the tokens of all rows. The first token of each row is
 left out, because its state is often a thousand times larger than the states of other tokens. Errors of earlier layers
@@ -124,7 +124,7 @@ Rows = list[list[int]]
 
 
 def layer_error_limit(run: Run) -> int:
-    """The layers are compared on this number of tokens of held-out text.
+    """The number of tokens of held-out text on which the layers are compared.
 
     If the number is 0, the layers are not compared.
     """
@@ -178,7 +178,7 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) 
 
 
 def _rows(context: Context, target: TargetModel, tokenizer: Any, limit: int) -> tuple[str, Rows]:
-    """Return (name of the held-out text, its rows). The rows have at most `limit` tokens in total.
+    """Return the held-out text's name and its rows of token ids. The rows have at most `limit` tokens in total.
 
     The text consists of the held-out answers. If there are no held-out answers, the text is prose.
     """

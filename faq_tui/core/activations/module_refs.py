@@ -12,7 +12,7 @@ from faq_tui.core.models.experts import is_unfused
 
 EXPERTS = "experts"
 ATTENTION_OUTPUT = "o_proj"
-# The blocks of a layer in which the output projection is looked for, by the names in a layer.
+# The output projection is searched for in the blocks of a layer with a name that matches one of these patterns.
 BLOCKS = (re.compile(r"attn|attention"), re.compile(r"mixer|mamba|ssm"))
 # All modules of a group have the same input, so this input is measured only once.
 SHARED_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
@@ -38,9 +38,9 @@ def decoder_of(model: Any) -> Any:
 
 
 def _attention_outputs(model: Any) -> dict[ModuleRef, Any]:
-    """The output projection of each layer's attention: its last linear module with as many outputs as hidden states.
+    """The output projection of each layer's attention: its last linear module whose output has the hidden size.
 
-    If no layer has an attention, the projections of the state-space blocks are returned.
+    If no layer has attention, the projections of the state-space blocks are returned.
     """
     for blocks in BLOCKS:
         refs: dict[ModuleRef, Any] = {}
@@ -66,7 +66,7 @@ def _outputs(module: Any) -> int | None:
 
 
 def find_module_refs(model: Any, modules: Sequence[str]) -> dict[ModuleRef, Any]:
-    """Find the torch modules by the last part of their names, which must be in `modules`.
+    """Find the torch modules that have one of `modules` as the last part of their name.
 
     The modules have the same order as in the model.
 
@@ -86,7 +86,7 @@ def find_module_refs(model: Any, modules: Sequence[str]) -> dict[ModuleRef, Any]
         refs |= _attention_outputs(model)
     if not refs and not (EXPERTS in modules and any(find_experts(model))):
         if tuple(modules) == (ATTENTION_OUTPUT,):
-            raise UsageError(f"{type(model).__name__} has no output projection of an attention that can be measured")
+            raise UsageError(f"{type(model).__name__} has no output projection in its attention that can be measured")
         raise UsageError(
             f"activations.modules: {type(model).__name__} has no {', '.join(modules)} in its layers: "
             "give the last part of a module's name"

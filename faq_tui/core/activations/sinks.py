@@ -1,9 +1,9 @@
-"""Measure what the first tokens of the samples hold of each layer's input, the hidden states.
+"""Measure how large the first tokens of the samples are in each layer's input, the hidden states.
 
 The first token is the attention sink: later tokens attend to it, and its activations are many times larger than those
 of other tokens ("Massive activations", Sun et al. 2024, arXiv:2402.17762). A few other tokens may have massive
-activations, too. In this module, a token is massive in a layer if its largest |x| exceeds 100 and also 1000 times the
-median |x| of its sample's hidden states in this layer.
+activations, too. Here a token counts as massive in a layer if its largest |x| exceeds two limits. One limit is 100.
+The other limit is 1000 times the median |x| of the sample's hidden states in this layer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ HIGH, MEDIANS = 100.0, 1000.0
 
 @dataclass(frozen=True)
 class LayerSink:
-    """The first tokens in the input of one layer, over all measured samples."""
+    """Measurements of the first tokens in the input of one layer, over all measured samples."""
 
     layer: int
     max: Number  # the largest |x| of the first tokens
@@ -29,7 +29,7 @@ class LayerSink:
 
 
 class SinkMeter:
-    """Adds up the hidden states of each layer. It keeps a few numbers for each layer."""
+    """Adds up squared norms and maxima of the hidden states. It keeps a few numbers for each layer."""
 
     def __init__(self) -> None:
         self._layers: dict[int, _Sums] = {}
@@ -80,6 +80,7 @@ def sentence(sinks: Sequence[Mapping[str, Any]]) -> str:
     most = max(one["massive"] for one in sinks)
     others = f"; up to {most} other tokens per layer are massive" if most else ""
     return (
-        f"the samples' first tokens hold {median(share for share, _ in shares):.0%} of a layer's input (median), "
+        f"the samples' first tokens make up {median(share for share, _ in shares):.0%} of the input's squared norm "
+        f"(median over layers), "
         f"{highest:.0%} in layer {layer}{up_to}{others}"
     )

@@ -58,8 +58,7 @@ class Accumulator:
     def add(self, x: Any, kinds: Any, runs: Sequence[Run], first_is_sink: bool) -> None:
         """Add `x`, a tensor [tokens, channels] of any float dtype.
 
-        `kinds` is int64 [tokens]. `runs` lists ranges of tokens that follow each other and together contain all
-        tokens.
+        `kinds` is int64 [tokens]. `runs` lists consecutive ranges of tokens. Together, the ranges contain all tokens.
         """
         import torch
 
@@ -168,7 +167,7 @@ Number = float | None
 class Moments:
     """Moments of a module's input values, computed over a group of tokens.
 
-    `kurtosis` is Pearson's, which is 3 for a normal distribution.
+    `kurtosis` is Pearson's kurtosis. A normal distribution has the kurtosis 3.
     """
 
     values: int  # tokens x channels

@@ -1,8 +1,8 @@
 """The worker child's task `activations`: run the calibration sets through the target, and measure the activations.
 
 First, the task sends the message `plan` with the total number of tokens. Then the task sends `progress` after each
-row, and `activations` when the file of a set is written. If the model has none of the modules, the task sends `unfit`
-and measures nothing.
+row, and `activations` when the file of a set is written. If the model has none of the chosen modules, the task sends
+`unfit` and measures nothing.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def head_of(path: Path, samples: int, tokens: int) -> list[dict[str, Any]]:
 
 
 def tensors_of(measured: Measured) -> dict[str, Any]:
-    """The arrays of a set's activations file, by their names in the file."""
+    """The arrays of a set's activations file. Each key is the name of an array in the file."""
     tensors: dict[str, Any] = {f"{files.EXPERTS}.{layer}": counts for layer, counts in measured.experts.items()}
     for ref, at in measured.places.items():
         tensors[f"{files.ABSMAX}.{ref.name}"] = at.absmax

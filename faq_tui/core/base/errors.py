@@ -38,5 +38,5 @@ class Stopped(FaqError):
 
 
 def system_reason(error: Exception) -> str:
-    """Why the operating system refused, in its words. For another error, the text of the error."""
+    """The operating system's own text for an error. If the error has no such text, returns `str(error)`."""
     return getattr(error, "strerror", None) or str(error)

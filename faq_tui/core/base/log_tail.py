@@ -17,11 +17,10 @@ _RULE = re.compile(r"(?:[A-Z]+\s)?[\s\-+=|_*#]*")
 
 
 def log_tail(path: Path, lines: int) -> list[str]:
-    """The last `lines` lines, sanitized. Colours and separator lines of tables are removed.
+    """The last `lines` lines of the log, without control characters.
 
-    Returns [] if there is no file.
-
-    If a line or a progress bar was drawn several times, only its last state is kept. Repeated lines are merged.
+    Colours and separator lines of tables are removed. If a line or a progress bar was drawn several times, only its
+    last state is kept. Repeated lines are merged. Returns [] if there is no file.
     """
     try:
         with path.open("rb") as file:
@@ -32,7 +31,7 @@ def log_tail(path: Path, lines: int) -> list[str]:
         return []
     raw = data.decode("utf-8", "replace").split("\n")
     if size > READ:
-        del raw[0]  # the beginning of this line was not read
+        del raw[0]  # the first line is incomplete, because its beginning was not read
     shown = (_ANSI.sub("", line.rstrip("\r").rpartition("\r")[2]) for line in raw)
     kept = [line.rstrip() for line in shown if not _RULE.fullmatch(line[:LONGEST])]
     kept_lines = _last_of_bars([line for line, _ in groupby(kept)])

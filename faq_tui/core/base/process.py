@@ -14,7 +14,9 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def process_identity(pid: int) -> str | None:
-    """The boot id of the machine and the clock tick at which the process began. None if the process has ended.
+    """The boot id of the machine and the clock tick at which the process began.
+
+    Returns None if the process has ended.
 
     Linux may give the pid to another process later. Two processes never have the same identity.
     """
@@ -68,8 +70,8 @@ def lower_priority() -> None:
 
     The process becomes slower only if other processes need the CPU.
 
-    Linux can group processes by session (autogroup in sched(7)). Then niceness only compares processes of the same
-    session. Therefore the function also sets the niceness of the session.
+    Linux can group processes by session (autogroup in sched(7)). In this case, the niceness of a process has an
+    effect only within its own session. Therefore the function also sets the niceness of the session.
     """
     with suppress(OSError):
         os.nice(NICENESS)

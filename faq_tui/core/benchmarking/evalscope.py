@@ -158,15 +158,15 @@ Means = dict[tuple[str, Any], float]  # for each (subset, question): the mean ov
 
 
 def parse(answer: dict[str, Any], task: str, repeats: int) -> list[dict[str, Any]]:
-    """Convert evalscope's answer to rows. The keys of a row are those of `Result`.
+    """Convert evalscope's answer to rows. A row has the same keys as `Result`.
 
     A row holds the value of one metric, either for the whole benchmark or for one of its subsets. A benchmark with a
     single subset has no rows for subsets.
 
     evalscope reports no standard error, so this function computes one. Several answers to the same question are not
-    independent. Therefore their mean is taken first. The standard error is the standard deviation of these means,
-    divided by the square root of the number of questions (Miller 2024, "Adding error bars to evals", arXiv
-    2411.00640, section 3.1).
+    independent. Therefore the function first computes the mean of these answers. The standard error is the standard
+    deviation of these means, divided by the square root of the number of questions (Miller 2024, "Adding error bars
+    to evals", arXiv 2411.00640, section 3.1).
     """
     results = []
     for metric in answer["report"]["metrics"]:
@@ -217,7 +217,7 @@ def _spread(means: Means, counted: dict[str, Any], repeats: int) -> dict[str, An
 
 
 def standard_error(items: list[float]) -> float | None:
-    """The standard error of the mean of `items`. None if there are fewer than two items."""
+    """The standard error of the mean of `items`. Returns None if there are fewer than two items."""
     count = len(items)
     if count < 2:
         return None

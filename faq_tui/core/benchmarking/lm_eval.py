@@ -111,8 +111,8 @@ def parse(results: dict[str, Any]) -> list[dict[str, Any]]:
 
     `results` is the value that lm_eval's `simple_evaluate` returned. The key of a metric in `results` is
     "METRIC,FILTER": for example, `acc,none` is the accuracy and `acc_stderr,none` is the accuracy's standard error.
-    An unknown standard error is "N/A". The keys of a row are those of `Result`. Values stay as in lm_eval: an
-    accuracy is a share, not a percentage.
+    An unknown standard error is "N/A". A row has the same keys as `Result`. Values stay as in lm_eval: an accuracy is
+    a share, not a percentage.
     """
     rows = []
     for name, metrics in {**results["results"], **results.get("groups", {})}.items():
@@ -140,7 +140,7 @@ def parse(results: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def finite(value: Any) -> float | None:
-    """The value as a float. None if it is not a number or not finite."""
+    """The value as a float. Returns None if the value is not a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)

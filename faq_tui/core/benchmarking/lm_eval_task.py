@@ -1,8 +1,8 @@
 """The worker's task "lm_eval": load one model after the other, and run tasks of lm_eval on it.
 
 The worker sends messages of four kinds. "loading" means that the worker loads a model. "started" means that a task of
-lm_eval starts. "done" brings the results of a task as `rows`. "failed" brings the reason in one sentence. The key
-`subject` of each message is the name of the model.
+lm_eval starts. "done" means that a task is finished, and its results are in `rows`. "failed" means that a task
+failed, and gives the reason in one sentence. The key `subject` of each message is the name of the model.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def _loaded(spec: dict[str, Any], path: str) -> Any:
 
 
 def _served(spec: dict[str, Any]) -> Any:
-    """Use the model through a server's `/v1/completions`, with the target's own tokenizer."""
+    """Use a model that a server serves at `/v1/completions`. Its tokenizer is the target's own tokenizer."""
     from lm_eval.models.openai_completions import LocalCompletionsAPI
 
     settings, served = spec["settings"], spec["served"]
@@ -156,7 +156,7 @@ def header_of(api_key_env: str | None) -> dict[str, str]:
 
 
 def _free() -> None:
-    """Free the memory of the last model, so that the next model has room."""
+    """Free the memory of the previous model, so that the next model fits."""
     import torch
 
     gc.collect()

@@ -32,7 +32,7 @@ class BenchmarkRequest:
 def wanted(run: Run) -> list[BenchmarkRequest]:
     """The requests to run each task in the settings on each model, sorted by model.
 
-    Empty if the settings name no task.
+    The result is empty if the settings name no task.
     """
     lm_eval, evalscope = run.settings.evaluate.lm_eval, run.settings.evaluate.evalscope
     tasks = [(LM_EVAL, task, _lm_eval(run)) for task in expand(LM_EVAL, lm_eval.tasks)]
@@ -70,7 +70,8 @@ def folder_of(run: Run, subject: str, target: Path) -> Path:
 def own_path(run: Run, path: str) -> Path:
     """Make a path in the settings absolute.
 
-    Links are kept: the `python` of a virtual environment is a link, and its target is another Python.
+    Symbolic links are not resolved: the `python` of a virtual environment is a link to the Python outside this
+    environment.
     """
     return run.absolute(path)
 
@@ -97,7 +98,7 @@ def _evalscope(run: Run, task: str) -> Any:
 def _way(run: Run, base_url: str) -> Any:
     """The command that serves a model, or the URL of its server.
 
-    It is a part of the hash of a result, because different servers can give different results.
+    The hash of a result contains this value, because different servers can give different results.
     """
     return run.settings.evaluate.serve.command if base_url == SERVE else base_url
 
@@ -105,7 +106,7 @@ def _way(run: Run, base_url: str) -> Any:
 def _state(folder: Path) -> Any:
     """A value that changes if a file in the folder changes.
 
-    It holds the path, size and modification time of each file.
+    The value lists the path, size and modification time of each file.
     """
     files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     return sorted((str(f.relative_to(folder)), f.stat().st_size, f.stat().st_mtime_ns) for f in files)

@@ -1,8 +1,8 @@
 """Check whether a server scores the tokens of a prompt. Most tasks of lm_eval need these scores.
 
-To get the scores, lm_eval sends the parameters `echo` and `logprobs`. Some servers accept both, but return
-log-probabilities only for generated tokens. lm_eval then gives every choice the score 0, so its result is no better
-than guessing.
+To get the scores, lm_eval sends the parameters `echo` and `logprobs`. Some servers accept these parameters, but
+return log-probabilities only for generated tokens. lm_eval then gives every choice the score 0, so its result is no
+better than guessing.
 """
 
 from __future__ import annotations
@@ -58,16 +58,16 @@ def _refusal(lm: Any) -> NoPromptScoresError | None:
 def missing_scores(body: Any, tokens: int) -> str:
     """Say what is missing in the response to a prompt. The result is "" if all tokens after the first have a score.
 
-    `tokens` is the number of tokens of the prompt. It is 0 if the prompt was sent as text, because then only the
-    server knows the number.
+    `tokens` is the number of tokens of the prompt. If the prompt was sent as text, only the server knows this number,
+    and `tokens` is 0.
     """
     try:
         scores = body["choices"][0]["logprobs"]["token_logprobs"]
     except (TypeError, KeyError, IndexError):
-        return "it returns no token_logprobs"
+        return "the reply has no token_logprobs"
     if not isinstance(scores, list) or len(scores) < max(tokens, 3):
         got = len(scores) if isinstance(scores, list) else 0
-        return f"it returns {got} log-probabilities for a prompt of {tokens or 'many'} tokens"
+        return f"the reply has {got} log-probabilities for a prompt of {tokens or 'many'} tokens"
     prompt = scores[1 : tokens or len(scores) - 1]
     numbers = [one for one in prompt if isinstance(one, int | float) and math.isfinite(one)]
     if len(numbers) < len(prompt) or not any(numbers):

@@ -1,4 +1,4 @@
-"""Find the OpenAI-compatible URL of a model: on a running server, or on one that is started for the benchmarks."""
+"""Find the OpenAI-compatible URL of a model. The model is on a running server, or faq-tui starts a server for it."""
 
 from __future__ import annotations
 
@@ -93,7 +93,9 @@ def _names_of(subject: Subject) -> set[str]:
 
 
 def listed(base_url: str, api_key_env: str | None = None) -> list[str]:
-    """The names of the models that a server lists. No redirect is followed, because it could send the key elsewhere.
+    """The names of the models that a server lists.
+
+    The request follows no redirect, because a redirect could send the key to another server.
 
     Raises EndpointError if there is no OpenAI-compatible server at `base_url`, and UsageError if the environment
     variable `api_key_env` is not set.
@@ -157,7 +159,10 @@ def _started(context: Context, subject: Subject) -> Iterator[ServedModel]:
 
 
 def _answers(url: str) -> list[str]:
-    """The names of the models that the server at `url` lists. Empty if the server does not answer yet."""
+    """The names of the models that the server at `url` lists.
+
+    The result is empty if the server does not answer yet.
+    """
     try:
         return listed(url)
     except FaqError:
@@ -173,7 +178,7 @@ def _filled(part: str, values: dict[str, str]) -> str:
 def _free_port(name: str) -> int:
     """A free port for the model `name`.
 
-    If possible, a model always gets the same port, because evalscope resumes a run only if the URL is the same.
+    If possible, the same name gets the same port each time, because evalscope resumes a run only at the same URL.
     """
     for port in (20000 + int(digest(name), 16) % 10000, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -188,7 +193,7 @@ def _wait(cancel: CancelToken, seconds: float) -> None:
 
 
 def without_proxy() -> dict[str, str]:
-    """Environment variables with which an external program uses no proxy for servers on this machine."""
+    """Environment variables that let an external program contact servers on this machine without a proxy."""
     present = {name: value for name in ("NO_PROXY", "no_proxy") if (value := os.environ.get(name))}
     hosts = ",".join(dict.fromkeys([*",".join(present.values()).split(","), HOST, "localhost"])).strip(",")
     return {"NO_PROXY": hosts, "no_proxy": hosts}

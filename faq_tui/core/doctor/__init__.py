@@ -1,6 +1,7 @@
 """Checks of this machine and of a run's inputs.
 
-Each check gives one line with a finding. If the person should do something, it also gives advice.
+Each check gives one line with a finding. If a person should do something about the finding, the check also gives
+advice.
 """
 
 from faq_tui.core.doctor.inputs import Check, endpoint_checks, family_checks, target_checks

@@ -107,7 +107,7 @@ async def _probe(endpoint: Endpoint, learned: LearnedCapabilities) -> tuple[list
 
 
 def _extra(endpoint: Endpoint) -> dict[str, Any]:
-    """The parameter with which a source switches thinking on or off. Some servers refuse this parameter."""
+    """The request parameter that switches the thinking of a source on or off. Some servers refuse this parameter."""
     if not isinstance(endpoint, Source) or endpoint.reasoning == "prompted":
         return {}
     return {"chat_template_kwargs": {"enable_thinking": endpoint.reasoning == "native"}}
@@ -201,6 +201,6 @@ def family_checks(run: Run) -> list[Check]:
         words = f"{finding.badge}: {finding.model}; {'; '.join(kin.reasons)}"
         well = kin.verdict == FAMILY and (kin.itself or kin.larger is not False)
         if kin.verdict == FAMILY and not well:
-            words += "; it is not larger than the target, but an elder must be larger"
+            words += "; it is not larger than the target, so FAQ does not promise a gain"
         checks.append(Check(f"family {finding.source}", "ok" if well else "warning", words, "" if well else advice))
     return checks

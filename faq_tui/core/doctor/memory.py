@@ -10,7 +10,7 @@ NAME = "target memory"
 
 
 def memory_checks(run: Run) -> list[Check]:
-    """One check, or none if the target's files are not on this machine."""
+    """A list with one check. The list is empty if the target's files are not on this machine."""
     memory = target_memory(run)
     if memory is None:
         return []

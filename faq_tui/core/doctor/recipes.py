@@ -57,7 +57,7 @@ def _target(run: Run) -> Path | None:
 
 
 def fits(cost: QuantizationCost, gpu: int | None, host: int | None) -> str:
-    """The memory that is too small: "GPU" or "host". The result is "" if both memories are large enough.
+    """Which memory is too small for the quantization: "GPU" or "host". The result is "" if both are large enough.
 
     `gpu` and `host` are the numbers of free bytes. `gpu` is None if there is no GPU. `host` is None if the system
     does not report its free memory.
@@ -85,14 +85,14 @@ def _check(name: str, sets: int, cost: QuantizationCost, gpu: int | None, host: 
             f"recipe {name}",
             "warning",
             text,
-            f"{free / GIB:.1f} GiB of {small} memory are free: try it",
+            f"{free / GIB:.1f} GiB of {small} memory are free: it may work, so try it",
         )
     advice = f"{free / GIB:.1f} GiB of {small} memory are free: use fewer or shorter rows, or a larger machine"
     return Check(f"recipe {name}", "failed", text, advice)
 
 
 def _tokens(run: Run) -> tuple[int, int, int, str]:
-    """Return three sizes of the largest set, and a text that says where they come from.
+    """Return three sizes of the largest calibration set, and a text that says how they are known.
 
     The sizes are the number of rows, the number of tokens, and an upper limit for the tokens of one row.
     """
@@ -102,4 +102,4 @@ def _tokens(run: Run) -> tuple[int, int, int, str]:
         words = f"{largest.tokens} tokens in set {largest.name}"
         return largest.samples, largest.tokens, min(limit, largest.tokens), words
     count = run.settings.seeds.count
-    return count, count * limit, limit, f"at most {count * limit} tokens, no set is assembled yet"
+    return count, count * limit, limit, f"at most {count * limit} tokens, because no set is assembled yet"

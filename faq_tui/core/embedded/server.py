@@ -27,7 +27,7 @@ from faq_tui.core.worker.child import follow_lifeline
 from faq_tui.core.worker.parent import QUIET_THREADS
 
 HOST = "127.0.0.1"
-SLOTS = 8  # number of concurrent requests; with 8, the server writes 1.6 times as many tokens per second as with 1
+SLOTS = 8  # number of concurrent requests; 8 requests give 1.6 times the tokens per second of 1 request
 SLOT_TOKENS = 1024  # largest number of tokens in a prompt and its answer; with this limit, the cache takes 190 MB
 HEALTH_TIMEOUT_S = 60.0
 
@@ -48,7 +48,7 @@ def start(gguf: Path, port: int) -> Any:
         raise UsageError(f"the embedded server needs xllamacpp ({error}): pip install 'faq-tui[embedded]'") from None
     params = xllamacpp.CommonParams()
     params.model.path = str(gguf)
-    # The names are a set. If the names were a string, xllamacpp would take each letter as a name.
+    # xllamacpp expects a set of names. In a string, it would take each letter as one name.
     params.model_alias = {MODEL_NAME}
     params.hostnames, params.port = [HOST], port
     params.n_parallel, params.n_ctx = SLOTS, SLOTS * SLOT_TOKENS
@@ -78,7 +78,7 @@ def wait_until_healthy(port: int) -> None:
     """Wait until `/health` answers with status 200. Raises FaqError after `HEALTH_TIMEOUT_S`."""
     deadline = time.monotonic() + HEALTH_TIMEOUT_S
     while time.monotonic() < deadline:
-        # If the environment names a proxy, urllib would send the request to it. http.client ignores proxies.
+        # If the environment names a proxy, urllib would send the request to the proxy. http.client ignores proxies.
         connection = http.client.HTTPConnection(HOST, port, timeout=5)
         try:
             connection.request("GET", "/health")
@@ -95,7 +95,7 @@ def wait_until_healthy(port: int) -> None:
 def claim_stdout() -> TextIO:
     """Return the original stdout, and redirect file descriptor 1 to stderr.
 
-    llama.cpp prints its messages to file descriptor 1. Therefore these messages do not mix with the JSON on stdout.
+    llama.cpp prints its messages to file descriptor 1. The redirection keeps them out of the original stdout.
     """
     ours = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

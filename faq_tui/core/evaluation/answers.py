@@ -10,12 +10,12 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.identity import TEMPERATURE, TOP_P
 
 ROWS_A_BATCH = (
-    # A batch has ROWS_A_BATCH * evaluate.batch_size rows. ROWS_A_BATCH is more than 1, because a decoding step takes
-    # only a little longer with more rows.
+    # A batch has ROWS_A_BATCH * evaluate.batch_size rows. A decoding step with several times as many rows takes only
+    # a little longer, so ROWS_A_BATCH is more than 1.
     4
 )
 
-MOST_LIKELY = 2048  # for almost every token, this number of tokens reaches TOP_P
+MOST_LIKELY = 2048  # at almost every position, this many candidates are enough to reach TOP_P
 
 
 def generate(
@@ -30,9 +30,9 @@ def generate(
     """Sample an answer to each prompt. A prompt is a list of token ids.
 
     `on_answer` gets the index of a prompt and the token ids of its answer, including the end token. `tick` gets the
-    number of newly decoded tokens. For each prompt, the numbers add up to `max_new_tokens`. If an answer is shorter,
-    `tick` also gets the number of tokens that it lacks. Each batch has its own random seed for torch: a hash of the
-    batch's prompts. Raises Stopped after the current token if a stop was requested.
+    number of newly decoded tokens. When an answer ends early, `tick` also gets the number of tokens up to
+    `max_new_tokens`. So the numbers of each prompt add up to `max_new_tokens`. Each batch has its own random seed for
+    torch: a hash of the batch's prompts. Raises Stopped after the current token if a stop was requested.
     """
     import torch
     from transformers import LogitsProcessorList, StoppingCriteriaList
@@ -91,15 +91,16 @@ def _sampling(max_new_tokens: int, ends: list[int], pad: int) -> Any:
 def likely_tokens(_ids: Any, logits: Any) -> Any:
     """Divide logits [rows, vocabulary] by TEMPERATURE, and set the logits that TOP_P excludes to minus infinity.
 
-    The result is that of transformers' `TopPLogitsWarper`, which sorts the whole vocabulary. On a CPU, finding the
-    most likely tokens is ten times faster. If they do not reach TOP_P, the whole vocabulary is sorted.
+    The result is the same as from transformers' `TopPLogitsWarper`, which sorts the whole vocabulary. On a CPU,
+    finding only the most likely tokens is ten times faster than sorting the whole vocabulary. If these tokens do not
+    reach TOP_P, the whole vocabulary is sorted.
     """
     import torch
 
     scores = logits / TEMPERATURE
     top = scores.topk(min(MOST_LIKELY, scores.shape[-1]), dim=-1)
     shares = scores.softmax(-1).gather(-1, top.indices)
-    before = shares.cumsum(-1) - shares  # the share of all tokens that are more likely
+    before = shares.cumsum(-1) - shares  # the total probability of all tokens that are more likely
     if bool((before[:, -1] < TOP_P).any()):
         from transformers import TopPLogitsWarper
 

@@ -2,7 +2,7 @@
 
 `measure` runs a model over the items of a held-out text. `compare` computes the sums of one item from hidden states.
 `encode_token_kl` packs every token's KL divergence as a float16 number, and `decode_token_kl` unpacks these numbers.
-A number has its sign bit set if the two models have different top-1 tokens.
+The sign bit of a number is set if the two models have different top-1 tokens.
 """
 
 from __future__ import annotations
@@ -45,16 +45,17 @@ def measure(
     """Run `model` over `items`. Returns columns that hold one sum per item, over the item's predicted tokens.
 
     The columns are `tokens`, `nll`, `kl`, `agree`, `hits`, and the token column of each metric in `metrics`. `agree`
-    is the number of tokens for which `model` and the reference have the same top-1 token. `hits` is the number of the
-    text's tokens that are the top-1 token of `model`. If `reference` is None, `model` is the unquantized model
-    itself. Then `kl` is 0, and `agree` equals `tokens`. If `keep` is given, it stores the hidden states of `model`.
-    `each` is called for each item. The arguments of `each` are the item's index, a list with the KL of each token,
-    and a list with a bool for each token. The bool is True if the top-1 tokens of the two models differ. `tick` gets
-    the number of tokens of each batch. `log_probs` passes the log-probabilities of the unquantized model on to the
-    next call with the same items and the same batch size. If `entropies` is given, and `model` is the unquantized
-    model, it gets the entropies of each item's predictions by the item's index. Raises FaqError if a metric fails.
+    is the number of tokens for which `model` and the reference have the same top-1 token. `hits` is the number of
+    tokens that `model` predicts correctly: the text's token is the top-1 token of `model`. If `reference` is None,
+    `model` is the unquantized model itself. Then `kl` is 0, and `agree` equals `tokens`. If `keep` is given, this
+    writer stores the hidden states of `model`. The function `each` is called once per item. Its arguments are the
+    item's index, a list with the KL of each token, and a list with a bool for each token. The bool is True if the
+    top-1 tokens of the two models differ. `tick` gets the number of tokens of each batch. `log_probs` keeps the
+    log-probabilities of the unquantized model for the next call with the same items and the same batch size. If
+    `model` is the unquantized model, `entropies` is filled: it maps an item's index to the entropies of the item's
+    predictions. Raises FaqError if a metric fails.
 
-    If the tokens of an item are the start of another item, the model processes only the other item.
+    If the tokens of item A are also the start of item B, the model processes only item B.
     """
     sums: Columns = {
         "tokens": [float(item.predicted) for item in items],
@@ -129,7 +130,10 @@ class _Given:
 
 
 class _Unquantized:
-    """The unquantized model's stored states of some items. They are read when they are first needed."""
+    """The unquantized model's stored states of some items.
+
+    The states are read from disk when they are first needed.
+    """
 
     def __init__(self, reference: Reference, indices: Sequence[int]) -> None:
         self._reference, self._indices = reference, indices
@@ -156,7 +160,10 @@ class _Shared:
     entropies: bool = False  # True if the entropies of the unquantized model's predictions are wanted
 
     def of(self, part: slice, measured: Any) -> Any:
-        """The log-probabilities of the tokens `part`. `measured` are those of the measured model."""
+        """The unquantized model's log-probabilities for the tokens `part`.
+
+        `measured` holds the measured model's log-probabilities.
+        """
         key, source = (self.batch, part.start), self.source
         if source is None:
             if self.kept is not None:
@@ -182,7 +189,7 @@ def _compare_items(
 ) -> list[_ItemResult]:
     """Compare several items at once, because a product with lm_head is slow for a few tokens.
 
-    Each entry of `states` has the shape [tokens, hidden]. `compare` explains the sums.
+    Each entry of `states` has the shape [tokens, hidden]. The docstring of `compare` defines the sums.
     """
     import torch
 
@@ -223,7 +230,7 @@ def _compare_items(
 
 
 def _items_in(part: slice, bounds: Sequence[int]) -> list[tuple[int, slice]]:
-    """The items that have tokens in `part`, and their places in it."""
+    """The items with tokens in `part`, and the slice of `part` that holds the tokens of each item."""
     return [
         (item, slice(max(first, part.start) - part.start, min(end, part.stop) - part.start))
         for item, (first, end) in enumerate(pairwise(bounds))
@@ -242,7 +249,7 @@ def _log_softmax(head: LmHead, states: Any) -> Any:
 def _token_values(metric: Metric, p: Any, q: Any, targets: Any) -> list[float]:
     """The metric's value of each token, shape [tokens].
 
-    If the metric comes from another package and its code fails, raises FaqError.
+    Raises FaqError if the metric comes from another package and its code fails.
     """
     try:
         values = metric.token_values(p, q, targets)

@@ -1,4 +1,4 @@
-"""Store the device, the dtype and the versions of the measurements in `reports/evaluation.json`, for the report."""
+"""Store the device, dtype and package versions of the measurements in `reports/evaluation.json`, for the report."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ def weight_bytes(folder: Path) -> int:
 def dense_bytes(folder: Path) -> int:
     """The size in bytes of the weights of an unquantized model.
 
-    If the publisher quantized the model, this is the size of its dense weights, which belongs to `stored_bits`.
+    If the publisher quantized the model, this is the size of its dense weights in the dtype that `stored_bits`
+    counts.
     """
     view = view_of(folder)
     return weight_bytes(folder) if view is None else sum(size for _, _, size in view.tensors.values())

@@ -11,9 +11,10 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.kinds import CHOICES, LAST_WORD
 
 Columns = dict[str, list[float]]
-SHORT = 256  # a batch of items with fewer tokens, for example choices, may have more items
-FULL = 256  # with so many tokens, a processor computes at almost its full speed
-SIMILAR = 0.9  # items are similar in length if the shorter one has at least this share of the longer one's tokens
+SHORT = 256  # a batch may have more items if its items have fewer tokens than this, for example choices
+FULL = 256  # a batch with this many tokens already uses almost the full speed of a processor
+# two items are similar in length if the shorter item has at least this share of the longer item's tokens
+SIMILAR = 0.9
 
 
 @dataclass(frozen=True)
@@ -133,11 +134,11 @@ def rolling(ids: Sequence[int], size: int, prefix: int) -> list[Item]:
 
     The model predicts each token exactly once.
 
-    The windows equal those of `loglikelihood_rolling` in lm_eval 0.4.13. That function calls
+    The windows are the same as in `loglikelihood_rolling` of lm_eval 0.4.13. That function calls
     `get_rolling_token_windows` of lm_eval/utils.py with context_len 1, and then `make_disjoint_window`. The token
-    `prefix` precedes the first token. Each later window starts with one token of context. This token is the last
-    token of the window before. The last window may have fewer tokens to predict than the others. Then the last window
-    starts with more tokens of context.
+    `prefix` precedes the first token. Each later window starts with one token of context. This context token is the
+    last token of the previous window. The last window may have fewer tokens to predict. It then starts with more
+    tokens of context, so that it is as long as the other windows.
     """
     items = []
     for start in range(0, len(ids), size):
@@ -150,7 +151,7 @@ def rolling(ids: Sequence[int], size: int, prefix: int) -> list[Item]:
 
 
 def digest_of(items: Sequence[Item], *more: object) -> str:
-    """A hash of the items and of `more`. `more` holds all other data on which a measurement's sums depend."""
+    """A hash of the items and of `more`. `more` holds all other data that can change a measurement's sums."""
     body: list[object] = [item.to_json() for item in items]
     return digest(body, *more) if more else digest(body)
 
@@ -158,9 +159,10 @@ def digest_of(items: Sequence[Item], *more: object) -> str:
 def batches(items: Sequence[Item], size: int) -> list[list[int]]:
     """The indices of each batch. The items of a batch have similar lengths, so that little padding is computed.
 
-    The largest batch comes first. If memory is too small, the first batch already fails. A batch of items that are
-    shorter than SHORT tokens has at most `size` * SHORT tokens. Any other batch has at most `size` items. A batch
-    that already has FULL tokens gets no item that is much shorter than its longest item.
+    The largest batch comes first, so a lack of memory shows at the first batch. If the items of a batch are shorter
+    than SHORT tokens, the batch may have more than `size` items, but at most `size` * SHORT tokens. Any other batch
+    has at most `size` items. When a batch has FULL tokens, no item is added that is much shorter than the batch's
+    longest item.
     """
     order = sorted(range(len(items)), key=lambda index: -len(items[index].ids))
     lengths = [len(items[index].ids) for index in order]
@@ -189,16 +191,16 @@ def shared_rows(items: Sequence[Item]) -> dict[int, list[int]]:
     """Find the items that a model need not process, because it processes a longer item with the same start.
 
     A causal model reads all tokens of an item except the last one. The hidden state of a token does not depend on
-    later tokens. If all tokens that the model reads are the start of another item, the states of that item contain
-    the states of this item. For example, the choices of a question have the same start.
+    later tokens. If the tokens that the model reads in item A are also the start of item B, the states of B contain
+    the states of A. For example, the choices of a question have the same start.
 
-    Returns a dict. Its keys are the indices of the items to process. Its values are the indices of all items whose
-    states are then known. The first of them is the key itself.
+    Returns a dict. Its keys are the indices of the items to process. Each value lists the indices of all items that
+    get their states from the processed item. The first index in the list is the key itself.
     """
     order = sorted(range(len(items)), key=lambda index: items[index].ids[:-1])
     found: dict[int, list[int]] = {}
     host = -1
-    for index in reversed(order):  # an item that starts like others directly precedes the shortest of them
+    for index in reversed(order):  # if some items begin with this item, one of them directly follows it in `order`
         row = items[index].ids[:-1]
         if host < 0 or items[host].ids[: len(row)] != row or len(row) >= len(items[host].ids):
             host = index

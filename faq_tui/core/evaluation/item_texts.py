@@ -22,7 +22,7 @@ CONTEXT = 400  # At most this many characters of context are stored before the p
 def keep_words(run: Run, spec: Spec, tokenizer: Any) -> None:
     """Store the items of every unlabelled text as readable text.
 
-    The items of a labelled text were already stored when that text was loaded.
+    The items of a text with right answers (a labelled text) were already stored when the text was loaded.
     """
     readable = {name: text for name, text in spec.texts.items() if text.kind not in LABELLED}
     if answers := [answer for answer in spec.answers if answer.ids]:
@@ -54,7 +54,7 @@ def _body(item: Item, tokenizer: Any, questions: dict[tuple[int, ...], str]) -> 
 def pieces(ids: Sequence[int], tokenizer: Any, before: Sequence[int] = ()) -> list[str]:
     """The text of each token.
 
-    A character may consist of several tokens; then it belongs to the text of the last of them.
+    If a character consists of several tokens, the text of its last token contains the character.
 
     Each token is decoded together with the token before it, because some tokenizers drop a leading space. `before`
     holds the tokens that precede `ids`.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 PROSE, WORDS, ANSWERS, LAST_WORD, CHOICES = "prose", "words", "answers", "last_word", "choices"
 KINDS = (PROSE, ANSWERS, WORDS, LAST_WORD, CHOICES)
-# The model's answer to an item of these kinds is right or wrong. Therefore quantization can flip the answer.
+# An answer to an item of these kinds is either right or wrong, so quantization can flip it from right to wrong or
+# back.
 LABELLED = (LAST_WORD, CHOICES)
 
 

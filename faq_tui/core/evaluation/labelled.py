@@ -19,7 +19,8 @@ from faq_tui.core.run.run import Run
 CHOICES_KEY = "evaluate.multiple_choice"
 LAST_WORD_KEY = "evaluate.last_word"
 MIN_WORDS, MAX_WORDS = 25, 120  # a passage that is cut from prose has at least 25 and at most 120 words
-# The last word of such a passage has at least this many letters; shorter words are too easy to predict.
+# The last word of a passage that is cut from prose has at least this many letters. Shorter words are too easy to
+# predict.
 MIN_LETTERS = 3
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"”’')]*\s+")
 
@@ -114,7 +115,7 @@ def passages(text: str) -> list[str]:
             last = passage.rpartition(" ")[2]
             word = last.rstrip(".!?\"”’')")
             # Skip a passage that ends in markup. SENTENCE_END may also match in the middle of a sentence. Skip a
-            # passage that ends at such a place.
+            # passage that would end there.
             if word.isalpha() and len(word) >= MIN_LETTERS and last[len(word) :].startswith((".", "!", "?")):
                 cut.append(passage[: len(passage) - len(last) + len(word)])
             words = []

@@ -1,8 +1,8 @@
 """The unquantized model's log-probabilities of one text, shared by all models that are compared with it.
 
-For each token, the log-probabilities of the whole vocabulary take a hundred times as much space as the hidden state.
-Therefore they are kept only in memory, and only if much memory is free. Otherwise they are computed again from the
-hidden states on disk.
+The log-probabilities of one token over the whole vocabulary take a hundred times as much space as its hidden state.
+Therefore log-probabilities are never written to disk. They are kept in memory if enough memory is free. Otherwise
+they are computed again from the hidden states on disk.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from typing import Any
 
 from faq_tui.core.models.devices import free_bytes
 
-SPARE = 2 << 30  # this many free bytes are left in any case
-SHARE = 4  # one part in SHARE of the other free bytes is used
+SPARE = 2 << 30  # this many bytes of memory always stay free
+SHARE = 4  # 1 / SHARE of the free bytes above SPARE is used
 
 
 @dataclass
 class SpareMemory:
     """The memory for the log-probabilities of all texts of an evaluation.
 
-    The size is determined when memory is first reserved, while a model is loaded. So a model of the same size can
-    still be loaded when all of it is used.
+    The size is a part of the memory that is free at the first reservation. A model is loaded at this time, and its
+    own memory does not count as free. So the next model of this size fits after the loaded model is freed.
     """
 
     device: str
     left: int | None = None  # bytes; None before the first use
 
     def take(self, size: int) -> bool:
-        """Reserve `size` bytes. Returns False if so much is not left."""
+        """Reserve `size` bytes. Returns False if fewer than `size` bytes are left."""
         if self.left is None:
             free = free_bytes(self.device)
             self.left = 0 if free is None else max(0, free - SPARE) // SHARE
@@ -59,7 +59,7 @@ class LogProbs:
             self.kept[key] = values
 
     def of(self, key: Key, compute: Callable[[], Any]) -> Any:
-        """The values for `key`. They are computed if they are not kept. Do not change them in place."""
+        """The values for `key`. If they are not in memory, `compute` is called. Do not change the values in place."""
         values = self.kept.get(key)
         if values is None:
             values = compute()

@@ -1,7 +1,7 @@
 """Define the metrics: their names, formulas and number formats.
 
-A metric is an instance of a subclass of `Metric`, registered in `METRICS`. The settings, the report and pane 6 read
-all facts about a metric from that instance. The page docs/extending/metric.md shows how another package adds a
+A metric is an object of a subclass of `Metric`, and `METRICS` lists all metrics. The settings, the report and pane 6
+read all facts about a metric from its object. The page docs/extending/metric.md shows how another package adds a
 metric.
 """
 
@@ -31,8 +31,8 @@ class Metric(Extension):
     A metric is computed from columns that hold one number per item.
 
     The bootstrap draws items. An item is one of five things: a window of prose, a window of a document, an answer, a
-    passage, or a question. All items except questions have the columns `tokens`, `nll`, `kl` and `agree`, which are
-    sums over the item's predicted tokens. `tokens` is the number of predicted tokens. `nll` is the negative
+    passage, or a question. Items of all kinds except questions have the columns `tokens`, `nll`, `kl` and `agree`,
+    which are sums over the item's predicted tokens. `tokens` is the number of predicted tokens. `nll` is the negative
     log-likelihood in nats. `kl` is the KL divergence from the unquantized model in nats. `agree` is the number of
     tokens for which both models have the same top-1 token. Windows of documents also have `words` and `bytes`.
     Passages also have `correct` and `flipped`. Questions have only `correct`, `correct_norm` and `flipped`.
@@ -43,8 +43,8 @@ class Metric(Extension):
 
     unit: str  # unit of the value, such as "nats per token"
     higher_is_better: bool
-    # If the same calibration set is drawn a second time, the metric can differ by this much. Each kind of held-out
-    # text has its own value for this difference. The mapping is empty if the difference was not measured.
+    # If the same calibration set is drawn again with other seeds, the metric can change by this much. Each kind of
+    # held-out text has its own value for this difference. The mapping is empty if the difference was not measured.
     close: Mapping[str, float]
     kinds: tuple[str, ...]  # the kinds of held-out text on which the metric is measured
     columns: tuple[str, ...]  # the columns that the metric's formula reads
@@ -55,8 +55,8 @@ class Metric(Extension):
     heading_kinds: tuple[str, ...] | None = None  # kinds of text with this column; None means all of `kinds`
     heading_rank: int = 100  # the report sorts the columns of the table by this number
     legend: str = ""  # the sentences that explain the column; if empty, `help` explains it
-    # True for a metric that looks closer at a part of the tokens. Its p-values are adjusted separately, so that the
-    # verdicts of the other metrics do not depend on it.
+    # True for a metric of single tokens, such as the 99th percentile of KL. The p-values of these metrics are
+    # adjusted separately, so that they do not change the verdicts of other metrics.
     of_tokens: bool = False
     token_column: str = ""  # name of the column that `token_values` fills; rename it if the formula changes
 
@@ -125,7 +125,7 @@ class Metric(Extension):
 class Ratio(Metric):
     """The sum of one column divided by the sum of another column, or the exponential of this ratio.
 
-    Both columns are first summed over all items. The result is therefore not the mean of the items' ratios.
+    Each column is first summed over all items. So the result is not the mean of the items' ratios.
     """
 
     numerator: str
@@ -229,7 +229,7 @@ class Accuracy(Ratio):
     """The share of items that the model answers correctly. lm_eval calls it acc."""
 
     name, title, unit = "accuracy", "accuracy", "share of items"
-    help = "Share of passages whose last word is predicted, or of questions whose right choice is the most likely."
+    help = "Share of correct answers: the last word of a passage, or the likeliest choice of a question."
     numerator, denominator = "correct", ITEMS
     higher_is_better, percent = True, True
     close = NOT_MEASURED
@@ -238,7 +238,7 @@ class Accuracy(Ratio):
 
 
 class AccuracyByLength(Ratio):
-    """The share of questions whose right choice has the highest log-likelihood per character.
+    """The share of questions in which the right choice has the highest log-likelihood per character.
 
     lm_eval calls it acc_norm.
     """
@@ -309,7 +309,7 @@ def main_metric(kind: str) -> Metric:
 
 
 def metrics_in(kind: str, *columns: Iterable[str]) -> tuple[Metric, ...]:
-    """The metrics of this kind for which every given measurement has the columns.
+    """The metrics of this kind that can be computed, because every given measurement has their columns.
 
     `columns` holds the column names of each measurement. If a metric was installed after a measurement, the
     measurement lacks the metric's token column. The stage evaluate adds the missing column when it runs again.

@@ -114,7 +114,7 @@ def _prose(context: Context, target: TargetModel, tokenizer: object, name: str) 
 
 
 def _leading_bos(tokenizer: object) -> int | None:
-    """The bos token if this tokenizer puts it before every text, otherwise None."""
+    """The bos token if this tokenizer puts it before every text. Otherwise None."""
     bos: int | None = getattr(tokenizer, "bos_token_id", None)
     return bos if bos is not None and encode_pair(tokenizer, "a", special=True)[:1] == [bos] else None
 

@@ -56,7 +56,7 @@ class Reference:
 
     @cached_property
     def head(self) -> LmHead:
-        """The lm_head. It is read when it is first needed, because it is large."""
+        """The lm_head of the unquantized model. This large matrix is read when it is first needed."""
         return LmHead(
             self._file.get_tensor("weight"),
             self._file.get_tensor("bias") if "bias" in self._names else None,

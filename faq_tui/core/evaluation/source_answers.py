@@ -28,16 +28,16 @@ from faq_tui.core.store.seeds import Seed
 
 
 def source_generation(run: Run, source: Source) -> str:
-    """A hash of everything on which the token ids of a source's held-out answers depend."""
+    """A hash of everything that can change the token ids of a source's held-out answers."""
     return digest("heldout-source", VERSION, fingerprint(run), source_hash_of(source))
 
 
 def source_answers(context: Context, template: Template, name: str) -> list[Item]:
     """Make an item for each held-out seed with a usable answer. The model predicts only the answer's tokens.
 
-    Missing answers are requested from the source, and each is stored as soon as it arrives. An answer is unusable if
-    it is cut off, empty or repeats itself. Unusable answers are stored without token ids, so that they are not
-    requested again. Raises EndpointError or FaqError in the same cases as the stage regenerate.
+    Missing answers are requested from the source. Each answer is stored as soon as it arrives. An answer is unusable
+    if it is cut off, empty or repetitive. An unusable answer is stored without token ids, so that it is not requested
+    again. Raises EndpointError or FaqError under the same conditions as the stage regenerate.
     """
     run = context.run
     source, seeds = run.settings.sources[name], seed_rows.by_role(run.store, "heldout")
@@ -82,7 +82,7 @@ async def _ask(context: Context, template: Template, source: Source, source_hash
         await run_bounded(seeds, one, source.concurrency * len(pool.servers), context.cancel)
     if failed:
         raise FaqError(
-            f"{len(failed)} of {len(seeds)} held-out answers failed ({failed[-1]}); the others are kept: run the "
+            f"{len(failed)} of {len(seeds)} held-out answers failed ({failed[-1]}); the rest are stored: run the "
             "same command again to request the failed answers"
         )
 

@@ -30,7 +30,7 @@ class Spec:
     batch_size: int
     answer_tokens: int
     cache: str  # folder for files that can be deleted, because they can be computed again
-    # all texts except the target's own answers, because the worker may have to generate these answers
+    # all held-out texts except the target's own answers, because the worker may have to generate these answers
     texts: dict[str, Heldout]
     answers: list[HeldoutQuestion]
     subjects: dict[
@@ -68,7 +68,7 @@ KEYS = ("n_positions", "max_position_embeddings", "n_ctx")
 def prose_window(run: Run, target: TargetModel) -> int:
     """The number of tokens per window of prose.
 
-    It is `evaluate.window`, or the target's longest input if that is smaller.
+    This is `evaluate.window`, or the target's longest input if the longest input is smaller.
     """
     return min(run.settings.evaluate.window, longest_input(target))
 

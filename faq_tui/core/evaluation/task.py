@@ -2,7 +2,7 @@
 
 The task sends the messages `environment`, `plan`, `answer`, `progress` and `measurement`. `plan` holds the total
 number of tokens and the number of processed tokens. `plan` is sent again when all held-out answers exist. The task
-sends one message `answer` for each answer. The task sends one message `measurement` when it has measured a model on a
+sends one message `answer` for each answer. The task sends one message `measurement` for each pair of a model and a
 text.
 """
 
@@ -42,7 +42,7 @@ Send = Callable[..., None]
 
 
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
-    """Measure as the `Spec` in the file `spec["order"]` says.
+    """Make the measurements that the `Spec` in the file `spec["order"]` describes.
 
     The measurements that the `Spec` lists as stored are not repeated.
     """
@@ -75,7 +75,8 @@ class _Evaluation:
     texts: dict[str, Heldout] = field(default_factory=dict)
     total: int = 0
     done: int = 0
-    log_probs: dict[str, LogProbs] = field(default_factory=dict)  # those of the target on each text
+    # the target's log-probabilities on each held-out text
+    log_probs: dict[str, LogProbs] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.spare = SpareMemory(self.device)
@@ -188,14 +189,16 @@ class _Evaluation:
         return [text for text in self.texts if stored.get(text) != self._signature(subject, text)]
 
     def _metrics(self, text: str) -> list[Metric]:
-        """The metrics of this text that have a token column."""
+        """The metrics that are measured on this text and have a token column."""
         metrics = [METRICS.get(name) for name in self.order.metrics]
         return [metric for metric in metrics if self.texts[text].kind in metric.kinds]
 
     def _log_probs(self, subject: str, text: str) -> LogProbs | None:
-        """The target's log-probabilities on this text. None if no model after `subject` is compared with them.
+        """The target's log-probabilities on this text, shared by several models.
 
-        If `subject` is the last model that is compared with them, they are freed after its measurement.
+        Returns None if no later model uses them.
+
+        After the last model that uses them is measured, they are freed.
         """
         subjects = list(self.order.subjects)
         later = subjects[subjects.index(subject) + 1 :]
@@ -209,7 +212,7 @@ class _Evaluation:
     def _plan(self, more: int) -> None:
         """Send the number of tokens to process.
 
-        The number counts the tokens of missing measurements, and `more` other tokens.
+        The number counts the tokens of missing measurements, plus `more` other tokens.
         """
         missing = sum(self._size(text) for subject in self.order.subjects for text in self._todo(subject))
         whole = sum(self._size(text) for text in self.texts) * len(self.order.subjects)
@@ -227,7 +230,7 @@ class _Evaluation:
         return reference_path(Path(self.order.cache), self._signature(UNQUANTIZED, text))
 
     def _lost_references(self) -> set[str]:
-        """The texts on which an artefact must be measured, although the target's states for them are missing."""
+        """The texts on which an artefact must still be measured, but for which the target's states are missing."""
         artefacts = [subject for subject in self.order.subjects if subject != UNQUANTIZED]
         needed = {text for subject in artefacts for text in self._todo(subject) if self.texts[text].compared}
         return {t for t in needed if open_reference(self._reference_path(t), self.texts[t].items, "cpu") is None}
@@ -265,7 +268,10 @@ class _Evaluation:
         )
 
     def _answering_model(self) -> Any:
-        """The whole target. Raises FaqError if it does not fit, because answers are not generated layer by layer."""
+        """Load the whole target.
+
+        Raises FaqError if the target does not fit into memory, because answers cannot be generated layer by layer.
+        """
         self._free()
         if self.opening.need is not None and not self.opening.fits():
             raise FaqError(no_memory_for_answers(self.opening.need))

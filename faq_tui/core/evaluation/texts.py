@@ -22,9 +22,10 @@ from faq_tui.core.run.run import Run
 
 STARTER = "starter"  # the name of the small sets that ship with faq-tui
 PYDOC, WIKITEXT2 = "pydoc", "wikitext2"
-# For each wanted token, this number of bytes is read. No tokenizer has more bytes per token on average.
+# For each wanted token, this number of bytes is read. On average, tokens of every tokenizer have fewer bytes than
+# this.
 BYTES_A_TOKEN = 64
-# A paragraph of Python's language reference is prose if it passes the tests with these constants.
+# `is_prose` compares a paragraph of Python's language reference with these constants.
 MIN_WORDS = 20
 PLAIN = re.compile(r"[A-Za-z ,.;:'\"()“”’‘–—-]")
 PLAIN_SHARE = 0.95
@@ -84,7 +85,7 @@ def load_head(run: Run, name: str) -> str:
 
 
 def load_text(run: Run, name: str, key: str, limit: int | None = None) -> str:
-    """Read a held-out text. `key` is the settings key that errors name.
+    """Read a held-out text. `key` is the settings key that error messages name.
 
     At most `limit` bytes of a file are read. For "pydoc" and "wikitext2", `limit` counts characters. Raises
     UsageError if a file is missing, empty or not UTF-8, and FaqError if `datasets` cannot fetch the text.
@@ -185,7 +186,7 @@ def describe(run: Run, text: str, items: Sequence[Item]) -> str:
         return f"{who} to held-out seeds; token perplexity of the answers only"
     if kind == CHOICES:
         what = SMALL if name == STARTER else f"multiple-choice file {name}"
-        return f'{what}; the most likely choice after "Question: … Answer:" is the answer'
+        return f'{what}; the answer of the model is the likeliest choice after "Question: … Answer:"'
     if kind == LAST_WORD:
         what = SMALL if name == STARTER else f"passages of {_prose(name)}"
         return f"{what}; the model predicts the last word from all words before it"

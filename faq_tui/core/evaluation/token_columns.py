@@ -1,8 +1,8 @@
-"""Columns that are computed from the stored values of single tokens, when evidence is collected.
+"""Compute columns from the stored values of single tokens. This happens when evidence is collected.
 
 The stage `evaluate` stores the KL of every token, whether the top-1 tokens of the two models differ, and the entropy
-of the unquantized model's predictions. Older versions stored less. Then some columns are missing, and nothing is
-measured again.
+of the unquantized model's predictions. Older versions stored only a part of these values. Runs of these versions lack
+some columns, and nothing is measured again.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-TOKEN_KL = "token_kl"  # the values of single tokens, and the column that says that they exist
+# a name for two things: the KL values of single tokens, and a column that exists only if these values do
+TOKEN_KL = "token_kl"
 DEPARTURE = "departure"
-UNSURE = 0.2  # share of the tokens that count as those on which the unquantized model is unsure
+UNSURE = 0.2  # this share of the tokens, with the largest entropy, counts as unsure
 
 
 def encode_entropies(items: dict[int, list[float]]) -> bytes:
@@ -39,13 +40,13 @@ def encode_entropies(items: dict[int, list[float]]) -> bytes:
 def with_token_columns(
     sums: Sums, token_kl: bytes | None, token_entropy: bytes | None, bodies: Sequence[dict[str, Any]]
 ) -> Sums:
-    """Add the columns that are known for one model on one text.
+    """Add the columns that can be computed for one model on one text.
 
-    `token_kl` is the stored value of a quantized model; None means that the model is the unquantized one. Then each
-    KL is 0, and no top-1 token differs. `token_entropy` is the stored value of the unquantized model. `bodies` are
-    the text's stored items. If they hold the text of each token, the tokens are divided into reasoning and answer.
+    `token_kl` is the stored value of a quantized model. None stands for the unquantized model itself: each KL is 0,
+    and no top-1 token differs. `token_entropy` is the stored value of the unquantized model. `bodies` are the text's
+    stored items. If the stored items hold the text of each token, the tokens are divided into reasoning and answer.
 
-    If the number of stored values is not the number of predicted tokens, the result is `sums`.
+    If the number of stored values is not the number of predicted tokens, `sums` is returned unchanged.
     """
     import numpy as np
 
@@ -69,7 +70,10 @@ def with_token_columns(
 
 
 def _departures(differs: NDArray[np.bool_], bounds: Sequence[int]) -> NDArray[np.float64]:
-    """For each item, the number of tokens before the first one whose top-1 token differs; all tokens if none does."""
+    """For each item, the number of tokens before the first difference of the top-1 tokens.
+
+    If no top-1 token differs, this is the number of all tokens.
+    """
     import numpy as np
 
     items = [differs[start:end] for start, end in pairwise(bounds)]
@@ -79,7 +83,10 @@ def _departures(differs: NDArray[np.bool_], bounds: Sequence[int]) -> NDArray[np
 def _of_part(
     name: str, part: NDArray[np.bool_], kl: NDArray[np.float64], bounds: Sequence[int]
 ) -> dict[str, NDArray[np.float64]]:
-    """The columns `kl_NAME` and `tokens_NAME`: sums over the tokens in `part`. Empty if it has no token."""
+    """The columns `kl_NAME` and `tokens_NAME`: sums over the tokens in `part`.
+
+    The result is empty if `part` has no token.
+    """
     import numpy as np
 
     if not part.any():
@@ -92,8 +99,8 @@ def _of_part(
 def reply_kinds(pieces: Sequence[str]) -> list[str]:
     """The kind of each token of a reply: reasoning, answer or template. `pieces` holds the text of each token.
 
-    Reasoning lies between the tags of any dialect. If the first tag is a closing one, the prompt opened the
-    reasoning. A reply without tags is all answer.
+    Reasoning lies between the tags of any dialect. If the first tag is a closing tag, the reply begins with
+    reasoning, because the prompt contained the opening tag. A reply without tags is only answer.
     """
     text = "".join(pieces)
     spans = [(0, ANSWER)]

@@ -1,6 +1,6 @@
-"""Metrics of single tokens: the worst tokens, the tokens on which the target is unsure, reasoning, and departures.
+"""Metrics of single tokens, such as the tokens with the largest KL, or the tokens of the reasoning.
 
-All of them are computed from stored values of single tokens (`token_columns`).
+They are computed from the stored values of single tokens (see `token_columns`).
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from faq_tui.core.stats.sums import ITEMS, Sums
 if TYPE_CHECKING:
     from faq_tui.core.stats.sums import Array
 
-TAIL = 0.01  # share of the tokens whose KL is above the metric `kl_p99`
-KEPT = 5 * TAIL  # share of the tokens, with the largest KL, that are sorted in each resample
-ROWS = 256  # resamples that are computed at once
+TAIL = 0.01  # share of the tokens that have a KL above the metric `kl_p99`
+KEPT = 5 * TAIL  # each resample uses only this share of the tokens: those with the largest KL
+ROWS = 256  # number of resamples that are computed at once
 
 
 class TailKl(Metric):
     """The 99th percentile of KL(p || q) over all predicted tokens.
 
-    It is the smallest stored KL that at most one token in a hundred exceeds. The command `perplexity --kl-divergence`
-    of llama.cpp prints this value as "99.0% KLD".
+    This is the smallest stored KL that at most one token in a hundred exceeds. The command `perplexity
+    --kl-divergence` of llama.cpp prints this value as "99.0% KLD".
     """
 
     name, title, unit = "kl_p99", "99th percentile of KL", "nats"
@@ -47,7 +47,7 @@ class TailKl(Metric):
             rows = weights[start : start + ROWS]
             above = np.cumsum(rows[:, item[largest]], axis=1)  # the number of tokens with at least this KL
             limit = TAIL * (rows @ lengths)[:, None]
-            # If the kept tokens do not suffice in a resample, the smallest of them is taken.
+            # If a resample would need a smaller KL than the kept tokens have, the smallest kept KL is used.
             first = np.where((above > limit).any(axis=1), (above > limit).argmax(axis=1), most - 1)
             out.append(kl[largest][first])
         found: Array = np.concatenate(out)
@@ -63,10 +63,10 @@ class KlOfPart(Ratio):
 
 
 class KlWhereUnsure(KlOfPart):
-    """The mean KL over the fifth of the tokens for which the unquantized model's prediction has the largest entropy.
+    """The mean KL over the fifth of the tokens with the largest entropy of the unquantized model's prediction.
 
-    The entropy of a prediction p is the sum of -p log p. Reasoning turns at such tokens (Wang et al. 2025, "Beyond
-    the 80/20 rule", arXiv 2506.01939).
+    The entropy of a prediction p is the sum of -p log p. At tokens of large entropy, the reasoning takes its
+    direction (Wang et al. 2025, "Beyond the 80/20 rule", arXiv 2506.01939).
     """
 
     name, title = "kl_unsure", "KL where the target is unsure"
@@ -103,10 +103,10 @@ class KlOfAnswer(KlOfPart):
 
 
 class FirstDeparture(Ratio):
-    """The mean number of tokens of an answer before the first one for which the two models' top-1 tokens differ.
+    """The mean number of tokens of an answer before the top-1 tokens of the two models first differ.
 
-    Both models read the same answer. If their top-1 tokens never differ, the whole answer counts. After each token
-    before the departure, both models would write the same next token with greedy decoding.
+    Both models read the same answer. If their top-1 tokens never differ, the whole answer counts. Up to this
+    departure, both models would write the same tokens with greedy decoding.
     """
 
     name, title, unit = "departure", "tokens to first departure", "tokens"

@@ -1,6 +1,6 @@
 """Compare models by their stored measurements.
 
-They show whether the regenerated data improved a model, and whether the gain is larger than noise.
+The comparisons show whether the regenerated data improved a model, and whether the gain is larger than noise.
 """
 
 from faq_tui.core.evidence.collect import collect, measured

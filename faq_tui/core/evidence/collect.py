@@ -43,7 +43,7 @@ def collect(run: Run) -> Evidence:
     unquantized = measured[UNQUANTIZED]
     comparisons = compare_all(run, measured)
     kinds = {text: kind_of(text) for text in unquantized}
-    # The report of a run that an older version measured stays as it is.
+    # If an older version measured the run, nothing is added to its report.
     needed: tuple[DrawsNeeded, ...] = ()
     if has_token_entropies(run.store, UNQUANTIZED):
         needed = draws_needed(comparisons, kinds, overlap(run), _seconds_per_draw(run))
@@ -63,9 +63,11 @@ def collect(run: Run) -> Evidence:
 
 
 def _seconds_per_draw(run: Run) -> float | None:
-    """The time that one draw took: regenerating, judging, quantizing and evaluating. None if it is not known yet.
+    """The time that one draw took: regenerating, judging, quantizing and evaluating.
 
-    A stage that was stopped and continued counts only with its last part.
+    Returns None if the time is not known yet.
+
+    If a stage was stopped and continued, only the time since it was continued is counted.
     """
     rows = stages.all_rows(run.store)
     ended = [row for name in ("regenerate", "judge", "evaluate") if (row := rows.get(name)) is not None]
@@ -83,7 +85,7 @@ def measured(run: Run) -> Measured:
 
 
 def _measured(run: Run) -> tuple[Measured, dict[str, str]]:
-    """The measurements with the same items, dtype and device as those of the unquantized target.
+    """The measurements that used the same items, dtype and device as the measurements of the unquantized target.
 
     Only these measurements are comparable.
 
@@ -111,8 +113,8 @@ def _measured(run: Run) -> tuple[Measured, dict[str, str]]:
 def _add_token_columns(run: Run, text: str, measured: Measured) -> None:
     """Add the columns of single tokens to the measurements of `text`.
 
-    If an older version measured the unquantized model, nothing is added, so that the report of its run stays as it
-    is.
+    If an older version measured the unquantized model, nothing is added, so that the report of an old run does not
+    change.
     """
     stored = {subject: token_values_of(run.store, subject, text) for subject in measured}
     compared = [subject for subject, (token_kl, _) in stored.items() if token_kl is not None]
@@ -174,7 +176,10 @@ def _weight_bytes(folder: Path) -> int | None:
 
 
 def all_flips(run: Run, measured: dict[str, dict[str, Sums]]) -> tuple[Flips, ...]:
-    """The flips of every artefact on every labelled text. An artefact without flips has an entry, too."""
+    """The flips of every artefact on every labelled text.
+
+    The result also has an entry for an artefact without flips.
+    """
     return tuple(
         _flips(artefact.name, text, measured[artefact.folder][text], target)
         for text, target in measured[UNQUANTIZED].items()

@@ -1,8 +1,8 @@
 """Compare each source's set with the baseline. The two compared models have the same recipe.
 
-There are two kinds of comparisons. In one kind, both sets have the same number of samples. In the other kind, both
-sets have the same number of tokens. A set from `[sets]` can copy the size of another set. Then these two sets are
-compared. If a set from `[sets]` has as many samples as the baseline, the set is also compared with the baseline.
+There are two kinds of comparisons. In the first kind, both sets have the same number of samples. In the second kind,
+both sets have the same number of tokens. If a set from `[sets]` copies the size of another set, these two sets are
+compared. If a set from `[sets]` and the baseline have the same number of samples, these two sets are compared, too.
 """
 
 from __future__ import annotations
@@ -146,7 +146,10 @@ def _outcome(
 
 
 def _spread(metric: Metric, ours: list[Sums], baseline: list[Sums]) -> float | None:
-    """The standard deviation of the draws' differences. None if there is one draw, or if it is not finite."""
+    """The standard deviation of the differences over the draws.
+
+    Returns None if there is only one draw, or if the standard deviation is not finite.
+    """
     if len(ours) == 1:
         return None
     changes = [metric.value_of(one) - metric.value_of(other) for one, other in zip(ours, baseline, strict=True)]
@@ -192,7 +195,7 @@ def _corrected(comparisons: list[Comparison]) -> tuple[Comparison, ...]:
 def verdict(metric: Metric, change: Estimate, p_adjusted: float | None) -> str:
     """The verdict on `change`, the difference ours - baseline.
 
-    It depends on the interval of the difference and on the adjusted p-value.
+    The verdict depends on the interval of this difference and on the adjusted p-value.
     """
     if change.low is None or p_adjusted is None or not math.isfinite(change.value):
         return UNKNOWN

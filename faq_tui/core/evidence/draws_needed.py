@@ -15,7 +15,7 @@ from faq_tui.core.extensions import METRICS
 from faq_tui.core.stats.bootstrap import LEVEL
 from faq_tui.core.stats.t_distribution import quantile
 
-WIDTHS = (0.05, 0.02, 0.01)  # wanted half-widths, as shares of the baseline's value
+WIDTHS = (0.05, 0.02, 0.01)  # half-widths of intervals to compute the draws for, as shares of the baseline's value
 MOST = 20  # the largest value of `evaluate.repeats`
 DRAWS, ITEMS, SEEDS = "draws", "items", "seeds"
 
@@ -26,10 +26,11 @@ def draws_needed(
     shared: Overlap | None,
     seconds_per_draw: float | None,
 ) -> tuple[DrawsNeeded, ...]:
-    """The draws that each comparison needs, for the main metric of each text.
+    """How many draws each comparison needs, for the main metric of each held-out text.
 
-    `kinds` maps each text to its kind. Only comparisons at equal tokens are listed, or all others if there are none.
-    A comparison without an interval or without any known spread between draws is left out.
+    `kinds` maps each text to its kind. Only comparisons of sets with equal numbers of tokens are listed. If there is
+    no such comparison, all other comparisons are listed. A comparison is left out if it has no interval, or if the
+    spread between draws is unknown.
     """
     chosen = [c for c in comparisons if c.equal == "tokens" and not c.same]
     chosen = chosen or [c for c in comparisons if not c.same]
@@ -78,7 +79,10 @@ def _needed(
 
 
 def half_width(of_items: float, spread: float, draws: int, shared: Overlap | None) -> float:
-    """The half-width of the interval with `draws` draws, two or more. `of_items` is the half-width over items."""
+    """The half-width of the interval with `draws` draws.
+
+    `draws` is at least 2. `of_items` is the part of the half-width that comes from the choice of items.
+    """
     t = quantile((1.0 - LEVEL) / 2, draws - 1)
     widening = 1.0 if shared is None else shared.widening(draws)
     return math.hypot(of_items, t * widening * spread / math.sqrt(draws))

@@ -8,7 +8,7 @@ from faq_tui.core.stats.bootstrap import Estimate
 
 BETTER, WORSE, WITHIN_NOISE = "better", "worse", "within noise"
 # A verdict "leans …" means that the interval excludes zero, but the adjusted p-value is too high. If there are many
-# comparisons, chance alone produces some such intervals.
+# comparisons, chance alone produces some intervals that exclude zero.
 LEANS_BETTER, LEANS_WORSE = "leans better", "leans worse"
 SAME = "same model"  # both sets have the same token ids, so both models have the same weights
 UNKNOWN = "cannot be told"  # there are too few items for an interval, or a number is not finite
@@ -37,7 +37,7 @@ class MetricOutcome:
     baseline: float
     difference: Estimate  # ours - baseline
     recovered: Estimate | None  # the recovered share of the loss; None if the baseline's loss is within noise
-    p: float | None  # two-sided p-value for the hypothesis of no difference; None if there is no interval
+    p: float | None  # two-sided p-value of the null hypothesis "no difference"; None if there is no interval
     p_adjusted: float | None  # the p-value adjusted for all comparisons of the report (Benjamini and Hochberg)
     verdict: str
     spread: float | None = None  # standard deviation of the draws' differences; None if there is one draw
@@ -54,7 +54,7 @@ class Comparison:
     source: str
     equal: str  # "samples" or "tokens": both sets have the same number of them
     ours: str  # name of our artefact
-    baseline: str  # name of the artefact with which ours is compared
+    baseline: str  # name of the artefact that our artefact is compared with
     # If there are several draws, the next four numbers are means over the draws, rounded to whole numbers.
     our_samples: int
     our_tokens: int
@@ -80,7 +80,7 @@ class Text:
 class Flips:
     """The flips of one quantized model on one text.
 
-    An item flips if only the quantized model or only the unquantized model answers it correctly.
+    An item flips if exactly one of the two models answers it correctly: the quantized or the unquantized model.
     """
 
     model: str
@@ -93,14 +93,14 @@ class Flips:
 
 @dataclass(frozen=True)
 class Wanted:
-    """The draws that an interval of ± `share` needs.
+    """The number of draws that an interval of ± `share` needs.
 
-    `draws` is None if the largest value of `evaluate.repeats` does not suffice. Then `lacking` says what else is
+    `draws` is None if even the largest value of `evaluate.repeats` is too small. Then `lacking` says what else is
     needed: `items` (more held-out items), `seeds` (more seeds, because the draws share seeds) or `draws` (more draws
-    than that).
+    than this largest value).
     """
 
-    share: float  # of the baseline's value; for a metric in percent, a difference of shares
+    share: float  # half-width as a share of the baseline's value; for a metric in percent, a difference of shares
     draws: int | None
     seconds: float | None  # estimated time for the further draws; None if it is unknown
     lacking: str | None = None
@@ -108,7 +108,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class DrawsNeeded:
-    """The draws that the main metric of one text needs in one comparison."""
+    """How many draws one comparison needs, for the main metric of one held-out text."""
 
     recipe: str
     source: str
@@ -116,9 +116,9 @@ class DrawsNeeded:
     text: str
     metric: str
     draws: int  # number of draws so far
-    half_width: float  # of the present interval, as a share like `Wanted.share`
-    spread: float  # standard deviation between draws, as a share like `Wanted.share`
-    assumed: bool  # True if the spread was not measured, but taken from `Metric.close`
+    half_width: float  # half-width of the present interval, in the unit of `Wanted.share`
+    spread: float  # standard deviation between draws, in the unit of `Wanted.share`
+    assumed: bool  # True if the spread was not measured in this run, but taken from `Metric.close`
     wanted: tuple[Wanted, ...]
 
 

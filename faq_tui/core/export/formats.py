@@ -56,7 +56,7 @@ class ExportFormat(Extension):
     def write(self, calibration: CalibrationSet, out: IO[bytes]) -> None:
         """Write the whole set. `out` may be a file, a pipe or standard output, so do not call its `seek`.
 
-        If the set's file is damaged, the method raises FaqError. It should do so before it writes anything.
+        If the set's file is damaged, raises FaqError, if possible before anything is written to `out`.
         """
         raise NotImplementedError
 

@@ -1,4 +1,6 @@
-"""The kinds of extension. Each kind is a registry with the import paths of faq-tui's extensions.
+"""The kinds of extension.
+
+Each kind of extension has a registry with the import paths of faq-tui's own extensions of this kind.
 
 The import paths are strings. Therefore the settings can check a name without importing the module of the extension.
 """
@@ -33,7 +35,7 @@ METRICS = Registry(
     "faq_tui.metrics",
     "metric",
     "faq_tui.core.evaluation.metrics:Metric",
-    {  # For each kind of text, the first metric in this table that fits is the main metric.
+    {  # The first metric in this table that fits a kind of text is the main metric of this kind.
         "word_perplexity": "faq_tui.core.evaluation.metrics:WORD_PERPLEXITY",
         "byte_perplexity": "faq_tui.core.evaluation.metrics:BYTE_PERPLEXITY",
         "accuracy": "faq_tui.core.evaluation.metrics:ACCURACY",

@@ -1,6 +1,6 @@
 """A registry finds the extensions of one kind by their names. A registry loads each extension at its first use.
 
-A table lists the names and import paths of faq-tui's extensions. Other packages add extensions by an entry point
+A table lists the names and import paths of faq-tui's extensions. Other packages add extensions with an entry point
 (https://packaging.python.org/specifications/entry-points/) in the registry's group:
 
     [project.entry-points."faq_tui.methods"]
@@ -34,7 +34,7 @@ class Extension:
 class Registry:
     """The extensions of one kind.
 
-    `group` is the entry point group. `kind` is the word that error messages use for such an extension, for example
+    `group` is the entry point group. `kind` is what error messages call an extension of this registry, for example
     "quantization method". `builtin` maps names to "module:attribute". `base` is the import path of the base class of
     these extensions.
     """
@@ -57,7 +57,7 @@ class Registry:
         return points
 
     def names(self) -> tuple[str, ...]:
-        """All names: first faq-tui's own, in table order, then those of other packages in alphabetical order."""
+        """All names: faq-tui's own extensions in table order, then extensions of other packages from A to Z."""
         return (*self.builtin, *self._found)
 
     def outside(self) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ class Finding:
     """The result of the check for one source of the run."""
 
     source: str  # the source's name in the settings
-    model: str  # name of the loaded model; the name in the settings if the server does not report it
+    model: str  # name of the loaded model, or the name in the settings if the server reports no name
     kinship: Kinship
 
     @property

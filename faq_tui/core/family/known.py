@@ -98,7 +98,7 @@ def _stripped(name: str) -> str:
 
 
 def billions(name: str) -> float | None:
-    """Read the number of parameters from a model's name, in billions. All experts are included.
+    """Read the number of parameters from a model's name, in billions. The number includes all experts.
 
     Returns None if the name does not contain the number.
     """

@@ -1,6 +1,6 @@
 """Compare two models. The names and the lineage of the models identify their families.
 
-If names and lineage are unknown, the models' files decide.
+If names and lineage identify no family, the configuration and tokenizer files decide.
 
 Two models with equal tokenizer files can belong to different families. For example, DeepSeek-R1-0528-Qwen3-8B has the
 tokenizer configuration of DeepSeek, but it was tuned from Qwen3-8B. In the FAQ paper (arXiv 2601.11200, table 4) its
@@ -45,7 +45,7 @@ class ModelProfile:
 
     @property
     def why(self) -> str:
-        """How the family was identified; "" if the family is unknown."""
+        """A sentence that says how the family was identified; "" if the family is unknown."""
         return self._placed[1]
 
     @property
@@ -82,7 +82,7 @@ class Kinship:
 
 
 def kinship(target: ModelProfile, source: ModelProfile) -> Kinship:
-    """Decide how `source` is related to `target`, with reasons. Only local files are read."""
+    """Return how `source` is related to `target`, and the reasons. Only local files are read."""
     if bare_name(target.name) and bare_name(target.name) == bare_name(source.name):
         return Kinship(FAMILY, (f"{source.title} is the target itself",), itself=True, larger=False)
     larger = None

@@ -1,8 +1,8 @@
 """Jobs. A job runs the pipeline in a background process, which continues when the app is closed.
 
 Each job has a folder `RUN/jobs/<id>/` with `job.json` (facts about its process), `events.jsonl` and `log.txt`. A job
-is running while its process holds the run's lock. The operating system releases the lock of a killed process, so no
-cleanup is needed.
+is running while its process holds the run's lock. The operating system releases the lock when a process is killed, so
+nothing has to be cleaned up.
 """
 
 from faq_tui.core.jobs.control import State, find_live, kill, start, state, stop

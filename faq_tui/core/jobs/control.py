@@ -25,7 +25,8 @@ from faq_tui.core.worker.parent import QUIET_THREADS
 
 State = Literal["running", "done", "failed", "stopped", "killed"]
 
-PATIENCE_S = 120.0  # A new job must take the lock within this time. Imports from a slow disk take long.
+# A new job must take the lock within this time. The job first imports its modules, which takes long from a slow disk.
+PATIENCE_S = 120.0
 RECORD_WAIT_S = 1.0  # After a job has taken the lock, its job.json must be readable within this time.
 TAIL = 1 << 20  # Only this number of bytes at the end of events.jsonl is searched for a stage event.
 
@@ -33,8 +34,8 @@ TAIL = 1 << 20  # Only this number of bytes at the end of events.jsonl is search
 def start(folder: Path, only: str | None = None, until: str | None = None, confirmed: bool = False) -> Job:
     """Start a job and return it once it holds the run's lock.
 
-    This takes about 1 s, so the UI must call it in another thread. Raises FaqError if another process holds the lock
-    (the message contains the pid of this process), or if the job reports an error.
+    This function takes about 1 s, so the app must call it in another thread. Raises FaqError if another process holds
+    the lock (the message contains the pid of this process), or if the job reports an error.
     """
     folder = run_folder(folder)
     owner = lock_owner(folder)
@@ -111,7 +112,8 @@ def find_live(folder: Path) -> Job | None:
         if job is not None and job.pid == owner.pid and process_identity(job.pid) == job.began:
             return job
         if time.monotonic() > deadline:
-            # The holder of the lock has written no job.json: it is no job, or it is a job that will be refused.
+            # The holder of the lock has written no job.json. Either the holder is not a job, or the job will be
+            # refused.
             return None
         time.sleep(0.01)
     return None

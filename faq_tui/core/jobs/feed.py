@@ -23,7 +23,7 @@ from faq_tui.core.run.events import (
 )
 from faq_tui.core.run.job_record import Job
 
-# In seconds. Deltas of the same candidate are merged if they arrive within this time. With a longer time, the
+# In seconds. Deltas of the same candidate are merged if they arrive within this time. If this time were longer, the
 # displayed token rate would be wrong.
 MERGED_S = 0.5
 _BREATH = 500  # A replay pauses after this number of events, so that the thread of the screen can run.
@@ -34,8 +34,8 @@ def follow(
 ) -> Iterator[Timed | None]:
     """Yield every event of the job in order. While there is no new event, yield None about every `poll_s` seconds.
 
-    The stream ends after the job's last event, or when `stopped` is set. With `skip_settled`, the deltas of an
-    attempt are skipped if the attempt ended before the call. Such candidates can be read from the database. Invalid
+    The stream ends after the job's last event, or when `stopped` is set. With `skip_settled`, the text deltas of
+    every attempt that ended before this call are skipped. Finished candidates can be read from the database. Invalid
     lines are skipped.
     """
     settled = _settled(job.events, stopped) if skip_settled else {}
@@ -47,8 +47,8 @@ def follow(
     with job.events.open("rb") as file:
         half, offset = b"", 0
         while not stopped.is_set():
-            # Check whether the job runs before reading. In this order, no line is missed if the job ends during the
-            # reading.
+            # First check whether the job is running, and then read. In this order, no line is missed if the job ends
+            # during the reading.
             running = is_running(job)
             while (line := file.readline()) and not stopped.is_set():
                 offset += len(line)
@@ -131,8 +131,8 @@ class Feed:
             for count, item in enumerate(follow(self.job, self._closed, poll_s, skip_settled=True)):
                 if item is not None:
                     self._batch.add(item)
-                # Only one batch waits for `drain`. Until `drain` takes that batch, new events are merged into the
-                # next batch.
+                # Only one batch of events waits for `drain`. Until `drain` takes this batch, new events are collected
+                # in the next batch.
                 if self._queue.empty():
                     self._hand_over()
                 if count % _BREATH == 0:
@@ -154,7 +154,8 @@ class _Batch:
 
     def __init__(self) -> None:
         self.items: list[Timed] = []
-        # Maps a candidate to the index of its delta in `items`. Later deltas of this candidate are merged into it.
+        # Maps a candidate to the index of its newest delta in `items`. Later deltas of this candidate are merged into
+        # that delta.
         self._growing: dict[tuple[str, str, int], int] = {}
 
     def add(self, item: Timed) -> None:

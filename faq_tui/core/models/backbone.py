@@ -14,8 +14,8 @@ from typing import Any
 
 from faq_tui.core.base.errors import FaqError
 
-# Largest allowed difference between our logits and the model's own, as a share of the largest logit. Rounding to
-# bfloat16 causes a smaller difference; a head with another scale causes a much larger difference.
+# Largest allowed difference between the logits of `LmHead` and the model's own, as a share of the largest logit.
+# Rounding to bfloat16 causes a smaller difference; a head with another scale causes a much larger difference.
 TOLERANCE = 0.03
 
 
@@ -79,10 +79,13 @@ class Backbone:
         return (args[0][:, :1],)
 
     def prepare(self, rows: Sequence[Sequence[int]]) -> None:
-        """Announce rows for which `states` will be called. A model that is read layer by layer computes them now."""
+        """Announce the rows for which `states` will be called.
+
+        A model that is read layer by layer computes the states of these rows now.
+        """
 
     def states(self, rows: Sequence[Sequence[int]]) -> Any:
-        """Hidden states [rows, longest row, hidden] for rows of token ids, whose lengths may differ.
+        """Hidden states [rows, longest row, hidden] for rows of token ids. The rows may have different lengths.
 
         Values after the end of a row have no meaning.
         """

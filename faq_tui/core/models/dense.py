@@ -47,7 +47,7 @@ class WeightFormat:
         raise NotImplementedError
 
     def tensors(self, folder: Path, quantization: Config, dtype: Any) -> DenseTensors:
-        """Reads the tensors of `dense_state` one by one, so that not all of them need to fit into memory.
+        """Reads the tensors of `dense_state` one by one, so that the model may be larger than the memory.
 
         A format that does not override this method computes the whole `dense_state` at once.
         """
@@ -55,7 +55,7 @@ class WeightFormat:
         return StateTensors(state, decoded=_quantized(folder, state))
 
     def prepare(self, model: Any, quantization: Config) -> None:
-        """Change the dense `model` if the format changes not only the weights, but also the computation.
+        """Change the dense `model` if the format also changes the computation, for example the activations.
 
         The model is on the CPU and has the weights of `dense_state`.
         """
@@ -125,8 +125,8 @@ def format_of_folder(folder: Path) -> WeightFormat:
 class FolderTensors(DenseTensors):
     """Reads tensors by name from all files of a folder.
 
-    If the publisher quantized the model (`published/`), the tensors are dense: `files` names no scales, and `read`
-    computes weights from codes and scales.
+    If the publisher quantized the model (`published/`), `read` computes dense weights from codes and scales. Then
+    `files` contains the names of the dense weights, and no scales.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -140,7 +140,7 @@ class FolderTensors(DenseTensors):
         self.readers: dict[Path, Any] = {path: safe_open(path, framework="pt") for path in set(self._stored.values())}
 
     def read(self, name: str) -> Any:
-        """The tensor `name` in its stored dtype. Computed weights have the dtype of config.json."""
+        """The tensor `name` in its stored dtype. Weights computed from codes have the dtype of config.json."""
         return self._get(name) if self.view is None else self.view.read(name, self._get)
 
     def _get(self, name: str) -> Any:
@@ -175,7 +175,7 @@ def readable_format(folder: Path, quantization: Config) -> WeightFormat:
     name = quantization.get("quant_method")
     format = format_of(name) if quantization else DENSE
     if format is None or (quantization and format is DENSE):
-        raise FaqError(f"{folder} is quantized as {name!r}: faq-tui cannot read that")
+        raise FaqError(f"{folder} is quantized as {name!r}: faq-tui cannot read this format")
     return format
 
 
@@ -247,13 +247,13 @@ def _load(folder: Path, dtype: Any, trust_remote_code: bool) -> tuple[Any, dict[
 
 
 def _quantized(folder: Path, state: Mapping[str, Any]) -> set[str]:
-    """The names in the dense `state` of a folder whose tensors the folder does not store in dense form."""
+    """The names of the tensors in `state` that the folder does not store in dense form."""
     stored = tensors_of(folder)
     return {name for name in state if name not in stored or f"{name}_scale" in stored}
 
 
 def in_memory(quantization: Config, names: TensorMap) -> Config:
-    """`quantization` with the modules in `ignore` named as in memory."""
+    """A copy of `quantization` in which `ignore` has the modules' names in memory, not their names in the files."""
     if "ignore" not in quantization:
         return quantization
     known = {place.tensor: key.removesuffix(WEIGHT) for key, place in names.places.items()}

@@ -1,4 +1,4 @@
-"""Read the dense tensors of a model folder one by one, whatever the format of the folder's weights."""
+"""Read the dense tensors of a model folder one by one. The folder's weights may have any supported format."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class DecodedTensors(DenseTensors):
     """The tensors of a folder with quantized weights.
 
     `stored` reads the folder's files. `plain` has the names of the tensors that are not quantized. `decoded` maps the
-    name of each other tensor to a function that computes it in float32 from its codes.
+    name of each quantized tensor to a function that computes the tensor in float32 from its codes.
     """
 
     def __init__(self, stored: DenseTensors, plain: Iterable[str], decoded: Mapping[str, Callable[[], Any]]) -> None:

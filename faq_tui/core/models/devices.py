@@ -73,7 +73,7 @@ def first_gpu() -> GpuInfo | None:
 
 
 def used_devices(device: str) -> str:
-    """The result of `device_name`, and the number of GPUs if this process has used several GPUs."""
+    """The name of the device, with the number of GPUs if this process has used several GPUs."""
     name = device_name(device)
     used = sum(peak > 0 for peak in _gpu_peaks()) if device == "cuda" else 1
     return f"{used} × {name}" if used > 1 else name
@@ -108,10 +108,12 @@ def _line(path: str, name: str) -> str:
 
 
 def dtype_name(name: str, device: str, folder: Path, trust_remote_code: bool = False) -> str:
-    """Torch's name of the dtype for computations. `auto` means float32 on the CPU and the target's dtype on a GPU.
+    """The torch name of the dtype in which the model computes.
 
-    A computation in bfloat16 instead of float32 changes the measured KL by about 1e-3. The KL of an 8-bit artefact is
-    not larger than the change that bfloat16 causes.
+    `auto` means float32 on the CPU and the target's dtype on a GPU.
+
+    A computation in bfloat16 instead of float32 changes the measured KL divergence by about 1e-3 nats per token. The
+    KL divergence of an 8-bit artefact is not larger than this change.
     """
     if name != "auto":
         return name

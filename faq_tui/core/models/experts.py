@@ -1,7 +1,7 @@
 """Split fused experts into single matrices that can be quantized one by one.
 
-transformers fuses the experts of a layer into two tensors. The older GPT models have matrices with swapped axes; they
-become ordinary Linear modules, too.
+transformers fuses the experts of a layer into two tensors. The older GPT models have modules `Conv1D`, whose
+weights have swapped axes. These modules become ordinary Linear modules, too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from faq_tui.core.base.errors import FaqError
 
-# For each fused parameter, the single matrices that it holds.
+# Maps each fused parameter to the single matrices that it holds.
 EXPERT_PARTS: dict[str, tuple[str, ...]] = {"gate_up_proj": ("gate_proj", "up_proj"), "down_proj": ("down_proj",)}
 
 
@@ -35,7 +35,7 @@ class Layout:
 
     @classmethod
     def of(cls, block: Any) -> Layout:
-        """The layout of a fused block. Raises FaqError if it is unknown."""
+        """The layout of a fused block. Raises FaqError if the layout is unknown."""
         up, down = block.gate_up_proj.shape, block.down_proj.shape
         plain = up[2] == down[1] and up[1] == 2 * down[2]
         swapped = up[1] == down[2] and up[2] == 2 * down[1]
@@ -63,7 +63,7 @@ class Layout:
         return {"gate_proj": gate, "up_proj": up}
 
     def joined(self, gate: Any, up: Any) -> Any:
-        """The values of gate and up [..., width] in the order of the fused rows, [..., 2 · width]."""
+        """Join the values of gate and up [..., width] to [..., 2 · width], in the order of the fused rows."""
         import torch
 
         if self.interleaved:
@@ -71,7 +71,7 @@ class Layout:
         return torch.cat((gate, up), -1)
 
     def fused(self, weights: list[list[Any]]) -> Any:
-        """One fused parameter from single matrices [experts][parts], each [out, in]."""
+        """Fuse the single matrices [experts][parts] into one parameter. Each matrix has the shape [out, in]."""
         import torch
 
         each = [one[0] if len(one) == 1 else self.joined(one[0].t(), one[1].t()).t() for one in weights]
@@ -155,7 +155,7 @@ def unfuse_block(fused: Any) -> Any:
 
     class Experts(Unfused):
         def tokens_of(self, number: int, _states: Any, chosen: Any, *_: Any) -> Any:
-            """The numbers of the tokens that the expert `number` gets, in the order in which it gets them."""
+            """The numbers of the tokens that the expert `number` gets, in the order of the rows of its input."""
             return (chosen.reshape(-1, chosen.shape[-1]) == number).nonzero()[:, 0]
 
         def forward(self, states: Any, chosen: Any, weights: Any) -> Any:
@@ -163,7 +163,7 @@ def unfuse_block(fused: Any) -> Any:
             each, flat = chosen.shape[-1], chosen.reshape(-1)
             order = torch.argsort(flat, stable=True)
             tokens, shares = order // each, weights.reshape(-1)[order, None]
-            # The index at which the tokens of each expert end. This is the only line at which the CPU waits for the
+            # `ends` has the index at which the tokens of each expert end. Only in this line does the CPU wait for the
             # GPU.
             ends = torch.bincount(flat, minlength=layout.count).cumsum(0)[: layout.count].tolist()
             for expert, start, end in zip(self, [0, *ends], ends, strict=False):
@@ -174,7 +174,7 @@ def unfuse_block(fused: Any) -> Any:
             return result
 
     class SortedExperts(Unfused):
-        """Llama 4 passes one copy of all tokens to each expert, and zeros for tokens that are not routed to it."""
+        """Llama 4 passes a copy of all tokens to each expert. Tokens of other experts are zero in this copy."""
 
         def tokens_of(self, _number: int, states: Any, *_: Any) -> Any:
             return torch.arange(states.numel() // states.shape[-1] // layout.count, device=states.device)
@@ -206,7 +206,7 @@ def takes_sorted_copies(fused: Any) -> bool:
 
 
 def down_input(fused: Any, expert: int, states: Any) -> Any:
-    """The input of `down_proj` of one expert for hidden states [tokens, hidden], [tokens, intermediate].
+    """The input of one expert's `down_proj`, [tokens, intermediate], for hidden states [tokens, hidden].
 
     `fused` is a block of experts before or after `unfuse_block`.
     """
@@ -225,7 +225,7 @@ def down_input(fused: Any, expert: int, states: Any) -> Any:
 def _gate_of(fused: Any, layout: Layout) -> Callable[[Any, Any], Any]:
     """The function that a block applies to the values of gate and up.
 
-    Some classes define this function as a method. For example, such a method clips the values.
+    Some classes define this function as a method. For example, the method may clip the values.
     """
     from transformers.integrations import moe
 

@@ -45,7 +45,7 @@ def no_model_in(folder: Path) -> str:
 
 
 def check_folder(key: str, folder: Path, weights: bool = True) -> None:
-    """Raise UsageError if the files of `folder` are no model. `key` is the setting that names the folder.
+    """Raise UsageError if `folder` has no model that can be loaded. `key` is the setting that names the folder.
 
     The function reads config.json, and detects tokenizer files that are only pointers of Git LFS. If `weights` is
     true, it also reads the headers of the weights. The messages name the folder.
@@ -67,9 +67,9 @@ def check_folder(key: str, folder: Path, weights: bool = True) -> None:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The object in config.json. Raises UsageError if it cannot be read.
+    """The object in config.json.
 
-    Also raises UsageError if its `architectures` is not a list of names.
+    Raises UsageError if the file cannot be read, or if its entry `architectures` is not a list of names.
     """
     path = folder / "config.json"
     try:
@@ -88,7 +88,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 def embedding_rows(folder: Path) -> int | None:
     """The number of rows in the model's table of embeddings.
 
-    Each token id has one row. None if the number is unknown.
+    Each token id has one row. The result is None if the number is unknown.
 
     Raises UsageError if the weights cannot be read, or if config.json gives another number.
     """

@@ -52,8 +52,8 @@ def weight_files(folder: Path) -> list[Path]:
 def tensors_of(folder: Path, files: Iterable[Path] | None = None) -> Tensors:
     """File, shape and size in bytes of every tensor in `files`. By default, `files` are the folder's `weight_files`.
 
-    If the publisher quantized the model (`published/`), these are the dense tensors that `FolderTensors` reads. The
-    scales are left out. Raises the same errors as `weight_files` and `dense_view`.
+    If the publisher quantized the model (`published/`), the result has the dense tensors that `FolderTensors`
+    reads, without the scales. Raises the same errors as `weight_files` and `dense_view`.
     """
     stored = stored_tensors(folder, files)
     view = dense_view(folder, stored, _size) if files is None else None
@@ -65,7 +65,7 @@ def tensors_of(folder: Path, files: Iterable[Path] | None = None) -> Tensors:
 def view_of(folder: Path, stored: Mapping[str, StoredTensor] | None = None) -> DenseView | None:
     """The dense view of a model that its publisher quantized; None for all other folders.
 
-    `stored` is the result of `stored_tensors`, if it is known already. Raises the same errors as `tensors_of`.
+    `stored` is the result of `stored_tensors`, if the caller has it already. Raises the same errors as `tensors_of`.
     """
     return dense_view(folder, stored_tensors(folder) if stored is None else stored, _size)
 

@@ -44,8 +44,8 @@ def states_bytes(stack: Stack, tokens: int, dtype: Any) -> int:
 def place_of_states(size: int, device: str, scratch: Path | None = None) -> StatesPlace:
     """The place for hidden states of `size` bytes.
 
-    The device holds them if they need at most a third of its free memory. Otherwise host memory holds them if they
-    need at most half of it. Otherwise they are kept on disk, in the folder `scratch`.
+    The states stay on the device if they need at most a third of the device's free memory. Otherwise they go to host
+    memory if they need at most half of the free host memory. Otherwise they go to disk, into the folder `scratch`.
     """
     if device != "cpu":
         free = free_bytes(device)
@@ -58,7 +58,7 @@ def place_of_states(size: int, device: str, scratch: Path | None = None) -> Stat
 def _mapped(states: Any, folder: Path | None) -> Any:
     """A copy of the tensor `states` in a file on disk that is mapped into memory.
 
-    The file has no name, so the system deletes it when the tensor is freed or the process ends.
+    The file loses its name at once, so the system deletes it when the tensor is freed or the process ends.
     """
     import torch
 

@@ -20,7 +20,7 @@ AGAIN = ["consolidated*"]  # Mistral's second copy of the weights is not downloa
 
 
 def cached_folder(model: str) -> Path | None:
-    """The folder of a hub id in this machine's cache; None if it was not downloaded. No network is used."""
+    """The folder of a hub id in this machine's cache; None if the model was not downloaded. No network is used."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -79,14 +79,17 @@ LOOK_UP_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True)
 class HubModel:
-    """What the hub says about a model."""
+    """The hub's facts about a model."""
 
     weights: int | None  # bytes of the weights that would be downloaded; None if the hub does not say it
     gated: bool  # True if its owner must grant access
 
 
 def look_up(model: str) -> HubModel | None:
-    """Ask the hub about a model. None if the hub cannot be asked now. Raises UsageError if it has no such model."""
+    """Ask the hub about a model. Returns None if the hub does not answer.
+
+    Raises UsageError if the hub does not have the model.
+    """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 
@@ -100,7 +103,7 @@ def look_up(model: str) -> HubModel | None:
         ) from None
     except HFValidationError:
         raise UsageError(f"{model!r} is not a hub id: a hub id looks like Qwen/Qwen3-8B") from None
-    except Exception:  # noqa: BLE001  offline, a proxy, a broken mirror: the run will try again
+    except Exception:  # noqa: BLE001  the hub may be unreachable for many reasons; the run will try again
         return None
     weights = sum(file.size or 0 for file in info.siblings or [] if _is_weights(file.rfilename))
     return HubModel(weights or None, bool(info.gated))

@@ -1,4 +1,4 @@
-"""Open a model for the walk. Only the weights of one layer at a time are in memory."""
+"""Open a model that is read layer by layer. Only the weights of one layer at a time are in memory."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from faq_tui.core.models.text_model import empty_model
 def open_stack(folder: Path, trust_remote_code: bool) -> Stack:
     """The decoder layers of the model in `folder`, on the CPU.
 
-    Each layer is read only when the walk asks for it. If a parameter of the model has no place in the files, the
-    whole model is read at once. Raises UnsupportedModel if the model is not a plain stack of layers.
+    `Stack.load` reads one layer at a time. If the files have no tensor for a parameter of the model, the whole model
+    is read at once. Raises UnsupportedModel if the model is not a plain stack of layers.
     """
     model, stack = _shell(folder, trust_remote_code)
     if _unread(stack):
@@ -59,10 +59,10 @@ def open_shell(folder: Path, trust_remote_code: bool) -> Stack:
 
 
 def _shell(folder: Path, trust_remote_code: bool, dtype: Any = None, tensors: Any = None) -> tuple[Any, Stack]:
-    """The model without weights, and its layers. Buffers have their values, and each expert has its own matrices.
+    """The model without weights, and its layers. Its buffers have values, and its experts are unfused.
 
     If `dtype` is None, the model is built in the dtype of its config. `tensors` reads dense tensors by name; by
-    default, they are those in the files.
+    default, the tensors are read from the files.
     """
     model = empty_model(folder, trust_remote_code, dtype)
     if tensors is None:
@@ -76,7 +76,7 @@ def _shell(folder: Path, trust_remote_code: bool, dtype: Any = None, tensors: An
 
 
 def _unread(stack: Stack) -> str:
-    """The name of a parameter of the model's base that has no place in the files; "" if all have one."""
+    """A parameter of the model's base for which the files have no tensor; "" if there is no such parameter."""
     assert stack.places is not None
     prefix = _prefix(stack)
     names = (f"{prefix}{key}" for key in stack.base.state_dict())
@@ -115,7 +115,7 @@ class _Source:
         return layer
 
     def missing_head(self) -> str:
-        """The name of a parameter of lm_head that has no place in the files; "" if all have one."""
+        """A parameter of lm_head for which the files have no tensor; "" if there is no such parameter."""
         assert self._stack.places is not None
         wanted = () if self._tied() else self._head_names().values()
         return next((name for name in wanted if name not in self._stack.places.places), "")
@@ -134,8 +134,8 @@ class _Source:
     def _tied(self) -> bool:
         """True if the embedding is also the head.
 
-        The config of a multimodal model and that of its text part may differ in this. Then the head is tied if it has
-        no place in the files.
+        The config of a multimodal model and the config of its text part may contradict each other. Then the head is
+        tied if the files have no tensor for it.
         """
         assert self._stack.places is not None
         config, places = self._stack.model.config, self._stack.places.places
@@ -151,7 +151,7 @@ class _Source:
     def _read(self, names: dict[str, str]) -> dict[str, Any]:
         """The values of parameters. `names` maps keys of the result to names in the model."""
         assert self._stack.places is not None
-        shared: dict[str, Any] = {}  # tensors of which several parameters are parts
+        shared: dict[str, Any] = {}  # tensors that hold several parameters
         state = {}
         for key, name in names.items():
             place = self._stack.places.places[name]

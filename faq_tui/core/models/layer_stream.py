@@ -38,8 +38,8 @@ class LayerStream:
     """Runs all layers of `stack` on `device`, in the torch dtype `dtype`.
 
     `check` is called before each computation; it raises an exception to stop. `on_layer` gets the index of each layer
-    before the layer runs. `place` is where hidden states are kept; by default, the first place of device, host memory
-    and disk where they fit.
+    before the layer runs. `place` says where hidden states are kept. By default, they are kept on the device if they
+    fit there, otherwise in host memory, and otherwise on disk.
     """
 
     stack: Stack
@@ -92,7 +92,7 @@ class LayerStream:
             return capture(self.stack, batches, self.device, self.dtype, self._place.keep, self.check, self.device)
         except UnsupportedModel as error:
             raise FaqError(
-                f'{error.reason}, so it cannot be read layer by layer: set target.read = "whole"'
+                f'{error.reason}, so this model cannot be read layer by layer: set target.read = "whole"'
             ) from error
 
     def _steps(self, inputs: Inputs) -> Iterator[Step]:
@@ -171,8 +171,8 @@ def release(layer: Any) -> None:
 def return_freed_memory() -> None:
     """Return freed memory to the system if the C library is glibc.
 
-    Otherwise glibc keeps freed blocks of up to 32 MiB for later use. These are most matrices of a small model, so the
-    process would slowly grow to the size of the model.
+    Without this call, glibc keeps freed blocks of up to 32 MiB for later use. Most matrices of a small model are
+    smaller than this, so the process would slowly grow to the size of the model.
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -32,19 +32,22 @@ class MemoryNeed:
 
     @property
     def on_device(self) -> int:
-        """The memory of the device if the model is read layer by layer."""
+        """The device memory that the weights need if the model is read layer by layer."""
         return self.resident + self.layer
 
     @property
     def on_host(self) -> int:
-        """The host memory if the model is read layer by layer: while one layer computes, the next one is read."""
+        """The host memory that the weights need if the model is read layer by layer.
+
+        While one layer computes, a thread reads the next layer.
+        """
         return self.resident + 2 * self.layer
 
     def fits(self, host: int | None, gpu: int | None) -> bool:
         """True if the whole model fits. The arguments are the numbers of free bytes.
 
-        `gpu` is None if the CPU computes. `host` is None if the system does not report its free memory. Even for a
-        GPU, the weights are read into host memory first.
+        `gpu` is None if the model runs on the CPU. `host` is None if the system does not report its free memory. Even
+        for a GPU, the weights are read into host memory first.
         """
         if gpu is not None and self.whole + GPU_BESIDE > gpu:
             return False
@@ -52,9 +55,9 @@ class MemoryNeed:
 
 
 def memory_need(folder: Path, item_bytes: int) -> MemoryNeed:
-    """The need of the unquantized model in `folder` if each weight takes `item_bytes` bytes.
+    """The memory for the unquantized model in `folder` if each weight takes `item_bytes` bytes.
 
-    Only the headers of the folder's files are read. Raises UsageError if they cannot be read.
+    Only the headers of the folder's files are read. Raises UsageError if the headers cannot be read.
     """
     return need_of(tensors_of(folder), item_bytes)
 
@@ -77,6 +80,6 @@ def need_of(tensors: Tensors, item_bytes: int) -> MemoryNeed:
 def no_memory_for_answers(need: MemoryNeed) -> str:
     """A sentence for a target that must write held-out answers, but does not fit into memory."""
     return (
-        f"the target's weights take {need.whole / GIB:.1f} GiB, more memory than is free, and only a whole model can "
-        "write held-out answers: set evaluate.answers to the name of a source, or to []"
+        f"the target's weights take {need.whole / GIB:.1f} GiB, which is more than the free memory; only a model "
+        "that is read as a whole can write held-out answers: set evaluate.answers to the name of a source, or to []"
     )

@@ -14,8 +14,7 @@ from typing import Any
 
 NAMES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "README.md")
 MAX_BYTES = 64 << 20
-# Two vocabularies are treated as the same if most tokens have the same id in both. This constant is the smallest
-# sufficient share of such tokens among the tokens of the larger vocabulary.
+# Two vocabularies count as the same if at least this share of the larger vocabulary's tokens has the same id in both.
 SAME_SHARE = 0.99
 
 
@@ -87,7 +86,7 @@ class ModelFiles:
 
     @cached_property
     def special_tokens(self) -> frozenset[str]:
-        """The tokens that begin, end or separate turns. The set is empty if they are unknown."""
+        """The tokens that begin, end or separate turns. The set is empty if these tokens are unknown."""
         return frozenset(token for token, special in self._added.items() if special)
 
     @cached_property
@@ -99,7 +98,7 @@ class ModelFiles:
     def same_vocabulary(self, other: ModelFiles) -> bool | None:
         """True if both models have the same tokens (except added tokens) and the same merges.
 
-        None if one of the two vocabularies is unknown.
+        The result is None if one of the two vocabularies is unknown.
         """
         if not (self.vocabulary and other.vocabulary):
             return None

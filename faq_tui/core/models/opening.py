@@ -20,7 +20,7 @@ from faq_tui.core.models.streamed import StreamedBackbone, open_stream
 
 @dataclass(frozen=True)
 class Opening:
-    """How the models of one task are opened.
+    """The settings with which a task opens its models.
 
     `read` is the value of target.read: auto, whole or layers. `need` is the memory for the weights of the
     unquantized target; None means that the whole model is read without a check.
@@ -32,13 +32,13 @@ class Opening:
     read: str = WHOLE
     need: MemoryNeed | None = None
     check: Callable[[], None] = lambda: None  # raises an exception to stop
-    on_layer: Callable[[int, int], None] = lambda _index, _layers: None  # gets a layer's number and their count
+    on_layer: Callable[[int, int], None] = lambda _index, _layers: None  # arguments: index, number of layers
 
     @classmethod
     def of(
         cls, target: Path, device: str, dtype: Any, trusted: bool, read: str, check: Callable[[], None]
     ) -> Opening:
-        """The opening of a task on the unquantized model in the folder `target` and on its artefacts."""
+        """The `Opening` for the unquantized model in the folder `target` and for its artefacts."""
         need = None if read == WHOLE else memory_need(target, dtype.itemsize)
         return cls(device, dtype, trusted, read, need, check)
 
@@ -52,14 +52,14 @@ class Opening:
         return self.read == LAYERS or (self.read != WHOLE and not self.fits())
 
     def whole(self, folder: Path) -> Any:
-        """The model of `load_dense`."""
+        """The whole model, opened by `load_dense`."""
         return load_dense(folder, self.dtype, self.device, self.trust_remote_code)
 
     def open(self, folder: Path) -> Any:
         """A Hugging Face causal LM, or a `LayerStream`.
 
-        With `read` "auto", a model whose layers cannot be read one at a time is read as a whole, even if it does not
-        fit. Raises FaqError on such a model if `read` is "layers".
+        In some models, the layers cannot be read one at a time. With `read` "auto", such a model is read as a whole,
+        even if it does not fit into memory. With `read` "layers", the function raises FaqError.
         """
         if not self.by_layers():
             return self.whole(folder)
@@ -80,7 +80,7 @@ class Opening:
 
 
 def opening_of(spec: Mapping[str, Any], check: Callable[[], None]) -> tuple[Opening, Path]:
-    """How a worker's task opens the target, and the target's folder.
+    """The `Opening` of a worker's task, and the target's folder.
 
     `spec` holds the entries of `TargetModel.spec`. `check` is called between two batches; it raises an exception to
     stop.

@@ -20,7 +20,7 @@ class Stack:
     and `model` is the whole model. `load` takes the number of a layer, reads the layer's weights and returns the
     layer. `load` is None if all weights are already loaded. `places` maps the model's parameters to tensors in its
     files; it is None for a model without files. `in_tuple` is true if the base expects a tuple from each layer, with
-    the hidden states as its first entry; `capture` finds it out.
+    the hidden states as its first entry; `capture` sets it.
     """
 
     base: Any
@@ -36,13 +36,13 @@ class Stack:
         return self.layers[index] if self.load is None else self.load(index)
 
     def stored(self, index: int, module: str) -> str:
-        """The name in the files of a matrix of the layer `index`. `module` is its name inside the layer."""
+        """The name in the files for the matrix that has the name `module` inside the layer `index`."""
         name = f"{self.name}.{index}.{module}"
         return name if self.places is None else self.places.module(name)
 
 
 class UnsupportedModel(FaqError):
-    """The walk cannot quantize this model. `advice` says what to do instead."""
+    """The layers of this model cannot be run one at a time. `advice` says what to do instead."""
 
     def __init__(self, reason: str, advice: str = "use another method for this model") -> None:
         super().__init__(f"{reason}; {advice}")
@@ -75,7 +75,7 @@ class Inputs:
     """
 
     hidden: list[Any] = field(default_factory=list)  # one tensor [rows, tokens, hidden] per batch
-    # Maps the shape (rows, tokens) of a batch to a list that has the other arguments of each layer.
+    # Maps the shape (rows, tokens) of a batch to a list with one dict of other arguments for each layer.
     arguments: dict[tuple[int, int], list[dict[str, Any]]] = field(default_factory=dict)
 
     def of(self, batch: int, layer: int) -> dict[str, Any]:
@@ -116,11 +116,11 @@ def capture(
 
     The function does not run the layers.
 
-    While this function runs, the model's base is on `device`, but its layers are not. Then the base moves to `back`.
-    Hidden states are kept on the device `store`. If `store` is a function, it gets the hidden states of a batch and
-    returns the tensor to keep. Raises UnsupportedModel if the model computes something between two layers, or if a
-    layer has another argument that depends on the tokens. `Inputs.arguments` has only one set of arguments for all
-    batches of the same shape, so it cannot hold such an argument.
+    While this function runs, the model's base is on `device`, but its layers are not. At the end, the function moves
+    the base to the device `back`. Hidden states are kept on the device `store`. If `store` is a function, it gets the
+    hidden states of a batch and returns the tensor to keep. Raises UnsupportedModel if the model computes something
+    between two layers, or if an argument besides the hidden states depends on the tokens. `Inputs.arguments` has only
+    one set of arguments for all batches of the same shape, so it cannot hold such an argument.
     """
     import torch
 
@@ -142,7 +142,7 @@ def capture(
                     compared.add(size)
                     if not all(map(_equal, before, arguments)):
                         kind = type(stack.layers[0]).__name__
-                        raise UnsupportedModel(f"{kind} gets more arguments than supported")
+                        raise UnsupportedModel(f"{kind} gets an argument that depends on the tokens")
     finally:
         move_all_but(stack.base, stack.layers, back, None)
     return inputs

@@ -1,4 +1,4 @@
-"""Open a model folder of any format for reading layer by layer."""
+"""Open a model folder of any format, so that it can be read layer by layer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from faq_tui.core.models.model_code import without_code
 def open_stream(
     folder: Path, dtype: Any, device: str, trust_remote_code: bool, check: Callable[[], None] = lambda: None
 ) -> LayerStream:
-    """The model in `folder` as a stream of layers, which computes as the model of `load_dense` does.
+    """The model in `folder` as a stream of layers. It computes the same as the model that `load_dense` returns.
 
     `folder` holds dense weights, weights in the format of a quantization method, or weights in a published format.
     Raises FaqError if faq-tui cannot read the folder's format, and UnsupportedModel if the model's layers cannot be
@@ -35,7 +35,7 @@ def open_stream(
 class StreamedBackbone(Backbone):
     """A `Backbone` whose model is read layer by layer.
 
-    `prepare` computes the states of all rows in one sweep through the layers, and `states` returns them.
+    `prepare` computes the states of all rows in one pass through the layers, and `states` returns them.
     """
 
     def __init__(self, stream: LayerStream) -> None:

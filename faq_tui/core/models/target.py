@@ -32,7 +32,7 @@ class TargetModel:
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The entries of a worker task's spec from which `opening.opening_of` opens the target."""
+        """The entries of a worker task's spec that are needed to open the target (see `opening.opening_of`)."""
         return {
             "model": self.path,
             "trust_remote_code": self.trust_remote_code,

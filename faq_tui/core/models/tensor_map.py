@@ -3,8 +3,8 @@
 transformers renames and fuses tensors when it loads a model. For example, Mixtral's files have one tensor for each
 matrix of an expert (`block_sparse_moe.experts.3.w1.weight`), and the model in memory has one parameter for all
 experts of a layer (`mlp.experts.gate_up_proj`). This module applies the rules of transformers to the names in the
-files, and keeps which tensor, or which part of a tensor, belongs to each parameter. In the map, experts are single
-matrices as after `unfuse_experts`.
+files, and records for each parameter the tensor, or the part of a tensor, that holds its values. In the map, each
+expert has its own matrices, as in a model after `unfuse_experts`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Place:
 
     @property
     def whole(self) -> bool:
-        """True if the tensor has no other content."""
+        """True if the whole tensor belongs to one parameter."""
         return self.expert is None and self.rows is None
 
     def of(self, tensor: Any) -> Any:
@@ -53,15 +53,15 @@ class TensorMap:
     places: Mapping[str, Place]
     biased: frozenset[str] = frozenset()
     _blocks: Mapping[str, Layout] = field(default_factory=dict)
-    _loose: frozenset[str] = frozenset()  # matrices of experts that the files name as the map does
+    _loose: frozenset[str] = frozenset()  # matrices of experts with the same names in the files and in the map
 
     @classmethod
     def of(cls, model: Any, stored: Iterable[str], decoded: Container[str] = ()) -> TensorMap:
         """The map of `model`, whose experts are fused by transformers. `stored` are the names in the files.
 
-        `decoded` are those of them whose tensors are computed from codes, so that their axes are always [out, in].
-        A parameter for which the files have no tensor, or which transformers computes in another way, is not in the
-        map.
+        `decoded` has the names of the tensors that are computed from codes; their axes are always [out, in].
+        The map leaves out a parameter if the files have no tensor for it, or if transformers computes it in another
+        way.
         """
         blocks = dict(fused_blocks(model))
         single = dict.fromkeys(_single_matrices(blocks), True)
@@ -80,9 +80,9 @@ class TensorMap:
         return cls(places, biased, blocks, frozenset(single.keys() & found.keys()))
 
     def module(self, name: str) -> str:
-        """The name in the files of the module `name`, a matrix in memory.
+        """The name in the files for the module that has the name `name` in memory.
 
-        For a part of a fused tensor `experts.gate_up_proj`, it is the name that servers know, such as
+        For a part of a fused tensor `experts.gate_up_proj`, the result is the name that servers use, such as
         `experts.3.gate_proj`.
         """
         place = self.places.get(f"{name}{WEIGHT}")
@@ -96,7 +96,7 @@ class TensorMap:
         return f"{stem if known else f'{stem}.{last}'}.{number}.{part}"
 
     def refusal(self, modules: Iterable[str], packed: bool) -> str:
-        """The reason why quantized `modules` cannot be written into the files; "" if they can.
+        """The reason why quantized `modules` cannot be written into the files; "" if there is none.
 
         If `packed` is true, a module is written as several tensors, which no fused tensor can hold.
         """
@@ -119,8 +119,8 @@ class TensorMap:
     def restored(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """Give `state` the form of the unquantized files. `state` maps names in an artefact's files to dense tensors.
 
-        Matrices of experts that transformers cannot fuse by its own rules are fused here. The map must be that of the
-        names in `state`.
+        Matrices of experts that transformers cannot fuse by its own rules are fused here. The map must have been
+        made from the names in `state`.
         """
         result = dict(state)
         for block, layout in self._blocks.items():
@@ -136,7 +136,7 @@ class TensorMap:
 
 
 def _single_matrices(blocks: Mapping[str, Layout]) -> Iterator[str]:
-    """The names of the weights of all experts as single matrices."""
+    """The names of all experts' weights after the experts are split into single matrices."""
     for block, layout in blocks.items():
         for expert in range(layout.count):
             for parts in EXPERT_PARTS.values():
@@ -165,7 +165,7 @@ def _of_experts(block: str, parameter: str, layout: Layout, parts: list[list[Pla
 
 
 def _sources(model: Any, stored: Iterable[str], keys: Mapping[str, Any]) -> Iterator[tuple[str, list[list[Place]]]]:
-    """Yield (name of a parameter in memory, its places): one list for each part, with a place for each expert."""
+    """Yield (name of a parameter in memory, places). The places are one list per part, with a `Place` per expert."""
     from transformers.conversion_mapping import get_model_conversion_mapping
     from transformers.core_model_loading import (
         Concatenate,

@@ -21,7 +21,7 @@ def auto_class(config: Any) -> Any:
 
 
 def empty_model(folder: Path, trust_remote_code: bool, dtype: Any = None) -> Any:
-    """The model of a folder in eval mode, without weights. Its buffers have their values.
+    """The model of a folder in eval mode, without weights. Its buffers have values.
 
     If `dtype` is None, the model has the dtype of its config.
     """

@@ -53,7 +53,7 @@ def load_tokenizer(target: TargetModel, key: str = "target.model") -> Any:
             "put the one to use into its folder as chat_template.jinja"
         )
     if not tokenizer.is_fast:
-        raise UsageError(f"{key} {target.name} has no fast tokenizer (tokenizer.json): convert it first")
+        raise UsageError(f"{key} {target.name} has no fast tokenizer (tokenizer.json): convert its tokenizer first")
     return tokenizer
 
 
@@ -75,7 +75,7 @@ def special_tokens(run: Run) -> frozenset[str]:
 def control_tokens(run: Run, name: str) -> frozenset[str]:
     """The special tokens of the model `name`, except tags that an ordinary text may quote.
 
-    The files are read from a folder or from the hub's cache. The set is empty if they are not on this machine.
+    The files are read from a folder or from the hub's cache. The set is empty if the files are not on this machine.
     """
     quotable = {tag for dialect in dialects.tag_dialects() if dialect.quotable for tag in dialect.tags}
     special = (str(entry.get("content")) for entry in _entries(_files(run, name)) if entry.get("special"))

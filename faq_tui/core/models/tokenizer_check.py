@@ -26,7 +26,7 @@ from faq_tui.core.worker.parent import without_keys
 VERSION = 1  # Increase this number if new code finds other facts in the same files.
 # the file extensions of files from which a tokenizer and a template are loaded
 SUFFIXES = (".json", ".jinja", ".model", ".txt", ".tiktoken", ".py")
-INDEX = ".index.json"  # the names of files that only list tensors end with this
+INDEX = ".index.json"  # the end of the names of files that only list tensors
 
 Roles = tuple[str, ...]
 
@@ -42,7 +42,7 @@ class ShapeFacts:
     question: str  # the result for the conversation without an answer
     plain: str  # the result for the conversation with an answer
     reasoned: str  # the result for the conversation with reasoning and an answer
-    prompt: str  # the result for the conversation with the beginning of the model's turn
+    prompt: str  # the result for the conversation that ends with the beginning of the model's turn
     folded: bool  # True if a system turn becomes the beginning of the user's next turn
     joined: bool  # True if adjacent turns of the same role become one turn
     parts: bool  # True if the template reads only messages whose content is a list of parts
@@ -58,10 +58,10 @@ class TokenizerFacts:
     shapes: dict[Roles, ShapeFacts]
     # pairs (token, id) of the first ordinary tokens that have no row in the embedding
     beyond: tuple[tuple[str, int], ...]
-    beyond_count: int  # the number of all ordinary tokens that have no row
+    beyond_count: int  # the number of all ordinary tokens that have no row in the embedding
     # pairs (token, id) of the first special tokens that have no row in the embedding
     special_beyond: tuple[tuple[str, int], ...]
-    # triples (name, token, id) of named tokens that have no row, for example ("eos_token", "</s>", 32000)
+    # triples (name, token, id) of named tokens without a row in the embedding, such as ("eos_token", "</s>", 32000)
     named_beyond: tuple[tuple[str, str, int], ...]
 
 
@@ -79,10 +79,11 @@ class ModelFolder:
 def tokenizer_facts(
     run: Run, model: ModelFolder, shapes: Sequence[Roles], cancel: CancelToken, log: Path
 ) -> TokenizerFacts:
-    """Try the tokenizer and the chat template on conversations with the roles in `shapes`. Takes about three seconds.
+    """Try the tokenizer and the chat template on conversations with the roles in `shapes`.
 
-    The facts are stored in the run's cache. If the files change, the facts are determined again. Raises UsageError if
-    the tokenizer cannot be loaded, or if the template takes too much time or memory.
+    This takes about three seconds. The facts are stored in the run's cache. If the files change, the facts are
+    determined again. Raises UsageError if the tokenizer cannot be loaded, or if the template takes too much time or
+    memory.
     """
     key = digest(VERSION, _hash_of_files(model.folder), model.trusted, model.rows, sorted(shapes), _installed())
     path = run.cache / f"tokenizer-{key[:16]}.json"

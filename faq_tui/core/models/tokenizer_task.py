@@ -30,15 +30,15 @@ LISTED = 8  # At most this number of tokens without a row in the embedding is li
 
 
 class _OutOfTimeError(BaseException):
-    """The template took too long. It is a BaseException, so that no `except Exception` catches it."""
+    """The template took too long. The class is a BaseException, so that no `except Exception` catches it."""
 
 
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
     """Send one message `checked` with the facts of `tokenizer_check.TokenizerFacts`.
 
     The keys of `spec` are key, name, path, trust_remote_code, rows and shapes. `rows` is the number of rows of the
-    embedding or None. `shapes` is a list of conversations, each a list of roles. Raises UsageError if the tokenizer
-    cannot be loaded, or if the template takes too much time or memory.
+    embedding, or None if unknown. `shapes` is a list of conversations, each a list of roles. Raises UsageError if the
+    tokenizer cannot be loaded, or if the template takes too much time or memory.
     """
     trusted = bool(spec["trust_remote_code"])
     if not trusted:
@@ -69,7 +69,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 
 
 def _tried(template: Template, roles: Sequence[str]) -> dict[str, Any]:
-    """The results of one conversation. "" stands for success. Any other text is the reason of a failure."""
+    """The results of one conversation. "" stands for success. Any other text is the reason for a failure."""
     messages = [{"role": role, "content": f"Text {number}."} for number, role in enumerate(roles, 1)]
     ids: list[int] = []
 
@@ -99,7 +99,7 @@ def _tried(template: Template, roles: Sequence[str]) -> dict[str, Any]:
 
 
 def _lost_in_prompt(prompt: Callable[[Sequence[dict[str, str]]], str], turns: Sequence[dict[str, str]]) -> str:
-    """Why the template cannot write the prompt of a conversation; "" if it can."""
+    """The reason why the template cannot write the prompt of a conversation; "" if there is none."""
     try:
         text = prompt(turns)
     except NotAssembledError as refusal:
@@ -151,7 +151,7 @@ class _NoTorch(importlib.abc.MetaPathFinder):
 
 
 def _hide_torch() -> None:
-    """Make transformers believe that torch is not installed, so that it is not imported in this process."""
+    """Make transformers believe that torch is not installed, so that this process does not import torch."""
     if "torch" in sys.modules:
         return
     find = importlib.util.find_spec

@@ -19,9 +19,9 @@ from faq_tui.core.store.benchmarks import Result
 def paper_cells(run: Run) -> dict[str, Any] | None:
     """The cells of the paper's table for the run's preset.
 
-    In a cell, `paper` is the paper's value and `ours` is our value, or None if it is not measured. `filled` is the
-    number of cells that have our value. Returns None if the run has no preset, or if the preset's model is not in the
-    preset's table.
+    In a cell, `paper` is the paper's value. `ours` is the value that this run measured, or None. `filled` is the
+    number of cells for which this run has a value. Returns None if the run has no preset, or if the preset's model is
+    not in the preset's table.
     """
     preset = run.settings.preset
     experiment = next(
@@ -61,9 +61,9 @@ def _cell(cell: Cell, run: Run, results: dict[str, list[Result]]) -> dict[str, A
 
 
 def _subject(cell: Cell, run: Run) -> str | None:
-    """The model whose value belongs into the cell: the folder of an artefact, or `unquantized`.
+    """The model that the cell is about: the folder of an artefact, or `unquantized`.
 
-    None if the run has no such artefact.
+    Returns None if the run has no such artefact.
     """
     if cell.bits == PAPER_UNQUANTIZED:
         return UNQUANTIZED

@@ -1,8 +1,8 @@
 """Map each column of the paper's tables to a benchmark.
 
 The paper names its programs and tasks, but not the metric of each task. For Qwen3-8B, it prints 57 on hellaswag and
-31 on openbookqa. These values match `acc` of lm_eval; `acc_norm` would be far higher. Therefore we use `acc` for all
-tasks that have both metrics. The metrics of ifeval, mgsm and LiveCodeBench are our choice.
+31 on openbookqa. These values match the metric `acc` of lm_eval. The metric `acc_norm` would be far higher. Therefore
+we use `acc` for all tasks that have both metrics. The metrics of ifeval, mgsm and LiveCodeBench are our choice.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ PERCENT = 100.0
 
 @dataclass(frozen=True)
 class BenchmarkMetric:
-    """A metric of a task. If the task has no overall result, its value is the mean of the results of its parts."""
+    """A metric of a task.
+
+    If the task has no overall result, the value is the mean over the results of the task's parts.
+    """
 
     engine: str
     task: str
@@ -68,4 +71,4 @@ GENERAL = (
 SPECIAL = ("aime24", "aime25", "math500", "livecodebench_v5", "livecodebench_v6")
 # The columns "grmc" and "sdc" of tables 4 and 5 are means of columns of tables 6 to 9.
 MEANS: dict[str, tuple[str, ...]] = {"grmc": GENERAL, "sdc": SPECIAL}
-AVERAGE = "avg"  # a column with the mean of other columns; it is not measured, so it is not among the cells
+AVERAGE = "avg"  # a column with the mean of other columns; it is computed and not measured, so it has no cells

@@ -54,7 +54,7 @@ class Experiment:
         return list(dict.fromkeys(cell.calibration for cell in self.cells() if cell.bits != UNQUANTIZED))
 
     def columns(self) -> list[str]:
-        """The measured columns. A column of means is replaced by the columns that it averages."""
+        """The measured columns. A column that holds means is replaced by the columns that it averages."""
         named = dict.fromkeys(cell.metric for cell in self.cells())
         return list(dict.fromkeys(part for name in named for part in MEANS.get(name, (name,))))
 

@@ -1,9 +1,9 @@
 """Read tables 1 to 11 of the FAQ paper (arXiv 2601.11200). The file `data/paper_tables.csv` has one value per row.
 
 Metrics named `*_ppl` are word perplexities of lm_eval (lower is better). All other metrics are accuracies in percent.
-Two misprints of the paper are corrected. In table 1, the labels of the bits are wrong; those of section 5.2.1 are
-used instead. In table 7, some rows do not name their calibration data. Here, they count as
-calibrated on the teacher's data, as in table 4.
+Two misprints of the paper are corrected. In table 1, the labels of the bits are wrong, so the labels of section 5.2.1
+are used. In table 7, some rows do not name their calibration data. This file counts these rows as calibrated on the
+teacher's data, as in table 4.
 """
 
 from __future__ import annotations

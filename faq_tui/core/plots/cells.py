@@ -1,4 +1,4 @@
-"""Styled cells as ANSI text, in the sixteen standard colours."""
+"""Styled cells as ANSI text: in the sixteen standard colours, or in 24-bit colours."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ STYLES = {
     "bold": "1",
 }
 
-Cell = tuple[str, str]  # a character, and the name of its style in `STYLES`
+Cell = tuple[str, str]  # a character, and its style: a name in `STYLES`, or parameters of an SGR sequence
 
 
 def line(cells: Iterable[Cell]) -> str:
-    """The cells as one line of text. Neighbouring cells with the same style get one common escape sequence."""
+    """The cells as one line of text. Neighbouring cells with the same style share one escape sequence."""
     out = ""
     for style, group in groupby(cells, key=lambda cell: cell[1]):
         text = "".join(mark for mark, _ in group)
-        out += f"\x1b[{STYLES[style]}m{text}\x1b[0m" if style else text
+        out += f"\x1b[{STYLES.get(style, style)}m{text}\x1b[0m" if style else text
     return out
 
 

@@ -15,9 +15,9 @@ LEAST_WIDTH, LEAST_HEIGHT = 16, 4
 def log_curve(values: Sequence[float], width: int, height: int, colour: str = "cyan") -> str:
     """Plot `values` over their index, in `width` x `height` cells. The vertical axis is logarithmic.
 
-    Returns "" if the plot would be too small. Only positive, finite values are drawn. If there are more values than
-    half columns, neighbouring values share a half column. Only the largest of them is drawn, so that spikes stay
-    visible.
+    Returns "" if the plot would be too small. Only positive, finite values are drawn. A column of text shows at most
+    two values. If there are more values, only the largest value of each group of neighbours is drawn, so that spikes
+    stay visible.
     """
     if width < LEAST_WIDTH or height < LEAST_HEIGHT:
         return ""

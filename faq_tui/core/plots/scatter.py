@@ -66,8 +66,9 @@ def _apart(
 ) -> list[tuple[Point, float, float]]:
     """Returns (point, x, y) for each point, where (x, y) is the place at which the point is drawn.
 
-    A point whose cell is occupied moves to a free cell. If there is no free cell, the point stays where it is. `step`
-    is the width and the height of a cell, in the units of x and y. Both may be slightly too large.
+    If the cell of a point is occupied, the point moves to a free cell. If there is no free cell, the point stays
+    where it is. `step` is the width and the height of a cell, in the units of x and y. Both numbers may be slightly
+    larger than a real cell.
     """
     placed: list[tuple[Point, float, float]] = []
     for point in points:

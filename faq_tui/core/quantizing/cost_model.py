@@ -2,10 +2,10 @@
 
 On CUDA, time and memory are sums of terms, with separate factors for each method (`MethodCost`). The factors were
 fitted to measurements of benchmarks/cuda_scale.py. `estimate` then scales the sums, so that they fit the most similar
-measurement. The results of `estimate` differ from the measured values by at most 25%. The walk of sequential/ was
-measured on only one or two models per method. These measurements are too few to fit all factors of the walk, so some
-of these factors are assumed values. For a CPU, the estimate uses a few rough speeds instead of factors. `min_memory`
-and `min_host_memory` compute how much memory a job needs at least. A job that has less memory is refused.
+measurement. The results of `estimate` differ from the measured values by at most 25%. The engine of sequential/ (the
+walk) was measured on only one or two models per method. These measurements are too few to fit all factors of the
+walk, so some of these factors are assumed values. For a CPU, the estimate uses a few rough speeds instead of factors.
+`min_memory` and `min_host_memory` compute how much memory a job needs at least. A job with less memory is refused.
 
 A cost key (`Method.cost_key`) identifies the factors and the measured rows. The cost key is usually the name of the
 method, for example `gptq`. If an engine of the method has its own factors, the key also names the engine, for example
@@ -168,10 +168,10 @@ def min_host_memory(target: Path, key: str) -> int:
 
 STARTUP = 18.0  # seconds that a worker needs to import torch, transformers and gptqmodel, and to save its result
 READING = 5e8  # speed of reading and writing the model, in bytes per second
-# Rough speeds of a CPU in units per second, for the terms in `layer_seconds`.
+# Rough speeds of a CPU: for each term in `layer_seconds`, the number of units per second.
 SPEEDS = {"forward": 6e10, "hessian": 6e10, "solve": 3e10, "column": 1e4}
-# If a row was measured on another GPU, its distance from the job grows by this number. If a job takes 1.5 times as
-# long as the row, the distance also grows by this number.
+# Each measured row has a distance from the job, and the nearest rows are used. The distance grows by this number if
+# the row was measured on another GPU, or if the job takes 1.5 times as long as the row.
 OTHER_GPU = math.log(1.5)
 
 

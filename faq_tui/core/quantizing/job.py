@@ -36,7 +36,7 @@ class QuantizationJob:
     def from_spec(cls, spec: Mapping[str, Any]) -> QuantizationJob:
         """Read a job from `spec`.
 
-        The keys of `spec` are the fields of this class. Its `recipe` has the form of `Recipe.identity`.
+        The keys of `spec` are the fields of this class. The value of `recipe` has the form of `Recipe.identity`.
 
         Raises UsageError if a field is missing, or if the method refuses a value. The error message names the field.
         Paths become absolute, because gptqmodel changes the working directory.

@@ -59,7 +59,7 @@ class LayerProfile:
     def columns_together(self) -> float:
         """The number of steps that the methods in sequential/ need for one layer.
 
-        In one step, they quantize one column of each of about 64 matrices of one shape.
+        In one step, these methods quantize one column in each of up to 64 matrices of the same shape.
         """
         return sum(columns * math.ceil(count / 64) for _, columns, count in self.shapes)
 
@@ -89,7 +89,7 @@ class LayerProfile:
 def profile_of(folder: Path, rows: int, tokens: int, longest: int) -> LayerProfile:
     """The profile of an unquantized model folder.
 
-    Only the headers of the folder's files are read. Raises UsageError if they cannot be read.
+    Only the headers of the folder's files are read. Raises UsageError if the headers cannot be read.
     """
     shapes, tensors = linear_shapes(folder), tensors_of(folder)
     layers = max((int(number[1]) for name in shapes if (number := LAYER.search(name))), default=-1) + 1

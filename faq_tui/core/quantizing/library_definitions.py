@@ -9,8 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-# GPTQModel 7.7 has definitions of these architectures. With transformers 5.24, it fails, leaves the experts out, or
-# splits fused matrices, so that its folder cannot be read.
+# GPTQModel 7.7 has definitions of these architectures, but they do not work with transformers 5.24. GPTQModel fails,
+# leaves the experts out, or splits fused matrices, so that the written folder cannot be read.
 BROKEN = frozenset(
     "glm glm4 glm4_moe gpt_neox gpt_oss granitemoe granitemoehybrid kimi_linear minimax minimax_m2 phi3".split()  # noqa: SIM905
 )
@@ -21,7 +21,7 @@ def known_types() -> frozenset[str]:
     """The values of `model_type` for which the installed GPTQModel has a definition.
 
     They are read from the source of the library, because importing it takes seconds. The set is empty if the library
-    is not installed or has another form.
+    is not installed, or if its source has another form.
     """
     spec = importlib.util.find_spec("gptqmodel")
     places = [] if spec is None else list(spec.submodule_search_locations or [])
@@ -43,7 +43,7 @@ def known_types() -> frozenset[str]:
 
 
 def library_refusal(config: Mapping[str, Any]) -> str:
-    """The reason why GPTQModel cannot quantize the model with this config.json; "" if nothing is known against it."""
+    """The reason why GPTQModel cannot quantize the model with this config.json; "" if no reason is known."""
     kind = _kind(config)
     if config.get("vision_config"):
         return "the library GPTQModel calibrates models with vision parts only on conversations"

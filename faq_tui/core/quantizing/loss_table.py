@@ -45,8 +45,8 @@ class LossTable:
     def scale(self) -> tuple[float, float] | None:
         """The range of the positive losses, without outliers.
 
-        The colours of the table cover this range. If it included outliers, all other losses would have almost the
-        same colour.
+        The colours of the table cover this range. If the range included outliers, all other losses would have
+        almost the same colour.
         """
         positive = sorted(x for x in self.losses.values() if x is not None and x > 0 and math.isfinite(x))
         if not positive:

@@ -72,10 +72,10 @@ class LayerFiles:
 
 
 def _parts(new: LayerFiles, places: TensorMap | None) -> dict[str, list[tuple[str, Place]]]:
-    """The tensors that hold new modules in another form: (module, its place) for each module.
+    """Maps each tensor that holds new modules in another form to a list of pairs (module, its place).
 
-    A module that has a tensor [out, in] of its own is not listed, and a packed module with swapped axes neither: its
-    packed tensors have one form only.
+    A module with its own tensor [out, in] is not listed. A packed module with swapped axes is not listed either,
+    because packed tensors have only one form.
     """
     parts: dict[str, list[tuple[str, Place]]] = {}
     for key, place in ({} if places is None else places.places).items():
@@ -88,7 +88,7 @@ def _parts(new: LayerFiles, places: TensorMap | None) -> dict[str, list[tuple[st
 
 
 def _with_parts(name: str, tensor: Any, held: list[tuple[str, Place]], new: LayerFiles) -> dict[str, Any]:
-    """The tensors that replace the tensor `name`, in which the modules `held` have their places."""
+    """The tensors that replace the tensor `name`. `held` lists the modules in this tensor, with their places."""
     if any(new.modules[module] != [f"{module}{WEIGHT}"] for module, _ in held):
         return {part: new.read(part) for module, _ in held for part in new.modules[module]}
     tensor = tensor.clone()
@@ -113,11 +113,11 @@ def write_model(
     """Write the target's model into the folder `out`.
 
     If `new` has tensors of a module X, they replace the tensor `X.weight` of the target. If the publisher quantized
-    the target, all other weights are written as dense weights, and config.json loses the publisher's quantization.
-    The function also writes config.json and the index. `check` is called before each file is written and may raise an
-    exception. `places` names the modules that are stored in another form, such as a part of a fused tensor. A dense
-    weight is then written into this part; packed tensors replace the fused tensor. Raises FaqError if the weight of a
-    module of `new` is missing from the target's files.
+    the target, all other weights are written as dense weights, and the publisher's quantization is removed from
+    config.json. The function also writes config.json and the index. `check` is called before each file is written and
+    may raise an exception. `places` names the modules that are stored in another form, such as a part of a fused
+    tensor. A dense weight is then written into this part; packed tensors replace the fused tensor. Raises FaqError if
+    the weight of a module of `new` is missing from the target's files.
     """
     from safetensors import safe_open
     from safetensors.torch import save_file

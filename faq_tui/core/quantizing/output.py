@@ -100,7 +100,7 @@ SIDE_FILES = (
 def complete_folder(out: Path, target: Path) -> None:
     """Copy the side files of the folder `target` into `out`.
 
-    Also remove the path of gptqmodel's offload folder from the configs.
+    The function also removes the path of gptqmodel's offload folder from the configs.
     """
     for pattern in SIDE_FILES:
         for source in target.glob(pattern):

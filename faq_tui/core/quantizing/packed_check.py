@@ -1,4 +1,4 @@
-"""Compare the modules that a library packed with the matrices of the target's layers."""
+"""Check whether a library has quantized and packed the matrices of the target's layers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from faq_tui.core.models.layer_source import open_shell
 from faq_tui.core.quantizing.sequential.groups import linears
 
 Shapes = Mapping[str, tuple[int, int]]
-MOST_LEFT = 0.05  # a library may leave small matrices of a layer unquantized, such as those of a gate
+MOST_LEFT = 0.05  # this share of the weights may be left unquantized, for example the small gates
 
 
 def layer_matrices(target: Path, trust_remote_code: bool) -> Shapes:
-    """(out_features, in_features) of every matrix that quantization may change, by its name in the target's files."""
+    """Maps the name of each matrix that quantization may change to (out_features, in_features)."""
     try:
         stack = open_shell(target, trust_remote_code)
     except FaqError:

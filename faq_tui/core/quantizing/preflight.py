@@ -28,7 +28,7 @@ GIB = 1 << 30
 def check_target(folder: Path) -> dict[str, Any]:
     """The target's config.json. Raises UsageError unless the target is a causal language model with dense weights.
 
-    A model that its publisher quantized in a form of `published/` counts as dense. If the weights are on this
+    A model that its publisher quantized in a format of `published/` counts as dense. If the weights are on this
     machine, their headers are checked, too.
     """
     config = read_config(folder)
@@ -67,7 +67,7 @@ def _has_weights(folder: Path) -> bool:
 
 
 def check_readable(key: str, folder: Path) -> None:
-    """Raise UsageError if no format reads the weights of a local source. The setting `key` names the folder."""
+    """Raise UsageError if faq-tui cannot read the weights of a local source. The setting `key` names the folder."""
     quantization = quantization_in(read_config(folder))
     if quantization is None or format_named(quantization) is not None:
         return
@@ -123,7 +123,7 @@ def check_group_size(
 
 
 def read_rows(path: Path) -> list[list[int]]:
-    """The `input_ids` of every line of a calibration JSONL. Raises UsageError with the file and line."""
+    """The `input_ids` of every line of a calibration JSONL. A UsageError names the file and the line."""
     rows: list[list[int]] = []
     try:
         with path.open(encoding="utf-8") as lines:
@@ -197,15 +197,15 @@ def not_finite(folder: Path, tensors: Iterable[str]) -> str | None:
     source = FolderTensors(folder)
     for name in tensors:
         tensor = source.read(name)
-        # The minimum and maximum show NaN and infinity, and need no extra memory. A mask (`isfinite`) would need
-        # extra memory.
+        # If a value is NaN or infinity, the minimum or the maximum is, too. Unlike a mask of all values (`isfinite`),
+        # these two numbers need no extra memory.
         if tensor.numel() and not all(bool(end.isfinite()) for end in tensor.aminmax()):
             return name
     return None
 
 
 def check_memory(bytes_needed: int, device: str = "cpu") -> None:
-    """Raise FaqError if `bytes_needed` is more than the device (`cpu`, `cuda`) has free now."""
+    """Raise FaqError if `bytes_needed` exceeds the free memory of the device (`cpu` or `cuda`)."""
     free = free_bytes(device)
     if free is not None and bytes_needed > free:
         raise FaqError(
@@ -216,11 +216,11 @@ def check_memory(bytes_needed: int, device: str = "cpu") -> None:
 
 
 def refuse_unquantizable(run: Run, recipes: bool = True) -> None:
-    """Raise UsageError if a recipe cannot quantize the target, or the target is no chat model.
+    """Raise UsageError if a recipe cannot quantize the target, or if the target is not a chat model.
 
-    A chat model is a causal model with a chat template. If `recipes` is false, recipes are not checked. A calibration
-    set can also be made for other quantizers. The function downloads nothing. If the target is a hub id, it is
-    checked after the model was downloaded.
+    A chat model is a causal model with a chat template. If `recipes` is false, recipes are not checked, because
+    a calibration set may be meant for other quantizers. The function downloads nothing. If the target is a hub id,
+    the target is checked after the download.
     """
     folder = run.resolve(run.settings.target.model)
     if run.settings.target.model == EMBEDDED or not (folder / "config.json").is_file():

@@ -36,7 +36,7 @@ class QuantizationProgress:
         self._begun = False
 
     def begin(self, layers: int, rows: list[list[int]]) -> None:
-        """Report that `layers` layers will be quantized on `rows`.
+        """Report that the quantization of `layers` layers on `rows` begins.
 
         If a second engine takes over and calls this method again, nothing is reported.
         """
@@ -108,7 +108,7 @@ class QuantizationProgress:
             send(kind, **body)
 
     def broken(self, layer: int, module: str, why: object) -> None:
-        """Record that the module cannot be quantized, and why.
+        """Record that the module cannot be quantized, and record the reason `why`.
 
         `check` raises this error. Any thread may call `broken`.
         """
@@ -151,7 +151,7 @@ NO_SCALE = "not applicable"
 class Loss:
     value: float | None  # if the module was only rounded, this is None, and `note` gives the reason
     note: str = ""
-    broken: str = ""  # the reason why the module cannot be used; "" if it can
+    broken: str = ""  # the reason why the module cannot be used; "" if there is none
 
 
 def read_loss(text: str) -> Loss:

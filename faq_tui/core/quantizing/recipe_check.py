@@ -1,4 +1,4 @@
-"""Refuse recipes that cannot quantize the target, before anything is paid for."""
+"""Refuse recipes that cannot quantize the target, before the run spends money or hours."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ PLAIN = re.compile(r"model\.layers\.\d+\.(?:self_attn\.[qkvo]_proj|mlp\.(?:gate|
 
 
 def check_recipes(run: Run, folder: Path, cancel: CancelToken, log: Path) -> None:
-    """Raise UsageError if a recipe cannot quantize the model in `folder`. Takes some seconds for an unusual model.
+    """Raise UsageError if a recipe cannot quantize the model in `folder`.
 
-    The result is stored in the run's cache. It is determined again if the files, the recipes or the packages change.
+    This takes some seconds for an unusual model. The result is stored in the run's cache. It is determined again if
+    the files, the recipes or the packages change.
     """
     config, recipes = read_config(folder), [recipe.identity() for recipe in run.settings.recipes]
     if config.get("model_type") in PLAIN_TYPES and all(map(PLAIN.fullmatch, linear_shapes(folder))):

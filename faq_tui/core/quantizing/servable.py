@@ -49,7 +49,7 @@ def problems(folder: Path) -> list[str]:
 def check_servable(folder: Path) -> None:
     """Raise FaqError with the first problem that `problems` finds.
 
-    A missing file raises no error here. A target can be served without a chat template, and also without
+    Missing files are not an error here, because a target can be served without a chat template or
     generation_config.json.
     """
     grave = [one for one in problems(folder) if not one.startswith("there is no")]
@@ -70,7 +70,7 @@ def doubts(folder: Path) -> list[str]:
 def serve_commands(folder: Path, format: WeightFormat = DENSE) -> dict[str, str]:
     """Map the name of each engine that can load the format to the command that serves the folder.
 
-    Engines read the format from config.json.
+    These engines read the format from config.json.
 
     The result is empty if no engine can load the format. The folder need not exist.
     """

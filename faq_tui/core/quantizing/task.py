@@ -38,11 +38,11 @@ from faq_tui.core.quantizing.servable import check_servable
 
 
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
-    """Quantize as `spec` says (see `QuantizationJob.from_spec`) into the new folder `spec["out"]`.
+    """Run the job in `spec` (see `QuantizationJob.from_spec`), and write the model into the new folder `spec["out"]`.
 
-    Raises UsageError if a check before the quantization fails, and Stopped after a cancel. If a module is broken,
-    raises a FaqError that names the layer and the module. The manifest is written last, so a folder `out` with a
-    manifest is complete.
+    Raises UsageError if a check before the quantization fails, and Stopped after a cancel. If a module cannot be
+    quantized, the task raises a FaqError that names the layer and the module. The manifest is written last, so a
+    folder `out` with a manifest is complete.
     """
     job = QuantizationJob.from_spec(spec)
     method: Method = METHODS.get(job.recipe.method)
@@ -79,7 +79,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 
 
 def check_job(job: QuantizationJob, method: Method, cancel: CancelToken) -> tuple[Path, list[list[int]]]:
-    """Check everything that can be checked beforehand. Returns the target's folder and the calibration rows."""
+    """Check the job, the target, the rows and the memory. Returns the target's folder and the calibration rows."""
     if job.out.exists() and any(job.out.iterdir()):
         raise FaqError(f"{job.out} is not empty, probably because an earlier run crashed: remove it first")
     rows = read_rows(job.rows)

@@ -2,21 +2,19 @@
 
 This file imports nothing, so that `faq-tui report --help` loads only formats.py.
 
-`document.py` makes the content of the report as plain data (`report.json`). All other formats are made from it.
-`formats.py` defines the formats of the report, and returns the report as text or files.
-`outdated.py` checks whether the figures match the present settings and inputs.
-`facts.py` collects facts about the run: target, sources, candidates, judge, picks, sets, recipes.
-`family_notices.py` writes notices about sources that are not an elder (a larger model of the target's family).
+`document.py` makes the content of the report as plain data (`report.json`). All other formats are made from this
+plain data. `formats.py` defines the formats of the report, and returns the report as text or files. `outdated.py`
+checks whether the figures match the present settings and inputs. `facts.py` collects facts about the run: target,
+sources, candidates, judge, picks, sets, recipes. `family_notices.py` writes notices about sources that are not an
+elder (a larger model of the target's family).
 
-`markdown.py` writes the document as Markdown. The document has these sections:
-`answer.py` gives the answer in one line, followed by every metric of every comparison in words.
-`tables.py` writes a table of models and a table of comparisons.
-`flips.py` lists labelled items that are right for one model and wrong for the other.
-`spikes.py` lists activation spikes on each calibration set, and the errors of the layers.
-`paper.py` lists the paper's own figures for the same model and method.
-`benchmarks.py` lists results of public benchmarks with their standard errors.
-`run_section.py` lists the models, data and settings of the run.
+`markdown.py` writes the document as Markdown. The document has these sections: `answer.py` gives the answer in one
+line, followed by every metric of every comparison in words. `tables.py` writes a table of models and a table of
+comparisons. `flips.py` lists labelled items that are answered correctly either only before or only after
+quantization. `spikes.py` lists activation spikes on each calibration set, and the errors of the layers. `paper.py`
+lists the paper's own figures for the same model and method. `benchmarks.py` lists results of public benchmarks with
+their standard errors. `run_section.py` lists the models, data and settings of the run.
 
-`formatting.py` formats numbers, and escapes markup in text from outside.
-`html/` writes the document as one HTML file.
+`formatting.py` formats numbers, and escapes markup in text that comes from outside of faq-tui. `html/` writes the
+document as one HTML file.
 """

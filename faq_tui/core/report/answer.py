@@ -1,6 +1,6 @@
 """The answer of the report in words, and the list of every metric of every comparison.
 
-For each pair of a recipe and a source, the first line gives the answer, and one line follows for each comparison.
+Each pair of a recipe and a source gets one line with its answer, followed by one line for each comparison.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ PHRASES = {
     SAME: "the same model on {count}",
     UNKNOWN: "too little was measured on {count}",
 }
-# If some texts get better and others get worse, the overall verdict is MIXED or BOTH_WAYS. It is MIXED if at least
-# one of these differences is larger than noise.
+# If some texts get better and others get worse, the overall verdict is MIXED or BOTH_WAYS. The verdict is MIXED if at
+# least one of these differences is larger than noise.
 MIXED, BOTH_WAYS = "mixed", "leans both ways"
 BY_TEXT = {
     BETTER: (
@@ -95,7 +95,7 @@ def in_short(body: dict[str, Any]) -> list[str]:
 
 
 def by_pair(body: dict[str, Any]) -> list[dict[str, Any]]:
-    """The comparisons, sorted so that each pair of a recipe and a source has its comparison at equal tokens first."""
+    """The comparisons, grouped by recipe and source. Comparisons at equal tokens come first in each group."""
     pairs = list(dict.fromkeys((c["recipe"], c["source"]) for c in body["comparisons"]))
     return sorted(
         body["comparisons"], key=lambda c: (pairs.index((c["recipe"], c["source"])), c["equal"] != "tokens")
@@ -103,7 +103,7 @@ def by_pair(body: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def verdict_counts(body: dict[str, Any], recipe: str, source: str) -> dict[str, Counter[str]]:
-    """The argument of `headline` for the comparisons of one recipe and one source."""
+    """Count the verdicts of the comparisons of one recipe and one source, as `headline` needs them."""
     ours = [c for c in body["comparisons"] if (c["recipe"], c["source"]) == (recipe, source)]
     return {c["equal"]: _verdicts(c, body) for c in ours}
 
@@ -147,13 +147,13 @@ def _line(c: dict[str, Any], counts: Counter[str]) -> str:
     other = str(c["baseline"]).removeprefix(f"{c['recipe']}-").removesuffix(TOKENS_SUFFIX)
     than = "" if other == BASELINE else f" as in {escape(other)}"
     sizes = (
-        f"both sets have {c['our_samples']:,} questions; ours has {c['our_tokens']:,} tokens, and the other has "
-        f"{c['baseline_tokens']:,}"
+        f"both sets have {c['our_samples']:,} questions; our set has {c['our_tokens']:,} tokens, and the other set "
+        f"has {c['baseline_tokens']:,}"
         if c["equal"] == "samples"
-        else f"both sets have {c['our_tokens']:,} tokens; ours has {c['our_samples']:,} questions, and the other has "
-        f"{c['baseline_samples']:,}"
+        else f"both sets have {c['our_tokens']:,} tokens; our set has {c['our_samples']:,} questions, and the other "
+        f"set has {c['baseline_samples']:,}"
     )
-    sizes += f"; these are means of {c['draws']} draws" if c["draws"] > 1 else ""
+    sizes += f"; these numbers are means over {c['draws']} draws" if c["draws"] > 1 else ""
     what = "number of questions" if c["equal"] == "samples" else "amount of text"
     return f"With the same {what}{than}: {', '.join(parts)} ({sizes})."
 
@@ -173,12 +173,13 @@ SHARED = (
 )
 HOW_TO_READ = (
     "How to read this: the same model is quantized twice, that is, its weights are stored in fewer bits. One of the "
-    "quantized models is calibrated on plain questions, the other on regenerated answers. Both are compared with "
-    "the model before quantization: the closer one is better. At equal *samples*, both sets have the same number of "
-    "questions, but the regenerated set has more text, which helps by itself. At equal *tokens*, both sets have the "
-    "same amount of text, so this is the fairer comparison. *Better* and *worse* mark differences that are larger "
-    "than noise. *Leans* marks a difference that looks real alone, but the report makes so many comparisons that one "
-    "such difference is expected by chance. *Within noise* means that no difference could be measured."
+    "quantized models is calibrated on plain questions, the other on regenerated answers. Both quantized models are "
+    "compared with the model before quantization, and the closer model is better. At equal *samples*, both sets have "
+    "the same number of questions, but the regenerated set has more text, which helps by itself. At equal *tokens*, "
+    "both sets have the same amount of text, so this is the fairer comparison. *Better* and *worse* mark differences "
+    "that are larger than noise. *Leans* marks a difference that would count as real if the report had no other "
+    "comparison. With many comparisons, chance alone produces such differences. *Within noise* means that no "
+    "difference could be measured."
 )
 
 
@@ -209,7 +210,7 @@ def covered(body: dict[str, Any]) -> str:
 def _nothing(body: dict[str, Any]) -> str:
     if not body["run"]["sources"]:
         return "There is nothing to compare, because the settings have no source."
-    return "There is nothing to compare: no model of a source was measured on the same text as its baseline."
+    return "There is nothing to compare: no model with regenerated data was measured on the text of its baseline."
 
 
 def _comparison(c: dict[str, Any], texts: dict[str, dict[str, Any]]) -> list[str]:
@@ -233,7 +234,9 @@ def _comparison(c: dict[str, Any], texts: dict[str, dict[str, Any]]) -> list[str
 
 
 def _held_against(c: dict[str, Any]) -> str:
-    """The name of the set with which our set is compared. It is the baseline, or the set whose size our set copies.
+    """The name of the set that our set is compared with.
+
+    The other set is the baseline, or the set that gave our set its size.
 
     If the baseline was cut to the same number of tokens, its name is still "baseline".
     """

@@ -1,6 +1,6 @@
 """The section on public benchmarks.
 
-It shows each metric with its standard error, and says why a result is missing.
+The section shows each metric with its standard error, and says why a result is missing.
 """
 
 from __future__ import annotations
@@ -55,7 +55,10 @@ def fingerprint(run: Run) -> Any:
 
 
 def section(body: dict[str, Any]) -> list[str]:
-    """The section as lines of Markdown. Empty if no benchmark is requested. `body` is the whole document."""
+    """The section as lines of Markdown.
+
+    The result is empty if no benchmark is requested. `body` is the whole document.
+    """
     data = body["benchmarks"]
     if not data["results"] and not data["missing"]:
         return []
@@ -76,8 +79,8 @@ def _place(result: Result, subject: str) -> tuple[str, ...]:
 def _baselines(run: Run) -> dict[str, str]:
     """Maps the folder of each artefact to the folder of its baseline.
 
-    An artefact and its baseline have the same recipe and the same draw. If the artefact's set was cut to an
-    equal number of tokens, so was the baseline's set.
+    An artefact and its baseline have the same recipe and the same draw. If the artefact's set was cut to an equal
+    number of tokens, the baseline's set was cut, too.
     """
     made = {artefact.name: artefact.folder for artefact in wanted_artefacts(run)}
     baselines: dict[str, str] = {}
@@ -92,11 +95,11 @@ def _baselines(run: Run) -> dict[str, str]:
 
 
 def _difference(ours: Result, baseline: Result | None) -> dict[str, Any] | None:
-    """Our value minus the baseline's, and the standard error of this difference.
+    """Our value minus the baseline's value, and the standard error of this difference.
 
     The standard error is computed from the difference at each item. Both models answered the same items, so the
-    difficulty of an item cancels out (Miller 2024, arXiv 2411.00640, section 4.2). This works only for two kinds of
-    values: the mean of the items, or the perplexity from the items' log-likelihoods. Otherwise returns None.
+    difficulty of an item cancels out (Miller 2024, arXiv 2411.00640, section 4.2). This works only if the value is
+    the mean over the items, or the perplexity of the items' log-likelihoods. For other values, returns None.
     """
     if baseline is None or ours.items is None or baseline.items is None or len(ours.items) != len(baseline.items):
         return None
@@ -127,8 +130,8 @@ def _of_items(result: Result) -> tuple[float, float] | None:
 def is_shown(result: dict[str, Any], results: list[dict[str, Any]]) -> bool:
     """True if the Markdown shows the row.
 
-    If a task has an overall result, the Markdown shows only this result. Otherwise it shows the results of the task's
-    parts. The file report.json holds all rows.
+    If a task has an overall result, the Markdown shows only this result. Otherwise the Markdown shows the results of
+    the task's parts. The file report.json holds all rows.
     """
     whole = any(other["task"] == other["name"] == result["task"] for other in results)
     return result["name"] == result["task"] or not whole
@@ -167,8 +170,8 @@ def _notes(results: list[dict[str, Any]]) -> list[str]:
         "An accuracy lies between 0 and 1.",
         f"- **Std. error**: the standard error over a task's items; {MISSING} means that it is unknown. **Against "
         "baseline**: the difference from the baseline on the same items, ± the standard error of the difference. A "
-        "difference of less than two standard errors is within noise. If a table has many rows, chance alone makes "
-        "some differences larger.",
+        "difference of less than two standard errors is within noise. If a table has many rows, chance alone causes "
+        "a few larger differences.",
     ]
 
 

@@ -60,7 +60,7 @@ def document(run: Run, evidence: Evidence | None = None) -> dict[str, Any]:
         "texts": _texts(evidence, known),
         "models": [asdict(row) for row in evidence.rows],
         "comparisons": [_comparison(comparison) for comparison in evidence.comparisons],
-        # The report of a run that an older version measured stays as it is.
+        # the key exists only if it has entries, so that the report of a run of an older version does not change
         **({"draws_needed": [asdict(one) for one in evidence.draws_needed]} if evidence.draws_needed else {}),
         "flips": flips(run, evidence),
         "paper": paper(run),
@@ -92,7 +92,7 @@ def _texts(evidence: Evidence, known: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:
-    """The comparison without the spread between draws, which `draws_needed` holds."""
+    """The comparison as plain data. The spread between draws is left out, because `draws_needed` contains it."""
     body = asdict(comparison)
     for outcomes in body["texts"].values():
         for outcome in outcomes.values():

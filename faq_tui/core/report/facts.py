@@ -140,5 +140,5 @@ def _column(column: dict[str, Any]) -> str:
         text += f", mean {column['mean']:.3f} ({column['low']:.3f} to {column['high']:.3f})"
     if column["length_slope"] is not None:
         text += "; the effect of length is removed "
-        text += f"({column['length_slope']:+.3f} per unit of the natural log of the number of tokens)"
+        text += f"({column['length_slope']:+.3f} per unit of ln(number of tokens))"
     return text

@@ -1,4 +1,4 @@
-"""Notices for sources whose model is not an elder. An elder is a larger model of the target's family."""
+"""Notices for sources that use a model that is not an elder. An elder is a larger model of the target's family."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_RELATIVE = (
 
 
 def notices(run: Run) -> list[dict[str, str]]:
-    """One notice {source, message} for each source whose model is not an elder. The message is Markdown."""
+    """One notice {source, message} for each source that uses no elder. The message is Markdown."""
     return [{"source": f.source, "message": message} for f in check_sources(run) if (message := _notice(run, f))]
 
 

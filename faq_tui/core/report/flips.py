@@ -58,7 +58,7 @@ def _item(number: int, body: dict[str, Any], of_text: list[Flips]) -> dict[str, 
 
 
 def flip_lines(body: dict[str, Any]) -> list[str]:
-    """The section as lines of Markdown. Empty if there are no labelled items."""
+    """The section as lines of Markdown. The result is empty if there are no labelled items."""
     if not body["flips"]:
         return []
     titles = {text["name"]: text["title"] for text in body["texts"]}

@@ -1,12 +1,12 @@
-"""The picture of all comparisons: the differences of the main metrics with their 95% intervals (a forest plot).
+"""A forest plot of all comparisons: the difference in each main metric, with its 95% interval.
 
-Comparisons at equal tokens come first. Better results are on the right.
+Comparisons at equal tokens come first. A point further to the right is a better result.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,11 +46,11 @@ class ForestPanel:
 
     @property
     def sign(self) -> float:
-        """The factor that turns a difference of the metric into a number that is larger if the set is better."""
+        """1.0 if a higher value of the metric is better, otherwise -1.0."""
         return 1.0 if METRICS.get(self.metric).higher_is_better else -1.0
 
     def ends(self) -> list[float]:
-        """All values that the plot must contain, larger if better. They include zero."""
+        """All values that the plot must contain, including zero. A larger value is better."""
         differences = [row.outcome["difference"] for row in self.rows]
         found = [d[key] for d in differences for key in ("value", "low", "high") if d[key] is not None]
         return [0.0, *(self.sign * value for value in found)]
@@ -85,9 +85,17 @@ def panels(body: dict[str, Any]) -> list[ForestPanel]:
 
 
 def forest_lines(body: dict[str, Any], width: int) -> list[ForestLine]:
-    """The picture in lines of at most `width` characters, if `width` is at least 60. Empty without comparisons."""
+    """The picture in lines of at most `width` characters, if `width` is at least 60.
+
+    The result is empty if nothing was compared.
+    """
+    return lines_of(panels(body), width)
+
+
+def lines_of(drawn: Iterable[ForestPanel], width: int) -> list[ForestLine]:
+    """The picture of these panels, in lines like those of `forest_lines`."""
     lines: list[ForestLine] = []
-    for panel in panels(body):
+    for panel in drawn:
         lines += [ForestLine("")] if lines else []
         lines += _panel(panel, width)
     return lines
@@ -96,7 +104,7 @@ def forest_lines(body: dict[str, Any], width: int) -> list[ForestLine]:
 def _panel(panel: ForestPanel, width: int) -> Iterator[ForestLine]:
     numbers = [_numbers(panel.metric, row) for row in panel.rows]
     right = max(map(len, numbers)) + 2
-    label = min(LONGEST_LABEL, max(len(row.what) for row in panel.rows) + 2, max(12, width - right - MIN_BAR)) + 2
+    label = min(LONGEST_LABEL, max(len(row.what) for row in panel.rows) + 2, max(12, width - right - MIN_BAR - 2)) + 2
     bar = max(MIN_BAR, width - label - right)
     low, high = min(panel.ends()), max(panel.ends())
     scale = (low, (high - low) or 1.0, bar)
@@ -134,12 +142,12 @@ def _plot(difference: dict[str, Any], sign: float, scale: tuple[float, float, in
     return "".join(cells)
 
 
-# Characters that mean something in Markdown, and the start of a link.
+# Characters with a meaning in Markdown, and the colon that starts a link.
 MEANING = re.compile(r"[`<>$~\[\]]|:(?=//)")
 
 
 def picture(body: dict[str, Any], width: int = 96) -> list[str]:
-    """The picture as an indented code block of Markdown. Empty without comparisons."""
+    """The picture as an indented code block of Markdown. The result is empty if nothing was compared."""
     lines = [MEANING.sub("·", str(line)) for line in forest_lines(body, width)]
     if not lines:
         return []

@@ -36,7 +36,7 @@ def escape(text: object, longest: int = LONGEST) -> str:
 
 MISSING = "–"
 HUGE = 1e6
-NO_SHARE = 100  # a larger share would not be meaningful for a reader
+NO_SHARE = 100  # from this share on (10000%), a share has no meaning for a reader
 
 
 def metric_title(metric: str) -> str:
@@ -98,8 +98,8 @@ def share(estimate: dict[str, Any] | None) -> str:
 def percent(share: float) -> str:
     """A share in percent.
 
-    If the denominator of a share is close to zero, the share is huge and has no meaning. Shares from NO_SHARE on are
-    shown as ">10000", and shares up to -NO_SHARE as "<-10000".
+    If the denominator of a share is close to zero, the share is huge and has no meaning. A share of NO_SHARE or more
+    is shown as ">10000", and a share of -NO_SHARE or less as "<-10000".
     """
     if not math.isfinite(share) or abs(share) >= NO_SHARE:
         return f"{'<-' if share < 0 else '>'}{100 * NO_SHARE}"

@@ -21,7 +21,7 @@ OUTCOMES = {
     SAME: "the same",
     UNKNOWN: "unknown, because too little was measured",
 }
-NOTHING = "Nothing is compared yet: measure the baseline and a set of a source"
+NOTHING = "Nothing is compared yet: first evaluate the models of the baseline and of a source"
 
 
 def verdict(body: dict[str, Any]) -> list[str]:
@@ -37,7 +37,8 @@ def verdict(body: dict[str, Any]) -> list[str]:
 def one_sentence(body: dict[str, Any]) -> str:
     """The answer in one sentence, without Markdown and without a full stop. `body` is what `document` returns.
 
-    It is about comparisons at equal tokens, or about comparisons at equal samples if there are no others.
+    The sentence is about comparisons at equal tokens. If there is no such comparison, the sentence is about
+    comparisons at equal samples.
     """
     pairs = dict.fromkeys((c["recipe"], c["source"]) for c in body["comparisons"])
     if not pairs:
@@ -61,5 +62,5 @@ def one_sentence(body: dict[str, Any]) -> str:
 
 
 def _named(names: list[str], total: int) -> str:
-    """The names in brackets if there are few of them, and if they are not all."""
+    """The names in brackets. Returns "" if there are many names, or if `names` has all `total` names."""
     return f" ({', '.join(names)})" if len(names) <= 2 and len(names) < total else ""

@@ -26,7 +26,7 @@ NO_MEASUREMENT = {"batch_size", "bootstrap", "repeats", "repeat_share", "lm_eval
 def outdated(run: Run) -> str | None:
     """Say whether figures may come from earlier settings.
 
-    Returns a sentence without a full stop, or None if all are current.
+    Returns a sentence without a full stop, or None if all figures are current.
     """
     row = all_rows(run.store).get(STAGE)
     if row is None:
@@ -54,7 +54,7 @@ def figures_signature(run: Run) -> str:
 def _token_columns(run: Run) -> list[list[str]]:
     """The names of the columns that metrics of other packages add to the measurements.
 
-    Empty if there are no such columns.
+    The result is empty if there are no such columns.
     """
     columns = {metric.token_column for text in texts(run) for metric in token_metrics(kind_of(text))}
     return [sorted(columns)] if columns else []

@@ -1,4 +1,4 @@
-"""The section with the paper's tables. It shows the rows for the run's model and methods."""
+"""The section with the paper's tables. The section shows the rows for the run's model and methods."""
 
 from __future__ import annotations
 

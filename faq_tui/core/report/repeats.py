@@ -15,7 +15,10 @@ LACKING = {ITEMS: "more held-out items", SEEDS: "more seeds", DRAWS: f"more than
 
 
 def draw_sentences(body: dict[str, Any]) -> list[str]:
-    """One sentence for each text, about its widest comparison. They are not Markdown, and not escaped."""
+    """One sentence for each text, about the comparison with the widest interval.
+
+    The sentences are plain text: Markdown characters are not escaped.
+    """
     widest: dict[str, dict[str, Any]] = {}
     for one in body.get("draws_needed", []):
         other = widest.get(one["text"])
@@ -35,13 +38,13 @@ def _sentence(one: dict[str, Any], title: str) -> str:
     else:
         wanted = [width for width in wanted if width["share"] < one["half_width"]]
         now += ";"
-    needs = "; ".join(_needs(wanted, unit)) or "a narrower interval is hardly needed"
+    needs = "; ".join(_needs(wanted, unit)) or "the interval is narrow enough"
     assumed = " (if draws differ as much as in our own tests)" if one["assumed"] else ""
     return f"{metric.title} on {title}: {now} {needs}{assumed}."
 
 
 def _needs(wanted: Sequence[dict[str, Any]], unit: str) -> Iterator[str]:
-    """What each width needs. Neighbouring widths that lack the same are joined."""
+    """Say what an interval of each width needs. Neighbouring widths with the same need share one phrase."""
     for lacking, group in groupby(wanted, key=lambda width: width["lacking"]):
         widths = list(group)
         if lacking is None:
@@ -66,12 +69,12 @@ def _percent(share: float) -> str:
 
 
 def draw_lines(body: dict[str, Any]) -> list[str]:
-    """The sentences as lines of Markdown. Empty if nothing is known about draws."""
+    """The sentences as lines of Markdown. Returns [] if nothing is known about draws."""
     sentences = draw_sentences(body)
     if not sentences:
         return []
     intro = (
-        "Width of the interval, and the draws (`evaluate.repeats`) that a narrower one needs, as a share of the "
-        "baseline's value:"
+        "How wide each interval is, as a share of the baseline's value, and how many draws (`evaluate.repeats`) a "
+        "narrower interval needs:"
     )
     return [intro, "", *(f"- {escape(sentence, 400)}" for sentence in sentences), ""]

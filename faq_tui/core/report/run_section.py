@@ -104,7 +104,7 @@ def _text(text: dict[str, Any]) -> str:
 def _evaluation(body: dict[str, Any]) -> list[str]:
     e = body["evaluation"]
     name = f" ({escape(e['device_name'])})" if e["device_name"] else ""
-    # If there are no held-out texts, only public benchmarks ran. Their section names their programs.
+    # If there are no held-out texts, only public benchmarks ran. The section on benchmarks names the programs.
     if not body["texts"]:
         return []
     lines = [f"- **Evaluated on**: {escape(e['device'])}{name} in {escape(e['dtype'])}"]

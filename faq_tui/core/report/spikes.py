@@ -43,7 +43,7 @@ def spikes(run: Run) -> dict[str, Any]:
                 "samples": row.samples,
                 "tokens": row.tokens,
                 "kinds": row.summary["kinds"],
-                # Older versions did not measure sinks, and the report of their runs must not change.
+                # Older versions did not measure sinks. The report of a run of an older version must not change.
                 **({"sinks": row.summary["sinks"]} if row.summary.get("sinks") else {}),
             }
             for row in seen.sets.values()
@@ -76,7 +76,7 @@ def fingerprint(run: Run) -> Any:
 def _experts(run: Run, seen: Overview) -> list[dict[str, Any]]:
     """For each set, the number of experts and the number of experts that got too few tokens.
 
-    Empty for a dense model.
+    The result is empty for a dense model.
     """
     entries = []
     for row in seen.sets.values():
@@ -89,7 +89,7 @@ def _experts(run: Run, seen: Overview) -> list[dict[str, Any]]:
 
 
 def spike_lines(body: dict[str, Any]) -> list[str]:
-    """The section as lines of Markdown. Empty if nothing was measured."""
+    """The section as lines of Markdown. The result is empty if nothing was measured."""
     data = body["spikes"]
     lines: list[str] = []
     if data["comparisons"]:

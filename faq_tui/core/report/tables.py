@@ -1,4 +1,4 @@
-"""The two large tables: one has a row per model, the other has a row for each metric of each comparison."""
+"""Two large tables: one row per model, and one row for each metric of each comparison."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> 
 def models(body: dict[str, Any]) -> list[str]:
     """The table of models as lines of Markdown.
 
-    A metric without a heading has no column here, but report.json has all metrics.
+    A metric without a heading has no column in this table, but report.json has all metrics.
     """
     columns = [
         (metric.name, text["name"], f"{escape(metric.heading)} {escape(text['title'])}")
@@ -108,8 +108,8 @@ def _notes(body: dict[str, Any]) -> list[str]:
         "(windows, answers, questions). **Within noise**: the interval of the difference includes zero.",
         "- **p**: the probability that chance alone gives a difference at least this large, adjusted for all "
         f"{body['interval']['comparisons']} comparisons of this report (Benjamini and Hochberg). On "
-        "average, chance explains at most about 5% of the results that are called better or worse. Metrics that look "
-        "closer at single tokens (such as the 99th percentile of KL) are adjusted separately. **Leans**: the "
+        "average, chance explains at most about 5% of the results that are called better or worse. Metrics of "
+        "single tokens (such as the 99th percentile of KL) are adjusted separately. **Leans**: the "
         "interval excludes zero, but p is above 0.05 after the adjustment.",
         "- **Loss recovered**: (baseline - set) / (baseline - unquantized); 100% means that the set "
         f"recovers the whole loss; {formatting.MISSING} means that the baseline's loss is within noise.",

@@ -28,7 +28,7 @@ class Context:
     # names and URLs of the servers that were started for this stage
     servers: dict[str, str] = field(default_factory=dict)
     confirmed: bool = False  # True if a person agreed to the cost
-    retry_unusable: bool = False  # True if a person wants to request candidates again that are stored but unusable
+    retry_unusable: bool = False  # True if a person asked to request stored but unusable candidates again
 
 
 @dataclass(frozen=True)

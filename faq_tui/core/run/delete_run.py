@@ -12,10 +12,11 @@ from typing import Any
 
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.run.run import in_use, lock_owner, locked_folder
+from faq_tui.core.run.server_record import live_servers
 from faq_tui.core.settings import load_settings
 
-# The entries of a run's folder that faq-tui writes. The files without which the folder is no run come last. So if the
-# deletion fails, the run is still listed and can be deleted again.
+# The entries of a run's folder that faq-tui writes. The files that make the folder a run come last. So if the
+# deletion fails halfway, the run is still listed, and a person can try again.
 OWN = (
     *("models", ".cache", "activations", "calibration", "token_kinds", "reports", "jobs", "batch"),
     *("faq.db-wal", "faq.db-shm", "faq.db", "faq.toml", ".lock"),
@@ -41,8 +42,8 @@ def plan_deletion(folder: Path) -> Deletion:
 def delete_run(folder: Path) -> None:
     """Delete the files that faq-tui wrote, and the folder if it is empty then.
 
-    A link inside the folder is removed, but not the files that it points to. Raises FaqError if a job is running, if
-    the folder is no run, or if a file cannot be deleted.
+    A symbolic link inside the folder is removed, but the files that it points to stay. Raises FaqError if a job is
+    running, if the folder is no run, or if a file cannot be deleted.
     """
     folder = _checked(folder)
     try:
@@ -72,7 +73,7 @@ def disk_bytes(path: Path) -> int:
 
 def _sizes(folder: Path) -> Iterator[int]:
     waiting = [str(folder)]
-    linked: set[tuple[int, int]] = set()  # files with several names, which take their space only once
+    linked: set[tuple[int, int]] = set()  # files with several names (hard links), which are counted only once
     while waiting:
         try:
             with os.scandir(waiting.pop()) as entries:
@@ -100,6 +101,8 @@ def _checked(folder: Path) -> Path:
     owner = _owner(folder)
     if owner is not None:
         raise in_use(folder, owner)
+    for server in live_servers(folder / "jobs"):
+        raise FaqError(f"{server.name} of this run is being served (process {server.pid}): stop its server first")
     _refuse_inputs(folder)
     return folder
 

@@ -290,7 +290,7 @@ def from_json(line: str | bytes) -> Timed:
 
 
 def recorded(file: IO[str], emit: Emit) -> Emit:
-    """A function `emit` that writes each event to `file` as a line, and then calls the given `emit`."""
+    """Returns a function that writes each event to `file` as a line, and then passes the event to `emit`."""
 
     def write_and_emit(event: Event) -> None:
         file.write(to_json(event) + "\n")

@@ -1,4 +1,4 @@
-"""Find runs: in a folder, below it two levels deep, and those that the user opened before."""
+"""Find runs in a folder and up to two levels below it, and runs that the user opened before."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def opened_before() -> list[Path]:
 
 def remember(folder: Path) -> None:
     """Put the folder first in the state file. If the file cannot be written, the folder is not remembered."""
-    with suppress(OSError, FaqError):  # FaqError: the disk is full
+    with suppress(OSError, FaqError):  # a FaqError means that the disk is full
         folder = folder.resolve()
         _write([folder, *(one for one in opened_before() if one != folder)])
 
@@ -70,15 +70,15 @@ def _write(folders: list[Path]) -> None:
 
 
 def _is_text(name: str) -> bool:
-    """False if the name has bytes that are not UTF-8. Such a name would change in the file."""
+    """False if the name has bytes that are not UTF-8. The state file cannot store such a name unchanged."""
     return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def find_runs(here: Path) -> Iterator[Path]:
     """The folders of all known runs, each once and with links resolved.
 
-    First come `here` and the runs below it, then the runs that were opened before and still exist. The inside of a
-    run, hidden folders and folders that cannot be read are not searched.
+    The folder `here` and the runs below it come first. The runs that were opened before and still exist follow. The
+    function does not search inside a run, in hidden folders, or in folders that cannot be read.
     """
     seen: set[Path] = set()
     for folder in chain(_below(here), filter(is_run, opened_before())):

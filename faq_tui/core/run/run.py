@@ -52,7 +52,7 @@ class Run:
 
     @property
     def cache(self) -> Path:
-        """The cache folder. The folder may be deleted, because its files can be computed again."""
+        """The cache folder. A person may delete the cache folder, because its files can be computed again."""
         return self.folder / ".cache"
 
     def log(self, job: str) -> Path:
@@ -83,7 +83,7 @@ class Run:
 
 
 def _keys_of(values: Any, text: str, key: str = "") -> Iterator[str]:
-    """The dotted key of each setting whose value is `text`."""
+    """Yield the dotted key of each setting that has the value `text`."""
     if values == text:
         yield key
     elif isinstance(values, dict):
@@ -154,7 +154,7 @@ def locked_folder(folder: Path, job: str = "") -> Iterator[None]:
 
 
 def lock_owner(folder: Path) -> Owner | None:
-    """The holder of the lock of the run in `folder`; None if the lock is free."""
+    """The process that holds the lock of the run in `folder`; None if the lock is free."""
     try:
         fd = os.open(folder / ".lock", os.O_RDONLY)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Find the servers for which a running job waits; the job's events name these servers."""
+"""Find the servers for which a running job waits. The job's events name these servers."""
 
 from __future__ import annotations
 

@@ -1,12 +1,13 @@
 """Write the lines of a new `faq.toml` from the schema: each key with a value, and its description as a comment.
 
-A key without a value is commented out. If such a key has a default value, the line shows this value. For a key
+A key that is not set is written as a comment. If such a key has a default value, the line shows this value. For a key
 without a default value, the line shows an example, and the description states what happens without the key.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import types
 import typing
 from collections.abc import Collection, Mapping
@@ -24,7 +25,7 @@ from faq_tui.core.settings.section import DescribedBy, Section
 
 COLUMN = 33  # comments begin in this column unless the key and its value are too long
 LONGEST = 116  # maximum length of a line in characters; a comment that does not fit is written above its key
-DEFAULT_IS = "; default: "  # the text after this mark in a description says what happens without the key
+DEFAULT_IS = "; default: "  # in a description, the text after this mark says what happens if the key is missing
 
 
 def head_text(head: str, field: FieldInfo) -> str:
@@ -79,7 +80,7 @@ def description(section: str, key: str) -> str:
 
 
 def choices(annotation: Any) -> tuple[Any, ...]:
-    """The values of a Literal type, even if it is part of an optional or tuple type.
+    """The values of a Literal type, also inside an optional or tuple type.
 
     The result is empty for all other types.
     """
@@ -113,10 +114,19 @@ def toml_value(value: Any) -> str:
     if isinstance(value, BaseModel):
         return toml_value(value.model_dump(by_alias=True, exclude_none=True))
     if isinstance(value, Mapping):
-        return f"{{ {', '.join(f'{key} = {toml_value(item)}' for key, item in value.items())} }}" if value else "{}"
+        return (
+            f"{{ {', '.join(f'{toml_key(key)} = {toml_value(item)}' for key, item in value.items())} }}"
+            if value
+            else "{}"
+        )
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(toml_value, value))}]"
     return quoted(value) if isinstance(value, str) else json.dumps(value)
+
+
+def toml_key(name: str) -> str:
+    """The name of a key as TOML."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else quoted(name)
 
 
 def quoted(text: str) -> str:
@@ -134,12 +144,14 @@ def _default(field: FieldInfo) -> Any:
 
 
 def _shown(field: FieldInfo) -> Any:
-    """The value that a comment shows: the field's example if there is one, else the field's default."""
+    """The value that a commented-out key shows: the field's example if it has one, otherwise the field's default."""
     return field.examples[0] if field.examples else _default(field)
 
 
 def recipe_text(group_size: str, method: str = DEFAULT_METHOD, bits: int | None = None) -> str:
-    """The recipe section. `group_size` is the text of a value that fits the target, optionally with a comment.
+    """The recipe section.
+
+    `group_size` is a value that fits the target, written as text. A comment may follow the value.
 
     If `bits` is None, the method's default is written.
     """

@@ -14,7 +14,7 @@ LM_EVAL, EVALSCOPE = "lm_eval", "evalscope"
 
 # These are task names of lm_eval 0.4.13 and evalscope 1.14. lambada_openai gives both accuracy and perplexity. The
 # paper does not define "v5" and "v6" of LiveCodeBench. In faq-tui, "v5" means the problems that were new in release
-# v5, and "v6" means those that were new in release v6.
+# v5, and "v6" means the problems that were new in release v6.
 LISTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ppl3": (LM_EVAL, ("wikitext", "c4", "lambada_openai")),
     "general12": (
@@ -35,8 +35,7 @@ RUNS_CODE = frozenset({"live_code_bench"})
 def expand(engine: str, tasks: Sequence[str]) -> tuple[str, ...]:
     """The tasks of this engine. Each task is listed only once.
 
-    The name of a list is replaced by the tasks of the list. If these tasks belong to the other engine, the name of
-    the list is left out.
+    The name of a list is replaced by the tasks of the list. A list with tasks of the other engine is left out.
 
     >>> expand("lm_eval", ["ppl3", "piqa"])
     ('wikitext', 'c4', 'lambada_openai', 'piqa')
@@ -113,7 +112,7 @@ def _url(value: str | None) -> str | None:
 
 
 def _own_lists(engine: str, other: str) -> Any:
-    """A validator that refuses a list if all its tasks belong to the other engine."""
+    """Make a validator that refuses a list if all of its tasks belong to the engine `other`."""
 
     def check(tasks: tuple[str, ...]) -> tuple[str, ...]:
         wrong = misplaced(engine, tasks)
@@ -144,7 +143,7 @@ class LmEval(_BenchmarkSection):
     include_path: Annotated[
         str | None,
         Field(
-            description="folder of your own task files, whose Python code is run; default: none", examples=["tasks"]
+            description="folder of your own task files; their Python code is run; default: none", examples=["tasks"]
         ),
     ] = None
     num_fewshot: Annotated[
@@ -210,7 +209,7 @@ class Evalscope(_BenchmarkSection):
     dataset_dir: Annotated[
         str | None,
         Field(
-            description="folder with local benchmarks, one subfolder each; default: none, all are fetched",
+            description="folder with local benchmarks, a subfolder for each; default: each benchmark is fetched",
             examples=["benchmarks"],
         ),
     ] = None
@@ -234,7 +233,7 @@ def _listed(value: Any) -> Any:
 
 
 class Evaluate(Section):
-    """The texts and benchmarks on which artefacts are compared with the unquantized target."""
+    """The texts and benchmarks that are used to compare artefacts with the unquantized target."""
 
     perplexity: Annotated[
         tuple[str, ...],
@@ -282,7 +281,7 @@ class Evaluate(Section):
 
     # Number of draws of each calibration set. Each draw has seeds.count seeds. Each draw is regenerated, quantized
     # and measured. If the seed file has too few seeds for separate draws, the draws share seeds. If the whole file
-    # has no more seeds than one draw needs, each draw has the share `repeat_share` of all seeds.
+    # has only enough seeds for one draw, each draw gets the share `repeat_share` of all seeds.
     repeats: Annotated[
         int,
         Field(
@@ -305,5 +304,5 @@ class Evaluate(Section):
         Field(description="public benchmarks of evalscope, in another environment: pip install evalscope==1.14.0"),
     ] = Evalscope()
     serve: Annotated[
-        Serve, Field(description='with base_url = "serve", this server is started for each model in turn')
+        Serve, Field(description='with base_url = "serve", this server is started for one model after the other')
     ] = Serve()

@@ -64,13 +64,15 @@ def _moved_by_length() -> str:
 class JudgeSettings(Section):
     """The judges.
 
-    The scores of one judge form a column. The pick depends on one column, or on a weighted mean of several columns.
+    The scores of one judge form a column. Either one column decides the pick, or a weighted mean of several columns.
     """
 
     kind: Annotated[
         JudgeName, Field(description="the judge whose scores decide the pick"), DescribedBy(_every_judge)
     ] = "likelihood"
-    columns: Annotated[tuple[JudgeName, ...], Field(description="further judges, whose scores are only shown")] = ()
+    columns: Annotated[
+        tuple[JudgeName, ...], Field(description="further judges; their scores are shown, but do not decide the pick")
+    ] = ()
     pick_by: Annotated[
         dict[str, float],
         Field(
@@ -118,7 +120,9 @@ class JudgeSettings(Section):
         Field(description="text file with the criteria; default: the criteria of faq-tui", examples=["rubric.txt"]),
         AddedLater(),
     ] = None
-    max_tokens: Annotated[Count, Field(description="longest reply in tokens for each candidate in the request")] = 512
+    max_tokens: Annotated[
+        Count, Field(description="longest reply of the judge, in tokens per candidate in the request")
+    ] = 512
     reasoning_tokens: Annotated[
         Count,
         Field(
@@ -165,7 +169,7 @@ class JudgeSettings(Section):
         return self
 
     def kinds(self) -> tuple[str, ...]:
-        """The names of the run's judges, without repeats."""
+        """The names of the run's judges. Each name is listed once."""
         return tuple(dict.fromkeys((self.kind, *self.pick_by, *self.columns)))
 
     def weights(self) -> dict[str, float]:
@@ -174,7 +178,7 @@ class JudgeSettings(Section):
 
     @property
     def picks_by(self) -> str:
-        """The judge whose scores decide the pick, or `mix`."""
+        """The name of the judge that decides the pick, or `mix`."""
         weights = self.weights()
         (kind, weight), *others = weights.items()
         return MIX if others or weight < 0 else kind

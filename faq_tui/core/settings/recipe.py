@@ -24,7 +24,7 @@ from faq_tui.core.settings.section import Section
 DEFAULT_METHOD = "gptq"
 COMMON = ("method", "bits", "group_size", "preset", "sets")  # the keys of every method
 GRID = ("method", "bits", "group_size", "preset")  # if one of these keys is a list, several recipes are made
-CHOICES = ("bits", "group_size", "preset")  # the keys in GRID whose possible values depend on the method
+CHOICES = ("bits", "group_size", "preset")  # the keys in GRID for which each method has its own possible values
 
 # all group sizes that gptqmodel 7.7 accepts; -1 means that each row is one group
 GroupSize = Literal[-1, 16, 32, 64, 128, 256, 512, 1024]
@@ -39,9 +39,9 @@ Presets = Mapping[str, Mapping[str, Any]]  # maps the name of each preset to its
 class Recipe(Section):
     """One way to quantize the target on each set in `sets`. Every method has a subclass, which declares its keys.
 
-    A subclass limits `method`, `bits` and `group_size` to `Literal` types with defaults. It also adds its own keys,
-    each with a default and a description. `presets` maps the name of each preset to its default values. A key with
-    the value None is treated like a missing key.
+    A subclass limits `method`, `bits` and `group_size` to `Literal` types with defaults. A subclass also adds its own
+    keys, each with a default and a description. `presets` maps the name of each preset to its default values. A key
+    with the value None is treated like a missing key.
     """
 
     presets: ClassVar[Presets] = {}
@@ -55,7 +55,9 @@ class Recipe(Section):
     group_size: Annotated[
         int, Field(description="number of input features that share a scale; -1 means one group per row")
     ]
-    preset: Annotated[str | None, Field(description="name of a set of defaults of the method")] = None
+    preset: Annotated[
+        str | None, Field(description="name of a preset: a set of default values that the method offers")
+    ] = None
     sets: Annotated[
         tuple[str, ...] | None,
         Field(description="calibration sets; default: every set of the run"),
@@ -95,7 +97,7 @@ class Recipe(Section):
 
     @cached_property
     def number(self) -> int:
-        """Number of the recipe's `[[recipes]]` table in the file, from one.
+        """Number of the recipe's `[[recipes]]` table in the file, counted from 1.
 
         All recipes of one table have the same number.
 
@@ -136,30 +138,30 @@ class Recipe(Section):
         return {key: value.model_dump() if isinstance(value, Section) else value for key, value in values.items()}
 
     def identity(self) -> dict[str, Any]:
-        """The part of `values` that is stored in the artefact's signature, in the database and in the worker's job.
+        """The part of `values` that the artefact's signature, the database and the worker's job contain.
 
-        If a key in `added_later` has the value that applies to older artefacts, the key is omitted. So the signatures
-        of older artefacts stay valid.
+        A key in `added_later` is omitted if it has the value of older artefacts. So the signatures of these artefacts
+        stay valid.
         """
         return {key: value for key, value in self.values().items() if self.added_later.get(key) != value}
 
     def unusual(self) -> dict[str, Any]:
-        """The keys that only this method has, if their values are not the defaults."""
+        """The keys of this method with a value that is not the default. Keys that all methods share are left out."""
         fields = type(self).model_fields
         return {key: value for key in self.own_keys() if (value := getattr(self, key)) != fields[key].default}
 
     def folder(self, set_name: str) -> str:
         """Name of the artefact's folder under `models/`.
 
-        The name contains the preset's name if the preset sets keys that only this method has, and the `mark` of the
-        recipe.
+        The name contains the `mark` of the recipe. It also contains the preset's name if the preset sets keys that
+        only this method has.
         """
         group = "c" if self.group_size == -1 else str(self.group_size)
         preset = f"-{self.preset}" if set(self.presets.get(self.preset or "", ())) - set(COMMON) else ""
         return f"{self.method}{preset}{self.mark()}-w{self.bits}g{group}-{set_name}"
 
     def mark(self) -> str:
-        """A part of the artefact's name for keys that a person compares with each other in one run."""
+        """The part of the artefact's name that shows the values of keys that people compare within one run."""
         return ""
 
     def with_keys_of_all(self) -> dict[str, Any]:
@@ -208,8 +210,8 @@ def default_recipe() -> Recipe:
 def parse_recipes(recipes: Any) -> Any:
     """Split the `[[recipes]]` of a file into single recipes and parse them.
 
-    Errors name the index of the `[[recipes]]` table in the file. If `recipes` is not a list, it is returned
-    unchanged, and the schema refuses it.
+    Errors name the index of the `[[recipes]]` table in the file. If `recipes` is not a list, the function returns it
+    unchanged, and the schema then refuses it.
     """
     if not isinstance(recipes, list | tuple):
         return recipes
@@ -235,10 +237,10 @@ def parse_recipes(recipes: Any) -> Any:
 def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The recipes of one `[[recipes]]` table: one recipe for each combination of values of its lists, in order.
 
-    Each method uses only those values of a list that it supports. A method in a list of methods may support none of
-    the values of another key. Then this method uses its default for that key. For example, w8a8 can stand in a list
-    beside methods with `group_size = 64`. The key `bits` is an exception: if a method supports none of the widths in
-    a list, the method is omitted.
+    Each method uses only the values of a list that it supports. If a method in a list of methods supports none of a
+    key's values, this method uses its own default for the key. For example, w8a8 ignores `group_size = 64`, so it can
+    be in the same list as methods that use this value. The key `bits` is an exception: if a method supports none of
+    the widths in a list, the method is omitted.
     """
     lists = [key for key in recipe if key in GRID and isinstance(recipe[key], list | tuple)]
     if not lists:
@@ -262,13 +264,13 @@ def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _position(listed_values: Sequence[Any], value: Any) -> int:
     """Index of the value in the list.
 
-    If the value is not in the list, it is a method's default, and the result is 0.
+    A value that is not in the list is a method's default. For such a value, the result is 0.
     """
     return listed_values.index(value) if value in listed_values else 0
 
 
 def _options(method: Any, key: str, given: Any, several: bool) -> list[Any]:
-    """The values of `key` that are combined with one method.
+    """The values of `key` that one method is combined with.
 
     The list is empty if the method uses its default value.
     """
@@ -287,13 +289,13 @@ def _has(method: str, key: str, value: Any) -> bool:
 def _any_has(key: str, value: Any) -> bool:
     """True if at least one method supports this value.
 
-    If no method supports the value, the value is refused when the recipe is built.
+    A value that no method supports is refused later, when the recipe is built.
     """
     return any(_has(method, key, value) for method in METHODS.names())
 
 
 def check_list_of_methods(recipe: Mapping[str, Any]) -> None:
-    """Raise ValidationError if no method in the recipe's list of methods supports one of the other values."""
+    """Raise ValidationError if the recipe has a value that no method in its list of methods supports."""
     methods = recipe.get("method")
     if not isinstance(methods, list | tuple) or not all(isinstance(m, str) and m in METHODS for m in methods):
         # Nothing is checked if there is only one method, or if a method's name is unknown. An unknown name is refused
@@ -318,12 +320,17 @@ def _relocated(error: Any, index: int) -> InitErrorDetails:
 
 
 def recipe_of_worker(values: Mapping[str, Any]) -> Recipe:
-    """Build the recipe in the worker. `values` is `Recipe.identity`, which the run's process sends as JSON.
+    """Build the recipe in the worker.
+
+    `values` is the result of `Recipe.identity`, which the pipeline sends to the worker as JSON. So a missing key has
+    the value of older artefacts, which may differ from the default.
 
     Raises UsageError.
     """
+    method = values.get("method", DEFAULT_METHOD)
+    older = model_of(method).added_later if isinstance(method, str) and method in METHODS else {}
     try:
-        return build_recipe(values)
+        return build_recipe({**older, **values})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))

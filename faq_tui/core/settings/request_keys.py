@@ -1,4 +1,4 @@
-"""Keys of sources and of the judge that change requests, or limit the wait for a server that is down."""
+"""Keys of sources and of the judge: some change requests, and one limits the wait for a server that is down."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ PatienceS = Annotated[
 ExtraBody = Annotated[
     dict[str, Any],
     AfterValidator(checked_parameters),
-    Field(description="further parameters of each request, such as { top_a = 0.1 }; they replace faq-tui's"),
+    Field(description="further parameters of each request, such as { top_a = 0.1 }; they replace faq-tui's own"),
     AddedLater(),
 ]
 ExtraHeaders = Annotated[

@@ -36,7 +36,7 @@ class Activations(Section):
     modules: Annotated[
         tuple[str, ...],
         Field(
-            description="last parts of the names of modules to measure; o_proj: the attention's output projection; "
+            description="modules to measure, by the last part of their name; o_proj: the attention's output; "
             "experts: all experts"
         ),
     ] = ("o_proj",)
@@ -52,7 +52,8 @@ class Activations(Section):
     layer_error_tokens: Annotated[
         int,
         Field(
-            ge=0, description="tokens of held-out text for measuring the error of each layer; 0 means no measurement"
+            ge=0,
+            description="the error of each layer is measured on this many tokens of held-out text; 0: not measured",
         ),
     ] = 1024
 
@@ -155,7 +156,8 @@ class Settings(Section):
     def set_names(self) -> tuple[str, ...]:
         """The names of all calibration sets.
 
-        The default sets come first, then their twins (`-tokens`), then the sets of `[sets]`.
+        The default sets come first, then their copies with equal numbers of tokens (`-tokens`), then the sets of
+        `[sets]`.
         """
         further = further_names(self.sources, self.sets, self._asked())
         return (*default_names(self.sources), *twin_names(self.sources), *further)
@@ -173,7 +175,7 @@ class Settings(Section):
     def set_plans(self) -> dict[str, SetPlan]:
         """The plan of each set.
 
-        Twins (sets with equal numbers of tokens) have no plan, because they are cut from the default sets.
+        The sets `NAME-tokens` have no plan, because they are cut from the default sets.
         """
         further = further_names(self.sources, self.sets, self._asked())
         return plans((*default_names(self.sources), *further), self.sources, self.sets)
@@ -183,5 +185,5 @@ class Settings(Section):
         return tuple(name for recipe in self.recipes for name in recipe.sets or ())
 
     def sets_of(self, recipe: Recipe) -> tuple[str, ...]:
-        """The sets on which the target is quantized with this recipe, with all their draws."""
+        """The sets that are used to calibrate the target with this recipe. Each draw of a set is listed."""
         return self._drawn(recipe.sets if recipe.sets is not None else self.set_names())

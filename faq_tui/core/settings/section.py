@@ -39,7 +39,7 @@ class Section(BaseModel):
 
     @model_serializer(mode="wrap")
     def _without_unset(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out each key with `AddedLater` that has its default value.
+        """Leave out a key with the annotation `AddedLater` if it has its default value.
 
         So signatures of earlier runs stay valid.
         """
@@ -59,12 +59,15 @@ def _is_default(field: FieldInfo, value: Any) -> bool:
 class AddedLater:
     """Annotation of a key that earlier versions did not have.
 
-    If the key has its default value, no signature contains it.
+    A signature contains such a key only if the key does not have its default value.
     """
 
 
 @dataclass(frozen=True)
 class DescribedBy:
-    """Annotation of a key whose comment depends on the installed packages. `function` returns the key's comment."""
+    """Annotation of a key with a comment that depends on the installed packages.
+
+    `function` returns the key's comment.
+    """
 
     function: Callable[[], str]

@@ -12,16 +12,17 @@ from faq_tui.core.settings.section import BASELINE, TOKENS_SUFFIX, AddedLater, C
 
 Kind = Literal["seed", "raw", "template", "original"]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
-PROSE = "prose"  # the part of a set that comes from the text file of its key `prose_file`
+PROSE = "prose"  # name of the part of a set that comes from the text file in the key `prose_file`
 
 # A recipe can name these sets in its key `sets`, although `faq.toml` has no section for them.
 KINDS_BY_NAME: dict[str, Kind] = {f"{BASELINE}-raw": "raw", f"{BASELINE}-original": "original"}
 
 
 class Match(Section):
-    """Sets whose size this set copies.
+    """The sets that give this set its size.
 
-    If both keys are set, this set gets the number of samples of one set and the number of tokens of the other set.
+    `samples` names the set that gives the number of samples, and `tokens` names the set that gives the number of
+    tokens.
     """
 
     samples: Annotated[
@@ -44,7 +45,7 @@ class SetPlan(Section):
         dict[str, Share] | None,
         Field(
             alias="from",
-            description='a source, "baseline", or the shares of several; default: the set\'s name or "baseline"',
+            description='a source, "baseline", or shares of several sources; default: the set\'s name or "baseline"',
             examples=[{"elder": 0.5, "baseline": 0.5}],
         ),
     ] = None
@@ -53,13 +54,14 @@ class SetPlan(Section):
         AddedLater(),
         Field(
             min_length=1,
-            description="text file (UTF-8) of the part `prose` in `from`, a share of the set's tokens; default: none",
+            description="text file (UTF-8) for the share `prose` in `from`, a share of the tokens; default: none",
             examples=["articles.txt"],
         ),
     ] = None
     # With "seed", a sample holds the question and the original answer (if there is one), in the chat template. With
-    # "raw", a sample holds the texts of "seed" without a template. With "template", a sample holds only the question,
-    # in the chat template. "original" is like "seed", but only seeds with an original answer are used.
+    # "raw", a sample holds the same texts as with "seed", but without a chat template. With "template", a sample
+    # holds only the question, in the chat template. "original" is like "seed", but only seeds with an original answer
+    # are used.
     kind: Annotated[
         Kind | None, Field(description="form of the baseline's samples; default: seed", examples=["seed"])
     ] = None
@@ -71,9 +73,7 @@ class SetPlan(Section):
     answers_cut: Annotated[
         Count | None,
         AddedLater(),
-        Field(
-            description="tokens of reasoning and answer after which an answer is cut; default: no cut", examples=[128]
-        ),
+        Field(description="an answer and its reasoning are cut to this many tokens; default: no cut", examples=[128]),
     ] = None
     select: Annotated[
         Literal["judge", "diversity", "coverage", "centroid", "entropy", "experts"] | None,
@@ -110,7 +110,7 @@ class SetPlan(Section):
                 "the keys `count` and `match.samples` both set the number of samples: remove one of them"
             )
         if self.select == "centroid" and not self.has_size:
-            raise ValueError('select = "centroid" needs to know the size of the set: set `count` or `match`')
+            raise ValueError('select = "centroid" needs the size of the set: set `count` or `match`')
         if self.prose_file is not None:
             self._check_prose(shares or {})
         return self
@@ -121,11 +121,11 @@ class SetPlan(Section):
                 f"`prose_file` needs a share of {PROSE} in `from`, such as {{ {BASELINE} = 0.8, {PROSE} = 0.2 }}"
             )
         if shares[PROSE] == 1.0 and not self.has_size:
-            raise ValueError("a set that is all prose needs a size: set `count` or `match`")
+            raise ValueError("a set of only prose needs a size: set `count` or `match`")
         if shares[PROSE] < 1.0 and self.count == 1:
             raise ValueError(f"a set with {PROSE} has at least two samples: set `count` to 2 or more")
         if shares[PROSE] == 1.0 and self.select is not None:
-            raise ValueError("prose is not sorted: remove the key `select`")
+            raise ValueError("a set of only prose cannot be sorted: remove the key `select`")
 
     @property
     def has_size(self) -> bool:
@@ -138,7 +138,7 @@ class SetPlan(Section):
         return 0.0 if self.prose_file is None else (self.made_from or {}).get(PROSE, 0.0)
 
     def conversations(self, own: str) -> dict[str, float]:
-        """Like `parts`, but without prose. The shares are shares of the conversations, and sum to 1."""
+        """The same as `parts`, but without prose. The values are shares of the conversations, and they sum to 1."""
         parts = self.parts(own)
         if self.prose_file is None:
             return parts
@@ -146,7 +146,9 @@ class SetPlan(Section):
         return {name: share / (1.0 - prose) for name, share in parts.items()}
 
     def parts(self, own: str) -> dict[str, float]:
-        """Maps each source, or "baseline", to its share of the samples. `prose` maps to its share of the tokens.
+        """Maps each source, or "baseline", to its share of the samples.
+
+        The key `prose` maps to the prose's share of the tokens.
 
         If the key `from` is not set, all samples come from `own`.
         """
@@ -184,12 +186,12 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")  # used in file and folder
 
 
 def default_names(sources: Iterable[str]) -> tuple[str, ...]:
-    """The default sets, which have equal numbers of samples."""
+    """The names of the default sets, which have equal numbers of samples."""
     return (BASELINE, *sources)
 
 
 def twin_names(sources: Iterable[str]) -> tuple[str, ...]:
-    """The twins of the default sets, which have equal numbers of tokens.
+    """The names of the default sets' copies that have equal numbers of tokens, such as `baseline-tokens`.
 
     The result is empty if the run has no source.
     """
@@ -198,7 +200,7 @@ def twin_names(sources: Iterable[str]) -> tuple[str, ...]:
 
 
 def further_names(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterable[str]) -> tuple[str, ...]:
-    """The names of the sets in `[sets]`. Names in `KINDS_BY_NAME` follow if a recipe uses them."""
+    """The names of the sets in `[sets]`, followed by the names in `KINDS_BY_NAME` that a recipe uses."""
     default = default_names(sources)
     named = (*sets, *(name for name in requested if name in KINDS_BY_NAME))
     return tuple(dict.fromkeys(name for name in named if name not in default))
@@ -228,7 +230,7 @@ def check(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterab
             )
         if name in twins:
             raise ValueError(
-                f"sets.{name}: this is the name of the automatic twin, a set with an equal number of tokens: "
+                f"sets.{name}: faq-tui uses this name for a set that it makes for the comparison at equal tokens: "
                 "choose another name"
             )
         _check_prose(name, plan, sources)
@@ -251,20 +253,18 @@ def _check_prose(name: str, plan: SetPlan, sources: tuple[str, ...]) -> None:
     """Raise ValueError if a set's prose has no file, or if a source has the name `prose`."""
     if PROSE in sources:
         if plan.prose_file is not None:
-            raise ValueError(
-                f"sets.{name}.prose_file: the source {PROSE} has the same name as this part: rename the source"
-            )
+            raise ValueError(f"sets.{name}.prose_file: a source also has the name {PROSE}: rename the source")
         return
     if plan.prose_file is None and PROSE in (plan.made_from or {}):
         raise ValueError(f"sets.{name}.from: the part {PROSE} needs a text file: set sets.{name}.prose_file")
     if plan.prose_share == 1.0 and name in default_names(sources):
-        raise ValueError(f"sets.{name}.from: a default set must not be all {PROSE}: give a smaller share")
+        raise ValueError(f"sets.{name}.from: a default set must not be only {PROSE}: give {PROSE} a smaller share")
 
 
 def in_order(unordered: Mapping[str, SetPlan]) -> Iterator[str]:
-    """The names of the sets, sorted so that a set comes after every set whose size it copies.
+    """The names of the sets. If a set copies the size of another set, the other set comes first.
 
-    Raises ValueError if two or more sets copy their size from each other.
+    Raises ValueError if `match` leads from a set back to the same set, so that no size is known.
     """
     done: list[str] = []
     waiting = list(unordered)
@@ -272,7 +272,8 @@ def in_order(unordered: Mapping[str, SetPlan]) -> Iterator[str]:
         ready = [name for name in waiting if unordered[name].match.names() <= set(done)]
         if not ready:
             raise ValueError(
-                f"sets: {', '.join(waiting)} copy their size from each other: set the key `count` of one of them"
+                f"sets: the key `match` of {', '.join(waiting)} leads back to the same set, so no size is known: "
+                "set the key `count` of one of them"
             )
         done += ready
         waiting = [name for name in waiting if name not in ready]

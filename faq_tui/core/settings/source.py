@@ -37,7 +37,7 @@ OnUnfit = Literal["retry", "other_seed", "drop"]
 
 
 class Sampling(Section):
-    """How replies are sampled. Requests contain all values except those that are "off"."""
+    """How replies are sampled. Requests contain all values that are not "off"."""
 
     temperature: Annotated[
         OrOff[Annotated[float, Field(ge=0.0, le=2.0)]],
@@ -45,7 +45,7 @@ class Sampling(Section):
     ] = 0.6
     top_p: Annotated[
         OrOff[Fraction],
-        Field(description="sample only from the likeliest tokens whose probabilities sum to this"),
+        Field(description="sample only from the likeliest tokens that together reach this probability"),
     ] = 0.95
     top_k: Annotated[
         OrOff[Annotated[int, Field(ge=-1)]],
@@ -76,7 +76,7 @@ class Sampling(Section):
     ] = OFF
 
     def neutral(self) -> dict[str, Any]:
-        """The values for a model on this machine.
+        """The sampling values for a model that runs on this machine.
 
         A value that is "off" is replaced by a neutral value, for example 1.0 for temperature.
         """
@@ -212,9 +212,9 @@ class Source(Endpoint):
         Sampling,
         Field(description='how replies are sampled; a value is not sent if it is "off"'),
     ] = Sampling()
-    # `retry` requests the candidate once more with `retry_room` times max_tokens. `other_seed` requests the candidate
-    # once more with another sampling seed. `drop` sends no second request. An unusable candidate is stored and shown,
-    # but never picked.
+    # `retry` requests the candidate once more, with max_tokens multiplied by `retry_room`. `other_seed` requests the
+    # candidate once more with another sampling seed. `drop` sends no second request. An unusable candidate is stored
+    # and shown, but never picked.
     on_truncated: Annotated[OnUnfit, Field(description="what to do if a candidate is cut off or empty")] = "retry"
     on_flagged: Annotated[OnUnfit, Field(description="what to do if a candidate is unusable for another reason")] = (
         "other_seed"
@@ -271,8 +271,8 @@ def checked_url(value: str) -> str:
 def name_the_target(raw: Any) -> Any:
     """In local sources, replace the model "target" by the target's name.
 
-    The target's name is filled in before the file is checked. So the candidates of a local source become stale if the
-    target changes.
+    This happens before the settings are checked. So the candidates of a local source become stale when the target
+    changes.
     """
     try:
         model = raw["target"]["model"]

@@ -11,7 +11,7 @@ from faq_tui.core.settings.section import AddedLater, Count, DescribedBy, Sectio
 
 
 def seed_kinds() -> str:
-    """The comment of the key `seeds.path`, which lists suffixes of files and the other possible values."""
+    """The comment of the key `seeds.path`. It lists the suffixes of seed files and all other possible values."""
     formats = SEED_FORMATS.all()
     endings = [suffix.removeprefix(".") for one in formats for suffix in one.suffixes]
     others = [one.title for one in formats if not one.suffixes]
@@ -29,7 +29,7 @@ class Target(Section):
     ] = "auto"
     read: Annotated[
         Literal["auto", "whole", "layers"],
-        Field(description="how weights are read; with layers, one layer at a time; auto decides by memory"),
+        Field(description="how weights are read; layers: one layer at a time; auto: as the free memory allows"),
         AddedLater(),
     ] = "auto"
     trust_remote_code: Annotated[bool, Field(description="if true, Python code in the model's folder is run")] = False
@@ -91,7 +91,7 @@ class Seeds(Section):
     fields: Annotated[
         dict[FieldName, str] | None,
         Field(
-            description="names that the file uses for faq-tui's fields; default: common names",
+            description="names of faq-tui's fields in the file; default: common names",
             examples=[{"prompt": "data.ask"}],
         ),
         AddedLater(),
@@ -120,7 +120,7 @@ class Seeds(Section):
 
 
 class Preset(Section):
-    """The published table with which `faq-tui status` compares the results.
+    """The published table that `faq-tui status` compares the results with.
 
     `faq-tui init --preset` writes this section.
     """
@@ -129,7 +129,7 @@ class Preset(Section):
         str,
         Field(
             pattern=r"^paper/table([1-9]|1[01])$",
-            description="table of the FAQ paper with which `faq-tui status` compares results",
+            description="table of the FAQ paper that `faq-tui status` compares the results with",
             examples=["paper/table1"],
         ),
     ]

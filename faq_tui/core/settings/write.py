@@ -39,7 +39,7 @@ NO_SOURCE = """\
 class Choices:
     """The options of `faq-tui init` and the answers of the app's wizard. A key that is None gets its default.
 
-    With `itself`, the target regenerates the answers on this machine.
+    If `itself` is True, the target regenerates the answers on this machine.
     """
 
     target: str
@@ -148,8 +148,8 @@ def _commented(text: str) -> str:
 def _group_size(target: str, method: str = DEFAULT_METHOD) -> str:
     """The group size of a new recipe.
 
-    If the method has only one group size, it is this size. If 128 divides the target's widths, the size is 128, as in
-    the paper. Otherwise it is the largest of 64, 32 and 16 that divides the widths.
+    If the method has only one group size, the result is this size. If 128 divides the target's widths, the size is
+    128, as in the paper. Otherwise it is the largest of 64, 32 and 16 that divides the widths.
     """
     possible = model_of(method).choices("group_size")
     if len(possible) == 1:

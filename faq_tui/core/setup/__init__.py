@@ -1,4 +1,7 @@
-"""The questions about a new run, and the checks of their answers. `faq-tui init` and the app's wizard share them."""
+"""The questions about a new run, and the checks of their answers.
+
+`faq-tui init` and the app's wizard both use this package.
+"""
 
 from faq_tui.core.setup.draft import Draft, Origin, create_run, draft_text
 from faq_tui.core.setup.step_report import Line, StepReport, sentence

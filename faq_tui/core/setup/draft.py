@@ -17,15 +17,16 @@ from faq_tui.core.settings.write import Choices, init_text, write_settings
 from faq_tui.core.store import Store
 
 Origin = Literal["server", "self", "none"]
-USUAL_SEEDS = Seeds(path="starter")  # its numbers of seeds are the defaults
+USUAL_SEEDS = Seeds(path="starter")  # the defaults for the numbers of seeds come from this object
 
 
 @dataclass(frozen=True)
 class Draft:
-    """The answers so far.
+    """The answers that were given so far.
 
     `origin` says which model regenerates the answers: a larger model on a server, the target itself on this machine,
-    or none. `count` and `heldout` are numbers of seeds. `group_size` is None if it follows from the target.
+    or none. `count` and `heldout` are numbers of seeds. If `group_size` is None, the group size is chosen to fit the
+    target.
     """
 
     target: str = EMBEDDED
@@ -73,7 +74,9 @@ def _text(draft: Draft) -> str:
 
 @contextmanager
 def draft_run(draft: Draft) -> Iterator[Run]:
-    """A run of the draft in a temporary folder, with an empty database in memory. The checks of doctor can use it.
+    """A run of the draft in a temporary folder, with an empty database in memory.
+
+    The checks of `faq-tui doctor` can use this run.
 
     Raises UsageError if an answer is invalid.
     """
@@ -87,7 +90,10 @@ def draft_run(draft: Draft) -> Iterator[Run]:
 
 
 def checked_folder(name: str, here: Path) -> Path:
-    """The folder of the new run. A relative name begins in `here`. Raises UsageError if no run can be there."""
+    """The folder of the new run.
+
+    A relative name begins in `here`. Raises UsageError if a run cannot be created there.
+    """
     if not name.strip() or not name.isprintable():
         raise UsageError("type a name for the run's folder, for example my-run")
     try:

@@ -30,7 +30,7 @@ def look_at_plan(draft: Draft, name: str, here: Path) -> PlanReport:
 
 
 def _stages(run: Run) -> Iterator[tuple[str, str]]:
-    """For each stage, its name and what it will do."""
+    """Yield the name of each stage, and a phrase that says what the stage will do."""
     settings = run.settings
     sources = list(settings.sources.items())
     yield "seeds", f"read the questions; regenerate {settings.seeds.count} and hold out {settings.seeds.heldout}"

@@ -18,13 +18,16 @@ from faq_tui.core.setup.step_report import Line, StepReport, sentence
 from faq_tui.core.setup.target_step import TargetReport
 
 FULL_BITS = 16  # bits of an unquantized weight
-SPARE = 1.15  # scales, embeddings in 16 bits, logs and calibration sets need this factor more
+SPARE = 1.15  # the disk space is multiplied by this factor, for scales, 16-bit embeddings, logs and calibration sets
 DOCTOR_ROLES = {"ok": "", "warning": "warning", "failed": "bad"}
 
 
 @dataclass(frozen=True)
 class RecipeReport(StepReport):
-    """`needed` is the number of bytes that downloads and artefacts take; None if the model's size is not known."""
+    """`needed` is the number of bytes that downloads and artefacts take on the disk.
+
+    `needed` is None if the model's size is not known.
+    """
 
     needed: int | None = None
     free: int = 0

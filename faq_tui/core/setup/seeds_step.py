@@ -21,8 +21,8 @@ from faq_tui.core.store.seeds import Seed
 DATASETS = "datasets"  # the name of the seed format that reads data sets of the hub
 EXAMPLES = 'a file such as questions.jsonl, the id of a data set on the hub, or "starter"'
 SHOWN, SHOWN_CHARACTERS = 3, 300
-MOST_ROWS, MOST_SECONDS = 200_000, 5.0  # after that many rows or seconds, the rest of the file is not counted
-FEWEST = 8  # with fewer seeds, the comparison shows nothing
+MOST_ROWS, MOST_SECONDS = 200_000, 5.0  # the counting of rows stops after this many rows or this many seconds
+FEWEST = 8  # with fewer seeds than this, the comparison can show no difference
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _skip(found: _Found, reason: str, words: str) -> None:
 
 
 def _shape(raw: Any, seed: Seed) -> str:
-    """Where the question and the answer were found, in words."""
+    """Say in which fields the question and the answer were found."""
     if isinstance(raw, str):
         return "plain text"
     if not isinstance(raw, dict):

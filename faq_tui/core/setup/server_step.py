@@ -24,8 +24,8 @@ from faq_tui.core.setup.step_report import Line, StepReport, sentence
 TRIAL = [{"role": "user", "content": "A train leaves at 9:40 and arrives at 11:05. How long does it take?"}]
 TRIAL_TOKENS, TRIAL_TIMEOUT_S = 160, 30.0
 CONCURRENCY: int = Source.model_fields["concurrency"].default
-MOST_NAMES = 500  # models of a list that are kept
-LEAST_SECONDS = 0.05  # in less time, a rate says nothing
+MOST_NAMES = 500  # at most this many models of a server's list are kept
+LEAST_SECONDS = 0.05  # no rate is computed for a reply that took less time than this
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,14 @@ class ServerReport(StepReport):
     model: str = ""
     models: tuple[str, ...] = ()
     window: int | None = None  # largest number of tokens in prompt and answer; None if the server does not say it
-    reasoning: str = ""  # where the reasoning was in the trial's reply; "" if there was no trial
+    # where the reply to the trial question contained the reasoning; "" if no trial question was sent
+    reasoning: str = ""
     rate: float | None = None  # tokens per second of one request
     badge: str = ""  # the verdict on the family
 
 
 def look_at_source(draft: Draft) -> ServerReport:
-    """Check the answer to the question which model answers the questions anew, on a server or on this machine."""
+    """Check the choice of the model that regenerates answers: on a server, on this machine, or no model."""
     if draft.origin == "server":
         return look_at_server(draft)
     if draft.origin == "none":
@@ -58,7 +59,7 @@ def look_at_source(draft: Draft) -> ServerReport:
 def look_at_server(draft: Draft) -> ServerReport:
     """List the server's models. If the draft names a model, also ask it one short question, and check its family.
 
-    This takes up to about a minute, so the app calls it in a thread.
+    This function takes up to about a minute, so the app calls it in a thread.
     """
     try:
         url = _url(draft.url)
@@ -125,7 +126,7 @@ async def _models(client: Client, endpoint: Endpoint) -> dict[str, dict[str, Any
 
 
 def _without_model(found: ServerReport) -> ServerReport:
-    """The answer is refused until a model is chosen."""
+    """Refuse the step until a model is chosen."""
     if not found.models:
         problem = "the server does not list its models: type the name of the larger model"
     else:

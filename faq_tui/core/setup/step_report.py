@@ -27,9 +27,9 @@ def sentence(text: str) -> str:
 class StepReport:
     """What the check found.
 
-    If `problem` is not empty, the answer is refused. It says in one sentence what is wrong and what to do.
+    If `problem` is not empty, the answer is refused. `problem` says in one sentence what is wrong and what to do.
     """
 
     lines: tuple[Line, ...] = ()
     problem: str = ""
-    exit_code: ExitCode = ExitCode.USAGE  # of `faq-tui init`, if the answer is refused
+    exit_code: ExitCode = ExitCode.USAGE  # the exit code of `faq-tui init` if the answer is refused

@@ -34,7 +34,10 @@ class TargetReport(StepReport):
 
 
 def look_at_target(answer: str, here: Path) -> TargetReport:
-    """Check the target. A relative path begins in `here`. The hub is asked about a hub id, for a few seconds."""
+    """Check the target.
+
+    A relative path begins in `here`. For a hub id, the function asks the hub, which takes at most a few seconds.
+    """
     answer = answer.strip()
     try:
         return _report(answer, here)
@@ -71,7 +74,10 @@ def _embedded() -> TargetReport:
 
 
 def _path(answer: str, here: Path) -> Path | None:
-    """The path that the answer names; None if the answer is no path. Raises UsageError if it cannot be used."""
+    """The path that the answer names.
+
+    Returns None if the answer is not a path. Raises UsageError if the path cannot be used.
+    """
     try:
         path = (here / Path(answer).expanduser()).resolve()
         if path.is_dir():
@@ -110,7 +116,7 @@ def _of_hub(name: str) -> TargetReport:
 
 def _hub_lines(name: str, model: HubModel | None) -> Iterator[Line]:
     if model is None:
-        yield Line(f"A hub id. The hub does not answer now, so nobody has checked that {name} exists.", "warning")
+        yield Line(f"A hub id. The hub does not answer now, so it is not certain that {name} exists.", "warning")
         return
     size = f", {model.weights / 1e9:.1f} GB" if model.weights else ""
     yield Line(f"The hub has the model {name}{size}. It is downloaded when the run needs it.", "good")
@@ -128,7 +134,7 @@ def _family(name: str) -> tuple[tuple[str, ...], Line]:
         return elders, Line("The family of this model is unknown, so faq-tui cannot suggest a larger member.", "dim")
     if elders:
         return elders, Line(f"Family {family.title}. Larger members: {', '.join(elders)}")
-    return elders, Line(f"Family {family.title}. No larger member is known.")
+    return elders, Line(f"Family {family.title}. faq-tui knows no larger member.")
 
 
 def _bytes_of(folder: Path) -> int | None:

@@ -59,7 +59,7 @@ def execute(context: Context) -> str:
         reason = _measure(context, {name: signature for signature, name in first.items()})
         if reason:
             context.emit(Note(f"{reason}; no activations are shown", "warning"))
-            return "nothing measured: the target has none of the modules"
+            return "nothing is measured, because the target has none of the modules"
     else:
         context.emit(StageStarted(STAGE, 0, "tokens"))
     for name, signature in todo.items():

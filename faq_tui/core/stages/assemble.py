@@ -1,7 +1,7 @@
 """The stage `assemble`: build all calibration sets.
 
-The baseline consists of plain seeds. Each source has a set of its picks. The baseline and each source's set also have
-a twin: a copy with another length. All twins have the same number of tokens. The section `[sets]` in the settings
+The baseline consists of plain seeds. Each source has a set of its picks. Each of these sets also has a copy,
+`NAME-tokens`, which is cut so that all copies have the same number of tokens. The section `[sets]` in the settings
 defines further sets.
 """
 
@@ -45,8 +45,9 @@ def signature(run: Run) -> str:
 def holds(run: Run, row: StageRow) -> bool:
     """True if a signature by an earlier version of faq-tui still holds.
 
-    Earlier versions also signed who had picked each candidate. So take the present candidates, and the persons who
-    had picked when the stage began.
+    The signatures of earlier versions also contained who had picked each candidate: the judge or a person. Such a
+    signature is computed again from the present picks. Who picked a candidate is taken from the time when the stage
+    began.
     """
     picked: dict[str, list[Pick]] = {}
     for name in run.settings.sources:
@@ -97,7 +98,7 @@ def execute(context: Context) -> str:
             sets[draw_name(name, number)] = built[name]
         for text in builder.warnings:
             context.emit(Note(text, "warning"))
-    for name in all_sets(run.store).keys() - set(names):  # sets that are no longer in the settings
+    for name in all_sets(run.store).keys() - set(names):  # delete the sets that are no longer in the settings
         for folder in (run.calibration, run.token_kinds):
             (folder / f"{name}.jsonl").unlink(missing_ok=True)
         remove_set(run.store, name)
@@ -117,7 +118,7 @@ def _draws(run: Run, chosen: Sequence[Seed]) -> list[list[Seed]]:
 
 
 def ranked(run: Run, role: str) -> list[Seed]:
-    """The seeds with the role `role` in random order. So the first n seeds are a random sample, for every n.
+    """The seeds with the role `role` in random order. So for every n, the first n seeds are a random sample.
 
     The order depends only on `seeds.sample_seed`.
     """
@@ -128,7 +129,7 @@ def ranked(run: Run, role: str) -> list[Seed]:
 def _material(run: Run, chosen: Sequence[Seed], draw: int) -> Material:
     """The seeds, picks and candidates for one draw of the sets.
 
-    Each draw has its reserve seeds in a different order.
+    The order of the reserve seeds differs between draws.
     """
     key = run.settings.seeds.sample_seed if draw == 1 else (run.settings.seeds.sample_seed, draw)
     picks = {name: current_picks(run, name) for name in run.settings.sources}
@@ -143,7 +144,10 @@ def _material(run: Run, chosen: Sequence[Seed], draw: int) -> Material:
 
 
 def _prose(run: Run, template: Template, begin: float) -> Callable[[str, int], Iterator[Sample]]:
-    """A function that makes rows of a set's prose. `begin` says where a draw begins to read the text."""
+    """A function that makes calibration rows from the prose file of a set.
+
+    `begin` is the share of the text that lies before the place where this draw begins to read.
+    """
 
     def rows(set_name: str, longest: int) -> Iterator[Sample]:
         text = read_prose(run, set_name)

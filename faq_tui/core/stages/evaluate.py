@@ -116,6 +116,6 @@ class _Listener:
         self.measured += 1
         sharing = [artefact.name for artefact in wanted_artefacts(run) if artefact.folder == subject]
         for name in sharing or [subject]:
-            # the metric flips is left out, because it compares two models
+            # the metric `flips` is left out, because it compares two models
             for metric in metrics_in(kind_of(text), items):
                 self.context.emit(MeasurementReady(name, text, metric.name, metric.value_of(Sums.of(items))))

@@ -1,8 +1,8 @@
 """Measure the public benchmarks. This is the last part of the stage `evaluate`.
 
 Each result is stored as soon as it is measured. If a task cannot run (its data, program or server is missing), a
-warning is stored. `status` and the report show this warning. The other tasks are still run. The next run tries the
-failed task again.
+warning is stored. `status` and the report show this warning. All other tasks still run. The next run tries the failed
+task again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ def intact(run: Run) -> bool:
 
 
 def execute(context: Context, target: TargetModel) -> str:
-    """Run the tasks without a result. Returns the last part of the stage's summary; "" if there are no benchmarks."""
+    """Run the tasks that have no result yet.
+
+    Returns the end of the stage's summary; "" if there are no benchmarks.
+    """
     todo, total = missing(context.run), len(wanted(context.run))
     if not total:
         return ""
@@ -67,7 +70,7 @@ class _Benchmarks:
             self._try(self._evalscope, requests)
 
     def _try(self, work: Callable[[list[BenchmarkRequest]], None], requests: list[BenchmarkRequest]) -> None:
-        """Run `work`. If `work` raises an error, store this error for every request without a result."""
+        """Run `work`. If `work` raises an error, store this error for every request that has no result."""
         try:
             if requests:
                 work(requests)

@@ -24,7 +24,10 @@ BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 @dataclass(frozen=True)
 class TargetMemory:
-    """The need of the target, and the free memory in bytes. `gpu` is None if the CPU computes."""
+    """The memory that the target needs, and the free memory, in bytes.
+
+    `gpu` is None if the target runs on the CPU.
+    """
 
     need: MemoryNeed
     read: str  # the value of target.read
@@ -37,7 +40,10 @@ class TargetMemory:
 
     @property
     def too_small(self) -> str:
-        """The memory that is too small for the way in which the target is read: "GPU" or "host"; otherwise ""."""
+        """Which memory is too small, given how the weights are read: "GPU" or "host".
+
+        Returns "" if both are large enough.
+        """
         on_gpu = self.need.on_device if self.by_layers else self.need.whole
         on_host = self.need.on_host if self.by_layers else self.need.whole
         if self.gpu is not None and on_gpu > self.gpu:
@@ -59,7 +65,10 @@ class TargetMemory:
 
 
 def target_memory(run: Run) -> TargetMemory | None:
-    """The memory for judging, activations and evaluation. None if the target's files are not on this machine."""
+    """The memory that the target needs in judging, activations and evaluation.
+
+    Returns None if its files are not on this machine.
+    """
     target = run.settings.target
     if target.model == EMBEDDED:
         cached = cached_model()
@@ -80,7 +89,7 @@ def target_memory(run: Run) -> TargetMemory | None:
 
 
 def memory_notices(run: Run, stages: Sequence[str]) -> list[str]:
-    """Sentences about the target's memory that a person must know before the stages in `stages` run."""
+    """Sentences about the target's memory that a person must read before the stages in `stages` run."""
     if "evaluate" not in stages or not _answers_missing(run):
         return []
     memory = target_memory(run)
@@ -90,7 +99,7 @@ def memory_notices(run: Run, stages: Sequence[str]) -> list[str]:
 
 
 def _answers_missing(run: Run) -> bool:
-    """True if the target must still write held-out answers, as far as the seeds are read already."""
+    """True if the target must still write held-out answers. Also True if the seeds are not read yet."""
     settings = run.settings
     if TARGET_ANSWERS not in settings.evaluate.answers or not settings.seeds.heldout:
         return False

@@ -115,7 +115,7 @@ def _require_earlier(run: Run, stage: Stage) -> None:
 
 
 class _Checks:
-    """Checks the models once, before the first stage that uses them or that costs money."""
+    """Checks the models once, before the first stage that uses a model or costs money."""
 
     def __init__(self, stages: Sequence[str]) -> None:
         self.stages, self.done = stages, False

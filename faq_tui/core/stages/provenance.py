@@ -20,7 +20,10 @@ from faq_tui.core.store.sets import SetRow
 
 
 def _changes(run: Run, set_row: SetRow) -> dict[str, Any]:
-    """What was cut from the set's answers, and which text file was added. Empty for a set without either."""
+    """What was cut from the set's answers, and which text file was added.
+
+    The result is empty if nothing was cut or added.
+    """
     plans, name = run.settings.set_plans(), plain_name(set_row.name)
     plan = plans.get(name, plans.get(name.removesuffix(TOKENS_SUFFIX)))
     changes: dict[str, Any] = {}

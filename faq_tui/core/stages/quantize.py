@@ -66,7 +66,10 @@ def artefact_signature(run: Run, recipe: Recipe, set_row: SetRow) -> str:
 
 
 def _kinds(run: Run, recipe: Recipe, name: str) -> list[str]:
-    """A hash of the kinds of the set's tokens. The list is empty if the recipe weights no kinds."""
+    """A list with one entry: a hash of the kinds of the set's tokens.
+
+    The list is empty if the recipe weights no kinds.
+    """
     if kind_weights_of(recipe) is None:
         return []
     try:
@@ -127,7 +130,7 @@ def _failure(failed: list[tuple[str, FaqError]], tried: int) -> FaqError:
 def _good(run: Run, signatures: dict[str, str]) -> set[str]:
     """The names of the artefacts that are complete and match the settings.
 
-    If an artefact uses the folder of another artefact, both must match the settings.
+    If an artefact uses the folder of another artefact, both artefacts must match the settings.
     """
     rows = all_artefacts(run.store)
     return {
@@ -150,7 +153,7 @@ def _sweep(models: Path) -> None:
 def _checkpoints(run: Run, name: str, signature: str) -> Path:
     """The folder of the artefact's checkpoints.
 
-    The name contains the signature, so that no other artefact uses it.
+    The folder's name contains the signature, so that no other artefact uses this folder.
     """
     return run.cache / CHECKPOINTS / f"{name}-{signature[:16]}"
 
@@ -174,7 +177,7 @@ def _make(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow
     signature = signatures[name]
     twin = _twin(run, name, signatures)
     if twin is not None:
-        # this folder may hold an artefact of an earlier set with the same name
+        # this folder may hold an artefact that was made earlier from another set of this name
         shutil.rmtree(run.models / name, ignore_errors=True)
         _record(run, name, signature, recipe, set_row, twin.name, twin.bits, 0.0)
         context.emit(Note(f"{name} has the same token ids as {twin.name}, so both share the same weights"))
@@ -192,10 +195,10 @@ def _make(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow
 
 
 def _twin(run: Run, name: str, signatures: dict[str, str]) -> Artefact | None:
-    """Another complete artefact with the signature of `name`; None if there is none.
+    """Another complete artefact with the same signature as the artefact `name`; None if there is none.
 
-    The other artefact must match the settings. The result is never an artefact that
-    shares the folder of a third artefact.
+    The other artefact must match the settings. The result always has its own folder: it does not share the folder of
+    a third artefact.
     """
     signature = signatures[name]
     for other in all_artefacts(run.store).values():

@@ -77,7 +77,7 @@ def execute(context: Context) -> str:
 def _generate(context: Context, recorder: CandidateRecorder, pending: list[PendingCandidate]) -> None:
     """Generate one source's candidates.
 
-    If the candidates are costly, only a sample is generated before a person agrees to the cost.
+    If the candidates cost much, only a sample of them is generated until a person agrees to the cost.
     """
     source, store = recorder.source, context.run.store
     generate = LocalGenerator(recorder) if source.is_local else RemoteGenerator(recorder)
@@ -95,7 +95,7 @@ def _after_sample(
 ) -> list[PendingCandidate]:
     """Generate a sample if the source has no candidates yet. Returns the candidates that are still pending.
 
-    Raises UsageError if a person must agree to the cost of the other candidates, as estimated from the sample.
+    The sample gives an estimate of the cost. Raises UsageError if a person must first agree to this cost.
     """
     source, store = recorder.source, context.run.store
     if rows.tally(store, recorder.source_hash).candidates == 0:

@@ -22,7 +22,7 @@ from faq_tui.core.store.measurements import all_measurements
 from faq_tui.core.store.stages import StageRow
 
 STAGE = "report"
-COMPARED = "against the baseline: "  # begins the stage's summary if there are verdicts
+COMPARED = "against the baseline: "  # the stage's summary begins with this text if there are verdicts
 WORDS = (BETTER, LEANS_BETTER, WORSE, LEANS_WORSE, WITHIN_NOISE, SAME, UNKNOWN)
 
 
@@ -34,8 +34,8 @@ def signature(run: Run) -> str:
 def holds(run: Run, row: StageRow) -> bool:
     """True if a signature by an earlier version of faq-tui still holds.
 
-    Earlier versions signed the number of stored picks. So take the number of picks when the stage began, and check
-    that the picked candidates are the same.
+    The signatures of earlier versions contained the number of stored picks. Such a signature is computed again from
+    the number of picks at the start of the stage. The picked candidates must also be the same as then.
     """
     query = "SELECT count(*), max(id) FROM picks WHERE created <= ?"
     stored = tuple(run.store.db.execute(query, (row.started,)).fetchone())

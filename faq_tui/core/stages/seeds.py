@@ -26,14 +26,14 @@ from faq_tui.core.store.stages import StageRow
 
 HELDOUT_SHARE = 5  # at most one seed in five is held out
 SIGNED_BY_CONTENT = "content:"  # the start of signatures that depend on the contents of the seed files
-MOST_READ_AGAIN = 64 << 20  # bytes of seed files that are read again to confirm an old signature
+MOST_READ_AGAIN = 64 << 20  # at most this many bytes of seed files are read again to check an old signature
 
 
 def signature(run: Run) -> str:
     """A hash of the settings and of the contents of the seed files.
 
-    The time of a file does not matter. So a run stays finished when its files are copied to another machine, or when
-    faq-tui, which contains the starter seeds, is installed again.
+    The modification time of a file does not matter. So a run stays finished when its files are copied to another
+    machine, or when faq-tui, which contains the starter seeds, is installed again.
     """
     content = content_of(_path(run), run.settings.seeds.path, _kept(run))
     return SIGNED_BY_CONTENT + _digest(run, content)
@@ -42,8 +42,9 @@ def signature(run: Run) -> str:
 def holds(run: Run, row: StageRow) -> bool:
     """True if a signature by an earlier version of faq-tui still holds.
 
-    Earlier versions signed the size and the time of each seed file. If a file now has another time, its content may
-    still be the same. Then the stage would draw the seeds that are stored, and so the signature holds.
+    The signatures of earlier versions contained the size and the modification time of each seed file. If only the
+    time has changed, the content may be the same. Then the stage would draw the stored seeds again, so the signature
+    still holds.
     """
     if row.signature.startswith(SIGNED_BY_CONTENT):
         return False
@@ -67,7 +68,7 @@ def _kept(run: Run) -> Kept:
 
 
 def _draws_the_stored(run: Run) -> bool:
-    """True if reading the seed files again would store the seeds and the roles that are stored now."""
+    """True if reading the seed files again would give exactly the stored seeds and roles."""
     context = Context(run, lambda _event: None, CancelToken(), "")
     try:
         found = list(_good_seeds(context, _Problems(context)))
@@ -120,7 +121,7 @@ class _Problems:
         self.context.emit(SeedSkipped(path, item.line, words))
 
     def kept(self, made: SeedOfRecord) -> None:
-        """Count the parts of the record that the seed does not contain."""
+        """Count the parts of the record that were left out of the seed."""
         self.left_out.update(made.left_out)
         self.reasoned += begins_with_reasoning(made.seed.answer or "")
 
@@ -135,7 +136,7 @@ class _Problems:
             self.context.emit(
                 Note(
                     f"in {self.reasoned} {_seeds(self.reasoned)} the original answer begins with reasoning; "
-                    "if the target's template writes reasoning, the sets keep it apart from the answer"
+                    "if the target's template writes reasoning, the sets keep the reasoning apart from the answer"
                 )
             )
         count = self.reasons.get(ENCODING, 0)
@@ -181,7 +182,7 @@ def _good_seeds(context: Context, problems: _Problems) -> Iterator[Seed]:
 def _draw(context: Context, total: int) -> None:
     """Draw the seeds by a hash of their id and `sample_seed`.
 
-    If seeds are added to the file, the draw changes only a little.
+    So if a few seeds are added to the file, most of the drawn seeds stay the same.
     """
     run, settings = context.run, context.run.settings.seeds
     repeats = run.settings.evaluate.repeats
@@ -207,9 +208,9 @@ def _drawn(run: Run, seed_ids: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def role_counts(settings: Seeds, total: int, repeats: int = 1) -> tuple[int, int]:
-    """The number of seeds to regenerate and the number of held-out seeds, if there are `total` seeds.
+    """The number of seeds to regenerate and the number of held-out seeds, out of `total` seeds.
 
-    If there are enough seeds, the `repeats` draws of a set have no seed in common.
+    If there are enough seeds, the draws of a set (`repeats` is their number) have no seed in common.
     """
     heldout = min(settings.heldout, total // HELDOUT_SHARE)
     return min(settings.count * repeats, total - heldout), heldout

@@ -1,4 +1,4 @@
-"""Check what the sets of `[sets]` need beside seeds and answers: the text files of prose, and a target with experts.
+"""Check two needs of the sets in `[sets]`: text files for prose, and a target with experts.
 
 `faq-tui doctor` reports the same findings.
 """

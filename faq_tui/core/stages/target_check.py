@@ -29,8 +29,8 @@ from faq_tui.core.store.seeds import Seed
 LOADS_WEIGHTS = {"activations", "quantize", "evaluate"}
 PLAIN: Roles = ("user",)
 PROBES: tuple[Roles, ...] = (PLAIN, ("system", "user"), ("user", "user"), ("user", "assistant", "user"))
-# A kind of conversation is its sequence of roles. The 64 most frequent kinds with at most 64 turns are checked here.
-# The stages check every other conversation when they use it.
+# The sequence of roles defines the kind of a conversation. The 64 most frequent kinds with at most 64 turns are
+# checked here. The stages check every other conversation when they use it.
 MOST_SHAPES, LONGEST_SHAPE = 64, 64
 OWN_TEMPLATE = "use the template of the model's publisher"
 
@@ -56,7 +56,7 @@ def check_models(run: Run, stages: Sequence[str], cancel: CancelToken, log: Path
     """Check the target and the local sources for the stages named in `stages`.
 
     This takes some seconds, or almost no time if the same files were checked before. Raises UsageError at the first
-    problem. For example, the target may be a hub id that cannot be downloaded now. This is a problem only if one of
+    problem. For example, the target may be a hub id that cannot be downloaded now. This is an error only if one of
     `stages` loads the target. With `lenient`, it only causes a notice.
     """
     chosen = seed_rows.by_role(run.store, "chosen")
@@ -89,7 +89,7 @@ def in_words(facts: TokenizerFacts) -> str:
 
 
 def _shapes(seeds: Sequence[Seed]) -> list[Roles]:
-    """The sequences of roles to try with the chat template: `PROBES`, and the most frequent ones in the seeds."""
+    """The sequences of roles to try with the chat template: `PROBES`, and the most frequent ones of the seeds."""
     counts = Counter(_roles(seed) for seed in seeds)
     frequent = [roles for roles, _ in counts.most_common(MOST_SHAPES) if len(roles) <= LONGEST_SHAPE]
     return list(dict.fromkeys((*PROBES, *frequent)))
@@ -160,7 +160,7 @@ def _needs_weights(run: Run, stages: Sequence[str]) -> bool:
 def _rows_if_known(folder: Path) -> int | None:
     try:
         return embedding_rows(folder)
-    except UsageError:  # the weights are not needed now, or will be downloaded later
+    except UsageError:  # the weights are not needed in this call, or they will be downloaded later
         config = read_config(folder)
         size = config.get("vocab_size")
         return size if type(size) is int and size > 0 else None
@@ -169,7 +169,7 @@ def _rows_if_known(folder: Path) -> int | None:
 def _pending_local(run: Run, stages: Sequence[str]) -> dict[str, Source]:
     """The local sources that have candidates to generate, by name.
 
-    Before seeds are drawn, all local sources are returned.
+    If no seeds are drawn yet, all local sources are returned.
     """
     if "regenerate" not in stages:
         return {}
@@ -291,7 +291,7 @@ def _about(
 
 
 def _unusable(where: str, facts: TokenizerFacts, shape: ShapeFacts, reason: str) -> str:
-    """The sentence about a template that cannot write even the shortest conversation."""
+    """The error sentence for a chat template that cannot render even the shortest conversation."""
     if shape.parts:
         return (
             f"the chat template of {where} reads only messages that are lists of parts, as for images: "

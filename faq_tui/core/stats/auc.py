@@ -24,13 +24,13 @@ def auc(better: Sequence[float], worse: Sequence[float]) -> float:
 def interval(value: float, better: int, worse: int) -> tuple[float, float]:
     """95% interval of the AUC `value`, by Newcombe's score method 5 (Statistics in Medicine 25 (2006) 559-573).
 
-    `better` and `worse` are the numbers of scores of the two groups. This interval has a width above zero even if the
-    AUC is 1, unlike Wald's interval.
+    `better` and `worse` are the numbers of scores of the two groups. Even for an AUC of 1, the width of this interval
+    is above zero. Wald's interval would have a width of zero.
     """
     n = (better + worse) / 2 - 1
 
     def reaches(theta: float) -> float:
-        """Positive if the observed value lies within 1.96 standard errors of `theta`."""
+        """The result is positive if the observed value lies within 1.96 standard errors of `theta`."""
         spread = 1 + n * ((1 - theta) / (2 - theta) + theta / (1 + theta))
         return Z95 * math.sqrt(theta * (1 - theta) * spread / (better * worse)) - abs(value - theta)
 
@@ -38,7 +38,10 @@ def interval(value: float, better: int, worse: int) -> tuple[float, float]:
 
 
 def _edge(reaches: Callable[[float], float], inside: float, outside: float) -> float:
-    """The point between `inside` and `outside` at which `reaches` becomes negative. Its error is at most 1e-9."""
+    """The point between `inside` and `outside` at which `reaches` becomes negative.
+
+    The error of this point is at most 1e-9.
+    """
     while abs(outside - inside) > 1e-9:
         middle = (inside + outside) / 2
         if reaches(middle) >= 0:

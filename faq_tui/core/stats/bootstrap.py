@@ -3,14 +3,14 @@
 Items (windows, answers, questions) are drawn with replacement, and every subject gets the same items (Efron and
 Tibshirani 1993, "An introduction to the bootstrap", chapter 13). Intervals are expanded percentile intervals
 (Hesterberg 2015, "What teachers should know about the bootstrap"). For n items, plain percentile intervals are too
-narrow by the factor sqrt((n - 1) / n). They also ignore that the tails of Student's t are longer than those of the
-normal distribution. Both matter if there are few items.
+narrow by the factor sqrt((n - 1) / n). They also ignore that Student's t has longer tails than the normal
+distribution. Both errors matter if there are few items.
 
 If a recipe was run on several draws of its calibration set, the bootstrap first resamples the draws and then the
-items. All draws were measured on the same items. A few draws have only a few different resamples. For example, three
-draws have only ten. Therefore the interval is stretched to a width that is computed from Student's t. The squared
-half-width is (t[n - 1] x error over items)^2 + (t[draws - 1] x error over draws)^2. This is how Graybill and Wang
-(1980) combine variances.
+items. All draws were measured on the same items. With few draws, only few different resamples of the draws exist. For
+three draws, there are ten. Therefore the interval is stretched to a width that is computed from Student's t. The
+squared half-width is (t[n - 1] x error over items)^2 + (t[draws - 1] x error over draws)^2. This is how Graybill and
+Wang (1980) combine variances.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from faq_tui.core.stats.sums import Sums
 if TYPE_CHECKING:
     from faq_tui.core.stats.sums import Array
 
-    # The arguments are the weights of the draws [rows, draws] and of the items [rows, items]. Returns values [rows].
+    # A statistic takes two arrays: the weights of the draws [rows, draws] and the weights of the items [rows, items].
+    # Returns values [rows].
     Statistic = Callable[[Array, Array], Array]
 
 LEVEL = 0.95
-MIN_ITEMS = 5  # smallest number of items for which there is an interval
+MIN_ITEMS = 5  # an interval needs at least this many items
 SEED = 20260120
 
 # The sums of one artefact, or a list with the sums of one artefact for each draw.
@@ -40,7 +41,7 @@ Draws = Sums | Sequence[Sums]
 
 
 class Measure(Protocol):
-    """A quantity to estimate, such as a metric of `core.evaluation`. It is computed from weighted items."""
+    """A quantity to estimate, such as a metric of `core.evaluation`. The quantity is computed from weighted items."""
 
     @property
     def higher_is_better(self) -> bool: ...
@@ -48,13 +49,16 @@ class Measure(Protocol):
     def values(self, sums: Sums, weights: Array) -> Array:
         """Compute one value for each row of `weights` [rows, items].
 
-        A weight is the number of times that its item is counted.
+        A weight says how many times its item is counted.
         """
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and its 95% interval. Both ends are None if there are too few items or if a value is not finite."""
+    """A value and its 95% interval [low, high].
+
+    Both ends are None if there are too few items, or if a value is not finite.
+    """
 
     value: float
     low: float | None = None
@@ -80,9 +84,9 @@ def compared(
 ) -> tuple[Estimate, float | None]:
     """The difference and its two-sided p-value; the p-value is None if there is no interval.
 
-    For one draw, p is the level at which an end of the interval is zero. If all resamples have the same sign, p is
-    computed from the standard deviation of the resamples. For several draws, p is computed from Student's t.
-    `widening` is a factor for the standard error between draws; it is above 1 if draws share seeds
+    For one draw, p is computed from the level at which one end of the interval would be zero. If all resamples have
+    the same sign, p is computed from the standard deviation of the resamples. For several draws, p is computed from
+    Student's t. `widening` is a factor for the standard error between draws; it is above 1 if draws share seeds
     (core.assembly.draws).
     """
     mine, others = _paired(ours, theirs)
@@ -95,10 +99,10 @@ def recovered(
 ) -> Estimate | None:
     """The share (baseline - ours) / (baseline - unquantized).
 
-    It is 1 if our data recovers everything that quantization lost, and 0 if it recovers nothing.
+    The share is 1 if our data recovers everything that quantization lost, and 0 if our data recovers nothing.
 
     Returns None if the baseline is not significantly worse than the unquantized model. Also returns None if a value
-    is not finite; this happens if the baseline loses nothing in a resample.
+    is not finite. This happens if the baseline loses nothing in one of the resamples.
     """
     mine, base = _paired(ours, baseline)
     _same_items(mine[0], unquantized)
@@ -209,7 +213,7 @@ def resampled(items: int, resamples: int, seed: int) -> Array:
 def tail_share(items: int) -> float:
     """The share of resamples below the interval, which is also the share above it.
 
-    It is Phi(-sqrt(n / (n - 1)) t[n - 1]) for n items.
+    For n items, this share is Phi(-sqrt(n / (n - 1)) t[n - 1]).
     """
     t = t_distribution.quantile((1.0 - LEVEL) / 2, items - 1)
     return NormalDist().cdf(-t * math.sqrt(items / (items - 1)))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-# False discovery rate: the accepted share of chance results among the results that are called better or worse.
+# False discovery rate: of the results that are called better or worse, chance may cause this share.
 RATE = 0.05
 
 

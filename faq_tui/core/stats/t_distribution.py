@@ -17,7 +17,7 @@ SMALLEST = 1e-6  # the smallest tail probability in the table
 def tail(t: float, freedom: float) -> float:
     """The probability P(T > t). `t` must not be negative.
 
-    The integral is computed over theta = atan(t / sqrt(freedom)). The density of theta is proportional to
+    The integral is computed over the angle theta = atan(t / sqrt(freedom)). The density of theta is proportional to
     cos(theta)^(freedom - 1) (Abramowitz and Stegun 26.7.3 and 26.7.4 give its integrals for whole degrees of
     freedom).
     """

@@ -1,4 +1,6 @@
-"""The run's SQLite database. Each module reads and writes one group of tables, and only that module has SQL for it.
+"""The run's SQLite database.
+
+Each module reads and writes one group of tables. No other module has SQL for these tables.
 
 `database.py` opens the file and manages transactions, read-only copies and lock timeouts.
 `migrate.py` applies each file `migrations/NNNN_name.sql` once.

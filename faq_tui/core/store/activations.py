@@ -22,9 +22,9 @@ class ActivationsRow:
     samples: int  # number of samples on which activations were measured
     tokens: int
     seconds: float
-    # A dict with the keys "places", "kinds", "experts" and "sinks". The value of "places" is a list of
-    # {layer, module, channels, ...statistics}. The value of "sinks" is a list of `sinks.LayerSink` as dicts. Rows of
-    # older versions have no "sinks".
+    # A dict with the keys "places", "kinds", "experts" and "sinks". The value of "places" is a list of dicts with the
+    # keys layer, module and channels, and a key for each statistic. The value of "sinks" is a list of
+    # `sinks.LayerSink` as dicts. Rows of older versions have no "sinks".
     summary: dict[str, Any]
 
 

@@ -19,8 +19,8 @@ class Artefact:
     signature: str  # hash of recipe, token ids and target
     recipe: dict[str, Any]  # result of Recipe.identity
     set_name: str
-    # Artefacts with the same recipe and the same token ids share the folder of one of them. If this artefact uses
-    # the folder of another artefact, `same_as` is the name of the other artefact. Otherwise, `same_as` is None.
+    # Artefacts with the same recipe and the same token ids share the folder of one of them. `same_as` is the name of
+    # the artefact that owns this folder, or None if this artefact has its own folder.
     same_as: str | None
     samples: int
     tokens: int
@@ -59,7 +59,7 @@ def add_failure(store: Store, name: str, signature: str, message: str) -> None:
 
 
 def all_failures(store: Store) -> dict[str, tuple[str, str]]:
-    """The signature and the reason of the failure for each artefact that could not be made, by name."""
+    """Maps the name of each artefact that could not be made to its signature and the reason."""
     rows = store.db.execute("SELECT name, signature, message FROM artefact_failures")
     return {row["name"]: (row["signature"], row["message"]) for row in rows}
 

@@ -82,7 +82,7 @@ def answered(store: Store, source_hash: str, seed_ids: Iterable[str]) -> dict[st
 
 
 def candidates_of(store: Store, source_hash: str, seed_id: str) -> dict[int, Candidate]:
-    """The candidates of one seed, by their numbers. Numbers begin at 1."""
+    """Maps the numbers of one seed's candidates to the candidates. Numbers begin at 1."""
     query = "SELECT * FROM candidates WHERE generation = ? AND seed_id = ? ORDER BY number"
     return {row["number"]: candidate_of(row) for row in store.db.execute(query, (source_hash, seed_id))}
 
@@ -91,7 +91,7 @@ def candidates_of(store: Store, source_hash: str, seed_id: str) -> dict[int, Can
 class Totals:
     """Counts of one source's candidates for chosen seeds.
 
-    Only candidates that were made with the source's present settings are counted.
+    Candidates that were made with earlier settings of the source are not counted.
     """
 
     candidates: int
@@ -100,9 +100,9 @@ class Totals:
 
 
 def totals(path: Path, source_hash: str) -> Totals:
-    """Count a source's candidates for chosen seeds. Reads every row.
+    """Count a source's candidates for chosen seeds. The function reads every row.
 
-    Opens a separate database connection, so it can run in a thread.
+    It opens a separate database connection, so it can run in a thread.
     """
     db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5.0)
     try:

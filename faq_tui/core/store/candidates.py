@@ -2,8 +2,8 @@
 
 The key of each candidate is a hash of the seed, the source's settings and the candidate's number.
 
-Candidates contain long texts. The code for signatures, status and picks needs no texts. So it reads only outlines and
-counts. Failed candidates are in a table of failures until they are requested again.
+Candidates contain long texts. The code for signatures, status and picks needs no texts, so this code reads only
+outlines and counts. Failed candidates are in a table of failures until they are requested again.
 """
 
 from __future__ import annotations
@@ -94,10 +94,12 @@ def add(store: Store, candidate: Candidate) -> int:
 
 
 def replace_worse(store: Store, candidate: Candidate) -> int:
-    """Replace the stored candidate with the same key by `candidate`. Returns the id of the valid candidate.
+    """Replace the stored candidate with the same key by `candidate`, unless `candidate` is worse.
 
-    If the stored candidate has fewer flags, it stays valid, and `candidate` is not stored. The row of a replaced
-    candidate stays in the database, because scores may refer to it. The replaced candidate is no longer counted.
+    Returns the id of the candidate that is valid afterwards.
+
+    If the stored candidate has fewer flags, the stored candidate stays valid, and `candidate` is not stored. A
+    replaced candidate is no longer counted. Its row stays in the database, because scores may refer to the row.
     """
     key = candidate_key(candidate.seed_id, candidate.source_hash, candidate.number)
     with store.writing() as db:
@@ -201,8 +203,8 @@ class Tally:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     counted: int = 0  # number of candidates whose completion tokens are known
-    seconds: float = 0.0  # sum of the generation times of the counted candidates
-    # number of counted candidates whose generation time is known; for answers of a batch file it is not known
+    seconds: float = 0.0  # sum of the counted candidates' generation times, in seconds
+    # number of counted candidates with a known generation time; the time of a batch file's answers is not known
     timed: int = 0
 
 

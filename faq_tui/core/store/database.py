@@ -23,9 +23,9 @@ class Store:
     def __init__(self, path: Path, read_only: bool = False) -> None:
         """Open or create the file and update its schema.
 
-        If `read_only` is true, the file is not changed. If its schema is old, a copy of the file in memory is updated
-        and read. Raises UsageError if the file is not a database or has a newer schema. Raises FaqError if the file
-        is locked or the disk is full.
+        If `read_only` is true, the file is not changed. If the file has an old schema, a copy in memory gets the new
+        schema and is read. Raises UsageError if the file is not a database or has a newer schema. Raises FaqError if
+        the file is locked or the disk is full.
         """
         self.path, self.read_only = path, read_only
         try:
@@ -98,7 +98,10 @@ def _is_full(error: sqlite3.Error) -> bool:
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """A connection for reading. If the file has an old schema, the connection reads an updated copy in memory."""
+    """A connection for reading.
+
+    If the file has an old schema, a copy in memory gets the new schema, and the connection reads this copy.
+    """
     db = connect_to_read(path)
     if migrate.is_current(db):
         return db
@@ -110,8 +113,8 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
 def connect_to_read(path: Path, timeout_s: float = 30.0) -> sqlite3.Connection:
     """A connection for reading a file of any schema. Raises sqlite3.Error if the file cannot be read."""
-    # SQLite cannot create a write-ahead log in a read-only folder. A file in such a folder cannot change, so it is
-    # opened as immutable.
+    # SQLite cannot create a write-ahead log in a read-only folder. A file in a read-only folder cannot change, so it
+    # is opened as immutable.
     for how in ("mode=ro", "mode=ro&immutable=1"):
         uri = f"file:{quote(os.fsencode(path))}?{how}"
         db = sqlite3.connect(uri, uri=True, timeout=timeout_s, isolation_level=None)
@@ -128,7 +131,7 @@ SHORT_TIMEOUT_MS = 300
 
 @contextmanager
 def short_lock_timeout(store: Store) -> Iterator[None]:
-    """Wait only briefly for a lock inside this block, so that the screen does not freeze.
+    """Inside this block, wait only briefly for a lock of the database, so that the screen does not freeze.
 
     Raises FaqError if the database stays locked.
     """

@@ -23,7 +23,7 @@ class ReplyRow:
 class ProbeRow:
     """The result of a judge's test: an AUC and its 95% interval [low, high].
 
-    `auc` is None if too few replies fit the schema.
+    `auc` is None if too few of the judge's replies fit the schema.
     """
 
     auc: float | None
@@ -37,7 +37,7 @@ class ReplyKey:
     """The key of a reply.
 
     `judge` is the judge's column id. `unit` is the hash of the prompt's content. A judge may get the same candidates
-    in several orders. `turn` is the number of the order.
+    several times, each time in another order. `turn` is the number of this order.
     """
 
     judge: str
@@ -48,7 +48,8 @@ class ReplyKey:
 def add_reply(store: Store, key: ReplyKey, attempt: int, reply: ReplyRow) -> None:
     """Store a reply.
 
-    `attempt` is 0 for the first reply and 1 for the repaired reply. A stored reply is not replaced.
+    `attempt` is 0 for the first reply, and 1 for the reply to a request to repair the first reply. A stored reply is
+    not replaced.
     """
     with store.writing() as db:
         db.execute(
@@ -61,7 +62,7 @@ def add_reply(store: Store, key: ReplyKey, attempt: int, reply: ReplyRow) -> Non
 def replies_of(store: Store, key: ReplyKey) -> list[ReplyRow]:
     """The stored replies. The list has at most two entries.
 
-    The first entry is the first reply, and the second entry is the repaired reply.
+    The first entry is the reply to the judge's prompt, and the second entry is the repaired reply.
     """
     query = "SELECT raw, error FROM judge_replies WHERE judge = ? AND unit = ? AND turn = ? ORDER BY attempt"
     return [ReplyRow(row["raw"], row["error"]) for row in store.db.execute(query, (key.judge, key.unit, key.turn))]

@@ -131,9 +131,9 @@ def last_override(store: Store, source: str, who: str | None = None, seed_id: st
 
 
 def same_batch(store: Store, source: str, override: Override) -> list[str]:
-    """The ids of the seeds that got their valid override in the same transaction as `override`, in file order.
+    """The ids of all seeds with a valid override from the same transaction as `override`, in file order.
 
-    A person who accepts many picks at once stores them in one transaction, so that they have the same time.
+    When a person accepts many picks at once, these picks are stored in one transaction and have the same time.
     """
     query = (
         "SELECT p.seed_id FROM picks p JOIN seeds s ON s.id = p.seed_id"

@@ -97,14 +97,14 @@ def has_token_entropies(store: Store, subject: str) -> bool:
 
 
 def token_values_of(store: Store, subject: str, text: str) -> tuple[bytes | None, bytes | None]:
-    """The stored `token_kl` and `token_entropy` of a measurement; None for each that was not measured."""
+    """The stored `token_kl` and `token_entropy` of a measurement. A value that was not measured is None."""
     query = "SELECT token_kl, token_entropy FROM measurements WHERE subject = ? AND text = ?"
     row = store.db.execute(query, (subject, text)).fetchone()
     return (None, None) if row is None else (row["token_kl"], row["token_entropy"])
 
 
 def all_measurements(store: Store) -> dict[tuple[str, str], Measurement]:
-    """Maps (subject, text) to the measurement, without its values of single tokens."""
+    """Maps (subject, text) to the measurement. The values of single tokens are left out."""
     query = "SELECT subject, text, signature, items FROM measurements"
     return {
         (row["subject"], row["text"]): Measurement(
@@ -123,11 +123,17 @@ MEASURED = """text = :text AND EXISTS (
 )"""
 
 
+def signatures_of(store: Store, subject: str) -> dict[str, str]:
+    """Maps each text that was measured for `subject` to the measurement's signature."""
+    query = "SELECT text, signature FROM measurements WHERE subject = ?"
+    return dict(store.db.execute(query, (subject,)).fetchall())
+
+
 def replace_items(store: Store, text: str, items: str, bodies: Sequence[dict[str, Any]]) -> None:
     """Store the contents of a text's items. `bodies` has one entry per item, in the order of a measurement's columns.
 
-    `items` is the hash of the items. All other stored items of the same text are deleted, unless the unquantized
-    target was measured on them. If the database already holds the same contents, nothing is written.
+    `items` is the hash of the items. Other stored items of the same text are deleted, except the items on which the
+    unquantized target was measured. If the database already holds the same contents, nothing is written.
     """
     values = [(items, json.dumps(body)) for body in bodies]
     rows = store.db.execute("SELECT items, body FROM heldout_items WHERE text = ? ORDER BY items, number", (text,))

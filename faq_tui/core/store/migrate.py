@@ -5,8 +5,8 @@ is applied, its name is recorded in the table `migrations` of the database. Numb
 may be added later. A released file must never be renamed or edited.
 
 Versions of faq-tui up to 0ebf15d recorded no names. These versions only stored the number of applied files
-(`COUNTED`) in `PRAGMA user_version`. faq-tui still writes this number. So an old version can open a database if it
-knows all migrations that were applied.
+(`COUNTED`) in `PRAGMA user_version`. faq-tui still writes this number. So an old version can open a database if this
+version knows all migrations that were applied.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def all_migrations() -> tuple[Migration, ...]:
 def read_migrations(folder: Traversable) -> tuple[Migration, ...]:
     """The migrations in `folder` in the order of their numbers.
 
-    Raises FaqError if a name does not begin with four digits and `_`, or if two have the same number.
+    Raises FaqError if a file name does not begin with four digits and `_`, or if two files have the same number.
     """
     migrations = sorted(
         (Migration(entry.name.removesuffix(".sql"), entry.read_text(encoding="utf-8")) for entry in folder.iterdir()),
@@ -79,7 +79,7 @@ def is_current(db: sqlite3.Connection) -> bool:
 
 
 def bring_up_to_date(db: sqlite3.Connection, path: Path) -> None:
-    """Apply all missing migrations, each in one transaction. Errors name `path`.
+    """Apply all missing migrations, each in one transaction. Error messages name `path`.
 
     Each migration is applied completely or not at all, even if the process is killed. Raises UsageError if the
     database was written by a newer faq-tui, and sqlite3.DatabaseError if a migration fails.
@@ -93,8 +93,8 @@ def bring_up_to_date(db: sqlite3.Connection, path: Path) -> None:
     for migration in pending:
         applied.append(migration.name)
         try:
-            # The migration's name is inserted first. If another process has already applied the migration, the
-            # insertion fails.
+            # The migration's name is inserted first. This insertion fails if another process has already applied the
+            # migration.
             db.executescript(
                 "BEGIN IMMEDIATE;\n"
                 f"INSERT INTO migrations VALUES ('{migration.name}', {time.time()!r});\n"
@@ -136,9 +136,9 @@ def _record_counted(db: sqlite3.Connection) -> None:
 def _count(applied: Collection[str]) -> int:
     """The new `user_version`.
 
-    The value is usually the number of applied migrations. Version 0ebf15d of faq-tui refuses a database if its
-    `user_version` is larger than `len(COUNTED)`. If a migration in `applied` is not in COUNTED, that version cannot
-    use the database, so the value is always larger than `len(COUNTED)`.
+    The value is usually the number of applied migrations. Version 0ebf15d of faq-tui refuses a database with a
+    `user_version` above `len(COUNTED)`. It must refuse a database with a migration that is not in COUNTED, so the
+    value is then always above `len(COUNTED)`.
     """
     return len(applied) if set(applied) <= set(COUNTED) else max(len(applied), len(COUNTED) + 1)
 

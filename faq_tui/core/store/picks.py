@@ -42,7 +42,7 @@ class Pick:
 def add_score(store: Store, row: ScoreRow, raw: str = "", replace: bool = False) -> None:
     """Store one score; `raw` is the judge's full reply.
 
-    An earlier score of the candidate by the same judge is kept, unless `replace` is true.
+    If the judge has already scored this candidate, the earlier score is kept, unless `replace` is true.
     """
     _put(store, [(row, raw)], _REPLACING if replace else "NOTHING")
 
@@ -87,12 +87,15 @@ def scores_of(store: Store, judge: str) -> dict[int, float | None]:
 
 
 def details_of(store: Store, judge: str) -> dict[int, dict[str, Any]]:
-    """The values from which the scores of one judge were computed, by candidate id."""
+    """Maps candidate ids to the values from which the scores of one judge were computed."""
     return dict(each_details(store, judge))
 
 
 def each_details(store: Store, judge: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields the items of the dict that `details_of` returns. Use this function if you do not need all items."""
+    """Yield (candidate id, values) for each entry of the dict that `details_of` returns.
+
+    Use this function if the whole dict would be too large.
+    """
     query = "SELECT candidate_id, details FROM scores WHERE judge = ?"
     for row in store.db.execute(query, (judge,)):
         yield row["candidate_id"], json.loads(row["details"])

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from faq_tui.core.store.database import Store
 
 SHOWN_CHARACTERS = 400  # maximum number of characters of a question that a row shows
-# a search goes through the seeds in steps; these are the numbers of seeds in the first and in the largest step
+# a search reads the seeds in steps, which grow from this first number of seeds to this largest number
 FIRST_STRETCH, STRETCH = 2000, 65_536
 
-# The possible states of a seed for one source and judge. Each state has a test. A seed gets the first state whose
-# test is true.
+# The possible states of a seed for one source and judge. Each state has a test. A seed gets the first state with a
+# true test.
 STATES = {
     "excluded": "s.excluded",
     "held out": "s.role = 'heldout'",
@@ -52,7 +52,7 @@ STATE_SQL = _STATE.format(**_PARTS)
 
 _FILE = "rtrim(rtrim(s.origin, '0123456789'), ':')"
 
-# The stored JSON can contain these words outside the texts of the messages. If a person searches for a part of such a
+# The stored JSON can contain these words outside the texts of the messages. If the searched text is a part of such a
 # word, the JSON must be parsed.
 _SKELETON = ("role", "content", "system", "user", "assistant", "tool", "[{", "}]", ": ", "}, {", ", ")
 
@@ -61,7 +61,10 @@ _IDS = re.compile("[0-9a-f]{1,12}")
 
 @dataclass(frozen=True)
 class View:
-    """The source and the judge to which a seed's state refers. All fields are empty if the run has no source."""
+    """The source and the judge for which the state of a seed is shown.
+
+    All fields are empty if the run has no source.
+    """
 
     source: str = ""
     source_hash: str = ""  # hash of the source's present settings, as in the column `generation`
@@ -74,7 +77,8 @@ class View:
 class SeedFilter:
     """A filter of the list.
 
-    Each field is a test, unless it is None or "". The list shows the seeds that pass every test.
+    A field that is None or "" is ignored. Each remaining field is a test. The list shows the seeds that pass every
+    test.
     """
 
     # Text to search for in messages, answers and labels, or the start of an id. The case of ASCII letters is ignored.
@@ -118,15 +122,18 @@ def newest_position(store: Store) -> int:
 
 
 def is_dense(db: sqlite3.Connection, count: int) -> bool:
-    """True if positions have no gaps, so that the n-th seed has position n; `count` is the number of seeds."""
+    """True if positions have no gaps.
+
+    The n-th seed then has position n, counted from 0. `count` is the number of seeds.
+    """
     return _last_position(db) == count - 1
 
 
 def matches(db: sqlite3.Connection, view: View, seed_filter: SeedFilter) -> Iterator[list[int]]:
     """Yield lists of the positions of matching seeds, in file order.
 
-    Each query scans many rows. Python's global interpreter lock is free during a query. So the screen stays fast if
-    the queries run in another thread.
+    Each query scans many rows. During a query, SQLite releases Python's global interpreter lock. So the screen stays
+    fast if another thread runs the queries.
     """
     where, values = _where(seed_filter)
     query = (

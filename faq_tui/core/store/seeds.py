@@ -27,7 +27,10 @@ class Seed:
 
     @property
     def id(self) -> str:
-        """A hash of the question alone. So two rows with the same question and different answers are one seed."""
+        """A hash of the question alone.
+
+        So two rows with the same question but different answers are the same seed.
+        """
         return digest(self.messages, length=12)
 
     @property
@@ -37,7 +40,7 @@ class Seed:
 
 
 def stored_seeds(store: Store) -> list[tuple[Seed, str]]:
-    """(seed, role) of all seeds in the file, in file order. Excluded seeds are included."""
+    """The pair (seed, role) of each seed in the file, in file order. The result also has the excluded seeds."""
     query = "SELECT * FROM seeds WHERE present ORDER BY position"
     return [(_seed(row), row["role"]) for row in store.db.execute(query)]
 
@@ -202,7 +205,7 @@ def undo_edit(store: Store, who: str) -> Edit | None:
 
 
 def _apply(db: sqlite3.Connection, edit: Edit, who: str, undoes: int | None = None) -> Edit:
-    """Apply the edit and record it. If the edit undoes another one, `undoes` is the id of that other edit."""
+    """Apply the edit and record it. If this edit undoes an earlier edit, `undoes` is the id of the earlier edit."""
     match edit.action:
         case "tag":
             db.execute("INSERT OR IGNORE INTO seed_tags (seed_id, tag) VALUES (?, ?)", (edit.seed_id, edit.tag))

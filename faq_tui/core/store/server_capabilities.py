@@ -37,7 +37,7 @@ def facts_of(store: Store, base_url: str, model: str) -> dict[str, Any]:
 
 
 def all_rows(store: Store) -> list[CapabilityRow]:
-    """All servers and models, in the order of their URLs."""
+    """The facts about all models on all servers, in the order of the URLs."""
     query = "SELECT url, model, facts FROM server_capabilities ORDER BY url, model"
     return [CapabilityRow(row["url"], row["model"], json.loads(row["facts"])) for row in store.db.execute(query)]
 

@@ -22,7 +22,7 @@ class SetRow:
     by_person: int  # number of samples whose candidate was picked by a person
     # maps each reason to the number of conversations that could not become samples
     refused: dict[str, int]
-    answered: int = 0  # number of samples that have an answer; cutting a sample may shorten its answer
+    answered: int = 0  # number of samples that have an answer, even if a part of the answer was cut off
     whole_answers: int = 0  # number of samples whose answer is still complete
     # Maps each form of rendering (template, generation_prompt, inline or raw) to the number of samples with this
     # form.
@@ -30,7 +30,7 @@ class SetRow:
 
     @property
     def kept(self) -> float | None:
-        """The share of the set's tokens that is left after its samples were cut (0 to 1).
+        """The share (0 to 1) of the set's tokens that is left after samples were cut.
 
         The result is None for a set without tokens.
         """

@@ -61,7 +61,7 @@ def all_rows(store: Store) -> dict[str, StageRow]:
 def rows_of_file(path: Path) -> dict[str, StageRow]:
     """The same as `all_rows`, read from the database file. The file is neither changed nor copied.
 
-    {} if there is no such file. Raises UsageError if the file is not a database of a run.
+    Returns {} if there is no such file. Raises UsageError if the file is not a database of a run.
     """
     if not path.is_file():
         return {}
@@ -74,7 +74,7 @@ def rows_of_file(path: Path) -> dict[str, StageRow]:
 
 
 def _checked(row: sqlite3.Row) -> StageRow:
-    """The row, if its values have the types that faq-tui writes. Raises TypeError or ValueError."""
+    """The stage's row. Raises TypeError or ValueError if a value does not have the type that faq-tui writes."""
     values = dict(row)
     finished = values["finished"]
     values |= {"started": float(values["started"]), "finished": None if finished is None else float(finished)}

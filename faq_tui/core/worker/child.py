@@ -41,6 +41,7 @@ TASKS = {
     "quantize": "faq_tui.core.quantizing.task:run",
     "evaluate": "faq_tui.core.evaluation.task:run",
     "lm_eval": "faq_tui.core.benchmarking.lm_eval_task:run",
+    "try": "faq_tui.core.trying.task:run",
 }
 
 
@@ -113,7 +114,7 @@ def work(task_name: str, channel_fd: int) -> NoReturn:
         with suppress(OSError):  # the log may be on a full disk
             traceback.print_exc()
         code = 1
-    # Exit at once. A normal exit of the interpreter would fail because of threads that quantizers leave behind.
+    # Exit at once. A normal exit of the interpreter would fail, because quantizers leave threads behind.
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()

@@ -36,7 +36,7 @@ LIBRARIES = (
     "transformers.models.auto.tokenization_auto",
 )
 POLL_S = 0.2  # seconds between two checks of the socket during the imports
-LEAVING_S = 1.0  # maximum wait for the end of threads, in seconds
+LEAVING_S = 1.0  # maximum time to wait for the end of threads, in seconds
 MAX_REQUEST = 1 << 16  # maximum size of a request in bytes
 
 
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def _has_one_thread() -> bool:
-    deadline = time.monotonic() + LEAVING_S  # a thread may still exist for a moment after it was joined
+    deadline = time.monotonic() + LEAVING_S  # Linux may list a thread for a short time after it was joined
     while len(list(Path("/proc/self/task").iterdir())) > 1:
         if time.monotonic() > deadline:
             return False
@@ -84,7 +84,7 @@ def import_libraries() -> None:
 def _ends_with(server: socket.socket) -> Iterator[None]:
     """End this process if the parent ends while the `with` block runs.
 
-    A thread watches the parent. The thread ends before the block is left.
+    A thread watches the parent. This thread ends together with the block.
     """
     over = threading.Event()
 

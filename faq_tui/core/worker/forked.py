@@ -28,12 +28,12 @@ GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 # A fork server needs 450 MB. The server is started only if at least this number of bytes of memory is free.
 ENOUGH_MEMORY = 4 << 30
 POLL_S = 0.2  # seconds between two checks for a request to stop
-LEAVING_S = 1.0  # seconds until a server that should end is killed
+LEAVING_S = 1.0  # a server that was asked to end is killed after this many seconds
 MAX_ANSWER = 1 << 10  # maximum size of an answer in bytes
 
 
 class ForkedChild:
-    """A child of the fork server. It has those members of `subprocess.Popen` that `run_worker` uses."""
+    """A child of the fork server. It has the members of `subprocess.Popen` that `run_worker` uses."""
 
     def __init__(self, server: _Server, pid: int, pidfd: int) -> None:
         self.pid = pid
@@ -101,7 +101,7 @@ class _Server:
     def receive(self, timeout: float | None) -> tuple[dict[str, Any] | None, list[int]]:
         """The next answer and its file descriptors.
 
-        The answer is None if it did not come in time, and {} if the server has ended.
+        The answer is None if none came within `timeout` seconds, and {} if the server has ended.
         """
         if not select.select([self._socket], [], [], timeout)[0]:
             return None, []
@@ -162,7 +162,7 @@ def fork_child(
 def start_server(folder: Path, environment: dict[str, str], log: int) -> None:
     """Start the fork server if there is none, so that it has its libraries before the first child is needed.
 
-    Nothing happens if the server cannot be used. `fork_child` explains the arguments.
+    If the server cannot be used, this function does nothing. The docstring of `fork_child` explains the arguments.
     """
     global _server
     if _failed or not safe() or not enough_memory() or not _one_child.acquire(blocking=False):

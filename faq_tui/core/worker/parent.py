@@ -35,8 +35,8 @@ LEAVING_S = 1.0  # seconds from the end of the messages until the child is kille
 # error contains the number of the system's error.
 FULL_DISK = re.compile(rf"\[?(?:os error|Errno) (?:{'|'.join(map(str, FULL))})\b|No space left on device")
 
-# Torch raises OutOfMemoryError only if its GPU allocator fails. If cuBLAS or cuSOLVER get no memory, or if the
-# machine's main memory is full, other errors are raised.
+# Torch raises OutOfMemoryError only if its GPU allocator fails. Torch raises other errors if cuBLAS or cuSOLVER gets
+# no memory, or if the machine's main memory is full.
 NO_MEMORY = re.compile(r"out of memory|ALLOC_FAILED|can't allocate memory|cusolverDnCreate")
 
 # If a task runs out of memory, the error message contains this advice.
@@ -44,6 +44,7 @@ SMALLER = {
     "quantize": "fewer or shorter calibration rows, or a smaller model",
     "evaluate": "a smaller batch, window or model",
     "generate": "a smaller concurrency or a smaller model",
+    "try": "fewer models at once, a shorter answer or a smaller model",
 }
 
 # A waiting OpenMP thread can keep a processor core busy. On a shared machine, this makes torch and llama.cpp about
@@ -103,9 +104,9 @@ def run_worker(
 
 
 def prepare_worker(log: Path, env: dict[str, str] | None = None) -> None:
-    """Let the first call of `run_worker` with this `env` start at once, because its libraries are imported now.
+    """Import the libraries of a worker now, so that the first `run_worker` with this `env` starts at once.
 
-    The imports run in the background. They take several seconds.
+    The imports take several seconds. They run in the background.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -116,7 +117,7 @@ def _start(task: str, log: Path, environment: dict[str, str], stdin: int, channe
     """Start the child with these file descriptors. If possible, the child is forked, because a fork is faster."""
     folder = log.parent  # gptqmodel writes a logs/ folder into the working directory
     with log.open("ab") as output:
-        # A short task needs none of the libraries that the fork server imports first.
+        # A short task is not forked, because it needs none of the libraries that the fork server imports.
         fds = (stdin, output.fileno(), channel)
         forked = None if task in SHORT else fork_child(task, folder, environment, *fds, cancel)
         if forked is not None:
@@ -143,7 +144,10 @@ def _end(child: Child) -> None:
 
 
 def _messages(fd: int, child: Child, cancel: CancelToken) -> Any:
-    """Yield messages until the channel closes. After a cancel, send SIGTERM, and after `GRACE_S` seconds SIGKILL."""
+    """Yield messages until the channel closes.
+
+    After a cancel, send SIGTERM to the child, and send SIGKILL if it still runs after `GRACE_S` seconds.
+    """
     buffer = b""
     deadline: float | None = None
     while True:

@@ -21,6 +21,7 @@ from faq_tui.core.run.known_runs import forget
 from faq_tui.core.run_summary import RunSummary
 from faq_tui.core.settings.write import demo_text, write_settings
 from faq_tui.tui.actions import bindings_of
+from faq_tui.tui.compare.screen import CompareScreen
 from faq_tui.tui.config import Config, config_path
 from faq_tui.tui.footer import KeyFooter
 from faq_tui.tui.home.dialogs import DELETE, DeleteScreen, MachineScreen
@@ -43,6 +44,7 @@ STALE_AFTER_S = 0.4  # a run must be selected this long before its stages are ch
 DETAIL_LINES = 6
 SHARED = tuple(action for action in APP_ACTIONS if action.name in ("theme", "help", "quit"))
 ALWAYS = ("app.help", "app.quit")
+NEED_A_RUN = ("open", "delete", "search", "mark", "compare")
 WELCOME = """\
 There is no run in this folder yet. A run is a folder with the settings and results of one model to quantize.
 
@@ -124,7 +126,7 @@ class HomeApp(ShellApp):
 
     @property
     def selected(self) -> RunSummary | None:
-        return self._list.runs[self._list.cursor] if self._list.runs else None
+        return self._list.selected
 
     # Show what the scanner thread has read.
 
@@ -192,7 +194,7 @@ class HomeApp(ShellApp):
         self._details.show(text)
 
     def _draw_keys(self) -> None:
-        usable = [a for a in ACTIONS if a.footer and (self._list.runs or a.name not in ("open", "delete", "search"))]
+        usable = [a for a in ACTIONS if a.footer and (self._list.runs or a.name not in NEED_A_RUN)]
         self._footer.keys = [(self._raw_key(action.id), action.label) for action in usable]
 
     def _key(self, action_id: str) -> str:
@@ -294,6 +296,25 @@ class HomeApp(ShellApp):
     def _failed(self, sentence: str) -> None:
         self._scanner.reload()
         self.complain(sentence)
+
+    def action_mark(self) -> None:
+        if self.selected is not None:
+            self._list.toggle_mark(self.selected.folder)
+
+    def action_compare(self) -> None:
+        """Compare two marked runs. The selected run stands for a missing mark."""
+        chosen = [folder for folder in self._list.marked if folder in self._runs]
+        run = self.selected
+        if len(chosen) < 2 and run is not None and run.folder not in chosen:
+            chosen.append(run.folder)
+        if len(chosen) < 2:
+            self.say(f"mark a run with {self._key('home.mark')}, then select another run and press this key again")
+            return
+        broken = [self._runs[folder] for folder in chosen if self._runs[folder].state == "broken"]
+        if broken:
+            self.complain(broken[0].message)
+        else:
+            self.push_screen(CompareScreen(chosen[0], chosen[1], self.keymap))
 
     def action_search(self) -> None:
         def keep(text: str | None) -> None:

@@ -53,7 +53,7 @@ def test_a_change_over_the_layers_is_found(scale: float, noise: float, verdict: 
     assert peak.is_ratio and peak.layers == 24 and peak.higher + peak.lower == 24
     assert peak.change.low is not None and peak.change.high is not None
     assert peak.change.low < scale < peak.change.high
-    words = {ROUGHER: "elder makes self_attn.o_proj rougher than baseline", SAME: "no difference"}
+    words = {ROUGHER: "elder makes self_attn.o_proj rougher than baseline", SAME: "no consistent difference"}
     assert words.get(verdict, "smoother than baseline") in found.sentence
     assert "not fair" not in found.sentence
 

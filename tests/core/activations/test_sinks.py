@@ -60,8 +60,8 @@ def test_massive_tokens_are_counted_without_the_first() -> None:
     assert [(one.layer, one.massive) for one in sinks] == [(3, 2), (5, 0)] and sinks[0].max == 5 * HIGH
     text = sentence(as_data(sinks))
     assert text == (
-        "the samples' first tokens hold 49% of a layer's input (median), 85% in layer 3, |x| up to 500; "
-        "up to 2 other tokens per layer are massive"
+        "the samples' first tokens make up 49% of the input's squared norm (median over layers), 85% in layer 3, "
+        "|x| up to 500; up to 2 other tokens per layer are massive"
     )
     assert not sentence([])
 

@@ -371,14 +371,14 @@ def test_new_keys_leave_the_plans_of_old_sets_as_they_were(run: Run) -> None:
 
 
 BAD = {
-    "[sets.elder-tokens]\n": "sets.elder-tokens: this is the name of the automatic twin",
+    "[sets.elder-tokens]\n": "sets.elder-tokens: faq-tui uses this name for a set that it makes",
     "[sets.x]\nfrom = 'nobody'\n": "sets.x.from: there is no source 'nobody'; the possible values are baseline",
     "[sets.x]\nfrom = {elder = 0.5, baseline = 0.4}\n": "the shares sum to 0.9, but must sum to 1",
     "[sets.x]\nfrom = {elder = 1.5, baseline = -0.5}\n": "sets.x.from",
     "[sets.x]\nfrom = 'elder'\nkind = 'raw'\n": "the key `kind` is only for sets made from",
     "[sets.x]\nmatch = {tokens = 'y'}\n": "sets.x.match: there is no set 'y'",
-    "[sets.x]\nmatch = {tokens = 'x'}\n": "copy their size from each other",
-    "[sets.x]\nmatch = {tokens = 'y'}\n[sets.y]\nmatch = {samples = 'x'}\n": "x, y copy their size from each other",
+    "[sets.x]\nmatch = {tokens = 'x'}\n": "the key `match` of x leads back to the same set",
+    "[sets.x]\nmatch = {tokens = 'y'}\n[sets.y]\nmatch = {samples = 'x'}\n": "`match` of x, y leads back",
     "[sets.x]\nmatch = {samples = 'elder'}\ncount = 3\n": "the keys `count` and `match.samples` both set the number",
     "[sets.x]\nfrm = 'elder'\n": "unknown key `sets.x.frm`; did you mean `from`",
     "[sets.x]\nselect = 'best'\n": "sets.x.select",
@@ -386,13 +386,13 @@ BAD = {
     "[sets.x]\ntokens_per_sample = 2\n": "sets.x.tokens_per_sample",
     "[sets.x]\nfrom = {elder = 0.8, prose = 0.2}\n": "the part prose needs a text file: set sets.x.prose_file",
     "[sets.x]\nprose_file = 'a.txt'\n": "`prose_file` needs a share of prose in `from`",
-    "[sets.x]\nfrom = {prose = 1.0}\nprose_file = 'a.txt'\n": "a set that is all prose needs a size",
+    "[sets.x]\nfrom = {prose = 1.0}\nprose_file = 'a.txt'\n": "a set of only prose needs a size",
     "[sets.x]\nfrom = {elder = 0.8, prose = 0.2}\nprose_file = 'a'\ncount = 1\n": "has at least two samples",
-    "[sets.x]\nfrom = {prose = 1}\nprose_file = 'a'\ncount = 2\nselect = 'judge'\n": "prose is not sorted",
-    "[sets.elder]\nfrom = {prose = 1}\nprose_file = 'a'\ncount = 2\n": "a default set must not be all prose",
+    "[sets.x]\nfrom = {prose = 1}\nprose_file = 'a'\ncount = 2\nselect = 'judge'\n": "only prose cannot be sorted",
+    "[sets.elder]\nfrom = {prose = 1}\nprose_file = 'a'\ncount = 2\n": "a default set must not be only prose",
     "[sources.prose]\nbase_url = 'http://h/v1'\nmodel = 'B'\n[sets.x]\nfrom = {prose = 0.5, elder = 0.5}\n"
-    "prose_file = 'a'\n": "the source prose has the same name as this part: rename the source",
-    "[sets.x]\nselect = 'centroid'\n": 'select = "centroid" needs to know the size of the set',
+    "prose_file = 'a'\n": "a source also has the name prose: rename the source",
+    "[sets.x]\nselect = 'centroid'\n": 'select = "centroid" needs the size of the set',
     "[sets.x]\nanswers_cut = 0\n": "sets.x.answers_cut",
     "[sets.x]\nkind = 'template'\nanswers_cut = 9\n": "no sample has an answer: remove one of the keys",
 }

@@ -103,7 +103,7 @@ def test_draws_that_disagree_are_noise_and_draws_that_agree_are_not(tmp_path: Pa
     assert (wide.verdict, sure.verdict, one.verdict) == (WITHIN_NOISE, BETTER, BETTER)  # type: ignore[attr-defined]
     assert wide.difference.value == pytest.approx(-0.01, abs=0.004)  # type: ignore[attr-defined]
     assert "elder: 13 samples, 1,300 tokens (mean of 3 draws); baseline: 12 samples, 1,200 tokens (mean of 3" in text
-    assert "ours has 1,300 tokens, and the other has 1,200; these are means of 3 draws)" in text
+    assert "our set has 1,300 tokens, and the other set has 1,200; these numbers are means over 3 draws)" in text
     assert "draws)" not in alone
     assert "every set was drawn 3 times" in text and "do not account for the random choice" not in text
     assert "do not account for the random choice of calibration seeds" in alone

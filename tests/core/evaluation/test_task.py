@@ -121,7 +121,7 @@ def test_a_model_that_does_not_fit_cannot_write_answers(
 ) -> None:
     monkeypatch.setattr(opening, "free_bytes", lambda device: 1 << 20)
     for read in ("auto", "layers"):
-        with pytest.raises(FaqError, match="only a whole model can write held-out answers"):
+        with pytest.raises(FaqError, match="only a model that is read as a whole can write held-out answers"):
             evaluate(folders, tmp_path, read, answers=[HeldoutQuestion("s1", [1, 2, 3], [])])
 
 

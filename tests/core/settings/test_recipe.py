@@ -35,7 +35,7 @@ def test_what_a_recipe_leaves_unsaid_comes_from_its_method() -> None:
     found = {recipe.method: recipe.identity() for recipe in recipes}
     assert found["gptq"] == {
         **{"method": "gptq", "bits": 4, "group_size": 128},
-        **{"sym": True, "desc_act": False, "damp_percent": 0.05},  # as before there were other methods
+        **{"sym": True, "desc_act": False, "damp_percent": 0.01, "scale_search": True},
     }
     assert found["awq"]["sym"] is False and "damp_percent" not in found["awq"]
     assert found["spqr"] | {"damp_percent": 0.01, "outlier_threshold": 0.2, "scale_bits": 3} == found["spqr"]
@@ -99,7 +99,7 @@ def test_presets_of_one_method_lie_beside_each_other() -> None:
         ('method = "gptq"\nalpha = 0.3', "gptq has no key `alpha`"),
         ('method = "gptaq"\ndesc_act = true', "gptaq does not support desc_act = true"),
         ('preset = "reference"', "gptq has no preset 'reference': choose one of paper"),
-        ("damp_percent = 1", "`recipes[1].damp_percent`: gptq takes less than 1, not 1"),
+        ("damp_percent = 1", "`recipes[1].damp_percent`: gptq needs a value below 1, not 1"),
         ('method = ["gptq", "magic"]', "`recipes[1].method`: no quantization method 'magic'"),
         ("bits = [4, 5]", "`recipes[1].bits`: gptq supports 4, 8, not 5"),
     ],

@@ -16,7 +16,7 @@ from faq_tui.core.stages.memory_check import TargetMemory, memory_notices, targe
 from tests.support.tiny import TINY_RUN, make_tiny_run
 
 NEED = MemoryNeed(whole=140 * GIB, resident=4 * GIB, layer=2 * GIB, layers=68)
-ANSWERS = "only a whole model can write held-out answers"
+ANSWERS = "only a model that is read as a whole can write held-out answers"
 
 
 @pytest.fixture(params=[TINY_RUN])

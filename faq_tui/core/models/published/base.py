@@ -37,14 +37,14 @@ class PublishedFormat:
     packed_refusal: str = ""
 
     def packed(self, stored: Mapping[str, StoredTensor], quantization: Mapping[str, Any]) -> dict[str, Packed]:
-        """Maps the name of each dense tensor that is stored as codes and scales to these parts.
+        """Maps the name of each dense tensor that is stored as codes and scales to its `Packed` entry.
 
         Only headers are read. Raises ValueError with a reason if the parts do not fit together.
         """
         raise NotImplementedError
 
     def unused(self, stored: Mapping[str, StoredTensor], packed: Mapping[str, Packed]) -> set[str]:
-        """The names of further tensors that only a server of the published form uses."""
+        """The names of further tensors that only servers of the published format use."""
         del stored, packed
         return set()
 
@@ -54,7 +54,7 @@ class PublishedFormat:
 
 
 def pairs(stored: Mapping[str, StoredTensor], codes: str, scales: str) -> dict[str, tuple[str, str]]:
-    """Maps each name X to (X + `codes`, X + `scales`). Raises ValueError if the files have only one of the two."""
+    """Maps each name X to (X + `codes`, X + `scales`). Raises ValueError if a name has scales, but no codes."""
     found = {}
     for name in stored:
         if name.endswith(scales):

@@ -1,4 +1,4 @@
-"""Read FP8 weights with block scales, as DeepSeek-V3 and DeepSeek-R1 are published."""
+"""Read FP8 weights with block scales, the format of DeepSeek-V3 and DeepSeek-R1."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from faq_tui.core.models.published.base import Packed, PublishedFormat, StoredTe
 
 CODES, SCALE = "F8_E4M3", "_scale_inv"
 INPUT_SCALES = ("activation_scale", "input_scale")
-# DeepSeek's FP32, BF16 of Qwen3, and powers of two as F8_E8M0 or as bytes
+# DeepSeek stores scales as F32, and Qwen3 as BF16. Powers of two are stored as F8_E8M0 or as bytes (U8).
 SCALE_TYPES = {"F32", "BF16", "F16", "F8_E8M0", "U8"}
 
 
@@ -34,7 +34,7 @@ class Fp8Blocks(PublishedFormat):
             if stored[codes].dtype != CODES:
                 raise ValueError(f"{name} has scales, but its type is {stored[codes].dtype} and not {CODES}")
             if stored[scales].dtype not in SCALE_TYPES:
-                raise ValueError(f"{scales} has the type {stored[scales].dtype}, which is no type of scales")
+                raise ValueError(f"{scales} has the type {stored[scales].dtype}, which is not a type for scales")
             if len(shape) < 2 or not _fits(shape, blocks, block):
                 what = "one scale for each matrix" if block is None else f"blocks of {block[0]} x {block[1]}"
                 raise ValueError(f"{scales} has the shape {list(blocks)}, which does not fit {what} of {list(shape)}")
@@ -66,7 +66,7 @@ class Fp8Blocks(PublishedFormat):
 
 
 def block_size(quantization: Mapping[str, Any]) -> tuple[int, int] | None:
-    """(rows, columns) of a block; None if each matrix has one scale. Raises ValueError if the value is neither."""
+    """(rows, columns) of a block; None if each matrix has one scale. Raises ValueError if the size is invalid."""
     size = quantization.get("weight_block_size")
     if size is None:
         return None

@@ -17,8 +17,8 @@ class Mxfp4(PublishedFormat):
     """E2M1 codes with one E8M0 scale for each block of 32 values.
 
     The codes X_blocks have the shape [experts, out, blocks, 16], and the scales X_scales the shape [experts, out,
-    blocks]. The lower four bits of a byte are the earlier value. The dense tensor X has the shape [experts, in, out],
-    as in the class GptOssExperts of transformers.
+    blocks]. The lower four bits of a byte hold the first of its two values. The dense tensor X has the shape
+    [experts, in, out], as in the class GptOssExperts of transformers.
     """
 
     quant_method = "mxfp4"
@@ -34,7 +34,7 @@ class Mxfp4(PublishedFormat):
             if len(shape) != 4 or shape[-1] != BYTES or stored[scales].shape != shape[:-1] or types != {"U8"}:
                 raise ValueError(
                     f"{codes} and {scales} have the shapes {list(shape)} and {list(stored[scales].shape)}, "
-                    "which are not those of MXFP4"
+                    "which are not shapes of MXFP4"
                 )
             found[name] = Packed(codes, scales, (shape[0], shape[2] * 2 * BYTES, shape[1]))
         known = {one.codes for one in found.values()}
@@ -44,7 +44,7 @@ class Mxfp4(PublishedFormat):
         return found
 
     def dense(self, codes: Any, scales: Any, quantization: Mapping[str, Any], dtype: Any) -> Any:
-        """Each value of E2M1 times a power of two is exact in float32 and bfloat16, except beyond their ranges."""
+        """A product of an E2M1 value and a power of two is exact in float32 and bfloat16, if it is in their range."""
         import torch
 
         del quantization

@@ -15,13 +15,13 @@ from faq_tui.core.models.published.fp8 import SCALE, Fp8Blocks
 from faq_tui.core.models.published.mxfp4 import Mxfp4
 
 FORMATS: tuple[PublishedFormat, ...] = (Fp8Blocks(), Mxfp4())
-KEYS = ("quantization_config", "compression_config")  # the second key is that of older compressed-tensors folders
+KEYS = ("quantization_config", "compression_config")  # older compressed-tensors folders have the second key
 WIDTHS = {"bfloat16": 2, "float16": 2, "float32": 4}  # bytes of a value
 READABLE = " or ".join(f"{one.title} (quant_method {one.quant_method})" for one in FORMATS)
 
 
 def quantization_in(config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The quantization of a model with this config.json; None if its weights are dense."""
+    """The quantization settings in `config` (config.json); None if the model's weights are dense."""
     text = config.get("text_config")
     for part in (config, text if isinstance(text, dict) else {}):
         for key in KEYS:
@@ -31,7 +31,7 @@ def quantization_in(config: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def format_named(quantization: Mapping[str, Any] | None) -> PublishedFormat | None:
-    """The published format with the `quant_method` of `quantization`; None if there is none."""
+    """The published format with the `quant_method` of `quantization`; None if faq-tui reads no such format."""
     name = (quantization or {}).get("quant_method")
     return next((one for one in FORMATS if one.quant_method == name), None)
 
@@ -67,8 +67,8 @@ def dense_view(
 ) -> DenseView | None:
     """The dense view of a folder with the tensors `stored`; None if its format is not one of FORMATS.
 
-    `size` gives the bytes of a stored tensor. Raises UsageError if the codes and scales do not fit together. Also
-    raises UsageError if there are FP8 codes, but config.json does not say how they are quantized.
+    `size` returns the number of bytes of a stored tensor. Raises UsageError if the codes and scales do not fit
+    together. Also raises UsageError if there are FP8 codes, but config.json does not say how they are quantized.
     """
     config = _config(folder)
     quantization = quantization_in(config)
@@ -97,7 +97,7 @@ def dense_view(
 
 
 def dtype_of(config: Mapping[str, Any]) -> str:
-    """The torch name of the dtype in config.json; bfloat16 if it has none, or none that weights can have."""
+    """The torch name of the dtype in config.json; bfloat16 if config.json names no dtype of `WIDTHS`."""
     text = config.get("text_config")
     for part in (config, text if isinstance(text, dict) else {}):
         for key in ("dtype", "torch_dtype"):
@@ -107,7 +107,7 @@ def dtype_of(config: Mapping[str, Any]) -> str:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    """The content of config.json; empty if it cannot be read, which other checks report."""
+    """The content of config.json. The dict is empty if the file cannot be read; other checks report this error."""
     try:
         body = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

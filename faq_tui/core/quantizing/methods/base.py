@@ -49,7 +49,7 @@ class Method(Extension):
         check_group_size(shapes, recipe.group_size, self.recipe.choices("group_size"))
 
     def refusal(self, recipe: Recipe, target: Path, trust_remote_code: bool) -> str:
-        """The reason why `recipe` cannot quantize the model in the folder `target`; "" if it can.
+        """The reason why `recipe` cannot quantize the model in the folder `target`; "" if there is none.
 
         A worker child calls this method before the costly work, so it may import torch. Only headers of files are
         read.

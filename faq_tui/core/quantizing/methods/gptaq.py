@@ -37,7 +37,7 @@ class GptaqRecipe(EngineRecipe):
     desc_act: Annotated[Literal[False], Field(description="always false")] = False
     damp_percent: Damping = 0.05
     alpha: Annotated[float, Field(ge=0.0, le=1.0, description="share of the input errors that is corrected")] = 0.25
-    scale_search: ScaleSearch = False
+    scale_search: ScaleSearch = True
     experts: Experts = "routed"
     engine: Engine = "auto"
     sink_share: SinkShare = "off"
@@ -85,8 +85,8 @@ class Gptaq(EngineMethod):
     def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
         """Like `Method.preflight`.
 
-        Also raises UsageError if the recipe does not give every token to every expert. GPTAQ needs all tokens for
-        every expert.
+        It also raises UsageError if the recipe does not give every token to every expert. GPTAQ needs all tokens
+        for every expert.
         """
         if getattr(recipe, "experts", None) != "all" and expert_count(config) > 0:
             raise UsageError(

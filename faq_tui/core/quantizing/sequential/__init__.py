@@ -1,1 +1,1 @@
-"""Quantize decoder models layer by layer. The methods that no library offers use this code."""
+"""Quantize decoder models layer by layer. GPTQ, GPTAQ, SpQR and W8A8 use this engine, the walk."""

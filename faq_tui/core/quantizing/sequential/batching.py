@@ -1,6 +1,6 @@
 """Make batches of weight matrices that are solved together.
 
-Matrices can be solved together if the walk knows their inputs at the same time.
+Matrices can be solved together if their inputs are known at the same time.
 
 Matrices that share a Hessian are concatenated. Experts of one shape form a batch, in which each expert has its own
 Hessian.
@@ -61,7 +61,9 @@ class UnsolvableMatrix(FaqError):
 
 @dataclass(frozen=True)
 class Ordering:
-    """How a method uses the Hessians. The docstring of `factorize` explains `damp`, `by_activation` and `group`.
+    """The settings with which a method uses the Hessians.
+
+    The docstring of `factorize` explains `damp`, `by_activation` and `group`.
 
     `alpha` is the share of the inputs' errors that is corrected (see `with_drift`). If `alpha` is None, these errors
     are not corrected, and the unquantized model need not be run.
@@ -82,12 +84,12 @@ class SolveBatch:
     few tokens and are only rounded.
     """
 
-    shared: list[str]  # for each Hessian, the name under which it is stored, which is the name of a module
+    shared: list[str]  # the names under which the Hessians are stored; each is the name of a module
     modules: list[list[str]]
     few: bool
 
     def weights(self, modules: dict[str, Any]) -> list[Any]:
-        """For each position in the lists of `modules`, the weights [batch, out, in].
+        """The weights [batch, out, in] for each position in the lists of `modules`.
 
         Raises UnsolvableMatrix if a weight is not finite.
         """

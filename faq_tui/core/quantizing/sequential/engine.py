@@ -35,7 +35,7 @@ LAYERS, BESIDE, MESSAGES, ORIGIN = "layers", "beside", "messages.jsonl", "origin
 
 @dataclass(frozen=True)
 class WalkMethod:
-    """The three functions that a method provides for the walk.
+    """The three functions that a method provides for this engine.
 
     `solve` quantizes the matrices of a batch. `stored` returns the tensors that replace the weights of a layer's
     solved modules in the model's files. The last argument of `stored` is a folder. If `stored` writes files into this
@@ -127,7 +127,7 @@ def _origin(job: QuantizationJob, target: Path, weights: TokenWeights | None) ->
 
 
 def _begin(place: Path, origin: str) -> None:
-    """If an attempt with another origin has left files in the folder `place`, remove them."""
+    """Remove the files in the folder `place` if they come from an attempt with another hash than `origin`."""
     path = place / ORIGIN
     try:
         known = json.loads(path.read_text(encoding="utf-8"))

@@ -28,8 +28,8 @@ class ModuleGroup:
         return any(EXPERT.search(name) for name in self.modules)
 
 
-# The reason why tokens cannot be weighted if the experts are separate modules.
-SEPARATE_EXPERTS = "the model's own code chooses the tokens of each expert, so they cannot be weighted"
+# This is the reason for a refusal if a recipe sets token weights, and the experts are separate modules.
+SEPARATE_EXPERTS = "the model's own code chooses the tokens of each expert, so these tokens cannot be weighted"
 
 
 def place_of_expert(module: str) -> tuple[str, int]:

@@ -90,7 +90,7 @@ def means(hessians: Sequence[Hessian]) -> Any:
 
 
 def drifts(hessians: Sequence[Hessian]) -> Any:
-    """The matrices C, [len(hessians), in_features, in_features]. Returns None if they were not accumulated."""
+    """The matrices C, [len(hessians), in_features, in_features]. Returns None if C was not accumulated."""
     sums = [None if hessian.drift is None else hessian.drift - hessian.sum for hessian in hessians]
     return None if sums[0] is None else _averages(sums, hessians)
 
@@ -216,8 +216,8 @@ def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:
     """Write U into `out`. Returns a boolean tensor on the device, which is true if the factorization failed.
 
     Let J be the matrix that reverses the order of rows. If J H J = L Lᵀ, then H⁻¹ = (J L⁻¹ J)ᵀ (J L⁻¹ J), and J L⁻¹ J
-    is upper triangular. This way needs one Cholesky factorization. Inverting H first would need two Cholesky
-    factorizations.
+    is upper triangular. This computation needs one Cholesky factorization. An inversion of H would need a second
+    factorization.
     """
     import torch
 
@@ -232,7 +232,7 @@ def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:
 
 
 def identity_factor(in_features: int, device: Any, batch: tuple[int, ...] = ()) -> Factor:
-    """A factor with which the solver rounds and corrects nothing.
+    """A factor with which the solver only rounds the weights, without any corrections.
 
     The factor is used for modules that got too few tokens.
     """

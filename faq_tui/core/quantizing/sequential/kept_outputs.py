@@ -1,7 +1,7 @@
 """Keep the outputs of a layer's modules, so that a later pass through the layer need not compute them again.
 
-The walk runs a layer once for each group of modules, to record the inputs of the group. In each of these passes, the
-part of the layer before the group gets the same inputs and has the same weights as in all later passes.
+The engine runs a layer once for each group of modules, to record the inputs of the group. In each of these passes,
+the part of the layer before the group gets the same inputs and has the same weights as in all later passes.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 class KeptOutputs:
     """The outputs of the direct children of a layer, and of its Linear modules.
 
-    An output is kept only if it cannot change any more: neither the module nor a module before it in the pass has a
-    weight that is not yet quantized. A kept output is discarded if other code has changed it in place. The outputs
-    take at most `room` bytes.
+    An output is kept only if all weights of the module, and of the modules before it in the pass, are quantized
+    already. Such an output cannot change any more. A kept output is discarded if other code has changed it in place.
+    The outputs take at most `room` bytes.
     """
 
     def __init__(self, layer: Any, linears: Mapping[str, Any], room: int) -> None:
@@ -34,7 +34,7 @@ class KeptOutputs:
 
     @contextmanager
     def during(self, batch: int) -> Iterator[None]:
-        """Use and keep the outputs of `batch`. The block must run the layer once, at most up to an exception."""
+        """Use and keep the outputs of `batch`. The block must run the layer once; an exception may end it early."""
         if self._room <= 0 and not self._kept:
             yield
             return
@@ -97,7 +97,7 @@ class _Output:
 
     @classmethod
     def of(cls, value: Any) -> _Output | None:
-        """None if the value has another form, or if torch does not count the changes of its tensors."""
+        """Returns None if the value has another form, or if torch does not count the changes of its tensors."""
         import torch
 
         parts = value if isinstance(value, tuple) else (value,)

@@ -19,7 +19,7 @@ LOSS = "the losses are weighted means with the same weights as the Hessians"
 
 
 def weights_of(job: QuantizationJob, target: Path, rows: Sequence[Sequence[int]]) -> TokenWeights | None:
-    """The weights of the tokens of `rows`; None if the recipe weights no tokens. `target` is the target's folder."""
+    """The weights of the tokens of `rows`; None if the recipe sets no weights. `target` is the target's folder."""
     from faq_tui.core.quantizing.sequential.weights import token_weights
 
     if not is_weighted(job.recipe):
@@ -38,7 +38,7 @@ def facts_of(weights: TokenWeights | None) -> dict[str, Any]:
 
 
 def _kinds(job: QuantizationJob, target: Path, rows: Sequence[Sequence[int]]) -> list[bytes]:
-    """The kinds of all tokens. Sets of older versions have no recorded kinds; they are found in the text."""
+    """The kinds of all tokens. Sets of older versions record no kinds, so the kinds are found in the text."""
     recorded = None if job.kinds is None else read_kinds(job.kinds, job.ids_hash, [len(row) for row in rows])
     if recorded is not None:
         return recorded

@@ -1,4 +1,4 @@
-"""Quantize weight matrices column by column. All methods on the walk share this solver, which follows GPTQ.
+"""Quantize weight matrices column by column. All methods of this engine share this solver, which follows GPTQ.
 
 In a shape, `...` stands for a batch dimension or for no dimension. A batch consists of matrices of one shape that are
 solved together, each with its own Hessian. Matrices that share a Hessian are concatenated along [out].

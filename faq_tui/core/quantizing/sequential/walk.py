@@ -105,10 +105,10 @@ class LayerWalk:
     cancel: CancelToken
     own: Any = None  # the dtype in which the model's weights are stored
     tokens: int = 0  # total number of tokens in all rows
-    place: StatesPlace | None = None  # where hidden states are kept; by default, the first place where they fit
+    place: StatesPlace | None = None  # where hidden states are kept; by default, on the device if they fit there
     scratch: Path | None = None  # the folder for hidden states that do not fit into memory
     weights: TokenWeights | None = None  # the tokens' weights in the Hessians; None if all tokens count once
-    multiple: int = 0  # rows are padded to a multiple of this number of tokens; 0: chosen by the device
+    multiple: int = 0  # rows are padded to a multiple of this number of tokens; with 0, the device decides
     _weighted: list[Weighted] = field(default_factory=list)  # the weights of each batch
 
     def run(self, rows: Sequence[Sequence[int]]) -> None:
@@ -124,11 +124,11 @@ class LayerWalk:
         except UnsupportedModel:
             if weights is not None or self.multiple or multiple == 1:
                 raise
-            # A module does not get the tokens of its layer, so the added tokens cannot be left out.
+            # A module gets other tokens than its layer, so it cannot ignore the added tokens. Try without padding.
             self._run(rows, None)
 
     def pads(self) -> bool:
-        """True if rows are padded. A CPU computes as long as there are tokens, so padding does not help there."""
+        """True if rows are padded. A CPU needs time for each token, so padding would make it slower."""
         return self.device == "cuda"
 
     def _run(self, rows: Sequence[Sequence[int]], weights: TokenWeights | None) -> None:
@@ -207,9 +207,9 @@ class LayerWalk:
         return solved
 
     def _room(self) -> int:
-        """The memory for outputs that later passes through a layer use again, in bytes.
+        """The number of bytes for outputs that are kept for later passes through a layer.
 
-        A GPU gets none: it computes a layer quickly, and its memory is small.
+        On a GPU, the result is 0, because a GPU computes a layer quickly and has little memory.
         """
         return work_bytes(self.device) // 2 if self.device == "cpu" else 0
 
@@ -261,7 +261,7 @@ class LayerWalk:
             )
         hessians = {name: Hessian(modules[name].in_features, self.device, teacher is not None) for name in shared}
         unquantized: Any = None
-        weights: dict[str, Weighted] = {}  # for each name in `hessians`, the weights of the tokens that it gets now
+        weights: dict[str, Weighted] = {}  # maps each name in `hessians` to the weights of its current tokens
 
         def take(name: str) -> Callable[[Any, tuple[Any, ...]], None]:
             def hook(_module: Any, args: tuple[Any, ...]) -> None:
@@ -323,7 +323,7 @@ class LayerWalk:
 def _route(
     layer: Any, names: Sequence[str], batch: Callable[[], Weighted], weights: dict[str, Weighted]
 ) -> list[Any]:
-    """Make the weights follow the tokens that are routed to each expert. Returns the hooks.
+    """Find the weights of the tokens that are routed to each expert. Returns the hooks.
 
     Whenever the layer calls a block of experts, the hook of the block writes the weights of each expert's tokens into
     `weights`. `batch` returns the weights of all tokens of the current batch. Raises UnsupportedModel if the experts
@@ -351,6 +351,6 @@ def _route(
 
 
 def check_count(name: str, inputs: Any, weights: Weighted) -> None:
-    """Raise UnsupportedModel if a module gets another number of tokens than its weights."""
+    """Raise UnsupportedModel if the number of the module's tokens differs from the number of weights."""
     if inputs.shape[:-1].numel() != len(weights):
-        raise UnsupportedModel(f"{name} does not get the same tokens as its layer, so they cannot be weighted")
+        raise UnsupportedModel(f"{name} does not get the same tokens as its layer, so the tokens cannot be weighted")

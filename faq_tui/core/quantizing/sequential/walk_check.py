@@ -1,4 +1,4 @@
-"""Say before a run whether faq-tui's walk through the layers can quantize a target."""
+"""Decide before a run whether faq-tui's own engine, the walk through the layers, can quantize a target."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from faq_tui.core.quantizing.sequential.groups import SEPARATE_EXPERTS, has_sepa
 
 
 def walk_refusal(folder: Path, trust_remote_code: bool, packed: bool, weighted: bool = False) -> str:
-    """The reason why the walk cannot quantize this target; "" if it can. Only headers of files are read.
+    """The reason why the walk cannot quantize this target; "" if there is none. Only headers of files are read.
 
-    `packed` is true for a method that writes packed weights, and `weighted` for a recipe that weights tokens.
+    `packed` is true for a method that writes packed weights. `weighted` is true for a recipe with token weights.
     """
     try:
         stack = open_shell(folder, trust_remote_code)
@@ -31,7 +31,7 @@ def walk_refusal(folder: Path, trust_remote_code: bool, packed: bool, weighted: 
 
 
 def other_method(folder: Path, trust_remote_code: bool, packed: bool) -> str:
-    """Advice for a target that the walk cannot quantize: the methods that can."""
+    """Advice for a target that the walk cannot quantize: it names the methods that can quantize the target."""
     if packed and not walk_refusal(folder, trust_remote_code, packed=False):
         return "use spqr, which writes dense weights"
     if is_advisable(read_config(folder)):

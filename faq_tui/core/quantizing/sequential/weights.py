@@ -1,13 +1,13 @@
 """The weights of the calibration tokens in the Hessians.
 
 H is the weighted mean 2 Σ w x xᵀ / Σ w over the tokens of all rows. The weight w of a token is the weight of its
-kind. The first token of each row, the attention sink, has a weight of its own:
+kind. The first token of each row, the attention sink, has a separate weight:
 
 - Without a sink share, the first tokens have the weight 1.
 - With the sink share s, they have the weight N = s / (1 - s) · W / R. Here W is the sum of the weights of all other
   tokens, and R is the number of rows. So the share of the first tokens in the sum of all weights is exactly s.
 
-If no kind has a weight of its own, W is the number of tokens minus the number of rows.
+If all kinds have the weight 1, W is the number of tokens minus the number of rows.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def padded(
 ) -> tuple[Sequence[Sequence[int]], TokenWeights | None]:
     """Make each row longer, so that its length is a multiple of `multiple`. The added tokens have the weight 0.
 
-    Rows of equal length are computed together, so a GPU needs fewer steps for rows of few different lengths. The
+    Rows of equal length are computed together, so a GPU needs fewer steps if there are few different lengths. The
     model is causal, so the tokens of a row do not depend on tokens after them. The result has weights if at least one
     row became longer.
     """
@@ -126,10 +126,10 @@ class Weighted:
 
     @cached_property
     def parts(self) -> list[tuple[float, Any]]:
-        """Each weight above 0 once, with the numbers of its tokens.
+        """Each weight above 0, with the numbers of the tokens that have this weight.
 
-        Tokens of one weight are multiplied together, so the inputs are not scaled and no bit of them is lost. The
-        list is made once for all modules, because finding the tokens makes the GPU wait.
+        All tokens with the same weight go into one matrix product. So the inputs themselves are not scaled, and they
+        lose no precision. The list is made once for all modules, because finding the tokens makes the GPU wait.
         """
         found = []
         for weight in sorted({value for value in self.values if value > 0}):

@@ -20,7 +20,7 @@ EQUAL = {
     "samples": "Both sets have the same number of samples",
     "tokens": "Both sets have the same number of tokens",
 }
-# With this policy, the browser refuses scripts and requests. The page has neither.
+# With this policy, the browser runs no script and loads nothing. The page itself needs no scripts and no requests.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -44,8 +44,8 @@ def page(body: dict[str, Any]) -> str:
     ]
     if points:
         note = (
-            "Each point is a model; the lines are its 95% intervals. A square is a model whose calibration set "
-            "belongs to a comparison at equal tokens. All other models are circles."
+            "Each point is a model; the lines are its 95% intervals. A square marks a model that takes part in a "
+            "comparison at equal tokens. A circle marks any other model."
         )
         parts.append(f"<section><h2>General and specialised text</h2><p>{note}</p>{points}</section>")
     parts.append(f"<section>{to_html(rest(body))}</section>")

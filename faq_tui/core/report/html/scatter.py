@@ -16,7 +16,8 @@ WIDTH, LEAST_HEIGHT = 952, 460
 LEFT, RIGHT, TOP, BOTTOM = 76, 330, 24, 58
 GAP = 18  # smallest distance between two labels, in pixels
 
-# The kinds of text that an axis can show. It shows the first of these kinds that was measured, by its main metric.
+# The kinds of text that an axis can show. The axis shows the main metric of the first of these kinds that was
+# measured.
 GENERAL = (PROSE, WORDS)
 SPECIAL = (ANSWERS, CHOICES)
 COLOURS = 6
@@ -32,7 +33,7 @@ class SvgPoint:
 
 
 def scatter(body: dict[str, Any]) -> str:
-    """The scatter plot. Empty if fewer than two models are measured on both kinds of text."""
+    """The scatter plot. The result is empty if fewer than two models are measured on both kinds of text."""
     across, up = _axis_text(body, GENERAL), _axis_text(body, SPECIAL)
     if across is None or up is None:
         return ""
@@ -43,7 +44,7 @@ def scatter(body: dict[str, Any]) -> str:
 
 
 def _axis_text(body: dict[str, Any], kinds: tuple[str, ...]) -> tuple[dict[str, Any], str] | None:
-    """The text that an axis shows, and this text's main metric. None if no such text was measured."""
+    """The text that an axis shows, and this text's main metric. Returns None if no such text was measured."""
     texts = (text for kind in kinds for text in body["texts"] if text["kind"] == kind)
     return next(((text, text["metrics"][0]) for text in texts), None)
 

@@ -60,5 +60,5 @@ def test_parts_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="x_blocks has codes, but no scales"):
         MXFP4.packed(stored(x_blocks=(2, 6, 3, 16)), {})
     for blocks, scales in (((2, 6, 3, 16), (2, 6, 2)), ((2, 6, 3, 8), (2, 6, 3)), ((6, 3, 16), (6, 3))):
-        with pytest.raises(ValueError, match="which are not those of MXFP4"):
+        with pytest.raises(ValueError, match="which are not shapes of MXFP4"):
             MXFP4.packed(stored(x_blocks=blocks, x_scales=scales), {})

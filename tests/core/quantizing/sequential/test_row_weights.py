@@ -98,7 +98,7 @@ def test_kinds_of_an_older_set_are_found_in_its_texts(bench: Bench, tmp_path: Pa
 def test_a_target_that_only_gptqmodel_can_quantize_is_refused_before_the_work(bench: Bench, tmp_path: Path) -> None:
     model = make_tiny_model(tmp_path / "odd", layers=1, intermediate=132)
     spec = bench.spec("odd", model=str(model), group_size=-1, sink_share="auto")
-    why = r"need the walk, but 128 x 132 weights of .* do not fill whole words of 32 bits: remove both keys"
+    why = r"need the engine walk, but 128 x 132 weights of .* do not fill whole words of 32 bits: remove both keys"
     with pytest.raises(UsageError, match=why):
         bench.worker(spec, lambda _message: None, CancelToken())
     from faq_tui.core.quantizing.methods.gptq.walked import engines_refusal, uses_walk
@@ -106,7 +106,7 @@ def test_a_target_that_only_gptqmodel_can_quantize_is_refused_before_the_work(be
     job = QuantizationJob.from_spec(spec)
     with pytest.raises(FaqError, match=why):
         uses_walk(job, model)
-    assert "need the walk" in engines_refusal(job.recipe, model, False, "")
+    assert "need the engine walk" in engines_refusal(job.recipe, model, False, "")
 
 
 def test_the_signature_holds_the_kinds_only_if_they_have_weights(tmp_path: Path) -> None:

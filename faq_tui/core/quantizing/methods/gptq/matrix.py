@@ -1,7 +1,7 @@
 """Quantize weight matrices by GPTQ: one scale and one zero point for each group of columns and each output row.
 
-GPTQ: Frantar et al. 2022, arXiv:2210.17323. With a factor that has a drift, the same code computes GPTAQ (Li et al.
-2025, arXiv:2504.02692).
+GPTQ: Frantar et al. 2022, arXiv:2210.17323. If the `Factor` has a `drift`, the same code computes GPTAQ (Li et
+al. 2025, arXiv:2504.02692).
 """
 
 from __future__ import annotations
@@ -17,16 +17,19 @@ from faq_tui.core.quantizing.sequential.hessian import Factor
 from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
 
 TINY = 6e-8  # the smallest positive float16
-# The search for a scale tries STEPS ranges of a group. The first is the whole range, and the last is almost as small
-# as LEAST_RANGE times the whole range. For each range, the search computes the sum of |error|^NORM over all weights,
-# as Frantar's reference code does (quant.py).
+# The search for a scale tries STEPS ranges of a group. The first range is the whole range. The last range is slightly
+# larger than LEAST_RANGE times the whole range. For each range, the search computes the sum of |error|^NORM over all
+# weights, as Frantar's reference code does (quant.py).
 STEPS, LEAST_RANGE, NORM = 80, 0.2, 2.4
+# On CUDA, the search tries all ranges. Elsewhere it first tries each COARSE-th range, from large to small, until
+# PATIENCE ranges in a row are better for no output. Then it tries the ranges next to the best one.
+COARSE, PATIENCE = 4, 3
 SHARES = [1 - step / STEPS * (1 - LEAST_RANGE) for step in range(STEPS)]
 
 
 @dataclass(frozen=True)
 class GridChoice:
-    """How a group's grid is chosen.
+    """The settings that choose the grid of a group of weights.
 
     `symmetric` fixes the zero point in the middle of the codes. With `search`, the scale with the least rounding
     error is used. Without `search`, the scale is so large that the grid covers the largest weight. With `scattered`,
@@ -51,8 +54,7 @@ class GridChoice:
 class Packable:
     """A quantized matrix.
 
-    The dequantized weight is ŵ = scale · (code - zero). Here `scale` and `zero` are those of the group to which the
-    column belongs.
+    The dequantized weight is ŵ = scale · (code - zero). Here `scale` and `zero` belong to the column's group.
 
     In the shapes, `...` stands for one batch dimension or for no dimension.
     """
@@ -124,14 +126,29 @@ def fit(weights: Any, grid: GridChoice) -> tuple[Any, Any]:
     scale, zero = _grid(low, high, grid)
     if not grid.search:
         return scale, zero
-    best = _rounding_error(weights, scale, zero, grid.most)
-    for share in SHARES[1:]:
-        other_scale, other_zero = _grid(low * share, high * share, grid)
-        error = _rounding_error(weights, other_scale, other_zero, grid.most)
-        better = error < best
-        best = torch.where(better, error, best)
-        scale, zero = torch.where(better, other_scale, scale), torch.where(better, other_zero, zero)
-    return scale, zero
+    shares = torch.tensor(SHARES, dtype=low.dtype, device=low.device)
+    best, at = _rounding_error(weights, scale, zero, grid.most), torch.zeros_like(low, dtype=torch.int64)
+    worse = 0  # number of ranges in a row that were better for no output
+    for step in range(COARSE, STEPS, COARSE):
+        worse += 1
+        other = torch.full_like(at, step)
+        better, error = _tried(weights, low, high, shares[other], grid, best)
+        if better.any():
+            worse, best, at = 0, torch.where(better, error, best), torch.where(better, other, at)
+        if worse == PATIENCE:
+            break
+    middle = at
+    for step in (*range(1 - COARSE, 0), *range(1, COARSE)):
+        other = (middle + step).clamp_(0, STEPS - 1)
+        better, error = _tried(weights, low, high, shares[other], grid, best)
+        best, at = torch.where(better, error, best), torch.where(better, other, at)
+    return _grid(low * shares[at], high * shares[at], grid)
+
+
+def _tried(weights: Any, low: Any, high: Any, share: Any, grid: GridChoice, best: Any) -> tuple[Any, Any]:
+    """Try the range from low · share to high · share, [..., out]. Returns where its error is below `best`, and it."""
+    error = _rounding_error(weights, *_grid(low * share, high * share, grid), grid.most)
+    return error < best, error
 
 
 def _grid(low: Any, high: Any, grid: GridChoice) -> tuple[Any, Any]:

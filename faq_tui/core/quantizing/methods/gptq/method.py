@@ -15,6 +15,7 @@ from faq_tui.core.quantizing.cost_model import MethodCost
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_profile import LayerProfile
 from faq_tui.core.quantizing.methods.gptq.format import GPTQ_FORMAT
+from faq_tui.core.quantizing.methods.gptq.matrix import NORM
 from faq_tui.core.quantizing.methods.gptq.walked import (
     GPTQMODEL,
     WALK,
@@ -48,7 +49,7 @@ Engine = Annotated[
     AddedLater(),
 ]
 ScaleSearch = Annotated[
-    bool, Field(description="if true, the scale with the least rounding error is used (only walk)"), AddedLater()
+    bool, Field(description="if true, the scale with the least rounding error is used"), AddedLater()
 ]
 
 
@@ -69,15 +70,13 @@ class EngineRecipe(WeightedRecipe, GptqmodelRecipe):
     @model_validator(mode="after")
     def _engine_has_the_options(self) -> Self:
         recipe: Any = self
-        if recipe.engine == GPTQMODEL and recipe.scale_search:
-            raise ValueError('scale_search needs engine = "walk" or "auto"')
         if recipe.engine == WALK and recipe.experts == "all":
             raise ValueError('experts = "all" needs engine = "gptqmodel" or "auto"')
         if is_weighted(self) and (recipe.engine == GPTQMODEL or recipe.experts == "all"):
             library = f'engine = "{GPTQMODEL}"' if recipe.engine == GPTQMODEL else 'experts = "all"'
             raise ValueError(
-                f"{library} uses the library GPTQModel, which counts every token once: remove it, or remove "
-                "sink_share and token_weights"
+                f"{library} uses the library GPTQModel, which counts every token once: remove this setting, "
+                "or remove sink_share and token_weights"
             )
         return self
 
@@ -92,8 +91,8 @@ class GptqRecipe(EngineRecipe):
     desc_act: Annotated[bool, Field(description="if true, columns with large activations are quantized first")] = (
         False
     )
-    damp_percent: Damping = 0.05
-    scale_search: ScaleSearch = False
+    damp_percent: Damping = 0.01
+    scale_search: ScaleSearch = True
     experts: Experts = "routed"
     engine: Engine = "auto"
     sink_share: SinkShare = "off"
@@ -111,22 +110,23 @@ def gptq_config(gptqmodel: Any, recipe: Any, scratch: Path, **more: Any) -> Any:
         # does not slow down inference.
         act_group_aware=not recipe.desc_act and recipe.group_size != -1,
         damp_percent=recipe.damp_percent,
+        mse=NORM if recipe.scale_search else 0.0,
         **common_options(gptqmodel, recipe, scratch),
         **more,
     )
 
 
 class EngineMethod(GptqmodelMethod):
-    """A method that runs on faq-tui's own walk or on GPTQModel. The recipe chooses the engine."""
+    """A method that runs on faq-tui's own engine (walk) or on GPTQModel. The recipe chooses the engine."""
 
     def needs_library(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> str:
         why = refusal_of_shapes(recipe, expert_count(config), shapes)
         if getattr(recipe, "engine", None) == GPTQMODEL:
             return f'engine = "{GPTQMODEL}" is set'
-        return f"the walk cannot run this recipe ({why})" if why else ""
+        return f"faq-tui's own engine (walk) cannot run this recipe ({why})" if why else ""
 
     def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
-        """Like `Method.preflight`. Also raises UsageError if the recipe weights tokens, but cannot use the walk."""
+        """Like `Method.preflight`. It also raises UsageError if a recipe with token weights needs GPTQModel."""
         super().preflight(recipe, config, shapes)
         if is_weighted(recipe) and (why := refusal_of_shapes(recipe, expert_count(config), shapes)):
             raise UsageError(weights_need_walk(why))

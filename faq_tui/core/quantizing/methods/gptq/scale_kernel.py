@@ -1,4 +1,4 @@
-"""A Triton kernel that searches the scale of each group of weights on CUDA.
+"""A Triton kernel that searches for the best scale of each group of weights on CUDA.
 
 The search tries many ranges of each group. In torch, each range needs about ten CUDA kernels. This kernel tries all
 ranges of a group in one program.

@@ -1,4 +1,4 @@
-"""Run GPTQ and GPTAQ on faq-tui's own walk through the layers, and write the packed folder."""
+"""Run GPTQ and GPTAQ on faq-tui's own engine, the walk through the layers, and write the packed folder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ADVICE = 'set engine = "auto", which uses the library GPTQModel for this target'
 
 
 def uses_walk(job: QuantizationJob, target: Path) -> bool:
-    """True if the job runs on the walk.
+    """True if the job runs on faq-tui's own engine (walk), and False if it runs on GPTQModel.
 
     Raises FaqError if the recipe requires the walk, but the walk does not support the target.
     """
@@ -43,19 +43,19 @@ def uses_walk(job: QuantizationJob, target: Path) -> bool:
 
 
 def _refusal_of_required_walk(recipe: Any, why: str) -> str:
-    """The refusal of a recipe that only the walk can run; "" if GPTQModel can run the recipe, too."""
+    """The error sentence for a recipe that only the walk can run; "" if GPTQModel can run the recipe, too."""
     if is_weighted(recipe):
         return weights_need_walk(why)
     return f'engine = "walk" does not support this target: {why}; {ADVICE}' if recipe.engine == WALK else ""
 
 
 def weights_need_walk(why: str) -> str:
-    """The refusal of a recipe that weights tokens. `why` is the reason why the walk cannot quantize the target."""
-    return f"sink_share and token_weights need the walk, but {why}: remove both keys from the recipe"
+    """The error sentence for a recipe with token weights. `why` says why the walk cannot quantize the target."""
+    return f"sink_share and token_weights need the engine walk, but {why}: remove both keys from the recipe"
 
 
 def refusal(recipe: Any, target: Path, trust_remote_code: bool) -> str:
-    """The reason why the walk cannot quantize this target by this recipe; "" if it can.
+    """The reason why the walk cannot quantize this target by this recipe; "" if there is none.
 
     The function reads only the shapes of the weights.
     """
@@ -67,7 +67,7 @@ def refusal(recipe: Any, target: Path, trust_remote_code: bool) -> str:
 
 
 def refusal_of_shapes(recipe: Any, experts: int, shapes: Mapping[str, tuple[int, int]]) -> str:
-    """The part of `refusal` that needs only the number of experts per layer and the shapes of the weights."""
+    """The reason for a refusal that follows from the number of experts or the shapes of the weights, or ""."""
     if why := _refusal_of_experts(recipe, experts):
         return why
     each = WORD // recipe.bits
@@ -78,7 +78,7 @@ def refusal_of_shapes(recipe: Any, experts: int, shapes: Mapping[str, tuple[int,
 
 
 def engines_refusal(recipe: Any, target: Path, trust_remote_code: bool, of_library: str) -> str:
-    """Implements `Method.refusal`: the reason why neither engine can quantize; "" if one of them can.
+    """Implements `Method.refusal`: the reason why neither engine can quantize the target; "" if one of them can.
 
     `of_library` is the reason why GPTQModel cannot quantize the target.
     """
@@ -98,7 +98,7 @@ def engines_refusal(recipe: Any, target: Path, trust_remote_code: bool, of_libra
 
 def _refusal_of_experts(recipe: Any, experts: int) -> str:
     if experts and recipe.experts == "all":
-        return "walk does not calibrate every expert on every token"
+        return "the engine walk does not calibrate every expert on every token"
     if experts and getattr(recipe, "alpha", None) is not None:
         return "the experts of the quantized and the unquantized model get different tokens"
     return ""
@@ -107,8 +107,8 @@ def _refusal_of_experts(recipe: Any, experts: int) -> str:
 def cost_key(name: str, recipe: Any, profile: LayerProfile) -> str:
     """Implements `Method.cost_key` for the method `name`: `name@walk` for the walk, else `name`.
 
-    The function sees only the recipe and the profile. `refusal` checks more. Therefore this function may return the
-    key of the walk for a job that runs on GPTQModel.
+    The function uses only the recipe and the profile, but `refusal` also reads the target. Therefore this function
+    may return the key of the walk for a job that runs on GPTQModel.
     """
     each = WORD // recipe.bits
     odd = any(out % each or columns % each for out, columns, _ in profile.shapes)
@@ -146,7 +146,7 @@ def by_engine(
     published = view_of(target)
     if published is not None:
         raise FaqError(
-            f"the walk cannot quantize this target, and faq-tui does not run GPTQModel on a model in "
+            f"the engine walk cannot quantize this target, and faq-tui does not run GPTQModel on a model in "
             f"{published.format.title}: use another target"
         )
     result = by_library()

@@ -44,9 +44,9 @@ def quantize(
 
     This function implements `Method.quantize` for every method of gptqmodel.
 
-    The model reads exactly `rows` (token ids), in their order, one row per batch. After a cancel, raises `Stopped` at
-    the end of the current step. Raises FaqError as soon as a module cannot be quantized; the message names the layer
-    and the module.
+    The model reads exactly `rows` (token ids), in their order, one row per batch. After a cancel, the function raises
+    `Stopped` at the end of the current step. It raises FaqError as soon as a module cannot be quantized; the message
+    names the layer and the module.
     """
     gptqmodel = import_gptqmodel()
     cancel.check()
@@ -111,7 +111,7 @@ def _quantized(
     progress: QuantizationProgress,
     checkpoint: Checkpoint | None,
 ) -> dict[str, Any]:
-    """Quantize once.
+    """Run the quantization once.
 
     If `checkpoint` holds finished layers, continue after them. Returns further entries for the manifest.
     """

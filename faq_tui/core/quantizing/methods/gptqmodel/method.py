@@ -24,14 +24,13 @@ from faq_tui.core.settings.weights import COUNTED_ONCE
 Experts = Annotated[
     Literal["routed", "all"],
     Field(
-        description="with all, every token calibrates every expert; with routed, only the "
-        "tokens that are routed to it"
+        description="which tokens calibrate an expert: all tokens, or only those that the router sends to it (routed)"
     ),
 ]
 
 
 class GptqmodelRecipe(Recipe):
-    """Settings of a gptqmodel method. Artefacts from before the setting `experts` were made with "routed"."""
+    """Settings of a gptqmodel method. Artefacts that are older than the setting `experts` were made with "routed"."""
 
     added_later: ClassVar[Mapping[str, Any]] = {"experts": "routed"}
     lacking: ClassVar[Mapping[str, str]] = COUNTED_ONCE
@@ -40,7 +39,7 @@ class GptqmodelRecipe(Recipe):
     @classmethod
     def _below_one(cls, value: float) -> float:
         if value >= 1:
-            raise ValueError(f"{cls.method_name()} takes less than 1")
+            raise ValueError(f"{cls.method_name()} needs a value below 1")
         return value
 
 
@@ -67,7 +66,7 @@ class GptqmodelMethod(Method):
         return f"{why}; use another method" if why else ""
 
     def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
-        """Like `Method.preflight`. Also raises UsageError if GPTQModel would read a model in a published form."""
+        """Like `Method.preflight`. It also raises UsageError if GPTQModel would read FP8 or MXFP4 weights."""
         super().preflight(recipe, config, shapes)
         published = format_named(quantization_in(config))
         why = "" if published is None else self.needs_library(recipe, config, shapes)
@@ -77,7 +76,7 @@ class GptqmodelMethod(Method):
             )
 
     def needs_library(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> str:
-        """A clause that says why GPTQModel runs this recipe; "" if faq-tui's own walk runs it."""
+        """A clause that says why GPTQModel runs this recipe; "" if faq-tui's own engine (walk) runs it."""
         del recipe, config, shapes
         return f"GPTQModel runs {self.name}"
 

@@ -71,8 +71,8 @@ class Level:
 
     A run is a sequence of neighbouring values. Each run has codes, a minimum and a step.
 
-    The minimum is stored, and not the ratio minimum / step. The step is rounded to float16, and with a large ratio
-    this rounding error would grow.
+    The minimum itself is stored, not the ratio minimum / step. A large ratio would multiply the rounding error of the
+    step, which is stored in float16.
     """
 
     codes: Any  # [..., runs, group] uint8; the last run is padded

@@ -122,7 +122,7 @@ class _SpqrRule:
 
 
 def decoded(scale: Any, zero: Any, bits: int, rows: int) -> Grid:
-    """The grid of a group, from its stored scale and zero."""
+    """The grid of a group, computed from the group's stored scale and zero point."""
     if isinstance(scale, Level):
         return Grid(scale.decode(rows).clamp(min=TINY), zero.decode(rows), bits)
     return Grid(scale.float().clamp(min=TINY), zero.float(), bits)
@@ -135,8 +135,8 @@ def quantize_stack(
 
     Any floating dtype is allowed. The matrices may have different sizes [out].
 
-    The outlier threshold of each matrix is T = τ · mean_c(var_rows(W_c) / U_cc²) (SpQR, algorithm 1). All scales of a
-    run belong to one matrix.
+    The outlier threshold of each matrix is T = τ · mean_c(var_rows(W_c) / U_cc²) (SpQR, algorithm 1). A run of
+    scales, which has one second-level scale, never contains rows of two matrices.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""SpQR as a quantization method. The method writes dense weights, which every engine can load, and also the codes."""
+"""SpQR as a quantization method. The method writes dense weights, which every server can load, and also the codes."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from faq_tui.core.models.headers import tensors_of
 from faq_tui.core.quantizing.methods.spqr.grid import Level
 from faq_tui.core.quantizing.methods.spqr.matrix import Knobs, Quantized, decoded
 
-VALUE_BITS = INDEX_BITS = 16  # the value of an outlier takes this number of bits; its column number takes as many
+VALUE_BITS = INDEX_BITS = 16  # bits for the value of an outlier, and bits for its column number
 
 
 @dataclass(frozen=True)

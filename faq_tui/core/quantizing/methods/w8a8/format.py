@@ -64,7 +64,7 @@ def rounded_per_token(inputs: Any) -> Any:
     little.
 
     vLLM multiplies by the scale after the product of the codes. This function multiplies by the scale before the
-    product, and rounds to the dtype of `inputs`. In bfloat16, this is one rounding more than in vLLM.
+    product, and rounds to the dtype of `inputs`. In bfloat16, this function rounds one more time than vLLM.
     """
     import torch
 
@@ -77,8 +77,8 @@ def rounded_per_token(inputs: Any) -> Any:
 def simulate_int8_activations(model: Any, quantization: Mapping[str, Any]) -> None:
     """Round the inputs of every Linear that `quantization` (compressed-tensors) does not ignore.
 
-    Fused experts are unfused first. Raises FaqError unless the scheme for inputs is symmetric INT8 with a dynamic
-    scale for each token.
+    Fused experts are first split into Linear modules. Raises FaqError unless the scheme for inputs is symmetric INT8
+    with a dynamic scale for each token.
     """
     import torch
 
@@ -86,7 +86,7 @@ def simulate_int8_activations(model: Any, quantization: Mapping[str, Any]) -> No
         scheme = group.get("input_activations")
         if scheme is None or any(scheme.get(key) != value for key, value in ACTIVATIONS.items()):
             raise FaqError(
-                "faq-tui cannot evaluate this folder: it does not know how the folder's activations are quantized"
+                "faq-tui does not know how the folder's activations are quantized, so it cannot evaluate this folder"
             )
     ignored = set(quantization.get("ignore", ()))
 
