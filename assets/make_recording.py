@@ -1,11 +1,11 @@
-"""Records the picture at the head of the README: from an empty folder to a running run, in the app, without an editor.
+"""Records the picture at the head of the README: the app, from an empty folder to a running run without an editor.
 
     python assets/make_recording.py CAST            # runs the app on a pty and records it, for a few minutes
     python assets/make_recording.py CAST --draw     # draws assets/recording.svg from a record
 
-The recording is a real run: 20 questions, the embedded model and its server. It ends while the answers are written, and
-the job is then stopped. CAST is an asciicast of version 2; `asciinema play CAST` shows it. In the drawing, waiting is
-shortened: each part shows a few frames.
+The recording is a real run: 20 questions, the embedded model and its server. It ends while the answers are written,
+and the job is then stopped. CAST is an asciicast of version 2; `asciinema play CAST` shows it. In the drawing,
+waiting is shortened: each part shows a few frames.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 import tempfile
 import time
@@ -201,6 +202,22 @@ class Part:
         return [self.frames[round(index * (count - 1) / (most - 1))] for index in range(most)]
 
 
+# Paths of the machine that recorded, and what the drawing shows instead.
+PLACES = (
+    (re.compile(rf"{tempfile.gettempdir()}/tmp\w+/work"), "~/work"),
+    (re.compile(rf"{tempfile.gettempdir()}/tmp\w+/home/"), "~/."),
+    (re.compile(rf"{Path.home()}/"), "~/"),
+)
+
+
+def _without_places(text: str) -> str:
+    """The text without paths of this machine, as long as before."""
+    shown = text
+    for place, instead in PLACES:
+        shown = place.sub(instead, shown)
+    return shown.ljust(len(text))
+
+
 def parts_of(cast: Path) -> list[Part]:
     """What the terminal shows, in parts. A frame is kept if the screen has changed."""
     head, *lines = cast.read_text(encoding="utf-8").splitlines()
@@ -239,7 +256,7 @@ def _runs(screen: pyte.Screen, row: int) -> tuple[Run, ...]:
             runs[-1] = (runs[-1][0] + cell.data, *runs[-1][1:])
         else:
             runs.append((cell.data, ink, paper, cell.bold))
-    return tuple(runs)
+    return tuple((_without_places(text), *style) for text, *style in runs)
 
 
 def _colour(name: str, default: str) -> str:
@@ -269,7 +286,8 @@ def draw(parts: list[Part]) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height}" width="{width:.0f}">'
         "<title>faq-tui: from 20 questions to a running run</title>"
-        f"<style>text{{font:{FONT}px 'DejaVu Sans Mono',Menlo,Consolas,monospace;white-space:pre}}.b{{font-weight:bold}}"
+        f"<style>text{{font:{FONT}px 'DejaVu Sans Mono',Menlo,Consolas,monospace;white-space:pre}}"
+        ".b{font-weight:bold}"
         f"@keyframes film{{{''.join(steps)}}}"
         f".film{{animation:film {whole:.1f}s step-end infinite}}</style>"
         f'<rect width="100%" height="100%" fill="{PAPER}"/>'

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from codecs import getincrementaldecoder
 from contextlib import suppress
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -38,7 +39,7 @@ class BrowserDriver(WebDriver):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._write = self._send  # type: ignore[assignment]
+        self._write = partial(self._send)
 
     def _send(self, data: bytes) -> int:
         """Write all bytes; several threads write. If the page has gone, the bytes are discarded."""

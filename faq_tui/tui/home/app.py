@@ -92,6 +92,7 @@ class HomeApp(ShellApp):
         self._stale: dict[Path, list[str]] = {}
         self._selected_at, self._asked = 0.0, set[Path]()
         self._scanner = RunScanner(self.here)
+        self._complete = False  # True if all runs that exist have been found and taken over
         self._list = RunList(self.here, clock)
         self._header, self._columns = LiteralText(id="header"), LiteralText(id="columns")
         self._details, self._welcome = LiteralText(id="details"), LiteralText(SEARCHING, id="welcome")
@@ -130,6 +131,7 @@ class HomeApp(ShellApp):
     # Show what the scanner thread has read.
 
     def _pump(self) -> None:
+        self._complete = self._scanner.complete  # read this before the results, so that none of them is missing
         news, gone = self._scanner.take(), self._scanner.take_gone()
         self._stale.update(self._scanner.take_stale())
         for run in news:
@@ -175,7 +177,7 @@ class HomeApp(ShellApp):
         if self._search:
             key = self._key("home.clear")
             self._welcome.show(f'No run contains "{sanitize(self._search)}". {key} shows all runs.')
-        elif not self._scanner.complete:
+        elif not self._complete:
             self._welcome.show(SEARCHING)
         else:
             keys = {name: self._key(f"home.{name}") for name in ("new", "demo", "doctor")}
@@ -184,7 +186,7 @@ class HomeApp(ShellApp):
     def _draw_details(self) -> None:
         run = self.selected
         if run is None:
-            if self._scanner.complete and not self._runs:
+            if self._complete and not self._runs:
                 self._draw_heading()
             return
         lines = details(run, self._stale.get(run.folder))

@@ -52,7 +52,7 @@ async def test_without_the_token_nothing_is_served(folder: Path) -> None:
 
 
 async def test_the_page_shows_runs_and_home_like_a_terminal(folder: Path) -> None:
-    with served_app(folder) as served:
+    with served_app(folder, EDITOR="true") as served:
         async with connected(served.link) as page:
             await page.wait_to_see("Nothing is running")
             await page.press("5")
@@ -62,6 +62,8 @@ async def test_the_page_shows_runs_and_home_like_a_terminal(folder: Path) -> Non
             await page.send_text("[" * 100_000)
             await page.send("resize", {"width": 130, "height": 40})
             page.screen.resize(130, 40)
+            await page.press("E")  # there is no terminal for an editor
+            await page.wait_to_see("cannot be left to an editor")
             await page.press("H")
             await page.wait_to_see("enter Open")
             await page.press("\r")
