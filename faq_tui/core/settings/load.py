@@ -11,6 +11,7 @@ import re
 import tomllib
 import types
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.settings.recipe import known_keys
 from faq_tui.core.settings.schema import Settings
 
+LONGEST_VALUE = 200  # characters of a wrong value in an error
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -47,24 +49,29 @@ def parse_settings(text: str, where: str = "faq.toml", folder: Path | None = Non
         raise UsageError(f"{where} is not valid TOML: {error}") from None
     except RecursionError:
         raise UsageError(f"{where} is not valid TOML: it is nested too deeply") from None
-    if (key := _with_nul(raw)) is not None:
-        raise UsageError(f"{where}: `{_dotted(key)}` contains the character NUL: remove it")
+    except ValueError:  # Python refuses to read a decimal number with more than 4,300 digits
+        raise UsageError(f"{where} holds a number with thousands of digits: correct the number") from None
+    for key, problem in _unusable(raw):
+        raise UsageError(f"{where}: `{_dotted(key)}` {problem}")
     try:
         return Settings.model_validate(raw, context={"folder": folder})
     except ValidationError as error:
         raise UsageError(f"{where}: {_sentence(error)}") from None
 
 
-def _with_nul(value: Any, location: tuple[int | str, ...] = ()) -> tuple[int | str, ...] | None:
-    """The location of the first text that contains a NUL character; None if no text contains one.
+def _unusable(value: Any, location: tuple[int | str, ...] = ()) -> Iterator[tuple[tuple[int | str, ...], str]]:
+    """Yield the location and the problem of each value that no key can have.
 
-    Paths and requests cannot contain NUL.
+    Paths and requests cannot contain the character NUL. By the definition of TOML, integers have at most 64 bits;
+    neither the database nor JSON could hold larger ones.
     """
-    if isinstance(value, str):
-        return location if "\0" in value else None
+    if isinstance(value, str) and "\0" in value:
+        yield location, "contains the character NUL: remove it"
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        yield location, "is a number with more than 64 bits: correct the number"
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    found = (_with_nul(inner, (*location, key)) for key, inner in inside)
-    return next((one for one in found if one is not None), None)
+    for key, inner in inside:
+        yield from _unusable(inner, (*location, key))
 
 
 def _sentence(error: ValidationError) -> str:
@@ -86,8 +93,14 @@ def _sentence(error: ValidationError) -> str:
     if first["type"] == "value_error" and not key:
         return f"{reason}{more}"
     given = first.get("input")
-    shown = f", not {given!r}" if isinstance(given, str | int | float | bool) else ""
+    shown = f", not {_in_short(given)}" if isinstance(given, str | int | float | bool) else ""
     return f"`{key}`: {reason[:1].lower()}{reason[1:]}{shown}{more}"
+
+
+def _in_short(given: str | float) -> str:
+    """The value as Python writes it. A long value is cut off."""
+    text = repr(given[: LONGEST_VALUE + 1] if isinstance(given, str) else given)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:
