@@ -36,7 +36,8 @@ from faq_tui.core.base.errors import ExitCode, FaqError  # noqa: E402
 
 HANG_S = 10.0
 MOST_MB = 1024.0  # in addition to the memory before the input
-ADDRESS_SPACE = 8 << 30  # an input that needs more ends with a MemoryError, and not with a full machine
+# A larger need of memory, in addition to the libraries, ends with a MemoryError, and not with a machine without memory.
+ADDRESS_SPACE = 4 << 30
 
 
 class Kind(Protocol):
@@ -130,7 +131,8 @@ def _in_process(kind: Kind, seed: int, numbers: range, seconds: float, keep: Pat
     while number < numbers.stop and time.monotonic() - began < seconds:
         here, there = context.Pipe()
         with tempfile.NamedTemporaryFile() as stack:
-            process = context.Process(target=_child, args=(kind, seed, range(number, numbers.stop), there, stack.name))
+            left = range(number, numbers.stop)
+            process = context.Process(target=_child, args=(kind, seed, left, there, stack.name))
             process.start()
             there.close()
             number = _watch(kind, here, process, outcome, Path(stack.name), number, began + seconds, (seed, keep))
@@ -200,7 +202,8 @@ def _child(kind: Kind, seed: int, numbers: range, pipe: Connection, stack: str) 
         os.dup2(null, stream)
     with Path(stack).open("w") as file:
         faulthandler.register(10, file, all_threads=True)
-        resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        most = int(_memory("VmSize")) * 2**20 + ADDRESS_SPACE
+        resource.setrlimit(resource.RLIMIT_AS, (most, resource.getrlimit(resource.RLIMIT_AS)[1]))
         for number in numbers:
             files = kind.make(dice_of(seed, number))
             before = _memory("VmRSS")
@@ -229,9 +232,7 @@ def _by_command(kind: Kind, seed: int, numbers: Sequence[int], seconds: float, k
             command = [sys.executable, "-m", "faq_tui", *kind.command(files, Path(folder))]
             start, problem, out = time.monotonic(), "", ""
             try:
-                done = subprocess.run(
-                    command, capture_output=True, cwd=ROOT, timeout=60, stdin=subprocess.DEVNULL
-                )
+                done = subprocess.run(command, capture_output=True, cwd=ROOT, timeout=60, stdin=subprocess.DEVNULL)
                 out = (done.stdout + done.stderr).decode(errors="replace")
                 names = {int(one): one.name for one in ExitCode}
                 code = names.get(done.returncode, f"exit status {done.returncode}")

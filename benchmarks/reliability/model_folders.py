@@ -52,7 +52,7 @@ make_tiny_gpt_oss(folder / "oss", folder / "oss-plain")
 """
 STAGES = ("seeds", "regenerate", "judge", "assemble", "activations", "quantize", "evaluate")
 RECIPES = '[[recipes]]\nmethod = "gptq"\ngroup_size = 32\n[[recipes]]\nmethod = "spqr"\ngroup_size = 32\n'
-PATHS = ("../outside.safetensors", "/etc/passwd", "a/../../x", "sub/model.safetensors", "\0", "", ".", "model.bin", "~")
+PATHS = ("../outside.safetensors", "/etc/passwd", "a/../../x", "sub/model.safetensors", "\0", "", ".", "x.bin", "~")
 TEMPLATES = (
     "{% for a in range(10**9) %}{% for b in range(10**9) %}{% endfor %}{% endfor %}",
     "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}",
@@ -81,9 +81,11 @@ TEMPLATES = (
 class ModelFolders:
     def __init__(self, work: Path) -> None:
         subprocess.run([sys.executable, "-c", MODELS, str(work)], cwd=ROOT, check=True, capture_output=True)
-        tokenizer_task._hide_torch()  # as in the worker process of a run; forked processes then start with transformers
-        import transformers  # noqa: F401
-        from transformers import AutoTokenizer  # noqa: F401
+        import torch  # noqa: F401  forked processes then start with the libraries
+        from transformers import AutoTokenizer
+        from transformers.models.auto import modeling_auto  # noqa: F401
+
+        AutoTokenizer.from_pretrained(work / "llama")
 
         self.models = [
             {path.name: path.read_bytes() for path in sorted((work / name).iterdir()) if path.is_file()}

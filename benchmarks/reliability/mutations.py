@@ -111,7 +111,7 @@ def value(dice: random.Random, null: bool = True) -> Any:
     if kind == 4:
         return {dice.choice(TEXTS): dice.choice((*TEXTS, *NUMBERS)) for _ in range(dice.randrange(3))}
     if kind == 5:
-        return dice.choice(("x", "elder", "baseline", "auto", "target", "gptq", "~", "a b", "1", 3, 17, 0.25, 100_000))
+        return dice.choice(("x", "elder", "baseline", "auto", "target", "gptq", "~", "1", 3, 17, 0.25, 100_000))
     inner: Any = dice.choice(({}, [], [[]], [{}], {"a": {}}))
     return inner
 

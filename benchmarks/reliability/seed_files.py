@@ -1,6 +1,6 @@
 """Hostile seed files: the stage `seeds` computes their signature, reads them and stores their seeds.
 
-    python benchmarks/reliability/seed_files.py [--count 10000] [--seed 0] [--seconds 600] [--commands 40]
+python benchmarks/reliability/seed_files.py [--count 10000] [--seed 0] [--seconds 600] [--commands 40]
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pyarrow
-import pyarrow.parquet
+import pyarrow  # noqa: TID253
+import pyarrow.parquet  # noqa: TID253
 import zstandard
 from campaign import ROOT, main
 from mutations import TEXTS, of_bytes, of_json
@@ -65,8 +65,11 @@ RECORDS: tuple[list[dict[str, Any]], ...] = (
     [{"instruction": f"Do {n}.", "input": "x", "output": "y"} for n in range(4)],
     [{"prompt": [{"role": "user", "content": [{"type": "text", "text": f"p{n}"}]}], "chosen": "c"} for n in range(4)],
     [{"text": f"<|im_start|>user\nq{n}<|im_end|>\n<|im_start|>assistant\na<|im_end|>"} for n in range(4)],
-    [{"question": json.dumps([{"role": "user", "content": f"j{n}"}]), "answer": None, "image": "a"} for n in range(4)],
-    [{"messages": [{"role": "user", "content": f"t{n}"}, {"role": "assistant", "tool_calls": [{"id": "a"}]}]} for n in range(4)],
+    [{"question": json.dumps([{"role": "user", "content": f"j{n}"}]), "answer": None, "image": ""} for n in range(4)],
+    [
+        {"messages": [{"role": "user", "content": f"t{n}"}, {"role": "assistant", "tool_calls": [{"id": "a"}]}]}
+        for n in range(4)
+    ],
 )
 CELLS: tuple[Any, ...] = (
     *(datetime(1, 1, 1), datetime(9999, 12, 31), date(1, 1, 1), Decimal("1e30"), b"\xff\xfe", b"", 2**62, -0.0),
@@ -108,7 +111,8 @@ class SeedFiles:
         if dice.random() < 0.25:
             name, data = _packed(dice, name, data)
         if dice.random() < 0.05:
-            name = f"seeds.{dice.choice(('jsonl', 'json', 'csv', 'parquet', 'txt', 'tsv', 'jsonl.gz', 'parquet.zst'))}"
+            other = dice.choice(("jsonl", "json", "csv", "parquet", "txt", "tsv", "jsonl.gz", "parquet.zst"))
+            name = f"seeds.{other}"
         return {name: data, "more.txt": dice.choice(MORE).encode()}
 
     def attempt(self, files: Mapping[str, bytes]) -> ExitCode | None:

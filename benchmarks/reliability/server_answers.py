@@ -50,7 +50,11 @@ def _chunk(delta: Any, finish: str | None = None, **more: Any) -> dict[str, Any]
 
 STREAMS: tuple[list[Any], ...] = (
     [_chunk({"role": "assistant", "content": ""}), *(_chunk({"content": f"w{n} "}) for n in range(5))],
-    [*(_chunk({"reasoning_content": f"r{n} "}) for n in range(3)), *(_chunk({"content": f"w{n} "}) for n in range(3))],
+    [
+        *(_chunk({"reasoning_content": f"r{n} "}) for n in range(3)),
+        _chunk({"content": "a"}),
+        _chunk({"content": "b"}),
+    ],
     [_chunk({"content": "<think>a"}), _chunk({"content": "</think>"}), _chunk({"content": [{"type": "text"}]})],
     [_chunk({"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": "{}"}}]}), _chunk({"refusal": "no"})],
     [_chunk({"content": "a"}), {"error": {"message": "overloaded", "code": 503}}],
@@ -97,7 +101,7 @@ class ServerAnswers:
         if kind == "judge":
             labels = dice.choice((LABELS, (ALONE,)))
             text = example(labels).replace("<1 to 10>", "7").encode()
-            prose = dice.choice((b"", b"Answer A: 8/10\nAnswer B: 3 out of 10\n", b"```json\n", b"overall score is 7 "))
+            prose = dice.choice((b"", b"Answer A: 8/10\nAnswer B: 3 out of 10\n", b"```json\n", b"the score is 7 "))
             return {kind: prose + of_json(dice, text)}
         lines = [json.dumps(line).encode() for line in self.lines]
         for _ in range(dice.randint(1, 4)):
@@ -166,7 +170,11 @@ def _response(dice: random.Random, body: bytes) -> bytes:
     elif kind == 2:
         lines.append(b"X-Long: " + b"z" * dice.choice((8000, 200_000, 2_000_000)))
     elif kind == 3:
-        status = dice.choice((100, 101, 204, 206, 301, 304, 307, 400, 401, 404, 413, 418, 422, 429, 500, 503, 529, 599))
+        informing, others = (
+            (100, 101, 204, 206, 301, 304, 307),
+            (400, 401, 404, 413, 418, 422, 429, 500, 503, 529, 599),
+        )
+        status = dice.choice((*informing, *others))
         lines[0] = b"HTTP/1.1 %d X" % status
         lines += [b"Location: " + dice.choice((b"http://[", b"//x", b"\xff", b"/")), b"Retry-After: 9" + b"9" * 400]
     elif kind == 4:

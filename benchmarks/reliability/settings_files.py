@@ -1,6 +1,6 @@
 """Hostile settings files (`faq.toml`): they are loaded, and `faq-tui status` and the plan of a run are computed.
 
-    python benchmarks/reliability/settings_files.py [--count 5000] [--seed 0] [--seconds 600] [--commands 40]
+python benchmarks/reliability/settings_files.py [--count 5000] [--seed 0] [--seconds 600] [--commands 40]
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from faq_tui.core.status import status_of
 NAME = "faq.toml"
 LITERALS = (
     *("1e400", "nan", "-inf", "inf", "-0", "0x7fffffffffffffffffff", "1979-05-27T07:32:00Z", "07:32:00", "true"),
-    *("[]", "{}", "[[]]", "[[[[1]]]]", "[" * 2000, '""', "'''", '"\\u0000"', '"\\uD800"', "1_0", "99999999999999999999"),
+    *("[]", "{}", "[[]]", "[[[[1]]]]", "[" * 2000, '""', "'''", '"\\u0000"', '"\\uD800"', "1_0", "9" * 20),
     *("[1, 'a']", "{a = {b = {c = 1}}}", "9" * 5000, "", "= 1", '["a", ["b"], {c = 1}]', "[{}]", "[nan]", "-1"),
 )
 SMALL = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -179,18 +179,21 @@ class ChunkReader:
             self._begun = True
             if piece.lstrip()[:1] == b"<":
                 raise NotAnApiError
-        try:
-            events = self._events.feed(piece)
-        except ValueError as error:
-            raise BrokenStreamError(str(error)) from None
-        return self._chunks(events)
+        return self._chunks(self._read(lambda: self._events.feed(piece)))
 
     def end(self) -> list[Any]:
         """If the stream ended without an empty line after its last chunk, return this chunk.
 
         Raises BrokenStreamError.
         """
-        return self._chunks(self._events.end())
+        return self._chunks(self._read(self._events.end))
+
+    @staticmethod
+    def _read(events: Callable[[], list[SentEvent]]) -> list[SentEvent]:
+        try:
+            return events()
+        except ValueError as error:  # an event is too long
+            raise BrokenStreamError(str(error)) from None
 
     def _chunks(self, events: list[SentEvent]) -> list[Any]:
         chunks = []

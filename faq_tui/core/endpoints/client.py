@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import unquote, urlsplit
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.endpoints.capabilities import LearnedCapabilities
@@ -65,7 +66,7 @@ def api_key(endpoint: Endpoint) -> str:
         return "none"  # local servers do not check the key, but some refuse a request without a key
     key = key_of(endpoint)
     if key is None:
-        raise UsageError(f"${endpoint.api_key_env} is not set: export the key for {endpoint.base_url} in it")
+        raise UsageError(f"${endpoint.api_key_env} is not set: export the key for {endpoint.shown_url} in it")
     return key
 
 
@@ -75,9 +76,12 @@ def key_of(endpoint: Endpoint) -> str | None:
 
 
 def secrets_of(endpoint: Endpoint) -> list[str]:
-    """The values that no message may show: the API key, and the values of headers that come from the environment."""
+    """The values that no message may show: the API key, the password in base_url, and the values of headers that come
+    from the environment.
+    """
     named = [value[1:] for value in endpoint.extra_headers.values() if value.startswith("$")]
-    secrets = [key_of(endpoint), *(os.environ.get(name, "").strip() for name in named)]
+    password = unquote(urlsplit(endpoint.base_url).password or "")
+    secrets = [key_of(endpoint), password, *(os.environ.get(name, "").strip() for name in named)]
     return [secret for secret in secrets if secret]
 
 
