@@ -36,7 +36,7 @@ from faq_tui.core.base.errors import ExitCode, FaqError  # noqa: E402
 
 HANG_S = 10.0
 MOST_MB = 1024.0  # in addition to the memory before the input
-# A larger need of memory, in addition to the libraries, ends with a MemoryError, and not with a machine without memory.
+# If an input needs more memory than this, in addition to the libraries, it ends with a MemoryError.
 ADDRESS_SPACE = 4 << 30
 
 
