@@ -138,7 +138,7 @@ class ModelFolders:
         with open_run(self.run) as run:
             return first_failure(
                 lambda: void(target_check._target(run, STAGES, [], False)),
-                lambda: void(_readers(run, folder)),
+                lambda: _readers(run, folder),
                 lambda: void(memory_need(folder, 2)),
                 lambda: void(quantized_shapes(folder)),
                 lambda: void(packed_shapes(folder, 4)) if b"qweight" in b"".join(files.values()) else None,
