@@ -11,11 +11,13 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.settings.recipe import known_keys
@@ -43,32 +45,58 @@ def parse_settings(text: str, where: str = "faq.toml", folder: Path | None = Non
 
     Prompt files are read from `folder`. If `folder` is None, they are not read.
     """
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{where} is not valid TOML: {error}") from None
-    except RecursionError:
-        raise UsageError(f"{where} is not valid TOML: it is nested too deeply") from None
-    except ValueError:  # Python refuses to read a decimal number with more than 4,300 digits
-        raise UsageError(f"{where} holds a number with thousands of digits: correct the number") from None
-    for key, problem in _unusable(raw):
-        raise UsageError(f"{where}: `{_dotted(key)}` {problem}")
+    raw = parse_toml(text, where)
+    for problem in _unusable(raw):
+        raise UsageError(f"{where}: {problem.sentence}")
     try:
         return Settings.model_validate(raw, context={"folder": folder})
     except ValidationError as error:
         raise UsageError(f"{where}: {_sentence(error)}") from None
 
 
-def _unusable(value: Any, location: tuple[int | str, ...] = ()) -> Iterator[tuple[tuple[int | str, ...], str]]:
-    """Yield the location and the problem of each value that no key can have.
+def parse_toml(text: str, where: str = "faq.toml") -> dict[str, Any]:
+    """The values in `text`, which is TOML. `where` is the name of the text in errors. Raises UsageError."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{where} is not valid TOML: {error}") from None
+    except RecursionError:
+        raise UsageError(f"{where} is not valid TOML: it is nested too deeply") from None
+    except ValueError:  # Python refuses to read a decimal number with more than 4,300 digits
+        raise UsageError(f"{where} holds a number with thousands of digits: correct the number") from None
+
+
+@dataclass(frozen=True)
+class SettingProblem:
+    """A refused value. `location` is the path of its key; it is empty if the problem concerns several keys."""
+
+    location: tuple[int | str, ...]
+    sentence: str
+
+
+def check_values(raw: Mapping[str, Any], folder: Path) -> tuple[Settings | None, list[SettingProblem]]:
+    """The settings with these values, or None and all problems. The sentences are those of `parse_settings`.
+
+    Prompt files are read from `folder`.
+    """
+    for problem in _unusable(raw):
+        return None, [problem]
+    try:
+        return Settings.model_validate(raw, context={"folder": folder}), []
+    except ValidationError as error:
+        return None, [SettingProblem(one["loc"], _reason(one)) for one in error.errors(include_url=False)]
+
+
+def _unusable(value: Any, location: tuple[int | str, ...] = ()) -> Iterator[SettingProblem]:
+    """Yield each value that no key can have.
 
     Paths and requests cannot contain the character NUL. By the definition of TOML, integers have at most 64 bits;
     neither the database nor JSON could hold larger ones.
     """
     if isinstance(value, str) and "\0" in value:
-        yield location, "contains the character NUL: remove it"
+        yield SettingProblem(location, f"`{dotted(location)}` contains the character NUL: remove it")
     elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        yield location, "is a number with more than 64 bits: correct the number"
+        yield SettingProblem(location, f"`{dotted(location)}` is a number with more than 64 bits: correct the number")
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in inside:
         yield from _unusable(inner, (*location, key))
@@ -79,22 +107,27 @@ def _sentence(error: ValidationError) -> str:
     # reported.
     errors = error.errors(include_url=False)
     first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
-    location = first["loc"]
-    key = _dotted(location)
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    if first["type"] == "extra_forbidden":
+    return f"{_reason(first)}{more}"
+
+
+def _reason(error: ErrorDetails) -> str:
+    """One error of pydantic as a sentence without the name of the file."""
+    location = error["loc"]
+    key = dotted(location)
+    if error["type"] == "extra_forbidden":
         names = _keys_beside(location)
         near = difflib.get_close_matches(str(location[-1]), names, n=1, cutoff=0.5)
         hint = f"did you mean `{near[0]}`?" if near else f"valid keys: {', '.join(sorted(names))}"
-        return f"unknown key `{key}`; {hint}{more}"
-    if first["type"] == "missing":
-        return f"`{key}` is missing{more}"
-    reason = str(first["msg"]).removeprefix("Value error, ")
-    if first["type"] == "value_error" and not key:
-        return f"{reason}{more}"
-    given = first.get("input")
+        return f"unknown key `{key}`; {hint}"
+    if error["type"] == "missing":
+        return f"`{key}` is missing"
+    reason = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "value_error" and not key:
+        return reason
+    given = error.get("input")
     shown = f", not {_in_short(given)}" if isinstance(given, str | int | float | bool) else ""
-    return f"`{key}`: {reason[:1].lower()}{reason[1:]}{shown}{more}"
+    return f"`{key}`: {reason[:1].lower()}{reason[1:]}{shown}"
 
 
 def _in_short(given: str | float) -> str:
@@ -103,7 +136,8 @@ def _in_short(given: str | float) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
-def _dotted(location: tuple[int | str, ...]) -> str:
+def dotted(location: Iterable[int | str]) -> str:
+    """The path of a key as text, such as `recipes[1].bits`."""
     out = ""
     for part in location:
         if isinstance(part, int):
