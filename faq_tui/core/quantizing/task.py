@@ -9,6 +9,7 @@ in the background. Therefore `layer_done` for a layer may be sent after `layer_s
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,8 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     folder `out` with a manifest is complete.
     """
     job = QuantizationJob.from_spec(spec)
+    if job.threads is not None:
+        limit_threads(job.threads)
     method: Method = METHODS.get(job.recipe.method)
     target, rows = check_job(job, method, cancel)
     device = device_of(job.device)
@@ -76,6 +79,14 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     }
     write_manifest(job.out, body)
     send("quantized", **result)
+
+
+def limit_threads(threads: int) -> None:
+    """Let torch, and the libraries that are imported later, compute with this number of processor threads."""
+    import torch
+
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    torch.set_num_threads(threads)
 
 
 def check_job(job: QuantizationJob, method: Method, cancel: CancelToken) -> tuple[Path, list[list[int]]]:
