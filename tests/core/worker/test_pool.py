@@ -25,7 +25,7 @@ def run(
     log: Path,
     env: dict[str, str],
 ) -> None:
-    """In place of `run_worker`: send a message, wait for the other worker or for a stop, and raise `spec["error"]`."""
+    """In place of `run_worker`: send a message, wait for the other worker or a stop, and raise `spec["error"]`."""
     on_message({"kind": "began", "env": env, "thread": threading.get_ident()})
     if "wait" in spec:
         spec["wait"].wait(10)
