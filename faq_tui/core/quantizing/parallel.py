@@ -17,10 +17,10 @@ from faq_tui.core.worker.forked import GPU_DRIVERS
 
 Parallel = int | Literal["auto"]
 
-# The largest target, in bytes, of which two artefacts are made at the same time on a CPU. The solver of such a target
-# uses little more than one processor core.
+# The largest target, in bytes, of which "auto" makes several artefacts at the same time on a CPU. A worker for such a
+# target uses little more than one processor core.
 SMALL_TARGET = 1 << 30
-ON_CPU = 2  # number of artefacts that "auto" makes at the same time on a CPU
+ON_CPU = 2  # number of artefacts of a small target that "auto" makes at the same time on a CPU
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,19 @@ def cores() -> int:
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return max(1, min(here, int(wanted))) if wanted.isascii() and wanted.isdigit() else here
+
+
+def thread_limit(wanted: int | None, target_bytes: int, device: str) -> int | None:
+    """The number of processor threads with which a worker computes; None if there is no limit.
+
+    `wanted` is the limit of the worker's place. The number of threads changes the order of sums, and thereby the last
+    bits of a Hessian. Therefore the worker for a small target on a CPU always computes with as many threads as if two
+    artefacts were made at the same time. So its result does not depend on the other artefacts.
+    """
+    if device != "cpu" or target_bytes > SMALL_TARGET:
+        return wanted
+    share = max(1, cores() // ON_CPU)
+    return share if wanted is None else min(wanted, share)
 
 
 def assignable(visible: str | None, gpus: Sequence[GpuInfo]) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_profile import profile_of
 from faq_tui.core.quantizing.methods.base import Method
 from faq_tui.core.quantizing.output import complete_folder, coverage, write_manifest
+from faq_tui.core.quantizing.parallel import thread_limit
 from faq_tui.core.quantizing.preflight import (
     check_enough,
     check_finite,
@@ -46,11 +47,12 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     folder `out` with a manifest is complete.
     """
     job = QuantizationJob.from_spec(spec)
-    if job.threads is not None:
-        limit_threads(job.threads)
     method: Method = METHODS.get(job.recipe.method)
     target, rows = check_job(job, method, cancel)
     device = device_of(job.device)
+    threads = thread_limit(job.threads, sum(size for _, _, size in tensors_of(target).values()), device)
+    if threads is not None:
+        limit_threads(threads)
 
     started = time.monotonic()
     progress = QuantizationProgress(send, cancel)

@@ -19,6 +19,7 @@ from faq_tui.core.quantizing.parallel import (
     assignable,
     places,
     places_on,
+    thread_limit,
 )
 from faq_tui.core.settings import build_recipe
 from tests.support.tiny import make_tiny_model
@@ -132,6 +133,19 @@ def test_the_machine_is_what_the_person_left_visible(
     monkeypatch.setattr(parallel, "GPU_DRIVERS", ())
     machine = parallel.machine_for(device)
     assert {key: getattr(machine, key) for key in expected} == expected
+
+
+def test_the_threads_for_a_small_target_do_not_depend_on_other_artefacts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "cores", lambda: 8)
+    machine = replace(CPU, cores=8)
+    for setting, missing in (("auto", 1), ("auto", 5), (1, 5), (2, 1), (2, 5)):
+        found = places_on(machine, setting, missing, [cost()] * missing, SMALL_TARGET)  # type: ignore[arg-type]
+        assert {thread_limit(place.threads, SMALL_TARGET, "cpu") for place in found} == {4}
+    assert thread_limit(2, SMALL_TARGET, "cpu") == 2, "four artefacts at the same time"
+    assert thread_limit(None, SMALL_TARGET + 1, "cpu") is thread_limit(None, 1, "cuda") is None
+    assert thread_limit(3, SMALL_TARGET + 1, "cpu") == 3
+    monkeypatch.setattr(parallel, "cores", lambda: 1)
+    assert thread_limit(None, 1, "cpu") == 1
 
 
 @pytest.mark.slow

@@ -48,6 +48,14 @@ MEDIUM, LARGE = "gptq-w4g32-medium", "gptq-w4g32-large"
 BOTH = "[quantize]\nparallel = 2\n"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _two_threads() -> Iterator[None]:
+    """Without a limit, a worker would use two threads."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "2")
+        yield
+
+
 @pytest.fixture(scope="module")
 def assembled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("assembled")
@@ -128,7 +136,7 @@ def manifest(run: Path, name: str) -> dict[str, Any]:
     body = read_manifest(run / "models" / name)
     assert body is not None
     losses = [{key: value for key, value in row.items() if key != "seconds"} for row in body["losses"]]
-    del body["seconds"], body["losses"], body["peak_memory_mb"]
+    del body["seconds"], body["losses"], body["peak_memory_mb"], body["model"]  # `model` is a path in the run folder
     text: dict[str, Any] = json.loads(json.dumps({**body, "losses": losses}))
     return text
 
