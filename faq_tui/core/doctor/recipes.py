@@ -12,7 +12,7 @@ from faq_tui.core.models.devices import first_gpu, free_bytes
 from faq_tui.core.models.hub import cached_folder
 from faq_tui.core.quantizing.cost_model import WORK, QuantizationCost, estimate_recipe
 from faq_tui.core.quantizing.layer_profile import profile_of
-from faq_tui.core.quantizing.parallel import MissingArtefact, Place, places
+from faq_tui.core.quantizing.parallel import MissingArtefact, WorkerPlace, places
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED
 from faq_tui.core.store.sets import all_sets
@@ -57,7 +57,9 @@ def recipe_checks(run: Run) -> list[Check]:
     return [*checks, *together(found, [cost for _, cost in each], gpu.free if gpu else None, free)]
 
 
-def together(found: list[Place], costs: list[QuantizationCost], gpu: int | None, host: int | None) -> list[Check]:
+def together(
+    found: list[WorkerPlace], costs: list[QuantizationCost], gpu: int | None, host: int | None
+) -> list[Check]:
     """A check of the memory that artefacts need which are made at the same time, one in each place.
 
     `gpu` and `host` are the numbers of free bytes, as in `fits`. The result is empty if there is only one place.

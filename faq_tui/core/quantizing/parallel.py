@@ -24,7 +24,7 @@ ON_CPU = 2  # number of artefacts of a small target that "auto" makes at the sam
 
 
 @dataclass(frozen=True)
-class Place:
+class WorkerPlace:
     """Where an artefact is made.
 
     `env` has environment variables for the worker. `threads` is the number of processor threads that the worker may
@@ -46,7 +46,7 @@ class MissingArtefact:
 
 
 @dataclass(frozen=True)
-class Machine:
+class Hardware:
     """The parts of this machine on which the number of workers depends."""
 
     gpus: tuple[str, ...] = ()  # values of CUDA_VISIBLE_DEVICES, one for each GPU that this process may use
@@ -57,21 +57,23 @@ class Machine:
     host: int | None = None  # free host memory in bytes; None if the system does not report it
 
 
-def places(setting: Parallel, device: str, target: Path | None, missing: Sequence[MissingArtefact]) -> list[Place]:
+def places(
+    setting: Parallel, device: str, target: Path | None, missing: Sequence[MissingArtefact]
+) -> list[WorkerPlace]:
     """One place for each artefact that can be made at the same time on this machine. There is at least one place.
 
     `setting` is `quantize.parallel`, and `device` is `target.device`. `target` is the folder of the target; None if
     its files are not on this machine.
     """
     if setting == 1 or len(missing) < 2:
-        return [Place()]
-    machine = machine_for(device)
+        return [WorkerPlace()]
+    machine = hardware_for(device)
     size, costs = (0, None) if target is None else costs_on(machine, target, missing)
     return places_on(machine, setting, len(missing), costs, size)
 
 
 def costs_on(
-    machine: Machine, target: Path, missing: Sequence[MissingArtefact]
+    machine: Hardware, target: Path, missing: Sequence[MissingArtefact]
 ) -> tuple[int, list[QuantizationCost] | None]:
     """The size of the target's weights in bytes, and the cost of each missing artefact.
 
@@ -90,7 +92,7 @@ def costs_on(
     return size, costs
 
 
-def machine_for(device: str) -> Machine:
+def hardware_for(device: str) -> Hardware:
     """This machine, for a value of the setting `target.device`."""
     gpus = all_gpus() if device != "cpu" else ()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -99,7 +101,7 @@ def machine_for(device: str) -> Machine:
     part = visible is None and any(gpu.split for gpu in gpus)
     other = device != "cpu" and not names and (part or (not gpus and driver))
     free = {gpu.uuid: gpu.free for gpu in gpus}
-    return Machine(names, free, gpus[0].name if gpus else "", other, cores(), free_bytes("cpu"))
+    return Hardware(names, free, gpus[0].name if gpus else "", other, cores(), free_bytes("cpu"))
 
 
 def cores() -> int:
@@ -141,8 +143,8 @@ def assignable(visible: str | None, gpus: Sequence[GpuInfo]) -> tuple[str, ...]:
 
 
 def places_on(
-    machine: Machine, setting: Parallel, missing: int, costs: Sequence[QuantizationCost] | None, target_bytes: int
-) -> list[Place]:
+    machine: Hardware, setting: Parallel, missing: int, costs: Sequence[QuantizationCost] | None, target_bytes: int
+) -> list[WorkerPlace]:
     """One place for each of the artefacts that are made at the same time on `machine`.
 
     `missing` is the number of missing artefacts, and `costs` has the cost of each of them. `costs` is None if the
@@ -161,10 +163,10 @@ def places_on(
         count = _fitting(ON_CPU if several else 1, costs, machine.host)
     count = min(count, missing)
     if count <= 1:
-        return [Place()]
+        return [WorkerPlace()]
     if gpus:
-        return [Place({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]}) for number in range(count)]
-    return [Place(threads=max(1, machine.cores // count))] * count
+        return [WorkerPlace({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]}) for number in range(count)]
+    return [WorkerPlace(threads=max(1, machine.cores // count))] * count
 
 
 def _has_room(free: int | None, costs: Sequence[QuantizationCost]) -> bool:

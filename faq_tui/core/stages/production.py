@@ -15,7 +15,7 @@ from faq_tui.core.models.dense import format_of_folder
 from faq_tui.core.models.hub import cached_folder
 from faq_tui.core.models.target import TargetModel
 from faq_tui.core.quantizing.output import is_whole
-from faq_tui.core.quantizing.parallel import MissingArtefact, Place, places
+from faq_tui.core.quantizing.parallel import MissingArtefact, WorkerPlace, places
 from faq_tui.core.quantizing.servable import doubts, serve_commands
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import (
@@ -55,7 +55,7 @@ def checkpoints(run: Run, name: str, signature: str) -> Path:
 
 
 @dataclass(frozen=True)
-class Job:
+class WantedArtefact:
     """An artefact that is still to be made."""
 
     name: str
@@ -68,8 +68,8 @@ class Job:
 class _Running:
     """An artefact that is being made. `result` gets the body of the worker's message `quantized`."""
 
-    job: Job
-    place: Place
+    job: WantedArtefact
+    place: WorkerPlace
     result: dict[str, Any] = field(default_factory=dict)
 
 
@@ -80,7 +80,7 @@ class Production:
     """
 
     def __init__(
-        self, context: Context, target: TargetModel, todo: Sequence[Job], signatures: dict[str, str]
+        self, context: Context, target: TargetModel, todo: Sequence[WantedArtefact], signatures: dict[str, str]
     ) -> None:
         self.context, self.run, self.target = context, context.run, target
         self.todo, self.signatures = todo, signatures
@@ -95,7 +95,7 @@ class Production:
         Raises Stopped after a request to stop, when all workers have ended.
         """
         stopped: Stopped | None = None
-        free: list[Place] = []
+        free: list[WorkerPlace] = []
         try:
             with WorkerPool(self.run.log(self.context.job), self.context.cancel) as pool:
                 while self.running or (self.waiting and stopped is None):
@@ -126,7 +126,7 @@ class Production:
             raise stopped
         return [(job.name, self.failed[job.name]) for job in self.todo if job.name in self.failed]
 
-    def _places(self) -> list[Place]:
+    def _places(self) -> list[WorkerPlace]:
         if self.run.settings.quantize.parallel == 1 or len(self.waiting) < 2:
             return places(1, self.target.device, None, ())
         longest = self.run.settings.assemble.max_tokens
@@ -137,12 +137,12 @@ class Production:
         folder = Path(self.target.path) if Path(self.target.path).is_dir() else cached_folder(self.target.path)
         return places(self.run.settings.quantize.parallel, self.target.device, folder, missing)
 
-    def _next_job(self) -> Job | None:
+    def _next_job(self) -> WantedArtefact | None:
         """The next artefact. If a running worker makes the same weights, the artefact waits for this worker."""
         being_made = {running.job.signature for running in self.running.values()}
         return next((job for job in self.waiting if job.signature not in being_made), None)
 
-    def _begin(self, pool: WorkerPool, job: Job, free: list[Place]) -> None:
+    def _begin(self, pool: WorkerPool, job: WantedArtefact, free: list[WorkerPlace]) -> None:
         """Start a worker for an artefact, or let the artefact share the weights of an artefact with the same
         signature."""
         self.waiting.remove(job)
@@ -165,7 +165,7 @@ class Production:
         names = ", ".join([*self.running, *begun])
         self.context.emit(StageProgress(STAGE, self.ended, len(self.todo), names))
 
-    def _share(self, job: Job, twin: Artefact) -> None:
+    def _share(self, job: WantedArtefact, twin: Artefact) -> None:
         # this folder may hold an artefact that was made earlier from another set of this name
         shutil.rmtree(self.run.models / job.name, ignore_errors=True)
         _record(self.run, job, twin.name, twin.bits, 0.0)
@@ -175,7 +175,7 @@ class Production:
     def _half(self, name: str) -> Path:
         return self.run.models / f"{HALF}{name}"
 
-    def _spec(self, job: Job, place: Place) -> dict[str, Any]:
+    def _spec(self, job: WantedArtefact, place: WorkerPlace) -> dict[str, Any]:
         run, target = self.run, self.target
         spec = {
             "artefact": job.name,
@@ -217,7 +217,7 @@ class Production:
         if self.running and self._next_job() is None:
             self._show_progress()
 
-    def _complete(self, job: Job, result: dict[str, Any]) -> None:
+    def _complete(self, job: WantedArtefact, result: dict[str, Any]) -> None:
         """Move the artefact's folder to models/, and record the artefact."""
         run, name, half = self.run, job.name, self._half(job.name)
         complete_manifest(half, name, run, job.set_row)
@@ -238,7 +238,7 @@ class Production:
         self.running.pop(name, None)
         shutil.rmtree(self._half(name), ignore_errors=True)
 
-    def _fail(self, job: Job, error: FaqError) -> None:
+    def _fail(self, job: WantedArtefact, error: FaqError) -> None:
         self.failed[job.name] = error
         self.ended += 1
         add_failure(self.run.store, job.name, job.signature, str(error))
@@ -279,7 +279,7 @@ def worker_event(artefact: str, message: dict[str, Any]) -> Event | None:
     return None
 
 
-def _record(run: Run, job: Job, same_as: str | None, bits: float, seconds: float) -> None:
+def _record(run: Run, job: WantedArtefact, same_as: str | None, bits: float, seconds: float) -> None:
     add_artefact(
         run.store,
         Artefact(

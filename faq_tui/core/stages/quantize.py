@@ -17,7 +17,15 @@ from faq_tui.core.run.events import Note, StageProgress, StageStarted
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Recipe
 from faq_tui.core.settings.weights import kind_weights_of
-from faq_tui.core.stages.production import CHECKPOINTS, HALF, STAGE, Job, Production, checkpoints, kinds_file
+from faq_tui.core.stages.production import (
+    CHECKPOINTS,
+    HALF,
+    STAGE,
+    Production,
+    WantedArtefact,
+    checkpoints,
+    kinds_file,
+)
 from faq_tui.core.store.artefacts import all_artefacts
 from faq_tui.core.store.sets import SetRow, all_sets
 
@@ -70,7 +78,7 @@ def execute(context: Context) -> str:
     good = _good(run, signatures)
     _sweep_checkpoints(run, {checkpoints(run, name, signatures[name]) for name in signatures if name not in good})
     todo = [
-        Job(recipe.folder(name), recipe, sets[name], signatures[recipe.folder(name)])
+        WantedArtefact(recipe.folder(name), recipe, sets[name], signatures[recipe.folder(name)])
         for recipe, name in jobs(run)
         if recipe.folder(name) not in good
     ]

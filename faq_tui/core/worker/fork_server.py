@@ -23,7 +23,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from faq_tui.core.base.process import lower_priority, lower_session_priority
 from faq_tui.core.worker import child
@@ -107,7 +107,8 @@ def serve(server: socket.socket) -> None:
     """Start children and report their ends, until the parent has ended."""
     children: dict[int, tuple[int, int]] = {}  # maps the pidfd of each child to its pid and the pipe for its status
     while True:
-        for ready in select.select([server, *children], [], [])[0]:
+        watched: list[Any] = [server, *children]
+        for ready in select.select(watched, [], [])[0]:
             if ready in children:
                 _report_end(ready, *children.pop(ready))
             elif not _start_child(server, children):

@@ -14,7 +14,7 @@ from faq_tui.core.extensions import METHODS
 from faq_tui.core.quantizing import cost_model as module
 from faq_tui.core.quantizing.cost_model import QuantizationCost, estimate, layer_seconds
 from faq_tui.core.quantizing.layer_profile import LayerProfile, profile_of
-from faq_tui.core.quantizing.parallel import Place
+from faq_tui.core.quantizing.parallel import WorkerPlace
 from faq_tui.core.run.run import open_run
 from faq_tui.core.settings.recipe import build_recipe
 from tests.support.shell import make_run
@@ -235,6 +235,7 @@ def test_doctor_says_a_line_a_recipe_and_refuses_what_cannot_fit(
     target = make_tiny_model(tmp_path / "target")
     rest = '[[recipes]]\nmethod = ["gptq", "spqr"]\ngroup_size = 64\n'
     rest += '[[recipes]]\nmethod = "gptq"\nbits = 8\ngroup_size = 64\nengine = "gptqmodel"\n'
+    rest += "[quantize]\nparallel = 1\n"
     folder = make_run(tmp_path / "run", target=str(target), rest=rest)
     with open_run(folder) as run:
         profile = profile_of(target, 4, 4 * 2048, 2048)
@@ -278,7 +279,7 @@ def test_doctor_counts_the_memory_of_artefacts_that_are_made_at_the_same_time(
 
 def test_doctor_counts_the_artefacts_that_share_a_gpu() -> None:
     costs = [QuantizationCost(60.0, 10e9, 1e9, "")] * 4
-    on = [Place({"CUDA_VISIBLE_DEVICES": name}) for name in "0101"]
+    on = [WorkerPlace({"CUDA_VISIBLE_DEVICES": name}) for name in "0101"]
     assert recipes.together(on, costs, 15 * 10**9, 10**12)[0].state == "warning"
     assert recipes.together(on[:2], costs, 15 * 10**9, 10**12)[0].state == "ok"
     assert recipes.together(on[:1], costs, 1, 1) == []

@@ -13,9 +13,9 @@ from faq_tui.core.quantizing import parallel
 from faq_tui.core.quantizing.cost_model import QuantizationCost
 from faq_tui.core.quantizing.parallel import (
     SMALL_TARGET,
-    Machine,
+    Hardware,
     MissingArtefact,
-    Place,
+    WorkerPlace,
     assignable,
     places,
     places_on,
@@ -27,15 +27,15 @@ from tests.support.tiny import make_tiny_model
 GIB = 1 << 30
 UUIDS = ("GPU-aa", "GPU-bb", "GPU-cc", "GPU-dd")
 GPUS = [GpuInfo("H200", 100 * GIB, uuid) for uuid in UUIDS]
-FOUR = Machine(gpus=UUIDS, free=dict.fromkeys(UUIDS, 100 * GIB), gpu_name="H200", cores=32, host=500 * GIB)
-CPU = Machine(cores=4, host=16 * GIB)
+FOUR = Hardware(gpus=UUIDS, free=dict.fromkeys(UUIDS, 100 * GIB), gpu_name="H200", cores=32, host=500 * GIB)
+CPU = Hardware(cores=4, host=16 * GIB)
 
 
 def cost(gpu: float = 0, host: float = 2) -> QuantizationCost:
     return QuantizationCost(60.0, gpu * GIB, host * GIB, "")
 
 
-def visible(found: list[Place]) -> list[str | None]:
+def visible(found: list[WorkerPlace]) -> list[str | None]:
     return [place.env.get("CUDA_VISIBLE_DEVICES") for place in found]
 
 
@@ -75,36 +75,36 @@ def test_auto_gives_each_gpu_one_artefact() -> None:
 
 
 def test_a_single_artefact_may_use_every_gpu() -> None:
-    assert places_on(FOUR, "auto", 1, [cost(20)], 0) == [Place()]
-    assert places("auto", "auto", None, ()) == [Place()]
+    assert places_on(FOUR, "auto", 1, [cost(20)], 0) == [WorkerPlace()]
+    assert places("auto", "auto", None, ()) == [WorkerPlace()]
 
 
 def test_auto_leaves_out_a_gpu_that_is_too_full() -> None:
     full = replace(FOUR, free={**FOUR.free, "GPU-aa": 10 * GIB})
     assert visible(places_on(full, "auto", 9, [cost(20)] * 9, 0)) == ["GPU-bb", "GPU-cc", "GPU-dd"]
     # If no GPU has enough memory alone, one worker sees all GPUs.
-    assert places_on(FOUR, "auto", 9, [cost(200)] * 9, 0) == [Place()]
+    assert places_on(FOUR, "auto", 9, [cost(200)] * 9, 0) == [WorkerPlace()]
     # The free memory of an entry such as "0" is not known.
     assert len(places_on(replace(FOUR, gpus=("0", "1")), "auto", 9, [cost(200)] * 9, 0)) == 2
 
 
 def test_auto_counts_the_host_memory_of_all_workers_together() -> None:
     assert len(places_on(FOUR, "auto", 4, [cost(20, 200), cost(20, 200), cost(20, 90), cost(20, 90)], 0)) == 3
-    assert places_on(CPU, "auto", 2, [cost(0, 9), cost(0, 9)], GIB) == [Place()]
+    assert places_on(CPU, "auto", 2, [cost(0, 9), cost(0, 9)], GIB) == [WorkerPlace()]
     assert len(places_on(replace(CPU, host=None), "auto", 2, [cost(0, 9), cost(0, 9)], GIB)) == 2
 
 
 def test_auto_makes_two_artefacts_of_a_small_target_on_a_cpu() -> None:
     two = [cost()] * 5
-    assert places_on(CPU, "auto", 5, two, SMALL_TARGET) == [Place(threads=2)] * 2
-    assert places_on(CPU, "auto", 5, two, SMALL_TARGET + 1) == [Place()]
-    assert places_on(replace(CPU, cores=1), "auto", 5, two, 1) == [Place()]
-    assert places_on(replace(CPU, other_gpu=True), "auto", 5, two, 1) == [Place()]
-    assert places_on(CPU, "auto", 5, None, 0) == [Place()], "the costs are not known yet"
+    assert places_on(CPU, "auto", 5, two, SMALL_TARGET) == [WorkerPlace(threads=2)] * 2
+    assert places_on(CPU, "auto", 5, two, SMALL_TARGET + 1) == [WorkerPlace()]
+    assert places_on(replace(CPU, cores=1), "auto", 5, two, 1) == [WorkerPlace()]
+    assert places_on(replace(CPU, other_gpu=True), "auto", 5, two, 1) == [WorkerPlace()]
+    assert places_on(CPU, "auto", 5, None, 0) == [WorkerPlace()], "the costs are not known yet"
 
 
 def test_a_number_is_taken_as_it_is_but_not_above_the_missing_artefacts() -> None:
-    assert places_on(CPU, 3, 5, None, 0) == [Place(threads=1)] * 3
+    assert places_on(CPU, 3, 5, None, 0) == [WorkerPlace(threads=1)] * 3
     assert len(places_on(CPU, 3, 2, None, 0)) == 2
     assert visible(places_on(FOUR, 6, 9, None, 0)) == [*UUIDS, "GPU-aa", "GPU-bb"]
 
@@ -131,7 +131,7 @@ def test_the_machine_is_what_the_person_left_visible(
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(parallel, "all_gpus", lambda: tuple(gpus))
     monkeypatch.setattr(parallel, "GPU_DRIVERS", ())
-    machine = parallel.machine_for(device)
+    machine = parallel.hardware_for(device)
     assert {key: getattr(machine, key) for key in expected} == expected
 
 
@@ -153,9 +153,9 @@ def test_the_costs_come_from_the_target_and_the_sets(tmp_path: Path, monkeypatch
     target = make_tiny_model(tmp_path / "target")
     missing = [MissingArtefact(build_recipe({"method": "gptq"}), 8, 400, 64)] * 3
     machine = replace(CPU, host=64 * GIB)
-    monkeypatch.setattr(parallel, "machine_for", lambda device: machine)
-    assert places("auto", "cpu", target, missing) == [Place(threads=2)] * 2
+    monkeypatch.setattr(parallel, "hardware_for", lambda device: machine)
+    assert places("auto", "cpu", target, missing) == [WorkerPlace(threads=2)] * 2
     machine = replace(CPU, host=2 * GIB)
-    assert places("auto", "cpu", target, missing) == [Place()]
-    assert places("auto", "cpu", tmp_path / "nothing", missing) == [Place()]
-    assert places("auto", "cpu", None, missing) == [Place()]
+    assert places("auto", "cpu", target, missing) == [WorkerPlace()]
+    assert places("auto", "cpu", tmp_path / "nothing", missing) == [WorkerPlace()]
+    assert places("auto", "cpu", None, missing) == [WorkerPlace()]
