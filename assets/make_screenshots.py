@@ -14,8 +14,10 @@ os.environ["COLORTERM"] = "truecolor"
 os.environ.pop("NO_COLOR", None)
 
 from faq_tui.tui.app import FaqApp
+from faq_tui.tui.config import Config
 from faq_tui.tui.gpu import GIB, MachineSample, MachineSampler
 from faq_tui.tui.player import Player, recording
+from faq_tui.tui.themes import RICH
 
 SIZE = (120, 36)
 MACHINE = MachineSample((), 96.0, int(3.1 * GIB), int(7.6 * GIB))
@@ -35,7 +37,7 @@ async def take(run: Path, pane: str, record: Path, at: float, place: Path) -> No
     time = 0.0
     player = Player(record, 1.0, lambda: time)
     player.badge = ""
-    app = FaqApp(run, player=player, sampler=MachineSampler(lambda: MACHINE))
+    app = FaqApp(run, Config(theme=RICH), player, sampler=MachineSampler(lambda: MACHINE))
     app.animation_level = "none"
     async with app.run_test(size=SIZE) as pilot:
         await pilot.pause(0.3)

@@ -112,7 +112,12 @@ def make(options: argparse.Namespace) -> None:
         shutil.copytree(options.run, shared)
     write_settings(shared, [], options.device)
     prepared = faq_tui_run(shared, "evaluate")
-    if prepared.wait(max(1.0, end - time.monotonic())):
+    try:
+        failed = prepared.wait(max(1.0, end - time.monotonic())) != 0
+    except subprocess.TimeoutExpired:
+        prepared.terminate()
+        sys.exit("the time was over before the sets were made; the same command with the same --work continues")
+    if failed:
         sys.exit((work / "shared.log").read_text(errors="replace")[-3000:])
     print(f"sets, held-out answers and the unquantized model: {time.monotonic() - began:.0f} s", flush=True)
     parts, gpus = list[Part](), gpu_count()
@@ -179,7 +184,9 @@ def merge(options: argparse.Namespace) -> None:
     print((run / "reports" / "report.md").read_text(encoding="utf-8"), shares, sep="\n\n")
 
 
-ARTEFACT = re.compile(r"(?P<method>\w+-\w+?)(?P<share>-sink[\d.]+)?-(?P<set>[a-z][\w-]*?)(-r(?P<draw>\d+))?$")
+ARTEFACT = re.compile(
+    r"(?P<method>[a-z0-9]+)(?P<share>-sink[\d.]+)?-(?P<width>w\w+)-(?P<set>[a-z][\w-]*?)(-r(?P<draw>\d+))?$"
+)
 
 
 def by_share(measured: dict[str, dict[str, dict[str, float]]]) -> str:
@@ -193,7 +200,7 @@ def by_share(measured: dict[str, dict[str, dict[str, float]]]) -> str:
         if (parsed := ARTEFACT.match(name)) is None:
             continue
         for text, values in texts.items():
-            cells = found.setdefault((parsed["method"], text), {})
+            cells = found.setdefault((f"{parsed['method']}-{parsed['width']}", text), {})
             cell = cells.setdefault((parsed["set"], (parsed["share"] or "-off").lstrip("-")), {})
             cell[int(parsed["draw"] or 1)] = values[KL.name]
     lines = []

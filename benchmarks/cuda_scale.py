@@ -27,6 +27,8 @@ from machine import about, table
 from shapes import MODELS, TINY, limit_seconds, make_model, make_rows
 from watched import cost_row, told_beforehand, watch, whole_seconds
 
+from faq_tui.core.settings.recipe import build_recipe
+
 
 @dataclass(frozen=True)
 class Case:
@@ -70,7 +72,7 @@ def spec_of(method: str, moe: bool, model: Path, rows: Path, out: Path, device: 
     return {
         "artefact": f"{method} on {model.name}",
         "model": str(model),
-        "recipe": {"method": method, **own},
+        "recipe": build_recipe({"method": method, **own}).identity(),
         "rows": str(rows),
         "out": str(out),
         "device": device,

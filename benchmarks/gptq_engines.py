@@ -27,6 +27,7 @@ from machine import about, table
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.models.dense import load_dense
 from faq_tui.core.quantizing import task
+from faq_tui.core.settings.recipe import build_recipe
 
 ENGINES = ("gptq@walk", "gptq@gptqmodel", "gptaq@walk", "gptaq@gptqmodel")
 HELD_OUT = 48  # number of held-out seeds
@@ -100,7 +101,7 @@ def quantized(
         if kind == "quantized":
             result.update(body)
 
-    recipe = {"bits": 4, "group_size": 64, **options}
+    recipe = build_recipe({"bits": 4, "group_size": 64, **options}).identity()
     spec = {"artefact": out.name, "model": str(model), "recipe": recipe, "rows": str(path), "out": str(out)}
     began = time.monotonic()
     task.run({**spec, "device": device}, send, CancelToken())

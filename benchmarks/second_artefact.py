@@ -20,6 +20,8 @@ from typing import Any
 
 from machine import about, load, publish, table
 
+from faq_tui.core.settings.recipe import build_recipe
+
 RECIPES: dict[str, dict[str, Any]] = {
     "gptq": {"bits": 4, "group_size": 64},
     "gptaq": {"bits": 4, "group_size": 64},
@@ -54,7 +56,7 @@ def first_layer(method: str, model: Path, rows: Path, folder: Path) -> tuple[flo
 
     spec = {
         "artefact": method,
-        "recipe": {"method": method, **RECIPES[method]},
+        "recipe": build_recipe({"method": method, **RECIPES[method]}).identity(),
         "model": str(model),
         "trust_remote_code": False,
         "device": "cpu",

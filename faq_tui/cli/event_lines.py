@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from faq_tui.core.base.text import duration, sanitize
+from faq_tui.core.base.steps import BYTES
+from faq_tui.core.base.text import duration, sanitize, size
 from faq_tui.core.run.events import (
     ActivationsReady,
     ArtefactDone,
@@ -14,6 +15,7 @@ from faq_tui.core.run.events import (
     Event,
     LoopEnded,
     Note,
+    Preparing,
     ReportWritten,
     SeedSkipped,
     ServerBack,
@@ -33,6 +35,7 @@ class EventLines:
 
     def __init__(self) -> None:
         self._skipped = 0
+        self._steps: set[str] = set()  # the steps that already have a line
         self._waiting: set[tuple[str, float]] = set()  # (URL, start time) of each outage that already has a line
 
     def of(self, event: Event) -> list[str]:
@@ -46,6 +49,10 @@ class EventLines:
             if outage in self._waiting or event.gives_up is None:
                 return []
             self._waiting.add(outage)
+        if isinstance(event, Preparing):
+            if event.ended or event.what in self._steps:
+                return []
+            self._steps.add(event.what)
         # If `attempt` is 0, the candidate's server is down. A line about this server was already shown.
         if isinstance(event, CandidateRetried) and not event.attempt:
             return []
@@ -77,6 +84,7 @@ _LINES: dict[type[Event], Callable[..., str]] = {
     StageDone: lambda e: f"{e.stage}: done in {duration(e.seconds, exact=True)} — {e.summary}",
     StageFailed: lambda e: f"{e.stage}: stopped" if e.exit_code == 4 else f"{e.stage}: failed",
     Note: lambda e: f"  {'warning: ' if e.level == 'warning' else ''}{e.message}",
+    Preparing: lambda e: f"  {e.what}{f', {size(e.total)}' if e.total and e.unit == BYTES else ''} …",
     CandidateRetried: lambda e: f"  {e.source} {e.seed_id}#{e.number}: {e.reason}{_when(e.wait_s)}",
     CandidateFailed: lambda e: f"  {e.source} {e.seed_id}#{e.number}: gave up: {e.reason}",
     LoopEnded: lambda e: (

@@ -21,9 +21,12 @@ COMMANDS = {
     "status": "status",
     "pick": "pick",
     "export": "export",
+    "try": "try",
     "report": "report",
+    "compare": "compare",
     "doctor": "doctor",
     "replay": "replay",
+    "serve": "serve",
     "completion": "completion",
 }
 

@@ -18,17 +18,21 @@ from rich.progress import (
 from rich.text import Text
 
 from faq_tui.cli.event_lines import EventLines
+from faq_tui.core.base.steps import BYTES
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.run.events import (
     ArtefactDone,
     ArtefactStarted,
     Event,
     LayerDone,
+    Preparing,
     StageDone,
     StageFailed,
     StageProgress,
     StageStarted,
 )
+
+MB = 1_000_000
 
 
 class _Rate(ProgressColumn):
@@ -59,6 +63,7 @@ class Bars:
         )
         self._stage: TaskID | None = None
         self._layers: dict[str, TaskID] = {}  # the bar of each artefact that is being quantized
+        self._steps: dict[str, TaskID] = {}
 
     def __enter__(self) -> Bars:
         self._progress.start()
@@ -84,6 +89,8 @@ class Bars:
                 # An artefact that is not named here has failed.
                 for name in self._layers.keys() - set(event.detail.split(", ")):
                     self._drop(name)
+        elif isinstance(event, Preparing):
+            self._show_step(event)
         elif isinstance(event, ArtefactStarted):
             self._drop(event.artefact)
             detail = sanitize(event.artefact, 40)
@@ -95,14 +102,31 @@ class Bars:
         elif isinstance(event, StageDone | StageFailed):
             self._drop_all()
 
+    def _show_step(self, event: Preparing) -> None:
+        """Show a bar for a step before the units of the stage. It counts megabytes."""
+        task = self._steps.get(event.what)
+        if event.ended:
+            if task is not None:
+                self._progress.remove_task(self._steps.pop(event.what))
+            return
+        scale = MB if event.unit == BYTES else 1
+        total = event.total / scale if event.total else None
+        if task is None:
+            unit = " (MB)" if event.unit == BYTES else ""
+            task = self._steps[event.what] = self._progress.add_task(
+                f"  {sanitize(event.what)}{unit}", total=total, detail=""
+            )
+        self._progress.update(task, completed=event.done // scale, total=total and round(total))
+
     def _drop(self, artefact: str) -> None:
         task = self._layers.pop(artefact, None)
         if task is not None:
             self._progress.remove_task(task)
 
     def _drop_all(self) -> None:
-        for name in list(self._layers):
-            self._drop(name)
-        if self._stage is not None:
-            self._progress.remove_task(self._stage)
+        for task in (self._stage, *self._layers.values(), *self._steps.values()):
+            if task is not None:
+                self._progress.remove_task(task)
         self._stage = None
+        self._layers.clear()
+        self._steps.clear()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.base.text import sanitize
 
 if TYPE_CHECKING:
@@ -39,6 +39,37 @@ def show_replay(folder: Path, job: str | None, speed: float, low_bandwidth: bool
     config = _config(low_bandwidth)
     player = Player(recording(run_folder(folder), job), speed)
     _show(FaqApp(folder, config, player), config)
+
+
+def show_in_browser(folder: Path | None, host: str, port: int, low_bandwidth: bool = False) -> None:
+    """Serve the app as a web page until ctrl+c. `folder` is a run, or None for all runs. Raises FaqError."""
+    from faq_tui.core.run.run import open_run
+
+    try:
+        from faq_tui.tui.browser import server as pages
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"the app in a browser needs the package {(error.name or '').replace('_', '-')}: "
+            "install it with `pip install 'faq-tui[browser]'`"
+        ) from None
+    _config(low_bandwidth)  # an error in config.toml appears here, not in the page
+    if folder is not None:
+        with open_run(folder) as run:  # an error in the run appears here, too
+            folder = run.folder
+    with pages.bound(host, port) as opened:
+        if not pages.is_loopback(host):
+            click.echo(
+                f"faq-tui: warning: everyone who can reach {sanitize(host)} and has the link can use the app, start "
+                "jobs and read the link's traffic, which is not encrypted; `ssh -L` is safer",
+                err=True,
+            )
+        name = f"faq-tui {folder.name}" if folder is not None else "faq-tui"
+        server = pages.PageServer(pages.app_command(folder, low_bandwidth), name)
+        click.echo(
+            "faq-tui: open this link in a browser; ctrl+c stops the server, and running jobs continue", err=True
+        )
+        pages.serve_pages(server, opened, click.echo)
+    click.echo("faq-tui: the server has stopped", err=True)
 
 
 def _show(app: FaqApp, config: Config) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from faq_tui.core.artefact_queue import queue_of
 from faq_tui.core.judging.identity import current_picks
 from faq_tui.core.regenerating.candidate_requests import pending_candidates
 from faq_tui.core.regenerating.generation_cost import estimate_cost
 from faq_tui.core.run.run import Run, lock_owner
+from faq_tui.core.settings import Settings
 from faq_tui.core.stages.pipeline import all_stages
 from faq_tui.core.status import stage_states
 from faq_tui.core.store import stages
@@ -59,6 +61,21 @@ class RunPlan:
         return name in names and all(stage.state == DONE for stage in self.stages[: names.index(name)])
 
 
+@dataclass(frozen=True)
+class Effect:
+    """What other settings change in a run.
+
+    `stale` are the finished stages that become stale, and `current` the stale stages that become current again.
+    `artefacts` is the number of artefacts that have to be made because of the change. `seconds` is the time that the
+    stages in `stale` took last time; None if it is not known.
+    """
+
+    stale: tuple[str, ...] = ()
+    artefacts: int = 0
+    current: tuple[str, ...] = ()
+    seconds: float | None = None
+
+
 def seconds_of(stages_: Sequence[PlannedStage]) -> float | None:
     """The sum of the stages' estimates.
 
@@ -89,6 +106,23 @@ def plan_of(run: Run) -> RunPlan:
     made = rows.get("assemble")
     since = made.started if made is not None and made.state == DONE else None
     return RunPlan(tuple(planned), _changed_picks(run, since) if since is not None else 0)
+
+
+def effect_of(run: Run, settings: Settings) -> Effect:
+    """What `settings` would change in the run. This may read files, so the app calls it on a thread."""
+    other = replace(run, settings=settings)
+    now, then = plan_of(run), plan_of(other)
+    before = {stage.name: stage.state for stage in now.stages}
+    stale = [stage for stage in then.stages if before.get(stage.name) == DONE and stage.state == STALE]
+    current = [stage.name for stage in then.stages if before.get(stage.name) == STALE and stage.state == DONE]
+    states = {queued.name: queued.state for queued in queue_of(run)}
+    names = [stage.name for stage in then.stages]
+    sets_stay = all(names.index(stage.name) >= names.index("quantize") for stage in stale)
+    artefacts = sum(
+        not (sets_stay and queued.state == DONE) and states.get(queued.name, DONE) == DONE
+        for queued in queue_of(other)
+    )
+    return Effect(tuple(stage.name for stage in stale), artefacts, tuple(current), seconds_of(stale))
 
 
 def _generation_seconds(run: Run) -> float | None:

@@ -32,7 +32,7 @@ class RunSummary:
     state: State
     target: str = ""
     stage: str = ""  # the stage that `state` is about; "" in the states "new" and "broken"
-    message: str = ""  # the stage's summary, or the reason of its failure
+    message: str = ""  # the stage's summary, or the reason for its failure
     verdict: str = ""  # how many comparisons have each verdict; "" if the report is not written
     changed: float = 0.0  # unix seconds of the last start or end of a stage, or of the last change of the settings
     disk: int | None = None  # bytes on the disk; None if they are not counted yet

@@ -13,7 +13,7 @@ from textual.binding import BindingsMap, BindingType
 from textual.keys import key_to_character
 from textual.screen import Screen
 
-from faq_tui.core.run.run import open_run
+from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.run_plan import RunPlan
 from faq_tui.tui.actions import APP, Action, bindings_of
 from faq_tui.tui.config import Config
@@ -23,6 +23,8 @@ from faq_tui.tui.gpu import MachineSampler
 from faq_tui.tui.header import Header, Machine, TabLine
 from faq_tui.tui.jobs_line import JobsLine
 from faq_tui.tui.keys import keys_of, shown
+from faq_tui.tui.last_view import RunView, last_view, remember_view
+from faq_tui.tui.notices import title_of
 from faq_tui.tui.palette import ActionCommands
 from faq_tui.tui.pane import Pane, PaneSpec
 from faq_tui.tui.panes import PANES
@@ -32,6 +34,7 @@ from faq_tui.tui.registry import APP_ACTIONS, registry, show_actions
 from faq_tui.tui.screens.base import BaseScreen, PaneSwitcher
 from faq_tui.tui.screens.run_menu import RunMenu
 from faq_tui.tui.session import Session
+from faq_tui.tui.settings.watch import SettingsWatch
 from faq_tui.tui.stage_marks import marks_of_panes
 
 HZ, LOW_HZ = 10, 2
@@ -71,12 +74,16 @@ class FaqApp(AppController):
         self.clock = player.clock if player else clock
         self.session = Session(self.opened.folder, self.complain)
         self.plan_watch = plan_watch(self.opened.folder, self._on_plan)
+        self.settings_watch = SettingsWatch(self.opened.folder / "faq.toml", self._on_settings, self._on_refused)
         self.sampler = sampler or MachineSampler()
         self.panes: dict[str, Pane] = {pane.scope: pane.load()(self.opened) for pane in panes}
         # Keep references to these widgets. A query would search only the topmost screen, which may be a dialogue.
-        self._machine, self._jobs, self._footer = Machine(id="machine"), JobsLine(), KeyFooter(id="footer")
+        self._header = Header(self.opened, player.badge if player else "")
+        self._machine, self._jobs, self._footer = Machine(id="machine"), JobsLine(), KeyFooter()
         self._tabs = TabLine(tuple(self.panes), self._machine)
-        self._switcher = PaneSwitcher(initial=next(iter(self.panes)))
+        self._view = last_view(self.opened.folder) if player is None else RunView()
+        self._first_pane = self._view.pane if self._view.pane in self.panes else next(iter(self.panes))
+        self._switcher = PaneSwitcher(initial=self._first_pane)
         self.player, self._start_at_once = player, start
         self._drawn_version, self._drawn_at, self._drawn_phase = -1, 0.0, ""
         self._keys_due = False
@@ -85,7 +92,7 @@ class FaqApp(AppController):
         return BaseScreen(id="_default")
 
     def compose(self) -> ComposeResult:
-        yield Header(self.opened, self.player.badge if self.player else "")
+        yield self._header
         yield self._tabs
         yield self._jobs
         with self._switcher:
@@ -94,7 +101,10 @@ class FaqApp(AppController):
 
     def on_mount(self) -> None:
         self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self._keys_changed())
-        self.show_pane(next(iter(self.panes)))
+        for scope, layout in self._view.layouts.items():
+            if scope in self.panes:
+                self.panes[scope].use_arrangement(layout)
+        self.show_pane(self._first_pane)
         self._show_keys()  # draw the keys at once, so that they are already on the first screen
         self.sampler.start()
         if self.player is not None:
@@ -102,13 +112,18 @@ class FaqApp(AppController):
         else:
             self.session.open()
             self.plan_watch.open()
+            self.settings_watch.open()
             if self._start_at_once:
                 self.session.start()
         self.set_interval(1 / self.hz, self._pump)
 
     def on_unmount(self) -> None:
+        if self.player is None:
+            layouts = {scope: pane.arrangement for scope, pane in self.panes.items() if pane.arrangement}
+            remember_view(self.opened.folder, RunView(self.pane.SPEC.scope, layouts))
         self.session.close()
         self.plan_watch.close()
+        self.settings_watch.close()
         self.sampler.close()
         self._resources.close()
 
@@ -126,6 +141,13 @@ class FaqApp(AppController):
             self.screen.show_plan(plan)
 
     # Showing.
+
+    def show_run(self, run: Run) -> None:
+        self._header.use_run(run, refused=bool(self.settings_problem))
+        for pane in self.panes.values():
+            pane.use_run(run)
+        if self.is_running and self.pane.is_mounted and self.pane.children:  # else the app is starting or ending
+            self.pane.shown(self.session.live)
 
     @property
     def hz(self) -> int:
@@ -174,7 +196,7 @@ class FaqApp(AppController):
             switch = f"{others[0]}-{others[-1]} {switch}" if others else switch
         self._tabs.show(pane.SPEC.scope, labels, switch)
         here = [*pane.SPEC.actions, *APP_ACTIONS]
-        keys = [(self.key(a.id), a.label, a.id in ALWAYS) for a in here if a.footer and self._is_possible(a)]
+        keys = [(self._raw_key(a.id), a.label, a.id in ALWAYS) for a in here if a.footer and self._is_possible(a)]
         self._footer.always = [(key, label) for key, label, always in keys if key and always]
         self._footer.keys = [(key, label) for key, label, always in keys if key and not always]
 
@@ -184,11 +206,20 @@ class FaqApp(AppController):
 
     def key(self, action_id: str) -> str:
         """The readable name of an action's key; "" if the focused widget reads this key as text."""
+        return shown(self._raw_key(action_id))
+
+    def _raw_key(self, action_id: str) -> str:
+        """Textual's name of this key."""
         focused = self._base.focused
         for key in keys_of(self._action[action_id], self.keymap):
             if focused is None or not focused.check_consume_key(key, key_to_character(key)):
-                return shown(key)
+                return key
         return ""
+
+    @property
+    def _keys_of_jobs(self) -> tuple[str, str]:
+        """The keys for start and stop."""
+        return self.key("app.start"), self.key("app.stop")
 
     def action_help_quit(self) -> None:
         """Handle ctrl+c: show the app's key for leaving. Textual's own message would show Textual's default key."""
@@ -207,9 +238,12 @@ class FaqApp(AppController):
         self.session.pump()
         now, live = self.clock(), self.session.live
         self._machine.sample = self.sampler.latest
-        self._jobs.show_session(self.session, now, (self.key("app.start"), self.key("app.stop")), self.plan)
+        self._jobs.show_session(self.session, now, self._keys_of_jobs, self.plan, self.key("app.errors"))
+        self.show_title(title_of(self.opened.folder.name, self.session))
         if self.session.phase != self._drawn_phase:
-            self._drawn_phase = self.session.phase
+            before, self._drawn_phase = self._drawn_phase, self.session.phase
+            if self._drawn_phase == "idle" and before in ("running", "stopping"):
+                self._job_ended()
             self._keys_changed()
         # Times and rates also change when no event arrives.
         if live.version != self._drawn_version or (self.session.busy and now - self._drawn_at >= 1):

@@ -9,9 +9,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from platformdirs import user_cache_path
 from rich.text import Text
+from textual.app import App
 from textual.widget import Widget
 from textual.widgets import DataTable, Input, OptionList, Static, TextArea
 
@@ -35,6 +37,17 @@ def save(text: str, path: Path) -> None:
     path.touch(0o600)
     path.chmod(0o600)
     path.write_text(text, encoding="utf-8", errors="replace", newline="")
+
+
+def copy_text(app: App[Any], text: str) -> str:
+    """Copy text to the clipboard and to the file. Returns a sentence about it."""
+    path = copy_file()
+    app.copy_to_clipboard(text)
+    try:
+        save(text, path)
+    except OSError as error:
+        return f"copied {len(text):,} characters; {path}: {error.strerror}"
+    return f"copied {len(text):,} characters, also to {path}"
 
 
 def text_of(widget: Widget | None) -> str:

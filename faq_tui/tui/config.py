@@ -19,7 +19,8 @@ from faq_tui.tui.keys import keys_of, shown, written
 from faq_tui.tui.registry import every_action
 from faq_tui.tui.themes import theme_names
 
-NAMES = ("keys", "theme", "low_bandwidth")
+SWITCHES = ("low_bandwidth", "notices", "title")
+NAMES = ("keys", "theme", *SWITCHES)
 MODIFIERS = ("ctrl", "shift", "alt", "super", "hyper", "meta")
 
 
@@ -28,6 +29,8 @@ class Config:
     keymap: dict[str, str] = field(default_factory=dict)  # maps an action's id to its keys, separated by commas
     theme: str | None = None
     low_bandwidth: bool = False
+    notices: bool = True  # ring the bell and send a notice when a job ends
+    title: bool = True  # show the run and its progress in the title of the terminal
 
 
 def config_path() -> Path:
@@ -52,11 +55,13 @@ def load_config(path: Path) -> Config:
     theme = settings.get("theme")
     if theme is not None and theme not in theme_names():
         raise UsageError(f"{path}: no theme {_quoted(theme)}{_nearest(str(theme), theme_names())}")
-    if not isinstance(settings.get("low_bandwidth", False), bool):
-        raise UsageError(f"{path}: low_bandwidth must be true or false")
+    for name in SWITCHES:
+        if not isinstance(settings.get(name, False), bool):
+            raise UsageError(f"{path}: {name} must be true or false")
     if not isinstance(settings.get("keys", {}), dict):
         raise UsageError(f'{path}: keys must be a table, as in\n[keys]\n"judge.pick_1" = "a"')
-    return Config(_keymap(path, settings.get("keys", {})), theme, settings.get("low_bandwidth", False))
+    switches = {name: settings[name] for name in SWITCHES if name in settings}
+    return Config(_keymap(path, settings.get("keys", {})), theme, **switches)
 
 
 def _keymap(path: Path, table: dict[str, Any]) -> dict[str, str]:

@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.regenerating import generation_cost
-from faq_tui.core.run.run import Run
 from faq_tui.core.run_plan import RunPlan
 from faq_tui.tui import clipboard
 from faq_tui.tui.actions import APP, Action
 from faq_tui.tui.clipboard import text_of
+from faq_tui.tui.compare.screen import CompareScreen
 from faq_tui.tui.config import config_path
 from faq_tui.tui.header import PaneTab
+from faq_tui.tui.home.choose import ChooseRunScreen
+from faq_tui.tui.jobs_line import kept_in_words
 from faq_tui.tui.pane import Pane, PaneSpec
-from faq_tui.tui.plan_watch import PlanWatch
-from faq_tui.tui.player import Player
 from faq_tui.tui.screens.help import HelpScreen
 from faq_tui.tui.screens.quit import LEAVE, STOP, kill_screen, quit_screen
 from faq_tui.tui.screens.run_menu import EVERYTHING, ONLY, UNTIL_JUDGE, RunMenu
 from faq_tui.tui.screens.spend import SAMPLE, SPEND, spend_screen
-from faq_tui.tui.session import Session
-from faq_tui.tui.shell import ShellApp
+from faq_tui.tui.settings.actions import SettingsActions
 from faq_tui.tui.stage_marks import SHOWN_IN
 
 
-class AppController(ShellApp):
+class AppController(SettingsActions):
     """Performs the app's actions. The subclass opens the run, the session and the panes."""
 
-    opened: Run
-    session: Session
-    player: Player | None
     specs: tuple[PaneSpec, ...]
-    plan_watch: PlanWatch
     plan: RunPlan | None = None  # None until the thread has made the first plan
-    panes: dict[str, Pane]  # maps each scope to its pane, in the order of the tabs
     actions: tuple[Action, ...]  # all actions of the app and of its panes
     goes_home = False  # True if the user has left this run to see all runs
 
@@ -100,6 +96,9 @@ class AppController(ShellApp):
         if self.session.busy:
             self.say("a job is already running; a run can have only one job at a time")
             return False
+        if self.settings_problem:
+            self.complain(f"{self.settings_problem}: press E to correct the file")
+            return False
         return True
 
     def _start_job(self, only: str | None, until: str | None) -> None:
@@ -131,6 +130,10 @@ class AppController(ShellApp):
         if not text.strip():
             self.say("there is nothing to copy here")
             return
+        self.copy_text(text)
+
+    def copy_text(self, text: str) -> None:
+        """Copy the text to the clipboard and to a file."""
         path = clipboard.copy_file()
         try:
             clipboard.save(text, path)
@@ -143,6 +146,15 @@ class AppController(ShellApp):
         scope = self.pane.SPEC.scope
         self.push_screen(HelpScreen(scope, self.actions, self.specs, self.keymap, str(config_path())))
 
+    def action_compare(self) -> None:
+        """Ask for another run, and compare this run with it."""
+
+        def chosen(folder: Path | None) -> None:
+            if folder is not None:
+                self.push_screen(CompareScreen(self.opened.folder, folder, self.keymap))
+
+        self.push_screen(ChooseRunScreen(self.opened.folder), chosen)
+
     def action_home(self) -> None:
         """Leave the run for the list of all runs. A job keeps running."""
         self.goes_home = True
@@ -151,7 +163,9 @@ class AppController(ShellApp):
     async def action_quit(self) -> None:
         if self.session.busy:
             stage = self.session.live.stage
-            self.push_screen(quit_screen(sanitize(stage.stage) if stage else "a job"), self._leave)
+            kept = kept_in_words(stage)
+            name = sanitize(stage.stage) if stage else "a job"
+            self.push_screen(quit_screen(name, f"{kept[:1].lower()}{kept[1:]}"), self._leave)
         else:
             self.exit()
 
@@ -162,5 +176,6 @@ class AppController(ShellApp):
             self.exit()
         elif answer == STOP:
             self.session.stop()
-            self.farewell = f"the job will stop; finished work is kept, and {again} opens the run again"
+            kept = kept_in_words(self.session.live.stage)
+            self.farewell = f"the job will stop; {kept[:1].lower()}{kept[1:]}, and {again} opens the run again"
             self.exit()

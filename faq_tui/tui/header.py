@@ -19,6 +19,8 @@ from faq_tui.tui.gpu import MachineSample, describe
 from faq_tui.tui.stage_marks import Mark
 from faq_tui.tui.widgets.text import LiteralText
 
+INVALID = "faq.toml is invalid"  # the badge while the settings cannot be read
+
 
 class Header(LiteralText):
     """Shows the run, its target and its sources.
@@ -33,7 +35,18 @@ class Header(LiteralText):
         super().__init__(id="header")
         self._run, self._badge = run, badge
 
+    def use_run(self, run: Run, refused: bool = False) -> None:
+        """Show the settings of `run`. `refused` is true while `faq.toml` is invalid."""
+        other = run.settings != self._run.settings
+        self._run, self._badge = run, INVALID if refused else ""
+        if other:
+            self._find_badges()
+        self.watch_kin()
+
     def on_mount(self) -> None:
+        self._find_badges()
+
+    def _find_badges(self) -> None:
         if is_quick(self._run):
             self.kin = badges(self._run)
         else:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from faq_tui.core.base.text import sanitize
+from faq_tui.core.base.text import amount, sanitize, size
+from faq_tui.core.run.events import Preparing
 from faq_tui.core.run_plan import RunPlan
 from faq_tui.tui.duration import clock_time, pace
-from faq_tui.tui.live import LiveState
+from faq_tui.tui.live import LiveState, StageLive
 from faq_tui.tui.session import Session
 from faq_tui.tui.stage_marks import stale_in_words, strip
 from faq_tui.tui.waiting import waiting_in_words
@@ -25,12 +26,18 @@ class JobsLine(LiteralText):
     def __init__(self) -> None:
         super().__init__(id="jobs")
 
-    def show_session(self, session: Session, now: float, keys: tuple[str, str], plan: RunPlan | None) -> None:
-        self.show(describe(session, now, keys, self.size.width, plan))
+    def show_session(
+        self, session: Session, now: float, keys: tuple[str, str], plan: RunPlan | None, errors: str = ""
+    ) -> None:
+        self.show(describe(session, now, keys, self.size.width, plan, errors))
 
 
-def describe(session: Session, now: float, keys: tuple[str, str], width: int, plan: RunPlan | None = None) -> Text:
-    """The line in at most `width` cells. `keys` are the keys for start and stop."""
+def describe(
+    session: Session, now: float, keys: tuple[str, str], width: int, plan: RunPlan | None = None, errors: str = ""
+) -> Text:
+    """The line in at most `width` cells. `keys` are the keys for start and stop, and `errors` is the key that shows
+    the last errors.
+    """
     start, stop = keys
     idle = False
     match session.phase:
@@ -47,6 +54,8 @@ def describe(session: Session, now: float, keys: tuple[str, str], width: int, pl
             )
         case _:
             idle, line = True, _idle(session, start, plan, width)
+            if line.cell_len > width and session.outcome == "failed" and errors:
+                line = _failed(session, f"{start} tries again, {errors} shows the whole error. ")
     if idle and plan is not None and plan.stages:
         line = _with_strip(line, plan, width)
     line.no_wrap = True
@@ -71,14 +80,13 @@ def _idle(session: Session, start: str, plan: RunPlan | None, width: int) -> Tex
     match session.outcome:
         case "killed":
             return Text.assemble(
-                (f"{name}: the job was killed. ", STYLES["killed"]), f"Finished work is kept; {start} resumes it."
+                (f"{name}: the job was killed. ", STYLES["killed"]), f"{kept_in_words(stage)}; {start} resumes it."
             )
         case "failed":
-            why = sanitize(stage.message) if stage else ""
-            return Text.assemble((f"{name} failed. ", STYLES["failed"]), f"{start} tries again. ", (why, "dim"))
+            return _failed(session, f"{start} tries again. ")
         case "stopped":
             return Text.assemble(
-                (f"{name}: stopped. ", STYLES["stopped"]), f"Finished work is kept; {start} resumes it."
+                (f"{name}: stopped. ", STYLES["stopped"]), f"{kept_in_words(stage)}; {start} resumes it."
             )
         case "done":
             summary = sanitize(stage.message) if stage else ""
@@ -87,6 +95,21 @@ def _idle(session: Session, start: str, plan: RunPlan | None, width: int) -> Tex
             return Text(
                 f"Nothing is running. {start} starts the pipeline, or resumes it where it stopped.", style="dim"
             )
+
+
+def _failed(session: Session, what_to_do: str) -> Text:
+    stage = session.live.stage
+    name, why = (sanitize(stage.stage), sanitize(stage.message)) if stage else ("the job", "")
+    return Text.assemble((f"{name} failed. ", STYLES["failed"]), what_to_do, (why, "dim"))
+
+
+def kept_in_words(stage: StageLive | None) -> str:
+    """What stays after the job has ended early. Of an unfinished artefact, nothing or only a checkpoint stays."""
+    if stage is None or stage.stage != "quantize":
+        return "Finished work is kept"
+    if not stage.done:
+        return "No artefact is finished"
+    return "1 finished artefact is kept" if stage.done == 1 else f"{stage.done:,} finished artefacts are kept"
 
 
 def _running(live: LiveState, now: float, width: int, plan: RunPlan | None) -> Text:
@@ -102,6 +125,8 @@ def _running(live: LiveState, now: float, width: int, plan: RunPlan | None) -> T
         )
     if waits := waiting_in_words(live.waiting.values(), now):
         return Text.assemble((f"{sanitize(stage.stage)} ", "bold"), (waits, "yellow"))
+    if live.steps:
+        return _preparing(stage.stage, *list(live.steps.values())[-1], now, width, plan)
     done, total, unit, detail, speed, left = _progress(live, now)
     head = Text(f"{_place(stage.stage, plan)}{sanitize(stage.stage)}", style="bold")
     if not total:
@@ -113,14 +138,31 @@ def _running(live: LiveState, now: float, width: int, plan: RunPlan | None) -> T
         parts.append(speed)
     if detail:
         parts.append(sanitize(detail))
+    return _with_bar(head, done / total, parts, width)
+
+
+def _preparing(stage: str, began: float, step: Preparing, now: float, width: int, plan: RunPlan | None) -> Text:
+    """A step before the units of the stage: its amount, rate and time left, or for how long it has been going on."""
+    head = Text.assemble((f"{_place(stage, plan)}{sanitize(stage)}", "bold"), f"  {sanitize(step.what)}")
+    seconds = max(0.0, now - began)
+    if not step.total:
+        return head.append(f"  {clock_time(seconds)}", "dim")
+    parts, rate = [amount(step.done, step.total)], step.done / seconds if seconds >= 1 else 0.0
+    if rate:
+        parts += [f"{clock_time((step.total - step.done) / rate)} left", f"{size(rate)}/s"]
+    return _with_bar(head, step.done / step.total, parts, width)
+
+
+def _with_bar(head: Text, share: float, parts: list[str], width: int) -> Text:
+    """The line with the bar and as many parts as fit. The most important part comes first."""
     room = width - head.cell_len - NARROWEST - 4
     while len(parts) > 1 and len(" · ".join(parts)) > room:
         parts.pop()
     tail = " · ".join(parts)
-    size = min(BAR, width - head.cell_len - len(tail) - 4)
+    cells = min(BAR, width - head.cell_len - len(tail) - 4)
     line = Text.assemble(head, "  ")
-    if size >= NARROWEST:
-        line.append_text(bar(done / total, size)).append("  ")
+    if cells >= NARROWEST:
+        line.append_text(bar(share, cells)).append("  ")
     return line.append(tail)
 
 

@@ -1,4 +1,4 @@
-"""Open the app on a real terminal. Restore the terminal at the end."""
+"""Open the app on a real terminal or in a web page. Restore the terminal at the end."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from pathlib import Path
 from platformdirs import user_log_path
 
 from faq_tui.core.base.errors import FaqError
+from faq_tui.tui.browser import behind_page
 from faq_tui.tui.shell import ShellApp
-from faq_tui.tui.terminal import hung_up, own_terminal
+from faq_tui.tui.terminal import hung_up, own_pipe, own_terminal
 
 LOOK_EVERY_S = 1.0
 PATIENCE_S = 3.0  # after the terminal is gone, the app must end within this many seconds
@@ -32,7 +33,7 @@ def open_app(app: ShellApp) -> str:
     """Run the app until the user leaves. Return the text to print afterwards. Raises FaqError if the app crashed."""
     log = log_path()
     sys.setswitchinterval(SWITCH_S)
-    with own_terminal(log) as terminal:
+    with (own_pipe if behind_page() else own_terminal)(log) as terminal:
         asyncio.run(_run(app, terminal))
         crash = app.crash
         if crash is not None:
@@ -64,8 +65,8 @@ async def _watch(app: ShellApp, terminal: int) -> None:
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         if app.is_running and not stands:
-            # Modules, styles and widgets exist until the end. A garbage collection of all these objects would delay a
-            # key by 70 ms.
+            # Modules, styles and widgets exist until the end. Without this call, each garbage collection looks at all
+            # of them, and the app answers a key 70 ms later.
             stands = True
             gc.freeze()
             gc.set_threshold(GARBAGE)

@@ -84,7 +84,7 @@ class GrowingCandidate:
     started: float = 0.0
     attempt: int = 0  # number of discarded tries
     waits_until: float | None = None  # time of the next try in unix seconds; set between two tries
-    why: str = ""  # reason of the last retry
+    why: str = ""  # reason for the last retry
     reasoning: GrowingText = field(default_factory=GrowingText)
     answer: GrowingText = field(default_factory=GrowingText)
 
@@ -204,6 +204,8 @@ class LiveState:
     regeneration: Regeneration = field(default_factory=Regeneration)
     artefacts: dict[str, ArtefactLive] = field(default_factory=dict)
     waiting: dict[str, e.ServerWaiting] = field(default_factory=dict)  # servers that are down, by URL
+    # the steps that go on before the units of the stage, the innermost last: (when it began, its last report)
+    steps: dict[str, tuple[float, e.Preparing]] = field(default_factory=dict)
     measured: int = 0  # number of finished measurements
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))  # notes for the log view
 
@@ -244,6 +246,7 @@ class LiveState:
         if self.stage is not None and self.stage.state == "running":
             self.stage.state, self.stage.message = "failed", message
         self.waiting.clear()
+        self.steps.clear()
         self.growing.clear()
 
     def apply(self, event: e.Event, at: float) -> None:
@@ -261,6 +264,10 @@ class LiveState:
                 self._stage(event, at)
             case e.MeasurementReady():
                 self.measured += 1
+            case e.Preparing(ended=True):
+                self.steps.pop(event.what, None)
+            case e.Preparing():
+                self.steps[event.what] = self.steps.get(event.what, (at,))[0], event
             case e.ServerWaiting():
                 self.waiting[event.url] = event
             case e.ServerBack():
@@ -288,6 +295,7 @@ class LiveState:
     def _stage(self, event: e.StageStarted | e.StageProgress | e.StageDone | e.StageFailed, at: float) -> None:
         if not isinstance(event, e.StageProgress):
             self.waiting.clear()
+            self.steps.clear()
         match event:
             case e.StageStarted():
                 self.stage = StageLive(event.stage, event.total, 0, event.unit, started=at, already=event.already)

@@ -16,6 +16,8 @@ from faq_tui.core.run.run import Run
 from faq_tui.tui.actions import Action
 from faq_tui.tui.live import LiveState
 
+ZOOMED = "zoomed"  # the layout of a pane in which one part fills the pane
+
 
 @dataclass(frozen=True)
 class PaneSpec:
@@ -61,7 +63,7 @@ class Pane(Container, can_focus=True):
 
     @dataclass
     class Exported(Message):
-        """An export thread of the pane has ended. `message` names the files or the reason of a failure."""
+        """An export thread of the pane has ended. `message` names the files or the reason for a failure."""
 
         message: str
         failed: bool = False
@@ -111,6 +113,10 @@ class Pane(Container, can_focus=True):
         event.stop()
         self.notify(sanitize(event.message), severity="error" if event.failed else "information", markup=False)
 
+    def use_run(self, run: Run) -> None:
+        """Use the run with other settings, because `faq.toml` has changed. The app then calls `shown`."""
+        self.run = run
+
     def shown(self, live: LiveState) -> None:
         """Read the data to show. The app calls this method when the pane becomes visible."""
 
@@ -119,6 +125,15 @@ class Pane(Container, can_focus=True):
 
         The app calls this method at most ten times per second, and only while the pane is visible.
         """
+
+    @property
+    def arrangement(self) -> str:
+        """The layout that the user chose, which the app remembers. "" is the usual layout."""
+        return ZOOMED if self.has_class("-zoom") else ""
+
+    def use_arrangement(self, layout: str) -> None:
+        """Use the layout of the last time, before the pane is shown. An unknown layout changes nothing."""
+        self.set_class(layout == ZOOMED, "-zoom")
 
     def is_in_footer(self, action: str) -> bool:  # noqa: ARG002
         """Return False to leave this action out of the footer. The key of the action still works."""

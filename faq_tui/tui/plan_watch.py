@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from faq_tui.core.base.errors import UsageError
 from faq_tui.core.run.run import open_run
 from faq_tui.core.run_plan import RunPlan, plan_of
 from faq_tui.core.store.database import open_to_read
@@ -65,11 +66,16 @@ class PlanWatch:
         return db.execute("PRAGMA data_version").fetchone()[0], changed
 
     def _make(self) -> float:
-        """Make the plan, and return how many seconds that took. A run with wrong settings has an empty plan."""
+        """Make the plan, and return how many seconds that took.
+
+        While the settings are invalid, the last plan stays.
+        """
         began = time.monotonic()
         try:
             with open_run(self._folder, read_only=True) as run:
                 plan = plan_of(run)
+        except UsageError:
+            plan = self._latest or RunPlan()
         except Exception:  # noqa: BLE001  a plan that cannot be made must not disturb the screen
             plan = RunPlan()
         if plan != self._latest and not self._closed:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from faq_tui.tui.actions import APP, Action
+from faq_tui.tui.compare_actions import COMPARE
 from faq_tui.tui.home_actions import HOME
 from faq_tui.tui.keys import keys_of, shown
 from faq_tui.tui.pane import PaneSpec
@@ -19,10 +20,14 @@ APP_ACTIONS = (
     Action("app.next_pane", "right_square_bracket", "Next", "Show the pane to the right.", footer=False),
     Action("app.start", "r", "Run", "Show which stages are out of date or not done, and start or resume them."),
     Action("app.stop", "x", "Stop", "Stop the running job; finished work is kept."),
+    Action("app.settings", "comma", "Settings", "Show and change the settings of the run.", footer=False),
+    Action("app.editor", "E", "Edit faq.toml", "Open faq.toml in your editor ($VISUAL or $EDITOR).", footer=False),
+    Action("app.errors", "exclamation_mark", "Errors", "Show the last errors with their whole text.", footer=False),
     Action("app.copy", "y", "Copy", "Copy the focused text to the clipboard and to a file.", footer=False),
     Action("app.theme", "T", "Colours", "Choose the colour theme of the screen.", footer=False),
     Action("app.command_palette", "ctrl+p", "All actions", "Find any action by its name.", footer=False),
     Action("app.home", "H", "Home", "Show all runs. A running job continues.", footer=False),
+    Action("app.compare", "C", "Compare", "Compare this run with another one.", footer=False),
     Action("app.help", "question_mark", "Help", "Show every key."),
     Action("app.quit", "q", "Quit", "Leave the app. If a job is running, ask whether to stop it."),
 )
@@ -54,13 +59,13 @@ def registry(panes: Iterable[PaneSpec] = PANES) -> tuple[Action, ...]:
 
 
 def every_action() -> tuple[Action, ...]:
-    """The actions of `registry`, and the actions of Home."""
-    return (*registry(), *HOME.actions)
+    """The actions of `registry`, the actions of Home, and those of the comparison of two runs."""
+    return (*registry(), *HOME.actions, *COMPARE.actions)
 
 
 def key_table() -> str:
     """The table of keys as Markdown, one row for each action."""
-    titles = {APP: "everywhere", **{pane.scope: pane.title for pane in (*PANES, HOME)}}
+    titles = {APP: "everywhere", **{pane.scope: pane.title for pane in (*PANES, HOME, COMPARE)}}
     lines = ["| where | key | does |", "|---|---|---|"]
     for action in every_action():
         keys = " ".join(f"`{shown(key)}`" for key in keys_of(action, {}))

@@ -56,6 +56,23 @@ def own_terminal(log: Path) -> Iterator[int]:
     sys.stderr.flush()
     copy = os.dup(2 if os.isatty(2) else 1)
     terminal = Terminal(io.FileIO(copy, "w"), encoding="utf-8", errors="replace")
+    with _redirected(log, terminal):
+        yield copy
+
+
+@contextmanager
+def own_pipe(log: Path) -> Iterator[int]:
+    """Yield the copy of standard output, which is a pipe to the server of a web page. The rest is as above."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    copy = os.dup(1)
+    with _redirected(log, Terminal(io.FileIO(copy, "w"), encoding="utf-8", errors="replace")):
+        yield copy
+
+
+@contextmanager
+def _redirected(log: Path, terminal: Terminal) -> Iterator[None]:
+    """Give Textual `terminal`, and point the descriptors 1 and 2 to the log. At the end, restore both."""
     before = os.dup(1), os.dup(2)
     streams = sys.__stdout__, sys.__stderr__
     target = _opened(log)
@@ -65,7 +82,7 @@ def own_terminal(log: Path) -> Iterator[int]:
     # Textual's driver reads the terminal's size from `sys.__stdout__` and writes to `sys.__stderr__`.
     _set_streams(terminal, terminal)
     try:
-        yield copy
+        yield
     finally:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 
+from rich.color import Color as RichColor
+from rich.color_triplet import ColorTriplet
+from rich.segment import Segment
+from rich.style import Style
 from rich.terminal_theme import TerminalTheme
 from textual._ansi_theme import MONOKAI
 from textual.color import Color, ColorParseError
+from textual.filter import LineFilter
 from textual.theme import BUILTIN_THEMES
 
 RICH, FEW = "textual-dark", "ansi-dark"
 # The theme's variables for the colours that the panes name: red, green, yellow, blue, magenta and cyan.
 ROLES = ("text-error", "text-success", "text-warning", "text-primary", "text-accent", "text-secondary")
-CONTRAST = (
-    4.0  # minimum contrast of a text on the backgrounds of the panes (WCAG 2 asks for 4.5, and 3 for large text)
-)
+CONTRAST = 4.5  # minimum contrast of a text and its background (WCAG 2, level AA)
+STEPS = 20
+# Letters and digits of all scripts. Lines, blocks, bars and points of plots need no such contrast.
+WORDS = re.compile(r"\w")
+BLACK, WHITE = Color(0, 0, 0), Color(255, 255, 255)
 BACKGROUNDS = ("background", "surface", "panel")
 
 
@@ -32,11 +41,11 @@ def suited_theme(environ: Mapping[str, str]) -> str:
     return RICH
 
 
-def named_colours(theme: str, variables: Mapping[str, str]) -> TerminalTheme:
+def named_colours(variables: Mapping[str, str]) -> TerminalTheme:
     """The colours for names such as `red` in the texts of the panes, taken from the theme's roles.
 
     A colour that is hard to read on a background of the theme is mixed with the theme's text colour. `variables` are
-    the variables of the theme. The default theme, and themes in the terminal's own colours, keep Textual's colours.
+    the variables of the theme. Themes in the terminal's own colours keep Textual's colours.
     """
     try:
         text = Color.parse(variables["foreground"])
@@ -44,7 +53,7 @@ def named_colours(theme: str, variables: Mapping[str, str]) -> TerminalTheme:
         roles = [Color.parse(variables[name]) for name in ROLES]
     except (KeyError, ColorParseError):
         return MONOKAI
-    if theme == RICH or any(colour.ansi is not None for colour in (text, *roles)):
+    if any(colour.ansi is not None for colour in (text, *roles)):
         return MONOKAI
     red, green, yellow, blue, magenta, cyan = (_readable(colour, text, backgrounds).rgb for colour in roles)
     paper, ink = backgrounds[0].rgb, text.rgb
@@ -69,3 +78,42 @@ def _readable(colour: Color, text: Color, backgrounds: list[Color]) -> Color:
         if min(contrast(mixed, background) for background in backgrounds) >= CONTRAST:
             return mixed
     return text
+
+
+class ReadableText(LineFilter):
+    """Moves the colour of text towards black or white until the text can be read on its background.
+
+    In some of Textual's themes, plain text has a contrast of 3.5. In other themes, dim text, titles and the widgets
+    of Textual would be hard to read.
+    """
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        return [self._readable(segment, background) for segment in segments]
+
+    @staticmethod
+    def _readable(segment: Segment, background: Color) -> Segment:
+        text, style, control = segment
+        if style is None or style.color is None or (colour := style.color.triplet) is None:
+            return segment  # the colour is the terminal's own
+        behind = style.bgcolor.triplet if style.bgcolor is not None else None
+        better = _better(colour, behind or ColorTriplet(*background.rgb))
+        if better is None or not WORDS.search(text):
+            return segment
+        return Segment(text, style + better, control)
+
+
+@lru_cache(4096)
+def _better(colour: ColorTriplet, background: ColorTriplet) -> Style | None:
+    """The style of a readable colour. None if `colour` is readable."""
+    found = readable_colour(Color(*colour), Color(*background))
+    return None if found.rgb == colour else Style(color=RichColor.from_rgb(*found.rgb))
+
+
+def readable_colour(colour: Color, background: Color) -> Color:
+    """The colour that can be read on `background` and is nearest to `colour`, on the way to black or to white."""
+    for step in range(STEPS + 1):
+        for end in (BLACK, WHITE):
+            mixed = colour.blend(end, step / STEPS)
+            if contrast(mixed, background) >= CONTRAST:
+                return mixed
+    raise AssertionError("black or white has a contrast of at least 4.58 on every colour")

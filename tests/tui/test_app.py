@@ -13,7 +13,10 @@ from textual.app import App
 
 from faq_tui.tui import clipboard
 from faq_tui.tui.config import Config
+from faq_tui.tui.home.choose import ChooseRunScreen
+from faq_tui.tui.screens.error import ErrorScreen
 from faq_tui.tui.screens.help import HelpScreen
+from faq_tui.tui.settings.screen import SettingsScreen
 from tests.support.app_host import app_on, said, text_of, until
 
 
@@ -194,3 +197,28 @@ async def test_an_action_that_fails_says_why_and_the_app_goes_on(folder: Path) -
         assert said(app) == ["it [red] cannot \ufffd[2J be"]
         await pilot.press("5")
         assert app.pane.SPEC.scope == "quantize"
+
+
+async def test_settings_editor_and_errors_are_actions_of_the_app(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`app.settings`, `app.editor` and `app.errors`; their own tests are in settings/ and screens/."""
+    monkeypatch.setenv("VISUAL", "nothing-like-it")
+    app = app_on(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("comma")
+        assert isinstance(app.screen, SettingsScreen)
+        await pilot.press("escape", "E")
+        await until(pilot, lambda: app.errors and "not installed" in app.errors[0])
+        await pilot.press("exclamation_mark")
+        assert isinstance(app.screen, ErrorScreen)
+
+
+async def test_compare_asks_for_the_other_run(folder: Path) -> None:
+    """app.compare"""
+    app = app_on(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("C")
+        assert isinstance(app.screen, ChooseRunScreen)
+        await pilot.press("escape")
+        assert app.screen is app.screen_stack[0]

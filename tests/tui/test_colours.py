@@ -10,6 +10,7 @@ import pytest
 from tests.support.on_terminal import OnTerminal
 from tests.support.pane_runs import answer, bare_run, quantized_run, seed_ids
 from tests.support.shell import FAQ_TUI
+from tests.support.spikes_run import spiky_run
 
 pytestmark = pytest.mark.slow
 
@@ -75,6 +76,30 @@ def test_colours_are_those_of_the_terminal(
         # The parts of a pane are drawn one after the other.
         shown.wait_until(lambda seen: any("▸" in line for line in seen), when="the chosen row is told by a sign too")
         shown.wait_until(lambda _seen: sent <= colours(shown.got), when=f"no {sent}")
+    finally:
+        shown.kill()
+    assert not colours(shown.got) & never
+
+
+@pytest.mark.parametrize(
+    ("terminal", "mark", "never"),
+    [
+        ({"COLORTERM": "truecolor"}, "▀", set()),
+        ({"COLORTERM": ""}, "▀", {RGB}),
+        ({"TERM": "xterm", "COLORTERM": ""}, "▓", {RGB, INDEXED}),
+        ({"COLORTERM": "truecolor", "NO_COLOR": "1"}, "▓", {RGB, INDEXED, "plain", "bright"}),
+    ],
+    ids=["24 bits", "256", "16", "NO_COLOR"],
+)
+def test_the_map_of_spikes(tmp_path: Path, terminal: dict[str, str], mark: str, never: set[str]) -> None:
+    """The map has pixels if the terminal has enough colours, and shades otherwise."""
+    with spiky_run(tmp_path / "run") as opened:
+        folder = opened.folder
+    shown = OnTerminal(*FAQ_TUI, folder, **terminal)
+    try:
+        shown.wait_to_see("1 Seeds")
+        shown.press(b"4")
+        shown.wait_to_see("elder: highest", f"|x| 0 {'▀' if mark == '▀' else ' '}", mark * 3)
     finally:
         shown.kill()
     assert not colours(shown.got) & never

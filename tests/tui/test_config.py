@@ -99,3 +99,12 @@ async def test_low_bandwidth_draws_seldom_and_animates_nothing(folder: Path) -> 
         assert app.animation_level == "none"
         assert app.hz == 2
     assert app_on(folder).hz == 10
+
+
+def test_notices_and_title_can_be_turned_off(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("notices = false\ntitle = false\n")
+    assert load_config(path) == Config(notices=False, title=False)
+    path.write_text('notices = "no"\n')
+    with pytest.raises(UsageError, match="notices must be true or false"):
+        load_config(path)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from faq_tui.core.run.events import StageProgress, StageStarted
+from faq_tui.core.jobs import State
+from faq_tui.core.run.events import Preparing, StageProgress, StageStarted
 from faq_tui.tui.app import FaqApp
-from faq_tui.tui.jobs_line import describe
+from faq_tui.tui.jobs_line import describe, kept_in_words
 from faq_tui.tui.panes import PANES
 from faq_tui.tui.registry import registry
 from faq_tui.tui.screens.help import HelpScreen
@@ -68,6 +69,51 @@ def test_the_line_of_jobs_fits(width: int, line: str) -> None:
     session.live.apply(StageStarted("regenerate", 120, "candidates"), 100.0)
     session.live.apply(StageProgress("regenerate", 60, 120, "1234 tokens"), 159.0)
     assert describe(session, 160.0, ("r", "x"), width).plain == line
+
+
+@pytest.mark.parametrize(
+    ("done", "words"),
+    [(0, "No artefact is finished"), (1, "1 finished artefact is kept"), (3, "3 finished artefacts are kept")],
+)
+@pytest.mark.parametrize("outcome", ["stopped", "killed"])
+def test_a_job_that_ends_in_an_artefact_promises_only_what_is_kept(outcome: State, done: int, words: str) -> None:
+    """A stopped artefact starts over, or from a checkpoint, so "finished work is kept" would be wrong."""
+    session = Session(Path("nowhere"), print)
+    session.live.apply(StageStarted("quantize", 4, "artefacts"), 1.0)
+    session.live.apply(StageProgress("quantize", done, 4), 2.0)
+    stage = session.live.stage
+    session.phase, session.outcome = "idle", outcome
+    line = describe(session, 2.0, ("r", "x"), 200).plain
+    assert line.endswith(f"{words}; r resumes it.") and "Finished work" not in line
+    assert kept_in_words(stage) == words
+    screen = quit_screen("quantize", kept_in_words(stage))
+    assert any(words in answer.text for answer in screen._answers)
+
+
+@pytest.mark.parametrize(
+    ("width", "line"),
+    [
+        (140, f"quantize  downloading big/model  {'━' * 15}{'─' * 15}  8.2 of 16.4 GB · 1:22 left · 100 MB/s"),
+        (70, f"quantize  downloading big/model  {'━' * 4}╸{'─' * 4}  8.2 of 16.4 GB · 1:22 left"),
+        (50, "quantize  downloading big/model  8.2 of 16.4 GB"),
+    ],
+)
+def test_the_line_of_jobs_shows_a_download(width: int, line: str) -> None:
+    session = Session(Path("nowhere"), print)
+    session.phase = "running"
+    live = session.live
+    live.apply(StageStarted("quantize", 2, "artefacts"), 100.0)
+    live.apply(StageProgress("quantize", 0, 2, "gptq-w4g64-self"), 100.0)
+    for done, at in ((0, 118.0), (8_200_000_000, 200.0)):
+        live.apply(Preparing("downloading big/model", done, 16_400_000_000, "bytes", ended=False), at)
+    assert describe(session, 200.0, ("r", "x"), width).plain.rstrip() == line
+    live.apply(Preparing("converting \x1b[2Jweights", 0, None, "", ended=False), 201.0)
+    shown = describe(session, 213.0, ("r", "x"), 120).plain
+    assert shown.startswith("quantize  converting ") and shown.endswith("weights  0:12") and "\x1b" not in shown
+    live.apply(Preparing("converting \x1b[2Jweights", 0, None, "", ended=True), 214.0)
+    assert "downloading" in describe(session, 214.0, ("r", "x"), 120).plain, "the outer step goes on"
+    live.apply(Preparing("downloading big/model", 16_400_000_000, 16_400_000_000, "bytes", ended=True), 300.0)
+    assert "0 of 2 artefacts" in describe(session, 300.0, ("r", "x"), 120).plain
 
 
 def test_text_of_a_failure_is_only_text() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +16,11 @@ from faq_tui.core.activations.module_refs import ModuleRef
 from faq_tui.core.activations.statistics import METRICS
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.files import atomic_text, whole_file
+from faq_tui.core.base.text import sanitize
 from faq_tui.core.evaluation.identity import wanted_artefacts
-from faq_tui.core.plots import picture
-from faq_tui.core.plots.landscape import PEAK
+from faq_tui.core.plots import figure
+from faq_tui.core.plots.figure import Figure
+from faq_tui.core.plots.landscape_figure import Panel, heat_figure, surface_figure
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
 from faq_tui.core.store.activations import ActivationsRow, all_activations, all_layer_errors
@@ -50,6 +53,24 @@ class Overview:
         """The value of `metric` in each layer, keyed by the layer's number."""
         places = self.sets[set_name].summary["places"]
         return {entry["layer"]: entry[metric] for entry in places if entry["module"] == module}
+
+    def place_of_difference(self, one: str, other: str) -> tuple[str, int] | None:
+        """(module, layer) where the peaks of two sets differ most; None if no layer has a peak under both sets.
+
+        Peaks differ by their ratio. If the ratios of several places are about equal, the place with the highest peak
+        is returned.
+        """
+        found = []
+        for number, module in enumerate(self.modules):
+            ours, theirs = (self.values(name, module, "max") for name in (one, other))
+            for layer in ours.keys() & theirs.keys():
+                low, high = sorted((ours[layer] or 0.0, theirs[layer] or 0.0))
+                if low > 0:
+                    found.append((round(math.log(high / low), 2), high, -number, -layer))
+        if not found:
+            return None
+        _, _, number, layer = max(found)
+        return self.modules[-number], -layer
 
     def pairs(self) -> list[tuple[str, str]]:
         """The pairs of a set and the baseline with which it is compared.
@@ -112,10 +133,13 @@ def covered(run: Run, names: list[str], ref: ModuleRef) -> dict[str, tuple[int, 
 def export(run: Run, seen: Overview, ref: ModuleRef, names: Sequence[str]) -> list[Path]:
     """Write the files for one module into reports/spikes/, and return their paths.
 
+    The files are two figures, each as SVG and as PNG: a heat map, and a surface in three dimensions like figure 4 of
+    the FAQ paper. Two tables as CSV hold the numbers of channels and layers.
+
     Raises FaqError if there is no activation data of this module.
     """
     maxima = {name: array for name in names if (array := absmax(run, name, ref)) is not None}
-    maps = {name: array for name in names if (array := landscape(run, name, ref)) is not None}
+    maps = {name: array for name in maxima if (array := landscape(run, name, ref)) is not None}
     if not maxima or not maps:
         raise FaqError(
             f"there are no activations of layer {ref.layer} {ref.module} to export: run the stage activations first"
@@ -123,19 +147,25 @@ def export(run: Run, seen: Overview, ref: ModuleRef, names: Sequence[str]) -> li
     stem = re.sub(r"[^\w.-]", "_", f"layer{ref.layer}-{ref.module}-{'-'.join(maxima)}")
     folder = run.reports / "spikes"
     channels, layers = folder / f"{stem}-channels.csv", folder / f"{stem}-layers.csv"
-    svg, png = folder / f"{stem}.svg", folder / f"{stem}.png"
     width = max(map(len, maxima.values()))
     rows = ([channel, *(float(one[channel]) for one in maxima.values())] for channel in range(width))
     _table(channels, ["channel", *(f"absmax {name}" for name in maxima)], rows)
     _table(layers, ["set", "layer", *METRICS], _by_layer(seen, ref.module, list(maxima)))
     top = max(float(one.max()) for one in maps.values())
-    titles = [f"{name}: highest {maps[name].max():.4g}" for name in maps]
-    note = f"layer {ref.layer} {ref.module}: |x| of each token (down) and channel (across), up to {top:.4g}; "
+    panels = [Panel(sanitize(name), cells, seen.sets[name].tokens, len(maxima[name])) for name, cells in maps.items()]
+    title = f"Inputs of {sanitize(ref.module)} in layer {ref.layer}: largest |x| of each token and channel"
+    paths = _pictures(folder / stem, heat_figure(title, panels, top))
+    return [*paths, *_pictures(folder / f"{stem}-3d", surface_figure(title, panels, top)), channels, layers]
+
+
+def _pictures(stem: Path, drawn: Figure) -> list[Path]:
+    """Write the figure as SVG and as PNG."""
+    svg, png = stem.with_name(f"{stem.name}.svg"), stem.with_name(f"{stem.name}.png")
     with atomic_text(svg) as file:
-        file.write(picture.svg(titles, list(maps.values()), top, f"{note}red from {PEAK * top:.4g}"))
+        file.write(figure.svg(drawn))
     with whole_file(png) as image:
-        image.write(picture.png(list(maps.values()), top))
-    return [svg, png, channels, layers]
+        image.write(figure.png(drawn))
+    return [svg, png]
 
 
 def _by_layer(seen: Overview, module: str, names: Sequence[str]) -> Iterable[list[object]]:

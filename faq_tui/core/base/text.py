@@ -63,6 +63,18 @@ def duration(seconds: float, exact: bool = False) -> str:
     return f"{minutes} min {rest:02d} s" if exact else f"{minutes} min"
 
 
+def size(number: float) -> str:
+    """A number of bytes in decimal units, such as `16.4 GB` or `93 MB`."""
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.{0 if number >= 1e7 else 1}f} MB"
+
+
+def amount(done: int, total: int) -> str:
+    """Two numbers of bytes in the unit of the second, such as `3.1 of 16.4 GB`."""
+    unit = size(total).rpartition(" ")[2]
+    part = done / (1e9 if unit == "GB" else 1e6)
+    return f"{part:.{1 if unit == 'GB' or total < 1e7 else 0}f} of {size(total)}"
+
+
 def bracket_depth(text: str) -> int:
     """The depth of nested brackets in `text`. Brackets inside strings are counted, too."""
     depth = deepest = 0

@@ -143,7 +143,7 @@ def download(folder: Path) -> Path:
 
 
 def _pip_error(output: str, folder: Path) -> FaqError:
-    """Find the reason of pip's failure in its output. pip's exit code does not show the reason."""
+    """Find the reason for pip's failure in its output. pip's exit code does not show the reason."""
     if "No module named pip" in output:
         return FaqError(
             f"pip must download the embedded model, but {sys.executable} has no pip: run "

@@ -189,10 +189,10 @@ class LearnedCapabilities:
     def take_back(self, names: frozenset[str], message: str) -> None:
         """Call this when the server also refused a request without the parameters `names`.
 
-        These parameters were not the reason of the refusal, so later requests have them again.
+        These parameters were not the reason for the refusal, so later requests have them again.
 
-        If the server once accepted a request without these parameters, this method changes nothing. It also changes
-        nothing if the refusal is about the model's window.
+        This method changes nothing if the server has accepted an earlier request without these parameters. It also
+        changes nothing if the refusal is about the model's window.
         """
         if is_about_room(message):
             return

@@ -50,7 +50,7 @@ class ParameterTrials:
             _NO_REASON.split()
         ):
             return None
-        if RESPONSE_FORMAT in sent:  # the judge tries other forms of replies
+        if RESPONSE_FORMAT in sent:  # in this case, the judge itself asks for another form of reply
             return None
         if self._trials is None:
             self._trials = _trials(sent)

@@ -159,9 +159,10 @@ def digest_of(items: Sequence[Item], *more: object) -> str:
 def batches(items: Sequence[Item], size: int) -> list[list[int]]:
     """The indices of each batch. The items of a batch have similar lengths, so that little padding is computed.
 
-    The largest batch comes first, so a lack of memory shows at the first batch. A batch of items that are shorter
-    than SHORT tokens has at most `size` * SHORT tokens. Any other batch has at most `size` items. When a batch has
-    FULL tokens, no item is added that is much shorter than the batch's longest item.
+    The largest batch comes first, so a lack of memory shows at the first batch. If the items of a batch are shorter
+    than SHORT tokens, the batch may have more than `size` items, but at most `size` * SHORT tokens. Any other batch
+    has at most `size` items. When a batch has FULL tokens, no item is added that is much shorter than the batch's
+    longest item.
     """
     order = sorted(range(len(items)), key=lambda index: -len(items[index].ids))
     lengths = [len(items[index].ids) for index in order]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.steps import step
 from faq_tui.core.extensions import METHODS
 from faq_tui.core.models.dense_tensors import DenseTensors, StateTensors
 from faq_tui.core.models.experts import transposed_matrices
@@ -206,7 +207,7 @@ def load_dense(folder: Path, dtype: Any, device: str, trust_remote_code: bool = 
     Code in the folder runs only if `trust_remote_code` is true. Raises FaqError if no method writes the folder's
     format, or if weights are missing.
     """
-    with without_code(folder, trust_remote_code) as safe:
+    with without_code(folder, trust_remote_code) as safe, step("loading a model"):
         model, report = _load(safe, dtype, trust_remote_code)
     # transformers itself would only warn, and fill the missing weights with random numbers
     if report["missing_keys"]:
@@ -231,7 +232,8 @@ def _load(folder: Path, dtype: Any, trust_remote_code: bool) -> tuple[Any, dict[
             part.__dict__.pop("quantization_config", None)
         with torch.device("meta"):
             shell = auto_class(config).from_config(config, trust_remote_code=trust_remote_code)
-        state = format.dense_state(folder, quantization, dtype)
+        with step("converting stored weights to dense weights"):
+            state = format.dense_state(folder, quantization, dtype)
         quantized = _quantized(folder, state)
         names = TensorMap.of(shell, state)
         for name in transposed_matrices(shell):

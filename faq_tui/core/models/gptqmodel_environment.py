@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from faq_tui.core.base.steps import step
 
 
 def import_gptqmodel() -> Any:
@@ -20,8 +23,9 @@ def import_gptqmodel() -> Any:
     os.environ.setdefault("GPTQMODEL_DISABLE_PACK_EXT", "1")
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
         os.environ.setdefault("GPTQMODEL_OFFLINE", "1")  # without this setting, gptqmodel downloads CUTLASS
-    import gptqmodel
-    from gptqmodel.utils import threadx
+    with step("starting GPTQModel", at_once="gptqmodel" not in sys.modules):
+        import gptqmodel
+        from gptqmodel.utils import threadx
 
     def keep_running(worker: Any, error: BaseException) -> None:
         del worker, error

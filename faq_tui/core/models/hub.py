@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.base.steps import BYTES, StepProgress, step
 
 # Patterns of the files to download. Weights are downloaded only as safetensors, not as .bin, .pth, .gguf or .onnx.
 WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken", "*.jinja", "*.py", "LICENSE*"]
@@ -37,7 +39,9 @@ def local_folder(model: str, only_config: bool = False) -> Path:
 
     try:
         patterns = SMALL if only_config else WANTED
-        return Path(snapshot_download(model, allow_patterns=patterns, ignore_patterns=AGAIN))
+        with step(f"downloading {model}", BYTES, at_once=False) as progress:
+            bars = _bars(progress)
+            return Path(snapshot_download(model, allow_patterns=patterns, ignore_patterns=AGAIN, tqdm_class=bars))
     except HFValidationError as error:
         raise UsageError(f"target model {model!r} is neither a folder nor a hub id: check the path") from error
     except LocalEntryNotFoundError as error:
@@ -48,6 +52,26 @@ def local_folder(model: str, only_config: bool = False) -> Path:
         raise UsageError(
             f"target model {model!r} cannot be fetched ({type(error).__name__}): check its name and your access to it"
         ) from error
+
+
+def _bars(progress: StepProgress) -> type[Any]:
+    """The class of the progress bars of a download. It draws nothing, and reports the bytes that are written."""
+    from tqdm.auto import tqdm
+
+    class ReportedBar(tqdm):  # type: ignore[misc, unused-ignore]
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            # The hub counts the bytes from the network in one bar, the written bytes in another, and the files in a
+            # third. Bytes from the network are compressed for some repositories, so that their sum is not the size.
+            self.counts = named.get("unit") == "B" and not str(named.get("desc")).startswith("Downloading")
+            super().__init__(*arguments, **{**named, "disable": True})
+            self.written, self.total = int(named.get("initial") or 0), named.get("total")
+
+        def update(self, n: float | None = 1) -> None:
+            self.written += int(n or 0)
+            if self.counts and self.total:
+                progress.advance(self.written, int(self.total))
+
+    return ReportedBar
 
 
 LOOK_UP_TIMEOUT_S = 5.0

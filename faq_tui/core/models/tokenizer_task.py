@@ -69,7 +69,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 
 
 def _tried(template: Template, roles: Sequence[str]) -> dict[str, Any]:
-    """The results of one conversation. "" stands for success. Any other text is the reason of a failure."""
+    """The results of one conversation. "" stands for success. Any other text is the reason for a failure."""
     messages = [{"role": role, "content": f"Text {number}."} for number, role in enumerate(roles, 1)]
     ids: list[int] = []
 

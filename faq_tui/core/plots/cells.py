@@ -1,4 +1,4 @@
-"""Styled cells as ANSI text, in the sixteen standard colours."""
+"""Styled cells as ANSI text: in the sixteen standard colours, or in 24-bit colours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STYLES = {
     "bold": "1",
 }
 
-Cell = tuple[str, str]  # a character, and the name of its style in `STYLES`
+Cell = tuple[str, str]  # a character, and its style: a name in `STYLES`, or parameters of an SGR sequence
 
 
 def line(cells: Iterable[Cell]) -> str:
@@ -24,7 +24,7 @@ def line(cells: Iterable[Cell]) -> str:
     out = ""
     for style, group in groupby(cells, key=lambda cell: cell[1]):
         text = "".join(mark for mark, _ in group)
-        out += f"\x1b[{STYLES[style]}m{text}\x1b[0m" if style else text
+        out += f"\x1b[{STYLES.get(style, style)}m{text}\x1b[0m" if style else text
     return out
 
 

@@ -1,16 +1,18 @@
 """Draw activations as text, over channels and tokens.
 
-The skyline shows activations as bars, and the map shows them as shades.
+The skyline shows activations as bars, and the map shows them as colours or shades.
 
-The caller sets the scale. Peaks are visible without colour: in the skyline they cross a dashed line, and in the map
-they are full blocks.
+The caller sets the scale. In colours, a character of the map shows two values, one above the other. Without colours,
+peaks are visible, too: in the skyline they cross a dashed line, and in the map of shades they are full blocks.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from faq_tui.core.plots.cells import Cell, line
+from faq_tui.core.plots.colours import LEVELS, colour_of, level_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +24,8 @@ PEAK = 0.5  # A value above this share of the scale's maximum is a peak.
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 SHADES = " ·░▒▓"  # characters for values that are not peaks; a peak is drawn as █
 SHADE_STYLES = ("", "low", "low", "middle", "high")
+HALF = "▀"  # the foreground colours the upper half of a cell, the background the lower half
+LEAST_RAMP, LONGEST_RAMP = 4, 48  # in cells: the width of the ramp of a legend
 
 
 def pool(values: Floats, columns: int) -> Floats:
@@ -81,25 +85,61 @@ def skyline(values: Floats, width: int, height: int, top: float) -> list[str]:
     return rows
 
 
-def heat(landscape: Floats, width: int, height: int, top: float) -> list[str]:
-    """A landscape of shape [slices, columns] as a map. The map has `height` lines of `width` shaded characters.
+def heat(landscape: Floats, width: int, height: int, top: float, colours: bool = False) -> list[str]:
+    """A landscape of shape [slices, columns] as a map. The map has `height` lines of `width` characters.
 
-    The first slice is at the top.
+    The first slice is at the top. With `colours`, a character shows two pixels. Otherwise it is one shade. A pixel
+    or shade shows the largest of the values that it stands for, so no peak is lost.
     """
-    columns = fit(landscape, width)
-    cells = fit(columns.T, height).T
-    rows = []
-    for values in cells:
-        row: list[Cell] = []
-        for value in values:
-            share = min(1.0, float(value) / top) if top > 0 else 0.0
-            if share >= PEAK:
-                row.append(("█", "peak"))
-            else:
-                level = min(len(SHADES) - 1, int(share / PEAK * len(SHADES)))
-                row.append((SHADES[level], SHADE_STYLES[level]))
-        rows.append(line(row))
-    return rows
+    rows = fit(fit(landscape, width).T, 2 * height if colours else height).T
+    shares = [[_share(value, top) for value in values] for values in rows.tolist()]
+    if not colours:
+        return [line(_shade(share) for share in row) for row in shares]
+    pixels = [[level_of(share) for share in row] for row in shares]
+    return [
+        line((HALF, _two(above, below)) for above, below in zip(*pixels[row : row + 2], strict=True))
+        for row in range(0, 2 * height, 2)
+    ]
+
+
+def legend(width: int, top: float, colours: bool = False) -> str:
+    """The colours or shades of the scale between numbers: 0, the smallest peak, and the end of the scale.
+
+    The legend has at most `width` characters. If the space is too small for all three numbers, the middle one is left
+    out. Returns "" if even then there is not enough space.
+    """
+    middle, end = f"{PEAK * top:.3g}", f"{top:.3g}"
+    room = width - len(f"0  {end}")
+    cells = min(LONGEST_RAMP, room - len(f" {middle} ")) // 2 * 2
+    if cells >= 2 * LEAST_RAMP:
+        marks = _ramp(cells, colours)
+        return f"0 {line(marks[: cells // 2])} {middle} {line(marks[cells // 2 :])} {end}"
+    return f"0 {line(_ramp(min(LONGEST_RAMP, room), colours))} {end}" if room >= LEAST_RAMP else ""
+
+
+def _ramp(width: int, colours: bool) -> list[Cell]:
+    shares = [(place + 0.5) / width for place in range(width)]
+    if not colours:
+        return [_shade(share) for share in shares]
+    return [(HALF, _two(level_of(share), level_of(share))) for share in shares]
+
+
+def _share(value: float, top: float) -> float:
+    """The value as a share of the scale, 0 to 1."""
+    return min(1.0, value / top) if top > 0 else 0.0
+
+
+def _shade(share: float) -> Cell:
+    if share >= PEAK:
+        return "█", "peak"
+    level = min(len(SHADES) - 1, int(share / PEAK * len(SHADES)))
+    return SHADES[level], SHADE_STYLES[level]
+
+
+@lru_cache(maxsize=LEVELS * LEVELS)
+def _two(above: int, below: int) -> str:
+    """The parameters of the SGR sequence for a cell with the colours of two levels."""
+    return "38;2;{};{};{};48;2;{};{};{}".format(*colour_of(above), *colour_of(below))
 
 
 def peaks(landscape: Floats, top: float) -> int:

@@ -90,7 +90,7 @@ class _Writer:
         ends = model.generation_config.eos_token_id
         ends = ends if isinstance(ends, list) else [ends]
         self.ends = {*ends, tokenizer.eos_token_id} - {None}
-        self.hidden = _hidden_tokens(tokenizer)
+        self.hidden = hidden_tokens(tokenizer)
         self.window = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self._clamped = False
 
@@ -238,7 +238,7 @@ class _Writer:
         return str(self.tokenizer.decode(shown, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
 
-def _hidden_tokens(tokenizer: Any) -> frozenset[int]:
+def hidden_tokens(tokenizer: Any) -> frozenset[int]:
     """The ids of the special tokens, except the tokens that mark reasoning in the chat template's dialect."""
     dialect = dialect_of_template(str(tokenizer.chat_template))
     shown = dialect.special_tokens if dialect else ()

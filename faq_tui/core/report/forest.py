@@ -6,7 +6,7 @@ Comparisons at equal tokens come first. A point further to the right is a better
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,8 +89,13 @@ def forest_lines(body: dict[str, Any], width: int) -> list[ForestLine]:
 
     The result is empty if nothing was compared.
     """
+    return lines_of(panels(body), width)
+
+
+def lines_of(drawn: Iterable[ForestPanel], width: int) -> list[ForestLine]:
+    """The picture of these panels, in lines like those of `forest_lines`."""
     lines: list[ForestLine] = []
-    for panel in panels(body):
+    for panel in drawn:
         lines += [ForestLine("")] if lines else []
         lines += _panel(panel, width)
     return lines
@@ -99,7 +104,7 @@ def forest_lines(body: dict[str, Any], width: int) -> list[ForestLine]:
 def _panel(panel: ForestPanel, width: int) -> Iterator[ForestLine]:
     numbers = [_numbers(panel.metric, row) for row in panel.rows]
     right = max(map(len, numbers)) + 2
-    label = min(LONGEST_LABEL, max(len(row.what) for row in panel.rows) + 2, max(12, width - right - MIN_BAR)) + 2
+    label = min(LONGEST_LABEL, max(len(row.what) for row in panel.rows) + 2, max(12, width - right - MIN_BAR - 2)) + 2
     bar = max(MIN_BAR, width - label - right)
     low, high = min(panel.ends()), max(panel.ends())
     scale = (low, (high - low) or 1.0, bar)

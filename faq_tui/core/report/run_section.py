@@ -30,7 +30,7 @@ def run_lines(body: dict[str, Any]) -> list[str]:
         f"- **Target**: {escape(facts['target']['name'])}"
         + (" (embedded)" if facts["target"]["model"] == EMBEDDED else ""),
         f"- **Seeds**: {escape(facts['seeds']['path'])}: {facts['seeds']['chosen']} regenerated, "
-        f"{facts['seeds']['heldout']} held out, {facts['seeds']['pool']} in reserve "
+        f"{facts['seeds']['heldout']} held out, {facts['seeds']['pool']} unused "
         f"(random seed {facts['seeds']['sample_seed']})",
         *(line for source in facts["sources"] for line in _source(source)),
         *judge_lines(facts["judge"]),

@@ -12,6 +12,7 @@ from typing import Any
 
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.run.run import in_use, lock_owner, locked_folder
+from faq_tui.core.run.server_record import live_servers
 from faq_tui.core.settings import load_settings
 
 # The entries of a run's folder that faq-tui writes. The files that make the folder a run come last. So if the
@@ -100,6 +101,8 @@ def _checked(folder: Path) -> Path:
     owner = _owner(folder)
     if owner is not None:
         raise in_use(folder, owner)
+    for server in live_servers(folder / "jobs"):
+        raise FaqError(f"{server.name} of this run is being served (process {server.pid}): stop its server first")
     _refuse_inputs(folder)
     return folder
 

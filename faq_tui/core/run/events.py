@@ -67,6 +67,20 @@ class Note(Event):
 
 
 @dataclass(frozen=True)
+class Preparing(Event):
+    """Work that comes before the units of a stage: a download, a conversion, loading a model, or building a kernel.
+
+    This event is sent again when `done` has grown, and once more when the work has ended.
+    """
+
+    what: str
+    done: int
+    total: int | None  # None if the amount is not known
+    unit: str  # "bytes", or "" if there is no amount
+    ended: bool
+
+
+@dataclass(frozen=True)
 class ServerWaiting(Event):
     """A server is down.
 

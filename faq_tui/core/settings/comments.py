@@ -7,6 +7,7 @@ without a default value, the line shows an example, and the description states w
 from __future__ import annotations
 
 import json
+import re
 import types
 import typing
 from collections.abc import Collection, Mapping
@@ -113,10 +114,19 @@ def toml_value(value: Any) -> str:
     if isinstance(value, BaseModel):
         return toml_value(value.model_dump(by_alias=True, exclude_none=True))
     if isinstance(value, Mapping):
-        return f"{{ {', '.join(f'{key} = {toml_value(item)}' for key, item in value.items())} }}" if value else "{}"
+        return (
+            f"{{ {', '.join(f'{toml_key(key)} = {toml_value(item)}' for key, item in value.items())} }}"
+            if value
+            else "{}"
+        )
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(toml_value, value))}]"
     return quoted(value) if isinstance(value, str) else json.dumps(value)
+
+
+def toml_key(name: str) -> str:
+    """The name of a key as TOML."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else quoted(name)
 
 
 def quoted(text: str) -> str:

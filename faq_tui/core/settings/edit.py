@@ -89,7 +89,7 @@ def _edit(path: Path, change: Callable[[Recipes], None]) -> Settings:
     settings = parse_settings(edited, str(path), path.parent)
     if path.read_bytes() != before:
         raise UsageError(f"{path} was changed by another program at the same time: try again")
-    _replace(path, edited)
+    replace_text(path, edited)
     return settings
 
 
@@ -133,11 +133,14 @@ def _table(values: Mapping[str, Any]) -> Table:
     return table
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_text(path: Path, text: str, mark: bytes = b"") -> None:
+    """Write the file anew, atomically. `mark` is the byte order mark of the file. Raises UsageError."""
     half = path.with_name(f".{path.name}.half")
     with full_disk_is_clear(path):
         try:
-            half.write_bytes(text.encode())  # the text is written as bytes, so that line endings stay unchanged
+            half.write_bytes(
+                mark + text.encode()
+            )  # the text is written as bytes, so that line endings stay unchanged
             shutil.copymode(path, half)
             half.replace(path)
         except PermissionError:

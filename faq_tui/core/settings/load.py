@@ -11,10 +11,13 @@ import re
 import tomllib
 import types
 import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.settings.recipe import known_keys
@@ -41,18 +44,44 @@ def parse_settings(text: str, where: str = "faq.toml", folder: Path | None = Non
 
     Prompt files are read from `folder`. If `folder` is None, they are not read.
     """
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{where} is not valid TOML: {error}") from None
-    except RecursionError:
-        raise UsageError(f"{where} is not valid TOML: it is nested too deeply") from None
+    raw = parse_toml(text, where)
     if (key := _with_nul(raw)) is not None:
-        raise UsageError(f"{where}: `{_dotted(key)}` contains the character NUL: remove it")
+        raise UsageError(f"{where}: {_nul(key)}")
     try:
         return Settings.model_validate(raw, context={"folder": folder})
     except ValidationError as error:
         raise UsageError(f"{where}: {_sentence(error)}") from None
+
+
+def parse_toml(text: str, where: str = "faq.toml") -> dict[str, Any]:
+    """The values in `text`, which is TOML. `where` is the name of the text in errors. Raises UsageError."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{where} is not valid TOML: {error}") from None
+    except RecursionError:
+        raise UsageError(f"{where} is not valid TOML: it is nested too deeply") from None
+
+
+@dataclass(frozen=True)
+class SettingProblem:
+    """A refused value. `location` is the path of its key; it is empty if the problem concerns several keys."""
+
+    location: tuple[int | str, ...]
+    sentence: str
+
+
+def check_values(raw: Mapping[str, Any], folder: Path) -> tuple[Settings | None, list[SettingProblem]]:
+    """The settings with these values, or None and all problems. The sentences are those of `parse_settings`.
+
+    Prompt files are read from `folder`.
+    """
+    if (key := _with_nul(raw)) is not None:
+        return None, [SettingProblem(key, _nul(key))]
+    try:
+        return Settings.model_validate(raw, context={"folder": folder}), []
+    except ValidationError as error:
+        return None, [SettingProblem(one["loc"], _reason(one)) for one in error.errors(include_url=False)]
 
 
 def _with_nul(value: Any, location: tuple[int | str, ...] = ()) -> tuple[int | str, ...] | None:
@@ -67,30 +96,40 @@ def _with_nul(value: Any, location: tuple[int | str, ...] = ()) -> tuple[int | s
     return next((one for one in found if one is not None), None)
 
 
+def _nul(location: tuple[int | str, ...]) -> str:
+    return f"`{dotted(location)}` contains the character NUL: remove it"
+
+
 def _sentence(error: ValidationError) -> str:
     # A mistyped key causes two errors: this key is unknown, and the correct key is missing. The unknown key is
     # reported.
     errors = error.errors(include_url=False)
     first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
-    location = first["loc"]
-    key = _dotted(location)
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    if first["type"] == "extra_forbidden":
+    return f"{_reason(first)}{more}"
+
+
+def _reason(error: ErrorDetails) -> str:
+    """One error of pydantic as a sentence without the name of the file."""
+    location = error["loc"]
+    key = dotted(location)
+    if error["type"] == "extra_forbidden":
         names = _keys_beside(location)
         near = difflib.get_close_matches(str(location[-1]), names, n=1, cutoff=0.5)
         hint = f"did you mean `{near[0]}`?" if near else f"valid keys: {', '.join(sorted(names))}"
-        return f"unknown key `{key}`; {hint}{more}"
-    if first["type"] == "missing":
-        return f"`{key}` is missing{more}"
-    reason = str(first["msg"]).removeprefix("Value error, ")
-    if first["type"] == "value_error" and not key:
-        return f"{reason}{more}"
-    given = first.get("input")
+        return f"unknown key `{key}`; {hint}"
+    if error["type"] == "missing":
+        return f"`{key}` is missing"
+    reason = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "value_error" and not key:
+        return reason
+    given = error.get("input")
     shown = f", not {given!r}" if isinstance(given, str | int | float | bool) else ""
-    return f"`{key}`: {reason[:1].lower()}{reason[1:]}{shown}{more}"
+    return f"`{key}`: {reason[:1].lower()}{reason[1:]}{shown}"
 
 
-def _dotted(location: tuple[int | str, ...]) -> str:
+def dotted(location: Iterable[int | str]) -> str:
+    """The path of a key as text, such as `recipes[1].bits`."""
     out = ""
     for part in location:
         if isinstance(part, int):

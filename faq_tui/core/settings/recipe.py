@@ -322,12 +322,15 @@ def _relocated(error: Any, index: int) -> InitErrorDetails:
 def recipe_of_worker(values: Mapping[str, Any]) -> Recipe:
     """Build the recipe in the worker.
 
-    `values` is the result of `Recipe.identity`, which the pipeline sends to the worker as JSON.
+    `values` is the result of `Recipe.identity`, which the pipeline sends to the worker as JSON. So a missing key has
+    the value of older artefacts, which may differ from the default.
 
     Raises UsageError.
     """
+    method = values.get("method", DEFAULT_METHOD)
+    older = model_of(method).added_later if isinstance(method, str) and method in METHODS else {}
     try:
-        return build_recipe(values)
+        return build_recipe({**older, **values})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))

@@ -230,7 +230,7 @@ def check(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterab
             )
         if name in twins:
             raise ValueError(
-                f"sets.{name}: this name is reserved for the copy of a default set with an equal number of tokens: "
+                f"sets.{name}: faq-tui uses this name for a set that it makes for the comparison at equal tokens: "
                 "choose another name"
             )
         _check_prose(name, plan, sources)

@@ -11,13 +11,15 @@ import time
 import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped, UsageError
 from faq_tui.core.base.files import full_disk_is_clear
+from faq_tui.core.base.steps import WorkStep, reported_to
 from faq_tui.core.models.model_code import NO_MODEL, refuse_code
 from faq_tui.core.run.context import Context, Stage
-from faq_tui.core.run.events import Emit, Note, StageDone, StageFailed, StageSkipped, recorded
+from faq_tui.core.run.events import Emit, Note, Preparing, StageDone, StageFailed, StageSkipped, recorded
 from faq_tui.core.run.job_record import new_id, write_job
 from faq_tui.core.run.run import Run, locked
 from faq_tui.core.stages.memory_check import memory_notices
@@ -96,7 +98,12 @@ def run_pipeline(
                         confirmed=confirmed,
                         retry_unusable=retry_unusable and stage.name == "regenerate",
                     )
-                    _run_stage(context, stage, checks)
+                    with reported_to(partial(_emit_step, context.emit)):
+                        _run_stage(context, stage, checks)
+
+
+def _emit_step(emit: Emit, step: WorkStep) -> None:
+    emit(Preparing(step.what, step.done, step.total, step.unit, step.ended))
 
 
 def _require_earlier(run: Run, stage: Stage) -> None:

@@ -123,6 +123,12 @@ MEASURED = """text = :text AND EXISTS (
 )"""
 
 
+def signatures_of(store: Store, subject: str) -> dict[str, str]:
+    """Maps each text that was measured for `subject` to the measurement's signature."""
+    query = "SELECT text, signature FROM measurements WHERE subject = ?"
+    return dict(store.db.execute(query, (subject,)).fetchall())
+
+
 def replace_items(store: Store, text: str, items: str, bodies: Sequence[dict[str, Any]]) -> None:
     """Store the contents of a text's items. `bodies` has one entry per item, in the order of a measurement's columns.
 

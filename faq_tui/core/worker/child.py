@@ -15,11 +15,15 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any, NoReturn
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.process import lower_priority
+from faq_tui.core.base.steps import reported_to
+
+STEP = "step"  # the kind of a message that reports a step, such as loading a model
 
 Send = Callable[..., None]
 Task = Callable[[dict[str, Any], Send, CancelToken], None]
@@ -37,6 +41,7 @@ TASKS = {
     "quantize": "faq_tui.core.quantizing.task:run",
     "evaluate": "faq_tui.core.evaluation.task:run",
     "lm_eval": "faq_tui.core.benchmarking.lm_eval_task:run",
+    "try": "faq_tui.core.trying.task:run",
 }
 
 
@@ -94,7 +99,8 @@ def work(task_name: str, channel_fd: int) -> NoReturn:
     try:
         module, function = TASKS[task_name].split(":")
         task: Task = getattr(importlib.import_module(module), function)
-        task(spec, send, cancel)
+        with reported_to(lambda step: send(STEP, step=asdict(step))):
+            task(spec, send, cancel)
         send("finished")
         code = 0
     except FaqError as error:

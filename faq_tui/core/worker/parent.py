@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import ExitCode, FaqError, Stopped, UsageError
 from faq_tui.core.base.files import FULL, full_disk
-from faq_tui.core.worker.child import SHORT
+from faq_tui.core.base.steps import WorkStep, report
+from faq_tui.core.worker.child import SHORT, STEP
 from faq_tui.core.worker.forked import ForkedChild, fork_child, start_server
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ SMALLER = {
     "quantize": "fewer or shorter calibration rows, or a smaller model",
     "evaluate": "a smaller batch, window or model",
     "generate": "a smaller concurrency or a smaller model",
+    "try": "fewer models at once, a shorter answer or a smaller model",
 }
 
 # A waiting OpenMP thread can keep a processor core busy. On a shared machine, this makes torch and llama.cpp about
@@ -57,13 +59,15 @@ def run_worker(
     cancel: CancelToken,
     log: Path,
     env: dict[str, str] | None = None,
+    on_step: Callable[[WorkStep], None] = report,
 ) -> None:
     """Run `task`, a name in `child.TASKS`, until the task finishes. `spec` has the inputs of the task, as values that
     JSON can hold.
 
-    `on_message` is called with every message except the last, in order, on the calling thread. The child's stdout and
-    stderr are appended to `log`. Raises `Stopped` after a cancel. If the child raised a `FaqError`, this function
-    raises it again. If the child died, this function raises a `FaqError` that says how the child died.
+    `on_message` is called with every message except the last, in order, on the calling thread, and `on_step` with the
+    reports on steps. The child's stdout and stderr are appended to `log`. Raises `Stopped` after a cancel. If the child
+    raised a `FaqError`, this function raises it again. If the child died, this function raises a `FaqError` that says
+    how the child died.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     read_fd, write_fd = os.pipe()
@@ -85,6 +89,8 @@ def run_worker(
         for message in _messages(read_fd, child, cancel):
             if message["kind"] in ("finished", "error"):
                 last = message
+            elif message["kind"] == STEP:
+                on_step(WorkStep(**message["step"]))
             else:
                 on_message(message)
     except BrokenPipeError:

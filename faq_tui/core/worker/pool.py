@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.steps import WorkStep, report
 from faq_tui.core.worker.parent import run_worker
 
 POLL_S = 0.1  # seconds between two checks for a request to stop
@@ -36,7 +37,7 @@ class WorkerPool:
     def __init__(self, log: Path, cancel: CancelToken, run: RunWorker = run_worker) -> None:
         self._log, self._cancel, self._run = log, cancel, run
         self._stop = CancelToken()
-        self._arrived: SimpleQueue[tuple[str, Message | Ended]] = SimpleQueue()
+        self._arrived: SimpleQueue[tuple[str, Message | WorkStep | Ended]] = SimpleQueue()
         self._threads: dict[str, threading.Thread] = {}
 
     def __enter__(self) -> WorkerPool:
@@ -60,10 +61,13 @@ class WorkerPool:
         The other arguments are those of `run_worker`.
         """
 
+        def hear(what: Message | WorkStep) -> None:
+            self._arrived.put((key, what))
+
         def work() -> None:
             error = None
             try:
-                self._run(task, spec, lambda m: self._arrived.put((key, m)), self._stop, self._log, dict(env))
+                self._run(task, spec, hear, self._stop, self._log, dict(env), hear)
             except BaseException as caught:  # noqa: BLE001  `next` hands the error to the other thread
                 error = caught
             self._arrived.put((key, Ended(error)))
@@ -74,7 +78,8 @@ class WorkerPool:
     def next(self) -> tuple[str, Message | Ended]:
         """Wait for the next message of a worker, or for the end of a worker. Returns its key, too.
 
-        Call this method only while a worker runs. The end of a worker comes after all its messages.
+        Call this method only while a worker runs. The end of a worker comes after all its messages. Reports on steps
+        are passed on, on this thread.
         """
         while True:
             if self._cancel.is_set:
@@ -82,6 +87,9 @@ class WorkerPool:
             try:
                 key, what = self._arrived.get(timeout=POLL_S)
             except Empty:
+                continue
+            if isinstance(what, WorkStep):
+                report(what)
                 continue
             if isinstance(what, Ended):
                 self._threads.pop(key).join()

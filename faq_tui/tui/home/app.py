@@ -21,6 +21,7 @@ from faq_tui.core.run.known_runs import forget
 from faq_tui.core.run_summary import RunSummary
 from faq_tui.core.settings.write import demo_text, write_settings
 from faq_tui.tui.actions import bindings_of
+from faq_tui.tui.compare.screen import CompareScreen
 from faq_tui.tui.config import Config, config_path
 from faq_tui.tui.footer import KeyFooter
 from faq_tui.tui.home.dialogs import DELETE, DeleteScreen, MachineScreen
@@ -43,6 +44,7 @@ STALE_AFTER_S = 0.4  # a run must be selected this long before its stages are ch
 DETAIL_LINES = 6
 SHARED = tuple(action for action in APP_ACTIONS if action.name in ("theme", "help", "quit"))
 ALWAYS = ("app.help", "app.quit")
+NEED_A_RUN = ("open", "delete", "search", "mark", "compare")
 WELCOME = """\
 There is no run in this folder yet. A run is a folder with the settings and results of one model to quantize.
 
@@ -90,10 +92,11 @@ class HomeApp(ShellApp):
         self._stale: dict[Path, list[str]] = {}
         self._selected_at, self._asked = 0.0, set[Path]()
         self._scanner = RunScanner(self.here)
+        self._complete = False  # True if all runs that exist have been found and taken over
         self._list = RunList(self.here, clock)
         self._header, self._columns = LiteralText(id="header"), LiteralText(id="columns")
         self._details, self._welcome = LiteralText(id="details"), LiteralText(SEARCHING, id="welcome")
-        self._footer = KeyFooter(id="footer")
+        self._footer = KeyFooter()
 
     def compose(self) -> ComposeResult:
         yield self._header
@@ -106,7 +109,7 @@ class HomeApp(ShellApp):
     def on_mount(self) -> None:
         if self._notice:
             self.say(self._notice, timeout=15)
-        self._footer.always = [(self._key(a.id), a.label) for a in SHARED if a.id in ALWAYS]
+        self._footer.always = [(self._raw_key(a.id), a.label) for a in SHARED if a.id in ALWAYS]
         self._scanner.start()
         self._draw()
         self.set_interval(1 / (LOW_HZ if self.config.low_bandwidth else HZ), self._pump)
@@ -123,11 +126,12 @@ class HomeApp(ShellApp):
 
     @property
     def selected(self) -> RunSummary | None:
-        return self._list.runs[self._list.cursor] if self._list.runs else None
+        return self._list.selected
 
     # Show what the scanner thread has read.
 
     def _pump(self) -> None:
+        self._complete = self._scanner.complete  # read this before the results, so that none of them is missing
         news, gone = self._scanner.take(), self._scanner.take_gone()
         self._stale.update(self._scanner.take_stale())
         for run in news:
@@ -173,7 +177,7 @@ class HomeApp(ShellApp):
         if self._search:
             key = self._key("home.clear")
             self._welcome.show(f'No run contains "{sanitize(self._search)}". {key} shows all runs.')
-        elif not self._scanner.complete:
+        elif not self._complete:
             self._welcome.show(SEARCHING)
         else:
             keys = {name: self._key(f"home.{name}") for name in ("new", "demo", "doctor")}
@@ -182,7 +186,7 @@ class HomeApp(ShellApp):
     def _draw_details(self) -> None:
         run = self.selected
         if run is None:
-            if self._scanner.complete and not self._runs:
+            if self._complete and not self._runs:
                 self._draw_heading()
             return
         lines = details(run, self._stale.get(run.folder))
@@ -190,12 +194,17 @@ class HomeApp(ShellApp):
         self._details.show(text)
 
     def _draw_keys(self) -> None:
-        usable = [a for a in ACTIONS if a.footer and (self._list.runs or a.name not in ("open", "delete", "search"))]
-        self._footer.keys = [(self._key(action.id), action.label) for action in usable]
+        usable = [a for a in ACTIONS if a.footer and (self._list.runs or a.name not in NEED_A_RUN)]
+        self._footer.keys = [(self._raw_key(action.id), action.label) for action in usable]
 
     def _key(self, action_id: str) -> str:
+        """The readable name of an action's key."""
+        return shown(self._raw_key(action_id))
+
+    def _raw_key(self, action_id: str) -> str:
+        """Textual's name of this key."""
         action = next(action for action in (*ACTIONS, *SHARED) if action.id == action_id)
-        return shown(keys_of(action, self.keymap)[0])
+        return keys_of(action, self.keymap)[0]
 
     def on_line_list_line_highlighted(self) -> None:
         self._selected_at = self.clock()
@@ -287,6 +296,25 @@ class HomeApp(ShellApp):
     def _failed(self, sentence: str) -> None:
         self._scanner.reload()
         self.complain(sentence)
+
+    def action_mark(self) -> None:
+        if self.selected is not None:
+            self._list.toggle_mark(self.selected.folder)
+
+    def action_compare(self) -> None:
+        """Compare two marked runs. The selected run stands for a missing mark."""
+        chosen = [folder for folder in self._list.marked if folder in self._runs]
+        run = self.selected
+        if len(chosen) < 2 and run is not None and run.folder not in chosen:
+            chosen.append(run.folder)
+        if len(chosen) < 2:
+            self.say(f"mark a run with {self._key('home.mark')}, then select another run and press this key again")
+            return
+        broken = [self._runs[folder] for folder in chosen if self._runs[folder].state == "broken"]
+        if broken:
+            self.complain(broken[0].message)
+        else:
+            self.push_screen(CompareScreen(chosen[0], chosen[1], self.keymap))
 
     def action_search(self) -> None:
         def keep(text: str | None) -> None:

@@ -18,17 +18,29 @@ class RunList(QueueList):
 
     COMPONENT_CLASSES = {"run--strong", "run--good", "run--warning", "run--bad"}  # noqa: RUF012  Textual reads this
 
-    def __init__(self, here: Path, clock: Callable[[], float]) -> None:
-        super().__init__(id="runs")
+    def __init__(self, here: Path, clock: Callable[[], float], id: str = "runs") -> None:
+        super().__init__(id=id)
         self.runs: list[RunSummary] = []
+        self.marked: list[Path] = []  # at most two runs, to compare them
         self._here, self._clock = here, clock
         try:
             self._home: Path | None = Path.home().resolve()
         except (OSError, RuntimeError):  # this user has no home folder
             self._home = None
 
+    @property
+    def selected(self) -> RunSummary | None:
+        return self.runs[self.cursor] if self.runs else None
+
+    def toggle_mark(self, folder: Path) -> None:
+        """Mark the run, or remove its mark. Only the last two marks are kept."""
+        self.marked = [one for one in self.marked if one != folder] + [folder] * (folder not in self.marked)
+        self.marked = self.marked[-2:]
+        self.refresh()
+
     def name_of(self, run: RunSummary) -> str:
-        return name_of(run.folder, self._here, self._home)
+        name = name_of(run.folder, self._here, self._home)
+        return f"{'AB'[self.marked.index(run.folder)]} {name}" if run.folder in self.marked else name
 
     def heading(self, width: int) -> Text:
         """The line with the names of the columns, for a list of `width` cells."""

@@ -36,6 +36,7 @@ class ChoiceScreen(Dialog[str]):
     ChoiceScreen #dialog Button { width: 1fr; content-align: left middle; text-align: left; background: $surface; }
     ChoiceScreen #dialog Button:focus { text-style: bold; background: $primary; color: $block-cursor-foreground; }
     """
+    CLOSED_BY_CLICK = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,j,right,l,tab", "app.focus_next", show=False),
         Binding("up,k,left,h,shift+tab", "app.focus_previous", show=False),

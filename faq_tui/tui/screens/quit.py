@@ -5,12 +5,13 @@ from faq_tui.tui.screens.choice import Answer, ChoiceScreen
 LEAVE, STOP, STAY = "leave", "stop", "stay"
 
 
-def quit_screen(stage: str) -> ChoiceScreen:
+def quit_screen(stage: str, kept: str = "finished work is kept") -> ChoiceScreen:
+    """`kept` says what stays if the job is stopped."""
     return ChoiceScreen(
         f"{stage} is still running.",
         (
             Answer("l", LEAVE, "Leave and keep it running"),
-            Answer("s", STOP, "Stop it and leave (finished work is kept)"),
+            Answer("s", STOP, f"Stop it and leave ({kept})"),
             Answer("escape", STAY, "Stay here"),
         ),
     )

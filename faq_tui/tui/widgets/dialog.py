@@ -11,6 +11,7 @@ from typing import ClassVar, TypeVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.events import Click
 from textual.screen import ModalScreen
 
 from faq_tui.tui.widgets.text import plain
@@ -29,6 +30,7 @@ class Dialog(ModalScreen[T | None]):
     DEFAULT_CSS = (Path(__file__).parent / "dialog.tcss").read_text(encoding="utf-8")
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Close")]
     HINT: ClassVar[str] = ""  # the text in the lower border that names the keys
+    CLOSED_BY_CLICK: ClassVar[bool] = False  # True if a click outside the box closes the dialog, as nothing is lost
     cancelled: T | None = None
 
     def __init__(self, title: str = "") -> None:
@@ -47,6 +49,10 @@ class Dialog(ModalScreen[T | None]):
     def action_cancel(self) -> None:
         self.dismiss(self.cancelled)
 
+    def on_click(self, event: Click) -> None:
+        if self.CLOSED_BY_CLICK and event.widget is self:
+            self.action_cancel()
+
 
 class TextDialog(Dialog[None]):
     """A dialog with text to read. Keys scroll the text."""
@@ -61,6 +67,7 @@ class TextDialog(Dialog[None]):
         Binding("end,G", "scroll('scroll_end')", show=False),
     ]
     HINT = "press esc to close, ↓ and ↑ to scroll"
+    CLOSED_BY_CLICK = True
 
     def action_scroll(self, how: str) -> None:
         getattr(self.query_one("#dialog"), how)(animate=False)

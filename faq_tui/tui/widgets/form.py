@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from textual.widgets import Input, OptionList, Select
 from faq_tui.tui.widgets.text import LiteralText
 
 NO_YES = (("no", False), ("yes", True))
+NOT_EDITED: Any = object()
 Values = dict[str, Any]
 Check = Callable[[Values], Mapping[str, str]]
 
@@ -38,6 +40,9 @@ class Field:
     label: str = ""
     help: str | Callable[[Any], str] = ""
     choices: tuple[tuple[str, Any], ...] = ()
+    placeholder: str = ""  # the text that an empty `text` or `number` shows
+    # The value to show first, if the user has changed the initial value before. It is ignored in comparisons.
+    edited: Any = dataclass_field(default=NOT_EDITED, compare=False)
 
 
 class Several(OptionList):
@@ -156,13 +161,18 @@ class Form(Vertical):
         """Show these fields. A field that is shown already keeps its typed or chosen value."""
         box, rows = self.query_one(".rows"), self.rows
         kept = {row.field.key: row for row in rows if row.field in fields}
-        await box.remove_children([row for row in rows if row not in kept.values()])
-        before: FieldRow | None = None
-        for field in fields:
-            row = kept.get(field.key) or FieldRow(field)
-            if not row.is_attached:
-                await box.mount(row, before=0 if before is None and box.children else None, after=before)
-            before = row
+        with self.app.batch_update():  # one layout for all new rows
+            await box.remove_children([row for row in rows if row not in kept.values()])
+            new: list[FieldRow] = []
+            for field in fields:
+                row = kept.get(field.key)
+                if row is None:
+                    new.append(FieldRow(field))
+                elif new:
+                    await box.mount(*new, before=row)
+                    new = []
+            if new:
+                await box.mount(*new)
         self._submitted = False
         self._validate()
 
@@ -212,9 +222,11 @@ def typed(text: str) -> Any:
 
 def _control(field: Field) -> Any:
     """The widget whose `value` is the value of the field."""
+    value = field.value if field.edited is NOT_EDITED else field.edited
     if field.kind == "several":
-        return Several(field.choices, field.value, id=field.key)
+        return Several(field.choices, value, id=field.key)
     if field.kind in ("choice", "switch"):
         choices = field.choices if field.kind == "choice" else NO_YES
-        return Select(choices, value=field.value, allow_blank=False, compact=True, id=field.key)
-    return Input("" if field.value is None else str(field.value), compact=True, id=field.key)
+        return Select(choices, value=value, allow_blank=False, compact=True, id=field.key)
+    text = "" if value is None else str(value)
+    return Input(text, placeholder=field.placeholder, compact=True, id=field.key)

@@ -39,6 +39,7 @@ class Menu(Dialog[tuple[str, str]]):
         Binding("G", "in_list('last')", show=False),
     ]
     HINT = "press enter to choose, esc to close"
+    CLOSED_BY_CLICK = True
 
     def __init__(self, title: str, groups: Sequence[Group]) -> None:
         super().__init__(title)

@@ -371,7 +371,7 @@ def test_new_keys_leave_the_plans_of_old_sets_as_they_were(run: Run) -> None:
 
 
 BAD = {
-    "[sets.elder-tokens]\n": "sets.elder-tokens: this name is reserved for the copy of a default set",
+    "[sets.elder-tokens]\n": "sets.elder-tokens: faq-tui uses this name for a set that it makes",
     "[sets.x]\nfrom = 'nobody'\n": "sets.x.from: there is no source 'nobody'; the possible values are baseline",
     "[sets.x]\nfrom = {elder = 0.5, baseline = 0.4}\n": "the shares sum to 0.9, but must sum to 1",
     "[sets.x]\nfrom = {elder = 1.5, baseline = -0.5}\n": "sets.x.from",

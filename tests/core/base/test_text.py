@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faq_tui.core.base.text import duration, sanitize
+from faq_tui.core.base.text import amount, duration, sanitize, size
 
 ANY = st.text(st.characters(), max_size=60)  # surrogates and controls too
 BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
@@ -56,3 +56,17 @@ def test_ordinary_text_stays_as_it_is() -> None:
 )
 def test_durations(seconds: float, about: str, exact: str) -> None:
     assert duration(seconds) == about and duration(seconds, exact=True) == exact
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "text"),
+    [
+        (3_140_000_000, 16_400_000_000, "3.1 of 16.4 GB"),
+        (50_000_000, 1_000_000_000, "0.1 of 1.0 GB"),
+        (40_300_000, 93_000_000, "40 of 93 MB"),
+        (1_500, 2_000_000, "0.0 of 2.0 MB"),
+    ],
+)
+def test_amounts(done: int, total: int, text: str) -> None:
+    assert amount(done, total) == text
+    assert text.endswith(size(total))

@@ -35,7 +35,7 @@ def test_what_a_recipe_leaves_unsaid_comes_from_its_method() -> None:
     found = {recipe.method: recipe.identity() for recipe in recipes}
     assert found["gptq"] == {
         **{"method": "gptq", "bits": 4, "group_size": 128},
-        **{"sym": True, "desc_act": False, "damp_percent": 0.05},  # as before there were other methods
+        **{"sym": True, "desc_act": False, "damp_percent": 0.01, "scale_search": True},
     }
     assert found["awq"]["sym"] is False and "damp_percent" not in found["awq"]
     assert found["spqr"] | {"damp_percent": 0.01, "outlier_threshold": 0.2, "scale_bits": 3} == found["spqr"]

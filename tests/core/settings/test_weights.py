@@ -24,7 +24,7 @@ def test_without_the_keys_nothing_is_weighted() -> None:
 
 def test_auto_is_the_share_that_was_best() -> None:
     recipe = build_recipe({"sink_share": "auto"})
-    assert sink_share_of(recipe) == AUTO_SHARE == 0.07
+    assert sink_share_of(recipe) == AUTO_SHARE == 0.02
     assert recipe == build_recipe({"sink_share": AUTO_SHARE}), "so both have the same signature"
 
 
@@ -34,13 +34,13 @@ def test_recipes_with_and_without_weights_can_be_compared_in_one_run() -> None:
         for keys in ("", 'sink_share = "auto"', "sink_share = 0.125", "token_weights = { answer = 2.0 }")
     )
     names = [recipe.folder("x") for recipe in parse_settings(BASE + text).recipes]
-    marks = ("", "-sink7", "-sink12.5", "-kinds")
+    marks = ("", "-sink2", "-sink12.5", "-kinds")
     assert names == [f"gptq{mark}-w4g128-x" for mark in marks]
     kinds = parse_settings(BASE + text).recipes[-1]
     assert kind_weights_of(kinds) == {"answer": 2.0, "reasoning": 1.0, "question": 1.0, "template": 1.0}
     assert {key: str(value) for key, value in kinds.unusual().items()} == {"token_weights": "answer 2"}
-    with pytest.raises(UsageError, match="two recipes would both write models/gptq-sink7-w4g128"):
-        parse_settings(BASE + '[[recipes]]\nsink_share = "auto"\n[[recipes]]\nsink_share = 0.07\n')
+    with pytest.raises(UsageError, match="two recipes would both write models/gptq-sink2-w4g128"):
+        parse_settings(BASE + '[[recipes]]\nsink_share = "auto"\n[[recipes]]\nsink_share = 0.02\n')
 
 
 @pytest.mark.parametrize("share", [0, 1, 1.5, -0.1, True, "on", "", [0.1], None, float("nan"), float("inf")])

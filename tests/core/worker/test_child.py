@@ -16,6 +16,7 @@ import pytest
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped, UsageError
 from faq_tui.core.base.process import NICENESS
+from faq_tui.core.base.steps import WorkStep, reported_to
 from faq_tui.core.worker import forked, parent
 from tests.support.paths import ROOT
 
@@ -172,3 +173,21 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (ProcessLookupError, FileNotFoundError):
         return False
+
+
+def test_steps_reach_the_listener_of_the_parent_and_not_the_task(work: Any) -> None:
+    seen: list[WorkStep] = []
+    with reported_to(seen.append):
+        messages, _ = work(
+            "from faq_tui.core.base.steps import step\n"
+            "with step('loading a model'):\n"
+            "    with step('downloading m', 'bytes', at_once=False) as progress:\n"
+            "        progress.advance(2, 3)\n"
+        )
+    assert [message["kind"] for message in messages] == ["pid"]
+    assert seen == [
+        WorkStep("loading a model"),
+        WorkStep("downloading m", 2, 3, "bytes"),
+        WorkStep("downloading m", 2, 3, "bytes", ended=True),
+        WorkStep("loading a model", ended=True),
+    ]

@@ -12,6 +12,7 @@ import pytest
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped
+from faq_tui.core.base.steps import WorkStep, reported_to
 from faq_tui.core.worker.pool import Ended, WorkerPool
 
 LOG = Path("log.txt")
@@ -24,8 +25,10 @@ def run(
     cancel: CancelToken,
     log: Path,
     env: dict[str, str],
+    on_step: Callable[[WorkStep], None],
 ) -> None:
     """In place of `run_worker`: send a message, wait for the other worker or a stop, and raise `spec["error"]`."""
+    on_step(WorkStep("loading"))
     on_message({"kind": "began", "env": env, "thread": threading.get_ident()})
     if "wait" in spec:
         spec["wait"].wait(10)
@@ -55,6 +58,17 @@ def test_two_workers_run_at_the_same_time_and_one_that_fails_ends_alone() -> Non
     assert by_key["one"][1:] == [Ended(why)] and by_key["two"][1:] == [Ended(None)]
     assert [by_key[key][0]["env"] for key in by_key] == [{"A": "1"}, {"A": "2"}]
     assert threading.get_ident() not in {what["thread"] for what in (by_key["one"][0], by_key["two"][0])}
+
+
+def test_reports_on_steps_arrive_on_the_thread_that_waits() -> None:
+    heard: list[tuple[WorkStep, int]] = []
+    with (
+        reported_to(lambda step: heard.append((step, threading.get_ident()))),
+        WorkerPool(LOG, CancelToken(), run) as pool,
+    ):
+        pool.start("one", "task", {}, {})
+        assert [key for key, _ in all_of(pool)] == ["one", "one"]
+    assert heard == [(WorkStep("loading"), threading.get_ident())]
 
 
 def test_a_stop_ends_all_workers() -> None:

@@ -225,7 +225,7 @@ async def test_the_machine_is_checked(here: Path) -> None:
     """home.doctor"""
     app = home(here)
     async with app.run_test(size=(120, 36)) as pilot:
-        await pilot.press("c")
+        await pilot.press("m")
         await until(pilot, lambda: "GiB free" in text_of(app))
         await pilot.press("escape", "q")
     assert app.choice is None

@@ -11,7 +11,9 @@ import pytest
 from textual.pilot import Pilot
 
 from faq_tui.core.run.events import StageFailed
+from faq_tui.core.run.run import Run
 from faq_tui.core.run_plan import RunPlan
+from faq_tui.tui import plan_watch
 from faq_tui.tui.app import FaqApp
 from faq_tui.tui.config import Config
 from faq_tui.tui.plan_watch import PlanWatch
@@ -89,11 +91,31 @@ async def test_the_menu_shows_the_whole_reason_of_a_failure(folder: Path) -> Non
         assert "[red]" in text_of(app) and "and no more" in " ".join(text_of(app).replace("│", " ").split())
 
 
-async def test_settings_that_are_wrong_are_no_plan(folder: Path) -> None:
+async def test_settings_that_are_wrong_leave_the_last_plan_and_start_nothing(folder: Path) -> None:
     app = app_on(folder, plan_watch=PlanWatch)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.plan is not None)
+        before = app.plan
         (folder / "faq.toml").write_text("[target")
+        app.plan_watch.look()
+        await until(pilot, lambda: app.settings_problem)
+        await pilot.pause(0.6)
+        assert app.plan == before and before != RunPlan()
+        await pilot.press("r")
+        await until(pilot, lambda: "is not valid TOML" in app.errors[0] and "press E" in app.errors[0])
+        assert len(app.screen_stack) == 1
+
+
+async def test_a_plan_that_cannot_be_made_is_said_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = app_on(folder, plan_watch=PlanWatch)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.plan is not None)
+
+        def fails(_run: Run) -> RunPlan:
+            raise ValueError("no plan")
+
+        monkeypatch.setattr(plan_watch, "plan_of", fails)
+        app.plan_watch.look()
         await until(pilot, lambda: app.plan == RunPlan())
         await pilot.press("r")
         await until(pilot, lambda: "The plan cannot be made." in text_of(app))

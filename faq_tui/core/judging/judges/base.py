@@ -52,7 +52,7 @@ class Judge(Extension, ABC):
     shaping: tuple[str, ...] = ()  # the `keys` that affect a score
     needs_target: bool = False  # True if the scores depend on the target's weights
     length_matters: bool = False  # True if length affects the score; `judge.length_control` removes this effect
-    explains: bool = False  # True if the judge itself wrote the reason of a score
+    explains: bool = False  # True if the judge itself wrote the reason for a score
     replaces: bool = False  # True if a new score of the same candidate replaces the old score
     close: float = 0.0  # two scores count as close if they differ by at most this much
 

@@ -54,8 +54,12 @@ class LikelihoodJudge(TargetJudge):
         return self.parts_before_control(shown, details)
 
     def controlled(self, score: float, details: Mapping[str, Any]) -> str:
-        tokens = details.get("tokens", 0)
-        return f"mean log-probability {score:.3f} over {tokens} tokens, after length control"
+        spans = [details[name] for name in ("answer", "reasoning") if details.get(name)]
+        tokens = sum(span["tokens"] for span in spans)
+        if not tokens:
+            return super().controlled(score, details)
+        before = sum(span["mean_logprob"] * span["tokens"] for span in spans) / tokens
+        return f"likelihood {before:.2f} ({tokens} tokens); {score:.2f} after length control"
 
 
 JUDGE = LikelihoodJudge()

@@ -37,7 +37,7 @@ class GptaqRecipe(EngineRecipe):
     desc_act: Annotated[Literal[False], Field(description="always false")] = False
     damp_percent: Damping = 0.05
     alpha: Annotated[float, Field(ge=0.0, le=1.0, description="share of the input errors that is corrected")] = 0.25
-    scale_search: ScaleSearch = False
+    scale_search: ScaleSearch = True
     experts: Experts = "routed"
     engine: Engine = "auto"
     sink_share: SinkShare = "off"

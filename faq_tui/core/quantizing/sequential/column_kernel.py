@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from faq_tui.core.base import steps
+
 OUTPUTS = 32  # number of outputs that one program computes
 RUN = 64  # a run has at most this number of columns, because all of them are kept in registers
 
@@ -146,14 +148,28 @@ def quantize_run(columns: Any, ahead: Any, drift: Any, grid: RunGrid, codes: Any
     limit, diagonal, outliers = (
         (grid.scale, grid.scale, codes) if grid.limit is None else (grid.limit, grid.diagonal, grid.outliers)
     )
-    _kernel()[(triton.cdiv(outputs, OUTPUTS), columns.shape[0] if wide else 1)](
-        *(columns, ahead, given, grid.scale, grid.zero, limit, diagonal, codes, values, errors, outliers, outputs),
-        *(batch(columns), batch(ahead), ahead.stride(-2), batch(given), given.stride(-2), batch(grid.scale)),
-        *(batch(diagonal), batch(codes), batch(values), batch(outliers), grid.least, grid.most),
-        COUNT=count,
-        SIZE=max(16, triton.next_power_of_2(count)),
-        BLOCK=OUTPUTS,
-        WITH_DRIFT=drift is not None,
-        WITH_OUTLIERS=grid.limit is not None,
-        num_warps=4,
-    )
+    with steps.step("building a GPU kernel", at_once=not _kernel.cache_info().currsize):  # the first call compiles it
+        _kernel()[(triton.cdiv(outputs, OUTPUTS), columns.shape[0] if wide else 1)](
+            *(
+                columns,
+                ahead,
+                given,
+                grid.scale,
+                grid.zero,
+                limit,
+                diagonal,
+                codes,
+                values,
+                errors,
+                outliers,
+                outputs,
+            ),
+            *(batch(columns), batch(ahead), ahead.stride(-2), batch(given), given.stride(-2), batch(grid.scale)),
+            *(batch(diagonal), batch(codes), batch(values), batch(outliers), grid.least, grid.most),
+            COUNT=count,
+            SIZE=max(16, triton.next_power_of_2(count)),
+            BLOCK=OUTPUTS,
+            WITH_DRIFT=drift is not None,
+            WITH_OUTLIERS=grid.limit is not None,
+            num_warps=4,
+        )

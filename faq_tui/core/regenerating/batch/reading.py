@@ -122,7 +122,7 @@ class _Reader:
         self._answer(recorder, PendingCandidate(seed, key.number, 0), result)
 
     def _answer(self, recorder: CandidateRecorder, pending: PendingCandidate, result: BatchResult) -> None:
-        """Store the answer, or the reason of the failure."""
+        """Store the answer, or the reason for the failure."""
         counts, source = self.summary.sources[recorder.name], recorder.source
         if rows.is_stored(self._run.store, pending.seed.id, recorder.source_hash, pending.number):
             counts.already += 1

@@ -283,6 +283,14 @@ class EvidencePane(Pane):
         if before.view != view_state.view:
             lines.show_at(self._cursors.get(view_state.view, 0))
 
+    @property
+    def arrangement(self) -> str:
+        return self.view_state.view if self.view_state.chosen_view else ""
+
+    def use_arrangement(self, layout: str) -> None:
+        if layout in VIEWS:
+            self.view_state = replace(self.view_state, view=layout, chosen_view=True)
+
     def action_view(self) -> None:
         order = [view for view in VIEWS if view != "scatter"] if self.room.width >= WIDE else list(VIEWS)
         index = order.index(self.view_state.view) if self.view_state.view in order else 0

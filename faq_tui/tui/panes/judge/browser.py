@@ -19,7 +19,7 @@ from faq_tui.core.store.seed_pages import View
 from faq_tui.tui.jobs_line import bar
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.pane import Pane
-from faq_tui.tui.panes.judge.candidate import CandidateBox, chip, title, whole
+from faq_tui.tui.panes.judge.candidate import CandidateBox, CandidateTabs, title, whole
 from faq_tui.tui.panes.judge.case import Case, read_case, verdict
 from faq_tui.tui.panes.judge.diff_view import DiffView
 from faq_tui.tui.panes.judge.queue import JudgeQueue
@@ -65,13 +65,17 @@ class JudgeBrowser(Pane):
                 with VerticalScroll(id="judge-question", can_focus=False):
                     yield LiteralText(id="judge-question-text")
                 yield LiteralText(id="judge-verdict")
-                yield LiteralText(id="judge-tabs")
+                yield CandidateTabs(id="judge-tabs")
                 with CoveredHorizontal(id="judge-boxes"):
                     for _ in range(MOST_BOXES):
                         yield CandidateBox()
                 yield DiffView()
 
     # Showing.
+
+    def use_run(self, run: Run) -> None:
+        super().use_run(run)
+        self.queue.kind = run.settings.judge.picks_by
 
     def shown(self, live: LiveState) -> None:
         self.views = views_of(self.run)
@@ -111,6 +115,13 @@ class JudgeBrowser(Pane):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         return len(self.views) > 1 if action == "source" else True
+
+    @property
+    def arrangement(self) -> str:
+        return "" if self.folded is None else "folded" if self.folded else "unfolded"
+
+    def use_arrangement(self, layout: str) -> None:
+        self.folded = {"folded": True, "unfolded": False}.get(layout)
 
     def is_in_footer(self, action: str) -> bool:
         """The footer shows only the digits of candidates that the seed can have."""
@@ -192,10 +203,7 @@ class JudgeBrowser(Pane):
             self.query_one(ReviewList).show(self.queue.shown, self.queue.index, self.blind)
 
     def _draw_tabs(self, case: Case) -> None:
-        tabs = Text(" ")
-        for index, candidate in enumerate(case.candidates):
-            tabs.append(chip(case, candidate, self.blind, index == self.chosen)).append("   ")
-        self.query_one("#judge-tabs", LiteralText).show(tabs)
+        self.query_one(CandidateTabs).show_tabs(case, self.blind, self.chosen)
 
     def _draw_diff(self, case: Case) -> None:
         left, right = (case.candidates[index] for index in self._compared(case))

@@ -44,7 +44,7 @@ def score_in_words(row: ScoreRow | None) -> str:
 def reason_of(row: ScoreRow | None, columns: Sequence[ScoreRow]) -> str:
     """The first explanation that a judge wrote.
 
-    If no judge wrote an explanation, return the reason of `row`, the score by which the judge picks.
+    If no judge wrote an explanation, return the explanation in `row`, the score by which the judge picks.
     """
     explained = next((c.reason for c in columns if c.reason and JUDGES.get(c.kind).explains), "")
     return explained or (row.reason if row is not None else "")
@@ -103,6 +103,29 @@ class CandidateBox(Vertical):
         if parts != self._drawn:
             self._drawn = parts
             self.text.show(parts)
+
+
+class CandidateTabs(LiteralText):
+    """The tabs of the candidates, which are shown if the boxes do not all fit. A click selects a candidate."""
+
+    _places: tuple[tuple[range, int], ...] = ()  # the cells of each tab, and the number of its candidate
+
+    def show_tabs(self, case: Case, blind: bool, chosen: int) -> None:
+        """`chosen` is the index of the selected candidate."""
+        line, places = Text(" "), []
+        for index, candidate in enumerate(case.candidates):
+            start = line.cell_len
+            line.append(chip(case, candidate, blind, index == chosen))
+            places.append((range(start, line.cell_len), candidate.number))
+            line.append("   ")
+        self._places = tuple(places)
+        self.show(line)
+
+    def on_click(self, event: Click) -> None:
+        cell = event.get_content_offset(self)
+        number = next((n for cells, n in self._places if cell is not None and cell.y == 0 and cell.x in cells), None)
+        if number is not None:
+            self.post_message(CandidateBox.CandidateChosen(number))
 
 
 def title(case: Case, candidate: Candidate, blind: bool, whole: bool = True) -> Text:

@@ -22,6 +22,7 @@ from faq_tui.core.plots.curve import log_curve
 from faq_tui.core.quantizing.loss_table import LossTable, from_manifest
 from faq_tui.core.quantizing.output import read_manifest
 from faq_tui.core.run.run import Run
+from faq_tui.core.run.server_record import live_servers
 from faq_tui.core.settings import Settings, default_recipe, edit, load_settings
 from faq_tui.core.status import is_busy
 from faq_tui.core.store import stages
@@ -29,7 +30,7 @@ from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.gpu import describe as describe_machine
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.live_quantize import ArtefactLive
-from faq_tui.tui.pane import Pane
+from faq_tui.tui.panes.quantize.artefact_actions import ArtefactActions
 from faq_tui.tui.panes.quantize.loss_grid import LossGrid
 from faq_tui.tui.panes.quantize.queue import ArtefactQueue, describe, figures
 from faq_tui.tui.panes.quantize.spec import QUANTIZE
@@ -45,7 +46,7 @@ VIEWS = ("grid", "curve", "log")
 REMOVE, KEEP = "remove", "keep"
 
 
-class QuantizePane(Pane):
+class QuantizePane(ArtefactActions):
     """The pane Quantize. Unfinished artefacts come from the live state, and finished ones from their manifests."""
 
     SPEC = QUANTIZE
@@ -182,6 +183,7 @@ class QuantizePane(Pane):
     def _draw_figures(self, now: float) -> None:
         width = max(20, self.room.width - 2)
         parts = [self.problem] if self.problem else figures(self.live, self.queue, now)
+        parts += [f"{server.name} is served at {server.url}" for server in live_servers(self.run.jobs) if server.url]
         sampler = getattr(self.app, "sampler", None)
         machine = describe_machine(sampler.latest, width) if sampler is not None and self._all_views else ""
         self.query_one("#figures", LiteralText).show(joined_with_dots([*parts, machine] if machine else parts, width))
@@ -246,6 +248,8 @@ class QuantizePane(Pane):
     def on_line_list_line_clicked(self, event: ArtefactQueue.LineClicked) -> None:
         event.stop()
         self._move_to(event.index)
+        if event.again:
+            self._guarded(self.action_card)
 
     def _move_to(self, row: int) -> None:
         self.cursor = max(0, min(row, len(self.queue) - 1))
@@ -272,6 +276,13 @@ class QuantizePane(Pane):
             self.notify("No artefact is being quantized. The pane will show the next artefact.")
         self._follow()
         self.draw()
+
+    @property
+    def arrangement(self) -> str:
+        return self.view if self.view != VIEWS[0] else ""
+
+    def use_arrangement(self, layout: str) -> None:
+        self.view = layout if layout in VIEWS else self.view
 
     def action_view(self) -> None:
         if self._all_views:
@@ -306,6 +317,11 @@ class QuantizePane(Pane):
             Answer("escape", KEEP, "Keep it"),
         )
         self.app.push_screen(ChoiceScreen(question, answers), answered)
+
+    def read_again(self) -> None:
+        self._read_queue()
+        self._arrange()
+        self.draw()
 
     def action_move_up(self) -> None:
         self._move_recipe(-1)
@@ -357,9 +373,7 @@ class QuantizePane(Pane):
             return
         if self.live.is_running("quantize"):
             self.notify("Saved. The running job keeps its recipes. After it has ended, r uses the new recipes.")
-        self._read_queue()
-        self._arrange()
-        self.draw()
+        self.read_again()
 
 
 def _grown(live: ArtefactLive) -> LossTable:

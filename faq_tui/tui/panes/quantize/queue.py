@@ -72,6 +72,8 @@ def outcome(queued: Queued, live: ArtefactLive | None) -> str:
     row = queued.artefact
     if row is None:
         return ""
+    if queued.state not in ("done", "stale"):
+        return f"not on the disk; it had {row.bits:.2f} bits"
     if row.same_as:
         return f"same as {row.same_as}"
     return f"{row.bits:.2f} bits · {duration(row.seconds)}"

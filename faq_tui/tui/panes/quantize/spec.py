@@ -8,6 +8,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("quantize.up", "k,up", "Up", "Select the previous artefact.", footer=False),
     Action("quantize.first", "g,home", "First", "Select the first artefact.", footer=False),
     Action("quantize.last", "G,end", "Last", "Select the last artefact.", footer=False),
+    Action("quantize.card", "enter", "Card", "Show the artefact's size, path and command; serve, copy or delete it."),
+    Action("quantize.try_it", "t", "Try", "Let the unquantized model and artefacts answer one prompt side by side."),
     Action("quantize.running", "a", "Follow", "Show the artefact that is being quantized, until you select another."),
     Action("quantize.view", "v", "View", "In a small window, show the grid, the curve, or the log."),
     Action("quantize.add", "n", "New recipe", "Add a recipe at the end of faq.toml."),

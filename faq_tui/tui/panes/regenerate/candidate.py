@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from rich.cells import cell_len
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.message import Message
 
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.regenerating.flags import words_of
@@ -22,6 +25,10 @@ REASONING, ANSWER, LABEL = "dim", "", "bold"
 class CandidateView(Vertical):
     """Shows one candidate. While the text grows, only new text is read."""
 
+    @dataclass
+    class CandidateClicked(Message):
+        number: int
+
     def __init__(self) -> None:
         super().__init__(classes="candidate")
         self.key: CandidateKey | None = None
@@ -37,6 +44,10 @@ class CandidateView(Vertical):
     def compose(self) -> ComposeResult:
         yield self._title
         yield self.flow
+
+    def on_click(self) -> None:
+        if self.key is not None:
+            self.post_message(self.CandidateClicked(self.key[2]))
 
     def whole(self) -> str:
         """Return the complete text for the clipboard."""

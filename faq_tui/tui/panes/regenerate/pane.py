@@ -137,6 +137,11 @@ class RegeneratePane(Pane):
         self.page.cursor = event.index
         self.draw()
 
+    def on_candidate_view_candidate_clicked(self, event: CandidateView.CandidateClicked) -> None:
+        event.stop()
+        self.number = event.number
+        self._moved()
+
     def draw(self, all_of_it: bool = True) -> None:
         """Draw the changes. If `all_of_it` is true, also draw the parts that take long to draw."""
         now = self.now

@@ -98,6 +98,10 @@ class SeedsPane(Pane):
 
     # Showing.
 
+    def use_run(self, run: Run) -> None:
+        super().use_run(run)
+        self.sets = SampleSets(run)
+
     def shown(self, live: LiveState) -> None:
         self.views = views_of(self.run)
         self.view = next((view for view in self.views if view.source == self.view.source), self.views[0])

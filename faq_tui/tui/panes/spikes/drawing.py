@@ -6,7 +6,7 @@ from faq_tui.core.activations.compare import SetComparison
 from faq_tui.core.activations.view import Overview, absmax
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.plots.cells import line, max_pool
-from faq_tui.core.plots.overlay import SHARED, mark_of, overlay
+from faq_tui.core.plots.overlay import SHARED, mark_of, overlay, style_of
 from faq_tui.core.run.run import Run
 from faq_tui.tui.panes.spikes.landscape import drawn as landscapes
 from faq_tui.tui.panes.spikes.tables import NAMES, details, table
@@ -14,7 +14,6 @@ from faq_tui.tui.panes.spikes.view_state import SpikesViewState
 
 BOTH_HEIGHT = 27  # minimum height in lines for showing the landscape and another view together
 TABLE_WIDTH = 92
-RICH_STYLE = {"cyan": "middle", "red": "peak", "green": "", "orange": "high", "magenta": "bold", "blue": "low"}
 
 
 def drawing(run: Run, seen: Overview, view_state: SpikesViewState, compared: SetComparison | None) -> str:
@@ -106,7 +105,7 @@ def _curves(
         room -= len(name) + 2
         if room < 0:
             break
-        style = RICH_STYLE[mark_of(index)[1]] if index < len(series) else ""
+        style = style_of(index) if index < len(series) else ""
         legend += "  " + line((c, style) for c in name)
     head = line((c, "bold") for c in sanitize(title)[:width])
     heads = [head, legend] if below else [head + legend]

@@ -1,6 +1,7 @@
 """The activations of two sets side by side on the same scale.
 
-The upper part shows the peak of each channel. The lower part is a map with tokens as rows and channels as columns.
+The upper part shows the peak of each channel. The lower part is a map with tokens as rows and channels as columns. In
+a low pane, only the map is shown.
 """
 
 from __future__ import annotations
@@ -8,13 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
+
 from faq_tui.core.activations.statistics import column_width
 from faq_tui.core.activations.view import absmax, landscape
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.plots.cells import line
-from faq_tui.core.plots.landscape import PEAK, heat, peaks, skyline
+from faq_tui.core.plots.landscape import PEAK, heat, legend, peaks, skyline
 from faq_tui.core.run.run import Run
 from faq_tui.tui.panes.spikes.view_state import SpikesViewState
+from faq_tui.tui.widgets.short import middle, padded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +28,8 @@ if TYPE_CHECKING:
 
 AXIS = 7  # width in columns of the scale's labels
 GAP = 2
-LEAST_HEIGHT = 7
+LEAST_HEIGHT = 9  # with fewer lines there is no space for the peaks of the channels
+LEAST_WITH_TEXT = 4  # with fewer lines there is only the map
 
 
 @dataclass(frozen=True)
@@ -50,27 +55,49 @@ def drawn(run: Run, view_state: SpikesViewState, width: int, height: int) -> lis
     ]
     if not sides:
         return ["The files of these sets are missing. Press r to measure the sets again."]
-    if height < LEAST_HEIGHT:
-        return []
     top = max(side.highest for side in sides)
+    if height < LEAST_HEIGHT:
+        return _low(sides, view_state, top, width, height)
     first, last = window(sides, view_state.zoom)
     each = (width - AXIS - GAP * (len(sides) - 1)) // len(sides)
-    sky = (height - 3) * 3 // 5
-    ground = height - 3 - sky
-    blocks = [_block(side, top, first, last, each, sky, ground) for side in sides]
+    sky = (height - 4) * (2 if view_state.colours else 3) // 5
+    ground = height - 4 - sky
+    blocks = [_block(side, top, first, last, each, sky, ground, view_state.colours) for side in sides]
     labels = _axis(top, sky, ground)
-    highest = max(sides, key=lambda side: side.highest)
     heading = sanitize(
-        f"layer {view_state.layer} {view_state.module}: |x|, same scale; red = above {PEAK * top:.3g} (dashed)"
+        f"layer {view_state.layer} {view_state.module}: |x|, same scale; peak = above {PEAK * top:.3g} (dashed)"
     )
-    titles = [_title(side, top, len(sides) > 1 and side is highest, each) for side in sides]
     rows = [line((mark, "dim") for mark in heading[:width])]
-    rows.append(" " * AXIS + (" " * GAP).join(titles))
+    rows.append(" " * AXIS + (" " * GAP).join(_titles(sides, top, each)))
     rows += [label + (" " * GAP).join(parts) for label, *parts in zip(labels, *blocks, strict=True)]
     under = f"channels {first} to {last - 1}" + (f", zoom {view_state.zoom}×" if view_state.zoom > 1 else "")
     foot = " " * AXIS + (" " * GAP).join([f"{under:<{each}}"[:each]] * len(sides))
     rows.append(line((mark, "dim") for mark in foot))
+    rows.append(f"{'|x|':>{AXIS - 1}} {legend(width - AXIS, top, view_state.colours)}")
     return rows
+
+
+def _low(sides: list[Side], view_state: SpikesViewState, top: float, width: int, height: int) -> list[str]:
+    """Only the map, with its titles above and its legend below if there is space for them."""
+    first, last = window(sides, view_state.zoom)
+    each = (width - GAP * (len(sides) - 1)) // len(sides)
+    if each < 1 or height < 1:
+        return []
+    texts = height >= LEAST_WITH_TEXT
+    ground = height - 2 if texts else height
+    blocks = [heat(_window(side, first, last), each, ground, top, view_state.colours) for side in sides]
+    rows = [(" " * GAP).join(parts) for parts in zip(*blocks, strict=True)]
+    if not texts:
+        return rows
+    place = sanitize(f"layer {view_state.layer} {view_state.module} ")
+    place = place if len(place) <= width // 2 else f"layer {view_state.layer} "[:width]
+    below = line((mark, "dim") for mark in place) + legend(width - len(place), top, view_state.colours)
+    return [(" " * GAP).join(_titles(sides, top, each)), *rows, below]
+
+
+def _titles(sides: list[Side], top: float, each: int) -> list[str]:
+    highest = max(sides, key=lambda side: side.highest)
+    return [_title(side, top, len(sides) > 1 and side is highest, each) for side in sides]
 
 
 def window(sides: list[Side], zoom: int) -> tuple[int, int]:
@@ -87,17 +114,28 @@ def window(sides: list[Side], zoom: int) -> tuple[int, int]:
     return start, min(channels, start + size)
 
 
-def _block(side: Side, top: float, first: int, last: int, width: int, sky: int, ground: int) -> list[str]:
+def _block(
+    side: Side, top: float, first: int, last: int, width: int, sky: int, ground: int, colours: bool
+) -> list[str]:
+    bars = skyline(side.absmax[first:last], width, sky, top)
+    return [*bars, *heat(_window(side, first, last), width, ground, top, colours)]
+
+
+def _window(side: Side, first: int, last: int) -> Floats:
+    """The landscape of the channels from `first` to `last` - 1."""
     step = column_width(len(side.absmax))
-    cells = side.landscape[:, first // step : -(-last // step)]
-    return [*skyline(side.absmax[first:last], width, sky, top), *heat(cells, width, ground, top)]
+    return side.landscape[:, first // step : -(-last // step)]
 
 
 def _title(side: Side, top: float, is_highest: bool, width: int) -> str:
-    cells = peaks(side.landscape, top)
-    mark = "▲ " if is_highest else ""
-    text = f"{mark}{sanitize(side.name)}: highest {side.highest:.3g}, {cells} red"
-    return line((c, "peak" if is_highest else "bold") for c in f"{text:<{width}}"[:width])
+    """The name of the set, its highest value and its number of peaks; in a narrow pane, less of it."""
+    name, value = f"{'▲ ' if is_highest else ''}{sanitize(side.name)}", f"{side.highest:.3g}"
+    short = f"{name}: highest {value}"
+    text = f"{short}, {peaks(side.landscape, top)} peaks"
+    text = text if cell_len(text) <= width else short
+    if cell_len(text) > width:
+        text = f"{middle(name, max(1, width - len(value) - 1))} {value}"
+    return line((c, "peak" if is_highest else "bold") for c in padded(text, width))
 
 
 def _axis(top: float, sky: int, ground: int) -> list[str]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
+from textual.strip import Strip
 
 from faq_tui.core.activations.compare import SetComparison
 from faq_tui.core.activations.statistics import METRICS
@@ -23,9 +24,11 @@ from faq_tui.tui.pane import Pane
 from faq_tui.tui.panes.spikes.drawing import BOTH_HEIGHT, drawing
 from faq_tui.tui.panes.spikes.spec import SPIKES
 from faq_tui.tui.panes.spikes.view_state import VIEWS, SpikesViewState
+from faq_tui.tui.widgets.drawing import DrawingView, strips_of
 from faq_tui.tui.widgets.text import LiteralText
 
 NARROW = 110  # width in cells; if the pane is narrower, the sentence above the drawing needs three lines
+LOW = 12  # height in lines; in a lower pane, the drawing needs the lines of the sentence
 NOTHING = (
     "No activations yet. The stage activations, which follows assemble, runs each\n"
     "calibration set through the target once. [activations] in faq.toml selects\n"
@@ -33,8 +36,14 @@ NOTHING = (
 )
 
 
-class Drawing(LiteralText):
-    """The widget with the drawing. This class exists so that a query can find the widget."""
+class Drawing(DrawingView):
+    """The widget with the drawing. A long sentence above it makes it lower, and it then needs another drawing."""
+
+    class Resized(Message):
+        """The widget has another size."""
+
+    def on_resize(self) -> None:
+        self.post_message(self.Resized())
 
 
 class SpikesPane(Pane):
@@ -50,7 +59,7 @@ class SpikesPane(Pane):
 
         view_state: SpikesViewState
         seen: Overview
-        text: str
+        strips: list[Strip]
         sentence: str
 
     def __init__(self, run: Run) -> None:
@@ -96,7 +105,7 @@ class SpikesPane(Pane):
         If the height changed with the sentence, the drawing would be made twice.
         """
         sentence = self.query_one("#spikes-sentence", LiteralText)
-        sentence.display = bool(self.seen.sets)
+        sentence.display = bool(self.seen.sets) and self.room.height >= LOW
         sentence.styles.min_height = 3 if self.room.width < NARROW else 2
 
     def text_to_copy(self) -> str | None:
@@ -118,11 +127,12 @@ class SpikesPane(Pane):
             return
         box = self.query_one(Drawing)
         if not self.seen.sets:
-            box.show(NOTHING)
+            box.show(strips_of(NOTHING))
             self.drawn = self.view_state
             return
         size = box.content_size
-        self.view_state = replace(self.view_state.fitted(self.seen), width=size.width, height=size.height)
+        fitted = self.view_state.fitted(self.seen)
+        self.view_state = replace(fitted, width=size.width, height=size.height, colours=self._has_colours())
         request = self.seen, self.view_state
         if size.width < 1 or request == self._shown:
             return
@@ -132,6 +142,14 @@ class SpikesPane(Pane):
             if not self._busy.is_set():
                 self._busy.set()
                 threading.Thread(target=self._work, name="spikes", daemon=True).start()
+
+    def on_drawing_resized(self, message: Drawing.Resized) -> None:
+        message.stop()
+        self.draw()
+
+    def _has_colours(self) -> bool:
+        """True if the terminal shows at least 256 colours, so that a map of pixels can be read."""
+        return "NO_COLOR" not in os.environ and self.app.console.color_system in ("truecolor", "256")
 
     def _work(self) -> None:
         while True:
@@ -143,7 +161,8 @@ class SpikesPane(Pane):
             seen, view_state = request
             comparison = self._compare(seen, view_state)
             text = drawing(self.run, seen, view_state, comparison)
-            self.post_message(self.Drawn(view_state, seen, text, comparison.sentence if comparison else ""))
+            sentence = comparison.sentence if comparison else ""
+            self.post_message(self.Drawn(view_state, seen, strips_of(text), sentence))
 
     def _compare(self, seen: Overview, view_state: SpikesViewState) -> SetComparison | None:
         if view_state.left == view_state.right:
@@ -161,7 +180,7 @@ class SpikesPane(Pane):
         self.drawn = event.view_state
         sentence = self.query_one("#spikes-sentence", LiteralText)
         sentence.show(event.sentence or f"{event.view_state.left}: there is no other set for a comparison.")
-        self.query_one(Drawing).show(Text.from_ansi(event.text, no_wrap=True))
+        self.query_one(Drawing).show(event.strips)
 
     # Actions.
 
@@ -189,6 +208,10 @@ class SpikesPane(Pane):
     def action_highest(self) -> None:
         if self.seen.sets:
             self._show(self.view_state.highest_layer(self.seen))
+
+    def action_difference(self) -> None:
+        if self.seen.sets:
+            self._show(self.view_state.at_difference(self.seen))
 
     def action_next_module(self) -> None:
         self._other_module(1)

@@ -9,6 +9,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("spikes.first_layer", "g,home", "First layer", "Show the first layer.", footer=False),
     Action("spikes.last_layer", "G,end", "Last layer", "Show the last layer.", footer=False),
     Action("spikes.highest", "p", "Highest", "Go to the layer where one of the two sets has its highest peak."),
+    Action("spikes.difference", "d", "Difference", "Go to the place where the peaks of the two sets differ most."),
     Action("spikes.next_module", "j,down", "Next module", "Show the next module.", footer=False),
     Action("spikes.previous_module", "k,up", "Previous module", "Show the previous module.", footer=False),
     Action("spikes.left_set", "b", "Left set", "Put the next set on the left side."),
@@ -17,7 +18,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("spikes.metric", "m", "Metric", "Plot the next metric over the layers.", footer=False),
     Action("spikes.zoom_in", "plus,equals_sign", "Zoom in", "Show half as many channels, around the highest peak."),
     Action("spikes.zoom_out", "minus", "Zoom out", "Show twice as many channels.", footer=False),
-    Action("spikes.export", "e", "Export", "Write the shown view to reports/spikes/ as SVG, PNG and CSV."),
+    Action("spikes.export", "e", "Export", "Write figures (heat map, 3-D surface; SVG, PNG) and tables (CSV)."),
 )
 
 SPIKES = PaneSpec(

@@ -13,7 +13,7 @@ from faq_tui.tui.widgets.table import Column, filled, head, row
 
 NAMES = {
     "max": "max |x|",
-    "crest": "max / rms",
+    "crest": "crest",
     "kurtosis": "kurtosis",
     "max_over_median": "max / median",
     "p999_over_median": "p99.9 / median",

@@ -23,7 +23,7 @@ from faq_tui.core.chat.render import render_answered
 from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.chat.token_kinds import KINDS, KindsSearch
 from faq_tui.core.extensions import DIALECTS
-from faq_tui.core.regenerating.local_task import _hidden_tokens
+from faq_tui.core.regenerating.local_task import hidden_tokens
 from faq_tui.tui.widgets.marked import marked
 from tests.support.paths import ROOT
 from tests.support.template_bench import QUESTION
@@ -208,10 +208,10 @@ def test_a_template_shows_its_dialect(dialect: ReasoningDialect | None, template
 def test_a_local_source_keeps_tags_that_are_special_tokens(tiny: Any) -> None:
     tokenizer = tokenizer_with(tiny, SEED_TEMPLATE, SPECIALS["seed"])
     ids = tokenizer("<seed:bos><seed:think>why</seed:think>so<seed:eos>", add_special_tokens=False)["input_ids"]
-    text = tokenizer.decode([token for token in ids if token not in _hidden_tokens(tokenizer)])
+    text = tokenizer.decode([token for token in ids if token not in hidden_tokens(tokenizer)])
     assert text == "<seed:think>why</seed:think>so"
     tokenizer.chat_template = "{{ messages }}"
-    hidden = _hidden_tokens(tokenizer)
+    hidden = hidden_tokens(tokenizer)
     assert tokenizer.decode([t for t in ids if t not in hidden]) == tokenizer.decode(ids, skip_special_tokens=True)
 
 

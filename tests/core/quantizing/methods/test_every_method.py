@@ -16,7 +16,7 @@ from faq_tui.core.quantizing.layer_profile import LayerProfile
 from faq_tui.core.quantizing.methods.base import Method
 from faq_tui.core.quantizing.servable import serve_commands
 from faq_tui.core.settings import parse_settings
-from faq_tui.core.settings.recipe import COMMON, Recipe, build_recipe, model_of
+from faq_tui.core.settings.recipe import COMMON, Recipe, build_recipe, model_of, recipe_of_worker
 from tests.support.paths import ROOT
 
 PROFILE = LayerProfile(((8, 8, 1),), 1, 8, 1, 2, 1, 1, 1)
@@ -91,9 +91,13 @@ IDENTITIES: dict[str, dict[str, Any]] = {  # as version 0.1.0 wrote them, in its
 }
 
 
+OLD_OPTIONS = {name: {"scale_search": False} for name in ("gptq", "gptaq")}
+
+
 @pytest.mark.parametrize("name", METHODS.builtin)
 def test_artefacts_of_earlier_versions_stay_valid(name: str) -> None:
-    recipe = build_recipe({"method": name})
+    # Since then, gptq and gptaq have other defaults.
+    recipe = build_recipe({"method": name, **IDENTITIES[name], **OLD_OPTIONS.get(name, {})})
     before = {"method": name, **IDENTITIES[name]}
     assert json.dumps(recipe.identity()) == json.dumps(before)
     routed = {"experts": "routed"} if "experts" in recipe.own_keys() else {}
@@ -104,19 +108,19 @@ def test_artefacts_of_earlier_versions_stay_valid(name: str) -> None:
     assert json.dumps(recipe.values()) == json.dumps({**before, **search, **routed, **engine, **weights}), (
         "the manifest's recipe"
     )
-    assert build_recipe(recipe.identity()) == recipe, "the worker reads back what the stage wrote"
+    assert recipe_of_worker(recipe.identity()) == recipe, "the worker reads back what the stage wrote"
     if routed:
-        every = build_recipe({"method": name, "experts": "all"})
+        every = build_recipe({**before, "experts": "all"})
         assert every.identity()["experts"] == "all" and digest(every.identity()) != digest(recipe.identity())
     assert ("sink_share" in recipe.own_keys()) == (name != "awq"), "GPTQModel runs AWQ"
     if weights:
-        weighted = build_recipe({"method": name, "sink_share": 0.05, "token_weights": {"answer": 2}})
+        weighted = recipe_of_worker({**before, "sink_share": 0.05, "token_weights": {"answer": 2}})
         assert {**before, "sink_share": 0.05, "token_weights": {**kinds, "answer": 2.0}} == weighted.identity()
-        assert build_recipe(weighted.identity()) == weighted
+        assert recipe_of_worker(weighted.identity()) == weighted
         assert weighted.with_keys_of_all()["sink_share"] == 0.05
         assert not {"sink_share", "token_weights"} & set(recipe.with_keys_of_all())
     if engine:
-        other = build_recipe({"method": name, "engine": "gptqmodel"})
+        other = recipe_of_worker({**before, "engine": "gptqmodel"})
         assert {**before, "engine": "gptqmodel"} == other.identity()
         assert other.with_keys_of_all()["engine"] == "gptqmodel" and "engine" not in recipe.with_keys_of_all()
 

@@ -82,6 +82,22 @@ async def test_the_judges_pick_its_mark_and_its_reason(run_folder: Path) -> None
         )
 
 
+async def test_a_click_selects_a_candidate(run_folder: Path) -> None:
+    async with opened(run_folder) as judge:  # one box, and a tab for each candidate
+        await judge.sees("Answer 1 of elder")
+        y, line = next((y, line) for y, line in enumerate(text_of(judge.app).splitlines()) if " 3  unusable" in line)
+        await judge.pilot.click(offset=(line.index("5 of 10"), y))
+        await judge.sees("Answer 2 of elder")
+        await judge.misses("Answer 1 of elder")
+        await judge.pilot.click(offset=(line.index("picked by"), y))
+        await judge.sees("Answer 1 of elder")
+    async with opened(run_folder, (120, 36)) as judge:
+        await judge.sees("Answer 2 of elder")
+        boxes = [box for box in judge.app.query(CandidateBox) if box.display]
+        await judge.pilot.click(boxes[1], offset=(3, 5))
+        assert [box.number for box in boxes if box.has_class("-chosen")] == [2]
+
+
 async def test_pick_1_pick_2_pick_3_are_rows_with_who_and_when(run_folder: Path) -> None:
     """judge.pick_1 judge.pick_2 judge.pick_3"""
     before = rows(run_folder, "SELECT * FROM picks")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import struct
 from collections.abc import AsyncIterator
@@ -14,19 +15,22 @@ import pytest
 from textual.pilot import Pilot
 
 from faq_tui.core.activations.files import path_of
+from faq_tui.core.plots.colours import LEVELS, colour_of, hexadecimal
 from faq_tui.core.run import events as e
 from faq_tui.tui.panes.spikes.pane import SpikesPane
 from tests.support.app_host import app_on, text_of, until
 from tests.support.pane_host import PaneHost
 from tests.support.pane_runs import bare_run
-from tests.support.spikes_run import CHANNELS, LAYERS, MODULES, SPIKES, add_made_up, spiky_run
+from tests.support.spikes_run import CHANNELS, LAYERS, MODULES, SETS, SPIKES, add_made_up, spiky_run
 
 SIZES = [(80, 24), (120, 36), (200, 60)]
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 @pytest.fixture(autouse=True)
 def _a_terminal_with_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLORTERM", "truecolor")
 
 
 async def settled(pane: SpikesPane, pilot: Pilot[Any]) -> None:
@@ -55,25 +59,59 @@ async def opened(
             yield app, pane, press
 
 
+def colours(app: PaneHost) -> list[list[tuple[int, ...]]]:
+    """The foreground of each cell: red, green and blue."""
+    strips: Any = app.screen._compositor.render_strips()
+    rows = []
+    for strip in strips:
+        row: list[tuple[int, ...]] = []
+        for text, style, _ in strip:
+            colour = tuple(style.color.get_truecolor()) if style and style.color else ()
+            row += [colour] * len(text)
+        rows.append(row)
+    return rows
+
+
 async def test_the_higher_peaks_are_seen(tmp_path: Path) -> None:
-    async with opened(tmp_path) as (app, _pane, _press):
-        text = app.screen_text
+    async with opened(tmp_path) as (app, _pane, press):
+        text = await press("g")
         assert "elder makes self_attn.o_proj rougher than baseline" in text
-        assert "layer 0 self_attn.o_proj: |x|, same scale" in text
+        assert "layer 0 self_attn.o_proj: |x|, same scale; peak = above 4.8 (dashed)" in text
         assert "baseline: highest 4" in text and "▲ elder: highest 9.6" in text
         lines = text.splitlines()
         dashed = next(number for number, line in enumerate(lines) if line.count("╌") > 20)
         half = 7 + (80 - 2 - 7) // 2
-        above, maps = lines[dashed - 3 : dashed], lines[dashed + 5 : dashed + 10]
+        above = lines[dashed - 2 : dashed]
         assert all("█" not in line[:half] and "█" in line[half:] for line in above), (
             "only elder's bars cross the line"
         )
-        assert all("█" not in line[7:half] and "█" in line[half:] for line in maps), "only elder's map is red"
+        pixels = [row for line, row in zip(lines, colours(app), strict=True) if line.count("▀") > 60]
+        highest = colour_of(LEVELS - 1)
+        assert len(pixels) > 5 and all(highest not in row[:half] and highest in row[half:] for row in pixels), (
+            "only elder's map has the colour of the highest value"
+        )
+        legend = next(line for line in lines if "|x| 0 ▀" in line)
+        assert re.search(r"\|x\| 0 ▀+ 4\.8 ▀+ 9\.6", legend)
+
+
+async def test_it_opens_where_the_sets_differ_most(tmp_path: Path) -> None:
+    """spikes.difference"""
+    async with opened(tmp_path) as (_app, pane, press):
+        assert "layer 11 self_attn" in await press(), (
+            "the ratio is the same in all layers, so the highest peak decides"
+        )
+        places = pane.seen.sets["elder"].summary["places"]
+        place = next(p for p in places if (p["layer"], p["module"]) == (4, MODULES[1]))
+        place["max"] *= 3
+        assert f"layer 4 {MODULES[1]}" in await press("d")
+        assert "layer 5 mlp" in await press("l")
+        assert "layer 5 mlp" in await press("s", "s"), "a place that a person chose stays"
 
 
 async def test_layers(tmp_path: Path) -> None:
     """spikes.next_layer, spikes.previous_layer, spikes.first_layer, spikes.last_layer, spikes.highest"""
     async with opened(tmp_path) as (_app, pane, press):
+        await press("g")
         for key, layer in (("l", 1), ("right", 2), ("h", 1), ("left", 0), ("left", 0), ("G", LAYERS - 1)):
             text = await press(key)
             assert pane.view_state.layer == layer and f"layer {layer} self_attn" in text
@@ -85,7 +123,7 @@ async def test_layers(tmp_path: Path) -> None:
 async def test_modules(tmp_path: Path) -> None:
     """spikes.next_module, spikes.previous_module"""
     async with opened(tmp_path) as (_app, pane, press):
-        assert "layer 3 mlp.down_proj" in await press("l", "l", "l", "j")
+        assert "layer 3 mlp.down_proj" in await press("g", "l", "l", "l", "j")
         await press("down")
         assert pane.view_state.module == MODULES[1]
         assert "layer 3 self_attn.o_proj" in await press("up")
@@ -113,7 +151,7 @@ async def test_view_and_metric(tmp_path: Path) -> None:
     async with opened(tmp_path) as (_app, _pane, press):
         assert "max |x| of self_attn.o_proj, by layer" in await press("v")
         assert "• baseline  × elder" in await press()
-        assert "max / rms of self_attn.o_proj, by layer" in await press("m")
+        assert "crest of self_attn.o_proj, by layer" in await press("m")
         text = await press("v")
         assert "highest |x| of each channel, sorted" in text and re.search(rf"0 .* {CHANNELS - 1}", text)
         text = await press("v")
@@ -144,29 +182,35 @@ async def test_zoom(tmp_path: Path) -> None:
 async def test_export(tmp_path: Path) -> None:
     """spikes.export"""
     async with opened(tmp_path) as (app, pane, press):
-        await press("e")
+        await press("g", "e")
         folder = pane.run.reports / "spikes"
-        async with asyncio_timeout():
+        async with asyncio.timeout(60):
             while not any("Wrote" in n.message for n in app._notifications):
-                await press()
+                await asyncio.sleep(0.02)
         names = sorted(path.name for path in folder.iterdir())
         stem = "layer0-self_attn.o_proj-baseline-elder"
-        assert names == [f"{stem}-channels.csv", f"{stem}-layers.csv", f"{stem}.png", f"{stem}.svg"]
+        ends = ("-3d.png", "-3d.svg", "-channels.csv", "-layers.csv", ".png", ".svg")
+        assert names == [f"{stem}{end}" for end in ends]
         lines = (folder / f"{stem}-channels.csv").read_text().splitlines()
         assert lines[0] == "channel,absmax baseline,absmax elder" and len(lines) == CHANNELS + 1
         assert lines[1 + SPIKES[0]] == f"{SPIKES[0]},4.0,9.600000381469727"
         assert len((folder / f"{stem}-layers.csv").read_text().splitlines()) == 2 * LAYERS + 1
+        highest = hexadecimal(colour_of(LEVELS - 1))
+        for kind in ("", "-3d"):
+            root = ElementTree.fromstring((folder / f"{stem}{kind}.svg").read_text())
+            texts = ["".join(node.itertext()) for node in root.iter(f"{SVG}text")]
+            assert texts[0] == "Inputs of self_attn.o_proj in layer 0: largest |x| of each token and channel"
+            assert (
+                "baseline: highest |x| 4, 3,420 tokens" in texts and "elder: highest |x| 9.6, 3,420 tokens" in texts
+            )
+            assert {"channel", "|x|", "9.6", "4.8", "511", "3419"} <= set(texts), "both axes and the legend"
+            png = (folder / f"{stem}{kind}.png").read_bytes()
+            size = int(root.get("width") or 0), int(root.get("height") or 0)
+            assert png.startswith(b"\x89PNG") and struct.unpack(">II", png[16:24]) == (2 * size[0], 2 * size[1])
         root = ElementTree.fromstring((folder / f"{stem}.svg").read_text())
-        fills = [node.get("fill") for node in root.iter("{http://www.w3.org/2000/svg}rect")]
-        assert fills.count("#e02828") == 2 * len(range(0, 128, 7)), "of elder alone; two are neighbours"
-        png = (folder / f"{stem}.png").read_bytes()
-        assert png.startswith(b"\x89PNG") and struct.unpack(">II", png[16:24]) == (2 * 256 * 4 + 24, 128 * 4)
-
-
-def asyncio_timeout() -> Any:
-    import asyncio
-
-    return asyncio.timeout(20)
+        paths = [node.get("d") or "" for node in root.iter(f"{SVG}path") if node.get("fill") == highest]
+        boxes = "".join(paths).count("M") - 1  # one is the legend's
+        assert boxes == 2 * len(range(0, 128, 7)), "of elder alone; two are neighbours"
 
 
 async def test_copy_and_files_that_are_gone(tmp_path: Path) -> None:
@@ -206,12 +250,55 @@ async def test_without_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert app.ansi_color, "the terminal's own colours, which NO_COLOR lets it drop"
 
 
+async def test_few_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 16 colours the map is drawn in shades."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("COLORTERM", raising=False)
+    async with opened(tmp_path) as (_app, pane, press):
+        assert not pane.view_state.colours
+        lines = (await press("g")).splitlines()
+        assert not any("▀" in line for line in lines)
+        dashed = next(number for number, line in enumerate(lines) if line.count("╌") > 20)
+        half = 7 + (80 - 2 - 7) // 2
+        assert all("█" not in line[7:half] and "█" in line[half:] for line in lines[dashed + 5 : dashed + 9])
+        assert re.search(r"\|x\| 0  *·+░+▒+▓+ 4\.8 █+ 9\.6", lines[-3])
+
+
+@pytest.mark.parametrize("size", [(40, 10), (30, 8), (60, 12)])
+async def test_a_small_screen_has_a_map(tmp_path: Path, size: tuple[int, int]) -> None:
+    async with opened(tmp_path, size) as (app, _pane, _press):
+        lines = app.screen_text.splitlines()
+        assert sum(line.count("▀") > size[0] * 0.8 for line in lines) >= size[1] - 8
+        assert all(len(line) <= size[0] for line in lines)
+        if size[1] > 9:
+            assert any("elder" in line and "18.4" in line for line in lines)
+            assert any("layer 11" in line and "▀ 18.4" in line for line in lines), "the legend"
+
+
+@pytest.mark.parametrize(("first", "second"), [("baseline", "elder"), ("elder", "baseline")])
+async def test_the_pair_follows_the_sets_that_are_ready(tmp_path: Path, first: str, second: str) -> None:
+    """The pane that was open while only one set was measured compares both as soon as the second is measured."""
+    with spiky_run(tmp_path / "run", sets={first: SETS[first]}) as run:
+        pane = SpikesPane(run)
+        app = PaneHost(pane)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await settled(pane, pilot)
+            assert "there is no other set" in app.screen_text
+            add_made_up(run, second, SETS[second])
+            app.hear(e.StageStarted("activations", 900, "tokens"), e.ActivationsReady(second, 20, 900))
+            await until(pilot, lambda: "▲ elder: highest" in app.screen_text)
+            assert "baseline: highest" in app.screen_text
+
+
+@pytest.mark.parametrize("theme", ["textual-dark", "textual-light"])
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-def test_snapshot(tmp_path: Path, snap_compare: Any, size: tuple[int, int]) -> None:
+def test_snapshot(tmp_path: Path, snap_compare: Any, size: tuple[int, int], theme: str) -> None:
     with spiky_run(tmp_path / "run") as run:
         pane = SpikesPane(run)
+        app = PaneHost(pane)
 
         async def before(pilot: Pilot[Any]) -> None:
+            app.theme = theme
             await settled(pane, pilot)
 
-        assert snap_compare(PaneHost(pane), terminal_size=size, run_before=before)
+        assert snap_compare(app, terminal_size=size, run_before=before)

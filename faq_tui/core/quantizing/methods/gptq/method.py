@@ -15,6 +15,7 @@ from faq_tui.core.quantizing.cost_model import MethodCost
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_profile import LayerProfile
 from faq_tui.core.quantizing.methods.gptq.format import GPTQ_FORMAT
+from faq_tui.core.quantizing.methods.gptq.matrix import NORM
 from faq_tui.core.quantizing.methods.gptq.walked import (
     GPTQMODEL,
     WALK,
@@ -48,7 +49,7 @@ Engine = Annotated[
     AddedLater(),
 ]
 ScaleSearch = Annotated[
-    bool, Field(description="if true, the scale with the least rounding error is used (only walk)"), AddedLater()
+    bool, Field(description="if true, the scale with the least rounding error is used"), AddedLater()
 ]
 
 
@@ -69,8 +70,6 @@ class EngineRecipe(WeightedRecipe, GptqmodelRecipe):
     @model_validator(mode="after")
     def _engine_has_the_options(self) -> Self:
         recipe: Any = self
-        if recipe.engine == GPTQMODEL and recipe.scale_search:
-            raise ValueError('scale_search needs engine = "walk" or "auto"')
         if recipe.engine == WALK and recipe.experts == "all":
             raise ValueError('experts = "all" needs engine = "gptqmodel" or "auto"')
         if is_weighted(self) and (recipe.engine == GPTQMODEL or recipe.experts == "all"):
@@ -92,8 +91,8 @@ class GptqRecipe(EngineRecipe):
     desc_act: Annotated[bool, Field(description="if true, columns with large activations are quantized first")] = (
         False
     )
-    damp_percent: Damping = 0.05
-    scale_search: ScaleSearch = False
+    damp_percent: Damping = 0.01
+    scale_search: ScaleSearch = True
     experts: Experts = "routed"
     engine: Engine = "auto"
     sink_share: SinkShare = "off"
@@ -111,6 +110,7 @@ def gptq_config(gptqmodel: Any, recipe: Any, scratch: Path, **more: Any) -> Any:
         # does not slow down inference.
         act_group_aware=not recipe.desc_act and recipe.group_size != -1,
         damp_percent=recipe.damp_percent,
+        mse=NORM if recipe.scale_search else 0.0,
         **common_options(gptqmodel, recipe, scratch),
         **more,
     )

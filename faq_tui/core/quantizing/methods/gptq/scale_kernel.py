@@ -10,6 +10,8 @@ import math
 from functools import cache
 from typing import Any
 
+from faq_tui.core.base import steps
+
 OUTPUTS = 32  # number of outputs that one program computes
 CHUNK = 64  # number of a group's columns that are in registers at the same time
 
@@ -98,13 +100,14 @@ def search_scale(
     low, high = low.contiguous(), high.contiguous()
     scales, zeros = torch.empty_like(low), torch.empty_like(low)
     tried = torch.tensor(shares, dtype=torch.float32, device=weights.device)
-    _kernel()[(triton.cdiv(outputs, OUTPUTS), weights.shape[0] if wide else 1)](
-        *(weights, low, high, tried, scales, zeros, outputs, columns),
-        *(weights.stride(0) if wide else 0, weights.stride(-2), float(most), float((most + 1) // 2), tiny, norm),
-        STEPS=len(shares),
-        SIZE=min(CHUNK, max(16, 2 ** math.ceil(math.log2(columns)))),
-        BLOCK=OUTPUTS,
-        SYMMETRIC=symmetric,
-        num_warps=4,
-    )
+    with steps.step("building a GPU kernel", at_once=not _kernel.cache_info().currsize):  # the first call compiles it
+        _kernel()[(triton.cdiv(outputs, OUTPUTS), weights.shape[0] if wide else 1)](
+            *(weights, low, high, tried, scales, zeros, outputs, columns),
+            *(weights.stride(0) if wide else 0, weights.stride(-2), float(most), float((most + 1) // 2), tiny, norm),
+            STEPS=len(shares),
+            SIZE=min(CHUNK, max(16, 2 ** math.ceil(math.log2(columns)))),
+            BLOCK=OUTPUTS,
+            SYMMETRIC=symmetric,
+            num_warps=4,
+        )
     return scales, zeros

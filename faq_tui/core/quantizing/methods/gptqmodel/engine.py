@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.steps import step
 from faq_tui.core.models.devices import device_of
 from faq_tui.core.models.gptqmodel_environment import import_gptqmodel, scratch_folder
 from faq_tui.core.models.headers import linear_shapes, packed_shapes, tensors_of
@@ -119,13 +120,14 @@ def _quantized(
     # the quantized weights.
     backend = method.cuda_backend if job.backend == "auto" and device == "cuda" else job.backend
     with scratch_folder(job.out) as scratch:
-        model = gptqmodel.GPTQModel.load(
-            str(target),
-            method.config(gptqmodel, job.recipe, scratch),
-            device=device,
-            backend=backend,
-            trust_remote_code=job.trust_remote_code,
-        )
+        with step("loading the model into GPTQModel"):
+            model = gptqmodel.GPTQModel.load(
+                str(target),
+                method.config(gptqmodel, job.recipe, scratch),
+                device=device,
+                backend=backend,
+                trust_remote_code=job.trust_remote_code,
+            )
         more: dict[str, Any] = {}
         if checkpoint is not None and supports(model):
             more["checkpoint"] = checkpoint.config(gptqmodel, job.checkpoint_s)

@@ -1,0 +1,67 @@
+"""Start and stop the server of an artefact. The server continues when this process or its terminal ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.files import full_disk_is_clear
+from faq_tui.core.base.process import send_signal
+from faq_tui.core.quantizing.output import is_whole
+from faq_tui.core.run.run import Run
+from faq_tui.core.run.server_record import ArtefactServer, job_of, read_server
+from faq_tui.core.store.artefacts import Artefact
+from faq_tui.core.worker.parent import QUIET_THREADS
+
+PATIENCE_S = 60.0  # a new server process must write its record within this time
+
+
+def start_server(run: Run, artefact: Artefact) -> ArtefactServer:
+    """Start the command in `[evaluate.serve]` for this artefact, and return once its process runs.
+
+    The server answers later: `read_server` then has its URL. Raises FaqError if the artefact is already served, has
+    no folder, or if the process ends at once. The method takes about 1 s.
+    """
+    served = read_server(run.jobs, artefact.name)
+    if served is not None and served.is_live:
+        raise FaqError(f"{artefact.name} is already served{f' at {served.url}' if served.url else ''}: stop it first")
+    if not is_whole(run.models / artefact.folder):
+        raise FaqError(f"{artefact.name} has no complete folder: quantize it again")
+    folder = run.jobs / job_of(artefact.name)
+    with full_disk_is_clear(run.folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "log.txt").open("wb") as log:
+            child = subprocess.Popen(
+                # -P: a folder `torch/` in the run's folder must not replace the library
+                [sys.executable, "-P", "-m", "faq_tui.core.artefacts.server_child", str(run.folder), artefact.name],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # a terminal that closes sends no signal to the server
+                cwd=run.folder,
+                env={**os.environ, **QUIET_THREADS},
+            )
+    threading.Thread(target=child.wait, daemon=True, name=f"reap-{child.pid}").start()
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        ended = child.poll()
+        server = read_server(run.jobs, artefact.name)
+        if server is not None and server.pid == child.pid:
+            return server
+        if ended is not None or time.monotonic() > deadline:
+            child.kill()
+            raise FaqError(f"the server of {artefact.name} did not start: read its output in {folder / 'log.txt'}")
+        time.sleep(0.02)
+
+
+def stop_server(server: ArtefactServer) -> bool:
+    """Stop the server, and return at once. Returns False if it has already ended.
+
+    Raises FaqError if it belongs to another user.
+    """
+    return send_signal(server.pid, server.began, signal.SIGTERM)

@@ -1,0 +1,77 @@
+"""Find where an answer departs from the unquantized model's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from faq_tui.core.trying.answer import TriedAnswer
+
+
+@dataclass(frozen=True)
+class AnswerComparison:
+    """An answer compared with the unquantized model's answer.
+
+    `equal` is the number of equal tokens at the beginning; without token ids, it is the number of equal characters.
+    `departed` is true if the next token differs, or if only one of the answers ends there. While an answer is
+    streamed, tokens that the other model has not generated yet are not compared: they are no departure.
+    """
+
+    same: str  # the text of the equal tokens, with the opening tag of reasoning
+    first: str  # the text of the first token that differs; "" if there is none
+    later: str  # the text after it; tokens that are not compared yet are in `open`
+    open: str  # the text of the tokens that are not compared yet
+    equal: int
+    departed: bool
+    by_token: bool  # False if `equal` counts characters
+    ends: bool = False  # True if the departure is the end of this answer
+
+
+def compare(reference: TriedAnswer, answer: TriedAnswer) -> AnswerComparison:
+    """Compare `answer` with the unquantized model's `reference`. Both may still be streamed."""
+    texts, by_token = list(answer.texts), _has_ids(reference) and _has_ids(answer)
+    ours: Sequence[object]
+    theirs: Sequence[object]
+    if by_token:
+        ids = list(answer.ids)
+        texts = texts[: len(ids)]  # another thread may just be adding tokens
+        ours, theirs = ids[: len(texts)], list(reference.ids)
+    else:
+        texts = [*"".join(texts)]
+        ours, theirs = texts, "".join(list(reference.texts))
+    equal = equal_start(ours, theirs)
+    if equal < len(ours) and equal < len(theirs):
+        departed = True
+    elif equal < len(ours):
+        departed = reference.state == "done"
+    else:
+        # our answer is the beginning of the reference, or equal to it
+        departed = answer.state == "done" and (equal < len(theirs) or _ends_differ(reference, answer))
+    return _cut(answer.opened, texts, equal, departed, by_token)
+
+
+def equal_start(one: Sequence[object], other: Sequence[object]) -> int:
+    """The number of equal entries at the beginning of both sequences."""
+    return next(
+        (index for index, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]),
+        min(len(one), len(other)),
+    )
+
+
+def _has_ids(answer: TriedAnswer) -> bool:
+    return bool(answer.ids) or not answer.texts
+
+
+def _ends_differ(reference: TriedAnswer, answer: TriedAnswer) -> bool:
+    """True if both answers have the same tokens, but only one model has ended its answer there."""
+    return reference.state == "done" and reference.finish_reason != answer.finish_reason
+
+
+def _cut(opened: str, texts: list[str], equal: int, departed: bool, by_token: bool) -> AnswerComparison:
+    same, rest = opened + "".join(texts[:equal]), texts[equal:]
+    if not departed:
+        return AnswerComparison(same, "", "", "".join(rest), equal, False, by_token)
+    # The first token may complete no character. Then mark the first characters that come with later tokens.
+    shown = next((index for index, text in enumerate(rest) if text), len(rest))
+    first, later = "".join(rest[: shown + 1]), "".join(rest[shown + 1 :])
+    return AnswerComparison(same, first, later, "", equal, True, by_token, ends=not rest)

@@ -1,0 +1,71 @@
+"""Open a file in the person's editor, while the app leaves the terminal to it."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from textual.app import App, SuspendNotSupported
+
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.base.text import sanitize
+
+VARIABLES = ("VISUAL", "EDITOR")
+USUAL = ("nano", "vi")  # editors to try if no variable is set
+
+
+def editor_command(environ: Mapping[str, str], which: Callable[[str], str | None] = shutil.which) -> list[str]:
+    """The command line of the editor, without the file.
+
+    `$VISUAL` comes before `$EDITOR`. Without both, it is nano or vi. Raises UsageError if there is no editor.
+    """
+    for name in VARIABLES:
+        text = environ.get(name, "").strip()
+        if not text:
+            continue
+        try:
+            words = shlex.split(text)
+        except ValueError:
+            raise UsageError(f"${name} is not a command line ({text!r}): set it to your editor, as in nano") from None
+        if not words or which(words[0]) is None:
+            raise UsageError(f"${name} names an editor that is not installed ({text!r}): set it to another editor")
+        return words
+    for editor in USUAL:
+        if which(editor) is not None:
+            return [editor]
+    raise UsageError("there is no editor: set $EDITOR to the command of your editor, and start faq-tui again")
+
+
+def edit_file(app: App[Any], command: list[str], path: Path) -> int:
+    """Run the editor on the file until it ends. Returns its exit code. Raises UsageError if it cannot start.
+
+    The descriptors 1 and 2 are those of the app's log, so the editor gets the descriptor that Textual draws on.
+    """
+    try:
+        with app.suspend():
+            terminal = sys.__stdout__ or sys.stdout
+            terminal.flush()
+            return _run([*command, str(path)], terminal.fileno())
+    except SuspendNotSupported:
+        raise UsageError("this terminal cannot be left to an editor: edit the file in another window") from None
+    except OSError as error:
+        name = sanitize(command[0])
+        raise UsageError(f"the editor {name} cannot be started ({error.strerror}): set $EDITOR") from None
+
+
+def _run(command: list[str], terminal: int) -> int:
+    """Run a program on the terminal. Ctrl+C goes only to the program."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)  # unlike SIG_IGN, the program does not inherit a function
+    try:
+        with subprocess.Popen(command, stdin=0, stdout=terminal, stderr=terminal) as process:
+            return process.wait()
+    finally:
+        with suppress(TypeError):  # the handler before was not one of Python
+            signal.signal(signal.SIGINT, before)

@@ -1,0 +1,76 @@
+"""Read `faq.toml` again when it changes on disk. A thread does the work."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.settings import Settings, load_settings
+
+LOOK_EVERY_S = 1.0
+SETTLE_S = 0.3  # an editor may write the file in two steps; a mistake is reported only if it stays this long
+
+
+class SettingsWatch:
+    """Compares the content of the file every second.
+
+    A content that is valid goes to `on_read`. For an invalid content, `on_refused` gets the sentence of the loader.
+    Both are called on the thread. The first look reports the content, too, because the file may have changed since
+    the run was opened.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        on_read: Callable[[Settings], None],
+        on_refused: Callable[[str], None],
+        every_s: float = LOOK_EVERY_S,
+    ) -> None:
+        """Tests make `every_s` shorter."""
+        self._path, self._on_read, self._on_refused = path, on_read, on_refused
+        self._every_s = every_s
+        self._wake, self._closed = threading.Event(), False
+
+    def open(self) -> None:
+        threading.Thread(target=self._watch, name="settings", daemon=True).start()
+
+    def close(self) -> None:
+        self._closed = True
+        self._wake.set()
+
+    def look(self) -> None:
+        """Compare the content now."""
+        self._wake.set()
+
+    def _watch(self) -> None:
+        seen: object = self  # equal to no content
+        while not self._closed:
+            self._wake.clear()
+            content = self._content()
+            if content != seen:
+                seen = content if self._read(content) else self
+            self._wake.wait(self._every_s)
+
+    def _content(self) -> bytes | str:
+        """The content of the file. If it cannot be read, the reason."""
+        try:
+            return self._path.read_bytes()
+        except OSError as error:
+            return str(error)
+
+    def _read(self, content: bytes | str) -> bool:
+        """Report the content. Returns False if the file changed in the meantime."""
+        try:
+            settings = load_settings(self._path)
+        except UsageError as error:
+            self._wake.wait(SETTLE_S)
+            if self._content() != content:
+                return False
+            if not self._closed:
+                self._on_refused(str(error))
+            return True
+        if not self._closed:
+            self._on_read(settings)
+        return True

@@ -1,0 +1,1 @@
+"""The screen Try it: several models answer one prompt side by side."""

@@ -1,0 +1,49 @@
+"""The download of a model reports its bytes through the hub's own hooks. A cached model reports nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.fake_hub import fake_hub
+from tests.support.shell import environment
+
+MODEL = "someone/small-model"
+PROGRAM = """
+import json, sys
+from dataclasses import asdict
+from faq_tui.core.base.steps import reported_to
+from faq_tui.core.models.hub import local_folder
+
+with reported_to(lambda step: print(json.dumps(asdict(step)), flush=True)):
+    folder = local_folder(sys.argv[1])
+print(json.dumps(sorted(path.name for path in folder.iterdir())))
+"""
+
+
+def downloaded(hub: str, cache: Path) -> tuple[list[dict[str, object]], list[str], str]:
+    """The reports, the names of the files, and what was written to the terminal."""
+    env = environment(HF_HUB_OFFLINE="0", HF_ENDPOINT=hub, HF_HOME=str(cache), HF_HUB_DISABLE_XET="1")
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, MODEL], capture_output=True, text=True, env=env, timeout=120, check=True
+    )
+    *reports, names = map(json.loads, done.stdout.splitlines())
+    return reports, names, done.stderr
+
+
+def test_a_download_reports_its_bytes(tmp_path: Path) -> None:
+    files = {"config.json": b"{}", "model.safetensors": bytes(40 << 20), "model.bin": bytes(1 << 20)}
+    whole = len(files["config.json"]) + len(files["model.safetensors"])
+    with fake_hub(MODEL, files, pause_s=0.06) as hub:
+        reports, names, err = downloaded(hub, tmp_path)
+        assert names == ["config.json", "model.safetensors"]
+        assert {(one["what"], one["unit"]) for one in reports} == {(f"downloading {MODEL}", "bytes")}
+        counts = [int(str(one["done"])) for one in reports]
+        assert len(counts) >= 4 and counts == sorted(counts), counts
+        assert reports[-1] == {
+            "what": f"downloading {MODEL}", "done": whole, "total": whole, "unit": "bytes", "ended": True,
+        }  # fmt: skip
+        assert "%|" not in err, "no bar of the hub's own is drawn"
+        assert downloaded(hub, tmp_path)[:2] == ([], names)
