@@ -66,8 +66,8 @@ def run_worker(
 
     `on_message` is called with every message except the last, in order, on the calling thread, and `on_step` with the
     reports on steps. The child's stdout and stderr are appended to `log`. Raises `Stopped` after a cancel. If the
-    child raised a `FaqError`, this function raises it again. If the child died, this function raises a `FaqError` that
-    says how the child died.
+    child raised a `FaqError`, this function raises it again. If the child died, this function raises a `FaqError`
+    that says how the child died.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     read_fd, write_fd = os.pipe()
