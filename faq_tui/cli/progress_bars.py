@@ -1,4 +1,4 @@
-"""Progress on a terminal: a bar for the stage, and a bar for the layers of the artefact that is being quantized."""
+"""Progress on a terminal: a bar for the stage, and a bar for the layers of each artefact that is being quantized."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Bars:
             refresh_per_second=5,
         )
         self._stage: TaskID | None = None
-        self._layers: TaskID | None = None
+        self._layers: dict[str, TaskID] = {}  # the bar of each artefact that is being quantized
         self._steps: dict[str, TaskID] = {}
 
     def __enter__(self) -> Bars:
@@ -85,15 +85,20 @@ class Bars:
         elif isinstance(event, StageProgress) and self._stage is not None:
             detail = sanitize(event.detail, 40)
             self._progress.update(self._stage, completed=event.done, total=event.total, detail=detail)
+            if event.stage == "quantize":
+                # An artefact that is not named here has failed.
+                for name in self._layers.keys() - set(event.detail.split(", ")):
+                    self._drop(name)
         elif isinstance(event, Preparing):
             self._show_step(event)
         elif isinstance(event, ArtefactStarted):
-            self._layers = self._progress.add_task("  layers", total=event.layers, detail="")
-        elif isinstance(event, LayerDone) and self._layers is not None:
-            self._progress.advance(self._layers)
-        elif isinstance(event, ArtefactDone) and self._layers is not None:
-            self._progress.remove_task(self._layers)
-            self._layers = None
+            self._drop(event.artefact)
+            detail = sanitize(event.artefact, 40)
+            self._layers[event.artefact] = self._progress.add_task("  layers", total=event.layers, detail=detail)
+        elif isinstance(event, LayerDone) and event.artefact in self._layers:
+            self._progress.advance(self._layers[event.artefact])
+        elif isinstance(event, ArtefactDone):
+            self._drop(event.artefact)
         elif isinstance(event, StageDone | StageFailed):
             self._drop_all()
 
@@ -113,9 +118,15 @@ class Bars:
             )
         self._progress.update(task, completed=event.done // scale, total=total and round(total))
 
+    def _drop(self, artefact: str) -> None:
+        task = self._layers.pop(artefact, None)
+        if task is not None:
+            self._progress.remove_task(task)
+
     def _drop_all(self) -> None:
-        for task in (self._stage, self._layers, *self._steps.values()):
+        for task in (self._stage, *self._layers.values(), *self._steps.values()):
             if task is not None:
                 self._progress.remove_task(task)
-        self._stage = self._layers = None
+        self._stage = None
+        self._layers.clear()
         self._steps.clear()

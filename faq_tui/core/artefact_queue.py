@@ -8,6 +8,7 @@ from faq_tui.core.quantizing.output import NAME
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Recipe
 from faq_tui.core.stages import quantize as stage
+from faq_tui.core.stages.production import checkpoints
 from faq_tui.core.status import is_busy
 from faq_tui.core.store import stages as stage_rows
 from faq_tui.core.store.artefacts import Artefact, all_artefacts, all_failures
@@ -32,9 +33,9 @@ class Queued:
 
 
 def queue_of(run: Run) -> list[Queued]:
-    """All artefacts of the settings, in the order in which the stage quantize makes them.
+    """All artefacts of the settings, in the order in which the stage quantize begins them.
 
-    No state says that an artefact is being made now. The events of the job say which artefact this is.
+    No state says that an artefact is being made now. The events of the job say which artefacts these are.
     """
     sets, rows = all_sets(run.store), all_artefacts(run.store)
     failures = all_failures(run.store)
@@ -55,10 +56,12 @@ def queue_of(run: Run) -> list[Queued]:
             else:
                 state = "waiting"
                 tried, why = failures.get(name, ("", ""))
-                if tried == stage.artefact_signature(run, recipe, sets[set_name]):
+                signature = stage.artefact_signature(run, recipe, sets[set_name])
+                if tried == signature:
                     state, message = "failed", why
-                # Artefacts are made one after the other, so the stage ended at the first missing artefact.
-                elif first_missing and ended:
+                # Artefacts are begun in this order, so the stage ended at the first missing artefact. If several
+                # artefacts were made at the same time, the others were begun if they have finished layers.
+                elif ended and (first_missing or checkpoints(run, name, signature).is_dir()):
                     state, message = ended
             first_missing = first_missing and state == "done"
             queued.append(Queued(index, recipe, set_name, name, state, row, message))

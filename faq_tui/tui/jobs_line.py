@@ -176,12 +176,16 @@ def _progress(live: LiveState, now: float) -> tuple[int, int | None, str, str, s
     """Return (units done, all units, unit, detail, rate, seconds left). During quantization the units are layers."""
     stage = live.stage
     assert stage is not None
-    artefact, left = live.running_artefact(), live.seconds_left(now)
-    if artefact is not None and artefact.layers:
-        each = artefact.seconds_a_layer()
-        done = len(artefact.layer_done)
-        several = f", model {stage.done + 1} of {stage.total}" if stage.total and stage.total > 1 else ""
-        return done, artefact.layers, "layers", f"{artefact.name}{several}", pace(1 / each) if each else "", left
+    artefacts, left = live.running_artefacts(), live.seconds_left(now)
+    if artefacts and all(artefact.layers for artefact in artefacts):
+        done, total = sum(len(a.layer_done) for a in artefacts), sum(a.layers for a in artefacts)
+        paces = [each for artefact in artefacts if (each := artefact.seconds_a_layer())]
+        speed = pace(sum(1 / each for each in paces)) if paces else ""
+        names = ", ".join(artefact.name for artefact in artefacts)
+        first, last = stage.done + 1, stage.done + len(artefacts)
+        which = f"model {first}" if first == last else f"models {first} to {last}"
+        several = f", {which} of {stage.total}" if stage.total and stage.total > 1 else ""
+        return done, total, "layers", f"{names}{several}", speed, left
     each = stage.seconds_a_unit(now)
     speed = pace(1 / each) if each else ""
     return stage.done, stage.total, stage.unit, stage.detail, speed, left

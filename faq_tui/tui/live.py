@@ -6,12 +6,13 @@ Panes read this state at most ten times per second and draw only what is visible
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from io import StringIO
 
 from faq_tui.core.regenerating import TRUNCATED
 from faq_tui.core.run import events as e
-from faq_tui.tui.live_quantize import ArtefactLive
+from faq_tui.tui.live_quantize import ArtefactLive, layers_left
 
 KEPT_LINES = 500  # maximum number of notes that are kept
 KEPT_CHARACTERS = 400_000  # maximum number of kept characters of a growing text; the database has whole texts
@@ -220,20 +221,24 @@ class LiveState:
         return self.stage is not None and self.stage.stage == stage and self.stage.state == "running"
 
     def seconds_left(self, now: float) -> float | None:
-        """Estimate the seconds left from the layers of the current artefact, or from the stage's units.
+        """Estimate the seconds left from the layers of the current artefacts, or from the stage's units.
 
         All parts of the screen show this same estimate. It is None if no estimate is possible yet.
         """
-        artefact = self.running_artefact()
-        if artefact is not None and artefact.layers:
-            return artefact.seconds_left(now)
+        artefacts = self.running_artefacts()
+        if artefacts and all(artefact.layers for artefact in artefacts):
+            return layers_left(artefacts, now)
         return self.stage.seconds_left(now) if self.stage is not None else None
 
-    def running_artefact(self) -> ArtefactLive | None:
-        """The artefact that is being quantized now."""
+    def running_artefacts(self) -> list[ArtefactLive]:
+        """The artefacts that are being quantized now, the oldest first."""
         if not self.is_running("quantize"):
-            return None
-        return next((a for a in reversed(self.artefacts.values()) if a.seconds is None), None)
+            return []
+        return [artefact for artefact in self.artefacts.values() if artefact.seconds is None and not artefact.failed]
+
+    def running_artefact(self) -> ArtefactLive | None:
+        """The artefact that was begun last among those that are being quantized now."""
+        return next(reversed(self.running_artefacts()), None)
 
     def lost(self, message: str) -> None:
         """Mark the stage as ended: the job's process is gone and has not recorded the end of its stage."""
@@ -281,6 +286,12 @@ class LiveState:
             case _:
                 pass
 
+    def _end_others(self, made: Collection[str]) -> None:
+        """Mark unfinished artefacts as failed, except those with a name in `made`. No event says that an artefact
+        has failed, but each StageProgress names all artefacts that are being made."""
+        for artefact in self.artefacts.values():
+            artefact.failed = artefact.failed or (artefact.seconds is None and artefact.name not in made)
+
     def _stage(self, event: e.StageStarted | e.StageProgress | e.StageDone | e.StageFailed, at: float) -> None:
         if not isinstance(event, e.StageProgress):
             self.waiting.clear()
@@ -290,10 +301,14 @@ class LiveState:
                 self.stage = StageLive(event.stage, event.total, 0, event.unit, started=at, already=event.already)
                 if event.stage == "regenerate":
                     self.regeneration = Regeneration()
+                if event.stage == "quantize":
+                    self._end_others(())
             case e.StageProgress() if self.stage:
                 self.stage.done, self.stage.total, self.stage.detail = event.done, event.total, event.detail
                 if self.stage.first is None and event.done:
                     self.stage.first = event.done, at
+                if event.stage == "quantize":
+                    self._end_others(event.detail.split(", "))
             case e.StageDone() if self.stage:
                 self.stage.state, self.stage.message = "done", event.summary
                 self.growing.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from faq_tui.core.run import events as e
@@ -22,6 +23,7 @@ class ArtefactLive:
     layer_started: dict[int, float] = field(default_factory=dict)
     layer_done: dict[int, float] = field(default_factory=dict)
     seconds: float | None = None  # None until the artefact is finished
+    failed: bool = False
     version: int = 0
 
     def seconds_a_layer(self) -> float | None:
@@ -54,3 +56,13 @@ class ArtefactLive:
                 self.layer_done[event.layer] = at
             case e.ArtefactDone():
                 self.seconds = event.seconds
+
+
+def layers_left(artefacts: Sequence[ArtefactLive], now: float) -> float | None:
+    """Estimate the seconds until all these artefacts, which are quantized at the same time, are finished.
+
+    None until each of them has a finished layer.
+    """
+    each = [artefact.seconds_left(now) for artefact in artefacts]
+    known = [left for left in each if left is not None]
+    return max(known) if known and len(known) == len(each) else None

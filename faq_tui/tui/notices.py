@@ -79,9 +79,7 @@ def share_done(live: LiveState) -> float | None:
     if stage is None or stage.state != "running" or not stage.total:
         return None
     done = float(stage.done)
-    artefact = live.running_artefact()
-    if artefact is not None and artefact.layers:
-        done += len(artefact.layer_done) / artefact.layers
+    done += sum(len(one.layer_done) / one.layers for one in live.running_artefacts() if one.layers)
     return min(1.0, done / stage.total)
 
 

@@ -12,6 +12,7 @@ from faq_tui.core.models.devices import first_gpu, free_bytes
 from faq_tui.core.models.hub import cached_folder
 from faq_tui.core.quantizing.cost_model import WORK, QuantizationCost, estimate_recipe
 from faq_tui.core.quantizing.layer_profile import profile_of
+from faq_tui.core.quantizing.parallel import MissingArtefact, WorkerPlace, places
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED
 from faq_tui.core.store.sets import all_sets
@@ -34,17 +35,50 @@ def recipe_checks(run: Run) -> list[Check]:
     device = "cuda" if gpu or run.settings.target.device == "cuda" else "cpu"
     work, card = (gpu.free / 16, gpu.name) if gpu else (WORK, "")
     free = free_bytes("cpu")
-    return [
+    costs = [estimate_recipe(recipe, profile, device, work, card) for recipe in run.settings.recipes]
+    checks = [
         _check(
             recipe.folder("").removesuffix("-"),
             len(run.settings.sets_of(recipe)),
-            estimate_recipe(recipe, profile, device, work, card),
+            cost,
             gpu.free if gpu else None,
             free,
             source,
         )
-        for recipe in run.settings.recipes
+        for recipe, cost in zip(run.settings.recipes, costs, strict=True)
     ]
+    each = [
+        (MissingArtefact(recipe, rows, tokens, longest), cost)
+        for recipe, cost in zip(run.settings.recipes, costs, strict=True)
+        for _ in run.settings.sets_of(recipe)
+    ]
+    setting = run.settings.quantize.parallel
+    found = places(setting, run.settings.target.device, folder, [missing for missing, _ in each])
+    return [*checks, *together(found, [cost for _, cost in each], gpu.free if gpu else None, free)]
+
+
+def together(
+    found: list[WorkerPlace], costs: list[QuantizationCost], gpu: int | None, host: int | None
+) -> list[Check]:
+    """A check of the memory that artefacts need which are made at the same time, one in each place.
+
+    `gpu` and `host` are the numbers of free bytes, as in `fits`. The result is empty if there is only one place.
+    """
+    if len(found) < 2:
+        return []
+    count, gpus = len(found), {place.env.get("CUDA_VISIBLE_DEVICES") for place in found}
+    on_each = -(-count // len(gpus)) if None not in gpus else count  # number of artefacts that share a GPU
+    needs = sorted((cost.host_bytes for cost in costs), reverse=True)
+    on_gpu = on_each * max(cost.gpu_bytes for cost in costs)
+    small = fits(QuantizationCost(0.0, on_gpu, sum(needs[:count]), ""), gpu, host)
+    text = f"{count} artefacts are made at the same time, with {sum(needs[:count]) / GIB:.1f} GiB of host memory"
+    if on_gpu:
+        text += f" and {on_gpu / GIB:.1f} GiB of memory on each GPU"
+    if not small:
+        return [Check("artefacts at the same time", "ok", text)]
+    free = (gpu if small == "GPU" else host) or 0
+    advice = f"{free / GIB:.1f} GiB of {small} memory are free: give quantize.parallel a lower number, or auto"
+    return [Check("artefacts at the same time", "warning", text, advice)]
 
 
 def _target(run: Run) -> Path | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from faq_tui.core.base.host_memory import free_host_bytes
 from faq_tui.core.models.model_code import without_code
@@ -58,18 +59,43 @@ def work_bytes(device: str) -> int:
 class GpuInfo:
     name: str  # the GPU's name in torch
     free: int  # free memory in bytes
+    uuid: str = ""  # a value of CUDA_VISIBLE_DEVICES that shows only this GPU
+    split: bool = False  # True if MIG splits the GPU into parts
 
 
 def first_gpu() -> GpuInfo | None:
     """The first GPU, or None if there is none. The facts come from the driver's library, so torch is not imported."""
+    return next(iter(_gpus(1)), None)
+
+
+def all_gpus() -> tuple[GpuInfo, ...]:
+    """The NVIDIA GPUs of this machine, also those that CUDA_VISIBLE_DEVICES hides. Torch is not imported."""
+    return tuple(_gpus(None))
+
+
+def _gpus(most: int | None) -> list[GpuInfo]:
+    """The first `most` GPUs; all GPUs if `most` is None."""
     try:
         import pynvml
 
         pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
-        return GpuInfo(str(pynvml.nvmlDeviceGetName(handle)), int(pynvml.nvmlDeviceGetMemoryInfo(handle).free))
+        found, count = [], pynvml.nvmlDeviceGetCount()
+        for index in range(count if most is None else min(most, count)):
+            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+            name, free = str(pynvml.nvmlDeviceGetName(handle)), int(pynvml.nvmlDeviceGetMemoryInfo(handle).free)
+            found.append(GpuInfo(name, free, str(pynvml.nvmlDeviceGetUUID(handle)), _is_split(handle)))
+        return found
     except Exception:  # noqa: BLE001  without library, driver or device there is no GPU to report
-        return None
+        return []
+
+
+def _is_split(handle: Any) -> bool:
+    import pynvml
+
+    try:
+        return bool(pynvml.nvmlDeviceGetMigMode(handle)[0])
+    except pynvml.NVMLError:  # this type of GPU cannot be split
+        return False
 
 
 def used_devices(device: str) -> str:

@@ -31,6 +31,7 @@ class QuantizationJob:
         None  # the recorded kinds of the tokens in `rows`; only a recipe with `token_weights` needs them
     )
     ids_hash: str = ""  # hash of the token ids in `rows`, for which the kinds were recorded
+    threads: int | None = None  # number of processor threads that torch may use; None if there is no limit
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> QuantizationJob:

@@ -9,6 +9,7 @@ in the background. Therefore `layer_done` for a layer may be sent after `layer_s
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_profile import profile_of
 from faq_tui.core.quantizing.methods.base import Method
 from faq_tui.core.quantizing.output import complete_folder, coverage, write_manifest
+from faq_tui.core.quantizing.parallel import thread_limit
 from faq_tui.core.quantizing.preflight import (
     check_enough,
     check_finite,
@@ -48,6 +50,9 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     method: Method = METHODS.get(job.recipe.method)
     target, rows = check_job(job, method, cancel)
     device = device_of(job.device)
+    threads = thread_limit(job.threads, sum(size for _, _, size in tensors_of(target).values()), device)
+    if threads is not None:
+        limit_threads(threads)
 
     started = time.monotonic()
     progress = QuantizationProgress(send, cancel)
@@ -76,6 +81,14 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     }
     write_manifest(job.out, body)
     send("quantized", **result)
+
+
+def limit_threads(threads: int) -> None:
+    """Let torch, and the libraries that are imported later, compute with this number of processor threads."""
+    import torch
+
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    torch.set_num_threads(threads)
 
 
 def check_job(job: QuantizationJob, method: Method, cancel: CancelToken) -> tuple[Path, list[list[int]]]:

@@ -19,7 +19,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.extensions import METHODS
-from faq_tui.core.settings.section import Section
+from faq_tui.core.settings.section import AddedLater, Count, Section
 
 DEFAULT_METHOD = "gptq"
 COMMON = ("method", "bits", "group_size", "preset", "sets")  # the keys of every method
@@ -348,8 +348,16 @@ def listed(values: Iterable[Any]) -> str:
 
 
 class Quantize(Section):
-    """Settings for checkpoints of gptqmodel. A stopped quantization continues from its last checkpoint."""
+    """How many artefacts are made at the same time, and how often gptqmodel saves checkpoints."""
 
+    parallel: Annotated[
+        Count | Literal["auto"],
+        AddedLater(),
+        Field(
+            description="number of artefacts that are made at the same time; auto: one on each GPU, "
+            "or two on a CPU if the target is small"
+        ),
+    ] = "auto"
     checkpoint_s: Annotated[
         float,
         Field(

@@ -81,10 +81,10 @@ class Settings(Section):
     ] = Activations()
     recipes: Annotated[
         tuple[Recipe, ...],
-        Field(description="how the target is quantized; the recipes run one after the other"),
+        Field(description="how the target is quantized"),
     ] = Field(default_factory=lambda: (default_recipe(),))
     quantize: Annotated[
-        Quantize, Field(description="checkpoints during quantization; they do not change the artefacts")
+        Quantize, Field(description="artefacts made at the same time, and checkpoints; the artefacts stay the same")
     ] = Quantize()
     evaluate: Annotated[
         Evaluate, Field(description="texts and benchmarks that compare artefacts with the target")

@@ -3,10 +3,10 @@
 The children need not import the libraries again.
 
 The process is started by `python -m faq_tui.core.worker.fork_server SOCKET_FD`. After the imports it sends `ready`.
-Each request then contains a task's name, a working directory and three file descriptors: the child's stdin, the log
-and the channel for messages. The server answers with the child's pid and a pidfd. When the child has ended, the
-server sends the child's exit status. The server has at most one child at a time. The server ends when the parent
-closes the socket or dies.
+Each request then contains a task's name, a working directory and four file descriptors: the child's stdin, the log,
+the channel for messages, and a pipe. The server answers with the child's pid and a pidfd. When the child has ended,
+the server writes the child's exit status to the pipe. Several children can run at the same time. The server ends when
+the parent closes the socket or dies.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from faq_tui.core.base.process import lower_priority, lower_session_priority
 from faq_tui.core.worker import child
@@ -54,8 +54,7 @@ def main() -> None:
     # these pages.
     gc.freeze()
     server.send(json.dumps({"ready": True}).encode())
-    while serve_one(server):
-        pass
+    serve(server)
 
 
 def _has_one_thread() -> bool:
@@ -104,22 +103,45 @@ def _ends_with(server: socket.socket) -> Iterator[None]:
         thread.join()
 
 
-def serve_one(server: socket.socket) -> bool:
-    """Start one child and wait for its end. Returns False if the parent has ended."""
+def serve(server: socket.socket) -> None:
+    """Start children and report their ends, until the parent has ended."""
+    children: dict[int, tuple[int, int]] = {}  # maps the pidfd of each child to its pid and the pipe for its status
+    while True:
+        watched: list[Any] = [server, *children]
+        for ready in select.select(watched, [], [])[0]:
+            if ready in children:
+                _report_end(ready, *children.pop(ready))
+            elif not _start_child(server, children):
+                return
+
+
+def _report_end(pidfd: int, pid: int, pipe: int) -> None:
+    _, status = os.waitpid(pid, 0)
+    with suppress(BrokenPipeError):  # the parent has ended
+        os.write(pipe, str(os.waitstatus_to_exitcode(status)).encode())
+    os.close(pipe)
+    os.close(pidfd)
+
+
+def _start_child(server: socket.socket, children: dict[int, tuple[int, int]]) -> bool:
+    """Start one child. Returns False if the parent has ended."""
     try:
-        request, fds, _, _ = socket.recv_fds(server, MAX_REQUEST, 3)
+        request, fds, _, _ = socket.recv_fds(server, MAX_REQUEST, 4)
         if not request:
             return False
+        *its, pipe = fds
         pid = os.fork()
         if pid == 0:
             server.close()
-            _become_worker(json.loads(request), *fds)
-        held = os.pidfd_open(pid)
-        socket.send_fds(server, [json.dumps({"pid": pid}).encode()], [held])
-        for fd in (*fds, held):
+            # Only the server holds the pipes. So the parent notices when the server dies.
+            for fd in (pipe, *children, *(other for _, other in children.values())):
+                os.close(fd)
+            _become_worker(json.loads(request), *its)
+        pidfd = os.pidfd_open(pid)
+        children[pidfd] = pid, pipe
+        for fd in its:
             os.close(fd)
-        _, status = os.waitpid(pid, 0)
-        server.send(json.dumps({"status": os.waitstatus_to_exitcode(status)}).encode())
+        socket.send_fds(server, [json.dumps({"pid": pid}).encode()], [pidfd])
     except (BrokenPipeError, ConnectionResetError):
         return False
     return True

@@ -35,11 +35,11 @@ MAX_ANSWER = 1 << 10  # maximum size of an answer in bytes
 class ForkedChild:
     """A child of the fork server. It has the members of `subprocess.Popen` that `run_worker` uses."""
 
-    def __init__(self, server: _Server, pid: int, pidfd: int) -> None:
+    def __init__(self, pid: int, pidfd: int, pipe: int) -> None:
         self.pid = pid
         self.returncode: int | None = None
-        self._server = server
         self._pidfd = pidfd
+        self._pipe = pipe  # the fork server writes the exit status to this pipe
 
     def send_signal(self, number: int) -> None:
         if self.returncode is None:
@@ -54,14 +54,15 @@ class ForkedChild:
         killed process.
         """
         if self.returncode is None:
-            answer, _ = self._server.receive(timeout)
-            if answer is None:
+            if not select.select([self._pipe], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired("fork_server", timeout or 0.0)
-            if not answer:
+            status = os.read(self._pipe, MAX_ANSWER)
+            if not status:
                 self.kill()
-            self.returncode = int(answer.get("status", -signal.SIGKILL))
+            self.returncode = int(status or -signal.SIGKILL)
+            os.close(self._pipe)
             os.close(self._pidfd)
-            _one_child.release()
+            _children.discard(self)
         return self.returncode
 
 
@@ -91,12 +92,18 @@ class _Server:
             if answer == {} or cancel.is_set:
                 return None
             self._ready = answer is not None
+        pipe, theirs = os.pipe()
         try:
-            socket.send_fds(self._socket, [json.dumps(request).encode()], fds)
+            socket.send_fds(self._socket, [json.dumps(request).encode()], (*fds, theirs))
+            answer, held = self.receive(None)
         except OSError:
+            answer, held = {}, []
+        finally:
+            os.close(theirs)
+        if not answer:
+            os.close(pipe)
             return None
-        answer, held = self.receive(None)
-        return ForkedChild(self, answer["pid"], held[0]) if answer else None
+        return ForkedChild(answer["pid"], held[0], pipe)
 
     def receive(self, timeout: float | None) -> tuple[dict[str, Any] | None, list[int]]:
         """The next answer and its file descriptors.
@@ -120,7 +127,8 @@ class _Server:
             self._process.wait()
 
 
-_one_child = threading.Lock()  # this lock is held while a forked child runs
+_lock = threading.Lock()  # this lock is held while the server starts, and while it forks
+_children: set[ForkedChild] = set()  # the children that run
 _server: _Server | None = None
 _failed = False  # True if a fork server could not import the libraries, or has died
 
@@ -137,26 +145,27 @@ def fork_child(
     """Let the fork server start a worker child in the working directory `folder` with these file descriptors.
 
     If the running server has other environment variables, a new server replaces it. Returns None if the server cannot
-    be used, or if a stop was requested.
+    be used, if a child with other environment variables runs, or if a stop was requested.
     """
     global _server, _failed
-    if _failed or not safe() or not _one_child.acquire(blocking=False):
-        return None
-    child = None
-    try:
+    with _lock:
+        if _failed or not safe():
+            return None
         if _server is not None and _server.environment != environment:
+            if _children:
+                return None
             end_server()
         if _server is None and enough_memory():
             _server = _Server(environment, folder, log)
-        if _server is not None:
-            child = _server.fork({"task": task, "folder": str(folder)}, (stdin, log, channel), cancel)
-            if child is None:
-                _failed = not cancel.is_set
-                end_server()
-    finally:
+        if _server is None:
+            return None
+        child = _server.fork({"task": task, "folder": str(folder)}, (stdin, log, channel), cancel)
         if child is None:
-            _one_child.release()
-    return child
+            _failed = not cancel.is_set
+            end_server()
+        else:
+            _children.add(child)
+        return child
 
 
 def start_server(folder: Path, environment: dict[str, str], log: int) -> None:
@@ -165,13 +174,13 @@ def start_server(folder: Path, environment: dict[str, str], log: int) -> None:
     If the server cannot be used, this function does nothing. The docstring of `fork_child` explains the arguments.
     """
     global _server
-    if _failed or not safe() or not enough_memory() or not _one_child.acquire(blocking=False):
+    if _failed or not safe() or not enough_memory() or not _lock.acquire(blocking=False):
         return
     try:
         if _server is None:
             _server = _Server(environment, folder, log)
     finally:
-        _one_child.release()
+        _lock.release()
 
 
 @atexit.register

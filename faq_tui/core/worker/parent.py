@@ -59,13 +59,15 @@ def run_worker(
     cancel: CancelToken,
     log: Path,
     env: dict[str, str] | None = None,
+    on_step: Callable[[WorkStep], None] = report,
 ) -> None:
     """Run `task`, a name in `child.TASKS`, until the task finishes. `spec` has the inputs of the task, as values that
     JSON can hold.
 
-    `on_message` is called with every message except the last, in order, on the calling thread. The child's stdout and
-    stderr are appended to `log`. Raises `Stopped` after a cancel. If the child raised a `FaqError`, this function
-    raises it again. If the child died, this function raises a `FaqError` that says how the child died.
+    `on_message` is called with every message except the last, in order, on the calling thread, and `on_step` with the
+    reports on steps. The child's stdout and stderr are appended to `log`. Raises `Stopped` after a cancel. If the
+    child raised a `FaqError`, this function raises it again. If the child died, this function raises a `FaqError`
+    that says how the child died.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     read_fd, write_fd = os.pipe()
@@ -88,7 +90,7 @@ def run_worker(
             if message["kind"] in ("finished", "error"):
                 last = message
             elif message["kind"] == STEP:
-                report(WorkStep(**message["step"]))
+                on_step(WorkStep(**message["step"]))
             else:
                 on_message(message)
     except BrokenPipeError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 from faq_tui.core.doctor import recipe_checks, recipes
 from faq_tui.core.extensions import METHODS
 from faq_tui.core.quantizing import cost_model as module
-from faq_tui.core.quantizing.cost_model import estimate, layer_seconds
+from faq_tui.core.quantizing.cost_model import QuantizationCost, estimate, layer_seconds
 from faq_tui.core.quantizing.layer_profile import LayerProfile, profile_of
+from faq_tui.core.quantizing.parallel import WorkerPlace
 from faq_tui.core.run.run import open_run
 from faq_tui.core.settings.recipe import build_recipe
 from tests.support.shell import make_run
@@ -233,6 +235,7 @@ def test_doctor_says_a_line_a_recipe_and_refuses_what_cannot_fit(
     target = make_tiny_model(tmp_path / "target")
     rest = '[[recipes]]\nmethod = ["gptq", "spqr"]\ngroup_size = 64\n'
     rest += '[[recipes]]\nmethod = "gptq"\nbits = 8\ngroup_size = 64\nengine = "gptqmodel"\n'
+    rest += "[quantize]\nparallel = 1\n"
     folder = make_run(tmp_path / "run", target=str(target), rest=rest)
     with open_run(folder) as run:
         profile = profile_of(target, 4, 4 * 2048, 2048)
@@ -253,6 +256,33 @@ def test_doctor_says_a_line_a_recipe_and_refuses_what_cannot_fit(
             and "host memory are free: use fewer or shorter rows" in gptq.advice
         )
         assert spqr.state == "warning"  # nothing was measured: no ground to refuse it
+
+
+def test_doctor_counts_the_memory_of_artefacts_that_are_made_at_the_same_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = make_tiny_model(tmp_path / "target")
+    rest = '[[recipes]]\nmethod = ["gptq", "w8a8"]\n[quantize]\nparallel = 2\n'
+    folder = make_run(tmp_path / "run", target=str(target), rest=rest)
+    monkeypatch.setattr(recipes, "first_gpu", lambda: None)
+    with open_run(folder) as run:
+        *each, both = recipe_checks(run)
+        assert len(each) == 2 and both.state == "ok"
+        assert both.found.startswith("2 artefacts are made at the same time, with ")
+        alone = [float(re.search(r"([\d.]+) GiB of host", one.found)[1]) for one in each]  # type: ignore[index]
+        shown = float(re.search(r"([\d.]+) GiB of host", both.found)[1])  # type: ignore[index]
+        assert shown >= max(alone) + 1, "the memory of both"
+        monkeypatch.setattr(recipes, "free_bytes", lambda _device: 10**6)
+        *each, both = recipe_checks(run)
+        assert both.state == "warning" and "give quantize.parallel a lower number" in both.advice
+
+
+def test_doctor_counts_the_artefacts_that_share_a_gpu() -> None:
+    costs = [QuantizationCost(60.0, 10e9, 1e9, "")] * 4
+    on = [WorkerPlace({"CUDA_VISIBLE_DEVICES": name}) for name in "0101"]
+    assert recipes.together(on, costs, 15 * 10**9, 10**12)[0].state == "warning"
+    assert recipes.together(on[:2], costs, 15 * 10**9, 10**12)[0].state == "ok"
+    assert recipes.together(on[:1], costs, 1, 1) == []
 
 
 def test_a_hub_id_is_told_from_its_cache_or_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,8 @@ count = {large}
 [[recipes]]
 method = "w8a8"
 sets = ["medium", "large"]
+[quantize]
+parallel = 1
 """
 )
 MEDIUM, LARGE = "w8a8-w8gc-medium", "w8a8-w8gc-large"

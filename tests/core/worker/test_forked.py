@@ -186,17 +186,37 @@ def test_a_server_that_cannot_fork_is_tried_once(
     assert programs == ["fork_server", "child", "child"]
 
 
-def test_while_a_child_runs_a_second_one_is_started(work: Call, programs: list[str], tmp_path: Path) -> None:
-    """The server has one child at a time."""
+@pytest.mark.parametrize("other", [{}, {"SOME_KEY": "secret"}], ids=["same environment", "other environment"])
+def test_while_a_child_runs_the_server_forks_a_second_one(
+    work: Call, programs: list[str], tmp_path: Path, other: dict[str, str]
+) -> None:
+    """A child that needs another environment is started, because the server must stay for the first child."""
     inner: list[dict[str, Any]] = []
+    first: list[dict[str, Any]] = []
 
-    def hear(_message: dict[str, Any]) -> None:
-        inner.extend(work(ABOUT))
+    def hear(message: dict[str, Any]) -> None:
+        first.append(message)
+        inner.extend(work(ABOUT, **other))
 
     log = tmp_path / "jobs" / "1" / "log.txt"
-    parent.run_worker("made-up", {"do": "send('here')"}, hear, CancelToken(), log, {})
-    assert programs == ["fork_server", "child"] and not inner[0]["preloaded"]
-    assert work(ABOUT)[0]["preloaded"] and programs == ["fork_server", "child"]
+    do = "send('here', parent=os.getppid())"
+    parent.run_worker("made-up", {"do": do}, hear, CancelToken(), log, {})
+    assert programs == (["fork_server", "child"] if other else ["fork_server"])
+    assert inner[0]["preloaded"] == (not other) and (inner[0]["parent"] == first[0]["parent"]) == (not other)
+    assert work(ABOUT)[0]["parent"] == first[0]["parent"] and not forked._children
+
+
+def test_a_killed_child_leaves_the_other_children_of_the_server_alone(work: Call, tmp_path: Path) -> None:
+    pids: list[int] = []
+
+    def hear(message: dict[str, Any]) -> None:
+        pids.append(message["pid"])
+        with pytest.raises(FaqError, match="killed by the system"):
+            work("os.kill(os.getpid(), 9)")
+
+    log = tmp_path / "jobs" / "1" / "log.txt"
+    parent.run_worker("made-up", {"do": "send('pid', pid=os.getpid())"}, hear, CancelToken(), log, {})
+    assert pids and not forked._children
 
 
 def test_a_killed_server_takes_its_child_along(work: Call, programs: list[str], tmp_path: Path) -> None:

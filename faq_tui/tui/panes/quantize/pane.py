@@ -177,7 +177,7 @@ class QuantizePane(ArtefactActions):
                 self.query_one("#log", LiteralText).show(
                     "\n".join(self._log(max(1, self.query_one("#log").size.height)))
                 )
-        self.query_one(ArtefactQueue).show(self.queue, self.cursor, self.running)
+        self.query_one(ArtefactQueue).show(self.queue, self.cursor, self.live.running_artefacts())
         self._draw_grid()
 
     def _draw_figures(self, now: float) -> None:
@@ -348,12 +348,13 @@ class QuantizePane(ArtefactActions):
 
     def _refuse_if_made(self, index: int) -> None:
         """Raise UsageError while a job quantizes an artefact of this recipe."""
-        recipe, running = self.run.settings.recipes[index], self.running
+        recipe, running = self.run.settings.recipes[index], self.live.running_artefacts()
         made = {recipe.folder(name) for name in self.run.settings.sets_of(recipe)}
-        if running is not None and running.name in made:
-            raise UsageError(f"a job is quantizing {running.name} with this recipe; first stop the job (x)")
+        for artefact in running:
+            if artefact.name in made:
+                raise UsageError(f"a job is quantizing {artefact.name} with this recipe; first stop the job (x)")
         row = stages.all_rows(self.run.store).get("quantize")
-        if running is None and row is not None and row.state == "running" and is_busy(self.run):
+        if not running and row is not None and row.state == "running" and is_busy(self.run):
             raise UsageError("a quantization is starting and its recipe is not known yet; try again in a few seconds")
 
     def _edit(self, change: Callable[[Path], Settings], index: int | None = None) -> None:

@@ -23,13 +23,14 @@ WORDS = {"no set": "waits for set", "stale": "out of date"}
 def figures(live: LiveState, queue: Sequence[Queued], now: float) -> list[str]:
     """Figures about the queue: the number of artefacts, and the progress and rate of a running quantization."""
     done = sum(queued.state == "done" for queued in queue)
-    running = live.running_artefact()
+    running = live.running_artefacts()
     parts = [f"{done} of {len(queue)} artefacts done"]
-    if running is not None:
-        parts.append(f"{running.name}: layer {min(len(running.layer_done) + 1, running.layers)} of {running.layers}")
-        pace = running.seconds_a_layer()
-        if pace is not None:
-            parts.append(f"{pace:.1f} s a layer")
+    if running:
+        for one in running:
+            parts.append(f"{one.name}: layer {min(len(one.layer_done) + 1, one.layers)} of {one.layers}")
+            pace = one.seconds_a_layer()
+            if pace is not None:
+                parts.append(f"{pace:.1f} s a layer")
         parts.append(_left(live, now))
     elif live.is_running("quantize"):
         parts.append("loading the target")
@@ -47,9 +48,10 @@ def _left(live: LiveState, now: float) -> str:
     if left is None:
         return "time left not known yet"
     text = f"{clock_time(left)} left"
-    more = (live.stage.total or 0) - live.stage.done - 1 if live.stage else 0
+    made = len(live.running_artefacts())
+    more = (live.stage.total or 0) - live.stage.done - made if live.stage else 0
     if more > 0:
-        text += f", {more} more artefact{'s' if more > 1 else ''} after it"
+        text += f", {more} more artefact{'s' if more > 1 else ''} after {'it' if made == 1 else 'them'}"
     return text
 
 
@@ -83,14 +85,14 @@ class ArtefactQueue(QueueList):
     def __init__(self) -> None:
         super().__init__(id="queue")
         self._queue: list[Queued] = []
-        self._making: ArtefactLive | None = None
+        self._making: dict[str, ArtefactLive] = {}
         self._drawn: tuple[object, ...] = ()
         self._columns: tuple[Column, ...] = ()
 
-    def show(self, queue: list[Queued], cursor: int, running: ArtefactLive | None) -> None:
+    def show(self, queue: list[Queued], cursor: int, running: Sequence[ArtefactLive]) -> None:
         """Show the queue, and draw only the lines that changed."""
-        self._queue, self._making = queue, running
-        now = queue, running and (running.name, running.version)
+        self._queue, self._making = queue, {artefact.name: artefact for artefact in running}
+        now = queue, [(artefact.name, artefact.version) for artefact in running]
         if now != self._drawn:
             self._drawn = now
             recipe = max((cell_len(describe(q.recipe)) for q in queue), default=0) + 5
@@ -104,7 +106,7 @@ class ArtefactQueue(QueueList):
 
     def line(self, index: int, width: int) -> Text:
         queued = self._queue[index]
-        live = self._making if self._making is not None and self._making.name == queued.name else None
+        live = self._making.get(queued.name)
         state = "running" if live is not None else queued.state
         top = self.scroll_offset.y
         same_recipe = index > top and self._queue[index - 1].recipe_index == queued.recipe_index

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from faq_tui.core.base.errors import UsageError
 from faq_tui.core.run import events as e
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import load_settings
 from faq_tui.core.store import stages
+from faq_tui.tui.live import LiveState
 from faq_tui.tui.panes.quantize.pane import QuantizePane
 from faq_tui.tui.screens.recipe import RecipeScreen
 from tests.support.pane_host import NOW, PaneHost
@@ -21,6 +23,7 @@ from tests.support.pane_runs import MODULES, bare_run, loss_of, quantized_run
 
 SIZES = [(80, 24), (120, 36), (200, 60)]
 ELDER = "gptq-w4g64-elder"
+SECOND = "gptq-w8g64-baseline"
 HOSTILE = "[red]no[/] \x1b]52;c;aGk=\x07 \x1b[2J \u202eleft\u202c nul\x00 end"
 
 
@@ -96,6 +99,48 @@ async def test_down_up_first_last(tmp_path: Path) -> None:
         await pilot.press("j")
         await pilot.pause()
         assert f"{ELDER}: layer by module" in app.screen_text and "No layer has been quantized yet" in app.screen_text
+
+
+async def test_two_artefacts_at_the_same_time(tmp_path: Path) -> None:
+    async with opened(tmp_path, (200, 60)) as (app, pane, pilot, _run):
+        quantize(app, 4)
+        live = app.live
+        live.apply(e.StageProgress("quantize", 0, 3, f"{ELDER}, {SECOND}"), NOW - 6)
+        live.apply(e.ArtefactStarted(SECOND, 12, 20, 4000), NOW - 6)
+        live.apply(e.LayerStarted(SECOND, 0, MODULES), NOW - 6)
+        pane.draw()
+        await pilot.pause()
+        assert app.screen_text.count("running") == 2
+        assert f"{ELDER}: layer 5 of 12" in app.screen_text and f"{SECOND}: layer 1 of 12" in app.screen_text
+        assert "time left not known yet" in app.screen_text
+        live.apply(e.LayerDone(SECOND, 0), NOW - 1)  # 5 s a layer, the slower one
+        pane.draw()
+        await pilot.pause()
+        assert (
+            live.seconds_left(NOW) == pytest.approx(54) and "0:54 left, 1 more artefact after them" in app.screen_text
+        )
+        with pytest.raises(UsageError, match=ELDER):
+            pane._refuse_if_made(0)
+        with pytest.raises(UsageError, match=SECOND):
+            pane._refuse_if_made(1)
+        # The first one fails: the stage no longer names it.
+        live.apply(e.StageProgress("quantize", 1, 3, SECOND), NOW)
+        assert [artefact.name for artefact in live.running_artefacts()] == [SECOND]
+        live.apply(e.ArtefactDone(SECOND, "folder", 60.0, 4.3), NOW)
+        assert live.running_artefacts() == []
+
+
+def test_an_old_recording_of_a_failed_artefact_shows_only_the_next_one() -> None:
+    """Events from before several artefacts could be made at the same time."""
+    live = LiveState()
+    live.apply(e.StageStarted("quantize", 2, "artefacts"), 0.0)
+    for number, name in enumerate((ELDER, SECOND)):
+        live.apply(e.StageProgress("quantize", number, 2, name), 1.0)
+        live.apply(e.ArtefactStarted(name, 12, 20, 4000), 2.0)
+        assert [artefact.name for artefact in live.running_artefacts()] == [name]
+    live.apply(e.StageFailed("quantize", "broken", 1), 3.0)
+    live.apply(e.StageStarted("quantize", 1, "artefacts"), 4.0)
+    assert live.running_artefact() is None
 
 
 async def test_running(tmp_path: Path) -> None:
