@@ -1,7 +1,7 @@
 """The worker's task `check_tokenizer`: try a model's tokenizer and chat template on short conversations.
 
-A chat template is a program that strangers wrote. Therefore a child process runs the template, and its time and memory
-are limited.
+A chat template is a program that strangers wrote. Therefore a child process runs the template. Its time and its
+memory are limited.
 """
 
 from __future__ import annotations
