@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -33,7 +33,9 @@ def run_in_foreground(
 
 @contextmanager
 def stop_on_signals() -> Iterator[CancelToken]:
-    """The first Ctrl-C (or SIGTERM) requests a stop at the next safe point.
+    """The first Ctrl-C (or SIGTERM, or SIGHUP) requests a stop at the next safe point.
+
+    SIGHUP comes when the terminal is closed. It is ignored if the command `nohup` has blocked it.
 
     A second Ctrl-C ends the program at once.
 
@@ -47,9 +49,13 @@ def stop_on_signals() -> Iterator[CancelToken]:
             os._exit(ExitCode.STOPPED)
         cancel.set()
         # Write without the stream's buffer, because the signal may have interrupted a buffered write.
-        os.write(2, b"\nfaq-tui: stopping; finished work is kept (Ctrl-C again leaves at once)\n")
+        with suppress(OSError):  # the terminal may be closed
+            os.write(2, b"\nfaq-tui: stopping; finished work is kept (Ctrl-C again leaves at once)\n")
 
-    handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    handlers = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield cancel
     finally:

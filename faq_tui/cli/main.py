@@ -112,6 +112,11 @@ def _call() -> int:
         _complain(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
         _drop_stdout()
         return ExitCode.FAILED
+    except RuntimeError as error:
+        if "home directory" not in str(error):  # the message of Python and of the package platformdirs
+            raise
+        _complain("$HOME is not set, and the system's list of users does not name this user: set $HOME to a folder")
+        return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
         _complain("stopped by request; finished work is kept")
         return ExitCode.STOPPED

@@ -19,6 +19,8 @@ from faq_tui.core.store.judged import Standing
 # A person may pick a candidate that repeats itself. A candidate with a cut-off answer is never assembled.
 NEVER_ASSEMBLED = CUT_OFF | NOT_FINISHED
 
+MOST_DIGITS = 9  # of a candidate's number
+
 
 def override(run: Run, seed_text: str, candidate: str, reason: str) -> str:
     """Store the override that a person gave on the command line. Returns a sentence about the change.
@@ -29,9 +31,9 @@ def override(run: Run, seed_text: str, candidate: str, reason: str) -> str:
     source, word = _source_of(run, candidate)
     if word == "judge":
         return give_back(run, seed_id, source, reason)
-    if not (word.isascii() and word.isdigit()):
+    if not (word.isascii() and word.isdigit() and len(word) <= MOST_DIGITS):
         raise UsageError(
-            f"candidate {candidate!r}: give a number (1, 2, 3 …), 0 to reject the seed, "
+            f"candidate {candidate!r:.100}: give a number (1, 2, 3 …), 0 to reject the seed, "
             "or `judge` to use the judge's pick"
         )
     if int(word) == 0:

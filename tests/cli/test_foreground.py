@@ -102,7 +102,7 @@ def test_bars_end_clean(server: FakeServer, tmp_path: Path) -> None:
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") > 0, "the cursor comes back"
 
 
-@pytest.mark.parametrize("asked_by", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("asked_by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.slow
 def test_the_first_request_to_stop_keeps_what_is_finished(
     server: FakeServer, tmp_path: Path, asked_by: signal.Signals

@@ -76,3 +76,16 @@ def test_as_a_process(tmp_path: Path) -> None:
     result = faq_tui_process("run", tmp_path / "nothing")
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert result.err.startswith("faq-tui: no run folder at") and result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "reason", ["Could not determine home directory.", "could not determine the home directory for '~/.cache', set …"]
+)
+def test_a_user_without_a_home_is_asked_to_set_it(
+    tmp_path: Path, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError(reason)
+
+    monkeypatch.setattr("faq_tui.core.run.run.open_run", fail)
+    assert refused(ExitCode.USAGE, "status", tmp_path).startswith("$HOME is not set")

@@ -39,6 +39,8 @@ def test_what_it_may_say() -> None:
         ('[keys]\n"app.start" = 3', 'the keys of app.start must be text, as in "app.start" = "a" or "a,ctrl+a"'),
         ('low_bandwidth = "yes"', "low_bandwidth must be true or false"),
         ("theme = ", "cannot be read: "),
+        pytest.param(f"theme = {'9' * 5000}", "cannot be read: ", id="too long a number"),
+        pytest.param(f"theme = {'[' * 5000}", "cannot be read: ", id="nested too deeply"),
         ('"\\u001b]52;c;x" = 1', 'no setting "\ufffd]52;c;x"'),
     ],
 )

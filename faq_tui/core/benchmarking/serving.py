@@ -76,7 +76,7 @@ def served(context: Context, subject: Subject, base_url: str, api_key_env: str |
     if match is None:
         shown = ", ".join(name[:MOST_NAME] for name in names[:5])
         raise EndpointError(
-            f"{endpoint.base_url} does not serve {subject.name} (it serves {shown or 'nothing'}): "
+            f"{endpoint.shown_url} does not serve {subject.name} (it serves {shown or 'nothing'}): "
             f'serve {subject.folder} under the name {subject.name}, or set base_url = "serve"'
         )
     yield ServedModel(endpoint.base_url, match)
@@ -114,16 +114,16 @@ def listed(base_url: str, api_key_env: str | None = None) -> list[str]:
             raise EndpointError(fault.advice) from None
         else:
             advice = "check `base_url`; it must end in /v1"
-        raise EndpointError(f"{base_url} answers with status {error.status}: {advice}") from None
+        raise EndpointError(f"{endpoint.shown_url} answers with status {error.status}: {advice}") from None
     except OSError as error:
         fault = explain(error, endpoint)
         reason = fault.reason if fault is not None else error
         raise EndpointError(
-            f"cannot reach {base_url} ({reason}): check `base_url`, and whether the server is running"
+            f"cannot reach {endpoint.shown_url} ({reason}): check `base_url`, and whether the server is running"
         ) from None
     except (NotAnApiError, ValueError):
         raise EndpointError(
-            f"{base_url} is not an OpenAI-compatible server: check `base_url`, which must end in /v1"
+            f"{endpoint.shown_url} is not an OpenAI-compatible server: check `base_url`, which must end in /v1"
         ) from None
 
 

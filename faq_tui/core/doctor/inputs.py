@@ -71,10 +71,10 @@ def _check(run: Run, name: str, endpoint: Endpoint) -> Check:
         learned = stored_in(run.store, endpoint.base_url, endpoint.model)
         served, fault = asyncio.run(_probe(endpoint, learned))
     except FaqError as error:
-        return Check(name, "failed", endpoint.base_url, str(error))
+        return Check(name, "failed", endpoint.shown_url, str(error))
     listed = endpoint.model if served else "the server lists no models, so the model's name is not checked"
     known = learned.current if fault is None else known_capabilities(run.store, endpoint.base_url, endpoint.model)
-    found = "; ".join([f"{endpoint.base_url}: {listed}", *known.in_words()])
+    found = "; ".join([f"{endpoint.shown_url}: {listed}", *known.in_words()])
     if fault is None:
         return Check(name, "warning" if known.left_out else "ok", found, _on_left_out(known))
     return Check(name, "failed" if fault.unreachable and not fault.retry else "warning", found, fault.advice)

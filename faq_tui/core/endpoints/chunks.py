@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
 from faq_tui.core.endpoints.client import MOST_ERROR_BYTES, Client, NotAnApiError, joined, message_of
 from faq_tui.core.endpoints.sse import BOM, EventReader, SentEvent
+from faq_tui.core.endpoints.transport import IdleError
 
 AFTER_DONE_S = 1.0  # after [DONE], the server has this time to end its response
 DONE = b"[DONE]"
@@ -53,14 +55,17 @@ async def chat_chunks(
         ChunkReader.open_now += 1
         try:
             async with aclosing(response.pieces()) as pieces:
-                first = await _beginning(pieces)
+                waiting = _Waiting(client.longest_wait_s)
+                first = await _beginning(pieces, waiting)
                 if _is_json(first, response.kind):
-                    part, found = _of_json(await joined(pieces, first))
+                    part, found = _of_json(await joined(waiting.checked(pieces), first))
                     yield part, found
                     yield END, []
                     return
                 async for piece in _chained(first, pieces):
-                    yield DELTA, chunks.feed(piece)
+                    found = chunks.feed(piece)
+                    waiting.check(bool(found) or chunks.done)
+                    yield DELTA, found
                     if chunks.done:
                         yield END, []
                         await _read_to_end(pieces)
@@ -75,13 +80,35 @@ async def chat_chunks(
             yield END, []
 
 
-async def _beginning(pieces: AsyncIterator[bytes]) -> bytes:
+class _Waiting:
+    """The time since the last chunk of a stream."""
+
+    def __init__(self, longest_s: float) -> None:
+        self._longest_s, self._since = longest_s, time.monotonic()
+
+    def check(self, found: bool) -> None:
+        """Begin anew if a chunk was `found`. Otherwise, raise IdleError if there was none for too long."""
+        now = time.monotonic()
+        if found:
+            self._since = now
+        elif now - self._since > self._longest_s:
+            raise IdleError(f"no part of the answer came for {self._longest_s:g} s")
+
+    async def checked(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Yield all pieces. The time since the last chunk is checked at each piece."""
+        async for piece in pieces:
+            self.check(False)
+            yield piece
+
+
+async def _beginning(pieces: AsyncIterator[bytes], waiting: _Waiting) -> bytes:
     """The first bytes of a response, up to the end of the piece that holds its first character.
 
     White space before this character and a byte order mark are left out. The result is b"" if the response is empty.
     """
     start = b""
     async for piece in pieces:
+        waiting.check(False)
         start = (start + piece).lstrip()
         if not BOM.startswith(start[: len(BOM)]):
             return start
@@ -179,18 +206,21 @@ class ChunkReader:
             self._begun = True
             if piece.lstrip()[:1] == b"<":
                 raise NotAnApiError
-        try:
-            events = self._events.feed(piece)
-        except ValueError as error:
-            raise BrokenStreamError(str(error)) from None
-        return self._chunks(events)
+        return self._chunks(self._read(lambda: self._events.feed(piece)))
 
     def end(self) -> list[Any]:
         """If the stream ended without an empty line after its last chunk, return this chunk.
 
         Raises BrokenStreamError.
         """
-        return self._chunks(self._events.end())
+        return self._chunks(self._read(self._events.end))
+
+    @staticmethod
+    def _read(events: Callable[[], list[SentEvent]]) -> list[SentEvent]:
+        try:
+            return events()
+        except ValueError as error:  # an event is too long
+            raise BrokenStreamError(str(error)) from None
 
     def _chunks(self, events: list[SentEvent]) -> list[Any]:
         chunks = []

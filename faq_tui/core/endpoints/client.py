@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import json
 import os
@@ -10,15 +11,17 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import unquote, urlsplit
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.endpoints.capabilities import LearnedCapabilities
 from faq_tui.core.endpoints.stream_ends import StreamEnds
-from faq_tui.core.endpoints.transport import CutOffError, Transport
+from faq_tui.core.endpoints.transport import CutOffError, IdleError, Transport
 from faq_tui.core.settings import Endpoint
 from faq_tui.core.settings.source import LOCAL
 
 MOST_ERROR_BYTES = 1 << 16
+IDLE_TIMES = 10  # bytes without a part of the answer keep a request open for this multiple of the idle time
 MOST_JSON_BYTES = 64 << 20
 # a page with one of these HTTP statuses says what is wrong with the request
 REFUSAL_STATUS = frozenset({400, 413, 422})
@@ -65,7 +68,7 @@ def api_key(endpoint: Endpoint) -> str:
         return "none"  # local servers do not check the key, but some refuse a request without a key
     key = key_of(endpoint)
     if key is None:
-        raise UsageError(f"${endpoint.api_key_env} is not set: export the key for {endpoint.base_url} in it")
+        raise UsageError(f"${endpoint.api_key_env} is not set: export the key for {endpoint.shown_url} in it")
     return key
 
 
@@ -75,9 +78,12 @@ def key_of(endpoint: Endpoint) -> str | None:
 
 
 def secrets_of(endpoint: Endpoint) -> list[str]:
-    """The values that no message may show: the API key, and the values of headers that come from the environment."""
+    """The values that no message may show: the API key, the password in base_url, and the values of headers that come
+    from the environment.
+    """
     named = [value[1:] for value in endpoint.extra_headers.values() if value.startswith("$")]
-    secrets = [key_of(endpoint), *(os.environ.get(name, "").strip() for name in named)]
+    password = unquote(urlsplit(endpoint.base_url).password or "")
+    secrets = [key_of(endpoint), password, *(os.environ.get(name, "").strip() for name in named)]
     return [secret for secret in secrets if secret]
 
 
@@ -173,7 +179,7 @@ class Client:
         # Only ASCII is written, because UTF-8 cannot encode a lone surrogate, which a seed may contain.
         content = None if body is None else json.dumps(body, ensure_ascii=True).encode()
         try:
-            raw = await self._transport.send(method, path, content, dict(headers or {}))
+            raw = await self._head(method, path, content, dict(headers or {}))
             try:
                 yield Response(raw)
             finally:
@@ -183,6 +189,29 @@ class Client:
             if translated is error:
                 raise
             raise translated from None
+
+    async def _head(self, method: str, path: str, content: bytes | None, headers: dict[str, str]) -> Any:
+        """Send the request, and return its httpx2.Response after the head has arrived.
+
+        A head may take longer than the idle time, if a proxy keeps the connection open. Raises IdleError after
+        `longest_wait_s`. The body of a refusal is read in this time, too.
+        """
+        try:
+            async with asyncio.timeout(self.longest_wait_s) as limit:
+                return await self._transport.send(method, path, content, headers)
+        except TimeoutError:
+            if limit.expired():
+                raise IdleError(f"no complete answer began within {self.longest_wait_s:g} s") from None
+            raise
+
+    @property
+    def longest_wait_s(self) -> float:
+        """The longest wait for the head of a response, and for the next chunk of a stream, in seconds.
+
+        A server can send bytes that carry no part of the answer, such as pings. Without this limit, such bytes could
+        keep a request open for ever.
+        """
+        return IDLE_TIMES * self.endpoint.idle_timeout_s
 
     async def get_json(self, path: str) -> Any:
         """Send a GET request, and return the parsed body. Raises the errors of `request` and of `Response.json`."""

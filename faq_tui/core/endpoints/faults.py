@@ -61,7 +61,7 @@ class RequestFault:
 
 
 def no_api(endpoint: Endpoint) -> str:
-    return f"{endpoint.base_url} does not answer as an OpenAI-compatible server: check that base_url ends in /v1"
+    return f"{endpoint.shown_url} does not answer as an OpenAI-compatible server: check that base_url ends in /v1"
 
 
 def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
@@ -70,7 +70,7 @@ def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
     Some servers repeat the API key in their error messages. These messages are shown and stored, so the key in them
     is replaced by ***.
     """
-    url = endpoint.base_url
+    url = endpoint.shown_url
     if isinstance(error, StatusError):
         return _status_fault(error, endpoint)
     if isinstance(error, NotAnApiError):
@@ -128,7 +128,7 @@ def backoff(attempt: int, first_s: float) -> float:
 
 
 def _status_fault(error: StatusError, endpoint: Endpoint) -> RequestFault:
-    url, status = endpoint.base_url, error.status
+    url, status = endpoint.shown_url, error.status
     reason = f"HTTP {status} {_clean(error.message, endpoint)}".strip()
     if status >= 500 or status in RETRY_STATUS:
         wait = _seconds(error.retry_after)

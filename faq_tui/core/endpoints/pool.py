@@ -64,6 +64,10 @@ class Server:
         return self.endpoint.base_url
 
     @property
+    def shown_url(self) -> str:
+        return self.endpoint.shown_url
+
+    @property
     def free(self) -> int:
         return max(1, int(self.limit)) - self.in_flight if self.is_up else 0
 
@@ -242,7 +246,7 @@ class Pool:
                 short = outage.advice.partition(": is the server")[0]
                 self._emit(Note(f"{short}; going on with the other servers", "warning"))
             waiting = (outage.reason, outage.since, outage.next_probe, self._gives_up)
-            self._emit(ServerWaiting(server.url, *waiting))
+            self._emit(ServerWaiting(server.shown_url, *waiting))
             return
         down_since, server.down_since = server.down_since, None
         if watch.refusal is not None:
@@ -253,7 +257,7 @@ class Pool:
             except Exception as error:  # noqa: BLE001  the waiting requests get this error
                 self._end(error)
             return
-        self._emit(ServerBack(server.url, round(time.time() - (down_since or time.time()), 1)))
+        self._emit(ServerBack(server.shown_url, round(time.time() - (down_since or time.time()), 1)))
         if watch.description is not None:
             server.max_model_len = watch.description.max_model_len or server.client.learned.current.window
         self._mind_patience()

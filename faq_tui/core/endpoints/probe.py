@@ -98,7 +98,7 @@ async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
     if name is None:
         near = difflib.get_close_matches(endpoint.model, models, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}?" if near else f"it serves {', '.join(list(models)[:5])}"
-        raise EndpointError(f"{endpoint.base_url} does not serve model {endpoint.model!r}; {hint}")
+        raise EndpointError(f"{endpoint.shown_url} does not serve model {endpoint.model!r}; {hint}")
     entry = models.get(name, {})
     stated = [str(entry.get(key))[:200] for key in IDENTIFYING]
     return ServerDescription(tuple(models), window_of(entry), digest(stated))

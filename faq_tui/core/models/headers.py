@@ -38,15 +38,31 @@ def weight_files(folder: Path) -> list[Path]:
             names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UsageError(f"{index} cannot be read ({error}): fetch the model again") from error
-        files = [folder / str(name) for name in sorted(names)]
+        foreign = [name for name in names if not _is_inside(name)]
+        if foreign:
+            shown = f"{foreign[0]!r:.100}"
+            raise UsageError(f"{index} names {shown}, which is no file of this folder: fetch the model again")
+        files = [folder / name for name in sorted(names)]
     else:
         files = [path for path in sorted(folder.glob("*.safetensors")) if not path.name.startswith("consolidated")]
-    lost = next((path for path in files if not path.is_file()), None)
+    lost = next((path for path in files if not _is_file(path)), None)
     if lost is not None:
         raise UsageError(f"{lost} is missing, though {INDEX} names it: fetch the model again")
     if not files:
         raise UsageError(f"{folder} has no *.safetensors files: give a folder with weights in that format")
     return files
+
+
+def _is_inside(name: object) -> bool:
+    """True if the index may name this file: a relative path that does not leave the folder."""
+    return isinstance(name, str) and bool(name) and not name.startswith("/") and ".." not in name.split("/")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # the name is too long
+        return False
 
 
 def tensors_of(folder: Path, files: Iterable[Path] | None = None) -> Tensors:

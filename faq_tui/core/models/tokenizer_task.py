@@ -1,12 +1,14 @@
 """The worker's task `check_tokenizer`: try a model's tokenizer and chat template on short conversations.
 
-A chat template is a program that strangers wrote. Therefore a child process runs it, with little time and memory.
+A chat template is a program that strangers wrote. Therefore a child process runs the template. Its time and its
+memory are limited.
 """
 
 from __future__ import annotations
 
 import importlib.abc
 import importlib.util
+import math
 import resource
 import signal
 import sys
@@ -23,7 +25,8 @@ from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.models.target import TargetModel
 
 SECONDS = 3.0  # processor time in seconds for all renderings of one conversation
-BYTES = 2 << 30  # memory for the template, in addition to the loaded libraries
+HARD_SECONDS = 7  # processor time after which the operating system ends the process
+BYTES = 512 << 20  # memory for the template, in addition to the loaded libraries
 REASONING, ANSWER = "First one, then the other.", "Both of them."
 NAMED = ("bos_token", "eos_token", "pad_token")
 LISTED = 8  # At most this number of tokens without a row in the embedding is listed.
@@ -180,8 +183,8 @@ def _limit_memory() -> None:
 def _limited_time() -> Iterator[None]:
     """Raise `_OutOfTimeError` if the block needs more than `SECONDS` of processor time.
 
-    A single operation in C cannot be interrupted. Therefore the operating system ends the process after ten times
-    `SECONDS`.
+    A single operation in C cannot be interrupted. Therefore the operating system ends the process after
+    `HARD_SECONDS`.
     """
 
     def stop(*_: object) -> None:
@@ -189,7 +192,7 @@ def _limited_time() -> Iterator[None]:
 
     before = signal.signal(signal.SIGPROF, stop)
     used = resource.getrusage(resource.RUSAGE_SELF)
-    soft = int(used.ru_utime + used.ru_stime + 10 * SECONDS)
+    soft = math.ceil(used.ru_utime + used.ru_stime + HARD_SECONDS)
     limits = resource.getrlimit(resource.RLIMIT_CPU)
     if limits[1] < 0 or soft < limits[1]:
         resource.setrlimit(resource.RLIMIT_CPU, (soft, limits[1]))

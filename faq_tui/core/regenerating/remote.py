@@ -99,15 +99,16 @@ class RemoteGenerator:
         """Warn once if a server's reply lacks `finish_reason`, which says why an answer ended."""
         if not reply.whole:
             self.note_once(
-                f"{server.url} end",
-                f"{server.url} sends neither finish_reason nor [DONE], so faq-tui cannot know whether an answer "
-                "is complete. All answers of this server are unusable: use another server or gateway for this source",
+                f"{server.shown_url} end",
+                f"{server.shown_url} sends neither finish_reason nor [DONE], so faq-tui cannot know whether an "
+                "answer is complete. All answers of this server are unusable: use another server or gateway for this "
+                "source",
             )
         elif not reply.finish_reason:
             self.note_once(
-                f"{server.url} finish_reason",
-                f"{server.url} sends no finish_reason: an answer with max_tokens tokens counts as cut off; other "
-                "answers are used if the response is complete",
+                f"{server.shown_url} finish_reason",
+                f"{server.shown_url} sends no finish_reason: an answer with max_tokens tokens counts as cut off; "
+                "other answers are used if the response is complete",
             )
 
     def note_once(self, about: str, text: str) -> None:
@@ -183,8 +184,8 @@ class _CandidateRequest:
         if self.limit_by == SENT and left is not None and left < max_tokens:
             self.limit_by = LEFT_OUT
             self._generator.note_once(
-                f"{server.url} {max_tokens}",
-                f"{server.url}: max_tokens {max_tokens} and the question do not fit into its window of "
+                f"{server.shown_url} {max_tokens}",
+                f"{server.shown_url}: max_tokens {max_tokens} and the question do not fit into its window of "
                 f"{server.max_model_len} tokens: max_tokens is left out of such requests, and the window may cut "
                 "off the answer",
             )
@@ -217,7 +218,7 @@ class _CandidateRequest:
 
 def _no_room(server: Server) -> GaveUpError:
     reason = f"{NO_ROOM} of {server.max_model_len:,} tokens"
-    return GaveUpError(RequestFault(False, reason, f"{server.url}: {reason}", False, of_request=True))
+    return GaveUpError(RequestFault(False, reason, f"{server.shown_url}: {reason}", False, of_request=True))
 
 
 class SharedRefusals:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import random
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -105,12 +106,21 @@ def run_folder(folder: Path) -> Path:
 
 @contextmanager
 def open_run(folder: Path, read_only: bool = False) -> Iterator[Run]:
-    """The run in `folder`. Raises UsageError if there is none."""
+    """The run in `folder`. Raises UsageError if there is none.
+
+    If the block reads a damaged part of the database, or may not write to it, FaqError is raised.
+    """
     folder = run_folder(folder)
     settings = load_settings(folder / "faq.toml")
     store = Store(folder / "faq.db", read_only)
     try:
         yield Run(folder, settings, store)
+    except sqlite3.ProgrammingError:
+        raise
+    except sqlite3.DatabaseError as error:  # a damaged page is found only when it is read
+        raise FaqError(
+            f"{store.path} cannot be used ({error}): if the file is damaged, move it away or restore a copy"
+        ) from error
     finally:
         store.close()
 

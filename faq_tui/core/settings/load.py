@@ -11,7 +11,7 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.settings.recipe import known_keys
 from faq_tui.core.settings.schema import Settings
 
+LONGEST_VALUE = 200  # characters of a wrong value in an error
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -45,8 +46,8 @@ def parse_settings(text: str, where: str = "faq.toml", folder: Path | None = Non
     Prompt files are read from `folder`. If `folder` is None, they are not read.
     """
     raw = parse_toml(text, where)
-    if (key := _with_nul(raw)) is not None:
-        raise UsageError(f"{where}: {_nul(key)}")
+    for problem in _unusable(raw):
+        raise UsageError(f"{where}: {problem.sentence}")
     try:
         return Settings.model_validate(raw, context={"folder": folder})
     except ValidationError as error:
@@ -61,6 +62,8 @@ def parse_toml(text: str, where: str = "faq.toml") -> dict[str, Any]:
         raise UsageError(f"{where} is not valid TOML: {error}") from None
     except RecursionError:
         raise UsageError(f"{where} is not valid TOML: it is nested too deeply") from None
+    except ValueError:  # Python refuses to read a decimal number with more than 4,300 digits
+        raise UsageError(f"{where} holds a number with thousands of digits: correct the number") from None
 
 
 @dataclass(frozen=True)
@@ -76,28 +79,27 @@ def check_values(raw: Mapping[str, Any], folder: Path) -> tuple[Settings | None,
 
     Prompt files are read from `folder`.
     """
-    if (key := _with_nul(raw)) is not None:
-        return None, [SettingProblem(key, _nul(key))]
+    for problem in _unusable(raw):
+        return None, [problem]
     try:
         return Settings.model_validate(raw, context={"folder": folder}), []
     except ValidationError as error:
         return None, [SettingProblem(one["loc"], _reason(one)) for one in error.errors(include_url=False)]
 
 
-def _with_nul(value: Any, location: tuple[int | str, ...] = ()) -> tuple[int | str, ...] | None:
-    """The location of the first text that contains a NUL character; None if no text contains one.
+def _unusable(value: Any, location: tuple[int | str, ...] = ()) -> Iterator[SettingProblem]:
+    """Yield each value that no key can have.
 
-    Paths and requests cannot contain NUL.
+    Paths and requests cannot contain the character NUL. By the definition of TOML, integers have at most 64 bits;
+    neither the database nor JSON could hold larger ones.
     """
-    if isinstance(value, str):
-        return location if "\0" in value else None
+    if isinstance(value, str) and "\0" in value:
+        yield SettingProblem(location, f"`{dotted(location)}` contains the character NUL: remove it")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        yield SettingProblem(location, f"`{dotted(location)}` is a number with more than 64 bits: correct the number")
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    found = (_with_nul(inner, (*location, key)) for key, inner in inside)
-    return next((one for one in found if one is not None), None)
-
-
-def _nul(location: tuple[int | str, ...]) -> str:
-    return f"`{dotted(location)}` contains the character NUL: remove it"
+    for key, inner in inside:
+        yield from _unusable(inner, (*location, key))
 
 
 def _sentence(error: ValidationError) -> str:
@@ -124,8 +126,14 @@ def _reason(error: ErrorDetails) -> str:
     if error["type"] == "value_error" and not key:
         return reason
     given = error.get("input")
-    shown = f", not {given!r}" if isinstance(given, str | int | float | bool) else ""
+    shown = f", not {_in_short(given)}" if isinstance(given, str | int | float | bool) else ""
     return f"`{key}`: {reason[:1].lower()}{reason[1:]}{shown}"
+
+
+def _in_short(given: str | float) -> str:
+    """The value as Python writes it. A long value is cut off."""
+    text = repr(given[: LONGEST_VALUE + 1] if isinstance(given, str) else given)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
 def dotted(location: Iterable[int | str]) -> str:

@@ -172,6 +172,13 @@ class Endpoint(Section):
         return self
 
     @property
+    def shown_url(self) -> str:
+        """`base_url` without the user and the password, for messages."""
+        before, slashes, after = self.base_url.partition("//")
+        host, slash, path = after.partition("/")
+        return f"{before}{slashes}{host.rpartition('@')[2]}{slash}{path}"
+
+    @property
     def urls(self) -> tuple[str, ...]:
         """The URLs of all servers, in the order of the settings."""
         return (self.base_url, *self.also_at)

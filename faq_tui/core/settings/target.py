@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from faq_tui.core.extensions import SEED_FORMATS
 from faq_tui.core.settings.section import AddedLater, Count, DescribedBy, Section
+
+# Encodings of the names of hosts. No file is written in them, and decoding a long line takes hours.
+NAMES_OF_HOSTS = ("idna", "punycode")
 
 
 def seed_kinds() -> str:
@@ -112,6 +116,8 @@ class Seeds(Section):
             try:
                 "".encode(encoding)  # some codecs do not turn text into bytes; for them, this line raises an error
                 b"".decode(encoding)
+                if codecs.lookup(encoding).name in NAMES_OF_HOSTS:
+                    raise LookupError
             except (LookupError, ValueError):
                 raise ValueError(
                     'there is no text encoding of this name; try "utf-16", "latin-1" or "cp1252"'

@@ -35,7 +35,7 @@ def _stages(run: Run) -> Iterator[tuple[str, str]]:
     sources = list(settings.sources.items())
     yield "seeds", f"read the questions; regenerate {settings.seeds.count} and hold out {settings.seeds.heldout}"
     for _, source in sources:
-        where = "on this machine" if source.base_url in (LOCAL, "embedded") else f"at {source.base_url}"
+        where = "on this machine" if source.base_url in (LOCAL, "embedded") else f"at {source.shown_url}"
         yield "regenerate", f"{source.candidates} answers per question from {source.model} {where}"
     if not sources:
         yield "regenerate", "nothing, because no model regenerates answers"

@@ -60,3 +60,9 @@ def test_a_person_outweighs_the_judge_until_they_give_it_back(run_folder: Path) 
 def test_a_pick_that_cannot_be(run_folder: Path, seed: str, candidate: str, said: str) -> None:
     assert said in refused(ExitCode.USAGE, "pick", run_folder, seed, candidate)
     assert rows(run_folder, "SELECT count(*) FROM picks WHERE picked_by = 'person'") == [(0,)]
+
+
+@pytest.mark.parametrize("candidate", ["9" * 5000, "elder:" + "9" * 5000, "9" * 20])
+def test_a_candidate_number_of_many_digits_is_refused(run_folder: Path, candidate: str) -> None:
+    message = refused(ExitCode.USAGE, "pick", run_folder, "q1", candidate)
+    assert "give a number (1, 2, 3 …)" in message and len(message) < 300

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faq_tui.core.endpoints import Client, stream_chat
+from faq_tui.core.endpoints import Client, sse, stream_chat
 from faq_tui.core.endpoints.chat import Completion, Reply
 from faq_tui.core.endpoints.chunks import DELTA, BrokenStreamError, ChunkReader
 from faq_tui.core.endpoints.client import NotAnApiError
@@ -82,6 +82,14 @@ def test_a_mutated_chunk_is_taken_or_breaks_its_stream(place: int, value: Any) -
     except BrokenStreamError:
         return
     assert "a" in reply.answer or reply.finish_reason == "stop"
+
+
+def test_an_event_that_is_too_long_only_at_the_end_breaks_its_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "MOST_EVENT_BYTES", 100)
+    chunks = ChunkReader()
+    assert chunks.feed(b"data: " + b"x" * 80 + b"\ndata: " + b"y" * 80) == []
+    with pytest.raises(BrokenStreamError, match="an event of the stream does not end"):
+        chunks.end()
 
 
 KEPT_OPEN = [

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -15,9 +16,12 @@ import pytest
 from faq_tui.core.base.errors import EndpointError
 from faq_tui.core.benchmarking import lm_eval_task, serving
 from faq_tui.core.benchmarking.serving import listed
-from faq_tui.core.endpoints import Client, client, stream_chat
+from faq_tui.core.endpoints import Client, chat, client, stream_chat
+from faq_tui.core.endpoints.chunks import BrokenStreamError
 from faq_tui.core.endpoints.client import StatusError
+from faq_tui.core.endpoints.faults import explain
 from faq_tui.core.endpoints.probe import look
+from faq_tui.core.endpoints.transport import CutOffError, IdleError
 from faq_tui.core.settings import Endpoint, Sampling
 
 KEY = "sk-a-key-of-this-test"
@@ -170,3 +174,96 @@ def test_a_list_of_models_that_is_none(body: bytes) -> None:
         pytest.raises(EndpointError, match=r"is not an OpenAI-compatible server: check"),
     ):
         listed(server.url)
+
+
+# --- servers that never finish ---
+
+
+@asynccontextmanager
+async def dripping(first: bytes, drop: bytes, pause_s: float = 0.02) -> AsyncIterator[str]:
+    """The URL of a server that sends `first` and then `drop` again and again, until the client has gone."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(first)
+            while not writer.is_closing():
+                writer.write(drop)
+                await writer.drain()
+                await asyncio.sleep(pause_s)
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
+    listening.close()
+
+
+def patient(url: str) -> Endpoint:
+    return Endpoint(base_url=url, model="m", connect_timeout_s=5, idle_timeout_s=10)
+
+
+MESSAGES = [{"role": "user", "content": "?"}]
+STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "drop", "words"),
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\n", b"X", "no complete answer began", id="a slow head"),
+        pytest.param(b"", b"HTTP/1.1 100 Continue\r\n\r\n", "no complete answer began", id="an endless 100 Continue"),
+        pytest.param(b"HTTP/1.1 500 X\r\n\r\n", b"x", "no complete answer began", id="a slow refusal"),
+        pytest.param(STREAM, b": ping\n\n", "no part of the answer came", id="only pings"),
+        pytest.param(STREAM, b"data: ", "no part of the answer came", id="an event without an end"),
+        pytest.param(STREAM, b" ", "no part of the answer came", id="only spaces"),
+        pytest.param(STREAM + b"{", b" ", "no part of the answer came", id="a slow whole answer"),
+    ],
+)
+async def test_a_server_that_drips_is_given_up(
+    first: bytes, drop: bytes, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "IDLE_TIMES", 0.02)
+    async with dripping(first, drop) as url, Client(patient(url)) as asking:
+        began = time.monotonic()
+        with pytest.raises(IdleError, match=words) as caught:
+            await stream_chat(asking, "m", MESSAGES, Sampling(), 0, {})
+    fault = explain(caught.value, patient(url))
+    assert time.monotonic() - began < 5 and fault is not None and fault.retry
+
+
+async def test_pings_before_each_chunk_do_not_end_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "IDLE_TIMES", 0.02)
+    chunk = json.dumps({"choices": [{"index": 0, "delta": {"content": "a"}}]}).encode()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(STREAM)
+        for number in range(16):
+            writer.write(b": ping\n\n" if number % 2 else b"data: " + chunk + b"\n\n")
+            await writer.drain()
+            await asyncio.sleep(0.03)
+        writer.write(b"data: [DONE]\n\n")
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
+    async with Client(patient(url)) as asking:
+        assert (await stream_chat(asking, "m", MESSAGES, Sampling(), 0, {})).answer == "a" * 8
+    listening.close()
+
+
+@pytest.mark.parametrize("drop", [b"X-A: " + b"y" * 4000 + b"\r\n", b"z" * 4000], ids=["many headers", "one header"])
+async def test_a_head_without_an_end_is_given_up(drop: bytes) -> None:
+    async with dripping(b"HTTP/1.1 200 OK\r\n", drop, 0.0) as url, Client(patient(url)) as asking:
+        with pytest.raises(CutOffError, match="the response is not HTTP"):
+            await asking.get_json("/models")
+
+
+async def test_an_answer_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat, "MOST_CHARACTERS", 100_000)
+    chunk = json.dumps({"choices": [{"index": 0, "delta": {"content": "a" * 5000}}]}).encode()
+    async with dripping(STREAM, b"data: " + chunk + b"\n\n", 0.0) as url, Client(patient(url)) as asking:
+        with pytest.raises(BrokenStreamError, match="the reply passed 100000 characters"):
+            await stream_chat(asking, "m", MESSAGES, Sampling(), 0, {})

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faq_tui.core.endpoints.client import StatusError
+from faq_tui.core.endpoints.chunks import BrokenStreamError
+from faq_tui.core.endpoints.client import NotAnApiError, StatusError
 from faq_tui.core.endpoints.faults import backoff, explain
 from faq_tui.core.settings import Endpoint
 
@@ -67,3 +68,20 @@ def test_missing_money_is_about_all_requests(message: str) -> None:
 def test_a_refusal_of_one_request(message: str) -> None:
     fault = explain(StatusError(400, message), ENDPOINT)
     assert fault is not None and fault.of_request and not fault.unreachable
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(StatusError(status, "no s3cr@t-password here") for status in (400, 401, 404, 429, 500)),
+        StatusError(307, "", location="http://elsewhere"),
+        *(ConnectionRefusedError(), TimeoutError(), UnicodeError("x"), NotAnApiError(), BrokenStreamError("x")),
+    ],
+    ids=repr,
+)
+def test_no_message_shows_the_password_in_base_url(error: Exception) -> None:
+    endpoint = Endpoint(base_url="http://me:s3cr%40t-password@host:8000/v1?a=b", model="m")
+    fault = explain(error, endpoint)
+    assert fault is not None
+    assert "password" not in fault.advice + fault.reason, "neither as it is written nor decoded"
+    assert "me:s" not in fault.advice and endpoint.shown_url == "http://host:8000/v1?a=b"

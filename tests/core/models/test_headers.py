@@ -45,9 +45,31 @@ def test_a_file_that_the_index_names_is_missing(copy: Path) -> None:
     (copy / "model.safetensors").unlink()
     with pytest.raises(UsageError, match=rf"model\.safetensors is missing, though {INDEX} names it: fetch the model"):
         tensors_of(copy)
+    (copy / INDEX).write_text(json.dumps({"weight_map": {"a": "x" * 300}}))
+    with pytest.raises(UsageError, match="is missing"):
+        tensors_of(copy)
     (copy / INDEX).write_text("[]")
     with pytest.raises(UsageError, match=rf"{INDEX} cannot be read"):
         tensors_of(copy)
+
+
+@pytest.mark.parametrize("name", ["../outside.safetensors", "a/../../outside.safetensors", "/etc/x", "", 5, None])
+def test_an_index_names_only_files_of_its_folder(copy: Path, name: object) -> None:
+    shutil.copy(copy / "model.safetensors", copy.parent / "outside.safetensors")
+    (copy / "a").mkdir()
+    index_of(copy)
+    index = json.loads((copy / INDEX).read_text())
+    index["weight_map"]["model.norm.weight"] = name
+    (copy / INDEX).write_text(json.dumps(index))
+    with pytest.raises(UsageError, match=rf"{INDEX} names .*, which is no file of this folder: fetch the"):
+        tensors_of(copy)
+
+
+def test_an_index_may_name_a_file_in_a_subfolder(copy: Path) -> None:
+    (copy / "part").mkdir()
+    (copy / "model.safetensors").rename(copy / "part" / "1.safetensors")
+    (copy / INDEX).write_text(json.dumps({"weight_map": {"a": "part/1.safetensors"}}))
+    assert "model.norm.weight" in tensors_of(copy)
 
 
 def test_what_sees_and_what_hears_is_no_text_layer(model: Path, copy: Path) -> None:

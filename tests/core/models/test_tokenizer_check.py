@@ -72,8 +72,12 @@ def test_a_template_that_does_not_end_ends_the_worker(copy: Path, tmp_path: Path
         facts(make_run(tmp_path / "run"), copy)
 
 
-def test_a_template_has_little_memory(copy: Path, tmp_path: Path) -> None:
-    (copy / "chat_template.jinja").write_text("{% set n = messages | length %}{{ 'x' * (n * 10 ** 10) }}" + CHATML)
+@pytest.mark.parametrize(
+    "text",
+    ["'x' * (n * 10 ** 10)", "'%1000000000d' % n", "messages | tojson(indent=n * 10 ** 8)"],
+)
+def test_a_template_has_little_memory(copy: Path, tmp_path: Path, text: str) -> None:
+    (copy / "chat_template.jinja").write_text(f"{{% set n = messages | length %}}{{{{ {text} }}}}{CHATML}")
     assert (
         facts(make_run(tmp_path / "run"), copy)
         .shapes["user",]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 import subprocess
 import threading
 from pathlib import Path
@@ -119,3 +120,31 @@ def test_a_new_run_for_a_target_that_is_no_path(tmp_path: Path) -> None:
     seeds.write_text('{"question": "Why?"}\n')
     result = faq_tui("init", tmp_path / "run", "--target", "~nosuch_user_here/x", "--seeds", seeds, "--no-check")
     assert result.code == 0, result
+
+
+def damaged(folder: Path, table: str) -> Path:
+    """Overwrite the first page of the table, as a failing disk does."""
+    database = sqlite3.connect(folder / "faq.db")
+    (page,) = database.execute(f"SELECT rootpage FROM sqlite_master WHERE name = '{table}'").fetchone()
+    (size,) = database.execute("PRAGMA page_size").fetchone()
+    database.close()
+    with (folder / "faq.db").open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * 100)
+    return folder
+
+
+@pytest.mark.parametrize("command", [("status",), ("pick", "q1", "1"), ("export", "--set", "elder"), ("doctor",)])
+def test_a_damaged_page_of_the_database_is_one_sentence(tmp_path: Path, command: tuple[str, ...]) -> None:
+    run = make_run(tmp_path)
+    assert faq_tui("run", run, "--only", "seeds").code == 0
+    damaged(run, "seeds")
+    result = faq_tui(command[0], run, *command[1:])
+    assert result.code in (ExitCode.FAILED, ExitCode.USAGE), result
+    if command[0] in ("status", "pick"):
+        assert "faq.db cannot be used (database disk image is malformed): if the file is damaged" in result.err
+
+
+def test_a_mistake_of_the_program_is_not_called_damage(tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.ProgrammingError), open_run(make_run(tmp_path)) as run:
+        run.store.db.execute("SELECT ?", ())

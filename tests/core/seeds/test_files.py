@@ -267,7 +267,7 @@ def test_lines_in_another_encoding_are_counted_and_named(tmp_path: Path, kind: s
     assert any("1 line is not UTF-8" in note and 'seeds.encoding, such as "latin-1"' in note for note in notes)
 
 
-@pytest.mark.parametrize("name", ["no-such", "rot13", "base64"])
+@pytest.mark.parametrize("name", ["no-such", "rot13", "base64", "idna", "punycode"])
 def test_no_such_encoding(name: str) -> None:
     with pytest.raises(ValueError, match="no text encoding of this name"):
         Seeds(path="x", encoding=name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import string
 from pathlib import Path
 from typing import Any
@@ -247,3 +248,18 @@ def test_the_group_size_divides_the_widths(tmp_path: Path, config: Any, size: in
 
 
 # ---- comments are made from the schema
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param("9" * 5000, "holds a number with thousands of digits", id="decimal"),
+        pytest.param("0x" + "f" * 5000, "`seeds.count` is a number with more than 64 bits", id="hexadecimal"),
+        pytest.param("-9223372036854775809", "`seeds.count` is a number with more than 64 bits", id="too low"),
+        pytest.param('"' + "a" * 5000 + '"', "`seeds.count`: .*, not 'aaa[^\n]{190,200}…$", id="text"),
+        pytest.param("[" * 5000, "is nested too deeply", id="nested"),
+    ],
+)
+def test_a_value_of_thousands_of_characters_is_one_short_sentence(text: str, words: str) -> None:
+    message = complaint(f'[target]\nmodel = "x"\n[seeds]\npath = "x"\ncount = {text}\n')
+    assert re.search(words, message) and len(message) < 400, message

@@ -162,13 +162,13 @@ def _decompressor(raw: BinaryIO, packing: str, path: Path) -> IO[bytes]:
 class _Pieces(io.RawIOBase):
     """A readable file whose bytes are produced in pieces of any size."""
 
-    _left = b""
+    _left = memoryview(b"")  # a view, because copying the rest at each read would take quadratic time
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        self._left = self._left or self._next()
+        self._left = self._left or memoryview(self._next())
         count = min(len(buffer), len(self._left))
         buffer[:count], self._left = self._left[:count], self._left[count:]
         return count

@@ -135,8 +135,8 @@ def quantize_stack(
 
     Any floating dtype is allowed. The matrices may have different sizes [out].
 
-    The outlier threshold of each matrix is T = τ · mean_c(var_rows(W_c) / U_cc²) (SpQR, algorithm 1). A run of
-    scales, which has one second-level scale, never contains rows of two matrices.
+    The outlier threshold of each matrix is T = τ · mean_c(var_rows(W_c) / U_cc²) (SpQR, algorithm 1). Rows of
+    two matrices never share a second-level scale.
     """
     import torch
 
