@@ -244,7 +244,7 @@ class Quantiles:
 
 
 def _common(ours: list[Interval], others: list[Interval]) -> list[Interval]:
-    """The intervals of the blocks that are contained in both lists.
+    """The blocks that both lists contain, as a list of intervals.
 
     If no block is in both lists, the result is one empty interval.
     """

@@ -1,4 +1,4 @@
-"""Delete the folder of an artefact. Its row in the database stays, so that its measurements keep their model."""
+"""Delete the folder of an artefact. The artefact's row in the database stays, because measurements use it."""
 
 from __future__ import annotations
 
