@@ -103,7 +103,7 @@ class Bars:
             self._drop_all()
 
     def _show_step(self, event: Preparing) -> None:
-        """Show a bar for a step that comes before the units of the stage. If the unit is bytes, it counts megabytes."""
+        """Show a bar for a step that comes before the units of the stage. Bytes are counted in megabytes."""
         task = self._steps.get(event.what)
         if event.ended:
             if task is not None:

@@ -44,7 +44,7 @@ TAIL = (
 )
 MEDIANS_UP = (4 << COARSE) + (
     1 << (COARSE - 2)
-)  # number of blocks from the median up to 19 times the median; the tail begins there at the latest
+)  # number of blocks from the median to 19 times the median; the tail begins at or below that value
 
 ENDLESS = 1 << 30  # the end of an interval of blocks that has no upper limit
 Interval = tuple[int, int]  # an interval of blocks: (first block, block after the last one)

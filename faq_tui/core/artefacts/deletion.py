@@ -16,7 +16,7 @@ from faq_tui.core.store.measurements import all_measurements
 
 @dataclass(frozen=True)
 class ArtefactDeletion:
-    """What the deletion of an artefact's folder removes, and what it makes out of date."""
+    """What the deletion of an artefact's folder removes, and what it affects."""
 
     name: str
     folder: Path

@@ -97,7 +97,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 def entropies(
     backbone: Any, rows: Sequence[Sequence[int]], replies: Sequence[Sequence[int]], check: Callable[[], None]
 ) -> list[float | None]:
-    """The mean entropy, in nats, of the target's predictions of the reply's tokens, for each row.
+    """For each row, the mean entropy in nats of the target's predictions for the tokens of the reply.
 
     It is None for a row without a reply. The token at position t is predicted by the distribution after the tokens 0
     to t - 1. The entropy of a distribution p is the sum over the vocabulary of -p log p.
