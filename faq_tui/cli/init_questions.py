@@ -69,7 +69,7 @@ def _raise_problem(report: StepReport, hint: str = "") -> None:
 def ask_all(folder: Path | None, target: str | None, seeds: str | None, servers: Mapping[str, Any]) -> Path:
     """Ask for each value that the options do not give, check each answer, and write faq.toml. Returns its path.
 
-    A refused answer is asked for again. Raises click.Abort if the person cancels.
+    If an answer is refused, its question is asked again. Raises click.Abort if the person cancels.
     """
     here = Path.cwd()
     _say("Five questions about the new run. Ctrl-C cancels; nothing is written before the end.")

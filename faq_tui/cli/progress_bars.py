@@ -86,7 +86,7 @@ class Bars:
             detail = sanitize(event.detail, 40)
             self._progress.update(self._stage, completed=event.done, total=event.total, detail=detail)
             if event.stage == "quantize":
-                # An artefact that is not named here has failed.
+                # The detail names the artefacts in progress, so every other artefact with a bar has failed.
                 for name in self._layers.keys() - set(event.detail.split(", ")):
                     self._drop(name)
         elif isinstance(event, Preparing):
@@ -103,7 +103,7 @@ class Bars:
             self._drop_all()
 
     def _show_step(self, event: Preparing) -> None:
-        """Show a bar for a step before the units of the stage. It counts megabytes."""
+        """Show a bar for a step that comes before the units of the stage. Bytes are counted in megabytes."""
         task = self._steps.get(event.what)
         if event.ended:
             if task is not None:

@@ -52,9 +52,9 @@ def show_in_browser(folder: Path | None, host: str, port: int, low_bandwidth: bo
             f"the app in a browser needs the package {(error.name or '').replace('_', '-')}: "
             "install it with `pip install 'faq-tui[browser]'`"
         ) from None
-    _config(low_bandwidth)  # an error in config.toml appears here, not in the page
+    _config(low_bandwidth)  # an error in config.toml is shown in the terminal, not in the page
     if folder is not None:
-        with open_run(folder) as run:  # an error in the run appears here, too
+        with open_run(folder) as run:  # an error in the run is shown in the terminal, too
             folder = run.folder
     with pages.bound(host, port) as opened:
         if not pages.is_loopback(host):

@@ -21,8 +21,8 @@ from faq_tui.core.trying.departure import AnswerComparison, compare
 from faq_tui.core.trying.in_words import departure_in_words, figures_in_words
 from faq_tui.core.trying.request import TriedModel, TryRequest
 
-MARK = "[≠]"  # stands before the first token that differs if there are no colours
-WAIT_S = 0.1  # seconds between two looks for a request to stop
+MARK = "[≠]"  # without colours, this mark stands before the first token that differs
+WAIT_S = 0.1  # seconds between two checks for a request to stop
 
 
 class Output(Protocol):
@@ -101,13 +101,13 @@ class JsonAnswers:
 
 
 class PlainAnswers:
-    """Prints one answer below the other. An answer that must wait for an earlier one is printed later."""
+    """Prints one answer below the other. An answer is printed only after all earlier answers."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.answers = {name: TriedAnswer(name) for name in names}
-        self._waiting = list(names)  # the answers that are not printed to their end
-        self._begun = False  # True if the first of `_waiting` has its heading
-        self._printed = 0  # number of characters of the first of `_waiting` that are printed
+        self._waiting = list(names)  # the answers that are not yet printed completely
+        self._begun = False  # True if the heading of the first answer in `_waiting` is printed
+        self._printed = 0  # number of printed characters of the first answer in `_waiting`
 
     def take(self, name: str, message: dict[str, Any]) -> None:
         self.answers[name].take(message)
@@ -139,7 +139,7 @@ class PlainAnswers:
         return None if answer is reference else compare(reference, answer)
 
     def _print_new(self, answer: TriedAnswer) -> None:
-        """Print the characters that are new. The unquantized answer is complete when the next one is printed."""
+        """Print the new characters. Other answers follow only after the unquantized model's answer is complete."""
         found = self._compared(answer)
         parts = [(answer.text, "")] if found is None else parts_of(found)
         start = 0

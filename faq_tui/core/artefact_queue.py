@@ -35,7 +35,7 @@ class Queued:
 def queue_of(run: Run) -> list[Queued]:
     """All artefacts of the settings, in the order in which the stage quantize begins them.
 
-    No state says that an artefact is being made now. The events of the job say which artefacts these are.
+    The states do not show which artefacts are being made now; the events of the job show this.
     """
     sets, rows = all_sets(run.store), all_artefacts(run.store)
     failures = all_failures(run.store)
@@ -59,8 +59,8 @@ def queue_of(run: Run) -> list[Queued]:
                 signature = stage.artefact_signature(run, recipe, sets[set_name])
                 if tried == signature:
                     state, message = "failed", why
-                # Artefacts are begun in this order, so the stage ended at the first missing artefact. If several
-                # artefacts were made at the same time, the others were begun if they have finished layers.
+                # Artefacts are begun in this order, so the stage ended at the first missing artefact. Other artefacts
+                # may have been in progress at the same time; their finished layers show this.
                 elif ended and (first_missing or checkpoints(run, name, signature).is_dir()):
                     state, message = ended
             first_missing = first_missing and state == "done"

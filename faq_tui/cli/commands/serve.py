@@ -15,8 +15,8 @@ import click
 def command(run_folder: Path | None, host: str, port: int, low_bandwidth: bool) -> None:
     """Show the app in a web browser, for a machine without tmux or for people who prefer a browser.
 
-    The command prints a link with a random token. Everyone who has the link can use the app, and nobody else. Only
-    this machine can open the link, unless --host names another address. Ctrl+C stops the server; jobs continue.
+    The command prints a link with a random token. Only people who have the link can use the app. Only this machine
+    can open the link, unless --host names another address. Ctrl+C stops the server; jobs continue.
     """
     from faq_tui.cli.screen import show_in_browser
 

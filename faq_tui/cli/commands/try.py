@@ -12,7 +12,7 @@ from faq_tui.core.trying.request import HOTTEST, TOKENS
 @click.command("try")
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("artefacts", metavar="[ARTEFACT]...", nargs=-1)
-@click.option("--prompt", "-p", help="The question. Without it, the command asks for it or reads standard input.")
+@click.option("--prompt", "-p", help="The prompt. By default, the command asks for it, or reads standard input.")
 @click.option(
     "--max-tokens", type=click.IntRange(min=1), default=TOKENS, show_default=True, help="Longest answer in tokens."
 )

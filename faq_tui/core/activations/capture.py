@@ -183,8 +183,8 @@ def _by_layers(
 ) -> None:
     """Run all rows through one layer after the other.
 
-    In each layer, a row counts as its number of tokens divided by the number of layers. Therefore the numbers that
-    `tick` gets add up to the number of all tokens.
+    Each row runs once through every layer. Therefore `tick` gets the number of processed tokens divided by the number
+    of layers, so that its numbers add up to the number of all tokens.
     """
     numbers = [number for number, ids in enumerate(rows) if len(ids)]
     done = told = 0
@@ -256,7 +256,7 @@ class _Capture:
 
     @contextmanager
     def row(self, number: int) -> Iterator[None]:
-        """Measure what runs inside this context as row `number`."""
+        """Inside this context, the hooks count all inputs as inputs of the row `number`."""
         import torch
 
         length, start, total = self.lengths[number], self.starts[number], self.starts[-1]

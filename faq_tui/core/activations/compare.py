@@ -192,7 +192,7 @@ def threshold(reference: Floats) -> float:
 
 
 def outlier_channels(reference: Floats) -> Mask:
-    """A mask [channels] that is true for the channels with a value in `reference` above the outlier threshold."""
+    """A mask [channels], which is true where `reference` is above the outlier threshold."""
     mask: Mask = reference > threshold(reference)
     return mask
 

@@ -44,7 +44,7 @@ TAIL = (
 )
 MEDIANS_UP = (4 << COARSE) + (
     1 << (COARSE - 2)
-)  # number of blocks from the median up to 19 times the median; the tail begins there at the latest
+)  # number of blocks from the median to 19 times the median; the tail begins at or below that value
 
 ENDLESS = 1 << 30  # the end of an interval of blocks that has no upper limit
 Interval = tuple[int, int]  # an interval of blocks: (first block, block after the last one)
@@ -244,7 +244,7 @@ class Quantiles:
 
 
 def _common(ours: list[Interval], others: list[Interval]) -> list[Interval]:
-    """The intervals of the blocks that are contained in both lists.
+    """The blocks that both lists contain, as a list of intervals.
 
     If no block is in both lists, the result is one empty interval.
     """

@@ -1,4 +1,4 @@
-"""Measure how much the output of each layer changes when the model is quantized, on the same text.
+"""Measure how much quantization changes the output of each layer for the same text.
 
 The error of a layer is ||h_quantized - h||_F / ||h||_F over the tokens of all rows. The first token of each row is
 left out, because its state is often a thousand times larger than the states of other tokens. Errors of earlier layers

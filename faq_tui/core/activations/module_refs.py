@@ -12,7 +12,7 @@ from faq_tui.core.models.experts import is_unfused
 
 EXPERTS = "experts"
 ATTENTION_OUTPUT = "o_proj"
-# The output projection is searched for in the blocks of a layer with a name that matches one of these patterns.
+# Only blocks with a name that matches one of these patterns are searched for a layer's output projection.
 BLOCKS = (re.compile(r"attn|attention"), re.compile(r"mixer|mamba|ssm"))
 # All modules of a group have the same input, so this input is measured only once.
 SHARED_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))

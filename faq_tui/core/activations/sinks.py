@@ -1,4 +1,4 @@
-"""Measure how large the first tokens of the samples are in each layer's input, the hidden states.
+"""Measure how large the hidden states of the samples' first tokens are in the input of each layer.
 
 The first token is the attention sink: later tokens attend to it, and its activations are many times larger than those
 of other tokens ("Massive activations", Sun et al. 2024, arXiv:2402.17762). A few other tokens may have massive
@@ -57,7 +57,7 @@ class _Sums:
         self.first, self.all = self.first + norms[0], self.all + norms.sum()
         self.max = tops[0] if self.max is None else torch.maximum(self.max, tops[0])
         high = tops[1:] > HIGH
-        if bool(high.any()):  # the median is rarely needed
+        if bool(high.any()):  # computing the median takes time, and is rarely necessary
             self.massive += int((high & (tops[1:] > MEDIANS * x.abs().median())).sum())
 
     def of(self, layer: int) -> LayerSink:

@@ -202,7 +202,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Statistics of one module's input under one set.
+    """Statistics of one module's input for one calibration set.
 
     The first token of each sample is an attention sink. `sink` describes these tokens, and all other fields exclude
     them. Shares and quantiles refer to |x|. `over_6_sigma` is the share of values whose |x| exceeds 6 standard

@@ -55,10 +55,10 @@ class Overview:
         return {entry["layer"]: entry[metric] for entry in places if entry["module"] == module}
 
     def place_of_difference(self, one: str, other: str) -> tuple[str, int] | None:
-        """(module, layer) where the peaks of two sets differ most; None if no layer has a peak under both sets.
+        """(module, layer) where the peaks of two sets differ most; None if no layer has a peak for both sets.
 
-        Peaks differ by their ratio. If the ratios of several places are about equal, the place with the highest peak
-        is returned.
+        The difference between two peaks is measured by their ratio. If the ratios of several places are about equal,
+        the place with the highest peak is returned.
         """
         found = []
         for number, module in enumerate(self.modules):

@@ -1,4 +1,4 @@
-"""Delete the folder of an artefact. Its row in the database stays, so that its measurements keep their model."""
+"""Delete the folder of an artefact. The artefact's row in the database stays, because measurements use it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from faq_tui.core.store.measurements import all_measurements
 
 @dataclass(frozen=True)
 class ArtefactDeletion:
-    """What the deletion of an artefact's folder removes, and what it makes out of date."""
+    """What the deletion of an artefact's folder removes, and what it affects."""
 
     name: str
     folder: Path

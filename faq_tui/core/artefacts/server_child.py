@@ -29,7 +29,7 @@ from faq_tui.core.run.server_record import (
 )
 
 LOOK_EVERY_S = 2.0
-MOST_MISSES = 3  # the server has ended if so many looks in a row find no open port
+MOST_MISSES = 3  # the server has ended if this number of checks in a row finds no open port
 
 
 def main() -> None:
@@ -79,7 +79,7 @@ def _serve(run: Run, record: ArtefactServer, cancel: CancelToken) -> ArtefactSer
 def _wait_for_end(url: str, record: Path, cancel: CancelToken) -> None:
     """Return after a stop, or when nothing listens on the port any more.
 
-    If the file `record` is gone, nobody can find and stop the server, so this is a stop, too.
+    Without the file `record`, nobody could find and stop the server, so a missing file also counts as a stop.
     """
     where, misses = urlsplit(url), 0
     while misses < MOST_MISSES and not cancel.wait(LOOK_EVERY_S):

@@ -35,7 +35,7 @@ class Blend:
         return min(budget, max(MIN_TOKENS, round(budget * self.share)))
 
     def fitting(self, conversations: Sequence[Sample], count: int) -> int:
-        """The largest number of conversations that leaves room for the prose in a set of `count` samples."""
+        """In a set of `count` samples, the largest number of conversations that leaves room for the prose."""
         sums = accumulate(sample.n_tokens for sample in conversations)
         fits = [n for n, total in enumerate(sums, 1) if n + math.ceil(self.beside(total) / self.longest) <= count]
         return max(fits, default=min(1, len(conversations)))
@@ -76,7 +76,7 @@ class Blend:
 def interleaved(conversations: Sequence[Sample], prose: Sequence[Sample]) -> list[Sample]:
     """Merge conversations and prose into one list. Each of the two kinds keeps its order.
 
-    The first n samples have about the same share of prose as the whole list, for every n.
+    For every n, the first n samples have about the same share of prose as the whole list.
     """
     parts = conversations, prose
     places = [(at, kind, n) for kind, part in enumerate(parts) for n, at in enumerate(_middles(part))]

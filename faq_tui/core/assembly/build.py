@@ -111,7 +111,7 @@ class Collector:
         )
 
     def reasons(self, set_name: str) -> str:
-        """A phrase for the screen that says why seeds of the set were refused, with counts."""
+        """The reasons why seeds of the set were refused, each with its number of seeds, as one phrase."""
         return ", ".join(f"{count} {reason}" for reason, count in self.refused[set_name].items()) or "no seeds"
 
 
@@ -135,7 +135,7 @@ EQUAL = 0.005  # token counts that differ by less than this share are treated as
 class Material:
     """The seeds, picks and candidates from which the sets are made.
 
-    The seeds of a draw are in random order. Therefore the first n seeds are a random sample, for every n.
+    The seeds of a draw are in random order. Therefore, for every n, the first n seeds are a random sample.
     """
 
     chosen: Sequence[Seed]

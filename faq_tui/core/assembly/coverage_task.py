@@ -60,8 +60,8 @@ def covering_order(context: Context, target: TargetModel, samples: Sequence[Samp
 def greedy_cover(driven: NDArray[np.bool_]) -> list[int]:
     """Order the samples by the outlier channels that they cover.
 
-    `driven` is an array [samples, channels]. An entry is true if the sample covers the channel, that is, if the
-    sample's largest |x| in this channel is above the channel's outlier threshold.
+    `driven` is an array [samples, channels]. An entry is true if the sample covers the channel: then the sample's
+    largest |x| in this channel is above the channel's outlier threshold.
 
     This is a greedy set cover. Each step takes the sample that covers the most new channels. A channel is new if no
     earlier sample covers it. The first k samples cover at least 63% (1 - 1/e) of the channels that the best k samples

@@ -34,7 +34,7 @@ def draws(seeds: Sequence[Seed], count: int, repeats: int, share: float, key: ob
 
 
 def size_of_draw(total: int, count: int, share: float) -> int:
-    """If draws may share seeds, this is the number of seeds in each draw. `total` is the number of all seeds."""
+    """The number of seeds in each draw, for draws that may share seeds. `total` is the number of all seeds."""
     return count if total > count else max(1, round(share * total))
 
 

@@ -93,7 +93,7 @@ class Prose:
 
 
 def read_prose(run: Run, name: str) -> str:
-    """Read the prose file of the set `name`. At most `LONGEST` bytes are read. Raises UsageError if this fails."""
+    """Read at most `LONGEST` bytes of the prose file of the set `name`. Raises UsageError if this fails."""
     plan, key = run.settings.set_plans()[name], f"sets.{name}.prose_file"
     path = run.resolve(plan.prose_file or "")
     if not path.is_file():
@@ -115,8 +115,9 @@ def read_prose(run: Run, name: str) -> str:
 def check_prose(run: Run) -> None:
     """Check the text files of all sets before a run. Raises UsageError if a file is unusable or surely too short.
 
-    The number of prose tokens in a set is known only after the stage `assemble`. Before this stage, the characters of
-    all questions are counted. They give a lower limit for the number of characters in the prose file.
+    The number of prose tokens in a set is known only after the stage `assemble`. Before this stage, this function
+    counts the characters of all questions. From this number, it computes the smallest number of characters that the
+    prose file must have.
     """
     chosen = seed_rows.by_role(run.store, "chosen")
     questions = sum(len(seed.question) for seed in chosen)

@@ -97,7 +97,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 def entropies(
     backbone: Any, rows: Sequence[Sequence[int]], replies: Sequence[Sequence[int]], check: Callable[[], None]
 ) -> list[float | None]:
-    """The mean entropy, in nats, of the target's predictions of the reply's tokens, for each row.
+    """For each row, the mean entropy in nats of the target's predictions for the tokens of the reply.
 
     It is None for a row without a reply. The token at position t is predicted by the distribution after the tokens 0
     to t - 1. The entropy of a distribution p is the sum over the vocabulary of -p log p.
@@ -205,7 +205,7 @@ def mean_activations(
 
 
 def centroid_order(means: Floats, wanted: int) -> list[int]:
-    """The indexes of the rows of `means`, [rows, channels]. The first `wanted` of them are diverse.
+    """The indexes of the rows of `means`, [rows, channels]. The first `wanted` rows in this order are diverse.
 
     Each channel is scaled to standard deviation 1. Then k-means with k = `wanted` divides the rows into clusters
     (Lloyd 1982). The first centroids are chosen by k-means++ (Arthur and Vassilvitskii 2007) with a fixed random
@@ -243,9 +243,9 @@ def centroid_order(means: Floats, wanted: int) -> list[int]:
 
 
 def _first_centroids(points: Floats, k: int) -> Floats:
-    """k-means++: each further centroid is a random point.
+    """Choose the first centroids by k-means++: each further centroid is a randomly drawn point.
 
-    The weight of a point is its squared distance to the nearest centroid.
+    The probability of a point is proportional to its squared distance to the nearest chosen centroid.
     """
     import numpy as np
 

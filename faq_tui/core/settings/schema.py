@@ -84,7 +84,7 @@ class Settings(Section):
         Field(description="how the target is quantized"),
     ] = Field(default_factory=lambda: (default_recipe(),))
     quantize: Annotated[
-        Quantize, Field(description="artefacts made at the same time, and checkpoints; the artefacts stay the same")
+        Quantize, Field(description="how many artefacts are made at the same time, and when checkpoints are saved")
     ] = Quantize()
     evaluate: Annotated[
         Evaluate, Field(description="texts and benchmarks that compare artefacts with the target")
