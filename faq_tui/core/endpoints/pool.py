@@ -132,7 +132,10 @@ class Pool:
                 server.watch.begin(answer.fault)
 
     async def first_up(self, cancel: CancelToken) -> Server:
-        """Wait until a server is up, and return it. Raises EndpointError. Raises Stopped at once after a cancel."""
+        """Wait until a server is up, and return it.
+
+        Raises EndpointError. Raises Stopped as soon as a stop is requested.
+        """
         found: list[Server] = []
 
         async def take(order: int) -> None:

@@ -117,7 +117,7 @@ class _Names:
                 self._by_spelling.setdefault(alias, name)
 
     def named(self, word: str) -> str | None:
-        """The parameter that a word such as "top_k", "topK" or "body.top_k" names."""
+        """The parameter that `word` means; for example, `word` is "top_k", "topK" or "body.top_k"."""
         for part in re.split(r"[./\[\]]+", word):
             plain = _plain(part)
             if plain in self._by_spelling:
