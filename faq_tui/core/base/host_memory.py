@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-LIMITS = {  # version of the control groups: files of the limit and of the use, and the key of reclaimable file pages
+# For each version of the control groups: the file with the limit, the file with the memory in use, and the key of the
+# file pages that the kernel can reclaim.
+LIMITS = {
     2: ("memory.max", "memory.current", "inactive_file"),
     1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 }
@@ -18,8 +20,8 @@ LIMITS = {  # version of the control groups: files of the limit and of the use, 
 def free_host_bytes(root: Path = Path("/")) -> int | None:
     """Memory in bytes that this process can still use; None if the system does not report it.
 
-    This is the smallest of the machine's available memory and the memory that each limit leaves. `root` is the
-    directory that contains `proc` and `sys`.
+    Each limit of a control group leaves a certain amount of memory. The result is the smallest of these amounts and
+    the machine's available memory. `root` is the directory that contains `proc` and `sys`.
     """
     kibibytes = _value(root / "proc/meminfo", "MemAvailable:")
     known = [] if kibibytes is None else [kibibytes * 1024]
@@ -64,7 +66,7 @@ def _text(path: Path) -> str:
 
 
 def _number(path: Path) -> int | None:
-    """The number in a file; None if there is none. The text `max` means no limit."""
+    """The number in a file; None if the file has no number. The text `max` means that there is no limit."""
     text = _text(path).strip()
     return int(text) if text.isascii() and text.isdigit() else None
 

@@ -1,7 +1,7 @@
 """Steps that come before the units of a stage: downloads, conversions, loading a model, building a kernel.
 
-The code that does such work reports it with `step`. The program around it decides where the reports go: a job
-writes them as events, and a worker child sends them to its parent. Without a listener, reports are dropped.
+The code that does such work reports it with `step`. The program that runs this code decides where the reports go: a
+job writes them as events, and a worker child sends them to its parent. Without a listener, reports are dropped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ BYTES = "bytes"
 
 @dataclass(frozen=True)
 class WorkStep:
-    """A report on a step. `total` is None if the amount of work is not known. `unit` is "" without an amount."""
+    """A report on a step.
+
+    `total` is None if the amount of work is not known. `unit` is "" if the work is not counted.
+    """
 
     what: str
     done: int = 0
@@ -33,7 +36,10 @@ _listeners: list[Listener] = []
 
 @contextmanager
 def reported_to(listener: Listener) -> Iterator[None]:
-    """Send the reports of this process to `listener`. It may be called from any thread, but by one at a time."""
+    """Send the reports of this process to `listener`.
+
+    Any thread may call `listener`, but only one thread at a time.
+    """
     _listeners.append(listener)
     try:
         yield
@@ -57,19 +63,22 @@ class StepProgress:
         self._begun = False
 
     def begin(self) -> None:
-        """Report that the step begins. `advance` calls this method for a step that may have nothing to do."""
+        """Report that the step begins.
+
+        A step that may have nothing to do is not reported here: the first call of `advance` reports it.
+        """
         with self._lock:
             self._report()
 
     def advance(self, done: int, total: int | None = None) -> None:
-        """Set the work that is done, and the amount of all work if it is known."""
+        """Set how much work is done, and how much work there is in total, if that is known."""
         with self._lock:
             self._done, self._total = done, total or self._total
             if time.monotonic() - self._reported >= EVERY_S:
                 self._report()
 
     def end(self) -> None:
-        """Report that the step has ended, if its begin was reported."""
+        """Report that the step has ended, if its start was reported."""
         with self._lock:
             if self._begun:
                 self._report(ended=True)
@@ -83,7 +92,7 @@ class StepProgress:
 def step(what: str, unit: str = "", at_once: bool = True) -> Iterator[StepProgress]:
     """Report the step `what`, such as "loading the model", while the block runs.
 
-    With `at_once` false, nothing is reported until the first call of `advance`.
+    If `at_once` is false, nothing is reported until the first call of `advance`.
     """
     progress = StepProgress(what, unit)
     if at_once:

@@ -69,7 +69,7 @@ def size(number: float) -> str:
 
 
 def amount(done: int, total: int) -> str:
-    """Two numbers of bytes in the unit of the second, such as `3.1 of 16.4 GB`."""
+    """Two numbers of bytes, both in the unit that suits `total`, such as `3.1 of 16.4 GB`."""
     unit = size(total).rpartition(" ")[2]
     part = done / (1e9 if unit == "GB" else 1e6)
     return f"{part:.{1 if unit == 'GB' or total < 1e7 else 0}f} of {size(total)}"

@@ -3,7 +3,7 @@
 PYTHON is the interpreter of any environment that has evalscope. faq-tui need not be installed there, because this
 file imports nothing from faq-tui. ORDER is a JSON file with the task configuration. ANSWER is the JSON file that this
 program writes. ANSWER holds the report, the score of each answer, and the versions of the packages. If an error
-occurs, ANSWER only holds the names of the error's classes and the text of the error.
+occurs, ANSWER holds only the names of the error's classes and the text of the error.
 """
 
 from __future__ import annotations

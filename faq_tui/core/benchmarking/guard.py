@@ -1,6 +1,6 @@
 """Run an external program that must end with faq-tui: `python -m faq_tui.core.benchmarking.guard COMMAND…`.
 
-The program itself does not notice when faq-tui ends. The guard notices it, because the guard's stdin is then closed.
+The program itself does not notice when faq-tui ends. The guard does, because the guard's stdin is then closed.
 The guard then ends the program and all processes that the program started. The guard first sends SIGTERM to these
 processes, and SIGKILL a few seconds later. The guard also ends the program if the guard itself gets SIGTERM.
 """

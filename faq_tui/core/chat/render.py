@@ -131,7 +131,7 @@ def split_original(template: Template, answer: str) -> tuple[str, str]:
 
     The original answer may begin with reasoning in the tags of any dialect.
 
-    Some templates cannot write reasoning. With such a template, the answer is only split if it contains reasoning
+    Some templates cannot write reasoning. With such a template, the answer is split only if it contains reasoning
     tags of the target. Otherwise the result is ("", `answer`). Raises NotAssembledError if the reasoning has no
     closing tag.
     """

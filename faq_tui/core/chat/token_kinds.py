@@ -2,8 +2,8 @@
 
 When a sample is rendered, the kind of each token is recorded as one byte, an index into KINDS. If the sample is cut,
 its kinds are cut, too. The kinds are stored in a separate file, because other programs rely on the fields in the
-JSONL file of a set. Older versions of faq-tui did not record kinds. For sets of these versions, `KindsSearch` finds
-the kinds in the text.
+JSONL file of a set. Older versions of faq-tui did not record kinds. For a set that such a version wrote,
+`KindsSearch` finds the kinds in the text.
 """
 
 from __future__ import annotations

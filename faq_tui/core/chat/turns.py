@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 Message = dict[str, str]
-BETWEEN = "\n\n"  # separates two texts that are joined to one turn
+BETWEEN = "\n\n"  # separates two texts that are joined into one turn
 
 
 def other_turns(messages: Sequence[Mapping[str, str]]) -> Iterator[list[Message]]:
@@ -47,7 +47,7 @@ def with_system_folded(messages: Sequence[Mapping[str, str]]) -> list[Message]:
 
 
 def with_neighbours_joined(messages: Sequence[Mapping[str, str]]) -> list[Message]:
-    """Join neighbouring turns of the same role to one turn."""
+    """Join neighbouring turns of the same role into one turn."""
     turns = list[Message]()
     for message in messages:
         if turns and turns[-1]["role"] == message["role"]:

@@ -1,6 +1,6 @@
 """Checks of a run's inputs: endpoints, target, judges and families.
 
-Each check gives a finding. If the person should do something, it also gives advice.
+Each check gives a finding. If the person should do something, the check also gives advice.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def target_checks(run: Run) -> list[Check]:
 
 
 def _sets(run: Run) -> list[Check]:
-    """One check if the settings define sets."""
+    """A list with one check; the list is empty if the settings define no sets."""
     if not run.settings.sets:
         return []
     try:
@@ -145,11 +145,11 @@ def judge_checks(run: Run) -> list[Check]:
 
 def _code(run: Run) -> Check:
     if run.settings.target.trust_remote_code:
-        return Check("model code", "ok", "trust_remote_code = true, so Python code of the model's folder runs")
+        return Check("model code", "ok", "trust_remote_code = true, so Python code from the model's folder runs")
     refusal = untrusted_code(run)
     if refusal:
         return Check("model code", "failed", "the model's folder contains Python code", refusal)
-    return Check("model code", "ok", "no Python code of the model's folder runs")
+    return Check("model code", "ok", "no Python code from the model's folder runs")
 
 
 def _models(run: Run) -> list[Check]:
@@ -201,6 +201,6 @@ def family_checks(run: Run) -> list[Check]:
         words = f"{finding.badge}: {finding.model}; {'; '.join(kin.reasons)}"
         well = kin.verdict == FAMILY and (kin.itself or kin.larger is not False)
         if kin.verdict == FAMILY and not well:
-            words += "; it is not larger than the target, so FAQ does not promise a gain"
+            words += "; the source is not larger than the target, so FAQ does not promise a gain"
         checks.append(Check(f"family {finding.source}", "ok" if well else "warning", words, "" if well else advice))
     return checks

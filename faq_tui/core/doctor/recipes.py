@@ -60,7 +60,7 @@ def recipe_checks(run: Run) -> list[Check]:
 def together(
     found: list[WorkerPlace], costs: list[QuantizationCost], gpu: int | None, host: int | None
 ) -> list[Check]:
-    """A check of the memory that artefacts need which are made at the same time, one in each place.
+    """Check the memory for artefacts that are made at the same time, one in each place.
 
     `gpu` and `host` are the numbers of free bytes, as in `fits`. The result is empty if there is only one place.
     """

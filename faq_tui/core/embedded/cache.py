@@ -44,7 +44,7 @@ def in_words(error: OSError, folder: Path) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return disk_full(folder)
     reason = system_reason(error)
-    return f"the cache folder {folder} cannot be used ({reason}): set FAQ_TUI_CACHE to a folder that can be written"
+    return f"the cache folder {folder} cannot be used ({reason}): set FAQ_TUI_CACHE to a writable folder"
 
 
 def disk_full(folder: Path) -> str:

@@ -20,8 +20,8 @@ async def run_bounded(
 
     At most `limit` calls run at a time.
 
-    If a call raises an exception, the other calls are cancelled, and this function raises the exception. After a
-    cancel, this function raises `Stopped`.
+    If a call raises an exception, the other calls are cancelled, and this function raises the exception. If `cancel`
+    requests a stop, this function raises `Stopped`.
     """
     waiting = iter(items)
 

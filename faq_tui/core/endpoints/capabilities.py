@@ -171,8 +171,8 @@ class LearnedCapabilities:
         `used` are the capabilities that were known when the request was built. `tried` are the parameters that this
         request lacks because the server refused an earlier request without saying why.
 
-        If `used` equals the newest capabilities, this request lacked all parameters that the server has refused. The
-        server accepted the request, so the refusal is confirmed. It is now stored and reported.
+        If `used` equals the newest capabilities, the accepted request lacked all parameters that the server has
+        refused so far. This confirms the refusals, which are now stored and reported.
         """
         if tried and self.current.usage is None:
             self._leave_out(tried)
@@ -211,7 +211,7 @@ class LearnedCapabilities:
     def _learn(self, **facts: Any) -> None:
         """Add facts that are certain, and save them.
 
-        A refusal of a parameter is not saved before it is confirmed.
+        A refusal of a parameter is saved only after it is confirmed.
         """
         learned = self.current.learned or time.time()
         self.current = replace(self.current, **facts, learned=learned)

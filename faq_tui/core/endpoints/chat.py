@@ -21,7 +21,7 @@ from faq_tui.core.settings import Sampling
 
 MOST_CHARACTERS = 32_000_000  # largest number of characters in a reply; a server that sends more is faulty
 MOST_TOKENS = (1 << 31) - 1  # largest number of tokens in a reply if the request has no max_tokens
-# if chunks have more characters on average, the number of tokens is estimated from the characters
+# if chunks have more characters than this on average, the number of tokens is estimated from the characters
 MOST_CHARACTERS_PER_TOKEN = 8
 DELTA_PERIOD_S = 0.1  # new text of a reply is collected for at least this time before `on_delta` gets it
 DELTAS_PER_S = 400  # largest number of calls of `on_delta` per second, for all open replies together

@@ -87,7 +87,7 @@ class _Waiting:
         self._longest_s, self._since = longest_s, time.monotonic()
 
     def check(self, found: bool) -> None:
-        """Begin anew if a chunk was `found`. Otherwise, raise IdleError if there was none for too long."""
+        """If a chunk was `found`, set the time to 0. Otherwise, raise IdleError if the time is too long."""
         now = time.monotonic()
         if found:
             self._since = now
@@ -102,9 +102,9 @@ class _Waiting:
 
 
 async def _beginning(pieces: AsyncIterator[bytes], waiting: _Waiting) -> bytes:
-    """The first bytes of a response, up to the end of the piece that holds its first character.
+    """The start of a response: the bytes of its first pieces, until they hold a character.
 
-    White space before this character and a byte order mark are left out. The result is b"" if the response is empty.
+    White space and a byte order mark at the start are left out. The result is b"" if the response is empty.
     """
     start = b""
     async for piece in pieces:
@@ -160,8 +160,8 @@ def _is_chunk(value: Any) -> bool:
 def is_error(chunk: Mapping[str, Any]) -> bool:
     """True if a chunk or a whole response is an error.
 
-    Usually the error is in the field `error`. Some servers send the fields of the error without the field `error`
-    around them, as vLLM did. FastAPI sends only the field `detail`.
+    Usually the field `error` holds the error. Some servers, such as older versions of vLLM, send the fields of the
+    error at the top level instead. FastAPI sends only the field `detail`.
     """
     if chunk.get("error"):
         return True

@@ -21,7 +21,7 @@ from faq_tui.core.settings import Endpoint
 from faq_tui.core.settings.source import LOCAL
 
 MOST_ERROR_BYTES = 1 << 16
-IDLE_TIMES = 10  # bytes without a part of the answer keep a request open for this multiple of the idle time
+IDLE_TIMES = 10  # bytes that carry no part of the answer keep a request open for at most this many idle times
 MOST_JSON_BYTES = 64 << 20
 # a page with one of these HTTP statuses says what is wrong with the request
 REFUSAL_STATUS = frozenset({400, 413, 422})
@@ -194,7 +194,7 @@ class Client:
         """Send the request, and return its httpx2.Response after the head has arrived.
 
         A head may take longer than the idle time, if a proxy keeps the connection open. Raises IdleError after
-        `longest_wait_s`. The body of a refusal is read in this time, too.
+        `longest_wait_s`. This limit includes the time to read the body of a refusal.
         """
         try:
             async with asyncio.timeout(self.longest_wait_s) as limit:

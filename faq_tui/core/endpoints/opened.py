@@ -18,8 +18,8 @@ from faq_tui.core.settings import Endpoint
 async def open_pool(context: Context, endpoint: Endpoint) -> AsyncIterator[Pool]:
     """A pool of all servers of the endpoint. Before the block begins, a first request is sent to each server.
 
-    Raises EndpointError if no server can be used, and Stopped after a cancel. The connections are closed at the end
-    of the block.
+    Raises EndpointError if no server can be used, and Stopped if a stop was requested. The connections are closed at
+    the end of the block.
     """
     each = [reachable(context, endpoint.model_copy(update={"base_url": url, "also_at": ()})) for url in endpoint.urls]
     async with AsyncExitStack() as stack:

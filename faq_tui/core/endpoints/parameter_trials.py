@@ -1,8 +1,8 @@
-"""Find out by trial which parameters a server refuses. This is needed if its refusal does not name them.
+"""Find out by trial which parameters a server refuses, if the server's refusal does not name them.
 
-A server may refuse a request with "Bad Request" alone. Such a refusal costs nothing, so the request is sent again
-without those parameters that many servers do not know. This happens only until the server has answered a request.
-After the first answer, a refusal without a reason must be about the question in the request.
+A server may refuse a request with only the words "Bad Request". Such a refusal costs nothing, so the request is sent
+again without those parameters that many servers do not know. There are no more trials after the server has answered a
+request: a later refusal without a reason must be about the question in the request.
 """
 
 from __future__ import annotations

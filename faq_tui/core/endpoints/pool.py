@@ -111,8 +111,7 @@ class Pool:
         """Ask each server for its models.
 
         A server that is down gets requests when it is up again. A server with another error gets no requests. If no
-        server is up, the first error is usually raised. There is one exception: if the stage waits for these servers
-        and one of them may come up, no error is raised.
+        server is up, the first error is raised, unless the stage waits for these servers and one of them may come up.
         """
         looks = (look(server.client, server.endpoint, cancel) for server in self.servers)
         answers = await asyncio.gather(*looks, return_exceptions=True)
@@ -132,7 +131,10 @@ class Pool:
                 server.watch.begin(answer.fault)
 
     async def first_up(self, cancel: CancelToken) -> Server:
-        """Wait until a server is up, and return it. Raises EndpointError. Raises Stopped at once after a cancel."""
+        """Wait until a server is up, and return it.
+
+        Raises EndpointError. Raises Stopped as soon as a stop is requested.
+        """
         found: list[Server] = []
 
         async def take(order: int) -> None:

@@ -56,8 +56,8 @@ class ServerDescription:
 async def probe(client: Client, endpoint: Endpoint, cancel: CancelToken | None = None) -> list[str]:
     """The names of the models that the server serves. [] if the server cannot list them.
 
-    Raises EndpointError if the server cannot be reached, refuses the key or serves another model. After a cancel, it
-    raises Stopped at once.
+    Raises EndpointError if the server cannot be reached, refuses the key or serves another model. Raises Stopped
+    as soon as a stop is requested.
     """
     return list((await look(client, endpoint, cancel)).names)
 

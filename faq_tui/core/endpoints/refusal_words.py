@@ -70,7 +70,7 @@ NOT_BOTH = _any(r"\bboth\b", "together", "mutually exclusive", "only one of", "a
 ABOUT_ROOM = _any(
     "context", "max_model_len", "too (?:large|long|high)", "exceed", "greater than", "at most", "maximum"
 )
-# After these words, the sentence lists what the server does accept.
+# After these words, a refusal lists what the server accepts.
 ACCEPTED_FOLLOW = re.compile(
     "(?:"
     r"\bexpected(?: one of)?\b|did you mean|must be one of|instead of|\bknown properties"

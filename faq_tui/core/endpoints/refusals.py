@@ -1,7 +1,7 @@
-"""Find out which parameters a server refuses. The body of the server's refusal names them.
+"""Find out which parameters a server refuses, from the body of the server's refusal.
 
 Servers describe a refusal in many ways. OpenAI and Azure use `param` and `code`. vLLM, Mistral, Anthropic and others
-use pydantic's `loc` and `type`. Most servers only write a sentence. This sentence may repeat the text of another
+use pydantic's `loc` and `type`. Most servers write only a sentence. This sentence may repeat the text of another
 error. A refusal may be hostile. Therefore this module reads any JSON in a bounded time, and raises no exception.
 """
 
@@ -117,7 +117,7 @@ class _Names:
                 self._by_spelling.setdefault(alias, name)
 
     def named(self, word: str) -> str | None:
-        """The parameter that a word such as "top_k", "topK" or "body.top_k" names."""
+        """The parameter that `word` means; for example, `word` is "top_k", "topK" or "body.top_k"."""
         for part in re.split(r"[./\[\]]+", word):
             plain = _plain(part)
             if plain in self._by_spelling:

@@ -12,8 +12,8 @@ from faq_tui.core.endpoints.faults import RequestFault, backoff, explain
 from faq_tui.core.endpoints.pool import Pool, Server
 from faq_tui.core.settings import Endpoint
 
-# If a request fails because its server is down, the failure does not use up a try. One request can have at most this
-# number of such failures. Later failures use up tries, because the request itself may crash its server.
+# If a request fails because its server is down, the first failures do not use up a try. This is the number of these
+# free failures. Later failures do use up tries, because the request itself may crash its server.
 FREE_OUTAGES = 3
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ async def with_retries(
     an exception. A changed request is sent again at once.
 
     If the server is down, the first `FREE_OUTAGES` failures do not use up a try. For these failures, `on_retry` gets
-    the attempt 0. If all tries are used up because the server has stopped answering, the request waits. When the
+    0 as `attempt`. If all tries are used up because the server has stopped answering, the request waits. When the
     server answers again, the count of tries starts anew.
 
     Raises GaveUpError if the tries are used up, EndpointError if no server is left, and FaqError if no

@@ -48,7 +48,7 @@ class ProxyError(ConnectionError):
 
 
 class Transport:
-    """Sends requests to the server of one endpoint. Close it at the end."""
+    """Sends requests to the server of one endpoint. Close the transport after the last request."""
 
     def __init__(self, endpoint: Endpoint, key: str, on_head: Callable[[Any], Awaitable[None]]) -> None:
         """`on_head` is awaited with each httpx2.Response before its body is read.

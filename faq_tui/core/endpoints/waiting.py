@@ -65,7 +65,7 @@ class Watch:
                 self._check = asyncio.create_task(self._confirm())
             is_new = self._check_began >= now  # a check that began earlier may have found the server still up
             check = self._check
-            await asyncio.wait([check])  # with `await check`, a cancel of this task would also cancel the check
+            await asyncio.wait([check])  # with `await check`, cancelling this task would also cancel the check
             if check.cancelled():
                 break
             check.result()  # if the check failed with an unexpected error, raise it

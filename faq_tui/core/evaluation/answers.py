@@ -30,9 +30,10 @@ def generate(
     """Sample an answer to each prompt. A prompt is a list of token ids.
 
     `on_answer` gets the index of a prompt and the token ids of its answer, including the end token. `tick` gets the
-    number of newly decoded tokens. When an answer ends early, `tick` also gets the number of tokens up to
-    `max_new_tokens`. So the numbers of each prompt add up to `max_new_tokens`. Each batch has its own random seed for
-    torch: a hash of the batch's prompts. Raises Stopped after the current token if a stop was requested.
+    number of newly decoded tokens. When an answer ends early, `tick` also gets the number of tokens that the answer
+    lacks to reach `max_new_tokens`. So the numbers for a prompt add up to `max_new_tokens`. Each batch has its own
+    random seed for torch: a hash of the batch's prompts. Raises Stopped after the current token if a stop was
+    requested.
     """
     import torch
     from transformers import LogitsProcessorList, StoppingCriteriaList
@@ -100,7 +101,7 @@ def likely_tokens(_ids: Any, logits: Any) -> Any:
     scores = logits / TEMPERATURE
     top = scores.topk(min(MOST_LIKELY, scores.shape[-1]), dim=-1)
     shares = scores.softmax(-1).gather(-1, top.indices)
-    before = shares.cumsum(-1) - shares  # the total probability of all tokens that are more likely
+    before = shares.cumsum(-1) - shares  # the total probability of all tokens that are more likely than this one
     if bool((before[:, -1] < TOP_P).any()):
         from transformers import TopPLogitsWarper
 

@@ -247,7 +247,7 @@ def _log_softmax(head: LmHead, states: Any) -> Any:
 
 
 def _token_values(metric: Metric, p: Any, q: Any, targets: Any) -> list[float]:
-    """The metric's value of each token, shape [tokens].
+    """The metric's value for each token, shape [tokens].
 
     Raises FaqError if the metric comes from another package and its code fails.
     """

@@ -161,8 +161,8 @@ def batches(items: Sequence[Item], size: int) -> list[list[int]]:
 
     The largest batch comes first, so a lack of memory shows at the first batch. If the items of a batch are shorter
     than SHORT tokens, the batch may have more than `size` items, but at most `size` * SHORT tokens. Any other batch
-    has at most `size` items. When a batch has FULL tokens, no item is added that is much shorter than the batch's
-    longest item.
+    has at most `size` items. After a batch has reached FULL tokens, only items that are similar in length to the
+    batch's longest item are added to it.
     """
     order = sorted(range(len(items)), key=lambda index: -len(items[index].ids))
     lengths = [len(items[index].ids) for index in order]
@@ -200,7 +200,7 @@ def shared_rows(items: Sequence[Item]) -> dict[int, list[int]]:
     order = sorted(range(len(items)), key=lambda index: items[index].ids[:-1])
     found: dict[int, list[int]] = {}
     host = -1
-    for index in reversed(order):  # if some items begin with this item, one of them directly follows it in `order`
+    for index in reversed(order):  # an item that begins with this item, if any, directly follows it in `order`
         row = items[index].ids[:-1]
         if host < 0 or items[host].ids[: len(row)] != row or len(row) >= len(items[host].ids):
             host = index

@@ -14,15 +14,16 @@ from typing import Any
 from faq_tui.core.models.devices import free_bytes
 
 SPARE = 2 << 30  # this many bytes of memory always stay free
-SHARE = 4  # 1 / SHARE of the free bytes above SPARE is used
+SHARE = 4  # log-probabilities may use (free bytes - SPARE) / SHARE
 
 
 @dataclass
 class SpareMemory:
     """The memory for the log-probabilities of all texts of an evaluation.
 
-    The size is a part of the memory that is free at the first reservation. A model is loaded at this time, and its
-    own memory does not count as free. So the next model of this size fits after the loaded model is freed.
+    Its size is computed at the first reservation, as a part of the memory that is free at this time. A model is
+    loaded then, and the memory of the model does not count as free. So after this model is freed, the next model of
+    the same size still fits.
     """
 
     device: str

@@ -68,7 +68,7 @@ class Metric(Extension):
         raise NotImplementedError
 
     def token_values(self, unquantized: Any, measured: Any, targets: Any) -> Any:
-        """Compute the metric's value of each token, shape [tokens]. The tokens are a part of one item.
+        """Compute the metric's value for each token, shape [tokens]. The tokens are a part of one item.
 
         The evaluation's child process calls this method. `unquantized` and `measured` are log-probabilities: torch
         tensors of float32, [tokens, vocabulary]. `targets` are the ids of the text's tokens, [tokens]. Do not change

@@ -39,7 +39,7 @@ class Writer:
 
 
 class Reference:
-    """Reads the finished file. Each call loads only the states of one item to `device`."""
+    """Reads the finished file. Each call of `states` loads the states of only one item to `device`."""
 
     def __init__(self, path: Path, items: Sequence[Item], device: str) -> None:
         from safetensors import safe_open

@@ -30,7 +30,7 @@ class Spec:
     batch_size: int
     answer_tokens: int
     cache: str  # folder for files that can be deleted, because they can be computed again
-    # all held-out texts except the target's own answers, because the worker may have to generate these answers
+    # all held-out texts except the target's own answers, which the worker may still have to generate
     texts: dict[str, Heldout]
     answers: list[HeldoutQuestion]
     subjects: dict[

@@ -210,9 +210,9 @@ class _Evaluation:
         return self.texts[text].size
 
     def _plan(self, more: int) -> None:
-        """Send the number of tokens to process.
+        """Send the total number of tokens, and the number of tokens that are already processed.
 
-        The number counts the tokens of missing measurements, plus `more` other tokens.
+        The total is the sum of the processed tokens, the tokens of missing measurements, and `more` other tokens.
         """
         missing = sum(self._size(text) for subject in self.order.subjects for text in self._todo(subject))
         whole = sum(self._size(text) for text in self.texts) * len(self.order.subjects)

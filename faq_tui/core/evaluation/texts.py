@@ -147,7 +147,8 @@ def _file(path: Path, limit: int | None, key: str) -> str:
 def pydoc_prose() -> str:
     """The prose in `pydoc_data.topics`. This prose differs between Python versions.
 
-    The topics are sorted. The lines of each paragraph are joined to one line. A repeated paragraph is kept only once.
+    The topics are sorted. The lines of each paragraph are joined into one line. A repeated paragraph is kept only
+    once.
     """
     try:
         from pydoc_data.topics import topics

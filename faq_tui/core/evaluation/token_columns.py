@@ -1,8 +1,8 @@
 """Compute columns from the stored values of single tokens. This happens when evidence is collected.
 
 The stage `evaluate` stores the KL of every token, whether the top-1 tokens of the two models differ, and the entropy
-of the unquantized model's predictions. Older versions stored only a part of these values. Runs of these versions lack
-some columns, and nothing is measured again.
+of the unquantized model's predictions. Older versions of faq-tui stored only a part of these values. Runs that such a
+version measured lack some columns; these runs are not measured again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# a name for two things: the KL values of single tokens, and a column that exists only if these values do
+# name of the KL values of single tokens, and also of a column that exists only if there are such values
 TOKEN_KL = "token_kl"
 DEPARTURE = "departure"
 UNSURE = 0.2  # this share of the tokens, with the largest entropy, counts as unsure
@@ -100,7 +100,7 @@ def reply_kinds(pieces: Sequence[str]) -> list[str]:
     """The kind of each token of a reply: reasoning, answer or template. `pieces` holds the text of each token.
 
     Reasoning lies between the tags of any dialect. If the first tag is a closing tag, the reply begins with
-    reasoning, because the prompt contained the opening tag. A reply without tags is only answer.
+    reasoning, because the prompt contained the opening tag. A reply without tags has no reasoning.
     """
     text = "".join(pieces)
     spans = [(0, ANSWER)]

@@ -47,7 +47,7 @@ class TailKl(Metric):
             rows = weights[start : start + ROWS]
             above = np.cumsum(rows[:, item[largest]], axis=1)  # the number of tokens with at least this KL
             limit = TAIL * (rows @ lengths)[:, None]
-            # If a resample would need a smaller KL than the kept tokens have, the smallest kept KL is used.
+            # If the percentile of a resample is below the KL of all kept tokens, the smallest kept KL is used.
             first = np.where((above > limit).any(axis=1), (above > limit).argmax(axis=1), most - 1)
             out.append(kl[largest][first])
         found: Array = np.concatenate(out)
@@ -63,10 +63,11 @@ class KlOfPart(Ratio):
 
 
 class KlWhereUnsure(KlOfPart):
-    """The mean KL over the fifth of the tokens with the largest entropy of the unquantized model's prediction.
+    """The mean KL over the tokens on which the unquantized model is unsure.
 
-    The entropy of a prediction p is the sum of -p log p. At tokens of large entropy, the reasoning takes its
-    direction (Wang et al. 2025, "Beyond the 80/20 rule", arXiv 2506.01939).
+    These tokens are one fifth of all tokens: those at which this model's prediction has the largest entropy. The
+    entropy of a prediction p is the sum of -p log p. At tokens of large entropy, the reasoning takes its direction
+    (Wang et al. 2025, "Beyond the 80/20 rule", arXiv 2506.01939).
     """
 
     name, title = "kl_unsure", "KL where the target is unsure"

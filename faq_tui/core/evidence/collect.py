@@ -43,7 +43,7 @@ def collect(run: Run) -> Evidence:
     unquantized = measured[UNQUANTIZED]
     comparisons = compare_all(run, measured)
     kinds = {text: kind_of(text) for text in unquantized}
-    # If an older version measured the run, nothing is added to its report.
+    # If an older version of faq-tui measured the run, the run's report gets no numbers of draws.
     needed: tuple[DrawsNeeded, ...] = ()
     if has_token_entropies(run.store, UNQUANTIZED):
         needed = draws_needed(comparisons, kinds, overlap(run), _seconds_per_draw(run))

@@ -15,7 +15,7 @@ from faq_tui.core.extensions import METRICS
 from faq_tui.core.stats.bootstrap import LEVEL
 from faq_tui.core.stats.t_distribution import quantile
 
-WIDTHS = (0.05, 0.02, 0.01)  # half-widths of intervals to compute the draws for, as shares of the baseline's value
+WIDTHS = (0.05, 0.02, 0.01)  # wanted half-widths of the interval, as shares of the baseline's value
 MOST = 20  # the largest value of `evaluate.repeats`
 DRAWS, ITEMS, SEEDS = "draws", "items", "seeds"
 

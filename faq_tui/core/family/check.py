@@ -150,7 +150,7 @@ def target_profile(run: Run) -> ModelProfile:
 def _is_target(run: Run, name: str, source: Source) -> bool:
     """True if the source is the target.
 
-    One of these must be true: the name of the source is `self`, the source loads the target on this machine, or the
+    This is so in three cases: the name of the source is `self`, the source loads the target on this machine, or the
     source and the target are both "embedded".
     """
     if name == SELF or (source.base_url, source.model) == (LOCAL, TARGET):

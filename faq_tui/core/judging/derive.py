@@ -1,7 +1,7 @@
 """Derived scores: scores without the effect of length, and weighted mixes of several judges' scores.
 
-The stage `judge` stores these scores, so that panes need not compute them. In every run, the stage computes them
-again, because each new candidate changes them.
+The stage `judge` stores these scores, so that panes need not compute them. Each time the stage runs, it computes all
+of them again, because each new candidate changes them.
 """
 
 from __future__ import annotations

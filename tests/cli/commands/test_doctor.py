@@ -71,7 +71,7 @@ def family_check(folder: Path) -> dict[str, Any]:
             "family: Qwen3-235B-A22B-FP8; Qwen3-8B is a name of the Qwen3",
         ),
         ("deepseek-ai/DeepSeek-R1-0528-Qwen3-8B", "DeepSeek-R1", "warning", "so this source is a teacher"),
-        ("Qwen/Qwen3-8B", "Qwen3-4B", "warning", "it is not larger than the target"),
+        ("Qwen/Qwen3-8B", "Qwen3-4B", "warning", "the source is not larger than the target"),
         ("Qwen/Qwen3-8B", "mystery", "warning", "family unknown: mystery; "),
     ],
 )

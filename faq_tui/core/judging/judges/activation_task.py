@@ -65,7 +65,7 @@ def _rows(
 ) -> Iterator[tuple[dict[str, Any], dict[ModuleRef, tuple[Moments, Absmax]]]]:
     """Yield each item with the measurements of its row.
 
-    If the task stops or crashes, at most the rows that are measured together are lost.
+    If the task stops or crashes, only the rows that were being measured together are lost.
     """
     together = TOGETHER_BY_LAYERS if isinstance(model, LayerStream) else TOGETHER
     for start in range(0, len(items), together):

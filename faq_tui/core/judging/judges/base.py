@@ -117,7 +117,10 @@ class Judge(Extension, ABC):
         return {}
 
     def sentences(self, judging: Mapping[str, Any]) -> list[str]:
-        """Phrases for the stage's summary on how reliable the scores are. `judging` is the result of `judging_of`."""
+        """Phrases that say in the stage's summary how reliable the scores are.
+
+        `judging` is the result of `judging_of`.
+        """
         return []
 
     def report_lines(self, judging: Mapping[str, Any]) -> list[str]:
