@@ -94,7 +94,7 @@ def probe_in_words(probe: ProbeRow) -> str:
 
 
 def is_unreadable(probe: ProbeRow) -> bool:
-    """True if not one reply in the test held a score."""
+    """True if no reply in the test held a score."""
     marks, unread = int(probe.details["marks"]), int(probe.details["unread"])
     return 0 < marks == unread
 

@@ -1,8 +1,8 @@
 """Find the JSON in a judge's reply, and find the entry of each answer in this JSON.
 
-This is needed for servers that enforce no schema. Judges put prose or Markdown around their JSON. The JSON is an
-object with a key for each label, a list, or another object that contains one of these two. An entry that cannot be
-assigned to one answer is left out.
+This is needed for servers that enforce no schema. Judges put prose or Markdown around their JSON. The JSON is a list
+or an object with a key for each label, and other objects may enclose it. An entry that cannot be assigned to one
+answer is left out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _START = re.compile(r"\{|\[(?=\s*\{)")
 _LABEL = re.compile(
     r"\W*(?:answer|candidate|response|option|model|assistant)?[\s_:#-]*([a-z]|\d{1,2})\W*", re.IGNORECASE
 )
-MOST_STARTS = 50  # JSON is searched at no more than this number of places in a reply.
+MOST_STARTS = 50  # At most this many places in a reply are searched for JSON.
 DEEPEST = 4  # The entries may be nested in at most this number of objects.
 
 
@@ -40,8 +40,8 @@ def json_and_prose(raw: str) -> tuple[list[Any], str]:
     """Returns (JSON values, prose).
 
     If the whole reply is JSON, it is the only value. Otherwise the function collects every JSON object and every
-    list of objects in the reply. If a part begins like JSON but is not valid, the whole reply counts as prose. A
-    reply that was cut off is an example.
+    list of objects in the reply. If a part begins like JSON but is not valid, for example because the reply was cut
+    off, the whole reply counts as prose.
     """
     try:
         # strict=False allows the line breaks that models write into strings

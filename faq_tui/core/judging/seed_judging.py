@@ -40,7 +40,7 @@ class JudgingTally:
             )
         if self.apart:
             sentences.append(
-                f"the candidates of {self.apart} of {self.groups} seeds do not fit together into {size}, so "
+                f"for {self.apart} of {self.groups} seeds, the candidates do not fit together into {size}, so "
                 "they were scored one by one"
             )
         if self.too_long:

@@ -55,7 +55,7 @@ class WeightFormat:
         return StateTensors(state, decoded=_quantized(folder, state))
 
     def prepare(self, model: Any, quantization: Config) -> None:
-        """Change the dense `model` if the format also changes the computation, for example the activations.
+        """Change the dense `model` if the format changes more than the weights, for example the activations.
 
         The model is on the CPU and has the weights of `dense_state`.
         """

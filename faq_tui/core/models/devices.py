@@ -32,9 +32,9 @@ def device_name(device: str) -> str:
 
 
 def free_bytes(device: str) -> int | None:
-    """Free memory in bytes, of the GPU or of the host within the limits of its control groups.
+    """Free memory of the GPU or of the host in bytes; None if the system does not report it.
 
-    None if the system does not report it.
+    The free memory of the host is limited by the control groups of this process.
     """
     if device == "cuda":
         import torch
@@ -106,9 +106,10 @@ def used_devices(device: str) -> str:
 
 
 def peak_memory_mb(device: str) -> float:
-    """Peak memory of this process in MB. For "cuda", it is the highest peak of a single GPU.
+    """Peak memory of this process in MB.
 
-    For any other device, it is the peak resident set size.
+    For "cuda", it is the peak on the GPU that this process used most. For any other device, it is the peak resident
+    set size.
     """
     if device == "cuda":
         return round(max(_gpu_peaks()) / 1e6, 1)

@@ -155,7 +155,7 @@ def unfuse_block(fused: Any) -> Any:
 
     class Experts(Unfused):
         def tokens_of(self, number: int, _states: Any, chosen: Any, *_: Any) -> Any:
-            """The numbers of the tokens that the expert `number` gets, in the order of the rows of its input."""
+            """The indices of the tokens that expert `number` gets, in the order of the rows of the expert's input."""
             return (chosen.reshape(-1, chosen.shape[-1]) == number).nonzero()[:, 0]
 
         def forward(self, states: Any, chosen: Any, weights: Any) -> Any:
@@ -174,7 +174,7 @@ def unfuse_block(fused: Any) -> Any:
             return result
 
     class SortedExperts(Unfused):
-        """Llama 4 passes a copy of all tokens to each expert. Tokens of other experts are zero in this copy."""
+        """Llama 4 passes a copy of all tokens to each expert. In this copy, the tokens of other experts are zero."""
 
         def tokens_of(self, _number: int, states: Any, *_: Any) -> Any:
             return torch.arange(states.numel() // states.shape[-1] // layout.count, device=states.device)

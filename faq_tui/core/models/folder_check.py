@@ -78,7 +78,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise UsageError(f"{path} cannot be read ({reason}): give a Hugging Face model folder") from error
     if not isinstance(config, dict):
-        raise UsageError(f"{path} cannot be read (it is no JSON object): give a Hugging Face model folder")
+        raise UsageError(f"{path} cannot be read (it is not a JSON object): give a Hugging Face model folder")
     names = config.get("architectures")
     if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         raise UsageError(f"architectures in {path} is not a list of names: {FETCH}")

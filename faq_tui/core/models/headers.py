@@ -41,7 +41,7 @@ def weight_files(folder: Path) -> list[Path]:
         foreign = [name for name in names if not _is_inside(name)]
         if foreign:
             shown = f"{foreign[0]!r:.100}"
-            raise UsageError(f"{index} names {shown}, which is no file of this folder: fetch the model again")
+            raise UsageError(f"{index} names {shown}, which is not a file in this folder: fetch the model again")
         files = [folder / name for name in sorted(names)]
     else:
         files = [path for path in sorted(folder.glob("*.safetensors")) if not path.name.startswith("consolidated")]
@@ -135,7 +135,8 @@ def quantized_shapes(folder: Path) -> dict[str, tuple[int, int]]:
 def packed_shapes(folder: Path, bits: int) -> dict[str, tuple[int, int]]:
     """(out_features, in_features) of all modules with packed weights in a GPTQ or AWQ folder.
 
-    GPTQ packs the words along the inputs, and AWQ packs them along the outputs; `scales` has one column per output.
+    GPTQ packs the codes of neighbouring inputs into a word, and AWQ those of neighbouring outputs. `scales` has one
+    column per output.
     """
     tensors, shapes = tensors_of(folder), {}
     for name, (_, shape, _) in tensors.items():

@@ -58,7 +58,7 @@ def place_of_states(size: int, device: str, scratch: Path | None = None) -> Stat
 def _mapped(states: Any, folder: Path | None) -> Any:
     """A copy of the tensor `states` in a file on disk that is mapped into memory.
 
-    The file loses its name at once, so the system deletes it when the tensor is freed or the process ends.
+    The file is unlinked at once, so the system deletes it when the tensor is freed or the process ends.
     """
     import torch
 

@@ -61,7 +61,7 @@ def _bars(progress: StepProgress) -> type[Any]:
     class ReportedBar(tqdm):  # type: ignore[misc, unused-ignore]
         def __init__(self, *arguments: Any, **named: Any) -> None:
             # The hub counts the bytes from the network in one bar, the written bytes in another, and the files in a
-            # third. Bytes from the network are compressed for some repositories, so that their sum is not the size.
+            # third. Some repositories send compressed bytes, so the bytes from the network do not add up to the size.
             self.counts = named.get("unit") == "B" and not str(named.get("desc")).startswith("Downloading")
             super().__init__(*arguments, **{**named, "disable": True})
             self.written, self.total = int(named.get("initial") or 0), named.get("total")

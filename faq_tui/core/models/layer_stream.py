@@ -1,9 +1,9 @@
 """Run a model layer by layer, so that the weights of only one layer are on the device at a time.
 
-While a layer computes, a thread reads the next layer. The peak memory of the device is one layer, the embedding,
-lm_head, and the hidden states of all tokens if they fit. The peak memory of the host is two layers, the embedding,
-lm_head, and the hidden states if they do not fit on the device. If the hidden states do not fit into host memory
-either, they are in a file on disk.
+While a layer computes, a thread reads the next layer. At its peak, the device memory holds one layer, the embedding,
+lm_head, and the hidden states of all tokens if they fit. At its peak, the host memory holds two layers, the
+embedding, lm_head, and the hidden states if they do not fit on the device. If the hidden states do not fit into host
+memory either, they are in a file on disk.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def _read(stack: Stack, index: int, device: str) -> Any:
 
 
 def release(layer: Any) -> None:
-    """Free the layer's parameters. Its buffers stay, because they are in no file."""
+    """Free the layer's parameters. Its buffers stay in memory, because no file holds them."""
     for module in layer.modules():
         for name, parameter in module.named_parameters(recurse=False):
             module._parameters[name] = type(parameter)(parameter.data.to("meta"), requires_grad=False)

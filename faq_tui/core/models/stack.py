@@ -36,7 +36,7 @@ class Stack:
         return self.layers[index] if self.load is None else self.load(index)
 
     def stored(self, index: int, module: str) -> str:
-        """The name in the files for the matrix that has the name `module` inside the layer `index`."""
+        """The name that the files give to the matrix `module` of the layer `index`."""
         name = f"{self.name}.{index}.{module}"
         return name if self.places is None else self.places.module(name)
 

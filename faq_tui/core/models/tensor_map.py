@@ -53,11 +53,11 @@ class TensorMap:
     places: Mapping[str, Place]
     biased: frozenset[str] = frozenset()
     _blocks: Mapping[str, Layout] = field(default_factory=dict)
-    _loose: frozenset[str] = frozenset()  # matrices of experts with the same names in the files and in the map
+    _loose: frozenset[str] = frozenset()  # matrices of experts whose name in the files is also in the map
 
     @classmethod
     def of(cls, model: Any, stored: Iterable[str], decoded: Container[str] = ()) -> TensorMap:
-        """The map of `model`, whose experts are fused by transformers. `stored` are the names in the files.
+        """The map of `model`, whose experts are fused by transformers. `stored` has the names in the files.
 
         `decoded` has the names of the tensors that are computed from codes; their axes are always [out, in].
         The map leaves out a parameter if the files have no tensor for it, or if transformers computes it in another
@@ -165,7 +165,7 @@ def _of_experts(block: str, parameter: str, layout: Layout, parts: list[list[Pla
 
 
 def _sources(model: Any, stored: Iterable[str], keys: Mapping[str, Any]) -> Iterator[tuple[str, list[list[Place]]]]:
-    """Yield (name of a parameter in memory, places). The places are one list per part, with a `Place` per expert."""
+    """Yield (name of a parameter in memory, places). `places` has a list for each part: one `Place` per expert."""
     from transformers.conversion_mapping import get_model_conversion_mapping
     from transformers.core_model_loading import (
         Concatenate,

@@ -1,4 +1,4 @@
-"""Choose the class with which transformers builds a language model, also for a folder that has vision parts."""
+"""Choose the class with which transformers builds a language model, even if its folder has vision parts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 def auto_class(config: Any) -> Any:
     """The auto class for `config`: AutoModelForImageTextToText if it has vision parts, else AutoModelForCausalLM.
 
-    The class AutoModelForCausalLM is also the result for an unknown config, so that its error names the config.
+    For an unknown config, the result is AutoModelForCausalLM, too, because the error of this class names the config.
     """
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 

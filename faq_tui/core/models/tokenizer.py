@@ -58,7 +58,7 @@ def load_tokenizer(target: TargetModel, key: str = "target.model") -> Any:
 
 
 # This number of characters of tokenizer.json is read. This part is enough, because the added tokens precede the
-# vocabulary, which may have 100 MB.
+# vocabulary, which may take 100 MB.
 HEAD = 4 << 20
 _ADDED = re.compile(r'"added_tokens"\s*:\s*')
 

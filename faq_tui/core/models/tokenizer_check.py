@@ -35,7 +35,7 @@ Roles = tuple[str, ...]
 class ShapeFacts:
     """The facts about one conversation.
 
-    Each field of type str is "" if the template can write the conversation. Otherwise the field holds the reason of
+    Each field of type str is "" if the template can write the conversation. Otherwise the field holds the reason for
     the failure.
     """
 

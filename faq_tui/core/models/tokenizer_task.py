@@ -29,7 +29,7 @@ HARD_SECONDS = 7  # processor time after which the operating system ends the pro
 BYTES = 512 << 20  # memory for the template, in addition to the loaded libraries
 REASONING, ANSWER = "First one, then the other.", "Both of them."
 NAMED = ("bos_token", "eos_token", "pad_token")
-LISTED = 8  # At most this number of tokens without a row in the embedding is listed.
+LISTED = 8  # At most this many tokens without a row in the embedding are listed.
 
 
 class _OutOfTimeError(BaseException):

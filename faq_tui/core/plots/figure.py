@@ -125,7 +125,10 @@ def _svg_of(shape: Polygon | Stroke | Label) -> str:
 
 
 def _box(points: Sequence[Point]) -> tuple[float, float, float, float] | None:
-    """(left, top, right, bottom) if the points are an upright rectangle, clockwise from its top left corner."""
+    """(left, top, right, bottom) if the points are the corners of an upright rectangle; None for other points.
+
+    The corners must be listed clockwise from the top left.
+    """
     if len(points) != 4:
         return None
     (left, top), (right, bottom) = points[0], points[2]
@@ -170,7 +173,7 @@ def _fill(pen: Any, shape: Polygon, factor: int) -> None:
 
 
 def _write(image: Image, label: Label, scale: int) -> None:
-    """Write the text. Pillow's font has no bold style, so bold text has an outline of its colour."""
+    """Write the text. Pillow's font has no bold style, so bold text gets an outline of the same colour."""
     from PIL import Image as Images
     from PIL import ImageDraw
 
@@ -190,7 +193,10 @@ def _write(image: Image, label: Label, scale: int) -> None:
 
 @lru_cache(maxsize=16)
 def _font(size: int, is_ascii: bool) -> Any:
-    """Pillow's own font. It has few letters of other scripts, so for them use a font of this machine if possible."""
+    """Pillow's own font for ASCII text; for any other text, a font of this machine if possible.
+
+    Pillow's font has few letters of other scripts.
+    """
     from PIL import ImageFont
 
     for name in () if is_ascii else OTHER_FONTS:

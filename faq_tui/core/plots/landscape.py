@@ -103,10 +103,10 @@ def heat(landscape: Floats, width: int, height: int, top: float, colours: bool =
 
 
 def legend(width: int, top: float, colours: bool = False) -> str:
-    """The colours or shades of the scale between numbers: 0, the smallest peak, and the end of the scale.
+    """The numbers 0, the smallest peak and the end of the scale, with the scale's colours or shades between them.
 
     The legend has at most `width` characters. If the space is too small for all three numbers, the middle one is left
-    out. Returns "" if even then there is not enough space.
+    out. Returns "" if the space is too small even for the other two.
     """
     middle, end = f"{PEAK * top:.3g}", f"{top:.3g}"
     room = width - len(f"0  {end}")

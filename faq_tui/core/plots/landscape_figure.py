@@ -88,12 +88,15 @@ def _heading(panel: Panel) -> str:
 
 
 def _tick(count: int, step: int) -> str:
-    """The label of a tick on an axis from the first to the last of `count` channels or tokens."""
+    """The label of tick number `step` on an axis for `count` channels or tokens, which are numbered from 0."""
     return str(step * (count - 1) // TICKS)
 
 
 def _cells(figure: Figure, cells: Floats, top: float, left: float) -> None:
-    """One rectangle for neighbouring cells of a row that have the same colour. The lowest colour is the ground."""
+    """Draw neighbouring cells of a row as one rectangle if they have the same colour.
+
+    Cells of level 0 are not drawn, because the background has their colour.
+    """
     slices, columns = cells.shape
     high, wide = MAP_HEIGHT / slices, MAP_WIDTH / columns
     figure.rectangle(left, TOP, MAP_WIDTH, MAP_HEIGHT, colour_of(0))
@@ -139,7 +142,7 @@ class _Surface:
 
     @staticmethod
     def _depth(channel: float, token: float) -> float:
-        """The distance from the reader."""
+        """The distance from the viewer."""
         return (token - 0.5) * math.cos(TURN) - (channel - 0.5) * math.sin(TURN)
 
     def draw(self) -> None:

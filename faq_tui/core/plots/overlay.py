@@ -42,7 +42,7 @@ def overlay(
     Returns "" if the plot would be too small or no value is finite. Neighbouring values are connected by a line; a
     missing value is a gap. `ticks` are (index, label) pairs for the horizontal axis; by default the labels are the
     indices. If `log` is True, the vertical axis is logarithmic; by default this depends on the values. Marks on the
-    lines show without colours which curve is which. A cell in which several curves have their marks shows `SHARED`,
+    lines distinguish the curves even without colours. A cell in which several curves have their marks shows `SHARED`,
     so that no curve hides another. For a legend, `mark_of` returns the mark of a curve.
     """
     if width < LEAST_WIDTH or height < LEAST_HEIGHT:

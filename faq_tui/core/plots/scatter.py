@@ -87,7 +87,7 @@ def _ends(values: Sequence[float]) -> tuple[float, float]:
     """The ends of an axis, with a margin at each end.
 
     The margin is `MARGIN` times the range of the values. If the range is almost 0, the margin is `MARGIN` times
-    |max(values)|. If both are almost 0, the margin is `MARGIN`.
+    |max(values)|. If |max(values)| is almost 0, too, the margin is `MARGIN`.
     """
     spread = next((width for width in (max(values) - min(values), abs(max(values))) if width > SMALLEST_SPREAD), 1.0)
     return min(values) - MARGIN * spread, max(values) + MARGIN * spread

@@ -72,7 +72,7 @@ class LayerFiles:
 
 
 def _parts(new: LayerFiles, places: TensorMap | None) -> dict[str, list[tuple[str, Place]]]:
-    """Maps each tensor that holds new modules in another form to a list of pairs (module, its place).
+    """Maps each fused or transposed tensor of new modules to a list of pairs (module, place of the module).
 
     A module with its own tensor [out, in] is not listed. A packed module with swapped axes is not listed either,
     because packed tensors have only one form.

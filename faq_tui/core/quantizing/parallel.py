@@ -17,8 +17,8 @@ from faq_tui.core.worker.forked import GPU_DRIVERS
 
 Parallel = int | Literal["auto"]
 
-# The largest target, in bytes, of which "auto" makes several artefacts at the same time on a CPU. A worker for such a
-# target uses little more than one processor core.
+# If the target's weights take more bytes than this, "auto" makes one artefact after the other on a CPU. A worker for
+# a smaller target uses little more than one processor core.
 SMALL_TARGET = 1 << 30
 ON_CPU = 2  # number of artefacts of a small target that "auto" makes at the same time on a CPU
 
@@ -93,7 +93,7 @@ def costs_on(
 
 
 def hardware_for(device: str) -> Hardware:
-    """This machine, for a value of the setting `target.device`."""
+    """The `Hardware` of this machine that workers may use if `target.device` is `device`."""
     gpus = all_gpus() if device != "cpu" else ()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = assignable(visible, gpus)
@@ -115,8 +115,8 @@ def thread_limit(wanted: int | None, target_bytes: int, device: str) -> int | No
     """The number of processor threads with which a worker computes; None if there is no limit.
 
     `wanted` is the limit of the worker's place. The number of threads changes the order of sums, and thereby the last
-    bits of a Hessian. Therefore the worker for a small target on a CPU always computes with as many threads as if two
-    artefacts were made at the same time. So its result does not depend on the other artefacts.
+    bits of a Hessian. Therefore the worker for a small target on a CPU never computes with more threads than if two
+    artefacts were made at the same time. So "auto" makes equal artefacts, one after the other or two at a time.
     """
     if device != "cpu" or target_bytes > SMALL_TARGET:
         return wanted
@@ -125,7 +125,7 @@ def thread_limit(wanted: int | None, target_bytes: int, device: str) -> int | No
 
 
 def assignable(visible: str | None, gpus: Sequence[GpuInfo]) -> tuple[str, ...]:
-    """The values of CUDA_VISIBLE_DEVICES that show one of the visible GPUs each.
+    """For each visible GPU, a value of CUDA_VISIBLE_DEVICES that shows only this GPU.
 
     `visible` is the present value of this variable; None if the variable is not set. CUDA ignores a wrong entry and
     all entries after it, and so does this function. If a GPU is split by MIG, only an entry of the variable can name
@@ -175,7 +175,7 @@ def _has_room(free: int | None, costs: Sequence[QuantizationCost]) -> bool:
 
 
 def _fitting(most: int, costs: Sequence[QuantizationCost], host: int | None) -> int:
-    """The largest number up to `most` of artefacts that fit into the host memory at the same time."""
+    """The largest number of artefacts, at most `most`, that fit into the host memory at the same time."""
     if host is None:
         return most
     needs = sorted((cost.host_bytes for cost in costs), reverse=True)

@@ -30,7 +30,8 @@ from faq_tui.core.store.seeds import Seed
 SAMPLE = 3  # number of candidates from which the cost of all candidates is estimated
 # these settings influence an answer, but need not be set
 ANSWER_KEYS = ("extra_body", "chat_template_kwargs", "leave_out")
-# the second request for a candidate adds this to the sampling seed; a question always has fewer candidates
+# A second request for a candidate adds this number to the sampling seed. No question has so many candidates, so the
+# new sampling seed differs from those of the question's other candidates.
 SEED_STEP = 1000
 
 # Matches "Answer:", "**Final answer:**" and "### Answer:" at the start of a line. The possessive `*+` prevents
@@ -194,7 +195,7 @@ def next_request(source: Source, policy: RequestPolicy, candidate: Candidate) ->
     """The policy for a second request of an unusable candidate; None if the settings ask for no second request.
 
     If a candidate was cut off while it repeated itself, more tokens would only bring more repetitions. So the setting
-    `on_flagged` applies to such a candidate, and not `on_truncated`.
+    `on_flagged`, not `on_truncated`, applies to such a candidate.
     """
     if not candidate.flags or policy.again:
         return None

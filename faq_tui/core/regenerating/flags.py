@@ -35,7 +35,7 @@ class FlagWords:
 
 FLAG_WORDS = {
     TRUNCATED: FlagWords("cut off", "truncated", "cut off at max_tokens"),
-    UNCLOSED: FlagWords("without an end of their reasoning", "reasoning never ended", "the reasoning never ends"),
+    UNCLOSED: FlagWords("with reasoning that never ended", "reasoning never ended", "the reasoning never ends"),
     EMPTY: FlagWords("empty", "no answer", "the answer is empty"),
     LOOP: FlagWords("looping", "repeats itself", "repeats itself"),
     REFUSAL: FlagWords("refusing", "refuses to answer", "it refuses to answer"),

@@ -80,7 +80,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "the folder above": (with_files({"v2/config.json": "{}"}, CONFIG), r"its subfolder v2 does: give .*copy/v2"),
     "no config": (without(CONFIG), "holds no config.json: give a Hugging Face model folder"),
     "no JSON": (with_files({CONFIG: "{'a': 1}"}), "config.json cannot be read"),
-    "a list": (with_files({CONFIG: "[]"}), "config.json cannot be read .it is no JSON object"),
+    "a list": (with_files({CONFIG: "[]"}), "config.json cannot be read .it is not a JSON object"),
     "deep nesting": (with_files({CONFIG: "[" * 100_000}), "config.json cannot be read"),
     "no UTF-8": (in_another_encoding, "config.json cannot be read"),
     "architectures in a text": (configured(architectures="LlamaForCausalLM"), "architectures in .* is not a list"),

@@ -61,7 +61,7 @@ def test_an_index_names_only_files_of_its_folder(copy: Path, name: object) -> No
     index = json.loads((copy / INDEX).read_text())
     index["weight_map"]["model.norm.weight"] = name
     (copy / INDEX).write_text(json.dumps(index))
-    with pytest.raises(UsageError, match=rf"{INDEX} names .*, which is no file of this folder: fetch the"):
+    with pytest.raises(UsageError, match=rf"{INDEX} names .*, which is not a file in this folder: fetch the"):
         tensors_of(copy)
 
 

@@ -69,7 +69,8 @@ class LlmJudge(Judge):
     ) -> list[CandidateOutline]:
         """Returns the candidates to score. In mode pointwise, they are the candidates without a score.
 
-        In mode listwise, all candidates of a seed are returned if one of them was not compared with the others yet.
+        In mode listwise, they are all candidates of each seed with a candidate that has no score or was not compared
+        with the others.
         """
         if settings.mode == POINTWISE:
             return [candidate for candidate in candidates if candidate.id not in scores]

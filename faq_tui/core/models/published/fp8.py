@@ -32,7 +32,7 @@ class Fp8Blocks(PublishedFormat):
         for name, (codes, scales) in pairs(stored, "", SCALE).items():
             shape, blocks = stored[codes].shape, stored[scales].shape
             if stored[codes].dtype != CODES:
-                raise ValueError(f"{name} has scales, but its type is {stored[codes].dtype} and not {CODES}")
+                raise ValueError(f"{name} has scales, but its codes have the type {stored[codes].dtype}, not {CODES}")
             if stored[scales].dtype not in SCALE_TYPES:
                 raise ValueError(f"{scales} has the type {stored[scales].dtype}, which is not a type for scales")
             if len(shape) < 2 or not _fits(shape, blocks, block):

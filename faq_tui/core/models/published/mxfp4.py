@@ -44,7 +44,7 @@ class Mxfp4(PublishedFormat):
         return found
 
     def dense(self, codes: Any, scales: Any, quantization: Mapping[str, Any], dtype: Any) -> Any:
-        """A product of an E2M1 value and a power of two is exact in float32 and bfloat16, if it is in their range."""
+        """A product of an E2M1 value and a power of two is exact in float32 and bfloat16 unless out of range."""
         import torch
 
         del quantization

@@ -132,7 +132,7 @@ def quantize_run(columns: Any, ahead: Any, drift: Any, grid: RunGrid, codes: Any
 
     Each column in `columns` [..., run, out] is corrected for the errors of the columns before it, and then quantized.
     Afterwards, `columns` holds the corrected values, which are not quantized. `ahead` and `drift` have the shape
-    [..., run, run]. They are parts of the matrices that have these names in solver.walk. `drift` may be None. The
+    [..., run, run]. They are parts of the matrices `ahead` and `drift` in solver.walk. `drift` may be None. The
     function writes `codes` (as floats), `values` and `errors`, all [..., run, out]. The last dimension of every
     tensor must be contiguous.
     """

@@ -34,7 +34,10 @@ class KeptOutputs:
 
     @contextmanager
     def during(self, batch: int) -> Iterator[None]:
-        """Use and keep the outputs of `batch`. The block must run the layer once; an exception may end it early."""
+        """Use and keep the outputs of `batch`.
+
+        The `with` block must run the layer once; an exception may end the block early.
+        """
         if self._room <= 0 and not self._kept:
             yield
             return

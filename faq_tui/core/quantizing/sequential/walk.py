@@ -124,7 +124,8 @@ class LayerWalk:
         except UnsupportedModel:
             if weights is not None or self.multiple or multiple == 1:
                 raise
-            # A module gets other tokens than its layer, so it cannot ignore the added tokens. Try without padding.
+            # A module gets other tokens than its layer, so the added tokens cannot get the weight 0 there. Try
+            # without padding.
             self._run(rows, None)
 
     def pads(self) -> bool:

@@ -83,8 +83,8 @@ def padded(
     """Make each row longer, so that its length is a multiple of `multiple`. The added tokens have the weight 0.
 
     Rows of equal length are computed together, so a GPU needs fewer steps if there are few different lengths. The
-    model is causal, so the tokens of a row do not depend on tokens after them. The result has weights if at least one
-    row became longer.
+    model is causal, so the tokens of a row do not depend on tokens after them. If at least one row became longer, the
+    result has weights, even if `weights` is None.
     """
     if all(len(row) % multiple == 0 for row in rows):
         return rows, weights
@@ -121,12 +121,12 @@ class Weighted:
         return len(self.classes)
 
     def at(self, tokens: Any) -> Weighted:
-        """The weights of the tokens with these numbers, int64 [chosen]."""
+        """The weights of the tokens with these indices, int64 [chosen]."""
         return Weighted(self.classes[tokens], self.values)
 
     @cached_property
     def parts(self) -> list[tuple[float, Any]]:
-        """Each weight above 0, with the numbers of the tokens that have this weight.
+        """Each weight above 0, with the indices of the tokens that have this weight.
 
         All tokens with the same weight go into one matrix product. So the inputs themselves are not scaled, and they
         lose no precision. The list is made once for all modules, because finding the tokens makes the GPU wait.

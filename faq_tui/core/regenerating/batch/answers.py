@@ -21,7 +21,7 @@ INSIDE = ("response", "body", "result", "data")
 
 
 def is_same_model(asked: str, answered: Any) -> bool:
-    """False if an answer certainly comes from another model than the requested model.
+    """False only if the answer certainly comes from a model other than the requested one.
 
     `asked` is the model's name in the request, and `answered` is its name in the answer. Servers add folders,
     versions and dates to the name of a model.

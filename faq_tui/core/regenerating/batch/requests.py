@@ -154,7 +154,7 @@ def body_of(
 
 
 def _write(lines: Iterator[bytes], path: Path, limit: int, name: str, source: Source) -> Iterator[BatchFile]:
-    """Write the lines into one file. If they do not fit into one file, write numbered files."""
+    """Write the lines into one file, or into numbered files if they do not fit into one."""
     part: list[bytes] = []
     number = size = 0
     for line in lines:

@@ -187,7 +187,7 @@ def test_a_window_too_small_for_all_is_marked_one_by_one_with_a_note(
     folder = judged(tmp_path / "run", server.url, seeds=2, more=f"probe = 0\n{window}")
     result = faq_tui("run", folder, *JUDGE)
     assert result.code == ExitCode.DONE, result
-    assert "the candidates of 2 of 2 seeds do not fit together into the judge's window" in result.err
+    assert "for 2 of 2 seeds, the candidates do not fit together into the judge's window" in result.err
     assert [d["mode"] for d in details(folder)] == ["pointwise"] * 6
     assert {score for _, score, _ in rows(folder, MARKS)} == {5.0}
     alone = [asked for asked in judge_requests(server) if len(answers_in(asked)) == 1]

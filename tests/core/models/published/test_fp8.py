@@ -102,8 +102,8 @@ def test_the_parts_are_found_and_input_scales_are_left_out() -> None:
         ({}, {"a_in_weight": ("F8_E4M3", (4, 4))}, r"a\.weight has FP8 codes, but no scales"),
         ({}, {"a_in_weight": ("F8_E5M2", (4, 4))}, r"a\.weight has FP8 codes, but no scales"),
         ({}, {"a_in_weight_scale_inv": ("F32", ())}, r"a\.weight_scale_inv has no codes"),
-        ({}, {"a_in_weight": ("BF16", (4, 4)), "a_in_weight_scale_inv": ("F32", ())}, "its type is BF16"),
-        ({}, {"a_in_weight": ("I8", (4, 4)), "a_in_weight_scale_inv": ("F32", ())}, "its type is I8"),
+        ({}, {"a_in_weight": ("BF16", (4, 4)), "a_in_weight_scale_inv": ("F32", ())}, "its codes have the type BF16"),
+        ({}, {"a_in_weight": ("I8", (4, 4)), "a_in_weight_scale_inv": ("F32", ())}, "its codes have the type I8"),
         ({}, {"a_in_weight": ("F8_E4M3", (4, 4)), "a_in_weight_scale_inv": ("I32", ())}, "the type I32"),
         ({}, {"a_in_weight": ("F8_E4M3", (4,)), "a_in_weight_scale_inv": ("F32", ())}, "does not fit one scale"),
         (

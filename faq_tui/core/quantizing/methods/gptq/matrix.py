@@ -21,8 +21,8 @@ TINY = 6e-8  # the smallest positive float16
 # larger than LEAST_RANGE times the whole range. For each range, the search computes the sum of |error|^NORM over all
 # weights, as Frantar's reference code does (quant.py).
 STEPS, LEAST_RANGE, NORM = 80, 0.2, 2.4
-# On CUDA, the search tries all ranges. Elsewhere it first tries each COARSE-th range, from large to small, until
-# PATIENCE ranges in a row are better for no output. Then it tries the ranges next to the best one.
+# On CUDA, the search tries all ranges. Elsewhere it first tries every COARSE-th range, from large to small, and stops
+# after PATIENCE ranges in a row that improve no output. Then it tries the ranges next to the best one.
 COARSE, PATIENCE = 4, 3
 SHARES = [1 - step / STEPS * (1 - LEAST_RANGE) for step in range(STEPS)]
 
@@ -128,7 +128,7 @@ def fit(weights: Any, grid: GridChoice) -> tuple[Any, Any]:
         return scale, zero
     shares = torch.tensor(SHARES, dtype=low.dtype, device=low.device)
     best, at = _rounding_error(weights, scale, zero, grid.most), torch.zeros_like(low, dtype=torch.int64)
-    worse = 0  # number of ranges in a row that were better for no output
+    worse = 0  # number of ranges in a row that improved no output
     for step in range(COARSE, STEPS, COARSE):
         worse += 1
         other = torch.full_like(at, step)
@@ -146,7 +146,10 @@ def fit(weights: Any, grid: GridChoice) -> tuple[Any, Any]:
 
 
 def _tried(weights: Any, low: Any, high: Any, share: Any, grid: GridChoice, best: Any) -> tuple[Any, Any]:
-    """Try the range from low · share to high · share, [..., out]. Returns where its error is below `best`, and it."""
+    """Try the range from low · share to high · share, [..., out].
+
+    Returns (mask of the outputs whose error is below `best`, error of each output).
+    """
     error = _rounding_error(weights, *_grid(low * share, high * share, grid), grid.most)
     return error < best, error
 

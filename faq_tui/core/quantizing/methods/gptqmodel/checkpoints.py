@@ -101,8 +101,8 @@ def _files_of(model: Any) -> dict[str, str]:
 def _paced(config: Any, seconds: float) -> Any:
     """A subclass of `config` that lets `seconds` pass between two checkpoints.
 
-    gptqmodel itself only counts the layers between two checkpoints. A number of layers is no measure of time, because
-    a layer can take milliseconds or minutes.
+    gptqmodel itself only counts the layers between two checkpoints. This count says little about the time, because a
+    layer can take milliseconds or minutes.
     """
     last = time.monotonic()
 
