@@ -25,8 +25,8 @@ PHRASES = {
     SAME: "the same model on {count}",
     UNKNOWN: "too little was measured on {count}",
 }
-# If some texts get better and others get worse, the overall verdict is MIXED or BOTH_WAYS. The verdict is MIXED if at
-# least one of these differences is larger than noise.
+# The overall verdict if our model is better on some texts and worse on others: MIXED if at least one of these
+# differences is larger than noise, otherwise BOTH_WAYS.
 MIXED, BOTH_WAYS = "mixed", "leans both ways"
 BY_TEXT = {
     BETTER: (

@@ -50,7 +50,7 @@ class ForestPanel:
         return 1.0 if METRICS.get(self.metric).higher_is_better else -1.0
 
     def ends(self) -> list[float]:
-        """All values that the plot must contain, including zero. A larger value is better."""
+        """All values that the plot must contain, including zero. Signs are set so that larger values are better."""
         differences = [row.outcome["difference"] for row in self.rows]
         found = [d[key] for d in differences for key in ("value", "low", "high") if d[key] is not None]
         return [0.0, *(self.sign * value for value in found)]
@@ -58,7 +58,7 @@ class ForestPanel:
 
 @dataclass(frozen=True)
 class ForestLine:
-    """One line of the picture as text. `verdict` gives the colour of its plot; it is "" for other lines."""
+    """One line of the picture as text. If the line shows a comparison, `verdict` gives the bar's colour."""
 
     label: str
     plot: str = ""

@@ -46,7 +46,7 @@ def setting_differences(one: Settings, other: Settings) -> tuple[SettingDifferen
 
 
 def _flat(settings: Settings) -> Iterator[tuple[str, Any]]:
-    """(key, value) of every setting. A named table also has a pair (its name, PRESENT)."""
+    """Yield (key, value) for each setting, and (name of the table, PRESENT) for each source, set and recipe."""
     for section, value in settings.model_dump(mode="json", exclude={"recipes"}).items():
         if section in ("sources", "sets"):
             for name, table in value.items():

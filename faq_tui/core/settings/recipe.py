@@ -270,7 +270,7 @@ def _position(listed_values: Sequence[Any], value: Any) -> int:
 
 
 def _options(method: Any, key: str, given: Any, several: bool) -> list[Any]:
-    """The values of `key` that one method is combined with.
+    """The values of `key` with which one method is combined.
 
     The list is empty if the method uses its default value.
     """

@@ -35,7 +35,7 @@ def holds(run: Run, row: StageRow) -> bool:
     """True if a signature by an earlier version of faq-tui still holds.
 
     The signatures of earlier versions contained the number of stored picks. Such a signature is computed again from
-    the number of picks at the start of the stage. The picked candidates must also be the same as then.
+    the number of picks at the start of the stage. The picked candidates must also be the same as at that time.
     """
     query = "SELECT count(*), max(id) FROM picks WHERE created <= ?"
     stored = tuple(run.store.db.execute(query, (row.started,)).fetchone())
