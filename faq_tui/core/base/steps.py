@@ -18,7 +18,7 @@ BYTES = "bytes"
 
 @dataclass(frozen=True)
 class WorkStep:
-    """A report on a step. `total` is None if the amount of work is not known. `unit` is "" if the work is not measured."""
+    """A report on a step. `total` is None if it is not known. `unit` is "" if the work is not measured."""
 
     what: str
     done: int = 0

@@ -259,9 +259,9 @@ class SharedRefusals:
     def add(self, ticket: int, seed_id: str, reason: str, about_room: bool) -> bool:
         """Count a refusal. Returns True if the server would refuse further requests, too.
 
-        After any request was answered, a refusal because of the window is not counted: then only this prompt is too
-        long. The result is False until all requests that were sent before the first counted refusal have ended,
-        because these requests may still succeed.
+        Once any request has been answered, a refusal because of the window is not counted: then only this prompt is
+        too long. The result stays False until all requests that were sent before the first counted refusal have
+        ended, because these requests may still succeed.
         """
         self._undecided.discard(ticket)
         if about_room and self._any_answered:

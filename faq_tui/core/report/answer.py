@@ -269,7 +269,7 @@ def _outcome(metric: str, outcome: dict[str, Any]) -> str:
 
 
 def _too_close(metric: str, kind: str, outcome: dict[str, Any]) -> str:
-    """Warn if another draw of the calibration set could cause a difference of this size. Otherwise returns ""."""
+    """A warning if another draw of the calibration set could cause a difference of this size; otherwise ""."""
     close, difference = METRICS.get(metric).close.get(kind), outcome["difference"]["value"]
     if close is None or outcome["verdict"] == SAME or difference is None or abs(difference) >= close:
         return ""

@@ -93,7 +93,7 @@ def forest_lines(body: dict[str, Any], width: int) -> list[ForestLine]:
 
 
 def lines_of(drawn: Iterable[ForestPanel], width: int) -> list[ForestLine]:
-    """The picture of these panels, in lines like those of `forest_lines`."""
+    """The picture of these panels, in lines of at most `width` characters, if `width` is at least 60."""
     lines: list[ForestLine] = []
     for panel in drawn:
         lines += [ForestLine("")] if lines else []

@@ -85,7 +85,7 @@ def _difference(key: str, one: Any, other: Any) -> SettingDifference:
 
 
 def _without_password(value: Any) -> Any:
-    """The value. If it is a URL with a user name or password, both are left out."""
+    """The value; if it is a URL, without the user name and the password."""
     if isinstance(value, list):
         return [_without_password(part) for part in value]
     if not isinstance(value, str) or "@" not in value or "://" not in value:

@@ -245,4 +245,4 @@ def _number(text: str) -> Any:
             return kind(text)
         except ValueError:
             continue
-    return text  # a word such as "off", or a mistake, which the check of the settings reports
+    return text  # a word such as "off", or a mistake; the check of the settings will report a mistake

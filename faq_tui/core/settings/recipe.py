@@ -161,7 +161,7 @@ class Recipe(Section):
         return f"{self.method}{preset}{self.mark()}-w{self.bits}g{group}-{set_name}"
 
     def mark(self) -> str:
-        """The part of the artefact's name that shows the values of keys that people compare within one run."""
+        """The part of the artefact's name that shows the values of keys that people vary within one run."""
         return ""
 
     def with_keys_of_all(self) -> dict[str, Any]:

@@ -38,7 +38,7 @@ VERSION = 2  # increase this number if new code makes other token ids from the s
 
 
 def signature(run: Run) -> str:
-    """A hash of the settings, the seeds and the picks. A person's agreement with the judge does not change it."""
+    """A hash of the settings, the seeds and the picks. It stays the same if a person confirms a judge's pick."""
     return _signature(run, {name: list(deciding_picks(run, name).values()) for name in run.settings.sources})
 
 

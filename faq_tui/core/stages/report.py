@@ -27,7 +27,7 @@ WORDS = (BETTER, LEANS_BETTER, WORSE, LEANS_WORSE, WITHIN_NOISE, SAME, UNKNOWN)
 
 
 def signature(run: Run) -> str:
-    """A hash of everything that the report shows. A person's agreement with the judge does not change it."""
+    """A hash of everything that the report shows. It stays the same if a person confirms a judge's pick."""
     return _signature(run, [digest("picks", _picked(run))])
 
 

@@ -234,7 +234,7 @@ def _about_the_end(model: ModelFolder, facts: TokenizerFacts) -> Iterator[str]:
 
 
 def _about_seeds(run: Run, model: ModelFolder, facts: TokenizerFacts, chosen: Sequence[Seed]) -> Iterator[str]:
-    """Refuse a template that cannot render any seed with its answer. Yield notices about changed and lost seeds."""
+    """Refuse a template that can render no seed with its answer. Yield notices about changed and lost seeds."""
     sources = run.settings.sources.values()
     reasons = any(source.reasoning != "off" for source in sources)
 
