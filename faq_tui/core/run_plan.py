@@ -1,4 +1,4 @@
-"""The plan of the next job: the state of each stage, and how long the stages to run took last time."""
+"""The plan of the next job: the state of each stage, and how long each stage will probably take."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def _generation_seconds(run: Run) -> float | None:
 
 
 def _changed_picks(run: Run, since: float) -> int:
-    """The number of seeds with another picked candidate now than at the time `since`."""
+    """The number of picks that have changed since the time `since`, over all sources."""
     count = 0
     for name in run.settings.sources:
         now = {seed_id: pick.candidate_id for seed_id, pick in current_picks(run, name).items()}

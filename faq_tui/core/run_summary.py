@@ -102,7 +102,7 @@ def size_in_words(count: int | None) -> str:
 
 
 def _of_rows(folder: Path, rows: dict[str, StageRow], running: bool) -> RunSummary:
-    """The state of the run, which is the state of the stage that began last."""
+    """A summary whose state is the state of the stage that began last."""
     if not rows:
         return RunSummary(folder, "running" if running else "new")
     last = max(rows.values(), key=lambda row: row.started)

@@ -27,7 +27,8 @@ from faq_tui.core.worker.parent import without_keys
 
 DIALECT = "local"  # the dialect that is stored for replies of a local model
 
-# Maps the order of each candidate to its request. In the worker, the order is also the candidate's id.
+# Maps the number `order` of each candidate to the candidate's request. The worker uses this number as the
+# candidate's id.
 Requests = dict[int, tuple[PendingCandidate, RequestPolicy]]
 
 

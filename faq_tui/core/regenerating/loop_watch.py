@@ -1,8 +1,8 @@
 """Detect that a growing text repeats itself, so that its stream can be ended.
 
-This check is stricter than `loop_in`, which checks finished texts. A growing text may still stop repeating itself.
-Each check reads only the end of the text. A check is made after every `CHECK_EVERY` new characters. For a stream of
-100 tokens per second, the checks take less than 0.1% of a CPU core.
+This check is stricter than `loop_in`, which checks finished texts, because a growing text may still stop repeating
+itself. Each check reads only the end of the text. A check is made after every `CHECK_EVERY` new characters. For a
+stream of 100 tokens per second, the checks take less than 0.1% of a CPU core.
 """
 
 from __future__ import annotations

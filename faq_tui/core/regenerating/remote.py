@@ -222,10 +222,10 @@ def _no_room(server: Server) -> GaveUpError:
 
 
 class SharedRefusals:
-    """Counts how many seeds in a row had a request refused for the same reason. An answered request restarts the
+    """Counts the successive seeds whose requests were refused for the same reason. An answered request restarts the
     count.
 
-    After `ENOUGH_REFUSALS` such seeds, the stage ends, because the servers probably refuse all requests.
+    When the count reaches `ENOUGH_REFUSALS`, the stage ends, because the servers probably refuse all requests.
     """
 
     def __init__(self) -> None:
@@ -259,9 +259,9 @@ class SharedRefusals:
     def add(self, ticket: int, seed_id: str, reason: str, about_room: bool) -> bool:
         """Count a refusal. Returns True if the server would refuse further requests, too.
 
-        A refusal because of the window is not counted if any request was answered before. In this case, only this
-        prompt is too long. Requests that were sent before the first counted refusal may still succeed. Until they
-        have ended, the result is also False.
+        Once any request has been answered, a refusal because of the window is not counted: then only this prompt is
+        too long. The result stays False until all requests that were sent before the first counted refusal have
+        ended, because these requests may still succeed.
         """
         self._undecided.discard(ticket)
         if about_room and self._any_answered:

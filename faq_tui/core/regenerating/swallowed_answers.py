@@ -34,7 +34,7 @@ class SwallowedAnswers:
 def sentence(source: Source) -> str:
     other = "" if source.reasoning == "off" else ', or set reasoning = "off" for the source'
     return (
-        f"{source.shown_url}: the server's reasoning parser takes the answers as reasoning (the first {ENOUGH} "
+        f"{source.shown_url}: the server's reasoning parser mistakes the answers for reasoning (the first {ENOUGH} "
         f"answers are empty): start the server without this parser (vLLM: without --reasoning-parser){other}; the "
         "empty answers are deleted"
     )

@@ -10,7 +10,7 @@ elder (a larger model of the target's family).
 
 `markdown.py` writes the document as Markdown. The document has these sections: `answer.py` gives the answer in one
 line, followed by every metric of every comparison in words. `tables.py` writes a table of models and a table of
-comparisons. `flips.py` lists labelled items that are answered correctly either only before or only after
+comparisons. `flips.py` lists labelled items that only one of two models answers correctly: the model before or after
 quantization. `spikes.py` lists activation spikes on each calibration set, and the errors of the layers. `paper.py`
 lists the paper's own figures for the same model and method. `benchmarks.py` lists results of public benchmarks with
 their standard errors. `run_section.py` lists the models, data and settings of the run.

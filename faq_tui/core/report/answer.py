@@ -25,8 +25,8 @@ PHRASES = {
     SAME: "the same model on {count}",
     UNKNOWN: "too little was measured on {count}",
 }
-# If some texts get better and others get worse, the overall verdict is MIXED or BOTH_WAYS. The verdict is MIXED if at
-# least one of these differences is larger than noise.
+# The overall verdict if our model is better on some texts and worse on others: MIXED if at least one of these
+# differences is larger than noise, otherwise BOTH_WAYS.
 MIXED, BOTH_WAYS = "mixed", "leans both ways"
 BY_TEXT = {
     BETTER: (
@@ -269,7 +269,7 @@ def _outcome(metric: str, outcome: dict[str, Any]) -> str:
 
 
 def _too_close(metric: str, kind: str, outcome: dict[str, Any]) -> str:
-    """Warn if another draw of the calibration set could cause a difference of this size. Otherwise returns ""."""
+    """A warning if another draw of the calibration set could cause a difference of this size; otherwise ""."""
     close, difference = METRICS.get(metric).close.get(kind), outcome["difference"]["value"]
     if close is None or outcome["verdict"] == SAME or difference is None or abs(difference) >= close:
         return ""

@@ -50,7 +50,7 @@ class ForestPanel:
         return 1.0 if METRICS.get(self.metric).higher_is_better else -1.0
 
     def ends(self) -> list[float]:
-        """All values that the plot must contain, including zero. A larger value is better."""
+        """All values that the plot must contain, including zero. Signs are set so that larger values are better."""
         differences = [row.outcome["difference"] for row in self.rows]
         found = [d[key] for d in differences for key in ("value", "low", "high") if d[key] is not None]
         return [0.0, *(self.sign * value for value in found)]
@@ -58,7 +58,7 @@ class ForestPanel:
 
 @dataclass(frozen=True)
 class ForestLine:
-    """One line of the picture as text. `verdict` gives the colour of its plot; it is "" for other lines."""
+    """One line of the picture as text. If the line shows a comparison, `verdict` gives the bar's colour."""
 
     label: str
     plot: str = ""
@@ -93,7 +93,7 @@ def forest_lines(body: dict[str, Any], width: int) -> list[ForestLine]:
 
 
 def lines_of(drawn: Iterable[ForestPanel], width: int) -> list[ForestLine]:
-    """The picture of these panels, in lines like those of `forest_lines`."""
+    """The picture of these panels, in lines of at most `width` characters, if `width` is at least 60."""
     lines: list[ForestLine] = []
     for panel in drawn:
         lines += [ForestLine("")] if lines else []

@@ -44,7 +44,10 @@ def _sentence(one: dict[str, Any], title: str) -> str:
 
 
 def _needs(wanted: Sequence[dict[str, Any]], unit: str) -> Iterator[str]:
-    """Say what an interval of each width needs. Neighbouring widths with the same need share one phrase."""
+    """Say what each width of the interval needs: a number of draws, or more items or seeds.
+
+    Successive widths share one phrase if they need more of the same.
+    """
     for lacking, group in groupby(wanted, key=lambda width: width["lacking"]):
         widths = list(group)
         if lacking is None:

@@ -43,7 +43,7 @@ def spikes(run: Run) -> dict[str, Any]:
                 "samples": row.samples,
                 "tokens": row.tokens,
                 "kinds": row.summary["kinds"],
-                # Older versions did not measure sinks. The report of a run of an older version must not change.
+                # Older versions did not measure sinks, and the reports of their runs must stay the same.
                 **({"sinks": row.summary["sinks"]} if row.summary.get("sinks") else {}),
             }
             for row in seen.sets.values()

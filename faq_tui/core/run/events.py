@@ -25,9 +25,9 @@ Timed = tuple[Event, float]  # (event, time of the event in Unix seconds)
 @dataclass(frozen=True)
 class StageStarted(Event):
     stage: str
-    total: int | None  # units of work that are still to do; None if not known yet
+    total: int | None  # units of work that this call of the stage has to do; None if not known yet
     unit: str
-    already: int = 0  # units of work that are already done
+    already: int = 0  # further units of work, which were done before this call
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Preparing(Event):
     what: str
     done: int
     total: int | None  # None if the amount is not known
-    unit: str  # "bytes", or "" if there is no amount
+    unit: str  # "bytes"; "" if the work is not measured
     ended: bool
 
 
@@ -305,7 +305,7 @@ def recorded(file: IO[str], emit: Emit) -> Emit:
 
 
 def line_start(kind: type[Event]) -> bytes:
-    """The first bytes of every line of this kind of event."""
+    """The first bytes of each line that holds an event of the class `kind`."""
     return f'{{"event": "{kind.__name__}"'.encode()
 
 

@@ -14,7 +14,7 @@ from platformdirs import user_state_path
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.files import atomic_text
 
-DEPTH = 2  # runs are searched this many levels below the folder
+DEPTH = 2  # the search for runs ends this many levels below the folder
 MOST_REMEMBERED = 500
 MOST_FOLDERS = 20_000  # the search ends after this many folders, for example if it began in a home folder
 MOST_BYTES = 4 << 20  # a longer list of opened runs is not read, because faq-tui did not write it
@@ -34,7 +34,7 @@ def is_run(folder: Path) -> bool:
 
 
 def opened_before() -> list[Path]:
-    """The folders in the state file. [] if the file is missing or damaged. A folder may not exist any more."""
+    """The folders in the state file; some may have been deleted. [] if the file is missing or damaged."""
     path = state_file()
     try:
         if path.stat().st_size > MOST_BYTES:

@@ -108,7 +108,7 @@ def run_folder(folder: Path) -> Path:
 def open_run(folder: Path, read_only: bool = False) -> Iterator[Run]:
     """The run in `folder`. Raises UsageError if there is none.
 
-    If the block reads a damaged part of the database, or may not write to it, FaqError is raised.
+    If the database turns out to be damaged, or cannot be written, while the block runs, FaqError is raised.
     """
     folder = run_folder(folder)
     settings = load_settings(folder / "faq.toml")

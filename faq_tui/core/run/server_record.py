@@ -19,7 +19,7 @@ LIVE = (STARTING, SERVING)
 
 @dataclass(frozen=True)
 class ArtefactServer:
-    """A server of one artefact. `began` distinguishes its process from a later process with the same pid."""
+    """A server of one artefact. `began` distinguishes the server's process from a later process with the same pid."""
 
     name: str  # the artefact's name
     folder: str  # the name of the artefact's folder under models/
@@ -53,7 +53,10 @@ def write_record(jobs: Path, server: ArtefactServer) -> None:
 
 
 def read_server(jobs: Path, name: str) -> ArtefactServer | None:
-    """The last server of an artefact; None if there was none. A dead process is not live, whatever it recorded."""
+    """The last server of an artefact; None if there was none.
+
+    If the server's process was killed before it could record its end, the result has the state "failed".
+    """
     try:
         body = json.loads((jobs / job_of(name) / FILE).read_text(encoding="utf-8"))
         server = ArtefactServer(**body)
@@ -65,7 +68,7 @@ def read_server(jobs: Path, name: str) -> ArtefactServer | None:
 
 
 def live_servers(jobs: Path) -> list[ArtefactServer]:
-    """The servers of this run's artefacts that run now."""
+    """The servers that now serve artefacts of this run, or are starting."""
     names = sorted(path.parent.name.removeprefix(PREFIX) for path in jobs.glob(f"{PREFIX}*/{FILE}"))
     servers = [read_server(jobs, name) for name in names]
     return [server for server in servers if server is not None and server.is_live]

@@ -40,7 +40,10 @@ class RunComparison:
 
     @property
     def names(self) -> tuple[str, str]:
-        """A short name for each run: the last part of its folder that differs from that of the other run."""
+        """A short name for each run: one part of the path of its folder.
+
+        The paths are compared from their ends, and the first part that differs is used.
+        """
         ours, theirs = self.one.folder.resolve().parts, self.other.folder.resolve().parts
         for own, foreign in zip(reversed(ours), reversed(theirs), strict=False):
             if own != foreign:
@@ -48,7 +51,10 @@ class RunComparison:
         return str(self.one.folder), str(self.other.folder)
 
     def forest(self, width: int) -> list[tuple[str, str]]:
-        """The picture of the evidence as (line, verdict). The verdict gives the colour; it is "" for other lines."""
+        """The picture of the evidence as pairs (line, verdict).
+
+        The verdict gives the colour of a line with a bar; it is "" for every other line.
+        """
         return [(str(line), line.verdict) for line in lines_of(self.panels, max(LEAST, width))]
 
     def as_json(self) -> dict[str, Any]:
@@ -111,7 +117,7 @@ def compare_runs(one: Path, other: Path) -> RunComparison:
 
 
 def pick_sentences(picks: PickComparison) -> list[str]:
-    """What the two runs have in common, in sentences."""
+    """Say how many seeds both runs regenerate, how many picks differ, and which sources are in only one run."""
     found = [_count(picks.shared, "seed is", "seeds are") + " regenerated in both runs."]
     for letter, count in zip(LETTERS, (picks.only_one, picks.only_other), strict=True):
         if count:
@@ -122,7 +128,7 @@ def pick_sentences(picks: PickComparison) -> list[str]:
             f"The runs use different answers for {len(picks.differing):,} of {_count(total, 'pick', 'picks')}."
         )
     elif picks.shared:
-        found.append("Neither run has picks for them.")
+        found.append("Neither run has picks for the seeds that both runs regenerate.")
     if picks.unpaired:
         found.append(f"These sources are in only one of the runs: {', '.join(picks.unpaired)}.")
     return found

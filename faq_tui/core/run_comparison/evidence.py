@@ -20,13 +20,13 @@ LETTERS = ("A", "B")
 
 @dataclass(frozen=True)
 class MeasuredEvidence:
-    """The evidence of one run. `body` is the report as data; None if there is none, and `answer` says why."""
+    """The evidence of one run. `body` is the report as data. If there is no report, `body` is None."""
 
     body: dict[str, Any] | None
-    answer: str  # the answer of the report in one sentence
+    answer: str  # the answer of the report in one sentence, or the reason why there is no report
     conditions: dict[
         str, tuple[str, str, str]
-    ]  # maps each measured text to (hash of the target, of the text, dtype.device)
+    ]  # maps each measured text to (hash of the target, hash of the text, dtype.device)
 
 
 def measured_evidence(run: Run) -> MeasuredEvidence:
@@ -44,9 +44,10 @@ def measured_evidence(run: Run) -> MeasuredEvidence:
 
 
 def common_panels(bodies: Sequence[dict[str, Any] | None]) -> tuple[ForestPanel, ...]:
-    """The panels of both runs. The rows of run A begin with the letter A, those of run B with B.
+    """One panel for each metric, with the rows of both runs. A row of run A begins with the letter A, a row of run B
+    with the letter B.
 
-    Both runs have the same scale. Rows about the same comparison are neighbours.
+    Therefore both runs share one scale. Rows about the same comparison are neighbours.
     """
     found: dict[str, list[ForestRow]] = defaultdict(list)
     order: dict[tuple[str, str, str], None] = {}

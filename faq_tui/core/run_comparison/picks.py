@@ -25,7 +25,7 @@ class PickedAnswer:
 
     @property
     def words(self) -> str:
-        """Such as `2 (judge)`."""
+        """The number of the answer and who picked it, such as `2 (judge)`."""
         if self.number is None:
             return f"none ({self.picked_by})" if self.picked_by else "not judged"
         return f"{self.number} ({self.picked_by})"
@@ -44,10 +44,12 @@ class Differing:
 
 @dataclass(frozen=True)
 class PickComparison:
-    """`shared` seeds are regenerated in both runs, and `only_one` and `only_other` in one of them.
+    """How far the picks of two runs agree.
 
-    A pick is the same if answer and reasoning are the same texts. `same` and `differing` count pairs of a seed and a
-    source.
+    `shared` is the number of seeds that both runs regenerate. `only_one` and `only_other` are the numbers of seeds
+    that only run A or only run B regenerates. For each pair of a shared seed and a source, the picks are compared.
+    Two picks are the same if they have the same answer and the same reasoning. `same` is the number of pairs with the
+    same picks, and `differing` lists the pairs with different picks.
     """
 
     shared: int
@@ -59,7 +61,10 @@ class PickComparison:
 
 
 def compare_picks(one: Run, other: Run) -> PickComparison:
-    """Compare the picks of two runs. Sources are paired by their names; if each run has one source, these two."""
+    """Compare the picks of two runs.
+
+    Sources with the same name are compared. If each run has only one source, these two are compared in any case.
+    """
     ours, theirs = (seeds.ids_by_role(run.store, "chosen") for run in (one, other))
     there = set(theirs)
     shared = [seed_id for seed_id in ours if seed_id in there]

@@ -46,7 +46,7 @@ def setting_differences(one: Settings, other: Settings) -> tuple[SettingDifferen
 
 
 def _flat(settings: Settings) -> Iterator[tuple[str, Any]]:
-    """(key, value) of every setting. A named table also has a pair (its name, PRESENT)."""
+    """Yield (key, value) for each setting, and (name of the table, PRESENT) for each source, set and recipe."""
     for section, value in settings.model_dump(mode="json", exclude={"recipes"}).items():
         if section in ("sources", "sets"):
             for name, table in value.items():
@@ -85,7 +85,7 @@ def _difference(key: str, one: Any, other: Any) -> SettingDifference:
 
 
 def _without_password(value: Any) -> Any:
-    """The value. If it is a URL with a user name or password, both are left out."""
+    """The value; if it is a URL, without the user name and the password."""
     if isinstance(value, list):
         return [_without_password(part) for part in value]
     if not isinstance(value, str) or "@" not in value or "://" not in value:

@@ -253,7 +253,8 @@ def _with_system(chat: Chat, raw: dict[str, Any], settings: Seeds) -> Chat:
 def _instruction(raw: dict[str, Any], chat: Chat) -> str:
     """The text of the field `instruction`.
 
-    The result is "" if there is no such text. It is also "" if the question contains this text or is a part of it.
+    The result is "" if there is no such text, if the question contains this text, or if this text contains the
+    question.
     """
     given = raw.get("instruction")
     if not isinstance(given, str) or len(chat.messages) != 1:

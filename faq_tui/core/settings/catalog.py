@@ -192,7 +192,7 @@ def _plain(value: Any) -> Any:
     return value.model_dump(by_alias=True, exclude_none=True) if isinstance(value, Section) else value
 
 
-# What a person types.
+# Functions that convert values to the text that a person types, and back.
 
 
 def shown_value(key: SettingKey, raw: Mapping[str, Any]) -> Any:
@@ -245,4 +245,4 @@ def _number(text: str) -> Any:
             return kind(text)
         except ValueError:
             continue
-    return text  # a word such as "off", or a mistake, which the check of the settings reports
+    return text  # a word such as "off", or a mistake; the check of the settings will report a mistake

@@ -144,7 +144,7 @@ def _counted(comments: list[str]) -> dict[str, int]:
     return {comment: comments.count(comment) for comment in set(comments)}
 
 
-# The ways to change the text. A way may fail or give a wrong result: `_changed` checks it.
+# The ways to change the text. A way may fail or give a wrong result, so `_changed` checks the result of each way.
 
 
 def _replaced(text: str, change: Change, raw: Mapping[str, Any]) -> str:
@@ -205,7 +205,10 @@ def _rebuilt(text: str, change: Change, raw: Mapping[str, Any]) -> str:
 
 
 def _by_library(text: str, change: Change, raw: Mapping[str, Any]) -> str:  # noqa: ARG001
-    """Let tomlkit choose the place. It knows sections without a head, and strings that look like a head."""
+    """Let the library tomlkit choose the place.
+
+    The library handles sections without a head, and strings that look like a head.
+    """
     document = tomlkit.parse(text)
     holder: Any = document
     for part in change.path[:-1]:
@@ -231,7 +234,7 @@ def _appended(text: str, change: Change, raw: Mapping[str, Any]) -> str:
 
 
 def _removed(text: str, change: Change, raw: Mapping[str, Any]) -> str:
-    """Remove the lines of the key. If they have a comment, make a comment of them."""
+    """Remove the lines of the key. If the lines contain a comment, comment the lines out instead."""
     if len(change.inner) > 1:
         return _removed(text, Change((*change.table, change.inner[0]), change.inner[1:], None), raw)
     lines = text.splitlines(keepends=True)

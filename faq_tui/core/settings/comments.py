@@ -101,10 +101,7 @@ def with_comment(line: str, comment: str) -> str:
 
 
 def _as_sentence(comment: str) -> str:
-    """Write the first letter as a capital.
-
-    But the name of a method at the beginning, such as `gptq`, stays as it is.
-    """
+    """Write the first letter as a capital, unless the comment begins with the name of a method, such as `gptq`."""
     first = comment.partition(" ")[0].rstrip(",:")
     return comment if first in METHODS.names() else f"{comment[:1].upper()}{comment[1:]}"
 

@@ -48,7 +48,7 @@ def expand(engine: str, tasks: Sequence[str]) -> tuple[str, ...]:
 
 
 def misplaced(engine: str, tasks: Sequence[str]) -> list[str]:
-    """The names in `tasks` that stand for a list of tasks of the other engine."""
+    """The names in `tasks` that stand for lists whose tasks belong to the other engine."""
     return [task for task in tasks if task in LISTS and LISTS[task][0] != engine]
 
 

@@ -75,7 +75,7 @@ class SettingProblem:
 
 
 def check_values(raw: Mapping[str, Any], folder: Path) -> tuple[Settings | None, list[SettingProblem]]:
-    """The settings with these values, or None and all problems. The sentences are those of `parse_settings`.
+    """The settings with these values, or None, and all problems. The sentences are those of `parse_settings`.
 
     Prompt files are read from `folder`.
     """

@@ -161,7 +161,7 @@ class Recipe(Section):
         return f"{self.method}{preset}{self.mark()}-w{self.bits}g{group}-{set_name}"
 
     def mark(self) -> str:
-        """The part of the artefact's name that shows the values of keys that people compare within one run."""
+        """The part of the artefact's name that shows the values of keys that people vary within one run."""
         return ""
 
     def with_keys_of_all(self) -> dict[str, Any]:
@@ -270,7 +270,7 @@ def _position(listed_values: Sequence[Any], value: Any) -> int:
 
 
 def _options(method: Any, key: str, given: Any, several: bool) -> list[Any]:
-    """The values of `key` that one method is combined with.
+    """The values of `key` with which one method is combined.
 
     The list is empty if the method uses its default value.
     """

@@ -1,4 +1,4 @@
-"""Keys of sources and of the judge: some change requests, and one limits the wait for a server that is down."""
+"""Keys of sources and of the judge: keys that change requests, and the longest wait for a server that is down."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def _of_seeds(name: str, found: _Found) -> SeedsReport:
     if found.skipped:
         lines.append(Line(f"Skipped: {in_short(found.skipped)}; the first problem: {found.first_problem}", "warning"))
     if found.usable < FEWEST:
-        text = f"This is too few to show whether the data helped. Give at least {FEWEST}, better 100 or more."
+        text = f"This is too few to show whether the data helped. Give at least {FEWEST}, and preferably 100 or more."
         lines.append(Line(text, "warning"))
     lines.append(Line(f"The run regenerates {count} and holds out {heldout} for the comparison."))
     samples = tuple(seed.messages[-1]["content"][:SHOWN_CHARACTERS] for seed in found.seeds)

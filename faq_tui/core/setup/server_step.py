@@ -35,7 +35,7 @@ class ServerReport(StepReport):
     url: str = ""
     model: str = ""
     models: tuple[str, ...] = ()
-    window: int | None = None  # largest number of tokens in prompt and answer; None if the server does not say it
+    window: int | None = None  # largest number of tokens of prompt and answer together; None if not reported
     # where the reply to the trial question contained the reasoning; "" if no trial question was sent
     reasoning: str = ""
     rate: float | None = None  # tokens per second of one request

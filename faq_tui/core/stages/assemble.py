@@ -38,7 +38,7 @@ VERSION = 2  # increase this number if new code makes other token ids from the s
 
 
 def signature(run: Run) -> str:
-    """A hash of the settings, the seeds and the picks. A person's agreement with the judge does not change it."""
+    """A hash of the settings, the seeds and the picks. It stays the same if a person confirms a judge's pick."""
     return _signature(run, {name: list(deciding_picks(run, name).values()) for name in run.settings.sources})
 
 
@@ -46,8 +46,8 @@ def holds(run: Run, row: StageRow) -> bool:
     """True if a signature by an earlier version of faq-tui still holds.
 
     The signatures of earlier versions also contained who had picked each candidate: the judge or a person. Such a
-    signature is computed again from the present picks. Who picked a candidate is taken from the time when the stage
-    began.
+    signature is computed again from the present picks. In this computation, a pick counts as a person's if a person
+    had picked for this seed when the stage began.
     """
     picked: dict[str, list[Pick]] = {}
     for name in run.settings.sources:

@@ -24,6 +24,6 @@ def check_before_batch(run: Run) -> list[str]:
     warnings = family_warnings(run)
     if lock_owner(run.folder) is not None:
         warnings.append(
-            f"another faq-tui is working on {run.folder}: it may also send requests that are in the batch files"
+            f"another faq-tui is working on {run.folder}: it may send the same requests as the batch files"
         )
     return warnings

@@ -40,7 +40,7 @@ class TargetMemory:
 
     @property
     def too_small(self) -> str:
-        """Which memory is too small, given how the weights are read: "GPU" or "host".
+        """Say which memory is too small for the chosen way to read the weights: "GPU" or "host".
 
         Returns "" if both are large enough.
         """
@@ -99,7 +99,7 @@ def memory_notices(run: Run, stages: Sequence[str]) -> list[str]:
 
 
 def _answers_missing(run: Run) -> bool:
-    """True if the target must still write held-out answers. Also True if the seeds are not read yet."""
+    """True if the target must still write held-out answers, or if the seeds are not read yet."""
     settings = run.settings
     if TARGET_ANSWERS not in settings.evaluate.answers or not settings.seeds.heldout:
         return False

@@ -160,7 +160,7 @@ def _execute_if_stale(context: Context, stage: Stage, checks: _Checks) -> str | 
     signature = stage.signature(run)
     row = stage_rows.all_rows(run.store).get(stage.name)
     if row is not None and _is_current(run, stage, row, signature) and not context.retry_unusable:
-        if row.signature != signature:  # an earlier version of faq-tui signed the stage
+        if row.signature != signature:  # an earlier version of faq-tui computed the signature
             stage_rows.sign_again(run.store, stage.name, signature)
         return None
     stage_rows.begin(run.store, stage.name, signature, context.job)

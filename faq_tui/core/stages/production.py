@@ -90,7 +90,7 @@ class Production:
         self.failed: dict[str, FaqError] = {}
 
     def make_all(self) -> list[tuple[str, FaqError]]:
-        """Make the artefacts. Returns those that failed, with their errors.
+        """Make the artefacts. Returns the name and the error of each artefact that failed.
 
         Raises Stopped after a request to stop, when all workers have ended.
         """
@@ -100,7 +100,7 @@ class Production:
             with WorkerPool(self.run.log(self.context.job), self.context.cancel) as pool:
                 while self.running or (self.waiting and stopped is None):
                     if not self.running:
-                        # An earlier artefact may have downloaded the target. Then the memory it needs is known now.
+                        # If an earlier artefact downloaded the target, the memory that the target needs is now known.
                         free = self._places()
                     while stopped is None and free and (job := self._next_job()) is not None:
                         self._begin(pool, job, free)

@@ -43,8 +43,7 @@ def holds(run: Run, row: StageRow) -> bool:
     """True if a signature by an earlier version of faq-tui still holds.
 
     The signatures of earlier versions contained the size and the modification time of each seed file. If only the
-    time has changed, the content may be the same. Then the stage would draw the stored seeds again, so the signature
-    still holds.
+    time has changed, but the stage would draw exactly the stored seeds again, the signature still holds.
     """
     if row.signature.startswith(SIGNED_BY_CONTENT):
         return False

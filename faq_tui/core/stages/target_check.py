@@ -56,8 +56,8 @@ def check_models(run: Run, stages: Sequence[str], cancel: CancelToken, log: Path
     """Check the target and the local sources for the stages named in `stages`.
 
     This takes some seconds, or almost no time if the same files were checked before. Raises UsageError at the first
-    problem. For example, the target may be a hub id that cannot be downloaded now. This is an error only if one of
-    `stages` loads the target. With `lenient`, it only causes a notice.
+    problem. If the target is a hub id that cannot be downloaded now, this is an error only if one of `stages` loads
+    the target and `lenient` is false; otherwise it causes a notice.
     """
     chosen = seed_rows.by_role(run.store, "chosen")
     shapes = _shapes(chosen)
@@ -234,7 +234,7 @@ def _about_the_end(model: ModelFolder, facts: TokenizerFacts) -> Iterator[str]:
 
 
 def _about_seeds(run: Run, model: ModelFolder, facts: TokenizerFacts, chosen: Sequence[Seed]) -> Iterator[str]:
-    """Refuse a template that cannot render any seed with its answer. Yield notices about changed and lost seeds."""
+    """Refuse a template that can render no seed with its answer. Yield notices about changed and lost seeds."""
     sources = run.settings.sources.values()
     reasons = any(source.reasoning != "off" for source in sources)
 

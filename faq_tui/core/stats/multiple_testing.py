@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-# False discovery rate: of the results that are called better or worse, chance may cause this share.
+# False discovery rate: chance may cause at most this share of the results that are called better or worse.
 RATE = 0.05
 
 

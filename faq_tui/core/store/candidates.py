@@ -115,7 +115,7 @@ def replace_worse(store: Store, candidate: Candidate) -> int:
 
 
 def discard(store: Store, ids: Sequence[int]) -> None:
-    """Delete candidates that no score or pick refers to."""
+    """Delete the candidates with these ids. No score or pick may refer to them."""
     with store.writing() as db:
         db.executemany("DELETE FROM candidates WHERE id = ?", ((candidate_id,) for candidate_id in ids))
 

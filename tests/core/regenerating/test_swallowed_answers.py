@@ -29,7 +29,7 @@ def test_the_stage_ends_with_advice_after_a_few_answers(server: FakeServer, tmp_
     source = f'concurrency = 2\nreasoning = "{reasoning}"'
     folder = make_run(tmp_path / "run", server.url, seeds=20, source=source)
     said = refused(ExitCode.FAILED, "run", folder, *UNTIL)
-    assert said.startswith(f"{server.url}: the server's reasoning parser takes the answers as reasoning")
+    assert said.startswith(f"{server.url}: the server's reasoning parser mistakes the answers for reasoning")
     assert "without --reasoning-parser" in said and ('reasoning = "off"' in said) == (reasoning == "native")
     assert len(server.requests) < 16 and rows(folder, "SELECT * FROM candidates") == []
     server.behaviour = Behaviour()

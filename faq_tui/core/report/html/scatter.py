@@ -16,8 +16,8 @@ WIDTH, LEAST_HEIGHT = 952, 460
 LEFT, RIGHT, TOP, BOTTOM = 76, 330, 24, 58
 GAP = 18  # smallest distance between two labels, in pixels
 
-# The kinds of text that an axis can show. The axis shows the main metric of the first of these kinds that was
-# measured.
+# The kinds of text that an axis can show. If several of these kinds were measured, the axis shows only the first one,
+# by its main metric.
 GENERAL = (PROSE, WORDS)
 SPECIAL = (ANSWERS, CHOICES)
 COLOURS = 6

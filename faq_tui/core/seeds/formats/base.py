@@ -42,7 +42,7 @@ class SeedFormat(Extension):
     """Reads seeds from one kind of file.
 
     `suffixes` are the file extensions of such files, in lower case and with the dot. A format without suffixes does
-    not read single files. Its method `recognises` decides which names it reads.
+    not read single files: its method `recognises` decides which values of `seeds.path` the format reads.
     """
 
     suffixes: tuple[str, ...] = ()
