@@ -104,7 +104,7 @@ def _failed(session: Session, what_to_do: str) -> Text:
 
 
 def kept_in_words(stage: StageLive | None) -> str:
-    """What stays after the job has ended early. Of an unfinished artefact, nothing or only a checkpoint stays."""
+    """Say what is kept if the job ends early. Unfinished artefacts are not counted, even if they have a checkpoint."""
     if stage is None or stage.stage != "quantize":
         return "Finished work is kept"
     if not stage.done:
@@ -142,7 +142,7 @@ def _running(live: LiveState, now: float, width: int, plan: RunPlan | None) -> T
 
 
 def _preparing(stage: str, began: float, step: Preparing, now: float, width: int, plan: RunPlan | None) -> Text:
-    """A step before the units of the stage: its amount, rate and time left, or for how long it has been going on."""
+    """A step before the stage's first unit: its progress, rate and time left, or only the time since it began."""
     head = Text.assemble((f"{_place(stage, plan)}{sanitize(stage)}", "bold"), f"  {sanitize(step.what)}")
     seconds = max(0.0, now - began)
     if not step.total:

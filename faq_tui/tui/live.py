@@ -204,7 +204,7 @@ class LiveState:
     regeneration: Regeneration = field(default_factory=Regeneration)
     artefacts: dict[str, ArtefactLive] = field(default_factory=dict)
     waiting: dict[str, e.ServerWaiting] = field(default_factory=dict)  # servers that are down, by URL
-    # the steps that go on before the units of the stage, the innermost last: (when it began, its last report)
+    # maps each step that runs before the stage's first unit to (time when it began, its last report), innermost last
     steps: dict[str, tuple[float, e.Preparing]] = field(default_factory=dict)
     measured: int = 0  # number of finished measurements
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))  # notes for the log view

@@ -40,7 +40,7 @@ class Seed:
 
 
 def stored_seeds(store: Store) -> list[tuple[Seed, str]]:
-    """The pair (seed, role) of each seed in the file, in file order. The result also has the excluded seeds."""
+    """The pair (seed, role) of each seed in the file, in file order. Excluded seeds are included."""
     query = "SELECT * FROM seeds WHERE present ORDER BY position"
     return [(_seed(row), row["role"]) for row in store.db.execute(query)]
 

@@ -61,13 +61,14 @@ def run_worker(
     env: dict[str, str] | None = None,
     on_step: Callable[[WorkStep], None] = report,
 ) -> None:
-    """Run `task`, a name in `child.TASKS`, until the task finishes. `spec` has the inputs of the task, as values that
-    JSON can hold.
+    """Run `task`, a name in `child.TASKS`, until the task finishes.
 
-    `on_message` is called with every message except the last, in order, on the calling thread, and `on_step` with the
-    reports on steps. The child's stdout and stderr are appended to `log`. Raises `Stopped` after a cancel. If the
-    child raised a `FaqError`, this function raises it again. If the child died, this function raises a `FaqError`
-    that says how the child died.
+    `spec` has the inputs of the task, as values that JSON can hold. `on_step` gets the reports on steps, and
+    `on_message` gets all other messages except the last one. Both are called on the calling thread, in the order of
+    the messages. The child's stdout and stderr are appended to `log`.
+
+    Raises `Stopped` after a cancel. If the child raised a `FaqError`, this function raises it again. If the child
+    died, this function raises a `FaqError` that says how the child died.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     read_fd, write_fd = os.pipe()

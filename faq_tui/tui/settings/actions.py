@@ -51,7 +51,7 @@ class SettingsActions(ShellApp):
             return  # the app has ended
 
     def _read_again(self, settings: Settings) -> None:
-        """Use the settings of the changed file. The panes change the file, too; then there is no message."""
+        """Use the settings of the changed file. If a pane of this app has changed the file, no message is shown."""
         known = self.opened.settings == settings or any(pane.run.settings == settings for pane in self.panes.values())
         self.use_settings(settings)
         if not known:

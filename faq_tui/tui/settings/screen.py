@@ -96,7 +96,7 @@ class SettingsScreen(ModalScreen[None]):
         self._folder, self._is_busy, self._read_only, self._pause_s = folder, is_busy, read_only, pause_s
         self.draft = SettingsDraft(folder / "faq.toml")
         self.draft.read()
-        self.index = -1  # of the shown section
+        self.index = -1  # index of the shown section; -1 before the first one is shown
         self.effect: Effect | str | None = None  # None while it is computed, or if nothing is changed
         self.broken = ""  # why the file on disk cannot be read; "" if it can
         self._ids: dict[str, SettingKey] = {}  # the keys of the shown section
@@ -181,7 +181,8 @@ class SettingsScreen(ModalScreen[None]):
         self.query_one("#settings-title", LiteralText).show(title.append(changes, "bold"))
         for index, group in enumerate(self.draft.groups):
             self._list.replace_option_prompt_at_index(index, self._section_line(group))
-        beside = {key.path for key in self._ids.values() if key.path in self.draft.typed}  # the form shows these
+        # The form itself shows the problems of these keys.
+        beside = {key.path for key in self._ids.values() if key.path in self.draft.typed}
         others = [why for path, why in self.draft.problems.items() if path not in beside]
         self._show_below("problem", sentence(self.broken or next(iter(others), "")))
         self._show_below("effect", "" if self.broken or self.draft.problems else self._effect_text())
@@ -265,7 +266,7 @@ class SettingsScreen(ModalScreen[None]):
             self._draw()
 
     async def _show_again(self) -> None:
-        """Show the sections and the keys anew. The focus stays on its key."""
+        """Show the sections and the keys again. The same key keeps the focus."""
         focused = self.focused.id if self.focused is not None else None
         index = min(self.index, len(self.draft.groups) - 1)
         async with self._showing:

@@ -45,7 +45,7 @@ class SettingsWatch:
         self._wake.set()
 
     def _watch(self) -> None:
-        seen: object = self  # equal to no content
+        seen: object = self  # `self` differs from every content
         while not self._closed:
             self._wake.clear()
             content = self._content()
@@ -54,7 +54,7 @@ class SettingsWatch:
             self._wake.wait(self._every_s)
 
     def _content(self) -> bytes | str:
-        """The content of the file. If it cannot be read, the reason."""
+        """The content of the file, or the reason why the file cannot be read."""
         try:
             return self._path.read_bytes()
         except OSError as error:

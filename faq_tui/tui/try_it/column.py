@@ -42,7 +42,7 @@ class AnswerText(LiteralText):
             part = plain(words, limit=left)
             if role:
                 style = self.get_component_rich_style(role, partial=True)
-                # a line break or spaces alone would show no mark
+                # if the part has only line breaks or spaces, its style alone is hard to see
                 part = Text("⏎") + part if role == FIRST and not part.plain.strip() else part
                 part.stylize(style)
             text.append_text(part)

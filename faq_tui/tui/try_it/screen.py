@@ -39,7 +39,7 @@ WRITING = [("enter", "Ask"), ("escape", "Back")]
 
 
 class TryScreen(ModalScreen[str]):
-    """Returns the last prompt when it is closed. The answers are not stored."""
+    """The screen Try it. When the screen is closed, it returns the last prompt. The answers are not stored."""
 
     DEFAULT_CSS = (Path(__file__).parent / "try_it.tcss").read_text(encoding="utf-8")
     AUTO_FOCUS = ""  # after a menu, the prompt must not get the focus again
@@ -164,7 +164,7 @@ class TryScreen(ModalScreen[str]):
         self.query_one("#try-tabs", LiteralText).show(line)
 
     def _tab_of(self, answer: TriedAnswer) -> str:
-        """The answer's state in few words, so that the tabs of three models fit into 80 columns."""
+        """The answer's state in a few words, so that the tabs of three models fit into 80 columns."""
         if answer is self._answers[0]:
             return "unquantized"
         found = compare(self._answers[0], answer)
@@ -286,7 +286,7 @@ class TryScreen(ModalScreen[str]):
         if number <= len(self._chosen):
             self._column = number
             self._arrange()
-            self.call_after_refresh(self._draw)  # a column that was hidden has no width before
+            self.call_after_refresh(self._draw)  # a hidden column gets its width only with the refresh
 
     def action_scroll(self, lines: int, pages: int = 0) -> None:
         for column in self._columns:

@@ -77,7 +77,8 @@ class WizardScreen(ModalScreen[NewRun | None]):
         self.report: StepReport | None = None  # the report on the present answers; None while they are checked
         self._pause_s, self._timer = pause_s, None
         self._checks = 0  # number of checks that began; only the result of the last one is shown
-        self._go_on, self._start = False, True  # _go_on: after the check, go on or create the run
+        # `_go_on` is true if the user has asked for the next step, or for the run, before the check has ended.
+        self._go_on, self._start = False, True
         self._touched = False  # True if the user has changed an answer of this step, or tried to go on
         self._initial: Answers = {}
         # New fields report their first values while they are mounted, so only one handler at a time changes fields.

@@ -107,7 +107,7 @@ class LoadedEvidence:
     about: dict[str, str] = field(default_factory=dict)  # maps a text to its description
     report: dict[str, Any] = field(default_factory=dict)  # the report as data
     paper: tuple[Cell, ...] = ()
-    paper_known: bool = False  # True if the paper has results of this model
+    paper_known: bool = False  # True if the paper has results for this model
 
     @property
     def benchmarks(self) -> dict[str, Any]:

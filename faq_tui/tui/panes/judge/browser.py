@@ -137,7 +137,7 @@ class JudgeBrowser(Pane):
         self._read_case()
 
     def _read_case(self) -> None:
-        """Read the current seed. If the seed is new, select the candidate that this seed uses."""
+        """Read the current seed. If another seed was read before, select the candidate that the current seed uses."""
         before, standing = self.case, self.queue.now
         self.case = read_case(self.run.store, self.view, standing) if standing else None
         if self.case is None or (before is not None and before.standing.seed_id == self.case.standing.seed_id):

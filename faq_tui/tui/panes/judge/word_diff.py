@@ -1,4 +1,4 @@
-"""Compare two texts word by word: which words only one of them has."""
+"""Compare two texts word by word, to find the words that only one of them has."""
 
 from __future__ import annotations
 

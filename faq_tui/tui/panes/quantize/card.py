@@ -23,7 +23,7 @@ LABEL = 10  # width of the labels in cells
 
 
 class CardScreen(ChoiceScreen):
-    """Shows the facts about an artefact. The state of its server is read again and again."""
+    """Shows the facts about an artefact. The state of the artefact's server is updated regularly."""
 
     DEFAULT_CSS = """
     CardScreen > #dialog { width: 96; padding: 0 2; }
