@@ -104,7 +104,7 @@ def _failed(session: Session, what_to_do: str) -> Text:
 
 
 def kept_in_words(stage: StageLive | None) -> str:
-    """Say what is kept if the job ends early. Unfinished artefacts are not counted, even if they have a checkpoint."""
+    """Say what is kept if the job ends early. An unfinished artefact does not count, even if it has a checkpoint."""
     if stage is None or stage.stage != "quantize":
         return "Finished work is kept"
     if not stage.done:

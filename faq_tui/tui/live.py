@@ -223,7 +223,7 @@ class LiveState:
     def seconds_left(self, now: float) -> float | None:
         """Estimate the seconds left from the layers of the current artefacts, or from the stage's units.
 
-        All parts of the screen show this same estimate. It is None if no estimate is possible yet.
+        All parts of the screen show this estimate. The result is None if no estimate is possible yet.
         """
         artefacts = self.running_artefacts()
         if artefacts and all(artefact.layers for artefact in artefacts):
@@ -241,7 +241,7 @@ class LiveState:
         return next(reversed(self.running_artefacts()), None)
 
     def lost(self, message: str) -> None:
-        """Mark the stage as ended: the job's process is gone and has not recorded the end of its stage."""
+        """Mark the running stage as failed, because the job's process has gone without recording the stage's end."""
         self.version += 1
         if self.stage is not None and self.stage.state == "running":
             self.stage.state, self.stage.message = "failed", message

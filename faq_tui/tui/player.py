@@ -29,7 +29,7 @@ class Player:
             raise UsageError(f"{events} cannot be played: {error.strerror}") from None
         self._next = self._read()
         if self._next is None:
-            raise UsageError(f"{events} contains no events that could be played")
+            raise UsageError(f"{events} contains no events that can be played")
         self._first: float = self._next[1]
         self._now: float = self._first
         self._began: float | None = None

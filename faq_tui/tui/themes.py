@@ -110,7 +110,7 @@ def _better(colour: ColorTriplet, background: ColorTriplet) -> Style | None:
 
 
 def readable_colour(colour: Color, background: Color) -> Color:
-    """The colour that can be read on `background` and is nearest to `colour`, on the way to black or to white."""
+    """Mix `colour` with as little black or white as possible, so that it can be read on `background`."""
     for step in range(STEPS + 1):
         for end in (BLACK, WHITE):
             mixed = colour.blend(end, step / STEPS)

@@ -124,6 +124,6 @@ class SettingsActions(ShellApp):
         raise NotImplementedError
 
     def _job_ended(self) -> None:
-        """Tell the person, who may look at another window, that the job has ended."""
+        """Send a notice that the job has ended, because the person may be looking at another window."""
         if text := notices.end_in_words(self.opened.folder.name, self.session):
             self.show_notice(text)

@@ -228,7 +228,7 @@ class SettingsScreen(ModalScreen[None]):
 
     def _compute_soon(self) -> None:
         self.effect = None
-        self._computed += 1  # the result for older changes is not shown
+        self._computed += 1  # a computation that is still running is then outdated
         if self._timer is not None:
             self._timer.stop()
             self._timer = None
@@ -282,7 +282,7 @@ class SettingsScreen(ModalScreen[None]):
     # Actions.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        if action == "field":  # else the keys move the cursor of the list of sections or of choices
+        if action == "field":  # in a list of sections or choices, these keys move its cursor
             return isinstance(self.focused, Input) or (isinstance(self.focused, Select) and not self.focused.expanded)
         if action in ("section", "into_form"):
             return self.focused is self._list

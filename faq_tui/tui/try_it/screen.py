@@ -30,7 +30,7 @@ from faq_tui.tui.widgets.text import LiteralText
 DRAW_S = 0.1  # seconds between two updates of the screen
 MOST_COLUMNS = 3
 LEAST_WIDTH, LEAST_HEIGHT = 38, 9  # smallest size of a column in cells; in a smaller window, one column is shown
-FRAME = 4  # rows of the screen beside the columns
+FRAME = 4  # rows of the screen that the columns do not use
 NONE = ""  # value of a column without a model
 TEMPERATURES = {"0": "0, always the likeliest token", "0.3": "0.3", "0.7": "0.7", "1": "1"}
 LENGTHS = ("64", "256", "1024", "4096")

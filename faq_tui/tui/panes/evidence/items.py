@@ -270,8 +270,8 @@ class ItemView(Vertical):
         self.set_class(bool(words.pieces), "-words")
         models = (UNQUANTIZED, view_state.left, view_state.right)
         for box, model in zip(self.query(ModelBox), models, strict=True):
-            # For items without labels, the box of the unquantized model would have no marks. Hide this box, so that
-            # the boxes of the other models get its space.
+            # For an item without labels, the box of the unquantized model would have no marks. So hide it, and give
+            # its space to the boxes of the other models.
             box.display = model != UNQUANTIZED or not words.pieces
             parts = model_parts(loaded, entry, model)
             if words.pieces:

@@ -333,7 +333,7 @@ class JudgeBrowser(Pane):
     def action_blind(self) -> None:
         self.blind = not self.blind
         if self.blind and self.queue.now is not None and self.queue.now.override is None:
-            self.chosen = 0  # a selected candidate could be the judge's pick, which must stay hidden
+            self.chosen = 0  # the selection could reveal the judge's pick
         self._draw()
 
     def action_compare(self) -> None:

@@ -143,7 +143,7 @@ class RegeneratePane(Pane):
         self._moved()
 
     def draw(self, all_of_it: bool = True) -> None:
-        """Draw the changes. If `all_of_it` is true, also draw the parts that take long to draw."""
+        """Draw what has changed. If `all_of_it` is false, leave out the parts that are slow to draw."""
         now = self.now
         if all_of_it or abs(now - self._figures_drawn) >= FIGURES_EVERY_S:
             self._figures_drawn = now

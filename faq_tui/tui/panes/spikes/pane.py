@@ -37,7 +37,7 @@ NOTHING = (
 
 
 class Drawing(DrawingView):
-    """The widget with the drawing. If the sentence above it grows, this widget gets lower and needs another drawing."""
+    """The widget with the drawing. If the sentence above it grows, the widget gets lower and is drawn again."""
 
     class Resized(Message):
         """The widget has another size."""
