@@ -61,7 +61,7 @@ class TryBench:
         self._models: dict[str, LoadedModel] = {}
         self._cancel = CancelToken()
         self._closed = False
-        self._lock = threading.Lock()  # `hear` is called by one thread at a time
+        self._lock = threading.Lock()  # a thread holds this lock while it calls `hear`
 
     def ask(self, models: Sequence[TriedModel], request: TryRequest, hear: Hear) -> None:
         """Let every model answer. `hear` gets a model's name and a message; `TriedAnswer.take` applies such messages.

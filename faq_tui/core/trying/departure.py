@@ -45,7 +45,7 @@ def compare(reference: TriedAnswer, answer: TriedAnswer) -> AnswerComparison:
     elif equal < len(ours):
         departed = reference.state == "done"
     else:
-        # our answer is the beginning of the reference, or equal to it
+        # `answer` is equal to the reference or to its beginning
         departed = answer.state == "done" and (equal < len(theirs) or _ends_differ(reference, answer))
     return _cut(answer.opened, texts, equal, departed, by_token)
 

@@ -194,10 +194,10 @@ def _raise_if_failed(
 
 
 def without_keys(settings: Settings, needed: str | None = None) -> dict[str, str]:
-    """Environment variables that hide API keys from a worker.
+    """Environment variables for a worker that must not see API keys.
 
-    The settings name such variables in `api_key_env`, or as "$NAME" in `extra_headers`. Each such variable is set to
-    "", except the variable `needed`.
+    The settings name the variables with keys in `api_key_env`, or as "$NAME" in `extra_headers`. The result sets each
+    of these variables to "", except the variable `needed` and those in FETCHING.
     """
     return dict.fromkeys(set(_named(settings.model_dump())) - {*FETCHING, needed}, "")
 

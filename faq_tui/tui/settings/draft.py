@@ -59,7 +59,7 @@ class SettingsDraft:
         return {key.path: key for group in self.groups for key in group.keys}
 
     def type(self, key: SettingKey, value: Any) -> None:
-        """Note the value that the form holds for the key."""
+        """Store the value that the form holds for the key."""
         if value == initial_value(key, self.raw):
             self.typed.pop(key.path, None)
         else:

@@ -46,7 +46,7 @@ def editor_command(environ: Mapping[str, str], which: Callable[[str], str | None
 def edit_file(app: App[Any], command: list[str], path: Path) -> int:
     """Run the editor on the file until it ends. Returns its exit code. Raises UsageError if it cannot start.
 
-    The descriptors 1 and 2 are those of the app's log, so the editor gets the descriptor that Textual draws on.
+    The descriptors 1 and 2 point to the app's log, so the editor gets the descriptor that Textual draws on.
     """
     try:
         with app.suspend():

@@ -97,7 +97,7 @@ class SettingsScreen(ModalScreen[None]):
         self.draft = SettingsDraft(folder / "faq.toml")
         self.draft.read()
         self.index = -1  # index of the shown section; -1 before the first one is shown
-        self.effect: Effect | str | None = None  # None while it is computed, or if nothing is changed
+        self.effect: Effect | str | None = None  # None while it is being computed, and if there are no changes
         self.broken = ""  # why the file on disk cannot be read; "" if it can
         self._ids: dict[str, SettingKey] = {}  # the keys of the shown section
         self._computed = 0  # number of computations that began; only the last one is shown
@@ -252,7 +252,7 @@ class SettingsScreen(ModalScreen[None]):
     # The file on disk.
 
     async def read_again(self) -> None:
-        """Read the file again after it has changed. Changes that are not saved stay."""
+        """Read the file again after it has changed. Unsaved changes in the form are kept."""
         try:
             news = self.draft.read()
         except UsageError as error:
@@ -292,7 +292,7 @@ class SettingsScreen(ModalScreen[None]):
         (self.focus_next if by > 0 else self.focus_previous)()
 
     def action_undo(self) -> None:
-        """Give the focused field the value of the file again."""
+        """Set the focused field back to the value in the file."""
         row = next((one for one in self._form.rows if one.control is self.focused), None)
         if row is not None:
             row.control.value = (row.field.value or "") if isinstance(row.control, Input) else row.field.value

@@ -23,7 +23,7 @@ class AnswerText(LiteralText):
     COMPONENT_CLASSES = {FIRST, LATER, OPEN}  # noqa: RUF012  Textual reads this name
 
     def show_answer(self, answer: TriedAnswer, found: AnswerComparison | None) -> None:
-        """Show the answer. `found` compares it with the unquantized model's answer; None if it is that answer."""
+        """Show the answer. `found` compares it with the unquantized model's answer; None for that answer itself."""
         if answer.state == "failed":
             self.show(plain(answer.problem, limit=LIMIT) if not answer.text else self._failed(answer))
         elif found is None:

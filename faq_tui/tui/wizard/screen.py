@@ -70,7 +70,7 @@ class WizardScreen(ModalScreen[NewRun | None]):
     ]
 
     def __init__(self, here: Path, pause_s: float = PAUSE_S) -> None:
-        """Relative paths in answers begin in `here`. Tests make `pause_s` shorter."""
+        """Paths in answers may be relative to the folder `here`. Tests make `pause_s` shorter."""
         super().__init__()
         self.state = WizardState(here)
         self.steps, self.index = all_steps(), 0

@@ -157,7 +157,7 @@ class RegeneratePane(Pane):
         names = list(self.run.settings.sources)
         expected = sum(s.candidates for s in self.run.settings.sources.values()) * self.page.total
         if self._totals is not None and self.settings is not None and not self.live.is_running("regenerate"):
-            # The totals count only the shown source, so expect only the candidates of this source.
+            # The totals count only the candidates of the shown source, so `expected` must count only these, too.
             expected = self.settings.candidates * self.page.total
         which = f"source {self.source}"
         if len(names) > 1:

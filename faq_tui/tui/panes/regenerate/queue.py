@@ -40,7 +40,7 @@ class Follower:
         self._length, self._since = 0, 0.0
 
     def next(self, regeneration: Regeneration, shown: CandidateKey | None, now: float) -> CandidateKey | None:
-        """The candidate to show next. None means that the shown candidate stays."""
+        """The candidate to show next; None to stay with the shown candidate."""
         latest = regeneration.latest
         if not self.on or latest is None:
             return None
