@@ -73,7 +73,7 @@ def _with_strip(line: Text, plan: RunPlan, width: int) -> Text:
 def _idle(session: Session, start: str, plan: RunPlan | None, width: int) -> Text:
     stage = session.live.stage
     name = sanitize(stage.stage) if stage else "the job"
-    recent = session.outcome not in (None, "done")  # then tell how the last job ended, not which stages are stale
+    recent = session.outcome not in (None, "done")  # if True, say how the last job ended, not which stages are stale
     stale = None if recent or plan is None else stale_in_words(plan, start, width)
     if stale is not None:
         return stale

@@ -79,7 +79,7 @@ class GrowingText:
 
 @dataclass(slots=True)
 class GrowingCandidate:
-    """A candidate that is being generated, or waits for its next try."""
+    """A candidate that is being generated or is waiting for its next try."""
 
     started: float = 0.0
     attempt: int = 0  # number of discarded tries
@@ -161,7 +161,7 @@ class Regeneration:
 
 @dataclass
 class StageLive:
-    """The stage that the job began last."""
+    """The newest stage of the job."""
 
     stage: str
     total: int | None = None
@@ -237,7 +237,7 @@ class LiveState:
         return [artefact for artefact in self.artefacts.values() if artefact.seconds is None and not artefact.failed]
 
     def running_artefact(self) -> ArtefactLive | None:
-        """The artefact that was begun last among those that are being quantized now."""
+        """The newest of the artefacts that are being quantized now."""
         return next(reversed(self.running_artefacts()), None)
 
     def lost(self, message: str) -> None:

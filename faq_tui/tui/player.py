@@ -44,7 +44,7 @@ class Player:
         return self._next is None
 
     def drain_timed(self) -> list[Timed]:
-        """The next events: all that the job had recorded up to the current time of the recording."""
+        """The next events of the recording, up to its current time."""
         if self._began is None:
             self._began = self._timer()
         due = self._first + (self._timer() - self._began) * self._speed if self._speed else float("inf")
@@ -70,7 +70,7 @@ class Player:
 
 
 def recording(folder: Path, job: str | None) -> Path:
-    """The events of a job of the run, by default of the newest job. Raises UsageError."""
+    """The file with the events of `job`, or of the newest job if it is None. Raises UsageError if there is none."""
     paths = sorted((folder / "jobs").glob("*/events.jsonl"))
     if job is None:
         if not paths:

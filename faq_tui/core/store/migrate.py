@@ -1,4 +1,4 @@
-"""Update the schema of a run's database. Each migration has a name and is applied exactly once.
+"""Update the schema of a run's database. Each migration has a name and is applied to a database only once.
 
 A migration is a file `migrations/NNNN_name.sql`. The numbers determine the order of the migrations. When a migration
 is applied, its name is recorded in the table `migrations` of the database. Numbers may have gaps, and a lower number

@@ -22,7 +22,7 @@ from faq_tui.tui.shell import ShellApp
 
 
 class SettingsActions(ShellApp):
-    """Shows and edits the settings of the run, and uses them again when the file changes."""
+    """Shows and edits the settings of the run. When the file changes, uses its new settings."""
 
     opened: Run
     session: Session

@@ -214,7 +214,7 @@ class SettingsScreen(ModalScreen[None]):
     # Checking.
 
     def _check(self, values: Values) -> dict[str, str]:
-        """Take the values of the form into the draft, and return the refused ones."""
+        """Put the values of the form into the draft. Returns the reason for each refused value."""
         before = dict(self.draft.typed)
         for name, value in values.items():
             if name in self._ids:

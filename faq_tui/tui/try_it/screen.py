@@ -63,7 +63,7 @@ class TryScreen(ModalScreen[str]):
     def __init__(
         self, source: TrySource, known: Sequence[TriedModel], chosen: Sequence[TriedModel], prompt: str = ""
     ) -> None:
-        """`known` are all models that can be tried. `chosen` are the models in the columns, the unquantized one first."""
+        """`known` are all models that can be tried. `chosen` are those in the columns, the unquantized one first."""
         super().__init__()
         self._source, self._known = source, list(known)
         self._chosen = list(chosen)[:MOST_COLUMNS]

@@ -38,7 +38,7 @@ HIGHEST, HIGH = 0.95, 0.85
 LEGEND = "bold red: highest 5% of KL · yellow: next 10% · underlined: other top-1"
 UNMARKED = "The tokens of these models are not stored, because an older faq-tui measured them."
 HIGHEST_STYLE, HIGH_STYLE, OTHER_STYLE = "bold red", "yellow", "underline"
-END_OF_LINE = "↵\n"  # replaces a marked line break, which would otherwise be invisible
+END_OF_LINE = "↵\n"  # stands for a marked line break, whose mark would otherwise be invisible
 Parts = list[tuple[str, str] | None]
 
 

@@ -73,7 +73,7 @@ class ArtefactActions(Pane):
     # Trying.
 
     def action_try_it(self) -> None:
-        """Let the unquantized model, the selected artefact and one more answer a prompt."""
+        """Let three models answer a prompt: the unquantized model, the selected artefact and another artefact."""
         if self.run.store.read_only:
             raise UsageError("this is a replay, which cannot load models")
         known = models_of(self.run)[:MOST_MODELS]

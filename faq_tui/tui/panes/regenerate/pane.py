@@ -56,7 +56,7 @@ class RegeneratePane(Pane):
         self.follower = Follower()
         self._finished: dict[int, Candidate] = {}  # finished candidates of the selected seed, by number
         self._lost: dict[int, str] = {}  # maps the number of each failed candidate to the reason
-        self._loaded: tuple[object, ...] = ()  # the state of the pane when `_finished` was last read
+        self._loaded: tuple[object, ...] = ()  # what the pane showed when `_finished` was last read
         self._queue_drawn = self._figures_drawn = 0.0
         self._stage: tuple[str, str] | None = None  # (name, state) of the stage at the last tick
         self._totals: Totals | None = None
