@@ -191,7 +191,8 @@ class FaqApp(AppController):
             free = [key for key in keys_of(action, self.keymap) if key not in taken]
             labels[scope] = (shown(free[0]) if free and len(free[0]) == 1 else "", action.label)
         switch = " ".join(self.key("app.previous_pane") + self.key("app.next_pane"))
-        if not any(key for key, _ in labels.values()):  # the pane uses the digits itself, so name the other keys
+        if not any(key for key, _ in labels.values()):
+            # The pane itself uses the digits, so show the other keys that switch panes.
             others = [key for scope in self.panes for key in self._others(scope)[:1]]
             switch = f"{others[0]}-{others[-1]} {switch}" if others else switch
         self._tabs.show(pane.SPEC.scope, labels, switch)

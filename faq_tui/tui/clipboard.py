@@ -40,7 +40,7 @@ def save(text: str, path: Path) -> None:
 
 
 def copy_text(app: App[Any], text: str) -> str:
-    """Copy text to the clipboard and to the file. Returns a sentence about it."""
+    """Copy text to the clipboard and to the file. Returns a sentence that says what was copied and where."""
     path = copy_file()
     app.copy_to_clipboard(text)
     try:

@@ -16,7 +16,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("compare.close", "escape,q", "Back", "Leave the comparison."),
 )
 
-# The screen is no pane, but help screen, config file and docs/keys.md show its actions in the same way.
+# The screen is not a pane, but the help screen, the config file and docs/keys.md treat its actions like those of a
+# pane.
 COMPARE = PaneSpec(
     scope="compare",
     title="Compare",

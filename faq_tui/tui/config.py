@@ -47,7 +47,7 @@ def load_config(path: Path) -> Config:
         settings: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return Config()
-    except (OSError, ValueError, RecursionError) as error:  # ValueError: no TOML, not UTF-8, or too long a number
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: not TOML, not UTF-8, or a number too long
         raise UsageError(f"{path} cannot be read: {sanitize(str(error))}") from None
     for name in settings:
         if name not in NAMES:

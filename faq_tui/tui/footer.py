@@ -55,7 +55,7 @@ class KeyFooter(LiteralText):
 
     def _draw(self) -> None:
         always = _together(self.always)
-        room = self.size.width - _width(always) + len(GAP)  # no gap is needed after the last key
+        room = self.size.width - _width(always) + len(GAP)  # the last key has no gap after it
         every = _together(self.keys)
         drawn = list(every)
         while drawn and _width(drawn) > room:

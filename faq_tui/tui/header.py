@@ -19,7 +19,7 @@ from faq_tui.tui.gpu import MachineSample, describe
 from faq_tui.tui.stage_marks import Mark
 from faq_tui.tui.widgets.text import LiteralText
 
-INVALID = "faq.toml is invalid"  # the badge while the settings cannot be read
+INVALID = "faq.toml is invalid"  # this badge is shown while the settings are invalid
 
 
 class Header(LiteralText):

@@ -73,7 +73,7 @@ def _with_strip(line: Text, plan: RunPlan, width: int) -> Text:
 def _idle(session: Session, start: str, plan: RunPlan | None, width: int) -> Text:
     stage = session.live.stage
     name = sanitize(stage.stage) if stage else "the job"
-    recent = session.outcome not in (None, "done")  # then tell how the last job ended, not which stages are stale
+    recent = session.outcome not in (None, "done")  # if True, say how the last job ended, not which stages are stale
     stale = None if recent or plan is None else stale_in_words(plan, start, width)
     if stale is not None:
         return stale
@@ -104,7 +104,7 @@ def _failed(session: Session, what_to_do: str) -> Text:
 
 
 def kept_in_words(stage: StageLive | None) -> str:
-    """What stays after the job has ended early. Of an unfinished artefact, nothing or only a checkpoint stays."""
+    """Say what is kept if the job ends early. An unfinished artefact does not count, even if it has a checkpoint."""
     if stage is None or stage.stage != "quantize":
         return "Finished work is kept"
     if not stage.done:
@@ -142,7 +142,7 @@ def _running(live: LiveState, now: float, width: int, plan: RunPlan | None) -> T
 
 
 def _preparing(stage: str, began: float, step: Preparing, now: float, width: int, plan: RunPlan | None) -> Text:
-    """A step before the units of the stage: its amount, rate and time left, or for how long it has been going on."""
+    """A step before the stage's first unit: its progress, rate and time left, or only the time since it began."""
     head = Text.assemble((f"{_place(stage, plan)}{sanitize(stage)}", "bold"), f"  {sanitize(step.what)}")
     seconds = max(0.0, now - began)
     if not step.total:

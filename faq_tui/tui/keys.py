@@ -46,7 +46,7 @@ def shown(key: str) -> str:
 
 
 def written(key: str) -> str:
-    """Textual's name of a key from the config file: `?` becomes `question_mark`."""
+    """Textual's name for a key in the config file: `?` becomes `question_mark`."""
     *modifiers, last = key.split("+") if key != "+" else ["+"]
     names = {sign: name for name, sign in NAMES.items()}
     return "+".join([*modifiers, names.get(last, last)])

@@ -16,12 +16,12 @@ from faq_tui.core.base.files import atomic_text
 from faq_tui.tui.themes import theme_names
 
 MOST_RUNS = 500
-MOST_BYTES = 4 << 20  # faq-tui writes no longer file
+MOST_BYTES = 4 << 20  # a longer file was not written by faq-tui, so it is ignored
 
 
 @dataclass(frozen=True)
 class RunView:
-    """The pane that was shown last, and the layouts of the panes that differ from the usual ones."""
+    """The pane that was shown last, and the layout of each pane whose layout is not the usual one."""
 
     pane: str = ""
     layouts: Mapping[str, str] = field(default_factory=dict)
@@ -32,7 +32,7 @@ def view_file() -> Path:
 
 
 def last_theme(suited: str) -> str | None:
-    """The theme that the user chose last in a terminal for which `suited` is the default; None if there is none."""
+    """The theme that the user last chose in a terminal with the default theme `suited`; None if there is none."""
     theme = _read("themes").get(suited)
     return theme if isinstance(theme, str) and theme in theme_names() else None
 

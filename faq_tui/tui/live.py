@@ -79,7 +79,7 @@ class GrowingText:
 
 @dataclass(slots=True)
 class GrowingCandidate:
-    """A candidate that is being generated, or waits for its next try."""
+    """A candidate that is being generated or is waiting for its next try."""
 
     started: float = 0.0
     attempt: int = 0  # number of discarded tries
@@ -161,7 +161,7 @@ class Regeneration:
 
 @dataclass
 class StageLive:
-    """The stage that the job began last."""
+    """The newest stage of the job."""
 
     stage: str
     total: int | None = None
@@ -204,7 +204,7 @@ class LiveState:
     regeneration: Regeneration = field(default_factory=Regeneration)
     artefacts: dict[str, ArtefactLive] = field(default_factory=dict)
     waiting: dict[str, e.ServerWaiting] = field(default_factory=dict)  # servers that are down, by URL
-    # the steps that go on before the units of the stage, the innermost last: (when it began, its last report)
+    # maps each step that runs before the stage's first unit to (time when it began, its last report), innermost last
     steps: dict[str, tuple[float, e.Preparing]] = field(default_factory=dict)
     measured: int = 0  # number of finished measurements
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))  # notes for the log view
@@ -223,7 +223,7 @@ class LiveState:
     def seconds_left(self, now: float) -> float | None:
         """Estimate the seconds left from the layers of the current artefacts, or from the stage's units.
 
-        All parts of the screen show this same estimate. It is None if no estimate is possible yet.
+        All parts of the screen show this estimate. The result is None if no estimate is possible yet.
         """
         artefacts = self.running_artefacts()
         if artefacts and all(artefact.layers for artefact in artefacts):
@@ -237,11 +237,11 @@ class LiveState:
         return [artefact for artefact in self.artefacts.values() if artefact.seconds is None and not artefact.failed]
 
     def running_artefact(self) -> ArtefactLive | None:
-        """The artefact that was begun last among those that are being quantized now."""
+        """The newest of the artefacts that are being quantized now."""
         return next(reversed(self.running_artefacts()), None)
 
     def lost(self, message: str) -> None:
-        """Mark the stage as ended: the job's process is gone and has not recorded the end of its stage."""
+        """Mark the running stage as failed, because the job's process has gone without recording the stage's end."""
         self.version += 1
         if self.stage is not None and self.stage.state == "running":
             self.stage.state, self.stage.message = "failed", message

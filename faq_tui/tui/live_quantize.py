@@ -18,7 +18,7 @@ class ArtefactLive:
     samples: int = 0
     tokens: int = 0
     modules: dict[tuple[int, str], e.ModuleQuantized] = field(default_factory=dict)
-    # Maps each layer that has begun to its modules.
+    # The modules of each layer whose quantization has begun.
     expected: dict[int, tuple[str, ...]] = field(default_factory=dict)
     layer_started: dict[int, float] = field(default_factory=dict)
     layer_done: dict[int, float] = field(default_factory=dict)

@@ -19,7 +19,7 @@ BELL = "\a"
 
 
 def understands(environ: Mapping[str, str]) -> bool:
-    """True if the terminal can be sent a title and notices."""
+    """True if the terminal does not print the sequences for a title and a notice as text."""
     return environ.get("TERM", "") not in WITHOUT
 
 
@@ -74,7 +74,7 @@ def _doing(session: Session) -> str:
 
 
 def share_done(live: LiveState) -> float | None:
-    """The finished share of the running stage, from 0 to 1. Layers of a running quantization are counted."""
+    """The finished share of the running stage, from 0 to 1. A layer counts as a part of its artefact."""
     stage = live.stage
     if stage is None or stage.state != "running" or not stage.total:
         return None

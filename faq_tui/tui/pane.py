@@ -132,7 +132,7 @@ class Pane(Container, can_focus=True):
         return ZOOMED if self.has_class("-zoom") else ""
 
     def use_arrangement(self, layout: str) -> None:
-        """Use the layout of the last time, before the pane is shown. An unknown layout changes nothing."""
+        """Restore the remembered layout before the pane is shown. An unknown layout changes nothing."""
         self.set_class(layout == ZOOMED, "-zoom")
 
     def is_in_footer(self, action: str) -> bool:  # noqa: ARG002

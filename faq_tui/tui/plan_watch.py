@@ -58,7 +58,7 @@ class PlanWatch:
             self._wake.wait(pause)
 
     def _state(self, db: sqlite3.Connection) -> object:
-        """A value that changes with each change of the database, and of `faq.toml`."""
+        """A value that changes whenever the database or `faq.toml` changes."""
         try:
             changed: int | None = (self._folder / "faq.toml").stat().st_mtime_ns
         except OSError:

@@ -29,7 +29,7 @@ class Player:
             raise UsageError(f"{events} cannot be played: {error.strerror}") from None
         self._next = self._read()
         if self._next is None:
-            raise UsageError(f"{events} contains no events that could be played")
+            raise UsageError(f"{events} contains no events that can be played")
         self._first: float = self._next[1]
         self._now: float = self._first
         self._began: float | None = None
@@ -44,7 +44,7 @@ class Player:
         return self._next is None
 
     def drain_timed(self) -> list[Timed]:
-        """The next events: all that the job had recorded up to the current time of the recording."""
+        """The next events of the recording, up to its current time."""
         if self._began is None:
             self._began = self._timer()
         due = self._first + (self._timer() - self._began) * self._speed if self._speed else float("inf")
@@ -70,7 +70,7 @@ class Player:
 
 
 def recording(folder: Path, job: str | None) -> Path:
-    """The events of a job of the run, by default of the newest job. Raises UsageError."""
+    """The file with the events of `job`, or of the newest job if it is None. Raises UsageError if there is none."""
     paths = sorted((folder / "jobs").glob("*/events.jsonl"))
     if job is None:
         if not paths:

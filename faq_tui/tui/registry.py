@@ -36,7 +36,7 @@ APP_ACTIONS = (
 def show_actions(panes: Iterable[PaneSpec] = PANES) -> tuple[Action, ...]:
     """Return one action for each pane: the action shows the pane.
 
-    A function key shows a pane from everywhere. The digit does the same, except if the shown pane uses the digit
+    A function key always shows its pane. A digit does the same, unless the pane on the screen uses this digit
     itself.
     """
     return tuple(

@@ -67,7 +67,7 @@ class Session:
         return len(self._pending)
 
     def open(self) -> None:
-        """Begin to look for a running job. If there is no running job, show the last job."""
+        """Begin to look for a running job. If none is found, show the last job."""
         threading.Thread(target=self._look, name="look", daemon=True).start()
 
     def close(self) -> None:

@@ -55,7 +55,8 @@ class ShellApp(App[None]):
         self._give_back_title()
 
     def exit(self, *arguments: Any, **named: Any) -> None:
-        self._give_back_title()  # while the app still has the screen; after a crash, `on_unmount` does it
+        # Do this while the app still has the screen. After a crash, `on_unmount` does it.
+        self._give_back_title()
         super().exit(*arguments, **named)
 
     def _give_back_title(self) -> None:

@@ -21,8 +21,8 @@ MARKS: Mapping[str, Mark] = {
     MISSING: (" ", "dim"),
 }
 WORDS = {STALE: "out of date", MISSING: "to do", "stopped": "not finished", "interrupted": "not finished"}
-# The stages whose results a pane shows. If their states differ, the pane's mark shows the state that comes first in
-# ORDER.
+# Maps each pane to the stages whose results it shows. If the states of these stages differ, the pane's mark shows the
+# state that comes first in ORDER.
 SHOWN_IN = {
     "seeds": ("seeds",),
     "regenerate": ("regenerate",),

@@ -62,7 +62,10 @@ def own_terminal(log: Path) -> Iterator[int]:
 
 @contextmanager
 def own_pipe(log: Path) -> Iterator[int]:
-    """Yield the copy of standard output, which is a pipe to the server of a web page. The rest is as above."""
+    """Yield the copy of standard output, which is a pipe to the server of a web page.
+
+    Other output goes to the log. At the end, the descriptors 1 and 2 are restored.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     copy = os.dup(1)

@@ -21,7 +21,7 @@ RICH, FEW = "textual-dark", "ansi-dark"
 ROLES = ("text-error", "text-success", "text-warning", "text-primary", "text-accent", "text-secondary")
 CONTRAST = 4.5  # minimum contrast of a text and its background (WCAG 2, level AA)
 STEPS = 20
-# Letters and digits of all scripts. Lines, blocks, bars and points of plots need no such contrast.
+# Text with a letter or digit of any script needs this contrast. Lines, blocks, bars and points of plots do not.
 WORDS = re.compile(r"\w")
 BLACK, WHITE = Color(0, 0, 0), Color(255, 255, 255)
 BACKGROUNDS = ("background", "surface", "panel")
@@ -32,7 +32,7 @@ def theme_names() -> list[str]:
 
 
 def suited_theme(environ: Mapping[str, str]) -> str:
-    """Use the 16 ANSI colours if the terminal does not announce 24-bit colour.
+    """The theme for the terminal: 16 ANSI colours if the terminal does not announce 24-bit colour.
 
     SSH usually loses `COLORTERM`. A 24-bit theme reduced to 256 or 16 colours can show black text on black.
     """
@@ -110,7 +110,7 @@ def _better(colour: ColorTriplet, background: ColorTriplet) -> Style | None:
 
 
 def readable_colour(colour: Color, background: Color) -> Color:
-    """The colour that can be read on `background` and is nearest to `colour`, on the way to black or to white."""
+    """Mix `colour` with as little black or white as possible, so that it can be read on `background`."""
     for step in range(STEPS + 1):
         for end in (BLACK, WHITE):
             mixed = colour.blend(end, step / STEPS)

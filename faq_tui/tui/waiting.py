@@ -14,7 +14,7 @@ def waiting_in_words(waiting: Iterable[ServerWaiting], now: float) -> str:
     """Say for which server the job waits, since when, and when it gives up.
 
     Return "" if no server is down, or if some servers are down but another server of the source is up. In both cases
-    the job does not wait.
+    the job is not waiting for a server.
     """
     event = next((event for event in waiting if event.gives_up is not None), None)
     if event is None or event.gives_up is None:

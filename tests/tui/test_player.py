@@ -105,7 +105,7 @@ def test_what_cannot_be_played_is_said_in_one_sentence(folder: Path, recorded: P
     with pytest.raises(UsageError, match="no recorded job 'x'"):
         recording(folder, "x")
     (folder / "jobs" / "20990101-000000-zzzz" / "events.jsonl").write_text("nothing\n")
-    with pytest.raises(UsageError, match="contains no events that could be played"):
+    with pytest.raises(UsageError, match="contains no events that can be played"):
         Player(recording(folder, None))
     assert "no run folder at" in refused(ExitCode.USAGE, "replay", folder / "none")
     assert "needs a terminal" not in refused(ExitCode.USAGE, "replay", folder, "--speed", "-1")

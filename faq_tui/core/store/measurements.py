@@ -91,7 +91,7 @@ def token_kl_of(store: Store, subject: str, text: str) -> bytes | None:
 
 
 def has_token_entropies(store: Store, subject: str) -> bool:
-    """True if a version of faq-tui that stores `token_entropy` has measured the model on a text."""
+    """True if `token_entropy` is stored for the model on any text. Old versions of faq-tui did not store it."""
     query = "SELECT count(*) FROM measurements WHERE subject = ? AND token_entropy IS NOT NULL"
     return bool(store.db.execute(query, (subject,)).fetchone()[0])
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from faq_tui.core.store.database import Store
 
 SHOWN_CHARACTERS = 400  # maximum number of characters of a question that a row shows
-# a search reads the seeds in steps, which grow from this first number of seeds to this largest number
+# number of seeds that a search reads in its first step, and the largest number that it reads in a later step
 FIRST_STRETCH, STRETCH = 2000, 65_536
 
-# The possible states of a seed for one source and judge. Each state has a test. A seed gets the first state with a
-# true test.
+# The possible states of a seed for one source and judge. Each state has a test. A seed has the first state
+# whose test is true.
 STATES = {
     "excluded": "s.excluded",
     "held out": "s.role = 'heldout'",
@@ -171,18 +171,18 @@ def position_of(store: Store, seed_id: str) -> int | None:
 
 
 def categories(db: sqlite3.Connection) -> list[str]:
-    """Every category that a seed has."""
+    """All categories of the seeds, in alphabetical order."""
     query = "SELECT DISTINCT category FROM seeds WHERE present AND category IS NOT NULL ORDER BY category"
     return [row[0] for row in db.execute(query)]
 
 
 def origins(db: sqlite3.Connection) -> list[str]:
-    """Every file that seeds came from, in alphabetical order."""
+    """The names of all files that contain the seeds, in alphabetical order."""
     return [row[0] for row in db.execute(f"SELECT DISTINCT {_FILE} FROM seeds s WHERE s.present ORDER BY 1")]
 
 
 def tags(db: sqlite3.Connection) -> list[str]:
-    """Every tag that a seed has."""
+    """All tags of the seeds, in alphabetical order."""
     return [row[0] for row in db.execute("SELECT DISTINCT tag FROM seed_tags ORDER BY tag")]
 
 

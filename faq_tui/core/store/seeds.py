@@ -40,7 +40,7 @@ class Seed:
 
 
 def stored_seeds(store: Store) -> list[tuple[Seed, str]]:
-    """The pair (seed, role) of each seed in the file, in file order. The result also has the excluded seeds."""
+    """The pair (seed, role) of each seed in the file, in file order. Excluded seeds are included."""
     query = "SELECT * FROM seeds WHERE present ORDER BY position"
     return [(_seed(row), row["role"]) for row in store.db.execute(query)]
 
@@ -70,8 +70,8 @@ def replace_all(store: Store, seeds: Iterable[Seed]) -> int:
 def record_skips(store: Store, skipped: Mapping[str, int]) -> None:
     """Store the number of skipped rows by reason.
 
-    No migration creates the table. The table is created when the first row is skipped, so that earlier versions of
-    faq-tui can still open the database.
+    This function creates the table when the first row is skipped. A migration would prevent earlier versions of
+    faq-tui from opening the database.
     """
     if not skipped and not skips(store.db):
         return

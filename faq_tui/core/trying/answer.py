@@ -11,10 +11,10 @@ ENDED = ("done", "stopped", "failed")
 
 @dataclass
 class TriedAnswer:
-    """Collects the messages about one answer. `take` may be called in another thread than the reading methods.
+    """Collects the messages about one answer. One thread may call `take` while another thread reads the answer.
 
     `texts[i]` has the new characters that token i completes. It is "" if the characters of the token are not complete
-    yet. `ids[i]` is the id of token i; a server sends no ids, and then `ids` is empty and each text is one delta.
+    yet. `ids[i]` is the id of token i. A server sends no ids. Then `ids` is empty, and each text is one delta.
     """
 
     name: str
@@ -22,9 +22,10 @@ class TriedAnswer:
     opened: str = ""  # text at the end of the prompt that belongs to the answer: an opening tag of reasoning
     ids: list[int] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
-    finish_reason: str = ""  # "stop": the model ended its answer; "length": max_tokens is reached; "stopped"
+    # "stop": the model ended its answer; "length": max_tokens was reached; "stopped": the person stopped the answer
+    finish_reason: str = ""
     prompt_tokens: int | None = None
-    tokens: int | None = None  # number of generated tokens as a server counts them; None if `ids` counts them
+    tokens: int | None = None  # number of generated tokens, as reported at the end of the answer
     seconds: float = 0.0  # from the end of the loading until the last token
     load_seconds: float | None = None
     memory_mb: float | None = None  # peak memory of the process, or of one GPU; None if a server has the model

@@ -24,9 +24,9 @@ Hear = Callable[[str, dict[str, Any]], None]
 
 
 def asks_server(settings: Settings) -> bool:
-    """True if the settings name the command of [evaluate.serve]: then its server answers instead of a worker child.
+    """True if [evaluate.serve] has a command. Then a server that the command starts answers, not a worker child.
 
-    `faq-tui init` writes the section without a command.
+    `faq-tui init` writes this section without a command.
     """
     return "command" in settings.evaluate.serve.model_fields_set
 
@@ -34,8 +34,8 @@ def asks_server(settings: Settings) -> bool:
 def room_for(run: Run) -> int:
     """The number of models of the target's size that fit into the free memory together, at least 1.
 
-    An artefact takes the same memory as the target, because its weights are dense after the loading. The result is 1
-    if the target's size is not known yet.
+    An artefact takes the same memory as the target, because its weights are dense after loading. The result is 1 if
+    the target's size is not known yet.
     """
     memory = target_memory(run)
     if memory is None:
@@ -61,13 +61,13 @@ class TryBench:
         self._models: dict[str, LoadedModel] = {}
         self._cancel = CancelToken()
         self._closed = False
-        self._lock = threading.Lock()  # `hear` is called by one thread at a time
+        self._lock = threading.Lock()  # a thread holds this lock while it calls `hear`
 
     def ask(self, models: Sequence[TriedModel], request: TryRequest, hear: Hear) -> None:
         """Let every model answer. `hear` gets a model's name and a message; `TriedAnswer.take` applies such messages.
 
-        The models answer in the given order, or side by side. An error of one model is its message `failed`, and the
-        other models answer anyway. Raises FaqError if the target is not found.
+        The models answer in the given order, or side by side. If one model fails, `hear` gets its message `failed`,
+        and the other models still answer. Raises FaqError if the target is not found.
         """
         request.check()
         self._cancel = CancelToken()
@@ -102,7 +102,7 @@ class TryBench:
             model.stop()
 
     def close(self) -> None:
-        """End all answers and free the memory."""
+        """End all answers and the worker children, so that the memory of the models is free."""
         self._closed = True
         self._cancel.set()
         self._close(list(self._models))
@@ -149,7 +149,7 @@ class TryBench:
     def _through_servers(
         self, target: TargetModel, models: Sequence[TriedModel], request: TryRequest, hear: Hear
     ) -> None:
-        """A server such as vLLM takes most of the memory, so one server runs after the other."""
+        """A server such as vLLM takes most of the memory, so only one server runs at a time."""
         for model in models:
 
             def hear_one(message: dict[str, Any], name: str = model.name) -> None:

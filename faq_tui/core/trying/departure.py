@@ -13,13 +13,13 @@ class AnswerComparison:
     """An answer compared with the unquantized model's answer.
 
     `equal` is the number of equal tokens at the beginning; without token ids, it is the number of equal characters.
-    `departed` is true if the next token differs, or if only one of the answers ends there. While an answer is
-    streamed, tokens that the other model has not generated yet are not compared: they are no departure.
+    `departed` is true if the next token differs, or if only one of the answers ends there. While the
+    answers are streamed, a token is compared only when both models have generated it.
     """
 
     same: str  # the text of the equal tokens, with the opening tag of reasoning
     first: str  # the text of the first token that differs; "" if there is none
-    later: str  # the text after it; tokens that are not compared yet are in `open`
+    later: str  # the text after `first`, without the tokens in `open`
     open: str  # the text of the tokens that are not compared yet
     equal: int
     departed: bool
@@ -34,7 +34,7 @@ def compare(reference: TriedAnswer, answer: TriedAnswer) -> AnswerComparison:
     theirs: Sequence[object]
     if by_token:
         ids = list(answer.ids)
-        texts = texts[: len(ids)]  # another thread may just be adding tokens
+        texts = texts[: len(ids)]  # at this moment, another thread may be adding tokens
         ours, theirs = ids[: len(texts)], list(reference.ids)
     else:
         texts = [*"".join(texts)]
@@ -45,7 +45,7 @@ def compare(reference: TriedAnswer, answer: TriedAnswer) -> AnswerComparison:
     elif equal < len(ours):
         departed = reference.state == "done"
     else:
-        # our answer is the beginning of the reference, or equal to it
+        # `answer` is equal to the reference or to its beginning
         departed = answer.state == "done" and (equal < len(theirs) or _ends_differ(reference, answer))
     return _cut(answer.opened, texts, equal, departed, by_token)
 
@@ -71,7 +71,7 @@ def _cut(opened: str, texts: list[str], equal: int, departed: bool, by_token: bo
     same, rest = opened + "".join(texts[:equal]), texts[equal:]
     if not departed:
         return AnswerComparison(same, "", "", "".join(rest), equal, False, by_token)
-    # The first token may complete no character. Then mark the first characters that come with later tokens.
+    # If the first token completes no character, mark the characters of the first later token that completes one.
     shown = next((index for index, text in enumerate(rest) if text), len(rest))
     first, later = "".join(rest[: shown + 1]), "".join(rest[shown + 1 :])
     return AnswerComparison(same, first, later, "", equal, True, by_token, ends=not rest)

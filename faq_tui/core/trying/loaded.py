@@ -17,7 +17,7 @@ from faq_tui.core.trying.request import TryRequest
 from faq_tui.core.worker import run_worker
 
 Hear = Callable[[dict[str, Any]], None]
-PATIENCE_S = 1.0  # an answer that does not end this long after a stop is ended together with its process
+PATIENCE_S = 1.0  # if an answer has not ended this many seconds after a stop, its process is ended
 LAST = ("answered", "failed", "stopped")  # the messages that end an answer
 
 
@@ -39,16 +39,17 @@ class LoadedModel:
 
     @property
     def is_open(self) -> bool:
-        """True if the child runs, so that its model takes memory."""
+        """True if the child runs. Its model then needs memory."""
         return self._thread is not None and self._thread.is_alive()
 
     def answer(self, request: TryRequest, hear: Hear, stopped: Callable[[], bool] = lambda: False) -> None:
-        """Answer one prompt, and return when the answer has ended. `hear` gets the messages, also in another thread.
+        """Answer one prompt, and return when the answer has ended.
 
-        If the model must be loaded, the first message is `loading`; `task.run` describes the others.
+        `hear` gets the messages. It is called in this thread and in the thread that watches the child. the model
+        must be loaded, the first message is `loading`; `task.run` describes the others. If the answer fails, the last
+        message is `failed`; after `stop`, it is `answered` or `stopped`.
 
-        If the answer fails, the last message is `failed`; after `stop`, it is `answered` or `stopped`.
-        `stopped` tells whether a stop was requested before `stop` could reach this answer.
+        `stopped` returns True if the person asked for a stop before this answer began.
         """
         with self._lock:
             if self._cancel.is_set and self._thread is not None:
@@ -70,7 +71,7 @@ class LoadedModel:
         self._ended.wait()
 
     def stop(self) -> None:
-        """End the present answer at once. The model stays loaded if it reacts in time."""
+        """End the present answer at once. If the child reacts in time, its model stays loaded."""
         if self._ended.is_set() or self._inbox is None:
             return
         if self._loaded is None:

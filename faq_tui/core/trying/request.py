@@ -15,13 +15,16 @@ from faq_tui.core.run.run import Run
 MOST_MODELS = 8  # maximum number of models that answer one prompt
 LONGEST_PROMPT = 100_000  # maximum length of a prompt in characters
 HOTTEST = 2.0  # highest sampling temperature
-TOKENS = 256  # default of the longest answer in tokens
+TOKENS = 256  # default of the maximum length of an answer in tokens
 FIRST_ARTEFACTS = 2  # without a choice, the unquantized model and this number of artefacts answer
 
 
 @dataclass(frozen=True)
 class TryRequest:
-    """A prompt and its sampling. `temperature` 0 always takes the likeliest token. `seed` starts the random draws."""
+    """A prompt and its sampling.
+
+    If `temperature` is 0, the model always takes the likeliest token. `seed` is the seed of the random draws.
+    """
 
     prompt: str
     max_tokens: int = TOKENS
@@ -33,9 +36,11 @@ class TryRequest:
         if not self.prompt.strip():
             raise UsageError("the prompt is empty: write a question")
         if len(self.prompt) > LONGEST_PROMPT:
-            raise UsageError(f"the prompt has {len(self.prompt):,} characters, and {LONGEST_PROMPT:,} are allowed")
+            raise UsageError(
+                f"the prompt has {len(self.prompt):,} characters; at most {LONGEST_PROMPT:,} are allowed"
+            )
         if self.max_tokens < 1:
-            raise UsageError(f"an answer cannot have at most {self.max_tokens} tokens: allow at least 1")
+            raise UsageError(f"the maximum length of an answer is {self.max_tokens} tokens: allow at least 1")
         if not 0 <= self.temperature <= HOTTEST:
             raise UsageError(f"the temperature {self.temperature:g} is not between 0 and {HOTTEST:g}")
 
@@ -45,7 +50,8 @@ class TryRequest:
 
     @property
     def sampling(self) -> dict[str, Any]:
-        """The arguments of `next_tokens` in core/regenerating/local_task.py. Only the temperature changes them."""
+        """The arguments of `next_tokens` in core/regenerating/local_task.py. Only the temperature
+        is taken from the request; the others are constant."""
         return {"temperature": self.temperature, "top_k": -1, "top_p": 1.0, "min_p": 0.0}
 
     def to_json(self) -> dict[str, Any]:
@@ -76,7 +82,7 @@ def models_of(run: Run) -> list[TriedModel]:
 
 
 def chosen_models(run: Run, names: Sequence[str]) -> list[TriedModel]:
-    """The models with these names, always with the unquantized target as the first one.
+    """The unquantized target, followed by the artefacts with these names.
 
     Without names, the result has the unquantized target and the first artefacts. Raises UsageError if there is no
     model with one of the names, and FaqError if the folder of an artefact is not complete.
@@ -94,5 +100,5 @@ def chosen_models(run: Run, names: Sequence[str]) -> list[TriedModel]:
             raise UsageError(f"this run has no artefact {name!r}: its artefacts are {others}")
         known[name].check()
     if len(wanted) + 1 > MOST_MODELS:
-        raise UsageError(f"at most {MOST_MODELS} models can answer one prompt, with the unquantized model")
+        raise UsageError(f"at most {MOST_MODELS} models can answer one prompt, including the unquantized model")
     return [TriedModel(UNQUANTIZED, None), *(known[name] for name in wanted)]

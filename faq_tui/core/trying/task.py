@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SEND_PERIOD_S = 0.05  # tokens are collected for this long before they are sent
 LOOK_PERIOD_S = 0.02  # seconds between two looks for the next prompt
 KEPT_TOKENS = 8  # this many earlier tokens are decoded again, because a character may consist of several tokens
-LONGEST_CHARACTER = 8  # if so many tokens complete no character, the model has written broken bytes
+LONGEST_CHARACTER = 8  # if this many tokens in a row complete no character, their bytes are not valid UTF-8
 
 
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> NoReturn:
@@ -58,7 +58,8 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 
 
 def _next_request(inbox: Path, number: int) -> TryRequest:
-    from faq_tui.core.trying.request import TryRequest  # it imports much, and until then a stop must wait
+    # This import takes long, so it is done only after `run` has made a stop end the process at once.
+    from faq_tui.core.trying.request import TryRequest
 
     path = inbox / f"{number}.json"
     while not path.exists():
@@ -107,7 +108,7 @@ class PieceDecoder:
         return text
 
     def rest(self) -> str:
-        """The characters of the last tokens that are still incomplete."""
+        """The text of the last tokens, which `add` held back because their last character is not complete."""
         text, self._decoded = self._rest(), len(self._ids)
         return text
 

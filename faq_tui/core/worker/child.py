@@ -114,7 +114,7 @@ def work(task_name: str, channel_fd: int) -> NoReturn:
         with suppress(OSError):  # the log may be on a full disk
             traceback.print_exc()
         code = 1
-    # Exit at once. A normal exit of the interpreter would fail, because quantizers leave threads behind.
+    # Exit at once, because a normal exit of the interpreter would fail: some threads of the quantizers still run.
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()

@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def _has_one_thread() -> bool:
-    deadline = time.monotonic() + LEAVING_S  # Linux may list a thread for a short time after it was joined
+    deadline = time.monotonic() + LEAVING_S  # Linux may still list a thread shortly after its end
     while len(list(Path("/proc/self/task").iterdir())) > 1:
         if time.monotonic() > deadline:
             return False

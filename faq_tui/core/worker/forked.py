@@ -22,8 +22,8 @@ from typing import Any
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.host_memory import free_host_bytes
 
-# A process that has used CUDA or ROCm cannot be forked. Some libraries look for GPUs when they are imported, and so
-# they already use CUDA or ROCm.
+# A process that has used CUDA or ROCm cannot be forked. Some libraries already use CUDA or ROCm when they are
+# imported, because they look for GPUs.
 GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 # A fork server needs 450 MB. The server is started only if at least this number of bytes of memory is free.
 ENOUGH_MEMORY = 4 << 30

@@ -61,13 +61,14 @@ def run_worker(
     env: dict[str, str] | None = None,
     on_step: Callable[[WorkStep], None] = report,
 ) -> None:
-    """Run `task`, a name in `child.TASKS`, until the task finishes. `spec` has the inputs of the task, as values that
-    JSON can hold.
+    """Run `task`, a name in `child.TASKS`, until the task finishes.
 
-    `on_message` is called with every message except the last, in order, on the calling thread, and `on_step` with the
-    reports on steps. The child's stdout and stderr are appended to `log`. Raises `Stopped` after a cancel. If the
-    child raised a `FaqError`, this function raises it again. If the child died, this function raises a `FaqError`
-    that says how the child died.
+    `spec` has the inputs of the task, as values that JSON can hold. `on_step` gets the reports on steps, and
+    `on_message` gets all other messages except the last one. Both are called on the calling thread, in the order of
+    the messages. The child's stdout and stderr are appended to `log`.
+
+    Raises `Stopped` after a cancel. If the child raised a `FaqError`, this function raises it again. If the child
+    died, this function raises a `FaqError` that says how the child died.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     read_fd, write_fd = os.pipe()
@@ -193,10 +194,10 @@ def _raise_if_failed(
 
 
 def without_keys(settings: Settings, needed: str | None = None) -> dict[str, str]:
-    """Environment variables that hide API keys from a worker.
+    """Environment variables for a worker that must not see API keys.
 
-    The settings name such variables in `api_key_env`, or as "$NAME" in `extra_headers`. Each such variable is set to
-    "", except the variable `needed`.
+    The settings name the variables with keys in `api_key_env`, or as "$NAME" in `extra_headers`. The result sets each
+    of these variables to "", except the variable `needed` and those in FETCHING.
     """
     return dict.fromkeys(set(_named(settings.model_dump())) - {*FETCHING, needed}, "")
 

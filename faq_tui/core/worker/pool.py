@@ -30,8 +30,8 @@ class Ended:
 class WorkerPool:
     """Runs tasks in worker children at the same time. Each child is watched by a thread.
 
-    One thread calls all methods. A request to stop ends all children. At the end of the `with` block, the children
-    that still run are stopped.
+    All methods must be called by the same thread. A request to stop ends all children. At the end of the `with`
+    block, the children that still run are stopped.
     """
 
     def __init__(self, log: Path, cancel: CancelToken, run: RunWorker = run_worker) -> None:
@@ -76,10 +76,10 @@ class WorkerPool:
         self._threads[key].start()
 
     def next(self) -> tuple[str, Message | Ended]:
-        """Wait for the next message of a worker, or for the end of a worker. Returns its key, too.
+        """Wait for the next message of a worker, or for the end of a worker. Returns it with the worker's key.
 
-        Call this method only while a worker runs. The end of a worker comes after all its messages. Reports on steps
-        are passed on, on this thread.
+        Call this method only while a worker runs. The end of a worker comes after all its messages. This method
+        calls `report` with the reports on steps.
         """
         while True:
             if self._cancel.is_set:

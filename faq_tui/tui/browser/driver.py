@@ -1,8 +1,8 @@
 """Textual's driver for the app behind a web page. It talks to the server through standard input and output.
 
 The process shows several apps one after the other: the list of runs, a run, the list again. Textual's own driver
-expects one app for each process. Therefore this driver sends the greeting only once, sends no end, and keeps input
-that belongs to the next app.
+expects one app for each process. Therefore this driver sends the greeting only once, does not tell the page that an
+app has ended, and keeps input that belongs to the next app.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RESET = "\x1b[0m\x1b[2J\x1b[H"
 
 
 class _Connection:
-    """What outlasts a single app: the bytes of an unfinished packet, and whether the page has gone."""
+    """The state that one app leaves to the next: the bytes of an unfinished packet, and whether the page has gone."""
 
     def __init__(self) -> None:
         self.greeted, self.quit = False, False
@@ -42,7 +42,7 @@ class BrowserDriver(WebDriver):
         self._write = partial(self._send)
 
     def _send(self, data: bytes) -> int:
-        """Write all bytes; several threads write. If the page has gone, the bytes are discarded."""
+        """Write all bytes; several threads may call this. If the page has gone, the bytes are discarded."""
         if data == GREETING:
             if self.connection.greeted:
                 return 0
@@ -55,7 +55,7 @@ class BrowserDriver(WebDriver):
 
     def start_application_mode(self) -> None:
         super().start_application_mode()
-        if self.connection.quit:  # the page has gone since the app before this one
+        if self.connection.quit:  # the page was closed before this app began
             self._app.call_later(self._app.post_message, messages.ExitApp())
 
     def stop_application_mode(self) -> None:

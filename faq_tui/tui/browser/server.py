@@ -85,7 +85,7 @@ class PageProcess(AppService):
 
     @staticmethod
     def _written(send: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
-        """Send to the page. If the page has gone, send nothing, so that the process can still be read to its end."""
+        """Send to the page. If the page has gone, discard the data, so that the process's output is still read."""
 
         async def write(data: Any) -> None:
             with suppress(OSError, RuntimeError):
@@ -95,7 +95,7 @@ class PageProcess(AppService):
 
     def _build_environment(self, width: int = 80, height: int = 24) -> dict[str, str]:
         environment = super()._build_environment(width, height)
-        for name in ("TMUX", "STY"):  # the page is not inside the server's terminal
+        for name in ("TMUX", "STY"):  # tmux or screen around the server is not around the page
             environment.pop(name, None)
         return {**environment, "TEXTUAL_DRIVER": DRIVER, "COLORTERM": "truecolor", "TERM": "xterm-256color"}
 

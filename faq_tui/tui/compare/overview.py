@@ -43,7 +43,7 @@ def _style(line: str, verdict: str) -> str:
 
 
 def _stacked(lines: list[Line]) -> list[Part | None]:
-    """Each line as a part. A part of another style begins a new line by itself."""
+    """Each line as a part. A part gets a line break only if the part before it has the same style."""
     parts: list[Part | None] = []
     before = None
     for text, style in lines:

@@ -8,7 +8,7 @@ from faq_tui.core.run_comparison import Differing
 from faq_tui.tui.widgets.list import CURSOR, QueueList
 from faq_tui.tui.widgets.table import Column, filled, head, row
 
-PICK = 12  # width in cells of a column with the number of the pick and who picked it
+PICK = 12  # width in cells of a column that shows the candidate's number and who picked it
 COLUMNS = (Column("A", PICK), Column("B", PICK, gap=2), Column("question", gap=2))
 
 

@@ -92,7 +92,7 @@ class HomeApp(ShellApp):
         self._stale: dict[Path, list[str]] = {}
         self._selected_at, self._asked = 0.0, set[Path]()
         self._scanner = RunScanner(self.here)
-        self._complete = False  # True if all runs that exist have been found and taken over
+        self._complete = False  # True if the list shows all runs that exist
         self._list = RunList(self.here, clock)
         self._header, self._columns = LiteralText(id="header"), LiteralText(id="columns")
         self._details, self._welcome = LiteralText(id="details"), LiteralText(SEARCHING, id="welcome")
@@ -302,7 +302,7 @@ class HomeApp(ShellApp):
             self._list.toggle_mark(self.selected.folder)
 
     def action_compare(self) -> None:
-        """Compare two marked runs. The selected run stands for a missing mark."""
+        """Compare the two marked runs, or the marked run with the selected run."""
         chosen = [folder for folder in self._list.marked if folder in self._runs]
         run = self.selected
         if len(chosen) < 2 and run is not None and run.folder not in chosen:

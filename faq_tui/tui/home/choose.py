@@ -37,7 +37,7 @@ class ChooseRunScreen(ModalScreen[Path | None]):
     ]
 
     def __init__(self, opened: Path, clock: Callable[[], float] = time.time) -> None:
-        """`opened` is the folder of the open run. Runs beside it and runs that were opened before are listed."""
+        """`opened` is the folder of the open run. The list has runs beside it and runs that were opened before."""
         super().__init__()
         self._opened = opened.resolve()
         self._scanner = RunScanner(self._opened.parent)

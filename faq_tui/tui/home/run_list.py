@@ -21,7 +21,7 @@ class RunList(QueueList):
     def __init__(self, here: Path, clock: Callable[[], float], id: str = "runs") -> None:
         super().__init__(id=id)
         self.runs: list[RunSummary] = []
-        self.marked: list[Path] = []  # at most two runs, to compare them
+        self.marked: list[Path] = []  # the runs to compare, at most two
         self._here, self._clock = here, clock
         try:
             self._home: Path | None = Path.home().resolve()

@@ -113,7 +113,7 @@ class RunScanner:
 
 
 def _summary(folder: Path) -> RunSummary:
-    """The summary of the run. If it cannot be read for an unexpected reason, the summary says so."""
+    """The summary of the run. If reading the run raises an unexpected error, the summary names this error."""
     try:
         return summarise(folder)
     except Exception as error:  # noqa: BLE001  the thread must live on

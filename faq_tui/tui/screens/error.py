@@ -1,4 +1,4 @@
-"""A dialog with the whole text of the last errors, which a line of the screen may cut."""
+"""A dialog with the whole text of the last errors. Elsewhere, a long text may be cut."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ LEAVE, STOP, STAY = "leave", "stop", "stay"
 
 
 def quit_screen(stage: str, kept: str = "finished work is kept") -> ChoiceScreen:
-    """`kept` says what stays if the job is stopped."""
+    """`kept` says what is kept if the job is stopped."""
     return ChoiceScreen(
         f"{stage} is still running.",
         (

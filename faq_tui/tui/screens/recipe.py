@@ -121,7 +121,7 @@ def about(method: str) -> str:
 
 
 def choices_of(model: type[Recipe], key: str) -> tuple[tuple[str, Any], ...]:
-    """The allowed values of a setting, as pairs (label, value). Empty if the user types the value."""
+    """The allowed values of a setting, as pairs (label, value); () if the user types the value."""
     if key == "preset":
         return ("none", None), *((name, name) for name in model.choices(key))
     return tuple((words(key, value), value) for value in model.choices(key))

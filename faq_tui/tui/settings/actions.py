@@ -22,7 +22,7 @@ from faq_tui.tui.shell import ShellApp
 
 
 class SettingsActions(ShellApp):
-    """Shows and edits the settings of the run, and uses them again when the file changes."""
+    """Shows and edits the settings of the run. When the file changes, uses its new settings."""
 
     opened: Run
     session: Session
@@ -51,7 +51,7 @@ class SettingsActions(ShellApp):
             return  # the app has ended
 
     def _read_again(self, settings: Settings) -> None:
-        """Use the settings of the changed file. The panes change the file, too; then there is no message."""
+        """Use the settings of the changed file. If a pane of this app has changed the file, no message is shown."""
         known = self.opened.settings == settings or any(pane.run.settings == settings for pane in self.panes.values())
         self.use_settings(settings)
         if not known:
@@ -124,6 +124,6 @@ class SettingsActions(ShellApp):
         raise NotImplementedError
 
     def _job_ended(self) -> None:
-        """Tell the person, who may look at another window, that the job has ended."""
+        """Send a notice that the job has ended, because the person may be looking at another window."""
         if text := notices.end_in_words(self.opened.folder.name, self.session):
             self.show_notice(text)

@@ -30,7 +30,7 @@ class SettingsDraft:
     problems: dict[KeyPath, str] = field(default_factory=dict)  # () is the path of problems with several keys
 
     def read(self) -> bool:
-        """Read the file. Changes that the file has now are dropped. Returns True if its values are new.
+        """Read the file, and drop the changes that it now contains. Returns True if its values have changed.
 
         Raises UsageError if the file cannot be read or is not TOML. The draft then stays as it is.
         """
@@ -59,7 +59,7 @@ class SettingsDraft:
         return {key.path: key for group in self.groups for key in group.keys}
 
     def type(self, key: SettingKey, value: Any) -> None:
-        """Note the value that the form holds for the key."""
+        """Store the value that the form holds for the key."""
         if value == initial_value(key, self.raw):
             self.typed.pop(key.path, None)
         else:
@@ -94,7 +94,7 @@ class SettingsDraft:
         return next(iter(self.problems.values()), "")
 
     def _path_of(self, location: tuple[int | str, ...]) -> KeyPath:
-        """The longest path of a key at which a problem of the schema belongs."""
+        """The path of the key that contains `location`, where the schema found a problem; () if there is none."""
         return next((path for path in self.keys if location[: len(path)] == path), ())
 
 
@@ -105,7 +105,7 @@ def _change(key: SettingKey, value: Any) -> Change:
 
 
 def initial_value(key: SettingKey, raw: dict[str, Any]) -> Any:
-    """The value of the file as a form holds it. A choice that the file does not make has its default."""
+    """The value of the file as a form holds it. A switch or choice that is not in the file has its default value."""
     value = shown_value(key, raw)
     if isinstance(value, str) and key.kind not in ("switch", "choice"):
         return sanitize(value)  # the form never shows control characters
@@ -126,7 +126,7 @@ def field_id(key: SettingKey) -> str:
 
 
 def field_of(key: SettingKey, draft: SettingsDraft) -> Field:
-    """The field of the form for the key. It shows the default as well."""
+    """The field of the form for the key. It also shows the default value."""
     value = initial_value(key, draft.raw)
     edited = draft.typed.get(key.path, NOT_EDITED)
     if key.kind not in ("switch", "choice"):

@@ -24,7 +24,7 @@ USUAL = ("nano", "vi")  # editors to try if no variable is set
 def editor_command(environ: Mapping[str, str], which: Callable[[str], str | None] = shutil.which) -> list[str]:
     """The command line of the editor, without the file.
 
-    `$VISUAL` comes before `$EDITOR`. Without both, it is nano or vi. Raises UsageError if there is no editor.
+    It is `$VISUAL`, else `$EDITOR`. If neither is set, it is nano or vi. Raises UsageError if there is no editor.
     """
     for name in VARIABLES:
         text = environ.get(name, "").strip()
@@ -46,7 +46,7 @@ def editor_command(environ: Mapping[str, str], which: Callable[[str], str | None
 def edit_file(app: App[Any], command: list[str], path: Path) -> int:
     """Run the editor on the file until it ends. Returns its exit code. Raises UsageError if it cannot start.
 
-    The descriptors 1 and 2 are those of the app's log, so the editor gets the descriptor that Textual draws on.
+    The descriptors 1 and 2 point to the app's log, so the editor gets the descriptor that Textual draws on.
     """
     try:
         with app.suspend():
@@ -54,7 +54,7 @@ def edit_file(app: App[Any], command: list[str], path: Path) -> int:
             terminal.flush()
             return _run([*command, str(path)], terminal.fileno())
     except SuspendNotSupported:
-        raise UsageError("this terminal cannot be left to an editor: edit the file in another window") from None
+        raise UsageError("this terminal cannot be handed to an editor: edit the file in another window") from None
     except OSError as error:
         name = sanitize(command[0])
         raise UsageError(f"the editor {name} cannot be started ({error.strerror}): set $EDITOR") from None
@@ -62,10 +62,11 @@ def edit_file(app: App[Any], command: list[str], path: Path) -> int:
 
 def _run(command: list[str], terminal: int) -> int:
     """Run a program on the terminal. Ctrl+C goes only to the program."""
-    before = signal.signal(signal.SIGINT, lambda *_: None)  # unlike SIG_IGN, the program does not inherit a function
+    # The program would inherit SIG_IGN, but it does not inherit a function.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         with subprocess.Popen(command, stdin=0, stdout=terminal, stderr=terminal) as process:
             return process.wait()
     finally:
-        with suppress(TypeError):  # the handler before was not one of Python
+        with suppress(TypeError):  # the earlier handler was not installed by Python
             signal.signal(signal.SIGINT, before)

@@ -22,7 +22,7 @@ def effect_of_changes(
     """The effect of the changes, or a sentence that says why they cannot be saved.
 
     `text` and `raw` are the present content of `faq.toml`. `settings` are the settings after the changes. If the
-    present content is invalid, nothing is finished with these settings, and the effect is empty.
+    present content is invalid, no result was made with it, so the effect is empty.
     """
     try:
         changed_text(text, changes)

@@ -96,8 +96,8 @@ class SettingsScreen(ModalScreen[None]):
         self._folder, self._is_busy, self._read_only, self._pause_s = folder, is_busy, read_only, pause_s
         self.draft = SettingsDraft(folder / "faq.toml")
         self.draft.read()
-        self.index = -1  # of the shown section
-        self.effect: Effect | str | None = None  # None while it is computed, or if nothing is changed
+        self.index = -1  # index of the shown section; -1 before the first one is shown
+        self.effect: Effect | str | None = None  # None while it is being computed, and if there are no changes
         self.broken = ""  # why the file on disk cannot be read; "" if it can
         self._ids: dict[str, SettingKey] = {}  # the keys of the shown section
         self._computed = 0  # number of computations that began; only the last one is shown
@@ -181,7 +181,8 @@ class SettingsScreen(ModalScreen[None]):
         self.query_one("#settings-title", LiteralText).show(title.append(changes, "bold"))
         for index, group in enumerate(self.draft.groups):
             self._list.replace_option_prompt_at_index(index, self._section_line(group))
-        beside = {key.path for key in self._ids.values() if key.path in self.draft.typed}  # the form shows these
+        # The form itself shows the problems of these keys.
+        beside = {key.path for key in self._ids.values() if key.path in self.draft.typed}
         others = [why for path, why in self.draft.problems.items() if path not in beside]
         self._show_below("problem", sentence(self.broken or next(iter(others), "")))
         self._show_below("effect", "" if self.broken or self.draft.problems else self._effect_text())
@@ -213,7 +214,7 @@ class SettingsScreen(ModalScreen[None]):
     # Checking.
 
     def _check(self, values: Values) -> dict[str, str]:
-        """Take the values of the form into the draft, and return the refused ones."""
+        """Put the values of the form into the draft. Returns the reason for each refused value."""
         before = dict(self.draft.typed)
         for name, value in values.items():
             if name in self._ids:
@@ -227,7 +228,7 @@ class SettingsScreen(ModalScreen[None]):
 
     def _compute_soon(self) -> None:
         self.effect = None
-        self._computed += 1  # the result for older changes is not shown
+        self._computed += 1  # a computation that is still running is then outdated
         if self._timer is not None:
             self._timer.stop()
             self._timer = None
@@ -251,7 +252,7 @@ class SettingsScreen(ModalScreen[None]):
     # The file on disk.
 
     async def read_again(self) -> None:
-        """Read the file again after it has changed. Changes that are not saved stay."""
+        """Read the file again after it has changed. Unsaved changes in the form are kept."""
         try:
             news = self.draft.read()
         except UsageError as error:
@@ -265,7 +266,7 @@ class SettingsScreen(ModalScreen[None]):
             self._draw()
 
     async def _show_again(self) -> None:
-        """Show the sections and the keys anew. The focus stays on its key."""
+        """Show the sections and the keys again. The same key keeps the focus."""
         focused = self.focused.id if self.focused is not None else None
         index = min(self.index, len(self.draft.groups) - 1)
         async with self._showing:
@@ -281,7 +282,7 @@ class SettingsScreen(ModalScreen[None]):
     # Actions.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        if action == "field":  # else the keys move the cursor of the list of sections or of choices
+        if action == "field":  # in a list of sections or choices, these keys move its cursor
             return isinstance(self.focused, Input) or (isinstance(self.focused, Select) and not self.focused.expanded)
         if action in ("section", "into_form"):
             return self.focused is self._list
@@ -291,7 +292,7 @@ class SettingsScreen(ModalScreen[None]):
         (self.focus_next if by > 0 else self.focus_previous)()
 
     def action_undo(self) -> None:
-        """Give the focused field the value of the file again."""
+        """Set the focused field back to the value in the file."""
         row = next((one for one in self._form.rows if one.control is self.focused), None)
         if row is not None:
             row.control.value = (row.field.value or "") if isinstance(row.control, Input) else row.field.value

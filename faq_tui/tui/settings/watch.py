@@ -16,8 +16,8 @@ SETTLE_S = 0.3  # an editor may write the file in two steps; a mistake is report
 class SettingsWatch:
     """Compares the content of the file every second.
 
-    A content that is valid goes to `on_read`. For an invalid content, `on_refused` gets the sentence of the loader.
-    Both are called on the thread. The first look reports the content, too, because the file may have changed since
+    If the content is valid, `on_read` gets the settings; otherwise `on_refused` gets the loader's error message. Both
+    are called on the thread. The first comparison always reports the content, because the file may have changed since
     the run was opened.
     """
 
@@ -45,7 +45,7 @@ class SettingsWatch:
         self._wake.set()
 
     def _watch(self) -> None:
-        seen: object = self  # equal to no content
+        seen: object = self  # `self` differs from every content
         while not self._closed:
             self._wake.clear()
             content = self._content()
@@ -54,14 +54,14 @@ class SettingsWatch:
             self._wake.wait(self._every_s)
 
     def _content(self) -> bytes | str:
-        """The content of the file. If it cannot be read, the reason."""
+        """The content of the file, or the reason why the file cannot be read."""
         try:
             return self._path.read_bytes()
         except OSError as error:
             return str(error)
 
     def _read(self, content: bytes | str) -> bool:
-        """Report the content. Returns False if the file changed in the meantime."""
+        """Call `on_read` or `on_refused`. Returns False, without a call, if the file changed meanwhile."""
         try:
             settings = load_settings(self._path)
         except UsageError as error:

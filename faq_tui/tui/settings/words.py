@@ -16,9 +16,9 @@ RESULTS = {
 
 
 def effect_in_words(effect: Effect, saved: bool = False) -> str:
-    """Such as "Out of date after saving: sets, 2 artefacts, evidence (about 14:02 of work)."
+    """Text such as "Out of date after saving: sets, 2 artefacts, evidence (about 14:02 of work)."
 
-    `saved` is true after the change.
+    `saved` is true if the changes are already saved.
     """
     sentences = []
     if effect.stale:

@@ -23,7 +23,7 @@ class AnswerText(LiteralText):
     COMPONENT_CLASSES = {FIRST, LATER, OPEN}  # noqa: RUF012  Textual reads this name
 
     def show_answer(self, answer: TriedAnswer, found: AnswerComparison | None) -> None:
-        """Show the answer. `found` compares it with the unquantized model's answer; None if it is that answer."""
+        """Show the answer. `found` compares it with the unquantized model's answer; None for that answer itself."""
         if answer.state == "failed":
             self.show(plain(answer.problem, limit=LIMIT) if not answer.text else self._failed(answer))
         elif found is None:
@@ -42,7 +42,7 @@ class AnswerText(LiteralText):
             part = plain(words, limit=left)
             if role:
                 style = self.get_component_rich_style(role, partial=True)
-                # a line break or spaces alone would show no mark
+                # if the part has only line breaks or spaces, its style alone is hard to see
                 part = Text("⏎") + part if role == FIRST and not part.plain.strip() else part
                 part.stylize(style)
             text.append_text(part)

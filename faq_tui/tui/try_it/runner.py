@@ -13,7 +13,7 @@ from faq_tui.core.trying.bench import TryBench, forget_log
 from faq_tui.core.trying.request import TriedModel, TryRequest
 from faq_tui.core.worker.forked import end_server
 
-Message = tuple[str, dict[str, Any]]  # a model's name and a message for its answer
+Message = tuple[str, dict[str, Any]]  # (name of a model, message about its answer)
 
 
 class TrySource(Protocol):
@@ -56,7 +56,7 @@ class TryRunner:
         self._bench.close()
         if self._thread is not None:
             self._thread.join()
-        end_server()  # the process that forked the models holds torch, which nothing else in the app needs
+        end_server()  # the fork server holds torch in memory, and nothing else in the app needs it
 
     def drain(self) -> list[Message]:
         """The messages since the last call, in order."""

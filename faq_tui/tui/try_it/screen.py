@@ -30,7 +30,7 @@ from faq_tui.tui.widgets.text import LiteralText
 DRAW_S = 0.1  # seconds between two updates of the screen
 MOST_COLUMNS = 3
 LEAST_WIDTH, LEAST_HEIGHT = 38, 9  # smallest size of a column in cells; in a smaller window, one column is shown
-FRAME = 4  # rows of the screen beside the columns
+FRAME = 4  # rows of the screen that the columns do not use
 NONE = ""  # value of a column without a model
 TEMPERATURES = {"0": "0, always the likeliest token", "0.3": "0.3", "0.7": "0.7", "1": "1"}
 LENGTHS = ("64", "256", "1024", "4096")
@@ -39,7 +39,7 @@ WRITING = [("enter", "Ask"), ("escape", "Back")]
 
 
 class TryScreen(ModalScreen[str]):
-    """Returns the last prompt when it is closed. The answers are not stored."""
+    """The screen Try it. When the screen is closed, it returns the last prompt. The answers are not stored."""
 
     DEFAULT_CSS = (Path(__file__).parent / "try_it.tcss").read_text(encoding="utf-8")
     AUTO_FOCUS = ""  # after a menu, the prompt must not get the focus again
@@ -63,7 +63,7 @@ class TryScreen(ModalScreen[str]):
     def __init__(
         self, source: TrySource, known: Sequence[TriedModel], chosen: Sequence[TriedModel], prompt: str = ""
     ) -> None:
-        """`known` are all models that can be tried, and `chosen` those of the columns, the unquantized one first."""
+        """`known` are all models that can be tried. `chosen` are those in the columns, the unquantized one first."""
         super().__init__()
         self._source, self._known = source, list(known)
         self._chosen = list(chosen)[:MOST_COLUMNS]
@@ -164,7 +164,7 @@ class TryScreen(ModalScreen[str]):
         self.query_one("#try-tabs", LiteralText).show(line)
 
     def _tab_of(self, answer: TriedAnswer) -> str:
-        """The answer's state in few words, so that the tabs of three models fit into 80 columns."""
+        """The answer's state in a few words, so that the tabs of three models fit into 80 columns."""
         if answer is self._answers[0]:
             return "unquantized"
         found = compare(self._answers[0], answer)
@@ -286,7 +286,7 @@ class TryScreen(ModalScreen[str]):
         if number <= len(self._chosen):
             self._column = number
             self._arrange()
-            self.call_after_refresh(self._draw)  # a column that was hidden has no width before
+            self.call_after_refresh(self._draw)  # a hidden column gets its width only with the refresh
 
     def action_scroll(self, lines: int, pages: int = 0) -> None:
         for column in self._columns:

@@ -6,7 +6,7 @@ from textual.containers import Container, Horizontal, Vertical
 
 
 class CoveredContainer(Container):
-    """This container must have no borders. Uncovered parts keep the background colour of the screen."""
+    """A container that draws no background and must have no borders. Uncovered parts have the screen's colour."""
 
     BLANK = True
 

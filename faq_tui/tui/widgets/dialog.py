@@ -30,7 +30,8 @@ class Dialog(ModalScreen[T | None]):
     DEFAULT_CSS = (Path(__file__).parent / "dialog.tcss").read_text(encoding="utf-8")
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Close")]
     HINT: ClassVar[str] = ""  # the text in the lower border that names the keys
-    CLOSED_BY_CLICK: ClassVar[bool] = False  # True if a click outside the box closes the dialog, as nothing is lost
+    # True if a click outside the box closes the dialog. Use it only if the dialog then loses no input.
+    CLOSED_BY_CLICK: ClassVar[bool] = False
     cancelled: T | None = None
 
     def __init__(self, title: str = "") -> None:

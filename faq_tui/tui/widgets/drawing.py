@@ -17,8 +17,8 @@ SGR = re.compile(r"\x1b\[([\d;]*)m")
 def strips_of(text: str) -> list[Strip]:
     """The lines of `text`, each as a Strip.
 
-    `text` holds no control characters other than line breaks and escape sequences for styles. A style ends with the
-    line. This function may run on any thread.
+    `text` holds no control characters other than line breaks and escape sequences for styles. A style ends at the
+    end of its line. This function may run on any thread.
     """
     return [Strip(_segments(line)) for line in text.split("\n")]
 

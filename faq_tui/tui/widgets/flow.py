@@ -114,7 +114,7 @@ class FlowView(Widget, can_focus=False):
         self._sticks = True  # scroll to the end until the user scrolls up
         self._thumb = range(0)
         self._base = Style()
-        self._room, self._height = 0, 0  # columns and rows of the text, kept because asking Textual takes longer
+        self._room, self._height = 0, 0  # columns and rows of the text; asking Textual for them is slow
 
     def show(self, parts: list[Part | None], at_end: bool = False) -> None:
         """Replace the text. Scroll to the beginning of the new text, or to the end if `at_end` is true."""

@@ -41,7 +41,7 @@ class Field:
     help: str | Callable[[Any], str] = ""
     choices: tuple[tuple[str, Any], ...] = ()
     placeholder: str = ""  # the text that an empty `text` or `number` shows
-    # The value to show first, if the user has changed the initial value before. It is ignored in comparisons.
+    # If the user has already changed the initial value, this value is shown first. Comparisons of fields ignore it.
     edited: Any = dataclass_field(default=NOT_EDITED, compare=False)
 
 

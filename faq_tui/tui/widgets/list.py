@@ -89,7 +89,7 @@ class LineList(ScrollView, can_focus=False):
         return max(0, min(cursor, self.count - 1))
 
     def watch_cursor(self, before: int, now: int) -> None:
-        self.into_view()  # if the list scrolls here, all lines are drawn
+        self.into_view()  # this may scroll; then all lines are drawn
         self.refresh_lines(before)
         self.refresh_lines(now)
         self.post_message(self.LineHighlighted(now))

@@ -1,7 +1,7 @@
 """Fit text into a width.
 
 Long names are cut in the middle. An artefact's name begins with the recipe and ends with the set, so both ends must
-stay. A line of figures breaks only between two figures.
+stay. A line of figures is broken only between two figures.
 """
 
 from __future__ import annotations

@@ -70,14 +70,15 @@ class WizardScreen(ModalScreen[NewRun | None]):
     ]
 
     def __init__(self, here: Path, pause_s: float = PAUSE_S) -> None:
-        """Relative paths in answers begin in `here`. Tests make `pause_s` shorter."""
+        """Paths in answers may be relative to the folder `here`. Tests make `pause_s` shorter."""
         super().__init__()
         self.state = WizardState(here)
         self.steps, self.index = all_steps(), 0
         self.report: StepReport | None = None  # the report on the present answers; None while they are checked
         self._pause_s, self._timer = pause_s, None
         self._checks = 0  # number of checks that began; only the result of the last one is shown
-        self._go_on, self._start = False, True  # _go_on: after the check, go on or create the run
+        # `_go_on` is true if the user has asked for the next step, or for the run, before the check has ended.
+        self._go_on, self._start = False, True
         self._touched = False  # True if the user has changed an answer of this step, or tried to go on
         self._initial: Answers = {}
         # New fields report their first values while they are mounted, so only one handler at a time changes fields.

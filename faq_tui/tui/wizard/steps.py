@@ -66,13 +66,13 @@ class WizardState:
 
 
 class WizardStep:
-    """One step. `look` may take long and is called in a thread, with a copy of the state."""
+    """One step. `look` may be slow, so a thread calls it with a copy of the state."""
 
     title: ClassVar[str]  # one or two words for the line of steps
     question: ClassVar[str]
 
     def fields(self, state: WizardState, initial: Answers) -> list[Field]:
-        """The fields. `initial` holds the answers at the moment when the step was entered."""
+        """The fields of the step. `initial` holds the answers that were given before the user came to this step."""
         raise NotImplementedError
 
     def look(self, state: WizardState) -> StepReport:

@@ -63,7 +63,7 @@ async def test_the_page_shows_runs_and_home_like_a_terminal(folder: Path) -> Non
             await page.send("resize", {"width": 130, "height": 40})
             page.screen.resize(130, 40)
             await page.press("E")  # there is no terminal for an editor
-            await page.wait_to_see("cannot be left to an editor")
+            await page.wait_to_see("cannot be handed to an editor")
             await page.press("H")
             await page.wait_to_see("enter Open")
             await page.press("\r")

@@ -51,7 +51,7 @@ async def test_without_a_terminal_to_leave_it_says_so(folder: Path, monkeypatch:
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("E")
         await until(pilot, lambda: app.errors)
-        assert "cannot be left to an editor" in app.errors[0]
+        assert "cannot be handed to an editor" in app.errors[0]
         monkeypatch.setenv("VISUAL", "nothing-like-it")
         await pilot.press("E")
         await until(pilot, lambda: "not installed" in app.errors[0])

@@ -105,9 +105,9 @@ class LoadedEvidence:
     sums: dict[str, dict[str, Sums]] = field(default_factory=dict)  # `sums[folder][text]`: an artefact's sums
     bodies: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # maps a labelled text to its items
     about: dict[str, str] = field(default_factory=dict)  # maps a text to its description
-    report: dict[str, Any] = field(default_factory=dict)  # the report as data
+    report: dict[str, Any] = field(default_factory=dict)  # the values of the report
     paper: tuple[Cell, ...] = ()
-    paper_known: bool = False  # True if the paper has results of this model
+    paper_known: bool = False  # True if the paper has results for this model
 
     @property
     def benchmarks(self) -> dict[str, Any]:

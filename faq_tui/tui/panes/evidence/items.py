@@ -38,7 +38,7 @@ HIGHEST, HIGH = 0.95, 0.85
 LEGEND = "bold red: highest 5% of KL · yellow: next 10% · underlined: other top-1"
 UNMARKED = "The tokens of these models are not stored, because an older faq-tui measured them."
 HIGHEST_STYLE, HIGH_STYLE, OTHER_STYLE = "bold red", "yellow", "underline"
-END_OF_LINE = "↵\n"  # replaces a marked line break, which would otherwise be invisible
+END_OF_LINE = "↵\n"  # stands for a marked line break, whose mark would otherwise be invisible
 Parts = list[tuple[str, str] | None]
 
 
@@ -270,8 +270,8 @@ class ItemView(Vertical):
         self.set_class(bool(words.pieces), "-words")
         models = (UNQUANTIZED, view_state.left, view_state.right)
         for box, model in zip(self.query(ModelBox), models, strict=True):
-            # For items without labels, the box of the unquantized model would have no marks. Hide this box, so that
-            # the boxes of the other models get its space.
+            # For an item without labels, the box of the unquantized model would have no marks. So hide it, and give
+            # its space to the boxes of the other models.
             box.display = model != UNQUANTIZED or not words.pieces
             parts = model_parts(loaded, entry, model)
             if words.pieces:

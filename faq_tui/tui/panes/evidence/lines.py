@@ -56,7 +56,7 @@ def pages_of(rows: Iterable[TableRow], width: int) -> list[Page]:
     }
     longest = max([LEAST_NAME, *(cell_len(row.name) for row in models)])
     pages = _pages(columns, width - min(longest, MOST_NAME))
-    if len(pages) > 1:  # try whether a narrower column for the names saves a page
+    if len(pages) > 1:  # check whether fewer pages are needed if the column of names is narrower
         fewer = _pages(columns, width - LEAST_NAME)
         pages = fewer if len(fewer) < len(pages) else pages
     rest = width - max(sum(column.gap + column.width for column in page.values()) for page in pages)

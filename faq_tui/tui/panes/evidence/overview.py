@@ -9,7 +9,7 @@ from faq_tui.core.report.repeats import draw_sentences
 from faq_tui.tui.panes.evidence.words import STYLES, Part
 from faq_tui.tui.widgets.flow import BAR, FlowView
 
-LEAST = 60  # minimum width of the picture in cells; a narrower view cuts its right edge
+LEAST = 60  # minimum width of the picture in cells; in a narrower view, its right edge is cut off
 NO_PICTURE = "There is no difference to draw: press v for the table of models."
 HOW_TO_READ = (
     "Each line is a 95% interval; ● is the difference itself. If a line crosses zero (│), chance can explain the "

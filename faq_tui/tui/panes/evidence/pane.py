@@ -74,7 +74,7 @@ class EvidencePane(Pane):
         # (rows, width, pages): the pages of columns that were computed for these rows and this width.
         self._fitted: tuple[object, int, list[Page]] | None = None
         self._seen: object = None
-        self._described: LoadedEvidence | None = None  # the evidence from which the text of the view `run` was made
+        self._described: LoadedEvidence | None = None  # the evidence that the text of the view `run` shows
         self.reader = Reader(run.folder, self._post_loaded)
 
     def _post_loaded(self, loaded: LoadedEvidence) -> None:

@@ -63,7 +63,7 @@ def _block(number: int, method: str, bits: str, cells: list[Cell], width: int) -
     metrics = list(dict.fromkeys(cell.metric for cell in ours))
     names = max(map(len, map(_name, metrics)))
     heads = (UNQUANTIZED, *sets)
-    # If the words do not fit beside the figures, they are shown below the figures.
+    # If the comparison in words does not fit beside the figures, it is shown below them.
     beside = width >= names + len(heads) * max(LEAST_COLUMN, 1 + max(map(len, heads))) + WORDS
     room = width - (WORDS if beside else 0)
     names = min(NAME, max(names, room - len(heads) * COLUMN))

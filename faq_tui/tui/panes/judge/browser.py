@@ -137,7 +137,7 @@ class JudgeBrowser(Pane):
         self._read_case()
 
     def _read_case(self) -> None:
-        """Read the current seed. If the seed is new, select the candidate that this seed uses."""
+        """Read the current seed. If another seed was read before, select the candidate that the current seed uses."""
         before, standing = self.case, self.queue.now
         self.case = read_case(self.run.store, self.view, standing) if standing else None
         if self.case is None or (before is not None and before.standing.seed_id == self.case.standing.seed_id):
@@ -333,7 +333,7 @@ class JudgeBrowser(Pane):
     def action_blind(self) -> None:
         self.blind = not self.blind
         if self.blind and self.queue.now is not None and self.queue.now.override is None:
-            self.chosen = 0  # a selected candidate could be the judge's pick, which must stay hidden
+            self.chosen = 0  # the selection could reveal the judge's pick
         self._draw()
 
     def action_compare(self) -> None:

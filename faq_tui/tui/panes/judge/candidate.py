@@ -44,7 +44,7 @@ def score_in_words(row: ScoreRow | None) -> str:
 def reason_of(row: ScoreRow | None, columns: Sequence[ScoreRow]) -> str:
     """The first explanation that a judge wrote.
 
-    If no judge wrote an explanation, return the explanation in `row`, the score by which the judge picks.
+    If no judge wrote an explanation, return the reason in `row`. This is the score by which the judge picks.
     """
     explained = next((c.reason for c in columns if c.reason and JUDGES.get(c.kind).explains), "")
     return explained or (row.reason if row is not None else "")

@@ -53,7 +53,7 @@ class JudgeQueue:
         return progress(self.everything)
 
     def decided(self, pick: Pick) -> None:
-        """Note a person's decision that was just stored. Reading all seeds again would take longer."""
+        """Take over a person's decision that was just stored. This is faster than reading all seeds again."""
         for standings_ in (self.everything, self.shown):
             index = next((i for i, one in enumerate(standings_) if one.seed_id == pick.seed_id), None)
             if index is not None:

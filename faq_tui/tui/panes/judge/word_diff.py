@@ -1,4 +1,4 @@
-"""Compare two texts word by word: which words only one of them has."""
+"""Compare two texts word by word, to find the words that only one of them has."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Piece = tuple[str, bool]  # (text, True if only this text has these words)
 
 
 def compare(one: str, other: str) -> tuple[list[Piece], list[Piece]]:
-    """Return the pieces of each text in order. The pieces of a text add up to the whole text.
+    """Return the pieces of each text in order. Joined, the pieces of a text are the whole text.
 
     Words that both texts have in the same order are common. A few common words between long differences count as
     different, because they probably match by chance.

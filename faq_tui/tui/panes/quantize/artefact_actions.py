@@ -64,7 +64,7 @@ class ArtefactActions(Pane):
             self._guarded(actions[answer])
 
     def _guarded(self, do: Callable[[], None]) -> None:
-        """Run `do`, and show its FaqError. The app itself shows errors only of actions, not of dialogs."""
+        """Run `do`, and show its FaqError. By itself, the app shows errors of actions, but not of dialogs."""
         try:
             do()
         except FaqError as error:
@@ -73,7 +73,7 @@ class ArtefactActions(Pane):
     # Trying.
 
     def action_try_it(self) -> None:
-        """Let the unquantized model, the selected artefact and one more answer a prompt."""
+        """Let three models answer a prompt: the unquantized model, the selected artefact and another artefact."""
         if self.run.store.read_only:
             raise UsageError("this is a replay, which cannot load models")
         known = models_of(self.run)[:MOST_MODELS]
@@ -137,7 +137,7 @@ class ArtefactActions(Pane):
         self.read_again()
 
     def _in_thread(self, name: str, work: Callable[[], str]) -> None:
-        """Do work that takes longer than a key press may take. Show its sentence or its error."""
+        """Do slow work in a thread. Show the sentence that `work` returns, or its error."""
 
         def run() -> None:
             try:

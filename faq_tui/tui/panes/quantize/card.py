@@ -23,7 +23,7 @@ LABEL = 10  # width of the labels in cells
 
 
 class CardScreen(ChoiceScreen):
-    """Shows the facts about an artefact. The state of its server is read again and again."""
+    """Shows the facts about an artefact. The state of the artefact's server is updated regularly."""
 
     DEFAULT_CSS = """
     CardScreen > #dialog { width: 96; padding: 0 2; }
@@ -109,9 +109,9 @@ def server_in_words(server: ArtefactServer | None) -> tuple[str, str]:
 
 
 class DeleteArtefactScreen(ChoiceScreen):
-    """Asks whether to delete an artefact, and says what that means.
+    """Asks whether to delete an artefact, and names the consequences.
 
-    The focus is on the answer that keeps it, so that `enter` alone deletes nothing.
+    The focus is on the answer that keeps the artefact, so that `enter` alone deletes nothing.
     """
 
     def __init__(self, plan: ArtefactDeletion) -> None:

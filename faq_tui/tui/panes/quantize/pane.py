@@ -232,7 +232,7 @@ class QuantizePane(ArtefactActions):
     def _kept(self, name: str, key: object, make: Callable[[], LossTable]) -> LossTable:
         """The table that `make` returns.
 
-        The table is cached until `key` changes. With a new table, arrange the widgets again.
+        The table is cached until `key` changes. After each call of `make`, the widgets are arranged again.
         """
         known = self._grids.get(name)
         if known is None or known[0] != key:

@@ -63,9 +63,9 @@ def describe(recipe: Recipe) -> str:
 
 
 def outcome(queued: Queued, live: ArtefactLive | None) -> str:
-    """Words about the result of an artefact.
+    """The result of an artefact in words.
 
-    A finished artefact has a size and a time. A running artefact has the number of the layer that is being quantized.
+    For a finished artefact, this is its size and time. For a running one, it is the layer that is being quantized.
     """
     if live is not None:
         return f"layer {min(len(live.layer_done) + 1, live.layers)} of {live.layers}"

@@ -80,7 +80,7 @@ class CandidateView(Vertical):
             self.flow.show([])
         parts: list[Part | None] = []
         if growing.reasoning.length > self._read[0]:
-            if self._read[1]:  # new reasoning came after the beginning of the answer, so build the whole text again
+            if self._read[1]:  # the answer has begun before this reasoning, so show the whole text again
                 self._read = [0, 0]
                 self.flow.show([])
             parts.append((growing.reasoning.since(self._read[0]), REASONING))

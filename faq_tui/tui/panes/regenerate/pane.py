@@ -56,7 +56,7 @@ class RegeneratePane(Pane):
         self.follower = Follower()
         self._finished: dict[int, Candidate] = {}  # finished candidates of the selected seed, by number
         self._lost: dict[int, str] = {}  # maps the number of each failed candidate to the reason
-        self._loaded: tuple[object, ...] = ()  # the state of the pane when `_finished` was last read
+        self._loaded: tuple[object, ...] = ()  # what the pane showed when `_finished` was last read
         self._queue_drawn = self._figures_drawn = 0.0
         self._stage: tuple[str, str] | None = None  # (name, state) of the stage at the last tick
         self._totals: Totals | None = None
@@ -143,7 +143,7 @@ class RegeneratePane(Pane):
         self._moved()
 
     def draw(self, all_of_it: bool = True) -> None:
-        """Draw the changes. If `all_of_it` is true, also draw the parts that take long to draw."""
+        """Draw what has changed. If `all_of_it` is false, leave out the parts that are slow to draw."""
         now = self.now
         if all_of_it or abs(now - self._figures_drawn) >= FIGURES_EVERY_S:
             self._figures_drawn = now
@@ -157,7 +157,7 @@ class RegeneratePane(Pane):
         names = list(self.run.settings.sources)
         expected = sum(s.candidates for s in self.run.settings.sources.values()) * self.page.total
         if self._totals is not None and self.settings is not None and not self.live.is_running("regenerate"):
-            # The totals count only the shown source, so expect only the candidates of this source.
+            # The totals count only the candidates of the shown source, so `expected` must count only these, too.
             expected = self.settings.candidates * self.page.total
         which = f"source {self.source}"
         if len(names) > 1:

@@ -40,7 +40,7 @@ class Follower:
         self._length, self._since = 0, 0.0
 
     def next(self, regeneration: Regeneration, shown: CandidateKey | None, now: float) -> CandidateKey | None:
-        """The candidate to show next. None means that the shown candidate stays."""
+        """The candidate to show next; None to stay with the shown candidate."""
         latest = regeneration.latest
         if not self.on or latest is None:
             return None
@@ -137,7 +137,7 @@ def state_of(answered: CandidateCounts, expected: int, writing: int, failed: int
     """The state of a seed as (words, style). `expected` is the number of candidates that the seed should have."""
     if writing:
         return f"writing {answered.done}/{expected}", "bold cyan"
-    if failed := max(failed, answered.failed):  # candidates that failed in this job or in an earlier one
+    if failed := max(failed, answered.failed):  # failed in this job, or in an earlier job
         return f"{failed} failed", "bold red"
     if answered.done < expected:
         return (f"waiting {answered.done}/{expected}" if answered.done else "waiting"), "dim"

@@ -119,7 +119,7 @@ class Finder:
                 names = seed_pages.categories(db), seed_pages.origins(db), seed_pages.tags(db)
                 self._post(SeedFacts(count, dense, *names, seed_pages.roles(db), skips(db)))
         except (FaqError, sqlite3.OperationalError):
-            return  # the next count will replace this count
+            return  # leave this count out; the next count replaces it
 
     def _post(self, message: Message) -> None:
         try:

@@ -35,7 +35,7 @@ class SampleSets:
         if not self._asked:
             self._asked = True
             self.special = spelled(special_tokens(self._run))
-        # The list refreshes all sets. With a generator, `any` would stop at the first changed set.
+        # `any` stops at the first changed set. So make the list first, to refresh all sets.
         changed = [index.refresh() for index in self.indexes.values()]
         return any(changed)
 

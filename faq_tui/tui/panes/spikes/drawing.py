@@ -61,7 +61,7 @@ def _view(
 
 
 def _by_layer(seen: Overview, name: str, view_state: SpikesViewState) -> list[float | None]:
-    """One value per layer. The index of a value in the list is the number of its layer."""
+    """The values of the layers. The value of layer i has the index i in the list."""
     values = seen.values(name, view_state.module, view_state.metric)
     return [values.get(layer) for layer in range(max(values, default=-1) + 1)]
 

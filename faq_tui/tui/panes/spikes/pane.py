@@ -28,7 +28,7 @@ from faq_tui.tui.widgets.drawing import DrawingView, strips_of
 from faq_tui.tui.widgets.text import LiteralText
 
 NARROW = 110  # width in cells; if the pane is narrower, the sentence above the drawing needs three lines
-LOW = 12  # height in lines; in a lower pane, the drawing needs the lines of the sentence
+LOW = 12  # height in lines; a lower pane hides the sentence, so that the drawing gets its lines
 NOTHING = (
     "No activations yet. The stage activations, which follows assemble, runs each\n"
     "calibration set through the target once. [activations] in faq.toml selects\n"
@@ -37,7 +37,7 @@ NOTHING = (
 
 
 class Drawing(DrawingView):
-    """The widget with the drawing. A long sentence above it makes it lower, and it then needs another drawing."""
+    """The widget with the drawing. If the sentence above it grows, the widget gets lower and is drawn again."""
 
     class Resized(Message):
         """The widget has another size."""

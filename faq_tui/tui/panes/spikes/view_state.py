@@ -42,9 +42,9 @@ class SpikesViewState:
         return tuple(dict.fromkeys((self.left, self.right)))
 
     def fitted(self, seen: Overview) -> SpikesViewState:
-        """The same state with valid values.
+        """This state, adapted to `seen`.
 
-        A layer, module or set that is not in `seen` is replaced with one from `seen`.
+        A layer, module or set that is not in `seen` is replaced by one that is in `seen`.
         """
         if not seen.sets:
             return self
@@ -60,12 +60,12 @@ class SpikesViewState:
         return replace(fitted, module=module, layer=layer)
 
     def _at(self, seen: Overview, place: tuple[str, int] | None) -> SpikesViewState:
-        """The state at this place, or at the first layer of the first module."""
+        """This state at `place`, or at the first layer of the first module if `place` is None."""
         module, layer = place or (seen.modules[0], seen.layers(seen.modules[0])[0])
         return replace(self, module=module, layer=layer)
 
     def at_difference(self, seen: Overview) -> SpikesViewState:
-        """The state at the place where the two sets differ most."""
+        """This state at the place where the two sets differ most."""
         return replace(self, chose_place=False).fitted(seen)
 
     def other_layer(self, seen: Overview, by: int) -> SpikesViewState:
