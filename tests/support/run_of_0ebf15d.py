@@ -24,6 +24,12 @@ SIZES = "weight-sizes.json"  # the weight files of the artefacts: path to bytes
 MTIME_NS = 1_700_000_000_000_000_000
 SIGNED_BY_TIME = ("seeds.jsonl", "prose.txt", "pages.jsonl", "passages.jsonl", "cases.jsonl")
 
+# Defaults of recipes that have changed since then. Without these keys, the artefacts of the run would be out of date.
+CHANGED_DEFAULTS = {
+    "gptq": "damp_percent = 0.05\nscale_search = false\n",
+    "gptaq": "scale_search = false\n",
+}
+
 BYTES = 8  # of the hash are added up for one weight, so that weights are about normally distributed
 HALF_RANGE = BYTES * 255 // 2
 
@@ -37,6 +43,11 @@ def copy_of_stored(folder: Path) -> Path:
         with (folder / name).open("wb") as file:
             file.truncate(size)  # a hole: it takes no space
     (folder / SIZES).unlink()
+    settings = folder / "faq.toml"
+    text = settings.read_text(encoding="utf-8")
+    for method, keys in CHANGED_DEFAULTS.items():
+        text = text.replace(f'method = "{method}"\n', f'method = "{method}"\n{keys}')
+    settings.write_text(text, encoding="utf-8")
     write_weights(folder / "target")
     set_times(folder)
     return folder

@@ -145,6 +145,11 @@ class Recipe(Section):
         """
         return {key: value for key, value in self.values().items() if self.added_later.get(key) != value}
 
+    @classmethod
+    def earlier_value(cls, name: str) -> Any:
+        """The value of a key with `AddedLater` in older artefacts. The default may have changed since then."""
+        return cls.added_later[name] if name in cls.added_later else super().earlier_value(name)
+
     def unusual(self) -> dict[str, Any]:
         """The keys of this method with a value that is not the default. Keys that all methods share are left out."""
         fields = type(self).model_fields

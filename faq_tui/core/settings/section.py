@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
-from pydantic.fields import FieldInfo
 
 # this value means the small model that faq-tui downloads, or its server
 EMBEDDED = "embedded"
@@ -39,27 +38,28 @@ class Section(BaseModel):
 
     @model_serializer(mode="wrap")
     def _without_unset(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out a key with the annotation `AddedLater` if it has its default value.
+        """Leave out a key with the annotation `AddedLater` if it has the value that applies to earlier runs.
 
         So signatures of earlier runs stay valid.
         """
         body: dict[str, Any] = serialize(self)
-        for name, field in type(self).model_fields.items():
-            if any(isinstance(one, AddedLater) for one in field.metadata) and _is_default(field, body.get(name)):
+        for name in self.added_later_keys():
+            if body.get(name) == self.earlier_value(name):
                 body.pop(name, None)
         return body
 
-
-def _is_default(field: FieldInfo, value: Any) -> bool:
-    default = field.get_default(call_default_factory=True)
-    return bool(value == (default.model_dump() if isinstance(default, Section) else default))
+    @classmethod
+    def earlier_value(cls, name: str) -> Any:
+        """The value of a key with `AddedLater` in runs that do not have this key: the default."""
+        default = cls.model_fields[name].get_default(call_default_factory=True)
+        return default.model_dump() if isinstance(default, Section) else default
 
 
 @dataclass(frozen=True)
 class AddedLater:
     """Annotation of a key that earlier versions did not have.
 
-    A signature contains such a key only if the key does not have its default value.
+    A signature contains such a key only if the key does not have its `earlier_value`, which is usually the default.
     """
 
 

@@ -97,7 +97,10 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
         with_files({INDEX: '{"weight_map": {"a": "model-00001-of-00002.safetensors"}}'}),
         "model-00001-of-00002.safetensors is missing, though",
     ),
-    "an index with a path": (with_files({INDEX: '{"weight_map": {"a": "../../x\\u0000"}}'}), "is missing, though"),
+    "an index with a path": (
+        with_files({INDEX: '{"weight_map": {"a": "../../x\\u0000"}}'}),
+        "which is not a file in this folder",
+    ),
     "an index that is a list": (with_files({INDEX: "[]"}), "index.json cannot be read"),
     "a deep index": (with_files({INDEX: "[" * 100_000}), "index.json cannot be read"),
     "a smaller vocabulary": (configured(vocab_size=300), "gives vocab_size 300, but .* has 512 rows"),
