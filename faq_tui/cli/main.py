@@ -112,14 +112,14 @@ def _call() -> int:
         _complain(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
         _drop_stdout()
         return ExitCode.FAILED
+    except (click.Abort, KeyboardInterrupt):  # click.Abort is a RuntimeError
+        _complain("stopped by request; finished work is kept")
+        return ExitCode.STOPPED
     except RuntimeError as error:
         if "home directory" not in str(error):  # the message of Python and of the package platformdirs
             raise
         _complain("$HOME is not set, and the system's list of users does not name this user: set $HOME to a folder")
         return ExitCode.USAGE
-    except (click.Abort, KeyboardInterrupt):
-        _complain("stopped by request; finished work is kept")
-        return ExitCode.STOPPED
 
 
 def _drop_stdout() -> None:

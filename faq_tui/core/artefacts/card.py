@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from faq_tui.core.artefacts.quality import quality_in_words
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.dense import SERVERS, format_of, quantization_of
 from faq_tui.core.quantizing.output import is_whole
@@ -25,6 +26,7 @@ class ArtefactCard:
     size: int  # bytes on the disk
     commands: dict[str, str]
     doubts: tuple[str, ...]  # reasons why a server may refuse the folder
+    quality: str = ""  # the KL, beside that of the closest artefact
 
     @property
     def command(self) -> str:
@@ -35,7 +37,8 @@ class ArtefactCard:
     def servers(self) -> str:
         """The servers that can load the folder, in words."""
         names = [TITLES.get(name, name) for name in SERVERS if name in self.commands]
-        return ", ".join(names) if names else "no server that faq-tui knows; faq-tui itself reads it (t tries it)"
+        unknown = "faq-tui knows no server that can load this folder; the key t tries the artefact"
+        return ", ".join(names) if names else unknown
 
 
 def card_of(run: Run, artefact: Artefact) -> ArtefactCard:
@@ -49,4 +52,5 @@ def card_of(run: Run, artefact: Artefact) -> ArtefactCard:
         reasons = doubts(folder) if format is not None else ["faq-tui does not know the format of the weights"]
     except (OSError, ValueError, AttributeError) as error:
         commands, reasons = {}, [f"config.json cannot be read ({type(error).__name__})"]
-    return ArtefactCard(artefact, folder, disk_bytes(folder), commands, tuple(reasons))
+    quality = quality_in_words(run.store, artefact)
+    return ArtefactCard(artefact, folder, disk_bytes(folder), commands, tuple(reasons), quality)

@@ -88,7 +88,7 @@ WANTED_LIMIT = _any(
 )
 SENTENCE_END = re.compile(r"[.;!?](?:\s+|$)|\n(?!\s)|For further information visit \S*")
 WORD = re.compile(r"[A-Za-z_$][\w.$\[\]-]*")
-# If a text ends with this pattern, the next word is the name of a parameter.
+# If the text before a word ends with this pattern, the word is the name of a parameter.
 NAME_FOLLOWS = re.compile(
     r"(?:param(?:eter)?s?|fields?|property|properties|arguments?|keys?|options?|names?|inputs?|supplied|keyword)"
     r"(?:\(s\))?[\s:=]*$",

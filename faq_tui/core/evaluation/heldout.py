@@ -151,7 +151,7 @@ def rolling(ids: Sequence[int], size: int, prefix: int) -> list[Item]:
 
 
 def digest_of(items: Sequence[Item], *more: object) -> str:
-    """A hash of the items and of `more`. `more` holds all other data that can change a measurement's sums."""
+    """A hash of the items and of `more`. `more` holds all other data that can change the measured values."""
     body: list[object] = [item.to_json() for item in items]
     return digest(body, *more) if more else digest(body)
 

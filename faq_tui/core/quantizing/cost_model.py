@@ -170,8 +170,8 @@ STARTUP = 18.0  # seconds that a worker needs to import torch, transformers and 
 READING = 5e8  # speed of reading and writing the model, in bytes per second
 # Rough speeds of a CPU: for each term in `layer_seconds`, the number of units per second.
 SPEEDS = {"forward": 6e10, "hessian": 6e10, "solve": 3e10, "column": 1e4}
-# Each measured row has a distance from the job, and the nearest rows are used. The distance grows by this number if
-# the row was measured on another GPU, or if the job takes 1.5 times as long as the row.
+# Each measured row has a distance from the job, and the nearest rows are used. If the estimate for the job is 1.5
+# times the measured time of the row, the distance is log(1.5). A row of another GPU gets this much in addition.
 OTHER_GPU = math.log(1.5)
 
 

@@ -72,6 +72,7 @@ BY_QUESTIONS = {
     SAME: "The same model",
     UNKNOWN: "Unknown",
 }
+TOO_LITTLE = "too little was measured to tell"
 UNFAIR = (
     "{outcome} with the same number of questions. The fairer comparison, with the same amount of text, was not made"
 )
@@ -123,7 +124,10 @@ def headline(counts: dict[str, Counter[str]]) -> str:
         if not counts["tokens"][UNKNOWN]:
             return MORE_TEXT
         verdict = UNKNOWN
-    return BY_TEXT[verdict]
+    unknown = counts["tokens"][UNKNOWN]
+    if verdict == UNKNOWN or not unknown:
+        return BY_TEXT[verdict]
+    return f"{BY_TEXT[verdict]}. On {unknown} of {counts['tokens'].total()} held-out texts, {TOO_LITTLE}"
 
 
 def overall(counts: Counter[str]) -> str:
@@ -210,7 +214,10 @@ def covered(body: dict[str, Any]) -> str:
 def _nothing(body: dict[str, Any]) -> str:
     if not body["run"]["sources"]:
         return "There is nothing to compare, because the settings have no source."
-    return "There is nothing to compare: no model with regenerated data was measured on the text of its baseline."
+    return (
+        "There is nothing to compare: no model with regenerated data and its baseline were measured on the same "
+        "held-out text."
+    )
 
 
 def _comparison(c: dict[str, Any], texts: dict[str, dict[str, Any]]) -> list[str]:

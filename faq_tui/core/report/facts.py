@@ -19,7 +19,7 @@ from faq_tui.core.regenerating.candidate_requests import prompt_version, source_
 from faq_tui.core.report.family_notices import kinships, target_name
 from faq_tui.core.report.formatting import escape
 from faq_tui.core.run.run import Run
-from faq_tui.core.settings import EMBEDDED, Source
+from faq_tui.core.settings import EMBEDDED, Recipe, Source
 from faq_tui.core.settings.sets import plain_name
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import seeds as seed_rows
@@ -63,7 +63,7 @@ def what_was_run(run: Run) -> dict[str, Any]:
             if (s := sets.get(name)) is not None
         ],
         "shared_seeds": None if (shared := overlap(run)) is None else asdict(shared),
-        "recipes": [recipe.with_keys_of_all() for recipe in settings.recipes],
+        "recipes": [_recipe(recipe) for recipe in settings.recipes],
         "evaluate": settings.evaluate.model_dump(
             exclude={"lm_eval", "evalscope", "serve"}
         ),  # The section on benchmarks already shows these keys.
@@ -142,3 +142,13 @@ def _column(column: dict[str, Any]) -> str:
         text += "; the effect of length is removed "
         text += f"({column['length_slope']:+.3f} per unit of ln(number of tokens))"
     return text
+
+
+def _recipe(recipe: Recipe) -> dict[str, Any]:
+    """The keys of all methods. A key that earlier versions did not have is left out if it has its default value."""
+    fields, later = type(recipe).model_fields, recipe.added_later_keys()
+    return {
+        key: value
+        for key, value in recipe.with_keys_of_all().items()
+        if key not in later or value != fields[key].default
+    }

@@ -290,7 +290,7 @@ class Evaluate(Section):
     ] = 1
     repeat_share: Annotated[
         float,
-        Field(gt=0.0, lt=1.0, description="share of the seeds in each draw if draws overlap"),
+        Field(gt=0.0, lt=1.0, description="how large a part of all seeds is in each draw, if draws overlap"),
     ] = 0.5
 
     batch_size: Annotated[Count, Field(description="number of windows or items in a batch")] = 4

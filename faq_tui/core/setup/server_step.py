@@ -76,6 +76,11 @@ def _url(text: str) -> str:
     text = text.strip()
     if not text:
         raise ValueError("is missing: type the URL of an OpenAI-compatible server, such as http://elder:8000/v1")
+    if text in (EMBEDDED, "local"):
+        raise ValueError(
+            f'"{text}" is not a URL. This step offers it only for the target "{EMBEDDED}". For other targets, choose '
+            f'another answer here, and write base_url = "{text}" into faq.toml afterwards'
+        )
     if not text.isprintable() or " " in text:
         raise ValueError("has a character that no URL has: correct it")
     if "://" in text and not text.startswith(("http://", "https://")):

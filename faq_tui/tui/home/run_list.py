@@ -58,4 +58,9 @@ class RunList(QueueList):
 
     def style_of(self, role: str) -> str:
         """The style of a text with this role, in the current theme."""
-        return str(self.get_component_rich_style(f"run--{role}", partial=True)) if role else ""
+        if not role:
+            return ""
+        try:
+            return str(self.get_component_rich_style(f"run--{role}", partial=True))
+        except KeyError:  # the list has no styles before its first layout
+            return ""

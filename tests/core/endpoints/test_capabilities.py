@@ -204,7 +204,7 @@ async def test_the_settings_add_parameters_and_headers(server: FakeServer, monke
 
 
 async def test_a_header_without_its_variable_is_an_error_that_names_it(server: FakeServer) -> None:
-    with pytest.raises(UsageError, match=r"\$NO_SUCH_VARIABLE_HERE is not set .*api-key"):
+    with pytest.raises(UsageError, match=r"\$NO_SUCH_VARIABLE_HERE is not set, .*api-key"):
         client_of(server, extra_headers={"api-key": "$NO_SUCH_VARIABLE_HERE"})
 
 

@@ -18,6 +18,7 @@ from tests.support.made_up import TOML, add_made_up_measurement, made_up_run, me
     [
         ([BETTER] * 2, [BETTER, WITHIN_NOISE], "Yes."),
         ([BETTER] * 2, [WORSE, WITHIN_NOISE], "No."),
+        ([BETTER] * 2, [BETTER, UNKNOWN], r"Yes\. .* On 1 of 2 held-out texts, too little was measured to tell$"),
         ([BETTER] * 2, [WORSE, BETTER], "Mixed"),
         ([BETTER, WITHIN_NOISE], [WITHIN_NOISE] * 2, "No. The gain comes from having more text"),
         ([WITHIN_NOISE] * 2, [LEANS_WORSE, WITHIN_NOISE], r"No gain was seen\. .* looks worse"),

@@ -142,7 +142,7 @@ def _counts(evidence: Evidence, equal: str) -> Counter[str]:
 
 def _nothing_compared(evidence: Evidence) -> str:
     if len(evidence.rows) == 1:
-        return "Only the unquantized model is measured so far. Press r to measure the artefacts."
+        return "Only the unquantized model is measured so far. The stage evaluate measures artefacts; r starts it."
     return "There is nothing to compare yet. First measure the baseline and a set of a source."
 
 

@@ -141,8 +141,8 @@ class JudgePane(JudgeBrowser):
             self.queue.move_to(seed_ids[0])
         self._read_case()
         self._draw()
-        which = f"{seed_ids[0]} uses" if len(seed_ids) == 1 else f"{len(seed_ids):,} seeds use"
-        self._tell(f"undone: {which} the judge's pick again")
+        which = f"seed {seed_ids[0]} uses" if len(seed_ids) == 1 else f"{len(seed_ids):,} seeds use"
+        self._tell(f"Undone. Now {which} the judge's pick again.")
 
     def action_reason(self) -> None:
         if self.case is None:

@@ -18,6 +18,7 @@ from faq_tui.core.run.server_record import ArtefactServer
 from faq_tui.core.run_summary import size_in_words
 from faq_tui.core.trying.request import MOST_MODELS, TriedModel, models_of
 from faq_tui.tui.clipboard import copy_text
+from faq_tui.tui.live import LiveState
 from faq_tui.tui.pane import Pane
 from faq_tui.tui.panes.quantize import card as cards
 from faq_tui.tui.panes.quantize.queue import describe
@@ -29,6 +30,7 @@ from faq_tui.tui.widgets.ask import Ask
 class ArtefactActions(Pane):
     """The part of the Quantize pane that acts on one artefact."""
 
+    live: LiveState
     make_source: Callable[[Run], TrySource] = TryRunner  # tests replace it
     _last_prompt = ""
 
@@ -44,6 +46,9 @@ class ArtefactActions(Pane):
     def action_card(self) -> None:
         """Show the card of the selected artefact."""
         current = self.current
+        if current is not None and current.name in {made.name for made in self.live.running_artefacts()}:
+            self.notify("This artefact is being made now. Its card can be opened when it is finished.")
+            return
         if current is None or current.artefact is None or not is_whole(self.run.models / current.artefact.folder):
             self.notify("There is no artefact on the disk here: press r to run the stages that make it.")
             return

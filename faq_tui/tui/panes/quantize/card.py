@@ -84,6 +84,7 @@ class CardScreen(ChoiceScreen):
         add("recipe", f"{self._recipe}; set {row.set_name}")
         shared = f", shared with {row.same_as}" if row.same_as else ""
         add("size", f"{size_in_words(card.size)} on the disk{shared}; {row.bits:.2f} bits per quantized weight")
+        add("quality", card.quality)
         add("path", str(card.folder))
         add("serves it", card.servers)
         for doubt in card.doubts:
@@ -131,10 +132,10 @@ def deletion_in_words(plan: ArtefactDeletion) -> str:
         f"This frees {size_in_words(plan.size)} and cannot be undone.",
     ]
     if plan.sharing:
-        lines.append(f"The same weights are also those of {', '.join(plan.sharing)}.")
+        lines.append(f"{', '.join(plan.sharing)} {'has' if len(plan.sharing) == 1 else 'have'} the same weights.")
     lines.append(
         "The stages quantize, evaluate and report are then out of date. The next run quantizes it again "
-        f"(this took {duration(plan.seconds)})."
+        f"(last time, this took {duration(plan.seconds)})."
     )
     if plan.measurements:
         texts = "one text" if plan.measurements == 1 else f"{plan.measurements} texts"

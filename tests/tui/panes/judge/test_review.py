@@ -151,7 +151,7 @@ async def test_clear_picks_are_accepted_together_and_taken_back_together(tmp_pat
         assert stored[1:] == [(ids[n], "pick", "margin over 2") for n in (2, 3, 6, 7, 10)]
         await judge.press("u")
         await judge.sees("1 of 11 reviewed", "seed 3 of 12")
-        assert "undone: 5 seeds use the judge's pick again" in said(judge.app)
+        assert "Undone. Now 5 seeds use the judge's pick again." in said(judge.app)
         await judge.press("u")
         await judge.sees("0 of 11 reviewed", "seed 1 of 12")
         await judge.press("A", "ctrl+u", *"99", "enter")

@@ -17,15 +17,18 @@ from textual.widgets import Input
 
 from faq_tui.core.artefacts.card import ArtefactCard, card_of
 from faq_tui.core.artefacts.deletion import ArtefactDeletion
+from faq_tui.core.artefacts.quality import quality_in_words
 from faq_tui.core.artefacts.server_control import stop_server
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.process import process_identity
 from faq_tui.core.models.dense import DENSE, format_of
 from faq_tui.core.quantizing.servable import serve_commands
 from faq_tui.core.run.delete_run import plan_deletion
+from faq_tui.core.run.events import ArtefactStarted, StageStarted
 from faq_tui.core.run.run import Run, locked_folder, open_run
 from faq_tui.core.run.server_record import SERVING, live_servers, new_record, read_server, write_record
 from faq_tui.core.store.artefacts import Artefact, all_artefacts
+from faq_tui.core.store.measurements import Measurement, add_measurement
 from faq_tui.tui.config import Config
 from faq_tui.tui.panes.quantize.card import CardScreen, DeleteArtefactScreen
 from faq_tui.tui.panes.quantize.pane import QuantizePane
@@ -88,7 +91,7 @@ async def test_card_says_what_an_artefact_is(tmp_path: Path) -> None:
         text = shown(app)
         assert GPTQ in text and "gptq 4 bits, groups of 16; set baseline" in text
         assert "kB on the disk; 4.25 bits per quantized weight" in text and "not running" in text
-        assert str(run.models / GPTQ).replace(" ", "") in text.replace(" ", "")
+        assert str(run.models / GPTQ).replace(" ", "") in text.replace(" ", "") and "not measured yet" in text
         await pilot.press("escape")
         assert not isinstance(app.screen, CardScreen)
 
@@ -100,6 +103,30 @@ async def test_card_of_what_is_not_made(tmp_path: Path) -> None:
         pane.shown(app.live)
         await pilot.press("j", "enter")
         assert "no artefact on the disk here" in told(app) and not isinstance(app.screen, CardScreen)
+        app.live.apply(StageStarted("quantize", 2, "artefacts"), 1.0)
+        app.live.apply(ArtefactStarted(GPTQ, 2, 4, 64), 2.0)
+        await pilot.press("enter")
+        assert "being made now" in told(app) and not isinstance(app.screen, CardScreen)
+
+
+def test_the_quality_names_the_closest_artefact(tmp_path: Path) -> None:
+    with open_run(make_try_run(tmp_path / "run", weights=False)) as run:
+        rows = all_artefacts(run.store)
+        assert quality_in_words(run.store, rows[GPTQ]) == "not measured yet"
+
+        def measure(folder: str, text: str, kl: float, items: str = "i") -> None:
+            columns = {"tokens": [2.0, 2.0], "nll": [2.0, 2.0], "kl": [2 * kl, 2 * kl], "agree": [1.0, 1.0]}
+            add_measurement(run.store, Measurement(folder, text, f"{folder}.{items}.float32.cpu", columns))
+
+        measure(GPTQ, "pydoc", 0.5)
+        assert quality_in_words(run.store, rows[GPTQ]) == "KL 0.5000 nats per token on pydoc"
+        measure(GPTQ, "answers", 0.25)
+        measure(W8A8, "answers", 0.0125, items="others")
+        assert quality_in_words(run.store, rows[GPTQ]) == "KL 0.2500 nats per token on answers"
+        measure(W8A8, "answers", 0.0125)
+        words = "KL 0.2500 nats per token on answers; the lowest is 0.0125 "
+        assert quality_in_words(run.store, rows[GPTQ]) == f"{words}({W8A8})"
+        assert quality_in_words(run.store, rows[W8A8]).endswith("on answers, the lowest of 2 artefacts")
 
 
 async def test_copy_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +234,7 @@ async def test_delete_asks_says_what_it_means_and_deletes(tmp_path: Path) -> Non
         await until(pilot, lambda: isinstance(app.screen, ChoiceScreen) and "This frees" in text_of(app))
         text = shown(app)
         assert f"Delete the folder of {EQUAL}?" in text and "kB and cannot be undone" in text
-        assert f"The same weights are also those of {GPTQ}." in text
+        assert f"{GPTQ} has the same weights." in text
         assert "quantize, evaluate and report are then out of date" in text and "this took 75 s" in text
         await pilot.press("enter")
         assert (run.models / EQUAL).is_dir(), "enter alone keeps it"
@@ -248,7 +275,8 @@ ROW = Artefact("gptq-w4g64-elder", "s", {}, "elder", None, 512, 120_000, 4.31, 8
 
 def made_up_card() -> ArtefactCard:
     commands = serve_commands(FOLDER, format_of("gptq") or DENSE)
-    return ArtefactCard(ROW, FOLDER, 5_730_000_000, commands, ())
+    quality = "KL 0.0431 nats per token on answers, the lowest of 4 artefacts"
+    return ArtefactCard(ROW, FOLDER, 5_730_000_000, commands, (), quality)
 
 
 @pytest.mark.parametrize("theme", THEMES)
@@ -277,7 +305,11 @@ def test_a_format_without_a_server_is_said(tmp_path: Path) -> None:
         config = run.models / EQUAL / "config.json"
         config.write_text('{"quantization_config": {"quant_method": "other"}}')
         found = card_of(run, all_artefacts(run.store)[EQUAL])
-        assert not found.commands and found.command == "" and "no server that faq-tui knows" in found.servers
+        assert (
+            not found.commands
+            and found.command == ""
+            and "knows no server that can load this folder" in found.servers
+        )
         assert found.doubts == ("faq-tui does not know the format of the weights",)
         config.write_text("[]")
         assert "cannot be read" in card_of(run, all_artefacts(run.store)[EQUAL]).doubts[0]
