@@ -252,7 +252,12 @@ class SettingsScreen(ModalScreen[None]):
     # The file on disk.
 
     async def read_again(self) -> None:
-        """Read the file again after it has changed. Unsaved changes in the form are kept."""
+        """Read the file again after it has changed. Unsaved changes in the form are kept.
+
+        The file can change before the screen is composed, or while it is closed. Then there is nothing to draw.
+        """
+        if not self.query("#settings-title"):
+            return
         try:
             news = self.draft.read()
         except UsageError as error:
