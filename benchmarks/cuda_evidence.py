@@ -80,7 +80,7 @@ class Part:
     """One process. In a copy of the run, it applies one recipe to some sets, in all draws."""
 
     def __init__(self, run: Path, work: Path, name: str, sets: list[str], group: int, device: str, gpu: int) -> None:
-        self.folder = work / f"{name.replace('@', '-sink-').replace('+', '-')}-{sets[0]}"
+        self.folder = work / f"{name.replace('@', '-sink-')}-{sets[0]}"
         if not self.folder.is_dir():
             shutil.copytree(run, self.folder, ignore=shutil.ignore_patterns("models", "jobs", "reports"))
         write_settings(self.folder, [recipe(name, group, sets)], device)

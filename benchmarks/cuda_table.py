@@ -46,9 +46,8 @@ FOR_EVALUATION = 0.25  # share of the budget that is kept for the evaluation
 def recipe(name: str, group: int, sets: list[str]) -> dict[str, Any]:
     """The recipe for `name`, which has the form method-bits or method-bits-preset, such as gptq-4.
 
-    A sink share may follow, such as gptq-4@0.04, and a search of the scale, such as gptq-4+mse.
+    A sink share may follow, such as gptq-4@0.04.
     """
-    name, searches, _ = name.partition("+mse")
     name, _, share = name.partition("@")
     method, bits, *preset = name.split("-")
     found: dict[str, Any] = {"method": method, "bits": int(bits)}
@@ -56,8 +55,6 @@ def recipe(name: str, group: int, sets: list[str]) -> dict[str, Any]:
         found["group_size"] = group
     if preset:
         found["preset"] = preset[0]
-    if searches:
-        found["scale_search"] = True
     if share:
         found["sink_share"] = share if share in ("off", "auto") else float(share)
     return {**found, "sets": sets}

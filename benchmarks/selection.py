@@ -23,7 +23,8 @@ change of the KL in percent, with a 95% interval (Student's t) over the draws.
 
 `--weights` lists the weights of tokens: `off`, a sink share such as `0.07`, or a sink share with weights of kinds,
 such as `0.07+template=2` or `off+question=0.5`. `--methods` lists methods with their bits, such as `gptq-4`; the
-methods may have options, such as `gptq_unordered-4` or `gptq_damp0.01-4` (see selection_model.py).
+methods may have options, such as `gptq_unordered-4` or `gptq_damp0.01-4` (see selection_model.py). The defaults of
+the product are `gptq_mse_damp0.01-4` and `gptaq_mse-4`.
 
 Plans, in order of importance, with the number of measurements in each draw. With `--by-draw`, all plans measure a
 draw before the next draw begins.

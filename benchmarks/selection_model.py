@@ -34,12 +34,16 @@ from faq_tui.core.quantizing.sequential.weights import TokenWeights
 from faq_tui.core.settings.recipe import build_recipe
 
 WIDTHS: Mapping[str, tuple[int, ...]] = {"gptq": (3, 4, 8), "gptaq": (3, 4, 8), "spqr": (3, 4, 8), "w8a8": (8,)}
+DAMP = 0.05  # damping of GPTQ and GPTAQ
 BATCH = 8  # rows in one batch of the evaluation
 Texts = Mapping[str, Sequence[Item]]
 
 
 def solver(method: str, bits: int, group: int) -> tuple[Ordering, Solve]:
-    """The ordering and the solver of a method, with the defaults of its recipe.
+    """The ordering and the solver of a method.
+
+    SpQR and W8A8 have the defaults of their recipes. GPTQ and GPTAQ have the damping DAMP and no search for the
+    scale, as in the stored results, so that a name always means the same options.
 
     Options follow the method's name, such as `gptq_desc_damp0.01`. All methods have `unordered`, which solves the
     columns in the order of the matrix, and `dampN`, the damping. Only gptq and gptaq have `desc` (`desc_act`) and
@@ -75,7 +79,7 @@ def _solver(method: str, bits: int, group: int, options: Sequence[str]) -> tuple
     scattered = "desc" in options
     grid = GridChoice(bits, group, recipe.sym, "mse" in options, scattered)
     together = 0 if group == -1 or scattered else group
-    ordering = Ordering(recipe.damp_percent, True, together, getattr(recipe, "alpha", None))
+    ordering = Ordering(DAMP, True, together, getattr(recipe, "alpha", None))
 
     def dense(weights: list[Any], factor: Factor, check: Callable[[], None]) -> list[tuple[Any, Any]]:
         import torch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from faq_tui.tui.actions import Action
 
@@ -37,6 +37,11 @@ NAMES = {
 def keys_of(action: Action, keymap: Mapping[str, str]) -> list[str]:
     """Textual's names of the keys for `action`, after the changes in `keymap`. The footer shows the first key."""
     return [key.strip() for key in keymap.get(action.id, action.keys).split(",") if key.strip()]
+
+
+def first_key(actions: Iterable[Action], action_id: str, keymap: Mapping[str, str]) -> str:
+    """Textual's name of the first key of the action with this id."""
+    return keys_of(next(action for action in actions if action.id == action_id), keymap)[0]
 
 
 def shown(key: str) -> str:

@@ -79,7 +79,8 @@ def test_it_quantizes_as_a_run_does(tiny: Path, tmp_path: Path, bench: Any, meth
     """The dense weights and the activations' rounding are those of the artefact."""
     ids = make_rows(tmp_path / "rows.jsonl", count=4)
     keys = {"bits": 8, "group_size": -1} if method == "w8a8" else {"bits": 4, "group_size": 32}
-    recipe = {"method": method, **keys, "sink_share": 0.2}
+    damping = {"damp_percent": bench.model.DAMP} if method.startswith("gpt") else {}
+    recipe = {"method": method, **keys, **damping, "sink_share": 0.2}
     spec = {"artefact": "x", "model": str(tiny), "recipe": recipe, "rows": str(tmp_path / "rows.jsonl")}
     task.run({**spec, "out": str(tmp_path / "x"), "device": "cpu"}, lambda *_, **__: None, CancelToken())
     artefact = load_dense(tmp_path / "x", torch.float32, "cpu")

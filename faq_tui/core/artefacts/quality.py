@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from faq_tui.core.evaluation.identity import conditions_of
 from faq_tui.core.evaluation.kinds import ANSWERS, KINDS, kind_of
 from faq_tui.core.evaluation.metrics import KL
 from faq_tui.core.stats.sums import Sums
@@ -22,11 +23,14 @@ def quality_in_words(store: Store, artefact: Artefact) -> str:
         return "not measured yet"
     text = min(texts, key=lambda name: order.index(kind_of(name)))
     own = measured[artefact.folder, text]
+    conditions = conditions_of(own.signature)  # only measurements under the same conditions are comparable
     folders = dict.fromkeys(row.folder for row in all_artefacts(store).values())
     kl = {
         folder: _kl(other)
         for folder in folders
-        if (other := measured.get((folder, text))) is not None and "kl" in other.items and _alike(own, other)
+        if (other := measured.get((folder, text))) is not None
+        and "kl" in other.items
+        and conditions_of(other.signature) == conditions
     }
     kl.setdefault(artefact.folder, _kl(own))
     closest = min(kl, key=kl.__getitem__)
@@ -40,8 +44,3 @@ def quality_in_words(store: Store, artefact: Artefact) -> str:
 
 def _kl(measurement: Measurement) -> float:
     return float(KL.value_of(Sums.of(measurement.items)))
-
-
-def _alike(one: Measurement, other: Measurement) -> bool:
-    """True if both were measured on the same items, with the same dtype and on the same kind of device."""
-    return one.signature.partition(".")[2] == other.signature.partition(".")[2]

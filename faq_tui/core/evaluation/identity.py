@@ -70,3 +70,8 @@ def measurement_signature(subject: str, items: str, dtype: str, device: str) -> 
     Two measurements are comparable if their signatures differ only in `subject`.
     """
     return f"{subject}.{items}.{dtype}.{device}"
+
+
+def conditions_of(signature: str) -> str:
+    """The part of a measurement's signature after the subject: "items.dtype.device"."""
+    return signature.partition(".")[2]

@@ -7,7 +7,7 @@ from pathlib import Path
 from faq_tui.core.assembly.draws import overlap
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.evaluation import environment
-from faq_tui.core.evaluation.identity import UNQUANTIZED, subjects, texts, wanted_artefacts
+from faq_tui.core.evaluation.identity import UNQUANTIZED, conditions_of, subjects, texts, wanted_artefacts
 from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LABELLED, PROSE, kind_of
 from faq_tui.core.evaluation.metrics import metrics_in, with_flips
 from faq_tui.core.evaluation.token_columns import with_token_columns
@@ -94,9 +94,7 @@ def _measured(run: Run) -> tuple[Measured, dict[str, str]]:
     """
     rows = all_measurements(run.store)
     tails = {
-        text: rows[UNQUANTIZED, text].signature.partition(".")[2]
-        for text in texts(run)
-        if (UNQUANTIZED, text) in rows
+        text: conditions_of(rows[UNQUANTIZED, text].signature) for text in texts(run) if (UNQUANTIZED, text) in rows
     }
     measured: Measured = {}
     for subject, identity in subjects(run).items():

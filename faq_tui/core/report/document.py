@@ -74,7 +74,7 @@ def document(run: Run, evidence: Evidence | None = None) -> dict[str, Any]:
             "versions": known.get("versions", {}),
         },
     }
-    plain: dict[str, Any] = _plain(body)
+    plain: dict[str, Any] = json_value(body)
     return plain
 
 
@@ -108,12 +108,12 @@ def title(name: str, kind: str) -> str:
     return TITLES[kind].format(rest)
 
 
-def _plain(value: Any) -> Any:
-    """Convert the value to types that JSON has."""
+def json_value(value: Any) -> Any:
+    """Convert the value to types that JSON has. A number that is not finite becomes None."""
     if isinstance(value, dict):
-        return {str(name): _plain(part) for name, part in value.items()}
+        return {str(name): json_value(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [json_value(part) for part in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.report.document import json_value
 from faq_tui.core.report.forest import ForestPanel, lines_of
 from faq_tui.core.run.run import open_run
 from faq_tui.core.run_comparison.evidence import LETTERS, common_panels, measured_evidence, reasons
@@ -71,7 +71,7 @@ class RunComparison:
             for row in panel.rows
         ]
         sides = zip(LETTERS, (self.one, self.other), strict=True)
-        body: dict[str, Any] = _plain(
+        body: dict[str, Any] = json_value(
             {
                 "schema": SCHEMA,
                 "runs": {name: {**asdict(side), "folder": str(side.folder)} for name, side in sides},
@@ -136,12 +136,3 @@ def pick_sentences(picks: PickComparison) -> list[str]:
 
 def _count(number: int, one: str, several: str) -> str:
     return f"{number:,} {one if number == 1 else several}"
-
-
-def _plain(value: Any) -> Any:
-    """Convert the value to types that JSON has. A number that is not finite becomes None."""
-    if isinstance(value, dict):
-        return {str(key): _plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

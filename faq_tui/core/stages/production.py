@@ -203,17 +203,18 @@ class Production:
 
     def _end(self, running: _Running, error: BaseException | None) -> None:
         """Complete the artefact of a worker that has ended, or record why the artefact could not be made."""
-        job = running.job
+        job, failure = running.job, None
         try:
             with full_disk_is_clear(self.run.models):
                 if error is not None:
                     raise error
                 self._complete(job, running.result)
         except FaqError as why:
-            self._forget(job.name)
-            self._fail(job, why)
+            failure = why
         finally:
             self._forget(job.name)
+        if failure is not None:
+            self._fail(job, failure)
         if self.running and self._next_job() is None:
             self._show_progress()
 

@@ -45,9 +45,9 @@ class LoadedModel:
     def answer(self, request: TryRequest, hear: Hear, stopped: Callable[[], bool] = lambda: False) -> None:
         """Answer one prompt, and return when the answer has ended.
 
-        `hear` gets the messages. It is called in this thread and in the thread that watches the child. the model
-        must be loaded, the first message is `loading`; `task.run` describes the others. If the answer fails, the last
-        message is `failed`; after `stop`, it is `answered` or `stopped`.
+        `hear` gets the messages. It is called in this thread and in the thread that watches the child. If the model
+        must be loaded, the first message is `loading`. `task.run` describes the other messages. If the answer fails,
+        the last message is `failed`. After `stop`, it is `answered` or `stopped`.
 
         `stopped` returns True if the person asked for a stop before this answer began.
         """

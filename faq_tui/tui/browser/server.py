@@ -16,6 +16,7 @@ import sys
 from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -137,7 +138,7 @@ class PageServer:
         self.token = secrets.token_urlsafe(24)
         self._arguments = arguments
         page = Template(files("faq_tui.tui.browser").joinpath("page.html").read_text(encoding="utf-8"))
-        self._page = page.substitute(name=_html(name))
+        self._page = page.substitute(name=escape(sanitize(name)))
         self._open: set[web.WebSocketResponse] = set()
 
     def application(self) -> web.Application:
@@ -217,10 +218,6 @@ def _size(value: object, default: int, most: int) -> int:
         return min(max(int(str(value)), 1), most)
     except ValueError:
         return default
-
-
-def _html(name: str) -> str:
-    return sanitize(name).replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
 
 
 def serve_pages(server: PageServer, opened: socket.socket, say: Say) -> None:

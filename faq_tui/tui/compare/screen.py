@@ -23,7 +23,7 @@ from faq_tui.tui.compare.pick_list import PickList
 from faq_tui.tui.compare_actions import ACTIONS, COMPARE
 from faq_tui.tui.config import config_path
 from faq_tui.tui.footer import KeyFooter
-from faq_tui.tui.keys import keys_of
+from faq_tui.tui.keys import first_key
 from faq_tui.tui.screens.help import HelpScreen
 from faq_tui.tui.widgets.flow import BAR, FlowView
 from faq_tui.tui.widgets.text import LiteralText
@@ -72,8 +72,7 @@ class CompareScreen(ModalScreen[None]):
 
     def _key(self, action_id: str) -> str:
         """Textual's name of the action's key."""
-        action = next(action for action in ACTIONS if action.id == action_id)
-        return keys_of(action, self._keymap)[0]
+        return first_key(ACTIONS, action_id, self._keymap)
 
     def _read(self) -> None:
         try:

@@ -29,7 +29,7 @@ from faq_tui.tui.home.rows import details, in_order, matches
 from faq_tui.tui.home.run_list import RunList
 from faq_tui.tui.home.scan import RunScanner
 from faq_tui.tui.home_actions import ACTIONS, HOME
-from faq_tui.tui.keys import keys_of, shown
+from faq_tui.tui.keys import first_key, shown
 from faq_tui.tui.registry import APP_ACTIONS
 from faq_tui.tui.screens.help import HelpScreen
 from faq_tui.tui.shell import ShellApp
@@ -203,8 +203,7 @@ class HomeApp(ShellApp):
 
     def _raw_key(self, action_id: str) -> str:
         """Textual's name of this key."""
-        action = next(action for action in (*ACTIONS, *SHARED) if action.id == action_id)
-        return keys_of(action, self.keymap)[0]
+        return first_key((*ACTIONS, *SHARED), action_id, self.keymap)
 
     def on_line_list_line_highlighted(self) -> None:
         self._selected_at = self.clock()

@@ -252,11 +252,8 @@ class SettingsScreen(ModalScreen[None]):
     # The file on disk.
 
     async def read_again(self) -> None:
-        """Read the file again after it has changed. Unsaved changes in the form are kept.
-
-        The file can change before the screen is composed, or while it is closed. Then there is nothing to draw.
-        """
-        if not self.query("#settings-title"):
+        """Read the file again after it has changed. Unsaved changes in the form are kept."""
+        if not self.query("#settings-title"):  # the screen is not composed yet, or is being closed
             return
         try:
             news = self.draft.read()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.run_plan import Effect
+from faq_tui.core.setup import step_report
 from faq_tui.tui.duration import clock_time
 
 RESULTS = {
@@ -40,7 +41,6 @@ def _result(stage: str, artefacts: int) -> str:
 
 
 def sentence(text: str) -> str:
-    """The text with a capital letter and a full stop. The name faq-tui is always in small letters."""
-    text = sanitize(text)
-    first = text[:1] if text.startswith("faq-tui") else text[:1].upper()
-    return f"{first}{text[1:]}" + ("" if not text or text.endswith((".", "!", "?")) else ".")
+    """The text with a capital letter and a full stop."""
+    text = step_report.sentence(sanitize(text))
+    return text if not text or text.endswith((".", "!", "?")) else f"{text}."
