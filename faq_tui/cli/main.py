@@ -21,7 +21,7 @@ COMMANDS = {
     "status": "status",
     "pick": "pick",
     "export": "export",
-    "try": "try",
+    "try": "try_models",
     "report": "report",
     "compare": "compare",
     "doctor": "doctor",

@@ -19,7 +19,8 @@ from faq_tui.core.trying.answer import TriedAnswer
 from faq_tui.core.trying.bench import TryBench, forget_log
 from faq_tui.core.trying.departure import AnswerComparison, compare
 from faq_tui.core.trying.in_words import departure_in_words, figures_in_words
-from faq_tui.core.trying.request import TriedModel, TryRequest
+from faq_tui.core.trying.models import TriedModel
+from faq_tui.core.trying.request import TryRequest
 
 MARK = "[≠]"  # without colours, this mark stands before the first token that differs
 WAIT_S = 0.1  # seconds between two checks for a request to stop

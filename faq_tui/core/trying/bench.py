@@ -15,7 +15,8 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Settings
 from faq_tui.core.stages.memory_check import target_memory
 from faq_tui.core.trying.loaded import LoadedModel
-from faq_tui.core.trying.request import TriedModel, TryRequest
+from faq_tui.core.trying.models import TriedModel
+from faq_tui.core.trying.request import TryRequest
 from faq_tui.core.trying.through_server import ask_server
 from faq_tui.core.worker.parent import without_keys
 

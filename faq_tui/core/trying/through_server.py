@@ -21,7 +21,8 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.run.server_record import read_server
 from faq_tui.core.settings import Endpoint, Sampling
 from faq_tui.core.settings.evaluate import SERVE
-from faq_tui.core.trying.request import TriedModel, TryRequest
+from faq_tui.core.trying.models import TriedModel
+from faq_tui.core.trying.request import TryRequest
 
 GAP = "\n\n"  # stands between reasoning and answer
 Hear = Callable[[dict[str, Any]], None]

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.run.run import Run
 from faq_tui.core.trying.bench import TryBench, forget_log
-from faq_tui.core.trying.request import TriedModel, TryRequest
+from faq_tui.core.trying.models import TriedModel
+from faq_tui.core.trying.request import TryRequest
 from faq_tui.core.worker.forked import end_server
 
 Message = tuple[str, dict[str, Any]]  # (name of a model, message about its answer)

@@ -19,7 +19,8 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.trying.answer import TriedAnswer
 from faq_tui.core.trying.departure import compare
-from faq_tui.core.trying.request import LONGEST_PROMPT, TriedModel, TryRequest
+from faq_tui.core.trying.models import TriedModel
+from faq_tui.core.trying.request import LONGEST_PROMPT, TryRequest
 from faq_tui.tui.clipboard import copy_text
 from faq_tui.tui.footer import KeyFooter
 from faq_tui.tui.try_it.column import AnswerColumn

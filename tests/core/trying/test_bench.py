@@ -19,7 +19,8 @@ from faq_tui.core.trying import bench as module
 from faq_tui.core.trying.answer import TriedAnswer
 from faq_tui.core.trying.bench import TryBench, asks_server, room_for
 from faq_tui.core.trying.departure import compare
-from faq_tui.core.trying.request import TriedModel, TryRequest, chosen_models, models_of
+from faq_tui.core.trying.models import TriedModel, chosen_models, models_of
+from faq_tui.core.trying.request import TryRequest
 from faq_tui.core.worker.parent import GRACE_S
 from tests.support.fake_server import Behaviour, FakeServer
 from tests.support.quantize_bench import children

@@ -11,7 +11,8 @@ from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from faq_tui.core.trying.request import TriedModel, TryRequest
+from faq_tui.core.trying.models import TriedModel
+from faq_tui.core.trying.request import TryRequest
 from faq_tui.tui.config import Config
 from faq_tui.tui.panes.quantize.pane import QuantizePane
 from faq_tui.tui.shell import ShellApp

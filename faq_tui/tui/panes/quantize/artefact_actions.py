@@ -16,7 +16,7 @@ from faq_tui.core.quantizing.output import is_whole
 from faq_tui.core.run.run import Run
 from faq_tui.core.run.server_record import ArtefactServer
 from faq_tui.core.run_summary import size_in_words
-from faq_tui.core.trying.request import MOST_MODELS, TriedModel, models_of
+from faq_tui.core.trying.models import MOST_MODELS, TriedModel, models_of
 from faq_tui.tui.clipboard import copy_text
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.pane import Pane

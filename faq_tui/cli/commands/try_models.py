@@ -42,7 +42,8 @@ def command(
     from faq_tui.cli.foreground import stop_on_signals
     from faq_tui.cli.try_output import JsonAnswers, PlainAnswers, show_answers
     from faq_tui.core.run.run import open_run
-    from faq_tui.core.trying.request import TryRequest, chosen_models
+    from faq_tui.core.trying.models import chosen_models
+    from faq_tui.core.trying.request import TryRequest
 
     with open_run(run_folder) as run:
         models = chosen_models(run, artefacts)
