@@ -9,7 +9,7 @@ from typing import Any
 
 import faq_tui
 from faq_tui.core.evaluation import environment
-from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LAST_WORD, PROSE, WORDS
+from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, GREEDY, LAST_WORD, PROSE, WORDS
 from faq_tui.core.evidence import Comparison, Evidence, collect
 from faq_tui.core.extensions import METRICS
 from faq_tui.core.report.benchmarks import benchmarks
@@ -103,6 +103,8 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
 def title(name: str, kind: str) -> str:
     """The name of a held-out text as readers see it."""
     rest = name.partition(":")[2]
+    if kind == GREEDY:
+        return "greedy answers"
     if kind == PROSE or not rest:
         return name
     return TITLES[kind].format(rest)
