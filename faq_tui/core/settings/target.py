@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from faq_tui.core.extensions import SEED_FORMATS
 from faq_tui.core.settings.section import AddedLater, Count, DescribedBy, Section
 
-# Encodings of the names of hosts. No file is written in them, and decoding a long line takes very long.
+# Encodings of host names. Files do not use these encodings, and decoding a long line with them is very slow.
 NAMES_OF_HOSTS = ("idna", "punycode")
 
 
