@@ -230,7 +230,7 @@ def _compare_items(
 
 
 def _items_in(part: slice, bounds: Sequence[int]) -> list[tuple[int, slice]]:
-    """The items with tokens in `part`, and the slice of `part` that holds the tokens of each item."""
+    """(item, slice) for each item that has tokens in `part`. The slice selects the item's tokens within `part`."""
     return [
         (item, slice(max(first, part.start) - part.start, min(end, part.stop) - part.start))
         for item, (first, end) in enumerate(pairwise(bounds))

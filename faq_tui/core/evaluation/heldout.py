@@ -13,6 +13,7 @@ from faq_tui.core.evaluation.kinds import CHOICES, GREEDY, LAST_WORD
 Columns = dict[str, list[float]]
 SHORT = 256  # a batch may have more items if its items have fewer tokens than this, for example choices
 FULL = 256  # a batch with this many tokens already uses almost the full speed of a processor
+
 # two items are similar in length if the shorter item has at least this share of the longer item's tokens
 SIMILAR = 0.9
 
@@ -198,13 +199,13 @@ def shared_rows(items: Sequence[Item]) -> dict[int, list[int]]:
     later tokens. If the tokens that the model reads in item A are also the start of item B, the states of B contain
     the states of A. For example, the choices of a question have the same start.
 
-    Returns a dict. Its keys are the indices of the items to process. Each value lists the indices of all items that
-    get their states from the processed item. The first index in the list is the key itself.
+    Returns a dict. The keys of the dict are the indices of the items to process. Each value lists the indices of all
+    items that get their states from the processed item. The first index in the list is the key itself.
     """
     order = sorted(range(len(items)), key=lambda index: items[index].ids[:-1])
     found: dict[int, list[int]] = {}
     host = -1
-    for index in reversed(order):  # an item that begins with this item, if any, directly follows it in `order`
+    for index in reversed(order):  # if another item begins with this item, the next item in `order` does
         row = items[index].ids[:-1]
         if host < 0 or items[host].ids[: len(row)] != row or len(row) >= len(items[host].ids):
             host = index
