@@ -278,7 +278,7 @@ class _Capture:
 
     def _layer(self, index: int) -> Callable[..., None]:
         def hook(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            if self.measuring:  # a LayerStream also calls its layers before the first row
+            if self.measuring:  # calls before the first row are not measured
                 x = args[0] if args else next(iter(kwargs.values()))
                 self.meter.add(index, x.reshape(-1, x.shape[-1]))
 

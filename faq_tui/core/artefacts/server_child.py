@@ -77,7 +77,7 @@ def _serve(run: Run, record: ArtefactServer, cancel: CancelToken) -> ArtefactSer
 
 
 def _wait_for_end(url: str, record: Path, cancel: CancelToken) -> None:
-    """Return after a stop, or when nothing listens on the port any more.
+    """Wait until a stop is requested, or until no process listens on the port any more.
 
     Without the file `record`, nobody could find and stop the server, so a missing file also counts as a stop.
     """

@@ -26,6 +26,7 @@ TICKS = 4  # an axis has this many equal steps
 TOP, BOTTOM, LEFT, GAP, LEGEND = 84, 58, 76, 84, 96  # in pixels: margins, gap between panels, width of the legend
 MAP_WIDTH, MAP_HEIGHT = 512, 384
 BAR = 16  # width of the legend's bar
+
 # The surface: its grid, the direction from which it is seen, and the height of its vertical axis. The other two axes
 # have the length 1.
 SURFACE_TOKENS, SURFACE_CHANNELS = 48, 72
@@ -126,10 +127,10 @@ def _legend(figure: Figure, left: float, top: float, height: float, end: float) 
 
 
 class _Surface:
-    """Draws one panel. A place is (channel, token, value), each from 0 to 1."""
+    """Draws one panel. A point of the surface has a channel, a token and a value, each from 0 to 1."""
 
     def __init__(self, figure: Figure, panel: Panel, top: float, x: float, y: float) -> None:
-        """(x, y) is where the middle of the ground is drawn."""
+        """(x, y) is the position of the middle of the ground in the figure."""
         self._figure, self._panel, self._top, self._x, self._y = figure, panel, top, x, y
         cells = pool(pool(panel.cells.T, SURFACE_TOKENS).T, SURFACE_CHANNELS)
         self._grid = [[min(1.0, value / top) if top > 0 else 0.0 for value in row] for row in cells.tolist()]

@@ -12,7 +12,7 @@ from faq_tui.core.regenerating.candidate_requests import prompt_version
 from faq_tui.core.settings.recipe import Recipe
 from faq_tui.core.settings.schema import Settings
 
-SECRET = "extra_headers"  # values of this table may be keys, so they are never shown
+SECRET = "extra_headers"  # the values of this table may be API keys, so they are never shown
 HIDDEN = "(not shown)"
 PRESENT = "present"
 ABSENT = "–"  # shown if a run does not have the key
