@@ -89,7 +89,7 @@ class Part:
 
 
 def faq_tui_run(folder: Path, until: str, gpu: int = 0) -> subprocess.Popen[bytes]:
-    """Start the process on one GPU. Its output is appended to a log beside the folder."""
+    """Start the process on one GPU. The output of the process is appended to a log beside the folder."""
     command = [sys.executable, "-m", "faq_tui", "run", str(folder), "--until", until]
     # If every process had one thread per core, the processes would slow each other down.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": str(gpu)}

@@ -3,9 +3,9 @@
     python benchmarks/larger_than_memory.py [--layers 20] [--gpu-gib 24] [--host-gib 16] [--methods gptq,spqr,w8a8]
                                             [--work FOLDER] [--out FOLDER] [--budget SECONDS] [--device cuda] [--tiny]
 
-The target has random weights and the layers of Qwen3-30B-A3B. It is written to disk one layer at a time. The program
-then occupies memory of the GPU until only the given size is free. For the host, the program sets the limit of a
-control group (cgroup), so the kernel ends a run that needs more. If the program cannot set this limit, it also
+The target has random weights and the layers of Qwen3-30B-A3B. The target is written to disk one layer at a time. The
+program then occupies memory of the GPU until only the given size is free. For the host, the program sets the limit of
+a control group (cgroup), so the kernel ends a run that needs more. If the program cannot set this limit, it also
 occupies memory of the host. The run is the same as with `faq-tui run`: it quantizes with each method, measures
 activations, and evaluates. The table shows seconds and peaks of each stage. The peak of the GPU is what all processes
 use, minus what the program occupies. The peak of the host is the anonymous memory of the run's processes, because the

@@ -7,8 +7,8 @@ llm-compressor pins other versions of transformers than GPTQModel, so it runs wi
 for each model. The recipe is the one in llm-compressor's documentation: `oneshot` with `GPTQModifier`, the scheme
 W4A16 (groups of 128), all Linear modules except lm_head, and for mixtures also except the routers. llm-compressor
 cuts the model into one part for the embedding and one part per layer. The time of a part begins when its progress bar
-appears. It ends when the progress bar of the next part appears, or when all parts are finished. `--tiny` is for a
-test on a CPU.
+appears. The time ends when the progress bar of the next part appears, or when all parts are finished. `--tiny` is for
+a test on a CPU.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ an H200, a measurement of a model with 135M parameters takes some seconds.
 The first call generates the texts with the model itself and stores them in `OUT/material.json` (see
 selection_material.py for texts of another elder). Use one folder `--out` for each model. Each result is appended to
 `OUT/selection.jsonl` at once, so a call that is killed loses nothing, and the next call with the same `--out`
-continues. A call starts no measurement that would end after `--seconds`. Then it writes the table `OUT/selection.md`
-and the figure `OUT/selection.svg`.
+continues. A call starts no measurement that would end after `--seconds`. At its end, a call writes the table
+`OUT/selection.md` and the figure `OUT/selection.svg`.
 
 A small model does not fill a GPU, so `--processes N` divides the measurements among N processes, and the processes
 among all visible GPUs. Each process writes its results into `OUT/selection-N.jsonl`.

@@ -97,7 +97,8 @@ def config_of(shape: Shape, layers: int) -> Any:
 
 
 def make_model(folder: Path, shape: Shape, layers: int, device: str) -> Path:
-    """Write the model, unless it exists already. It has a config, weights, and the files of a dummy tokenizer."""
+    """Write the model, unless it exists already. The model's folder gets a config, weights, and the files of a dummy
+    tokenizer."""
     if (folder / "config.json").is_file():
         return folder
     import torch

@@ -1,9 +1,9 @@
 """Give hostile inputs to faq-tui, and report every input that does not end in one sentence and an exit code.
 
-A forked process tries one input after the other. It makes the same Python calls as the commands. An input is a fault
-if it raises an exception that the command `faq-tui` does not turn into a sentence, takes longer than 10 s, takes more
-than 1 GB of memory, or ends the process. Each fault is saved as a folder of files, so that it can be tried again.
-Some inputs are also given to the real command, in a new process.
+A forked process tries one input after the other. The process makes the same Python calls as the commands. An input is
+a fault if it raises an exception that the command `faq-tui` does not turn into a sentence, takes longer than 10 s,
+takes more than 1 GB of memory, or ends the process. Each fault is saved as a folder of files, so that it can be tried
+again. Some inputs are also given to the real command, in a new process.
 """
 
 from __future__ import annotations

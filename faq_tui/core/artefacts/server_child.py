@@ -1,7 +1,7 @@
 """The program of a server's process: `python -m faq_tui.core.artefacts.server_child RUN NAME`.
 
-It runs the command in `[evaluate.serve]` for the artefact NAME until SIGTERM stops it. It prints nothing: all output
-goes to jobs/serve-NAME/log.txt.
+The program runs the command in `[evaluate.serve]` for the artefact NAME until SIGTERM stops it. The program prints
+nothing: all output goes to jobs/serve-NAME/log.txt.
 """
 
 from __future__ import annotations

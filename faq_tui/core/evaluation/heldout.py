@@ -142,8 +142,8 @@ def rolling(ids: Sequence[int], size: int, prefix: int) -> list[Item]:
     The windows are the same as in `loglikelihood_rolling` of lm_eval 0.4.13. That function calls
     `get_rolling_token_windows` of lm_eval/utils.py with context_len 1, and then `make_disjoint_window`. The token
     `prefix` precedes the first token. Each later window starts with one token of context. This context token is the
-    last token of the previous window. The last window may have fewer tokens to predict. It then starts with more
-    tokens of context, so that it is as long as the other windows.
+    last token of the previous window. The last window may have fewer tokens to predict. The last window then starts
+    with more tokens of context, so that it is as long as the other windows.
     """
     items = []
     for start in range(0, len(ids), size):

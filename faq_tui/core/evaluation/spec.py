@@ -70,7 +70,7 @@ KEYS = ("n_positions", "max_position_embeddings", "n_ctx")
 def prose_window(run: Run, target: TargetModel) -> int:
     """The number of tokens per window of prose.
 
-    This is `evaluate.window`, or the target's longest input if the longest input is smaller.
+    The result is `evaluate.window`, or the target's longest input if the longest input is smaller.
     """
     return min(run.settings.evaluate.window, longest_input(target))
 

@@ -22,8 +22,8 @@ from faq_tui.core.run.run import Run
 
 STARTER = "starter"  # the name of the small sets that ship with faq-tui
 PYDOC, WIKITEXT2 = "pydoc", "wikitext2"
-# This number of bytes is read for each wanted token. It is larger than the mean number of bytes per token of any
-# tokenizer.
+# This number of bytes is read for each wanted token. The number is larger than the mean number of bytes per token of
+# any tokenizer.
 BYTES_A_TOKEN = 64
 # `is_prose` compares a paragraph of Python's language reference with these constants.
 MIN_WORDS = 20

@@ -1,4 +1,4 @@
-"""Compute columns from the stored values of single tokens. This happens when evidence is collected.
+"""Compute columns from the stored values of single tokens. The columns are computed when evidence is collected.
 
 The stage `evaluate` stores the KL of every token, whether the top-1 tokens of the two models differ, and the entropy
 of the unquantized model's predictions. Older versions of faq-tui stored only a part of these values. Runs that such a

@@ -1,6 +1,6 @@
 """Metrics of single tokens, such as the tokens with the largest KL, or the tokens of the reasoning.
 
-They are computed from the stored values of single tokens (see `token_columns`).
+These metrics are computed from the stored values of single tokens (see `token_columns`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROWS = 256  # number of resamples that are computed at once
 class TailKl(Metric):
     """The 99th percentile of KL(p || q) over all predicted tokens.
 
-    This is the smallest stored KL that at most one token in a hundred exceeds. The command `perplexity
+    The percentile is the smallest stored KL that at most one token in a hundred exceeds. The command `perplexity
     --kl-divergence` of llama.cpp prints this value as "99.0% KLD".
     """
 

@@ -71,7 +71,8 @@ def heat_figure(title: str, panels: Sequence[Panel], top: float) -> Figure:
 def surface_figure(title: str, panels: Sequence[Panel], top: float) -> Figure:
     """A surface in three dimensions for each panel. `top` is the end of the scale, and of the vertical axis.
 
-    The grid of the surface is coarser than the landscape. Each of its points is the largest value around it.
+    The grid of the surface is coarser than the landscape. Each point of the grid is the largest value around this
+    point.
     """
     width = len(panels) * SURFACE_WIDTH + LEGEND
     figure = Figure(title, width, TOP + SURFACE_HEIGHT)

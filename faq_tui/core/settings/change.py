@@ -144,7 +144,8 @@ def _counted(comments: list[str]) -> dict[str, int]:
     return {comment: comments.count(comment) for comment in set(comments)}
 
 
-# The functions that change the text. They may fail or give a wrong result, so `_changed` checks each result.
+# The functions that change the text. Each of these functions may fail or give a wrong result, so `_changed` checks
+# the results.
 
 
 def _replaced(text: str, change: Change, raw: Mapping[str, Any]) -> str:

@@ -158,8 +158,8 @@ class Recipe(Section):
     def folder(self, set_name: str) -> str:
         """Name of the artefact's folder under `models/`.
 
-        The name contains the `mark` of the recipe. It also contains the preset's name if the preset sets keys that
-        only this method has.
+        The name contains the `mark` of the recipe. The name also contains the preset's name if the preset sets keys
+        that only this method has.
         """
         group = "c" if self.group_size == -1 else str(self.group_size)
         preset = f"-{self.preset}" if set(self.presets.get(self.preset or "", ())) - set(COMMON) else ""
@@ -269,7 +269,7 @@ def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _position(listed_values: Sequence[Any], value: Any) -> int:
     """Index of the value in the list of values.
 
-    The value may be a method's default that is not in the list. Then the result is 0.
+    The value may be a method's default that is not in the list. For such a value, the result is 0.
     """
     return listed_values.index(value) if value in listed_values else 0
 

@@ -278,8 +278,8 @@ def checked_url(value: str) -> str:
 def name_the_target(raw: Any) -> Any:
     """In local sources, replace the model "target" by the target's name.
 
-    This happens before the settings are checked. So the candidates of a local source become stale when the target
-    changes.
+    The function runs before the settings are checked. So the candidates of a local source become stale when the
+    target changes.
     """
     try:
         model = raw["target"]["model"]

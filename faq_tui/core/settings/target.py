@@ -15,7 +15,8 @@ NAMES_OF_HOSTS = ("idna", "punycode")
 
 
 def seed_kinds() -> str:
-    """The comment of the key `seeds.path`. It lists the suffixes of seed files and all other possible values."""
+    """The comment of the key `seeds.path`. The comment lists the suffixes of seed files and all other possible
+    values."""
     formats = SEED_FORMATS.all()
     endings = [suffix.removeprefix(".") for one in formats for suffix in one.suffixes]
     others = [one.title for one in formats if not one.suffixes]
