@@ -5,7 +5,8 @@
 The model is the embedded model, cut to its first layers, on the CPU. The first part compares the worker of
 `faq-tui run` with a plain script that makes the same gptqmodel calls. The worker and the script run in pairs, and the
 order changes from pair to pair. The program measures wall time, CPU time and peak memory, and takes the median over
-pairs. The worker may need at most 1.02 times as much as the plain script. From run to run, the same script varies by
+pairs. The worker may need at most 1.02 times as much time and memory as the plain script. From run to run, the same
+script varies by
 10 % in time and by 4 % in memory, because the number of malloc's arenas depends on the timing of threads. Therefore a
 few pairs are not enough for a reliable result. If the machine also does other work, wall time is useless. The second
 part measures the seconds per layer. SpQR may take at most twice the time of gptqmodel's GPTQ.

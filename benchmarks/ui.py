@@ -32,7 +32,8 @@ NOTE = (
     "The pane Regenerate is shown and follows the stream that wrote last. Both values of tokens/s belong to the same "
     "job, with and without the app in turn. If the effect of a key was not seen before the next key, the time "
     "until the next key is used, although the true time is longer. Load: lowest and highest load average of the "
-    "machine over one minute, in all rounds. It includes this program, its child processes and all other programs."
+    "machine over one minute, in all rounds. The load includes this program, its child processes and all other "
+    "programs."
 )
 SIZES = ((80, 24), (200, 60))
 KEY_EVERY_S = 0.8  # mean pause between keys; each pause is random, so that keys and redraws are not in step

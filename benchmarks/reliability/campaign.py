@@ -100,7 +100,7 @@ def main(title: str, name: str, make_kind: Callable[[Path], Kind], count: int, m
     options = argparse.ArgumentParser(description=title)
     options.add_argument("--count", type=int, default=count, help=f"inputs to try  [default: {count}]")
     options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--first", type=int, default=0, help="number of the first input, to repeat one")
+    options.add_argument("--first", type=int, default=0, help="number of the first input")
     options.add_argument("--seconds", type=float, default=600.0, help="stop after this time")
     options.add_argument("--commands", type=int, default=40, help="number of inputs that the real command also gets")
     options.add_argument("--keep", type=Path, help="folder for the inputs that are faults")

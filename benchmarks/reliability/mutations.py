@@ -98,7 +98,7 @@ def _one(dice: random.Random, data: bytes) -> bytes:
 
 
 def value(dice: random.Random, null: bool = True) -> Any:
-    """A value that a program may not expect. `null` allows None, which TOML cannot write."""
+    """A value that a program may not expect. With `null`, the value may be None, which TOML cannot write."""
     kind = dice.randrange(7)
     if kind == 0:
         return dice.choice(TEXTS)

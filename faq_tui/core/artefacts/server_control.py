@@ -37,7 +37,7 @@ def start_server(run: Run, artefact: Artefact) -> ArtefactServer:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "log.txt").open("wb") as log:
             child = subprocess.Popen(
-                # -P: a folder `torch/` in the run's folder must not replace the library
+                # -P: do not import a folder `torch/` of the run's folder instead of the library
                 [sys.executable, "-P", "-m", "faq_tui.core.artefacts.server_child", str(run.folder), artefact.name],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

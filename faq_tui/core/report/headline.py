@@ -1,4 +1,4 @@
-"""The answer of the whole report in one sentence, and the section that begins with it."""
+"""The answer of the whole report in one sentence, and the report's first section, which begins with this sentence."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class SettingDifference:
 
 
 def setting_differences(one: Settings, other: Settings) -> tuple[SettingDifference, ...]:
-    """The keys whose values differ, in the order of the schema. A default counts as a value.
+    """The keys whose values differ, in the order of the schema. If a run does not set a key, the default is compared.
 
     The recipes of both runs are paired by the names of their artefacts. If only one run has a source, a set or a
     recipe, one line says so.

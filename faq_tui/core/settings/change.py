@@ -257,7 +257,7 @@ def _removed(text: str, change: Change, raw: Mapping[str, Any]) -> str:
 
 
 def _section(lines: list[str], table: KeyPath) -> tuple[int, int]:
-    """The lines of a section: the index of its head, and the index after its last line. Raises StopIteration."""
+    """The lines of a section: the index of its heading, and the index after its last line. Raises StopIteration."""
     heads: list[tuple[int, KeyPath]] = []
     counts: dict[str, int] = {}
     for index, line in enumerate(lines):
@@ -274,7 +274,7 @@ def _section(lines: list[str], table: KeyPath) -> tuple[int, int]:
 
 
 def _path_of(head: Any, counts: dict[str, int]) -> KeyPath:
-    """The path of a section's head. Tables of a list, such as `[[recipes]]`, are numbered with `counts`."""
+    """The path in a section's heading. Tables of a list, such as `[[recipes]]`, are numbered with `counts`."""
     path: list[str | int] = []
     while head:
         if isinstance(head, list):

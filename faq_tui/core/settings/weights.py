@@ -107,5 +107,6 @@ def kind_weights_of(recipe: Recipe) -> dict[str, float] | None:
 
 
 def is_weighted(recipe: Recipe) -> bool:
-    """True if the recipe weights tokens. Only faq-tui's own quantization can do this, not the library GPTQModel."""
+    """True if the recipe weights tokens. Only faq-tui's own quantization can weight tokens, not the library
+    GPTQModel."""
     return sink_share_of(recipe) is not None or kind_weights_of(recipe) is not None
