@@ -28,7 +28,7 @@ Counter = Callable[[Question], int]
 class Room:
     """The number of tokens that the window leaves for the answer.
 
-    The number is None if it is not known. A number of 0 or less means that no token is left.
+    `tokens` is None if the number is unknown. If `tokens` is 0 or negative, the window has no room for an answer.
     """
 
     tokens: int | None
@@ -51,7 +51,8 @@ class PromptSizes:
         """
         estimate = room(window, question.messages)
         most = sum(len(message["content"].encode("utf-8", "replace")) for message in question.messages)
-        # A token has at least one byte. If even the number of bytes fits into the window, no counting is needed.
+        # A text has at most as many tokens as bytes. If the number of bytes fits into the window, the tokens need not
+        # be counted.
         if window is None or most + TEMPLATE_TOKENS + max_tokens <= window:
             return Room(estimate, False)
         async with self._lock:
