@@ -45,9 +45,9 @@ def read_records(path: Path, settings: Seeds) -> Records:
 def format_of(path: Path, name: str) -> SeedFormat:
     """The format that reads `name`, the value of `seeds.path`. If `name` is a file, its path is `path`.
 
-    Formats of faq-tui are tried before formats of other packages. Formats of files are tried before data sets. If the
-    content of a file is certainly in another format than its file extension says, the format of the content is used.
-    Raises UsageError if there is no such file, or no format for it.
+    Formats of faq-tui are tried before formats of other packages. Formats of files are tried before data sets. If a
+    file's content is certainly not in the format of its file extension, the format of the content is used. Raises
+    UsageError if there is no such file, or no format for it.
     """
     if path.is_dir():
         if is_dataset_folder(path):

@@ -98,7 +98,7 @@ def as_turns(value: Any) -> list[Any] | None:
     """The turns in a value that is certainly a chat. None for every other value.
 
     Three kinds of values are certainly a chat: a list of turns, an object with a list of roles and a list of texts,
-    and a JSON text that contains one of these.
+    and a JSON text of such a list or object.
     """
     if isinstance(value, str):
         parsed = parsed_json(value)

@@ -77,7 +77,7 @@ def _rows(path: Path, settings: Seeds) -> Iterator[dict[str, Any]]:
 
 
 def _undecoded(rows: Any) -> Any:
-    """The same rows, but images, sounds and films in them will not be decoded."""
+    """The rows with images, sounds and films left as bytes or paths."""
     import datasets
 
     media = (datasets.Image, datasets.Audio, datasets.Video)
