@@ -1,6 +1,6 @@
 """Sort the samples of a set. The setting `select` in `[sets]` names the order.
 
-Afterwards the sorted set is cut, as the settings `count` and `match` require.
+After sorting, the set keeps only its first samples: as many as the settings `count` and `match` require.
 """
 
 from __future__ import annotations

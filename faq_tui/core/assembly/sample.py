@@ -1,6 +1,6 @@
 """A sample of a calibration set. Samples are cut to `max_tokens` tokens.
 
-They are written and read as lines of JSON.
+A file of samples has one line of JSON for each sample.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from faq_tui.core.chat.template import NotAssembledError
 
 @dataclass(frozen=True)
 class Truncated:
-    """The part of a rendered conversation that is kept, so that it fits into the token limit."""
+    """The part of a rendered conversation that remains after the cut to the token limit."""
 
     ids: tuple[int, ...]
     kinds: bytes  # kind of each kept token
