@@ -37,7 +37,7 @@ def open_app(app: ShellApp) -> str:
         asyncio.run(_run(app, terminal))
         crash = app.crash
         if crash is not None:
-            traceback.print_exception(crash)  # at this point, stderr still goes to the log
+            traceback.print_exception(crash)  # inside this block, stderr goes to the log
     if crash is not None:
         where = f"; the details are in {log}" if os.access(log, os.R_OK) else ""
         raise FaqError(f"the app crashed with {type(crash).__name__}: {crash}{where}")

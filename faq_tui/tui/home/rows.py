@@ -111,7 +111,7 @@ def matches(run: RunSummary, text: str) -> bool:
 def details(run: RunSummary, stale: list[str] | None) -> list[tuple[str, str]]:
     """Lines about the selected run, each with its role.
 
-    `stale` names the stages that are out of date. It is None until these stages are known.
+    `stale` names the stages that are out of date; None if they are not computed yet.
     """
     lines = [(str(run.folder), "strong")]
     if run.state == "broken":
