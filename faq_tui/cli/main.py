@@ -82,8 +82,8 @@ def faq_tui() -> None:
 
 def main() -> None:
     """Run a command and exit with a code from `ExitCode`."""
-    # Without this variable, idle threads of torch keep the cores of a shared machine busy. torch reads it at its
-    # import.
+    # Without the variable OMP_WAIT_POLICY, idle threads of torch keep the cores of a shared machine busy. torch reads
+    # the variable when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
@@ -117,7 +117,7 @@ def _call() -> int:
         _complain("stopped by request; finished work is kept")
         return ExitCode.STOPPED
     except RuntimeError as error:
-        if "home directory" not in str(error):  # Python and the package platformdirs use these words in their message
+        if "home directory" not in str(error):  # words in the error message of Python and of platformdirs
             raise
         _complain("$HOME is not set, and the system's list of users does not name this user: set $HOME to a folder")
         return ExitCode.USAGE

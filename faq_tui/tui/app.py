@@ -77,7 +77,8 @@ class FaqApp(AppController):
         self.settings_watch = SettingsWatch(self.opened.folder / "faq.toml", self._on_settings, self._on_refused)
         self.sampler = sampler or MachineSampler()
         self.panes: dict[str, Pane] = {pane.scope: pane.load()(self.opened) for pane in panes}
-        # These references are needed because a query searches only the topmost screen, which may be a dialogue.
+        # The app keeps references to these widgets, because a query searches only the topmost screen, which may be a
+        # dialogue.
         self._header = Header(self.opened, player.badge if player else "")
         self._machine, self._jobs, self._footer = Machine(id="machine"), JobsLine(), KeyFooter()
         self._tabs = TabLine(tuple(self.panes), self._machine)

@@ -125,8 +125,8 @@ def _picked(pick: Pick | None, candidates: Mapping[int, Candidate]) -> tuple[Pic
 
 
 Sets = dict[str, list[Sample]]
-# A function that sorts the samples of a set. Its arguments are the set's plan, the samples, and the number of samples
-# that the set will keep; None if it keeps all samples.
+# A function (plan, samples, number) that returns the samples of a set in a new order. `number` is how many samples
+# the set will keep; None if the set keeps all samples.
 Order = Callable[[SetPlan, list[Sample], int | None], list[Sample]]
 EQUAL = 0.005  # token counts that differ by less than this share are treated as equal
 

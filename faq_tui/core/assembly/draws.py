@@ -77,7 +77,7 @@ class Overlap:
 
 
 def overlap(run: Run) -> Overlap | None:
-    """The overlap of this run's draws. None if no two draws share a seed."""
+    """The overlap of this run's draws. The result is None if no two draws share a seed."""
     seeds, evaluate = run.settings.seeds, run.settings.evaluate
     total = seed_rows.counts(run.store)["chosen"]
     if evaluate.repeats == 1 or total == 0 or total >= seeds.count * evaluate.repeats:

@@ -207,10 +207,10 @@ def mean_activations(
 def centroid_order(means: Floats, wanted: int) -> list[int]:
     """The indexes of the rows of `means`, [rows, channels]. The first `wanted` rows in this order are diverse.
 
-    Each channel is scaled to standard deviation 1. Then k-means with k = `wanted` divides the rows into clusters
-    (Lloyd 1982). The first centroids are chosen by k-means++ (Arthur and Vassilvitskii 2007) with a fixed random
-    seed. From each cluster, the row nearest to the centroid is taken. The rows of large clusters come first. All
-    other rows follow, sorted by the distance to the centroid of their cluster. If several rows have equal means,
+    Each channel is scaled to standard deviation 1. After the scaling, k-means with k = `wanted` divides the rows into
+    clusters (Lloyd 1982). The first centroids are chosen by k-means++ (Arthur and Vassilvitskii 2007) with a fixed
+    random seed. From each cluster, the row nearest to the centroid is taken. The rows of large clusters come first.
+    All other rows follow, sorted by the distance to the centroid of their cluster. If several rows have equal means,
     there may be fewer clusters than `wanted`.
     """
     import numpy as np

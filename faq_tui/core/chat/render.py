@@ -155,7 +155,8 @@ def render_seed(template: Template, messages: Sequence[Message], answer: str | N
 
 
 def _in_turns_that_fit(messages: Sequence[Message], render: Callable[[Sequence[Message]], Rendered]) -> Rendered:
-    """Render `messages`. If the template refuses them, render the first variant of `other_turns` that it accepts.
+    """Render `messages`. If the template refuses `messages`, render the first of the variants from `other_turns` that
+    it accepts.
 
     If the template refuses all variants, the error for `messages` is raised.
     """

@@ -39,9 +39,9 @@ def entries(raw: str, labels: Sequence[str]) -> dict[str, Any]:
 def json_and_prose(raw: str) -> tuple[list[Any], str]:
     """Returns (JSON values, prose).
 
-    If the whole reply is JSON, the list holds only this value. Otherwise the function collects every JSON object and
-    every list of objects in the reply. If a part begins like JSON but is not valid, for example because the reply was
-    cut off, the whole reply counts as prose.
+    If the whole reply is JSON, the list holds only this value. If only parts of the reply are JSON, the function
+    collects every JSON object and every list of objects. If a part begins like JSON but is not valid, for example
+    because the reply was cut off, the whole reply counts as prose.
     """
     try:
         # strict=False allows the line breaks that models write into strings

@@ -218,7 +218,7 @@ def next_request(source: Source, policy: RequestPolicy, candidate: Candidate) ->
 def better_candidate(first: Candidate, second: Candidate) -> Candidate:
     """Return the usable one of two candidates.
 
-    If both are unusable, the result is the candidate with fewer flags. If both have equally many flags, the result is
-    `second`.
+    If both candidates are unusable, the result is the candidate with fewer flags. If both candidates have equally
+    many flags, the result is `second`.
     """
     return first if len(first.flags) < len(second.flags) else second

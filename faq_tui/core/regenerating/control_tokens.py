@@ -62,8 +62,8 @@ class ControlTokens:
     def _special_in(self, text: str) -> str | None:
         """A special token that the text contains; None if there is none.
 
-        Some models have thousands of special tokens. To be fast, the search first looks for the first two characters
-        of a token. It compares whole tokens only where it finds these two characters.
+        Some models have thousands of special tokens. To be fast, the search compares whole tokens only at places
+        where the text has the first two characters of a token.
         """
         for start, lengths in self._lengths.items():
             at = text.find(start)

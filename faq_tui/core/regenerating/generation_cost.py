@@ -60,9 +60,9 @@ class GenerationCost:
 def estimate_cost(store: Store, name: str, source: Source, pending: Sequence[PendingCandidate]) -> GenerationCost:
     """Estimate the cost from the seeds' lengths and from finished candidates.
 
-    If at least `SAMPLE` candidates were finished with the present settings, the estimate is based on them. Otherwise
-    the estimate is based on candidates that were generated with earlier settings. If fewer than `SAMPLE` such
-    candidates exist, the result is an upper bound, which is computed from max_tokens.
+    If at least `SAMPLE` candidates were finished with the present settings, the estimate is based on these
+    candidates. If there are fewer, the estimate is based on candidates that were generated with earlier settings. If
+    there are also fewer than `SAMPLE` of the latter, the result is an upper bound, computed from max_tokens.
     """
     counts, basis = tally(store, source_hash_of(source)), MEASURED
     if counts.counted < SAMPLE:

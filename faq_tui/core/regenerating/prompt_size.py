@@ -1,7 +1,8 @@
 """Count the tokens of a prompt, to compute how many tokens of a server's window are left for the answer.
 
 Models of one family have the same tokenizer. If the target's files are on this machine, a prompt for a source of its
-family is counted with the target's tokenizer and chat template. Otherwise the number of tokens is estimated.
+family is counted with the target's tokenizer and chat template. For all other sources, the number of tokens is
+estimated.
 """
 
 from __future__ import annotations

@@ -34,8 +34,8 @@ class Kept:
         self._known: dict[str, Any] = known if isinstance(known, dict) else {}
 
     def get(self, name: str, state: Any, compute: Callable[[], Any], keep: bool = True) -> Any:
-        """Return the stored value of `name` if it was computed for the same `state`. Otherwise compute the value and
-        store it.
+        """Return the stored value of `name` if it was computed for the same `state`; else compute the value and store
+        it.
 
         `state` is a value that JSON can hold. If the value cannot be stored, the next call computes it again.
         """

@@ -73,7 +73,7 @@ def files_of_folder(path: Path, name: str, split: str, known: Callable[[str], bo
 def split_of(path: Path) -> str:
     """The name of a split at the start of the file's name; "" if there is none.
 
-    For example, it is `train` in `train-00000-of-00002.parquet`.
+    For `train-00000-of-00002.parquet`, the result is `train`.
     """
     match = SPLIT.match(path.name)
     found = match[1].lower() if match else ""

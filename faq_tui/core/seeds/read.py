@@ -117,8 +117,8 @@ def _of_content(path: Path, suffix: str) -> SeedFormat | None:
     if by_suffix is not None and by_suffix.name not in SEED_FORMATS.builtin:
         return None
     if suffix in (".txt", ".json", ".jsonl", ".ndjson"):
-        # The suffix decides, because the content could mislead: a line of plain text may be JSON. Each of the two
-        # JSON formats can also read the files of the other one.
+        # The suffix decides, because the content could mislead: a line of plain text may be JSON. The formats for
+        # JSON and for JSON lines can each read the files of the other.
         return None
     return _builtin("jsonl") if _begins_as_json(head.removeprefix(b"\xef\xbb\xbf").lstrip()) else None
 

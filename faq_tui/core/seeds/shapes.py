@@ -274,8 +274,8 @@ def _user(text: str) -> dict[str, str]:
 def _field(raw: dict[str, Any], named: str | None, usual: tuple[str, ...]) -> str | None:
     """The name of the field with the text.
 
-    If the settings name a field, `named` is this field. Otherwise the first field with a usual name that has text is
-    used.
+    If the settings name a field, `named` is this field. If the settings name no field, the first field with a usual
+    name that has text is used.
     """
     if named is not None:
         return named if _has(raw, named) else None

@@ -157,7 +157,7 @@ def _transposed(value: Mapping[str, Any]) -> list[Any] | None:
 
 
 def _given_role(turn: Any) -> str | None:
-    """The role as it is written in the turn; None if the turn has no role."""
+    """The role exactly as the turn names it; None if the turn has no role."""
     if not isinstance(turn, dict):
         return None
     for key in ROLE_KEYS:

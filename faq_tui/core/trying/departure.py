@@ -71,7 +71,8 @@ def _cut(opened: str, texts: list[str], equal: int, departed: bool, by_token: bo
     same, rest = opened + "".join(texts[:equal]), texts[equal:]
     if not departed:
         return AnswerComparison(same, "", "", "".join(rest), equal, False, by_token)
-    # A token may complete no character. In this case, the text of the next token that completes one is marked.
+    # If the first token that differs completes no character, the text of the next token that completes one is marked,
+    # too.
     shown = next((index for index, text in enumerate(rest) if text), len(rest))
     first, later = "".join(rest[: shown + 1]), "".join(rest[shown + 1 :])
     return AnswerComparison(same, first, later, "", equal, True, by_token, ends=not rest)

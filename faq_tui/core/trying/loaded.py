@@ -45,9 +45,9 @@ class LoadedModel:
     def answer(self, request: TryRequest, hear: Hear, stopped: Callable[[], bool] = lambda: False) -> None:
         """Answer one prompt, and return when the answer has ended.
 
-        `hear` gets the messages. This thread and the thread that watches the child call `hear`. If the model must be
-        loaded, the first message is `loading`. `task.run` describes the other messages. If the answer fails, the last
-        message is `failed`. After a call of `stop`, the last message is `answered` or `stopped`.
+        `hear` gets the messages. The calling thread and the thread that watches the child both call `hear`. If the
+        model must be loaded, the first message is `loading`. `task.run` describes the other messages. If the answer
+        fails, the last message is `failed`. After a call of `stop`, the last message is `answered` or `stopped`.
 
         `stopped` returns True if the person asked for a stop before this answer began.
         """

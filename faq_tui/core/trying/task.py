@@ -38,7 +38,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
     After loading, the task sends the message `loaded` (fields: seconds, memory_mb). For each prompt it sends
     `answering` (opened, prompt_tokens), then `tokens` (ids, texts, seconds) several times, and `answered` (rest,
     finish_reason, seconds, tokens, memory_mb). If the chat template refuses the prompt, the task sends only `failed`
-    (message). `TriedAnswer` describes these values. Each of these messages has the `number` of its prompt.
+    (message). `TriedAnswer` describes these values. Each message about a prompt also has the `number` of the prompt.
     """
     # The task has nothing to save, so SIGTERM ends this process at once, even while the model is being loaded.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -58,8 +58,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 
 
 def _next_request(inbox: Path, number: int) -> TryRequest:
-    # This import takes long. It comes after the start of `run`, where SIGTERM gets the effect to end the process at
-    # once.
+    # This slow import comes only now, after `run` has set SIGTERM to end the process at once.
     from faq_tui.core.trying.request import TryRequest
 
     path = inbox / f"{number}.json"

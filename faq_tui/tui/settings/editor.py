@@ -64,8 +64,8 @@ def edit_file(app: App[Any], command: list[str], path: Path) -> int:
 
 def _run(command: list[str], terminal: int) -> int:
     """Run a program on the terminal. Ctrl+C goes only to the program."""
-    # This process ignores Ctrl+C by a handler that does nothing, because the program would inherit SIG_IGN and ignore
-    # Ctrl+C, too.
+    # Here, a handler that does nothing ignores Ctrl+C. SIG_IGN must not be set, because the program would inherit
+    # SIG_IGN and ignore Ctrl+C, too.
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         with subprocess.Popen(command, stdin=0, stdout=terminal, stderr=terminal) as process:

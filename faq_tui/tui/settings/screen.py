@@ -97,8 +97,7 @@ class SettingsScreen(ModalScreen[None]):
         self.draft = SettingsDraft(folder / "faq.toml")
         self.draft.read()
         self.index = -1  # index of the shown section; -1 before the first one is shown
-        # None if there are no changes, and while the effect is being computed
-        self.effect: Effect | str | None = None
+        self.effect: Effect | str | None = None  # None without changes, and while the effect is being computed
         self.broken = ""  # why the file on disk cannot be read; "" if the file was read
         self._ids: dict[str, SettingKey] = {}  # the keys of the shown section
         self._computed = 0  # number of computations that began; only the last one is shown
@@ -356,7 +355,7 @@ class SettingsScreen(ModalScreen[None]):
         await self._save()
 
     async def _save(self) -> bool:
-        """Save the changes. If they cannot be saved, show the reason and return False."""
+        """Save the changes. If the changes cannot be saved, show the reason and return False."""
         if not self.draft.typed:
             self.app.notify("Nothing is changed.")
             return True

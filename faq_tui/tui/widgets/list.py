@@ -149,8 +149,8 @@ class QueueList(LineList):
 def index_of(entry: T | None, entries: Sequence[T], otherwise: int) -> int:
     """The new index of the cursor after the entries were read again.
 
-    If `entry` is in `entries`, return its index. Otherwise return the valid index that is nearest to `otherwise`. If
-    `entries` is empty, return -1.
+    If `entry` is in `entries`, return its index. If `entry` is missing, return the valid index that is nearest to
+    `otherwise`. If `entries` is empty, return -1.
     """
     if entry is not None and entry in entries:
         return entries.index(entry)

@@ -57,7 +57,7 @@ class WizardState:
             model=self.text("model") or self.server.model,
             key_env=self.text("key_env"),
             method=method,
-            # These answers may be values for the method that was chosen before.
+            # `bits` and `size` may still be values for the method that was chosen before.
             bits=bits if bits in possible else possible[0],
             group_size=size if size in model.choices("group_size") else None,
             count=self.seeds.count,

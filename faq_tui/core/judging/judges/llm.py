@@ -164,7 +164,7 @@ async def _probe(
 ) -> ProbeRow | None:
     """Test the judge before its use, and return the result.
 
-    Returns None if the judge failed on a part of the test. In this case, the next run repeats the test.
+    Returns None if the judge failed on a part of the test, so that the next run repeats the test.
     """
     firsts = [group[0] for group in _by_seed(items)]
     of_seed = {seed.id: (_question(seed), ShownAnswer(c.reasoning, c.answer)) for seed, c in reversed(firsts)}

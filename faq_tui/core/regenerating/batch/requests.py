@@ -60,8 +60,8 @@ def write_batch(
     requests and `MOST_BYTES` bytes. If a source needs several files, they are numbered from 1: `SOURCE.1.jsonl`. No
     file is written for a source without missing candidates. `max_model_len` is the model's window, as in `body_of`.
 
-    Raises UsageError if the run has no such source. Also raises UsageError if several files are needed but `output`
-    is a device or a pipe.
+    Raises UsageError if the run has no such source. If several files are needed, but `output` is a device or a pipe,
+    UsageError is raised, too.
     """
     sources = _sources(run, names)
     pending = {name: pending_candidates(run, source) for name, source in sources.items()}

@@ -1,4 +1,4 @@
-"""Read a data set of the `datasets` library. Its name is an id, such as `openai/gsm8k`, or a folder.
+"""Read a data set of the `datasets` library. The name of a data set is an id, such as `openai/gsm8k`, or a folder.
 
 No code of a data set is run: the library loads only files of rows.
 """

@@ -271,7 +271,7 @@ def _rows_of_columns(data: dict[str, Any]) -> list[Any]:
 
 
 def _several_objects(text: str) -> list[Any] | None:
-    """The JSON objects in the text, in order; None if there is other text between them."""
+    """The JSON objects in the text, in order; None if the text contains anything else."""
     decoder, found, at = json.JSONDecoder(), list[Any](), 0
     text = text.strip(SPACE)
     while at < len(text):

@@ -299,8 +299,8 @@ class ItemView(Vertical):
         self.set_class(bool(words.pieces), "-words")
         models = (UNQUANTIZED, view_state.left, view_state.right)
         for box, model in zip(self.query(ModelBox), models, strict=True):
-            # For an item without labels, the unquantized model has no marks to show. Its box is hidden, so that the
-            # boxes of the other models have more space.
+            # For an item without labels, the unquantized model has no marks to show. The box of the unquantized model
+            # is hidden, so that the boxes of the other models have more space.
             box.display = model != UNQUANTIZED or not words.pieces
             parts = model_parts(loaded, entry, model)
             if words.pieces:

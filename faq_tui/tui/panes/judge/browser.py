@@ -140,7 +140,7 @@ class JudgeBrowser(Pane):
         self._read_case()
 
     def _read_case(self) -> None:
-        """Read the current seed. If it is not the seed on the screen, select the candidate that it uses."""
+        """Read the current seed. If the seed is new on the screen, select the candidate that the seed uses."""
         before, standing = self.case, self.queue.now
         self.case = read_case(self.run.store, self.view, standing) if standing else None
         if self.case is None or (before is not None and before.standing.seed_id == self.case.standing.seed_id):

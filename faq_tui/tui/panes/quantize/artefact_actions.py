@@ -69,9 +69,9 @@ class ArtefactActions(Pane):
             self._guarded(actions[answer])
 
     def _guarded(self, do: Callable[[], None]) -> None:
-        """Run `do`.
+        """Run `do`, and show its FaqError.
 
-        If it raises FaqError, show the error: the app shows only errors of actions, not of answers to dialogs.
+        Without this method, the app would show errors of actions, but not of answers to dialogs.
         """
         try:
             do()

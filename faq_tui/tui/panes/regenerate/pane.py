@@ -39,7 +39,7 @@ FIGURES_EVERY_S = 0.5
 
 
 class RegeneratePane(Pane):
-    """The pane Regenerate. It reads finished candidates from the database, and growing ones from the live state."""
+    """The pane Regenerate. Finished candidates come from the database, and growing candidates from the live state."""
 
     SPEC = REGENERATE
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(REGENERATE.actions)]

@@ -26,8 +26,8 @@ NOTHING = CandidateCounts()
 class Follower:
     """Chooses the candidate to show.
 
-    The follower stays with one candidate until this candidate is finished or gets no more text. Then the follower
-    changes to the candidate that received text last.
+    The follower stays with one candidate until this candidate is finished or gets no more text. After that, the
+    follower changes to the candidate that received text last.
     """
 
     def __init__(self) -> None:
@@ -123,8 +123,8 @@ class SeedPage:
     def _load_around(self, position: int, row: int) -> None:
         """Fill the page around the seed at `position`, and select this seed.
 
-        If possible, the seed is on the line `row` of the page. Near the end of the queue, it is on a lower line, so
-        that the page is full.
+        If possible, the seed is on the line `row` of the page. Near the end of the queue, the seed is on a lower
+        line, so that the page is full.
         """
         ahead = queue.before(self._store, position, row)
         here = queue.after(self._store, position - 1, self.height - len(ahead))
