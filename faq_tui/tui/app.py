@@ -162,7 +162,7 @@ class FaqApp(AppController):
 
     @property
     def _base(self) -> Screen[Any]:
-        """The screen of the panes. A dialogue may cover it."""
+        """The screen of the panes. A dialogue may cover this screen."""
         return self.screen_stack[0]
 
     def show_pane(self, scope: str) -> None:

@@ -65,8 +65,8 @@ async def _watch(app: ShellApp, terminal: int) -> None:
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         if app.is_running and not stands:
-            # Modules, styles and widgets exist until the end. Without `freeze`, each garbage collection would look at
-            # all of them, and the app would answer a key 70 ms later.
+            # Modules, styles and widgets exist until the app ends. Without `freeze`, each garbage collection would
+            # search all these objects, and the app would answer a key 70 ms later.
             stands = True
             gc.freeze()
             gc.set_threshold(GARBAGE)

@@ -46,7 +46,7 @@ class Rate:
     def per_second(self, now: float) -> float:
         """Return the mean rate over the last ten seconds, in units per second.
 
-        If the first unit is more recent, return the mean rate since the first unit.
+        If the first unit was finished less than ten seconds ago, return the mean rate since then.
         """
         if self._first is None:
             return 0.0
@@ -203,8 +203,8 @@ class LiveState:
     regeneration: Regeneration = field(default_factory=Regeneration)
     artefacts: dict[str, ArtefactLive] = field(default_factory=dict)
     waiting: dict[str, e.ServerWaiting] = field(default_factory=dict)  # servers that are down, by URL
-    # The steps that run now, before the stage's first unit of work. Each maps to (start time, last report). A step
-    # inside another step comes after it.
+    # The steps that run now, before the stage's first unit of work. Each step maps to (its start time, its last
+    # report). A step inside another step comes after it.
     steps: dict[str, tuple[float, e.Preparing]] = field(default_factory=dict)
     measured: int = 0  # number of finished measurements
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))  # notes for the log view

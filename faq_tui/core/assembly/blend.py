@@ -84,7 +84,7 @@ def interleaved(conversations: Sequence[Sample], prose: Sequence[Sample]) -> lis
 
 
 def _middles(samples: Sequence[Sample]) -> list[float]:
-    """For each sample, the position of its middle as a share (0 to 1) of the tokens of all samples."""
+    """The position of each sample: the number of tokens before its middle, divided by the tokens of all samples."""
     total = sum(sample.n_tokens for sample in samples)
     ends = accumulate(sample.n_tokens for sample in samples)
     return [(end - sample.n_tokens / 2) / total for end, sample in zip(ends, samples, strict=True)]

@@ -17,7 +17,7 @@ def cut_to_tokens(samples: Sequence[Sample], budget: int, decode: Decode) -> lis
     """Keep the first `budget` tokens of the samples, in order. The last kept sample may be cut.
 
     No kept sample is shorter than MIN_TOKENS. If the last sample would be shorter, it gets MIN_TOKENS tokens, and the
-    second-last sample gets correspondingly fewer tokens. If the second-last sample is too short for this, the last
+    second-last sample gets correspondingly fewer tokens. If the second-last sample would become too short, the last
     sample is dropped. Without the last sample, the total is below the budget by at most MIN_TOKENS - 1 tokens.
     """
     out: list[Sample] = []

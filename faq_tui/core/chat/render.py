@@ -287,7 +287,7 @@ def _as_the_template_writes_it(template: Template, messages: list[Message], reas
 def _as_the_model_writes_it(template: Template, messages: list[Message], reasoning: str, answer: str) -> str:
     """Join the generation prompt and the reply.
 
-    This function is for templates that remove the reasoning from finished turns.
+    For templates that remove the reasoning from finished turns, this function replaces the template for the reply.
     """
     prompt, finished = _prompt(template, messages, bool(reasoning)), _finished(template, messages)
     ending = finished.rpartition(ANSWER_PLACEHOLDER)[2] if ANSWER_PLACEHOLDER in finished else ""

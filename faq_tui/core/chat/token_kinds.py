@@ -89,7 +89,10 @@ Piece = tuple[str, str]  # (text that the template writes, kind of the text afte
 
 @dataclass(frozen=True)
 class KindsSearch:
-    """Finds the kinds of tokens. The samples must have been rendered with the template of one tokenizer."""
+    """Finds the kind of each token in samples without stored kinds.
+
+    All samples must have been rendered with the template of the same tokenizer.
+    """
 
     tokenizer: Any
     pieces: tuple[Piece, ...]  # texts of the template, each with the kind of the text after it

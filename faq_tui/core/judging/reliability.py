@@ -184,7 +184,8 @@ def order_facts(store: Store, judge: str, groups: Sequence[Sequence[int]]) -> di
 
 
 def reliability_in_words(judging: Mapping[str, Any]) -> list[str]:
-    """Phrases about the judge's bias by order and about its test before use. A result that is missing gets no phrase.
+    """Phrases about the judge's bias by order and about its test before use. If a result is missing, its phrase is
+    left out.
 
     `judging` is the result of `judging_of`.
     """

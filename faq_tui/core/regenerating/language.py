@@ -135,7 +135,7 @@ def in_another_language(question: str, answer: str, language: str | None = None)
     expected = language_of(question) or (language or "").casefold().partition("-")[0]
     if expected in _languages():
         return (expected, answered) if expected != answered else None
-    # Even if the question is too short to find its language, its script is known. If the answer has another script,
-    # its language differs.
+    # Even if the question is too short to find its language, its script is known. If question and answer have
+    # different scripts, they have different languages.
     script = _main_script(_prose(question))
     return (script, answered) if script is not None and script != script_of_language(answered) else None

@@ -81,7 +81,7 @@ def state_in_words(run: RunSummary) -> str:
 def short_verdict(verdict: str) -> str:
     """Shorten a verdict: leave out the comparisons that show no difference.
 
-    If no comparison shows a difference, return "no difference".
+    If no comparison shows a difference, the result is "no difference".
     """
     parts = [part for part in verdict.split(", ") if part.rpartition(" ")[2] in ("better", "worse")]
     return ", ".join(parts) or "no difference"

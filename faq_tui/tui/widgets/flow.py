@@ -91,7 +91,7 @@ def _fits_wide(text: str, start: int, width: int) -> int:
     """
     stop = min(len(text), start + width)
     if text[start:stop].isascii():
-        return stop  # each ASCII character has one cell, so no search is needed
+        return stop  # in ASCII text, each character takes one cell, so the end of the line is known without a search
     while stop > start + 1 and cell_len(text[start:stop]) > width:
         over = cell_len(text[start:stop]) - width
         stop -= max(1, over // 2)

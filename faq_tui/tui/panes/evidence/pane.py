@@ -130,7 +130,7 @@ class EvidencePane(Pane):
         event.stop()
         self._draw_head()
         self._fit_detail()
-        self.refresh_bindings()  # the columns depend on the width
+        self.refresh_bindings()  # the width decides which columns are shown, and so which keys have an effect
 
     def on_line_list_line_clicked(self, event: LineList.LineClicked) -> None:
         if event.again and self.view_state.view == "items":
