@@ -25,7 +25,7 @@ ON_CPU = 2  # number of artefacts of a small target that "auto" makes at the sam
 
 @dataclass(frozen=True)
 class WorkerPlace:
-    """Where an artefact is made.
+    """The resources for one worker: its GPU or its number of threads.
 
     `env` has environment variables for the worker. `threads` is the number of processor threads that the worker may
     use; None means that there is no limit.
@@ -114,9 +114,10 @@ def cores() -> int:
 def thread_limit(wanted: int | None, target_bytes: int, device: str) -> int | None:
     """The number of processor threads with which a worker computes; None if there is no limit.
 
-    `wanted` is the limit of the worker's place. The number of threads changes the order of sums, and thereby the last
-    bits of a Hessian. Therefore the worker for a small target on a CPU never computes with more threads than if two
-    artefacts were made at the same time. So "auto" makes equal artefacts, one after the other or two at a time.
+    `wanted` is the limit in the worker's `WorkerPlace`. The number of threads changes the order of sums, and thereby
+    the last bits of a Hessian. For a small target on a CPU, a worker that runs alone therefore uses no more threads
+    than each of two simultaneous workers. So the artefacts are the same, whether "auto" makes them one after the
+    other or two at a time.
     """
     if device != "cpu" or target_bytes > SMALL_TARGET:
         return wanted
@@ -128,8 +129,8 @@ def assignable(visible: str | None, gpus: Sequence[GpuInfo]) -> tuple[str, ...]:
     """For each visible GPU, a value of CUDA_VISIBLE_DEVICES that shows only this GPU.
 
     `visible` is the present value of this variable; None if the variable is not set. CUDA ignores a wrong entry and
-    all entries after it, and so does this function. If a GPU is split by MIG, only an entry of the variable can name
-    a part of it. Without such an entry, CUDA shows only one part, so the result is empty.
+    all entries after it, and so does this function. If MIG splits a GPU into parts, only the variable can name the
+    parts. If the variable is not set, CUDA shows only one part, so the result is empty.
     """
     if visible is None:
         return () if any(gpu.split for gpu in gpus) else tuple(gpu.uuid for gpu in gpus)

@@ -148,7 +148,8 @@ def quantize_run(columns: Any, ahead: Any, drift: Any, grid: RunGrid, codes: Any
     limit, diagonal, outliers = (
         (grid.scale, grid.scale, codes) if grid.limit is None else (grid.limit, grid.diagonal, grid.outliers)
     )
-    with steps.step("building a GPU kernel", at_once=not _kernel.cache_info().currsize):  # the first call compiles it
+    # the first call compiles the kernel
+    with steps.step("building a GPU kernel", at_once=not _kernel.cache_info().currsize):
         _kernel()[(triton.cdiv(outputs, OUTPUTS), columns.shape[0] if wide else 1)](
             *(
                 columns,

@@ -134,6 +134,7 @@ class Factor:
     order: Any  # [..., in] int64
     dead: Any  # [..., in] bool, true for each column of W whose input is always zero
     damp: Any  # [...] on the CPU; damp · mean(|diag H|) was added to the diagonal of H
+
     # P [..., in, in] in solving order, for GPTAQ. The values of a column times these factors are added to later
     # columns. For methods other than GPTAQ, this is None.
     drift: Any = None

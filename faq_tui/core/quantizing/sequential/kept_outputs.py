@@ -81,7 +81,7 @@ class KeptOutputs:
             return
         self._kept[batch, name] = output
         self._room -= output.size
-        for inner in self._modules:  # inner modules are not called again
+        for inner in self._modules:  # if this output is reused, the modules inside it are not called
             if inner.startswith(f"{name}."):
                 self._discard((batch, inner))
 

@@ -124,8 +124,8 @@ class LayerWalk:
         except UnsupportedModel:
             if weights is not None or self.multiple or multiple == 1:
                 raise
-            # A module gets other tokens than its layer, so the added tokens cannot get the weight 0 there. Try
-            # without padding.
+            # A module gets other tokens than its layer, so the padding tokens cannot get the weight 0 in this module.
+            # Try again without padding.
             self._run(rows, None)
 
     def pads(self) -> bool:

@@ -17,12 +17,13 @@ from faq_tui.core.quantizing.sequential.hessian import Factor
 from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
 
 TINY = 6e-8  # the smallest positive float16
+
 # The search for a scale tries STEPS ranges of a group. The first range is the whole range. The last range is slightly
 # larger than LEAST_RANGE times the whole range. For each range, the search computes the sum of |error|^NORM over all
 # weights, as Frantar's reference code does (quant.py).
 STEPS, LEAST_RANGE, NORM = 80, 0.2, 2.4
 # On CUDA, the search tries all ranges. Elsewhere it first tries every COARSE-th range, from large to small, and stops
-# after PATIENCE ranges in a row that improve no output. Then it tries the ranges next to the best one.
+# after PATIENCE consecutive ranges that improve no output. Then it tries the ranges next to the best one.
 COARSE, PATIENCE = 4, 3
 SHARES = [1 - step / STEPS * (1 - LEAST_RANGE) for step in range(STEPS)]
 
@@ -128,7 +129,7 @@ def fit(weights: Any, grid: GridChoice) -> tuple[Any, Any]:
         return scale, zero
     shares = torch.tensor(SHARES, dtype=low.dtype, device=low.device)
     best, at = _rounding_error(weights, scale, zero, grid.most), torch.zeros_like(low, dtype=torch.int64)
-    worse = 0  # number of ranges in a row that improved no output
+    worse = 0  # number of consecutive ranges that improved no output
     for step in range(COARSE, STEPS, COARSE):
         worse += 1
         other = torch.full_like(at, step)

@@ -67,7 +67,7 @@ def refusal(recipe: Any, target: Path, trust_remote_code: bool) -> str:
 
 
 def refusal_of_shapes(recipe: Any, experts: int, shapes: Mapping[str, tuple[int, int]]) -> str:
-    """The reason for a refusal that follows from the number of experts or the shapes of the weights, or ""."""
+    """Say why the walk cannot quantize weights of these shapes or this number of experts; "" if it can."""
     if why := _refusal_of_experts(recipe, experts):
         return why
     each = WORD // recipe.bits
@@ -124,7 +124,9 @@ def by_engine(
     cancel: CancelToken,
     by_library: Callable[[], EngineResult],
 ) -> EngineResult:
-    """Quantize with the recipe's engine. Implements `Method.quantize`. The argument `by_library` runs GPTQModel.
+    """Quantize with the recipe's engine. Implements `Method.quantize`.
+
+    `by_library` is a function that quantizes with GPTQModel.
 
     Some models call their layers in a way that the walk does not support. The walk notices such calls only when it
     runs. If engine = "auto", GPTQModel then quantizes the model.

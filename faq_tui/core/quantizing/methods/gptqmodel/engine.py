@@ -149,7 +149,7 @@ def _quantized(
         if checkpoint is not None:
             checkpoint.begin_at(
                 len(_layers(model)), progress, send
-            )  # this call is needed, because gptqmodel calls no callback if the checkpoint contains all layers
+            )  # if the checkpoint contains all layers, gptqmodel calls no callback, so report the layers here
         progress.send("saving")
         model.save(str(job.out))
     return {} if checkpoint is None or checkpoint.resumed_at is None else {"resumed_at_layer": checkpoint.resumed_at}
