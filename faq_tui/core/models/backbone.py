@@ -28,13 +28,14 @@ class LmHead:
 
     weight: Any  # [vocabulary, hidden]
     bias: Any = None  # [vocabulary] or None
+
     # Cohere's models multiply the logits by logit_scale; Granite's models divide them by logits_scaling
     scale: float = 1.0
     softcap: float | None = None  # used by Gemma
 
     @classmethod
     def of(cls, model: Any) -> LmHead:
-        """The head of `model`. Raises FaqError if its output layer has an unsupported form."""
+        """The head of `model`. Raises FaqError if the model's output layer has an unsupported form."""
         layer = model.get_output_embeddings()
         weight = getattr(layer, "weight", None)
         if weight is None or weight.dim() != 2 or not weight.is_floating_point():

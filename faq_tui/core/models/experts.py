@@ -163,8 +163,8 @@ def unfuse_block(fused: Any) -> Any:
             each, flat = chosen.shape[-1], chosen.reshape(-1)
             order = torch.argsort(flat, stable=True)
             tokens, shares = order // each, weights.reshape(-1)[order, None]
-            # `ends` has the index at which the tokens of each expert end. Only in this line does the CPU wait for the
-            # GPU.
+            # `ends` has the index at which the tokens of each expert end. The next line is the only one in which the
+            # CPU waits for the GPU.
             ends = torch.bincount(flat, minlength=layout.count).cumsum(0)[: layout.count].tolist()
             for expert, start, end in zip(self, [0, *ends], ends, strict=False):
                 if end > start:

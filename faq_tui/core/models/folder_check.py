@@ -18,7 +18,8 @@ ADAPTER = "adapter_config.json"
 _EMBEDDING = re.compile(
     r"(?:^|\.)(?:embed_tokens|wte|embed_in|word_embeddings|tok_embeddings|(?:backbone|model)\.embeddings?)\.weight$"
 )
-# A tensor whose name matches this pattern is inside a layer or another tower, so it is not the token embedding.
+# A tensor whose name matches this pattern is in a layer, or in a vision or audio part, so it is not the token
+# embedding.
 _ELSEWHERE = re.compile(r"\.\d+\.|(?:^|\.)(?:vision|visual|audio|encoder|mtp)")
 FETCH = "fetch the model again"
 
@@ -26,7 +27,7 @@ FETCH = "fetch the model again"
 def no_model_in(folder: Path) -> str:
     """The end of an error sentence about a folder without config.json.
 
-    It says what the folder holds, and which folder the user should name.
+    The text says what the folder holds, and which folder the user should name.
     """
     names = _names(folder)
     if ADAPTER in names:

@@ -31,7 +31,7 @@ def import_gptqmodel() -> Any:
         del worker, error
 
     # By default, gptqmodel calls os._exit(1) after an exception in one of its threads. With this line, quantize()
-    # raises the exception.
+    # raises the exception instead.
     threadx._DeviceWorker._abort_process = keep_running
     return gptqmodel
 

@@ -81,8 +81,8 @@ LOOK_UP_TIMEOUT_S = 5.0
 class HubModel:
     """The hub's facts about a model."""
 
-    weights: int | None  # bytes of the weights that would be downloaded; None if the hub does not say it
-    gated: bool  # True if its owner must grant access
+    weights: int | None  # bytes of the weights that would be downloaded; None if unknown
+    gated: bool  # True if the model's owner must grant access
 
 
 def look_up(model: str) -> HubModel | None:

@@ -161,7 +161,7 @@ def _read(stack: Stack, index: int, device: str) -> Any:
 
 
 def release(layer: Any) -> None:
-    """Free the layer's parameters. Its buffers stay in memory, because no file holds them."""
+    """Free the layer's parameters. The layer's buffers stay in memory, because no file holds them."""
     for module in layer.modules():
         for name, parameter in module.named_parameters(recurse=False):
             module._parameters[name] = type(parameter)(parameter.data.to("meta"), requires_grad=False)

@@ -23,6 +23,7 @@ from faq_tui.core.settings import EMBEDDED
 KEYS = ("auto_map", "custom_generate", "custom_pipelines")
 ELSEWHERE = "configuration_files"  # the value of this key names files that are read instead of config.json
 FOLDER = "custom_generate"  # the name of a folder; transformers runs the file generate.py in it
+
 # Large data files. These files are not searched for code, because no library runs code that they name.
 _DATA = ("tokenizer.json", INDEX)
 
@@ -131,7 +132,7 @@ def _names_code(key: str, value: Any) -> bool:
 
     A key whose value is a number names no code. For example, such a key may be a token in vocab.json.
     """
-    if key == ELSEWHERE:  # we check only the JSON files of the folder, not the files that this key names
+    if key == ELSEWHERE:  # this key names other files, which are not checked here
         names = value if isinstance(value, list) else [value]
         return not all(isinstance(name, str) and name.endswith(".json") and "/" not in name for name in names)
     return key in KEYS and isinstance(value, (dict, list, str)) and bool(value)

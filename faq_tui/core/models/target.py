@@ -88,7 +88,7 @@ def _spots(path: Path) -> str:
 
 @lru_cache(maxsize=4096)
 def _hash_of_spots(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001  a key of the cache
-    """A hash of samples of the file. For a small file, the whole file is hashed.
+    """A hash of samples of the file, or of the whole file if the file is small.
 
     The hash is cached, because it is often needed. A new size or `mtime_ns` makes the cached hash invalid.
     """

@@ -57,8 +57,8 @@ def load_tokenizer(target: TargetModel, key: str = "target.model") -> Any:
     return tokenizer
 
 
-# This number of characters of tokenizer.json is read. This part is enough, because the added tokens precede the
-# vocabulary, which may take 100 MB.
+# Only the first HEAD characters of tokenizer.json are read. These characters contain the added tokens, which
+# precede the vocabulary. The vocabulary may take 100 MB.
 HEAD = 4 << 20
 _ADDED = re.compile(r'"added_tokens"\s*:\s*')
 

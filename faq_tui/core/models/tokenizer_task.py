@@ -1,7 +1,7 @@
 """The worker's task `check_tokenizer`: try a model's tokenizer and chat template on short conversations.
 
-A chat template is a program that strangers wrote. Therefore a child process runs the template. Its time and its
-memory are limited.
+A chat template is a program that strangers wrote. Therefore a child process runs the template, with limits on its
+time and memory.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 
 
 def _tried(template: Template, roles: Sequence[str]) -> dict[str, Any]:
-    """The results of one conversation. "" stands for success. Any other text is the reason for a failure."""
+    """The results of one conversation. A text is the reason for a failure, or "" after a success."""
     messages = [{"role": role, "content": f"Text {number}."} for number, role in enumerate(roles, 1)]
     ids: list[int] = []
 

@@ -59,7 +59,7 @@ class Fp8Blocks(PublishedFormat):
         rows, columns = block
         wide = scales.repeat_interleave(columns, -1)[..., : codes.shape[-1]]
         dense = torch.empty(codes.shape, dtype=dtype)
-        for row in range(scales.shape[-2]):  # one row of blocks at a time needs little memory
+        for row in range(scales.shape[-2]):  # decoding one row of blocks at a time saves memory
             part = slice(row * rows, (row + 1) * rows)
             dense[..., part, :] = (codes[..., part, :].to(torch.float32) * wide[..., row, None, :]).to(dtype)
         return dense
