@@ -1,6 +1,6 @@
 """Remember which servers have answered a request of this run.
 
-If such a server is down later, a new stage waits for it.
+If one of these servers is down when a stage begins, the stage waits for the server.
 """
 
 from __future__ import annotations

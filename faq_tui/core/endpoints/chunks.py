@@ -26,6 +26,7 @@ LONGEST_PAUSE_S = 0.1
 DELTA, MESSAGE = "delta", "message"
 IN_THE_MIDDLE = 503  # status of an error that comes after a part of the answer; such an error is not about parameters
 END = "end"  # the response is complete: [DONE] or a whole response has arrived
+
 # This pattern matches events that gateways send only to keep a connection open. Examples are `data: : keepalive`,
 # `data: [PING]` and `event: heartbeat`.
 _KEEP_ALIVE = re.compile(rb"|:.*|\W?(?:keep[-_ ]?alive|ping|heart[-_ ]?beat)\W?", re.IGNORECASE | re.DOTALL)
@@ -87,7 +88,7 @@ class _Waiting:
         self._longest_s, self._since = longest_s, time.monotonic()
 
     def check(self, found: bool) -> None:
-        """If a chunk was `found`, set the time to 0. Otherwise, raise IdleError if the time is too long."""
+        """Raise IdleError if no chunk was found for too long. `found` is true if one was found now."""
         now = time.monotonic()
         if found:
             self._since = now
@@ -102,7 +103,7 @@ class _Waiting:
 
 
 async def _beginning(pieces: AsyncIterator[bytes], waiting: _Waiting) -> bytes:
-    """The start of a response: the bytes of its first pieces, until they hold a character.
+    """The start of a response, up to the end of the first piece that is not only white space.
 
     White space and a byte order mark at the start are left out. The result is b"" if the response is empty.
     """
@@ -253,7 +254,8 @@ class ChunkReader:
     def _came_before(self, event: SentEvent) -> bool:
         """True if a gateway sent the same event twice. The two events then have the same content and the same id.
 
-        Some servers give all events of a stream the same id. Then the id does not show a repetition.
+        Some servers give all events of a stream the same id. After two different events with the same id, the
+        result is always False.
         """
         last, self._last = self._last, event
         if last is None or last.id != event.id or not event.id:

@@ -48,6 +48,7 @@ class Server:
         self.in_flight = 0
         self.out = False  # True if the server gets no more requests in this run
         self.refusals = 0  # number of refusals in a row for reasons that no retry can change, such as a wrong key
+
         # `last_success`, `paused_until` and `_lowered` are times of the event loop's clock
         self.last_success = float("-inf")
         self.paused_until = 0.0
@@ -111,7 +112,8 @@ class Pool:
         """Ask each server for its models.
 
         A server that is down gets requests when it is up again. A server with another error gets no requests. If no
-        server is up, the first error is raised, unless the stage waits for these servers and one of them may come up.
+        server is up, the first error is raised. But if a server may come up later and the stage waits for it, nothing
+        is raised.
         """
         looks = (look(server.client, server.endpoint, cancel) for server in self.servers)
         answers = await asyncio.gather(*looks, return_exceptions=True)

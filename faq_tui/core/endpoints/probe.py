@@ -27,10 +27,11 @@ E = TypeVar("E", bound=Endpoint)
 # A server that responds with one of these HTTP statuses has no list of models, or cannot send the list now.
 CANNOT_LIST = frozenset({404, 405, 408, 409, 410, 425, 429, 501})
 REFUSES_BODY = frozenset({400, 422})  # the HTTP statuses with which servers refuse a request that has no messages
+
 # Fields of a model's entry that describe the server. The field `created` is left out, because it holds the time of
 # the request in vLLM.
 IDENTIFYING = ("id", "owned_by", "root", "parent", "max_model_len")
-PROBE_TIMEOUT_S = 8.0  # this limit is short, so that a command shows an error within 15 s after its start
+PROBE_TIMEOUT_S = 8.0  # this limit is short, so that a command shows an error within 15 s
 
 
 EMBEDDED_PATIENCE_S = 60.0

@@ -34,6 +34,7 @@ MOST_NODES, DEEPEST, LONGEST_TEXT = 2000, 12, 8000
 MAX_TOKENS, MAX_COMPLETION_TOKENS = "max_tokens", "max_completion_tokens"
 LIMITS = frozenset({MAX_TOKENS, MAX_COMPLETION_TOKENS})
 KEPT = frozenset({"model", "messages"})  # every request needs these parameters
+
 # These names of parameters are also common English words. In a sentence, such a word is the name of a parameter only
 # if it is in quotes or follows a word such as "parameter".
 COMMON_WORDS = frozenset({"stream", "n", "stop", "user", "store", "metadata", "tools", "prediction"})
@@ -50,6 +51,7 @@ NEUTRAL: Mapping[str, tuple[float, ...]] = {
     "repetition_penalty": (1,),
 }
 NOT_IN_GREEDY = frozenset({"top_p", "top_k", "min_p"})  # these parameters have no effect at temperature 0
+
 # Many servers do not know these parameters. Therefore they are also left out if a refusal names them and no pattern
 # matches the refusal.
 OFTEN_UNKNOWN = FREE | {"top_k", "min_p"}
@@ -87,11 +89,10 @@ def refused_parameters(body: Any, sent: Mapping[str, Any]) -> frozenset[str]:
     """The parameters of the request `sent` that the server does not accept.
 
     `body` is the refusal, as parsed JSON or as a text. If a server refuses only the value of a parameter, the
-    parameter is usually not in the result. The parameter is in the result if its value means the same as a missing
-    parameter. The parameter is also in the result if the server accepts only one value for it. "max_tokens" is in the
-    result if the server wants "max_completion_tokens" instead. "max_tokens" is not in the result if only its value is
-    too large for the window. If no pattern matches the refusal, the result holds the parameters in OFTEN_UNKNOWN that
-    the refusal names.
+    parameter is in the result only in two cases: the value means the same as a missing parameter, or the server
+    accepts only one value for the parameter. "max_tokens" is in the result if the server wants
+    "max_completion_tokens" instead. "max_tokens" is not in the result if only its value is too large for the window.
+    If no pattern matches the refusal, the result holds the parameters in OFTEN_UNKNOWN that the refusal names.
     """
     names = _Names(sent)
     refused: set[str] = set()
@@ -252,7 +253,7 @@ def _name_in(node: Mapping[str, Any]) -> str:
 def _parsed(text: str) -> tuple[str, Any]:
     """Return (the text, the errors in the text).
 
-    The errors are the value of a JSON or Python literal in the text. They are None if there is no such literal.
+    The errors are the value of a JSON or Python literal in the text. Without a literal, the errors are None.
 
     If the text repeats the request, the repetition is cut off.
     """

@@ -124,8 +124,8 @@ class Transport:
             verify=_trusted_certificates(),
         )
         client = openai.AsyncOpenAI(
-            # The URL has no password, because a header holds the password. It has no query, because `send` adds the
-            # query.
+            # The URL has no password, because a header holds the password. The URL has no query either, because
+            # `send` adds the query.
             base_url=urlunsplit((self._url.scheme, self._url.netloc.rpartition("@")[2], self._url.path, "", "")),
             api_key="none",  # openai requires a key; the real key is in the header Authorization
             max_retries=0,

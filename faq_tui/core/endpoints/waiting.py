@@ -36,7 +36,7 @@ class Watch:
     """Watches one server.
 
     `outage` is None while the server is up. After an outage, `description` holds the server's description of itself.
-    After an outage, a server may refuse the key or serve another model. Then `refusal` is the error, and no later
+    If the server refuses the key or serves another model after an outage, `refusal` is the error, and no later
     request to this server can succeed.
     """
 
@@ -85,7 +85,7 @@ class Watch:
             self._probes = asyncio.create_task(self._probe_until_up(ask_for_answer))
 
     def end(self) -> None:
-        """End the outage: the server has answered."""
+        """End the outage, because the server has answered."""
         if self.outage is not None:
             self.outage, self._ended = None, asyncio.get_running_loop().time()
             if self._probes is not None and self._probes is not asyncio.current_task():
