@@ -14,7 +14,7 @@ from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.base.files import full_disk
 from faq_tui.core.store import migrate
 
-MEMORY = ":memory:"  # SQLite's name for a database that is no file
+MEMORY = ":memory:"  # SQLite's name for a database in memory
 
 
 class Store:

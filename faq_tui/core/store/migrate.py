@@ -5,8 +5,8 @@ is applied, its name is recorded in the table `migrations` of the database. Numb
 may be added later. A released file must never be renamed or edited.
 
 Versions of faq-tui up to 0ebf15d recorded no names. These versions only stored the number of applied files
-(`COUNTED`) in `PRAGMA user_version`. faq-tui still writes this number. So an old version can still open a database if
-it knows all migrations that were applied.
+(`COUNTED`) in `PRAGMA user_version`. faq-tui still writes this number. Therefore an old version can still open a
+database if the old version knows all applied migrations.
 """
 
 from __future__ import annotations
@@ -137,8 +137,9 @@ def _count(applied: Collection[str]) -> int:
     """The new `user_version`.
 
     The value is usually the number of applied migrations. Version 0ebf15d of faq-tui refuses a database with a
-    `user_version` above `len(COUNTED)`. It cannot use a database with a migration that is not in COUNTED. So the
-    value for such a database is always above `len(COUNTED)`, even if fewer migrations were applied.
+    `user_version` above `len(COUNTED)`. Version 0ebf15d must refuse a database with a migration that is not in
+    COUNTED. Therefore the `user_version` of such a database is always above `len(COUNTED)`, even if fewer migrations
+    were applied.
     """
     return len(applied) if set(applied) <= set(COUNTED) else max(len(applied), len(COUNTED) + 1)
 

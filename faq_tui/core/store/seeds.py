@@ -70,8 +70,8 @@ def replace_all(store: Store, seeds: Iterable[Seed]) -> int:
 def record_skips(store: Store, skipped: Mapping[str, int]) -> None:
     """Store the number of skipped rows by reason.
 
-    This function creates the table when the first row is skipped. A migration would prevent earlier versions of
-    faq-tui from opening the database.
+    This function creates the table when the first row is skipped, and no migration creates it: with a new migration,
+    earlier versions of faq-tui could not open the database.
     """
     if not skipped and not skips(store.db):
         return
