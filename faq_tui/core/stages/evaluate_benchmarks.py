@@ -70,7 +70,7 @@ class _Benchmarks:
             self._try(self._evalscope, requests)
 
     def _try(self, work: Callable[[list[BenchmarkRequest]], None], requests: list[BenchmarkRequest]) -> None:
-        """Run `work`. If `work` raises an error, store this error for every request that has no result."""
+        """Run `work`. If `work` raises an error, store the error for every request without a result."""
         try:
             if requests:
                 work(requests)

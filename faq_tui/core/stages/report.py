@@ -28,15 +28,16 @@ WORDS = (BETTER, LEANS_BETTER, WORSE, LEANS_WORSE, WITHIN_NOISE, SAME, UNKNOWN)
 
 
 def signature(run: Run) -> str:
-    """A hash of everything that the report shows. It stays the same if a person confirms a judge's pick."""
+    """A hash of everything that the report shows. The hash stays the same if a person confirms a judge's pick."""
     return _signature(run, [digest("picks", _picked(run))])
 
 
 def holds(run: Run, row: StageRow) -> bool:
     """True if a signature by an earlier version of faq-tui still holds.
 
-    The signatures of earlier versions contained the number of stored picks. Such a signature is computed again from
-    the number of picks at the start of the stage. The picked candidates must also be the same as at that time.
+    The signatures of earlier versions contained the number of stored picks. A signature of an earlier version is
+    computed again from the number of picks at the start of the stage. The picked candidates must still be the same as
+    at the start of the stage.
     """
     query = "SELECT count(*), max(id) FROM picks WHERE created <= ?"
     stored = tuple(run.store.db.execute(query, (row.started,)).fetchone())
