@@ -67,7 +67,7 @@ class ForkedChild:
 
 
 class _Server:
-    """A fork server. Its children inherit the environment variables of the server."""
+    """A fork server. The children inherit the environment variables of the server."""
 
     def __init__(self, environment: dict[str, str], folder: Path, log: int) -> None:
         self.environment = environment
