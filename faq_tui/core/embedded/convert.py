@@ -174,10 +174,9 @@ def write_weights(reader: GGUFReader, path: Path) -> None:
     """Write all tensors to `path` as bfloat16 safetensors. The output layer is tied to the embedding.
 
     The original model and gptqmodel use bfloat16, and CPUs compute fast in bfloat16. Rounding the weights to bfloat16
-    changes the predictions little: the KL divergence from the float32 model is 5e-5 nats per token. With weights in
-    float16, the KL divergence is 3e-6. With weights in 4 bits, it is 0.6. With float32 weights and a computation in
-    bfloat16, it is 1e-3. Quantized models are
-    compared with the model in this folder, not with the float32 model.
+    changes the predictions little: the KL divergence from the float32 model is 5e-5 nats per token. For comparison,
+    the KL divergence is 3e-6 with float16 weights, 0.6 with 4-bit weights, and 1e-3 if a model with float32 weights
+    computes in bfloat16. Quantized models are compared with the model in this folder, not with the float32 model.
     """
     import torch
     from gguf.quants import dequantize
