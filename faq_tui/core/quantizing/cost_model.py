@@ -55,12 +55,12 @@ class MethodCost:
     )
     whole_model: bool = False  # True if the method always reads the whole model into host memory
 
-    # True for the methods in sequential/. These methods read one layer at a time, and solve matrices of the same
-    # shape together. If the GPU is small, they keep the hidden states in host memory. (gptqmodel solves one matrix
-    # after the other.)
+    # True for the methods in sequential/, which read one layer at a time, and solve matrices of the same shape
+    # together. If the GPU is small, the methods in sequential/ keep the hidden states in host memory. (gptqmodel
+    # solves one matrix after the other.)
     walk: bool = False
-    # True if the method stores two additional things: the hidden states of the unquantized model, and a second matrix
-    # for each Hessian. The second matrix has the size of the Hessian.
+    # True if the method also stores the hidden states of the unquantized model, and a second matrix for each Hessian.
+    # The second matrix has the size of the Hessian.
     twofold: bool = False
     solves: bool = True  # True if the method computes Hessians and uses them to quantize column by column
 

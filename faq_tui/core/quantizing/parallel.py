@@ -60,7 +60,7 @@ class Hardware:
 def places(
     setting: Parallel, device: str, target: Path | None, missing: Sequence[MissingArtefact]
 ) -> list[WorkerPlace]:
-    """One place for each artefact that can be made at the same time on this machine. There is at least one place.
+    """One place for each artefact that can be made at the same time on this machine. The list has at least one place.
 
     `setting` is `quantize.parallel`, and `device` is `target.device`. `target` is the folder of the target; None if
     its files are not on this machine.

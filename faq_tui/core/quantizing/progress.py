@@ -149,7 +149,7 @@ NO_SCALE = "not applicable"
 
 @dataclass(frozen=True)
 class Loss:
-    value: float | None  # if the module was only rounded, this is None, and `note` gives the reason
+    value: float | None  # None if the module was only rounded; `note` then gives the reason
     note: str = ""
     broken: str = ""  # the reason why the module cannot be used; "" if there is none
 

@@ -131,10 +131,9 @@ def quantize_run(columns: Any, ahead: Any, drift: Any, grid: RunGrid, codes: Any
     """Quantize a run of columns on CUDA. For each column, the result is the same as that of `Rule.column`.
 
     Each column in `columns` [..., run, out] is corrected for the errors of the columns before it, and then quantized.
-    Afterwards, `columns` holds the corrected values, which are not quantized. `ahead` and `drift` have the shape
-    [..., run, run]. They are parts of the matrices `ahead` and `drift` in solver.walk. `drift` may be None. The
-    function writes `codes` (as floats), `values` and `errors`, all [..., run, out]. The last dimension of every
-    tensor must be contiguous.
+    Afterwards, `columns` holds the corrected values, which are not quantized. `ahead` and `drift`, [..., run, run],
+    are parts of the matrices with the same names in solver.walk. `drift` may be None. The function writes `codes` (as
+    floats), `values` and `errors`, all [..., run, out]. The last dimension of every tensor must be contiguous.
     """
     import triton
 

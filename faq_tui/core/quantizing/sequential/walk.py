@@ -252,7 +252,7 @@ class LayerWalk:
     ) -> dict[str, Hessian]:
         """The Hessians of a group.
 
-        Modules that share an input have one Hessian. This Hessian has the name of the first of these modules.
+        Modules that share an input have one Hessian, which has the name of the first of the modules.
         """
         shared = dict.fromkeys(group.inputs.values())
         if teacher is not None and (group.experts or len(shared) > 1):

@@ -22,8 +22,8 @@ TINY = 6e-8  # the smallest positive float16
 # larger than LEAST_RANGE times the whole range. For each range, the search computes the sum of |error|^NORM over all
 # weights, as Frantar's reference code does (quant.py).
 STEPS, LEAST_RANGE, NORM = 80, 0.2, 2.4
-# On CUDA, the search tries all ranges. Elsewhere it first tries every COARSE-th range, from large to small, and stops
-# after PATIENCE consecutive ranges that improve no output. Then it tries the ranges next to the best one.
+# On CUDA, the search tries all ranges. On a CPU, the search first tries every COARSE-th range, from large to small,
+# and stops after PATIENCE consecutive ranges that improve no output. Then it tries the ranges next to the best one.
 COARSE, PATIENCE = 4, 3
 SHARES = [1 - step / STEPS * (1 - LEAST_RANGE) for step in range(STEPS)]
 

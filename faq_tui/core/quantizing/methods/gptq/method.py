@@ -56,7 +56,7 @@ ScaleSearch = Annotated[
 class EngineRecipe(WeightedRecipe, GptqmodelRecipe):
     """The recipe of an `EngineMethod`. A subclass declares the keys `engine`, `experts` and `scale_search`.
 
-    It also declares the keys of a `WeightedRecipe`.
+    The subclass also declares the keys of a `WeightedRecipe`.
     """
 
     added_later: ClassVar[Mapping[str, Any]] = {

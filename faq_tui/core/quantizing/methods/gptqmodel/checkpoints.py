@@ -78,8 +78,8 @@ def supports(model: Any) -> bool:
     gptq_checkpoint.signal = SimpleNamespace(
         SIGINT=None, SIGTERM=None, getsignal=lambda _number: None, signal=lambda _number, _handler: None
     )
-    # gptqmodel's own `_source_identity` reads all weights again. It also refuses symbolic links, but the files of a
-    # hub cache are symbolic links.
+    # gptqmodel's own `_source_identity` reads all weights again. `_source_identity` also refuses symbolic
+    # links, but the files of a hub cache are symbolic links.
     gptq_checkpoint._source_identity = _files_of
     return True
 

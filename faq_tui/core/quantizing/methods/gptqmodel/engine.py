@@ -45,8 +45,8 @@ def quantize(
     This function implements `Method.quantize` for every method of gptqmodel.
 
     The model reads exactly `rows` (token ids), in their order, one row per batch. After a cancel, the function raises
-    `Stopped` at the end of the current step. It raises FaqError as soon as a module cannot be quantized; the message
-    names the layer and the module.
+    `Stopped` at the end of the current step. The function raises FaqError as soon as a module cannot be quantized;
+    the message names the layer and the module.
     """
     gptqmodel = import_gptqmodel()
     cancel.check()
@@ -214,8 +214,8 @@ def _rows_to(progress: QuantizationProgress) -> Iterator[None]:
     original = LoopProcessor.log_new_row
 
     def log_new_row(processor: Any, row: dict[str, Any]) -> None:
-        # If a module's loss is NaN, gptqmodel quantizes the module again without a Hessian. In this case, the
-        # module's log row has the loss 0.0.
+        # If a module's loss is NaN, gptqmodel quantizes the module again without a Hessian, and writes the loss 0.0
+        # into the module's log row.
         solver = processor.tasks.get(row["module"])
         given_up = bool(getattr(getattr(solver, "qcfg", None), "mock_quantization", False))
         progress.module_done({**row, "loss": "nan"} if given_up else row)

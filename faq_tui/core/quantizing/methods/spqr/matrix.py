@@ -38,7 +38,7 @@ Pair = tuple[Any, Any]
 
 @dataclass
 class Quantized:
-    """Quantized matrices in solving order. In this order, column `order[p]` is at position p.
+    """Quantized matrices in solving order: column `order[p]` is at position p.
 
     `...` stands for a batch dimension or for no dimension.
     """
