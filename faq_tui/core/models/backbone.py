@@ -82,13 +82,13 @@ class Backbone:
     def prepare(self, rows: Sequence[Sequence[int]]) -> None:
         """Announce the rows for which `states` will be called.
 
-        A model that is read layer by layer computes the states of these rows now.
+        A model that is read layer by layer computes the states during this call.
         """
 
     def states(self, rows: Sequence[Sequence[int]]) -> Any:
         """Hidden states [rows, longest row, hidden] for rows of token ids. The rows may have different lengths.
 
-        Values after the end of a row have no meaning.
+        Values after the end of a shorter row have no meaning.
         """
         import torch
 

@@ -40,7 +40,7 @@ class WeightFormat:
     kernels: ClassVar[Kernels] = {}
 
     def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
-        """The dense state dict of a folder. All its tensors have the torch dtype `dtype`.
+        """The dense state dict of a folder. All tensors have the torch dtype `dtype`.
 
         `name.weight` has the shape [out_features, in_features].
         """
@@ -201,7 +201,7 @@ def incomplete(tensors: set[str], parts: tuple[str, ...]) -> list[str]:
 
 
 def load_dense(folder: Path, dtype: Any, device: str, trust_remote_code: bool = False) -> Any:
-    """A Hugging Face causal LM in eval mode. All its parameters have the torch dtype `dtype` and are on `device`.
+    """A Hugging Face causal LM in eval mode, with all parameters in the torch dtype `dtype` and on `device`.
 
     The folder's format computes dense weights in float32 and rounds them to `dtype` once. Then transformers loads the
     dense state dict, so that fused experts and tied heads have the same form as in the unquantized model. If a format

@@ -1,7 +1,7 @@
 """Split fused experts into single matrices that can be quantized one by one.
 
 transformers fuses the experts of a layer into two tensors. The older GPT models have modules `Conv1D`, whose
-weights have swapped axes. These modules become ordinary Linear modules, too.
+weights have swapped axes. `Conv1D` modules become ordinary Linear modules, too.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def unfuse_block(fused: Any) -> Any:
             return result
 
     class SortedExperts(Unfused):
-        """Llama 4 passes a copy of all tokens to each expert. In this copy, the tokens of other experts are zero."""
+        """Llama 4 passes a copy of all tokens to each expert, in which the tokens of other experts are zero."""
 
         def tokens_of(self, _number: int, states: Any, *_: Any) -> Any:
             return torch.arange(states.numel() // states.shape[-1] // layout.count, device=states.device)

@@ -1,6 +1,6 @@
 """Check whether the files in a folder are a model that can be loaded.
 
-For this check, only the headers of the weights files are read, not the weights.
+The check reads only the headers of the weights files, not the weights.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def check_folder(key: str, folder: Path, weights: bool = True) -> None:
     """Raise UsageError if `folder` has no model that can be loaded. `key` is the setting that names the folder.
 
     The function reads config.json, and detects tokenizer files that are only pointers of Git LFS. If `weights` is
-    true, it also reads the headers of the weights. The messages name the folder.
+    true, the function also reads the headers of the weights. The messages name the folder.
     """
     if not (folder / "config.json").is_file():
         raise UsageError(f"{key} {folder} {no_model_in(folder)}")

@@ -172,7 +172,7 @@ def return_freed_memory() -> None:
     """Return freed memory to the system if the C library is glibc.
 
     Without this call, glibc keeps freed blocks of up to 32 MiB for later use. Most matrices of a small model are
-    smaller than this, so the process would slowly grow to the size of the model.
+    smaller than 32 MiB, so the process would slowly grow to the size of the model.
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -41,7 +41,7 @@ class DenseView:
     """The tensors of a published folder in their dense form.
 
     `tensors` has the file, shape and size in bytes of each dense tensor. `packed` has the tensors that are computed
-    from codes and scales. `dtype` is the torch name of their dtype, which is the dtype of config.json.
+    from codes and scales. The dtype of these tensors is the dtype of config.json; `dtype` is its torch name.
     """
 
     format: PublishedFormat
