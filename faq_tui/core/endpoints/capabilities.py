@@ -52,7 +52,7 @@ class Capabilities:
         return cls(**{**values, "left_out": tuple(values.get("left_out", ()))})
 
     def without(self, names: frozenset[str]) -> Capabilities:
-        """A copy of these capabilities in which the parameters `names` are left out, too."""
+        """A copy of these capabilities, with `names` added to the parameters that are left out."""
         new = sorted(names - set(self.left_out))
         return replace(self, left_out=(*self.left_out, *new)) if new else self
 
@@ -193,8 +193,8 @@ class LearnedCapabilities:
 
         These parameters were not the reason for the refusal, so later requests have them again.
 
-        This method changes nothing if the server has accepted an earlier request without these parameters. It also
-        changes nothing if the refusal is about the model's window.
+        This method changes nothing if the server has accepted an earlier request without these parameters. The method
+        also changes nothing if the refusal is about the model's window.
         """
         if is_about_room(message):
             return

@@ -328,8 +328,8 @@ class StreamedChoice:
     def reply(self, usage: Any, seconds: float, max_tokens: int) -> Reply:
         """The complete reply. Raises BrokenStreamError if the choice is incomplete.
 
-        A server reports no token count for a choice that this class has cut off. For such a choice, the token count
-        is the ceiling or an estimate.
+        A server reports no token count for a choice that this class has cut off; the choice's token count is then the
+        ceiling or an estimate.
         """
         if (not self.finished and self.whole is None) or ending_of(self._finish_reason) == FAILED:
             raise BrokenStreamError(f"the stream ended with finish_reason {self._finish_reason or 'missing'}")

@@ -1,4 +1,4 @@
-"""The client of one endpoint. It finds the API key, sends requests, and reads the responses."""
+"""The client of one endpoint finds the API key, sends requests, and reads the responses."""
 
 from __future__ import annotations
 
@@ -132,8 +132,7 @@ async def joined(pieces: AsyncIterator[bytes], start: bytes = b"") -> bytes:
 class Client:
     """Sends requests to one endpoint.
 
-    It does not retry requests, and it does not limit their total time. The caller must retry requests and limit their
-    time.
+    The client neither retries requests nor limits their total time; the caller must do both.
 
     Use the client as an async context manager, or close it at the end. Every request has its own connection.
     """
@@ -244,7 +243,8 @@ async def _refuse(raw: Any) -> None:
 def _wait_of(headers: Mapping[str, str]) -> str | None:
     """The text of the header Retry-After.
 
-    Azure and OpenAI also send a header with milliseconds. This header is more exact, so it is preferred.
+    Azure and OpenAI also send a header with milliseconds. The header with milliseconds is more exact, so it is
+    preferred.
     """
     with suppress(KeyError, ValueError):
         return str(float(headers["retry-after-ms"]) / 1000)

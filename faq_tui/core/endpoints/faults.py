@@ -118,7 +118,7 @@ def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
 
 
 def backoff(attempt: int, first_s: float) -> float:
-    """The number of seconds to wait after try number `attempt`. This number is random, and it is below a limit.
+    """The number of seconds to wait after try number `attempt`. The number is random, between 0 and a limit.
 
     The limit starts at `first_s` and doubles with each try, up to `LONGEST_WAIT_S`.
 

@@ -1,6 +1,6 @@
 """Find out by trial which parameters a server refuses, if the server's refusal does not name them.
 
-A server may refuse a request with only the words "Bad Request". Such a refusal costs nothing, so the request is sent
+A server may refuse a request with only the words "Bad Request". A refusal costs nothing, so the request is sent
 again without those parameters that many servers do not know. After the server has answered a request, there are no
 more trials: if it now refuses a request without a reason, the question in the request must be the cause.
 """

@@ -219,7 +219,8 @@ class Pool:
     def stopped_answering(self, server: Server, fault: RequestFault, since: float) -> bool:
         """True if the server has answered a request before the time `since`, but no request after this time.
 
-        Then the server gets no more requests until it answers a probe. `since` is a time of the event loop's clock.
+        If the result is True, the server gets no more requests until it answers a probe. `since` is a time of the
+        event loop's clock.
         """
         if not (self._patience_s and fault.unreachable and float("-inf") < server.last_success < since):
             return False
@@ -240,7 +241,7 @@ class Pool:
         return any(s.is_up and s is not server and s.paused_until <= self._now() for s in self.servers)
 
     def _changed(self, server: Server) -> None:
-        """This is called when an outage starts, when a probe fails, and when an outage ends."""
+        """A server's `Watch` calls this method when an outage starts, when a probe fails, and when an outage ends."""
         watch, outage = server.watch, server.watch.outage
         if outage is not None:
             is_new = server.down_since is None

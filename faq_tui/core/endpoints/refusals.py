@@ -1,8 +1,8 @@
 """Find out which parameters a server refuses, from the body of the server's refusal.
 
 Servers describe a refusal in many ways. OpenAI and Azure use `param` and `code`. vLLM, Mistral, Anthropic and others
-use pydantic's `loc` and `type`. Most servers write only a sentence. This sentence may repeat the text of another
-error. A refusal may be hostile. Therefore this module reads any JSON in a bounded time, and raises no exception.
+use pydantic's `loc` and `type`. Most servers write only a sentence, which may repeat the text of another error. A
+refusal may be hostile. Therefore this module reads any JSON in a bounded time, and raises no exception.
 """
 
 from __future__ import annotations

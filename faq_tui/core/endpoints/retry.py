@@ -1,4 +1,7 @@
-"""The loop that retries a failed request. It decides which faults are retried, how often, and after what wait."""
+"""The loop that retries a failed request.
+
+The loop decides which faults are retried, how often, and after what wait.
+"""
 
 from __future__ import annotations
 

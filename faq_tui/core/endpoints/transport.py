@@ -1,7 +1,7 @@
-"""The HTTP client of one server. It uses the packages `openai` and `aiohttp`, and translates their exceptions.
+"""The HTTP client of one server, based on the packages `openai` and `aiohttp`, whose exceptions it translates.
 
-These packages handle connections, TLS, HTTP, proxies, decompression and timeouts. The packages are imported only when
-a client is opened, because the import takes a second.
+The two packages handle connections, TLS, HTTP, proxies, decompression and timeouts. The packages are imported only
+when a client is opened, because the import takes a second.
 """
 
 from __future__ import annotations
@@ -229,7 +229,7 @@ def extra_headers(endpoint: Endpoint) -> dict[str, str]:
 
 
 def _socks_transport(proxy: EnvironmentProxy) -> Any:
-    """The transport for openai's aiohttp client. Its connections go through a SOCKS proxy."""
+    """The transport for openai's aiohttp client, with connections through a SOCKS proxy."""
     try:
         from openai._vendor.httpx_aiohttp import AiohttpTransport
     except ImportError:

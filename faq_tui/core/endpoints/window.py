@@ -67,11 +67,11 @@ def window_in_refusal(message: str) -> int | None:
 
 
 def is_about_room(message: str) -> bool:
-    """True if a refusal mentions the context or max_tokens. Then a request with a lower max_tokens may succeed."""
+    """True if a refusal mentions the context or max_tokens, so that a request with a lower max_tokens may succeed."""
     return _ROOM.search(message) is not None
 
 
 def prompt_fills_window(message: str) -> bool:
-    """True if a refusal says that the prompt alone is too long. Then no value of max_tokens can help."""
+    """True if a refusal says that the prompt alone is too long, so that no value of max_tokens can help."""
     left = room_in_refusal(message)
     return _PROMPT_ALONE.search(message) is not None or (left is not None and left <= 0)
