@@ -99,7 +99,8 @@ def replace_worse(store: Store, candidate: Candidate) -> int:
     Returns the id of the candidate that is valid afterwards.
 
     If the stored candidate has fewer flags, the stored candidate stays valid, and `candidate` is not stored. A
-    replaced candidate is no longer counted. Its row stays in the database, because scores may refer to the row.
+    replaced candidate is no longer counted. The row of the replaced candidate stays in the database, because scores
+    may refer to the row.
     """
     key = candidate_key(candidate.seed_id, candidate.source_hash, candidate.number)
     with store.writing() as db:

@@ -29,7 +29,7 @@ class Seed:
     def id(self) -> str:
         """A hash of the question alone.
 
-        So two rows with the same question but different answers are the same seed.
+        Therefore two rows with the same question but different answers are the same seed.
         """
         return digest(self.messages, length=12)
 
