@@ -1,6 +1,6 @@
 """The stage `judge`: each judge in the settings scores the candidates that it has not scored yet.
 
-Then the stage picks a candidate for each seed.
+Afterwards, the stage picks a candidate for each seed.
 
 The stage reads a candidate's text only if the candidate has no score yet.
 """
