@@ -50,7 +50,7 @@ def main() -> None:
         # this lock.
         return
     gc.collect()
-    # Without `freeze`, a child's garbage collection would write to the shared memory pages. Then Linux would copy
+    # Without `freeze`, a child's garbage collection would write to the shared memory pages, and Linux would copy
     # these pages.
     gc.freeze()
     server.send(json.dumps({"ready": True}).encode())
@@ -83,7 +83,7 @@ def import_libraries() -> None:
 def _ends_with(server: socket.socket) -> Iterator[None]:
     """End this process if the parent ends while the `with` block runs.
 
-    A thread watches the parent. This thread ends together with the block.
+    A thread watches the parent until the block ends.
     """
     over = threading.Event()
 

@@ -33,7 +33,7 @@ MAX_ANSWER = 1 << 10  # maximum size of an answer in bytes
 
 
 class ForkedChild:
-    """A child of the fork server. It has the members of `subprocess.Popen` that `run_worker` uses."""
+    """A child of the fork server, with the members of `subprocess.Popen` that `run_worker` uses."""
 
     def __init__(self, pid: int, pidfd: int, pipe: int) -> None:
         self.pid = pid
