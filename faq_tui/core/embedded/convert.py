@@ -162,8 +162,9 @@ def unpermute(weight: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
     `weight` has the shape [heads * head_dim, hidden].
 
     Rotary embeddings rotate pairs of rows. In llama.cpp, neighbouring rows form a pair. In transformers, row i of a
-    head's first half and row i of its second half form a pair. Therefore llama.cpp's converter reorders the rows
-    (`LlamaModel.permute` in convert_hf_to_gguf.py). This function restores the order of the original model.
+    head's first half and row i of its second half form a pair. Because of this difference, llama.cpp's converter
+    reorders the rows (`LlamaModel.permute` in convert_hf_to_gguf.py). This function restores the order of the
+    original model.
     """
     rows, columns = weight.shape
     pairs = weight.reshape(heads, rows // heads // 2, 2, columns)

@@ -53,7 +53,7 @@ class LlamaShape:
 def open_gguf(path: Path) -> GGUFReader:
     """Open the GGUF file and return a reader. The tensors in the file are mapped into memory.
 
-    The reader does not check the sizes in the file. Therefore the caller must check the file's hash first. Raises
+    The reader does not check the sizes in the file, so the caller must check the file's hash first. Raises
     UsageError if the package `gguf` is not installed, and FaqError if the file is not a GGUF file.
     """
     try:

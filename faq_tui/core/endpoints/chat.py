@@ -1,4 +1,4 @@
-"""Read a streamed chat completion. Join its chunks into choices, and separate the reasoning from the answer."""
+"""Read a streamed chat completion: join the chunks into choices, and separate the reasoning from the answer."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ async def stream_choices(
 
     The result maps the index of each choice to its reply. For a choice that cannot be read, the result holds an error
     instead of a reply. `on_delta` is called only for the choice with the index 0. A server reports the number of
-    tokens of all choices together. Therefore a reply has token counts only if it is the only choice.
+    tokens of all choices together, so a reply has token counts only if it is the only choice.
 
     If the server refuses parameters of the request, the request is sent again at once without them. Later requests of
     this client do not have these parameters either. `ParameterTrials` handles refusals that name no parameter.
@@ -190,7 +190,7 @@ async def _exchange(
 
 
 class _CutError(Exception):
-    """faq-tui has cut off every choice of the response. Therefore the connection is closed at once."""
+    """faq-tui has cut off every choice of the response, so the connection is closed at once."""
 
 
 class Completion:

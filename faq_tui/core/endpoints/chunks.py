@@ -173,8 +173,8 @@ def is_error(chunk: Mapping[str, Any]) -> bool:
 class ErrorChunkError(BrokenStreamError):
     """The server sent an error in a response with status 200, either instead of the answer or after a part of it.
 
-    If a part of the answer came before the error, `status` is 503. Otherwise `status` is the HTTP status in the
-    error, or 400 if the error holds no status.
+    `status` is 503 if a part of the answer came before the error. If the error came first, `status` is the HTTP
+    status in the error, or 400 if the error holds no status.
     """
 
     def __init__(self, chunk: dict[str, Any], begun: bool) -> None:

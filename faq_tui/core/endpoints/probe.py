@@ -109,7 +109,8 @@ async def _has_chat(client: Client, endpoint: Endpoint) -> bool:
     """True if the server has chat completions. Call this if the server refuses to list its models.
 
     Some keys are not allowed to list models. Some servers have no list, and respond with a web page or a redirect.
-    Therefore a chat request without messages is sent. Servers refuse such a request, so it costs nothing.
+    Therefore this function sends a chat request without messages. Servers refuse a request without messages, so it
+    costs nothing.
     """
     body = {"model": endpoint.model, "messages": [], "max_tokens": 1, "stream": False}
     try:
@@ -126,8 +127,7 @@ def reachable(context: Context, endpoint: E) -> E:
 
     If `endpoint` names the embedded server, this function starts it.
 
-    If the embedded server ends, nothing starts it again. Therefore requests wait only a short time for the embedded
-    server.
+    If the embedded server ends, nothing starts it again, so requests wait only a short time for the embedded server.
     """
     if endpoint.base_url != EMBEDDED:
         return endpoint

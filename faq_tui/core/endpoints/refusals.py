@@ -2,7 +2,7 @@
 
 Servers describe a refusal in many ways. OpenAI and Azure use `param` and `code`. vLLM, Mistral, Anthropic and others
 use pydantic's `loc` and `type`. Most servers write only a sentence, which may repeat the text of another error. A
-refusal may be hostile. Therefore this module reads any JSON in a bounded time, and raises no exception.
+refusal may be hostile, so this module reads any JSON in a bounded time, and raises no exception.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ NEUTRAL: Mapping[str, tuple[float, ...]] = {
 }
 NOT_IN_GREEDY = frozenset({"top_p", "top_k", "min_p"})  # these parameters have no effect at temperature 0
 
-# Many servers do not know these parameters. Therefore they are also left out if a refusal names them and no pattern
-# matches the refusal.
+# Parameters that many servers do not know. They are also left out if a refusal names them and no pattern matches the
+# refusal.
 OFTEN_UNKNOWN = FREE | {"top_k", "min_p"}
 ECHOES = frozenset({"input", "ctx", "url", "request", "received", "body_sent", "documentation_url", "input_value"})
 NAMING = (
@@ -184,8 +184,8 @@ def _only_named(complaint: _Complaint, names: _Names) -> set[str]:
 def _is_refused(name: str, text: str, code: str, sent: Mapping[str, Any], alone: bool = False) -> bool:
     """True if the text says that the parameter `name` is not accepted.
 
-    `alone` is true if the refusal names the parameter in a separate field. Then the result can be True even if the
-    text does not say that the parameter is refused.
+    `alone` is true if the refusal names the parameter in a separate field. If `alone` is true, the text need not say
+    that the parameter is refused.
     """
     if name in LIMITS and ABOUT_ROOM.search(text):
         return False

@@ -133,7 +133,7 @@ class Retrying:
     async def __call__(self, request: Callable[[Server], Awaitable[T]]) -> T:
         """Send the request to a server of the pool, with retries. Raises the same errors as `with_retries`.
 
-        If other requests succeeded in the meantime, the server can certainly be reached. Then the fault in a
+        If other requests succeeded in the meantime, the server can certainly be reached, so the fault in a
         GaveUpError is not marked as `unreachable`.
         """
         begun = asyncio.get_running_loop().time()

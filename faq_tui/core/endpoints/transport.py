@@ -263,8 +263,7 @@ def _socks_transport(proxy: EnvironmentProxy) -> Any:
 def _with_latin_1(url: str) -> str:
     """The URL of a proxy for aiohttp, which encodes the user and the password in Latin-1.
 
-    Other programs encode them in UTF-8. Therefore the result holds one Latin-1 character for each byte of the UTF-8
-    text.
+    Other programs encode them in UTF-8, so the result holds one Latin-1 character for each byte of the UTF-8 text.
     """
     parts = urlsplit(url)
     if parts.username is None:

@@ -1,8 +1,7 @@
 """Notice that a server is down, and probe it until it answers again.
 
-A failed request does not prove that its server is down. Therefore a probe is sent, which is a request for the list of
-models. While a server is down, one task sends probes to it, and no other requests are sent. The time between two
-probes grows.
+A failed request does not prove that its server is down, so a probe is sent: a request for the list of models. While a
+server is down, one task sends probes to it, and no other requests are sent. The time between two probes grows.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ TOLERANCE = 0.03
 class LmHead:
     """logits = cap(scale * (states @ weight.T + bias)).
 
-    Here cap(x) is softcap * tanh(x / softcap). If `softcap` is None, cap(x) is x.
+    The function cap(x) is softcap * tanh(x / softcap). If `softcap` is None, cap(x) is x.
     """
 
     weight: Any  # [vocabulary, hidden]

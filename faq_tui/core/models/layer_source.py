@@ -134,8 +134,8 @@ class _Source:
     def _tied(self) -> bool:
         """True if the embedding is also the head.
 
-        In a multimodal model, the main config and the config of the text part may contradict each other. In this
-        case, the head counts as tied if the files have no tensor for the head.
+        In a multimodal model, the main config and the config of the text part may contradict each other. If they do,
+        the head counts as tied if the files have no tensor for the head.
         """
         assert self._stack.places is not None
         config, places = self._stack.model.config, self._stack.places.places

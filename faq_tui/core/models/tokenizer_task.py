@@ -183,8 +183,7 @@ def _limit_memory() -> None:
 def _limited_time() -> Iterator[None]:
     """Raise `_OutOfTimeError` if the block needs more than `SECONDS` of processor time.
 
-    A single operation in C cannot be interrupted. Therefore the operating system ends the process after
-    `HARD_SECONDS`.
+    A single operation in C cannot be interrupted, so the operating system ends the process after `HARD_SECONDS`.
     """
 
     def stop(*_: object) -> None:

@@ -134,8 +134,8 @@ def summed(factors: Mapping[str, float], terms: Mapping[str, float]) -> float:
 
 
 # Host memory in bytes after torch, transformers and gptqmodel are imported. The memory check must never refuse a job
-# that could run. Therefore it uses the smallest amount that any version of these libraries takes. Estimates use the
-# amount that current versions usually take.
+# that could run, so it uses the smallest amount that any version of these libraries takes. Estimates use the amount
+# that these libraries usually take.
 LIBRARIES_AT_LEAST = 800_000_000
 LIBRARIES_USUALLY = 1_500_000_000
 

@@ -1,7 +1,7 @@
 """Report the progress of a quantization as messages of the worker child.
 
 gptqmodel calls `module_done`, `solved`, `broken` and `layer_done` in its own threads. An exception in such a thread
-would end the run without a clear error. Therefore these methods record errors instead of raising them. `check` raises
+would end the run without a clear error, so these four methods record errors instead of raising them. `check` raises
 the first recorded error in the thread that calls `check`.
 """
 

@@ -1,6 +1,6 @@
 """The worker's task `check_recipes`: find the recipes that cannot quantize the target.
 
-The task builds the target without weights, which needs torch. Therefore a child process runs it.
+A child process runs the task, because the task builds the target (without weights) and needs torch.
 """
 
 from __future__ import annotations

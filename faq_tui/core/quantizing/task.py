@@ -4,7 +4,7 @@ The task checks the job, quantizes the model, completes the folder and reports t
 
 The first message is `quantize_started`. For each layer, the task sends `layer_started`, then a message `module`
 whenever a module is solved, and then `layer_done`. The last messages are `saving` and `quantized`. Layers are packed
-in the background. Therefore `layer_done` for a layer may be sent after `layer_started` for the next layer.
+in the background, so `layer_done` for a layer may be sent after `layer_started` for the next layer.
 """
 
 from __future__ import annotations

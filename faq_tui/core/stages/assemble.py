@@ -121,7 +121,7 @@ def _draws(run: Run, chosen: Sequence[Seed]) -> list[list[Seed]]:
 
 
 def ranked(run: Run, role: str) -> list[Seed]:
-    """The seeds with the role `role` in random order. Therefore the first n seeds are a random sample for every n.
+    """The seeds with the role `role` in random order. For every n, the first n of these seeds are a random sample.
 
     The order depends only on `seeds.sample_seed`.
     """

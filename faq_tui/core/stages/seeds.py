@@ -32,9 +32,8 @@ MOST_READ_AGAIN = 64 << 20  # at most this many bytes of seed files are read aga
 def signature(run: Run) -> str:
     """A hash of the settings and of the contents of the seed files.
 
-    The modification time of a file does not matter. Therefore the stage stays finished if the run's files are copied
-    to another machine. The stage also stays finished if faq-tui, which contains the starter seeds, is installed
-    again.
+    The modification time of a file does not matter, so the stage stays finished if the run's files are copied to
+    another machine. The stage also stays finished if faq-tui, which contains the starter seeds, is installed again.
     """
     content = content_of(_path(run), run.settings.seeds.path, _kept(run))
     return SIGNED_BY_CONTENT + _digest(run, content)

@@ -5,8 +5,8 @@ is applied, its name is recorded in the table `migrations` of the database. Numb
 may be added later. A released file must never be renamed or edited.
 
 Versions of faq-tui up to 0ebf15d recorded no names. These versions only stored the number of applied files
-(`COUNTED`) in `PRAGMA user_version`. faq-tui still writes this number. Therefore an old version can still open a
-database if the old version knows all applied migrations.
+(`COUNTED`) in `PRAGMA user_version`. faq-tui still writes this number, so that an old version can open a database if
+the old version knows all applied migrations.
 """
 
 from __future__ import annotations

@@ -132,8 +132,8 @@ def is_dense(db: sqlite3.Connection, count: int) -> bool:
 def matches(db: sqlite3.Connection, view: View, seed_filter: SeedFilter) -> Iterator[list[int]]:
     """Yield lists of the positions of matching seeds, in file order.
 
-    Each query scans many rows. During a query, SQLite releases Python's global interpreter lock. Therefore the screen
-    stays fast if another thread runs the queries.
+    Each query scans many rows. During a query, SQLite releases Python's global interpreter lock, so the screen stays
+    fast if another thread runs the queries.
     """
     where, values = _where(seed_filter)
     query = (

@@ -192,7 +192,7 @@ def toggle_tag(store: Store, seed_id: str, tag: str, who: str) -> Edit:
 
 
 def undo_edit(store: Store, who: str) -> Edit | None:
-    """Undo the newest edit that is not undone yet, and return that edit. Returns None if there is no such edit."""
+    """Undo the newest edit that is not undone yet, and return that edit. Returns None if there is no edit to undo."""
     with store.writing() as db:
         row = db.execute(
             "SELECT * FROM seed_edits e WHERE undoes IS NULL"

@@ -90,8 +90,8 @@ def _ends_with(server: socket.socket) -> Iterator[None]:
     def watch() -> None:
         while not over.is_set():
             if select.select([server], [], [], POLL_S)[0]:
-                # The parent sends nothing before it gets `ready`. Therefore the socket is readable only if the parent
-                # has closed it.
+                # The parent sends nothing before it gets `ready`, so the socket is readable only if the parent has
+                # closed it.
                 os._exit(1)
 
     thread = threading.Thread(target=watch, daemon=True, name="lifeline")
@@ -133,7 +133,7 @@ def _start_child(server: socket.socket, children: dict[int, tuple[int, int]]) ->
         pid = os.fork()
         if pid == 0:
             server.close()
-            # Only the server holds the pipes. Therefore the parent notices when the server dies.
+            # Only the server holds the pipes, so the parent notices when the server dies.
             for fd in (pipe, *children, *(other for _, other in children.values())):
                 os.close(fd)
             _become_worker(json.loads(request), *its)

@@ -60,7 +60,7 @@ class Gptaq(EngineMethod):
     recipe = GptaqRecipe
     format = GPTQ_FORMAT
     cuda_backend = "gptq_torch"
-    # The measurements are too few to fit the factor `hessian`. Therefore its value is the computed time of two
+    # The measurements are too few to fit the factor `hessian`, so its value is the computed time of two
     # float32 products at 50 TFLOP/s.
     cost = MethodCost(
         seconds={"column": 5.83e-4, "hessian": 8e-14, "weight": 3.54e-9},

@@ -29,7 +29,7 @@ class UnsolvableHessian(FaqError):
 class Hessian:
     """Accumulates H, the weighted mean 2 Σ w x xᵀ / Σ w over all calibration tokens x, in float32 on their device.
 
-    Without weights, w is 1 for every token. GPTAQ also needs C, the weighted mean of 2 (x̃ - x) xᵀ. Here x̃ is the
+    Without weights, w is 1 for every token. GPTAQ also needs C, the weighted mean of 2 (x̃ - x) xᵀ, where x̃ is the
     module's input in the unquantized model, for the same token. C is accumulated only if `drift` is true. `tokens` is
     the number of tokens with a weight above 0, and `weight` is the sum of their weights.
     """

@@ -47,7 +47,7 @@ CUDA_MULTIPLE = 32
 
 
 # A function that takes a layer's number. If an earlier attempt has quantized this layer, the function returns a dict
-# from the full name of each module to its weight [out, in]. Otherwise the function returns None.
+# from the full name of each module to its weight [out, in], else None.
 Restore = Callable[[int], dict[str, Any] | None]
 # A function that is called when a layer is done. The function gets the number of the layer, and a dict from the full
 # name of each module to its solved matrix.
@@ -176,7 +176,7 @@ class LayerWalk:
     def _layer(
         self, index: int, layer: Any, inputs: Inputs, unquantized: Inputs | None, place: StatesPlace
     ) -> dict[str, SolvedMatrix] | None:
-        """Quantize one layer in place. Then replace the layer's inputs by the outputs of the quantized layer.
+        """Quantize one layer in place, and replace the layer's inputs by the outputs of the quantized layer.
 
         Inputs and outputs are hidden states.
 

@@ -23,7 +23,8 @@ TINY = 6e-8  # the smallest positive float16
 # weights, as Frantar's reference code does (quant.py).
 STEPS, LEAST_RANGE, NORM = 80, 0.2, 2.4
 # On CUDA, the search tries all ranges. On a CPU, the search first tries every COARSE-th range, from large to small,
-# and stops after PATIENCE consecutive ranges that improve no output. Then it tries the ranges next to the best one.
+# and stops after PATIENCE consecutive ranges that improve no output. Then the search tries the ranges next to the
+# best one.
 COARSE, PATIENCE = 4, 3
 SHARES = [1 - step / STEPS * (1 - LEAST_RANGE) for step in range(STEPS)]
 
@@ -55,7 +56,7 @@ class GridChoice:
 class Packable:
     """A quantized matrix.
 
-    The dequantized weight is ŵ = scale · (code - zero). Here `scale` and `zero` belong to the column's group.
+    The dequantized weight is ŵ = scale · (code - zero), with the `scale` and the `zero` of the column's group.
 
     In the shapes, `...` stands for one batch dimension or for no dimension.
     """

@@ -107,8 +107,8 @@ def _refusal_of_experts(recipe: Any, experts: int) -> str:
 def cost_key(name: str, recipe: Any, profile: LayerProfile) -> str:
     """Implements `Method.cost_key` for the method `name`: `name@walk` for the walk, else `name`.
 
-    The function uses only the recipe and the profile, but `refusal` also reads the target. Therefore this function
-    may return the key of the walk for a job that runs on GPTQModel.
+    The function uses only the recipe and the profile, but `refusal` also reads the target, so this function may
+    return the key of the walk for a job that runs on GPTQModel.
     """
     each = WORD // recipe.bits
     odd = any(out % each or columns % each for out, columns, _ in profile.shapes)
