@@ -98,7 +98,7 @@ def write_tokenizer(reader: GGUFReader, folder: Path) -> None:
 
     Six control bytes (04 06 13 14 16 1d) are not in the vocabulary. llama.cpp and this tokenizer both drop them.
     After a byte is dropped, this tokenizer may merge the characters before and after it into one token. llama.cpp
-    never merges such characters.
+    never merges the characters before and after a dropped byte.
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 

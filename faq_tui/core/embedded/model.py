@@ -78,7 +78,10 @@ def _hf_folder(folder: Path) -> Path:
 
 
 def _whole(gguf: Path) -> bool:
-    """True if the file has its full size. Its hash is not checked here, because it was checked after the download."""
+    """True if the file has its full size.
+
+    The file's hash is not checked here, because it was checked after the download.
+    """
     return gguf.is_file() and gguf.stat().st_size == gguf_file.GGUF_BYTES
 
 

@@ -14,7 +14,7 @@ from faq_tui.core.endpoints.client import MOST_ERROR_BYTES, Client, NotAnApiErro
 from faq_tui.core.endpoints.sse import BOM, EventReader, SentEvent
 from faq_tui.core.endpoints.transport import IdleError
 
-AFTER_DONE_S = 1.0  # after [DONE], the server has this time to end its response
+AFTER_DONE_S = 1.0  # seconds that the server has after [DONE] to end its response
 DONE = b"[DONE]"
 # If more streams than this are open, there is a pause before each read of a stream. The pause grows with the number
 # of streams. All chunks that arrive during a pause are read together. Without pauses, 256 streams of 100 tokens per
@@ -24,7 +24,7 @@ PAUSE_PER_STREAM_S = 0.0002
 LONGEST_PAUSE_S = 0.1
 # the field of a choice that holds the text: "delta" in a stream, "message" in a whole response
 DELTA, MESSAGE = "delta", "message"
-IN_THE_MIDDLE = 503  # status of an error that comes after a part of the answer; such an error is not about parameters
+IN_THE_MIDDLE = 503  # status of an error that comes after a part of the answer, and therefore is not about parameters
 END = "end"  # the response is complete: [DONE] or a whole response has arrived
 
 # This pattern matches events that gateways send only to keep a connection open. Examples are `data: : keepalive`,

@@ -67,7 +67,7 @@ def _pieces(delta: dict[str, Any]) -> Iterator[Piece]:
 def _is_thought(delta: dict[str, Any]) -> bool:
     """True if a flag in the delta says that the content is reasoning.
 
-    Gemini's OpenAI-compatible API sends such a flag.
+    Gemini's OpenAI-compatible API sends a flag for reasoning.
     """
     if delta.get("thought") is True:
         return True

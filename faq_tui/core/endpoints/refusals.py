@@ -35,8 +35,8 @@ MAX_TOKENS, MAX_COMPLETION_TOKENS = "max_tokens", "max_completion_tokens"
 LIMITS = frozenset({MAX_TOKENS, MAX_COMPLETION_TOKENS})
 KEPT = frozenset({"model", "messages"})  # every request needs these parameters
 
-# These names of parameters are also common English words. In a sentence, such a word is the name of a parameter only
-# if it is in quotes or follows a word such as "parameter".
+# These names of parameters are also common English words. In a sentence, one of these words is the name of a
+# parameter only if it is in quotes or follows a word such as "parameter".
 COMMON_WORDS = frozenset({"stream", "n", "stop", "user", "store", "metadata", "tools", "prediction"})
 # These parameters may be left out, no matter which value they have. These parameters do not change the distribution
 # from which the reply is sampled.
@@ -52,8 +52,8 @@ NEUTRAL: Mapping[str, tuple[float, ...]] = {
 }
 NOT_IN_GREEDY = frozenset({"top_p", "top_k", "min_p"})  # these parameters have no effect at temperature 0
 
-# Parameters that many servers do not know. They are also left out if a refusal names them and no pattern matches the
-# refusal.
+# Parameters that many servers do not know. These parameters are also left out if a refusal names them and no pattern
+# matches the refusal.
 OFTEN_UNKNOWN = FREE | {"top_k", "min_p"}
 ECHOES = frozenset({"input", "ctx", "url", "request", "received", "body_sent", "documentation_url", "input_value"})
 NAMING = (

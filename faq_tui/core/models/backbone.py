@@ -1,6 +1,6 @@
 """A causal model without its lm_head.
 
-It returns all hidden states. The logits are computed later, for a few positions at a time.
+The model returns all hidden states. The logits are computed later, for a few positions at a time.
 
 With a vocabulary of 150,000 tokens, the logits of a batch of four windows take gigabytes. The hidden states take only
 a hundredth of this memory.
@@ -14,8 +14,8 @@ from typing import Any
 
 from faq_tui.core.base.errors import FaqError
 
-# Largest allowed difference between the logits of `LmHead` and the model's own, as a share of the largest logit.
-# Rounding to bfloat16 causes a smaller difference; a head with another scale causes a much larger difference.
+# Largest allowed difference between the logits of `LmHead` and the model's own logits, as a share of the largest
+# logit. Rounding to bfloat16 causes a smaller difference; a head with another scale causes a much larger difference.
 TOLERANCE = 0.03
 
 

@@ -203,7 +203,7 @@ def incomplete(tensors: set[str], parts: tuple[str, ...]) -> list[str]:
 def load_dense(folder: Path, dtype: Any, device: str, trust_remote_code: bool = False) -> Any:
     """A Hugging Face causal LM in eval mode, with all parameters in the torch dtype `dtype` and on `device`.
 
-    The folder's format computes dense weights in float32 and rounds them to `dtype` once. Then transformers loads the
+    The folder's format computes dense weights in float32 and rounds them to `dtype` once. transformers loads the
     dense state dict, so that fused experts and tied heads have the same form as in the unquantized model. If a format
     also quantizes activations, the model rounds the inputs of the quantized modules. A model that its publisher
     quantized (`published/`) becomes a plain dense model, whose weights are first rounded to the dtype of config.json.

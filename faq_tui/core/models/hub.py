@@ -55,7 +55,7 @@ def local_folder(model: str, only_config: bool = False) -> Path:
 
 
 def _bars(progress: StepProgress) -> type[Any]:
-    """The class of the progress bars of a download. It draws nothing, and reports the bytes that are written."""
+    """The class of a download's progress bars. The bars draw nothing, and report the bytes that are written."""
     from tqdm.auto import tqdm
 
     class ReportedBar(tqdm):  # type: ignore[misc, unused-ignore]

@@ -95,7 +95,8 @@ class _Source:
     def __init__(self, stack: Stack, tensors: Any, exact: Any, dtype: Any = None) -> None:
         """A parameter keeps the dtype of the file if its name contains a word of `exact`.
 
-        If `dtype` is given, such a parameter is float32, as in the model that transformers loads.
+        If `dtype` is given, a parameter with a word of `exact` in its name is float32, as in the model that
+        transformers loads.
         """
         config = stack.base.config
         self._stack, self._tensors, self._exact, self._given = stack, tensors, tuple(exact), dtype

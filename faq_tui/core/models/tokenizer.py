@@ -66,8 +66,8 @@ _ADDED = re.compile(r'"added_tokens"\s*:\s*')
 def special_tokens(run: Run) -> frozenset[str]:
     """The target's special tokens, and its added tokens that mark reasoning or have angle brackets.
 
-    Such added tokens (for example <think>) are not always marked as special. The set is empty if the target's files
-    are not on this machine or list no such tokens.
+    The added tokens that mark reasoning (for example <think>) are not always marked as special. The set is empty if
+    the target's files are not on this machine or list no such tokens.
     """
     return frozenset(text for entry in _entries(_files(run, run.settings.target.model)) if (text := _special(entry)))
 

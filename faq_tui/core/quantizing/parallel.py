@@ -17,8 +17,8 @@ from faq_tui.core.worker.forked import GPU_DRIVERS
 
 Parallel = int | Literal["auto"]
 
-# If the target's weights take more bytes than this, "auto" makes one artefact after the other on a CPU. A worker for
-# a smaller target uses little more than one processor core.
+# If the target's weights take more than SMALL_TARGET bytes, "auto" makes one artefact after the other on a CPU. A
+# worker for a smaller target uses little more than one processor core.
 SMALL_TARGET = 1 << 30
 ON_CPU = 2  # number of artefacts of a small target that "auto" makes at the same time on a CPU
 
@@ -50,7 +50,7 @@ class Hardware:
     """The parts of this machine on which the number of workers depends."""
 
     gpus: tuple[str, ...] = ()  # values of CUDA_VISIBLE_DEVICES, one for each GPU that this process may use
-    free: Mapping[str, int] = field(default_factory=dict)  # maps such a value to the GPU's free bytes, if known
+    free: Mapping[str, int] = field(default_factory=dict)  # maps a value in `gpus` to the GPU's free bytes, if known
     gpu_name: str = ""
     other_gpu: bool = False  # True if there is a GPU that cannot be assigned, such as an AMD GPU
     cores: int = 1
@@ -116,8 +116,8 @@ def thread_limit(wanted: int | None, target_bytes: int, device: str) -> int | No
 
     `wanted` is the limit in the worker's `WorkerPlace`. The number of threads changes the order of sums, and thereby
     the last bits of a Hessian. For a small target on a CPU, a worker that runs alone therefore uses no more threads
-    than each of two simultaneous workers. So the artefacts are the same, whether "auto" makes them one after the
-    other or two at a time.
+    than each of two simultaneous workers. The artefacts are therefore the same, whether "auto" makes them one after
+    the other or two at a time.
     """
     if device != "cpu" or target_bytes > SMALL_TARGET:
         return wanted

@@ -1,8 +1,8 @@
 """Report the progress of a quantization as messages of the worker child.
 
-gptqmodel calls `module_done`, `solved`, `broken` and `layer_done` in its own threads. An exception in such a thread
-would end the run without a clear error, so these four methods record errors instead of raising them. `check` raises
-the first recorded error in the thread that calls `check`.
+gptqmodel calls `module_done`, `solved`, `broken` and `layer_done` in its own threads. An exception in a thread of
+gptqmodel would end the run without a clear error, so the four methods record errors instead of raising them. `check`
+raises the first recorded error in the thread that calls `check`.
 """
 
 from __future__ import annotations

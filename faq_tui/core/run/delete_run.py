@@ -119,7 +119,7 @@ def _refuse_inputs(folder: Path) -> None:
     try:
         settings = load_settings(folder / "faq.toml")
     except UsageError:
-        return  # a damaged run can be deleted
+        return  # a damaged run can be deleted, too
     inputs = {"target.model": settings.target.model, "seeds.path": settings.seeds.path}
     for name, source in settings.sources.items():
         inputs |= {f"sources.{name}.model": source.model, f"sources.{name}.files": source.files or source.model}

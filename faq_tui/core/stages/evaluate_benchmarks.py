@@ -1,4 +1,4 @@
-"""Measure the public benchmarks. This is the last part of the stage `evaluate`.
+"""Measure the public benchmarks, the last part of the stage `evaluate`.
 
 Each result is stored as soon as it is measured. If a task cannot run (its data, program or server is missing), a
 warning is stored. `status` and the report show this warning. All other tasks still run. The next run tries the failed

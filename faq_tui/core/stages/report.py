@@ -64,7 +64,7 @@ def _signature(run: Run, picks: Sequence[object]) -> str:
 def _added_metrics(run: Run) -> list[list[str]]:
     """Returns [names], with the names of the metrics that other packages define.
 
-    Returns [] if there are no such metrics.
+    Returns [] if other packages define no metrics.
     """
     names = {metric.name for text in texts(run) for metric in metrics_of(kind_of(text))} - METRICS.builtin.keys()
     return [sorted(names)] if names else []

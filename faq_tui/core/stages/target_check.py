@@ -57,7 +57,7 @@ def check_models(run: Run, stages: Sequence[str], cancel: CancelToken, log: Path
 
     The check takes some seconds, or almost no time if the same files were checked before. Raises UsageError at the
     first problem. A target that cannot be downloaded now is a problem if `lenient` is false and one of `stages` loads
-    the target. Otherwise the failed download only causes a notice.
+    the target. In all other cases, the failed download only causes a notice.
     """
     chosen = seed_rows.by_role(run.store, "chosen")
     shapes = _shapes(chosen)

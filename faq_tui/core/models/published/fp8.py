@@ -16,9 +16,9 @@ SCALE_TYPES = {"F32", "BF16", "F16", "F8_E8M0", "U8"}
 class Fp8Blocks(PublishedFormat):
     """FP8 codes (E4M3) with one scale for each block of `weight_block_size`, or for the whole matrix.
 
-    The tensor X has the scales X_scale_inv. In spite of this name, the scales are multiplied: w = code * scale
-    (`weight_dequant` in inference/kernel.py of DeepSeek-V3). The blocks at the right and lower edge may be smaller.
-    A tensor with more than two axes is a stack of matrices.
+    The tensor X has the scales X_scale_inv. In spite of the name X_scale_inv, the codes are multiplied by the scales:
+    w = code * scale (`weight_dequant` in inference/kernel.py of DeepSeek-V3). The blocks at the right and lower edge
+    of a matrix may be smaller. A tensor with more than two axes is a stack of matrices.
     """
 
     quant_method = "fp8"

@@ -29,8 +29,8 @@ class Method(Extension):
     """A quantization method.
 
     `recipe` is the pydantic model of the method's settings. `cost` holds the factors from which the method's
-    time and memory are estimated. An engine may need factors that differ from `cost`. `engine_costs` maps the name of
-    such an engine to its factors. `format` reads and checks the weights that the method stores.
+    time and memory are estimated. If an engine needs factors that differ from `cost`, `engine_costs` maps the name of
+    the engine to its factors. `format` reads and checks the weights that the method stores.
     """
 
     recipe: type[Recipe]

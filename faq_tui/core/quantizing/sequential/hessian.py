@@ -143,7 +143,7 @@ class Factor:
 def factorize(mean: Any, damp: float, by_activation: bool, group: int = 0) -> Factor:
     """Compute the Cholesky factor U of the inverse of each Hessian in `mean`, [..., in, in].
 
-    This is the first step of SpQR (Dettmers et al. 2023) and of GPTQ (Frantar et al. 2022). With `by_activation`,
+    SpQR (Dettmers et al. 2023) and GPTQ (Frantar et al. 2022) begin with this step. With `by_activation`,
     columns are sorted by the diagonal of H. The largest value comes first, and dead columns come last. Without
     `by_activation`, the columns keep their order. If `group` is not 0, groups of `group` neighbouring columns stay
     together. Then the groups are sorted by their largest diagonal element, and the columns are sorted within each

@@ -128,8 +128,8 @@ def by_engine(
 
     `by_library` is a function that quantizes with GPTQModel.
 
-    Some models call their layers in a way that the walk does not support. The walk notices such calls only when it
-    runs. If engine = "auto", GPTQModel then quantizes the model.
+    Some models call their layers in a way that the walk does not support. The walk notices an unsupported call only
+    when it runs. If engine = "auto", GPTQModel then quantizes the model.
     """
     from faq_tui.core.models.stack import UnsupportedModel
 

@@ -87,7 +87,7 @@ def _checkpoint(
 ) -> Checkpoint | None:
     """The job's checkpoint.
 
-    Returns None if the job needs no checkpoints because it is short, or if gptqmodel cannot resume such a job.
+    Returns None if the job is too short to need checkpoints, or if gptqmodel cannot resume it.
 
     gptqmodel 7.7 also writes checkpoints of AWQ, but cannot resume from them ("checkpoint tensor schema differs").
     """

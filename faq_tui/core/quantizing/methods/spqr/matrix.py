@@ -31,7 +31,7 @@ class Knobs:
     scale_group: int = 16  # number of output rows that share one second-level scale
 
 
-# The scales and zeros of a group of columns. Scales and zeros are either quantized at the second level, or float16
+# The scales and zeros of a group of columns. Scales and zeros are quantized at the second level, or they are float16
 # [..., out].
 Pair = tuple[Any, Any]
 
