@@ -76,7 +76,8 @@ class Inputs:
 
     hidden: list[Any] = field(default_factory=list)  # one tensor [rows, tokens, hidden] per batch
 
-    # Maps the shape (rows, tokens) of a batch to a list with one dict of other arguments for each layer.
+    # Maps the shape (rows, tokens) of a batch to a list that has, for each layer, a dict of the arguments besides the
+    # hidden states.
     arguments: dict[tuple[int, int], list[dict[str, Any]]] = field(default_factory=dict)
 
     def of(self, batch: int, layer: int) -> dict[str, Any]:

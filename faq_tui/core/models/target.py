@@ -65,8 +65,8 @@ def fingerprint(run: Run) -> str:
 
     The hash of a folder covers the configuration, and the name, size and samples of each file. The hash of a hub
     model covers only the id. The hash is computed without a network and without torch. Further training changes
-    almost all weights, so a few samples are enough to detect it. A copy in another folder or with another date has
-    the same hash.
+    almost all weights, so a few samples are enough to detect it. A copy of the target in another folder or with
+    another date has the same hash.
     """
     target = run.settings.target
     if target.model == EMBEDDED:

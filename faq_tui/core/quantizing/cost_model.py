@@ -105,8 +105,8 @@ def memory_terms(profile: LayerProfile, work: float = WORK) -> dict[str, float]:
 
     `states` is the size of all tokens' hidden states between two layers. The walk of sequential/ keeps these states
     on the GPU (`gpu_states`). If the states take more than a sixth of the GPU's free memory, the walk keeps them in
-    host memory (`host_states`). `inputs` is the size of the inputs of all modules in a layer. A batch of rows may
-    take `work` bytes. Callers pass a sixteenth of the free memory.
+    host memory (`host_states`). `inputs` is the size of the inputs of all modules in a layer. `work` is the number of
+    bytes that a batch of rows may take. Callers pass a sixteenth of the free memory as `work`.
     """
     states = 2.0 * profile.tokens * profile.hidden
     on_gpu = 6 * states < 16 * work

@@ -47,8 +47,8 @@ SMALLER = {
     "try": "fewer models at once, a shorter answer or a smaller model",
 }
 
-# A waiting OpenMP thread can keep a processor core busy. On a shared machine, this makes torch and llama.cpp about
-# thirty times slower.
+# A waiting OpenMP thread can keep a processor core busy. On a shared machine, busy waiting makes torch and llama.cpp
+# about thirty times slower.
 QUIET_THREADS = {"OMP_WAIT_POLICY": "passive", "TOKENIZERS_PARALLELISM": "false"}
 
 

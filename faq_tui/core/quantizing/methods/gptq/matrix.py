@@ -35,8 +35,8 @@ class GridChoice:
 
     `symmetric` fixes the zero point in the middle of the codes. With `search`, the scale with the least rounding
     error is used. Without `search`, the scale is so large that the grid covers the largest weight. With `scattered`,
-    a group consists of `group_size` columns that are consecutive in solving order. In the matrix, these columns may
-    be far apart. Without `scattered`, a group consists of neighbouring columns, and the solving order must keep them
+    a group consists of `group_size` columns that are consecutive in solving order, but may be far apart in the
+    matrix. Without `scattered`, a group consists of neighbouring columns, and the solving order must keep them
     together.
     """
 
