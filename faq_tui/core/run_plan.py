@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from faq_tui.core.artefact_queue import queue_of
-from faq_tui.core.judging.identity import current_picks
+from faq_tui.core.judging.identity import chosen_picks
 from faq_tui.core.regenerating.candidate_requests import pending_candidates
 from faq_tui.core.regenerating.generation_cost import estimate_cost
 from faq_tui.core.run.run import Run, lock_owner
@@ -144,7 +144,7 @@ def _changed_picks(run: Run, since: float) -> int:
     """The number of picks that have changed since the time `since`, over all sources."""
     count = 0
     for name in run.settings.sources:
-        now = {seed_id: pick.candidate_id for seed_id, pick in current_picks(run, name).items()}
-        then = {seed_id: pick.candidate_id for seed_id, pick in current_picks(run, name, since).items()}
+        now = {seed_id: pick.candidate_id for seed_id, pick in chosen_picks(run, name).items()}
+        then = {seed_id: pick.candidate_id for seed_id, pick in chosen_picks(run, name, since).items()}
         count += sum(then.get(seed_id, chosen) != chosen for seed_id, chosen in now.items())
     return count

@@ -98,7 +98,7 @@ def _after_sample(
     The sample gives an estimate of the cost. Raises UsageError if a person must first agree to this cost.
     """
     source, store = recorder.source, context.run.store
-    if rows.tally(store, recorder.source_hash).candidates == 0:
+    if rows.tally(store, recorder.source_hash, source.candidates).candidates == 0:
         sample = cost_sample(pending) or pending
         context.emit(Note(f"{recorder.name}: {len(sample)} candidates first, to estimate the cost of the others"))
         generate(sample)
@@ -112,20 +112,22 @@ def _after_sample(
 
 
 def _every_source_has_candidates(run: Run) -> bool:
-    return all(rows.tally(run.store, source_hash_of(source)).candidates for source in run.settings.sources.values())
+    sources = run.settings.sources.values()
+    return all(rows.tally(run.store, source_hash_of(one), one.candidates).candidates for one in sources)
 
 
 def _summary(context: Context) -> str:
     run = context.run
     parts = []
     for name, source in run.settings.sources.items():
-        tally = rows.tally(run.store, source_hash_of(source))
-        why = counts_in_words(rows.flag_counts(run.store, source_hash_of(source)))
+        wanted = run.store, source_hash_of(source), source.candidates
+        tally = rows.tally(*wanted)
+        why = counts_in_words(rows.flag_counts(*wanted))
         parts.append(
             f"{name}: {tally.candidates} candidates, {tally.completion_tokens} tokens, {tally.unusable} unusable"
             f"{f' ({why})' if why else ''}"
         )
-        unreasoned = rows.count_unreasoned(run.store, source_hash_of(source)) if source.reasoning == "native" else 0
+        unreasoned = rows.count_unreasoned(*wanted) if source.reasoning == "native" else 0
         if unreasoned:
             context.emit(
                 Note(

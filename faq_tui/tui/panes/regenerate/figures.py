@@ -19,12 +19,17 @@ from faq_tui.tui.live import LiveState
 from faq_tui.tui.waiting import waiting_in_words
 
 
-def count_totals(app: App[Any], path: Path, source_hash: str, on_totals: Callable[[Totals], None]) -> None:
-    """Count on a thread, then call `on_totals` on the app's thread. If the count fails, `on_totals` is not called."""
+def count_totals(
+    app: App[Any], path: Path, source_hash: str, wanted: int, on_totals: Callable[[Totals], None]
+) -> None:
+    """Count on a thread, then call `on_totals` on the app's thread. If the count fails, `on_totals` is not called.
+
+    `wanted` is the number of candidates that a seed should have.
+    """
 
     def count() -> None:
         try:
-            app.call_from_thread(on_totals, queries.totals(path, source_hash))
+            app.call_from_thread(on_totals, queries.totals(path, source_hash, wanted))
         except Exception:  # noqa: BLE001  without a count, the pane shows no totals; the app may be closing
             return
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,23 @@ async def test_source(tmp_path: Path) -> None:
             assert "1 of 60 candidates" in app.screen_text
             await pilot.press("s")
             assert "source elder (1 of 2)" in app.screen_text
+
+
+async def test_a_lower_number_of_candidates(tmp_path: Path) -> None:
+    """No count is above the setting, and the selection moves to a candidate that the setting still asks for."""
+    with bare_run(tmp_path / "run", count=1) as run:
+        for number in (1, 2, 3):
+            answer(run, seed_ids(run)[0], number)
+        elder = run.settings.sources["elder"].model_copy(update={"candidates": 2})
+        fewer = run.settings.model_copy(update={"sources": {"elder": elder}})
+        async with opened(run) as (app, pane, pilot):
+            await pilot.press("l", "l")
+            assert "done 3/3" in app.screen_text and pane.number == 3
+            pane.use_run(replace(run, settings=fewer))
+            pane.shown(app.live)
+            await pilot.pause(0.2)
+            assert "done 2/2" in app.screen_text and "2 of 2 candidates" in app.screen_text
+            assert "200 tokens" in app.screen_text and pane.number == 2
 
 
 async def test_retry(tmp_path: Path) -> None:
