@@ -12,6 +12,7 @@ from faq_tui.core.regenerating.generation_cost import estimate_cost
 from faq_tui.core.run.run import Run, lock_owner
 from faq_tui.core.settings import Settings
 from faq_tui.core.stages.pipeline import all_stages
+from faq_tui.core.stages.unused import UnusedCandidates, unused_candidates
 from faq_tui.core.status import stage_states
 from faq_tui.core.store import stages
 
@@ -36,10 +37,14 @@ class PlannedStage:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """All stages in order, and the number of picks that have changed since the sets were made."""
+    """All stages in order, and the number of picks that have changed since the sets were made.
+
+    `unused` are the stored candidates that the next job will leave unused.
+    """
 
     stages: tuple[PlannedStage, ...] = ()
     changed_picks: int = 0
+    unused: UnusedCandidates = UnusedCandidates()
 
     @property
     def due(self) -> tuple[PlannedStage, ...]:
@@ -67,13 +72,15 @@ class Effect:
 
     `stale` are the finished stages that become stale, and `current` the stale stages that become current again.
     `artefacts` is the number of artefacts that have to be made because of the change. `seconds` is the time that the
-    stages in `stale` took last time; None if it is not known.
+    stages in `stale` took last time; None if it is not known. `unused` are the stored candidates that only the other
+    settings leave unused.
     """
 
     stale: tuple[str, ...] = ()
     artefacts: int = 0
     current: tuple[str, ...] = ()
     seconds: float | None = None
+    unused: UnusedCandidates = UnusedCandidates()
 
 
 def seconds_of(stages_: Sequence[PlannedStage]) -> float | None:
@@ -105,7 +112,10 @@ def plan_of(run: Run) -> RunPlan:
         planned.append(PlannedStage(name, found["state"], seconds))
     made = rows.get("assemble")
     since = made.started if made is not None and made.state == DONE else None
-    return RunPlan(tuple(planned), _changed_picks(run, since) if since is not None else 0)
+    changed = _changed_picks(run, since) if since is not None else 0
+    due = [stage.name for stage in planned if stage.is_due]
+    unused = unused_candidates(run).only(due) if {"seeds", "regenerate"} & set(due) else UnusedCandidates()
+    return RunPlan(tuple(planned), changed, unused)
 
 
 def effect_of(run: Run, settings: Settings) -> Effect:
@@ -122,7 +132,10 @@ def effect_of(run: Run, settings: Settings) -> Effect:
         not (sets_stay and queued.state == DONE) and states.get(queued.name, DONE) == DONE
         for queued in queue_of(other)
     )
-    return Effect(tuple(stage.name for stage in stale), artefacts, tuple(current), seconds_of(stale))
+    unused = UnusedCandidates()
+    if run.settings.seeds != settings.seeds or run.settings.sources != settings.sources:
+        unused = unused_candidates(other).beyond(unused_candidates(run))
+    return Effect(tuple(stage.name for stage in stale), artefacts, tuple(current), seconds_of(stale), unused)
 
 
 def _generation_seconds(run: Run) -> float | None:

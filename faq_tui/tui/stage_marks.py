@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from rich.text import Text
 
 from faq_tui.core.run_plan import DONE, MISSING, STALE, PlannedStage, RunPlan, seconds_of
+from faq_tui.core.stages.unused import KEPT
 from faq_tui.tui.duration import clock_time
 
 Mark = tuple[str, str]  # (sign, style)
@@ -95,6 +96,10 @@ def plan_in_lines(plan: RunPlan) -> Text:
             f"{words}\n", style if stage.is_due else "dim"
         )
     text.rstrip()
+    if plan.unused:
+        text.append(f"\n\nThe run will not use {plan.unused.in_words()}; {KEPT}.", "yellow")
+    if plan.unused.returning:
+        text.append(f"\n\nThe run uses {plan.unused.returning:,} stored candidates again.")
     return text
 
 

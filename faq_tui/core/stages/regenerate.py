@@ -21,6 +21,7 @@ from faq_tui.core.regenerating.remote import RemoteGenerator
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note, StageStarted
 from faq_tui.core.run.run import Run
+from faq_tui.core.stages.unused import KEPT, unused_candidates
 from faq_tui.core.store import candidates as rows
 from faq_tui.core.store import seeds as seed_rows
 
@@ -41,6 +42,9 @@ def execute(context: Context) -> str:
     total = sum(map(len, pending.values()))
     all_together = sum(s.candidates for s in run.settings.sources.values()) * seed_rows.counts(run.store)["chosen"]
     context.emit(StageStarted(STAGE, total, "candidates", all_together - total))
+    unused = unused_candidates(run)
+    if unused:
+        context.emit(Note(f"{unused.in_words()} will not be used; {KEPT}"))
     if total:
         refuse_unquantizable(run, recipes="quantize" in context.selected)
         for text in family_warnings(run):

@@ -65,9 +65,7 @@ def count(store: Store) -> int:
     return int(store.db.execute(f"SELECT count(*) FROM seeds WHERE {CHOSEN}").fetchone()[0])
 
 
-def answered(
-    store: Store, source_hash: str, wanted: int, seed_ids: Iterable[str]
-) -> dict[str, CandidateCounts]:
+def answered(store: Store, source_hash: str, wanted: int, seed_ids: Iterable[str]) -> dict[str, CandidateCounts]:
     """Maps each seed id to counts of the source's candidates. Omits seeds that have neither candidates nor failures.
 
     Only candidates with the numbers 1 to `wanted` are counted.

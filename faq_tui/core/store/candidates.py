@@ -2,8 +2,8 @@
 
 The key of each candidate is a hash of the seed, the source's settings and the candidate's number.
 
-A candidate is *wanted* if its seed is chosen, if the source made it with its present settings, and if its number is not
-above the setting `candidates` of the source. If a person lowers this setting, the other candidates stay stored.
+A candidate is *wanted* if its seed is chosen, if the source made it with its present settings, and if its number is
+not above the setting `candidates` of the source. If a person lowers this setting, the other candidates stay stored.
 
 Candidates contain long texts. The code for signatures, status and picks needs no texts, so this code reads only
 outlines and counts. Failed candidates are in a table of failures until they are requested again.
@@ -21,6 +21,8 @@ from dataclasses import dataclass, field, replace
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.base.text import storable
 from faq_tui.core.store.database import Store
+
+REPLACED = "-replaced"  # the end of the generation of a candidate that another one has replaced
 
 _CURRENT = (
     " FROM candidates c JOIN seeds s ON s.id = c.seed_id"
@@ -112,10 +114,18 @@ def replace_worse(store: Store, candidate: Candidate) -> int:
             if len(_flags(stored["flags"])) < len(candidate.flags):
                 return int(stored["id"])
             db.execute(
-                "UPDATE candidates SET key = key || '-' || id, generation = generation || '-replaced' WHERE id = ?",
-                (stored["id"],),
+                "UPDATE candidates SET key = key || '-' || id, generation = generation || ? WHERE id = ?",
+                (REPLACED, stored["id"]),
             )
         return _insert(db, candidate)
+
+
+def count_of_seeds(store: Store, seed_ids: Iterable[str]) -> int:
+    """The number of stored candidates of these seeds, from all sources and settings."""
+    query = (
+        "SELECT count(*) FROM candidates WHERE seed_id IN (SELECT value FROM json_each(?)) AND generation NOT LIKE ?"
+    )
+    return int(store.db.execute(query, (json.dumps(list(seed_ids)), f"%{REPLACED}")).fetchone()[0])
 
 
 def discard(store: Store, ids: Sequence[int]) -> None:
@@ -221,6 +231,33 @@ def _tally(store: Store, rows: str, *values: str | int) -> Tally:
         f" coalesce(sum(c.completion_tokens IS NOT NULL AND c.seconds > 0), 0){rows}"
     )
     return Tally(*store.db.execute(query, values).fetchone())
+
+
+@dataclass(frozen=True)
+class MeasuredLengths:
+    """The lengths of prompt, reasoning and answer together, in tokens, of candidates without a flag."""
+
+    candidates: int
+    mean: float
+    longest: int
+
+
+def lengths(store: Store, source_hash: str, candidates: int, most: int) -> MeasuredLengths:
+    """The lengths of the wanted candidates. A length above `most` counts as `most`."""
+    return _lengths(store, _WANTED, most, source_hash, candidates)
+
+
+def lengths_before(store: Store, source: str, source_hash: str, most: int) -> MeasuredLengths:
+    """The lengths of the candidates that this source made with earlier settings."""
+    earlier = " FROM candidates c WHERE c.source = ? AND c.generation <> ?"
+    return _lengths(store, earlier, most, source, source_hash)
+
+
+def _lengths(store: Store, rows: str, most: int, *values: str | int) -> MeasuredLengths:
+    each = "min(?, coalesce(c.prompt_tokens, 0) + c.completion_tokens)"
+    query = f"SELECT count(*), coalesce(avg({each}), 0), coalesce(max({each}), 0){rows}"
+    query += " AND c.completion_tokens IS NOT NULL AND c.flags = '[]'"
+    return MeasuredLengths(*store.db.execute(query, (most, most, *values)).fetchone())
 
 
 def saved_tokens(store: Store, source_hash: str, candidates: int) -> int:

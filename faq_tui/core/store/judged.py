@@ -51,8 +51,8 @@ def standings(store: Store, view: View) -> list[Standing]:
         flags.append(bool(unusable))
         if score is not None and not unusable:
             scores.append(score)
-    # Picks of candidates that were made with earlier settings of the source are ignored, as in `picks.current`. If the
-    # setting `candidates` was lowered, the judge has to pick again among the remaining candidates.
+    # Picks of candidates that were made with earlier settings of the source are ignored, as in `picks.current`. If
+    # the setting `candidates` was lowered, the judge has to pick again among the remaining candidates.
     query = "SELECT id, number FROM candidates WHERE generation = ?"
     numbers = dict(store.db.execute(query, (view.source_hash,)).fetchall())
     ours: set[int | None] = {None, *numbers}

@@ -45,7 +45,7 @@ def figures(live: LiveState, totals: Totals | None, expected: int, now: float) -
     if live.is_running("regenerate") and live.stage is not None:
         stage, left = live.stage, live.seconds_left(now)
         waits = waiting_in_words(live.waiting.values(), now)
-        made = f"{stage.already + stage.done:,} of {stage.already + (stage.total or 0):,} candidates"
+        made = f"{stage.finished:,} of {stage.all_units:,} candidates"
         if waits:  # nothing is generated now, so there is neither a rate nor a time left
             return [waits, made, f"{regeneration.retried:,} retried", f"{regeneration.failed:,} failed"]
         return [
