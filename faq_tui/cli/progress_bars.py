@@ -65,7 +65,7 @@ class StagePace:
                 self._time_left.report(event.done, self._clock())
 
     def per_second(self) -> float | None:
-        return self._time_left.per_second(self._total, self._clock())
+        return self._time_left.per_second(self._total, self._clock(), self._most_growing)
 
     def seconds(self) -> float | None:
         return self._time_left.seconds(self._total, self._clock(), self._most_growing) if self._total else None

@@ -12,7 +12,7 @@ from faq_tui.core.regenerating.generation_cost import estimate_cost
 from faq_tui.core.run.run import Run, lock_owner
 from faq_tui.core.settings import Settings
 from faq_tui.core.stages.pipeline import all_stages
-from faq_tui.core.stages.unused import UnusedCandidates, unused_candidates
+from faq_tui.core.stages.unused import NONE_UNUSED, UnusedCandidates, unused_candidates
 from faq_tui.core.status import stage_states
 from faq_tui.core.store import stages
 
@@ -44,7 +44,7 @@ class RunPlan:
 
     stages: tuple[PlannedStage, ...] = ()
     changed_picks: int = 0
-    unused: UnusedCandidates = UnusedCandidates()
+    unused: UnusedCandidates = NONE_UNUSED
 
     @property
     def due(self) -> tuple[PlannedStage, ...]:
@@ -80,7 +80,7 @@ class Effect:
     artefacts: int = 0
     current: tuple[str, ...] = ()
     seconds: float | None = None
-    unused: UnusedCandidates = UnusedCandidates()
+    unused: UnusedCandidates = NONE_UNUSED
 
 
 def seconds_of(stages_: Sequence[PlannedStage]) -> float | None:
@@ -114,7 +114,7 @@ def plan_of(run: Run) -> RunPlan:
     since = made.started if made is not None and made.state == DONE else None
     changed = _changed_picks(run, since) if since is not None else 0
     due = [stage.name for stage in planned if stage.is_due]
-    unused = unused_candidates(run).only(due) if {"seeds", "regenerate"} & set(due) else UnusedCandidates()
+    unused = unused_candidates(run).only(due) if {"seeds", "regenerate"} & set(due) else NONE_UNUSED
     return RunPlan(tuple(planned), changed, unused)
 
 
@@ -132,7 +132,7 @@ def effect_of(run: Run, settings: Settings) -> Effect:
         not (sets_stay and queued.state == DONE) and states.get(queued.name, DONE) == DONE
         for queued in queue_of(other)
     )
-    unused = UnusedCandidates()
+    unused = NONE_UNUSED
     if run.settings.seeds != settings.seeds or run.settings.sources != settings.sources:
         unused = unused_candidates(other).beyond(unused_candidates(run))
     return Effect(tuple(stage.name for stage in stale), artefacts, tuple(current), seconds_of(stale), unused)

@@ -186,7 +186,7 @@ def _progress(live: LiveState, now: float) -> tuple[int, int, str, str, str, flo
         which = f"model {first}" if first == last else f"models {first} to {last}"
         several = f", {which} of {stage.all_units}" if stage.all_units > 1 else ""
         return done, total, "layers", f"{names}{several}", speed, left
-    return stage.finished, stage.all_units, stage.unit, stage.detail, pace(stage.per_second(now) or 0), left
+    return stage.finished, stage.all_units, stage.unit, stage.detail, pace(live.per_second(now) or 0), left
 
 
 def bar(share: float, cells: int) -> Text:

@@ -187,9 +187,12 @@ class StageLive:
         """The number of all units; 0 if it is not known."""
         return self.already + self.total if self.total is not None else 0
 
-    def per_second(self, now: float) -> float | None:
-        """Units per second. None if the rate is not known yet. The time to load a model is not counted."""
-        return self.time_left.per_second(self.total or 0, now)
+    def per_second(self, now: float, at_least: int = 0) -> float | None:
+        """Units per second. The time to load a model is not counted.
+
+        None if the rate is not known yet, or if fewer than `at_least` units are done.
+        """
+        return self.time_left.per_second(self.total or 0, now, at_least)
 
     def seconds_left(self, now: float, at_least: int = 0) -> float | None:
         """Seconds left, estimated from the rate.
@@ -237,11 +240,19 @@ class LiveState:
         artefacts = self.running_artefacts()
         if artefacts and all(artefact.layers for artefact in artefacts):
             return layers_left(artefacts, now)
-        if self.stage is None:
-            return None
-        # The first finished candidates are the shortest ones, so they are not typical.
-        at_least = self.regeneration.most_growing if self.stage.stage == "regenerate" else 0
-        return self.stage.seconds_left(now, at_least)
+        return self.stage.seconds_left(now, self._at_least) if self.stage is not None else None
+
+    def per_second(self, now: float) -> float | None:
+        """The rate of the stage in units per second. None if it is not known yet."""
+        return self.stage.per_second(now, self._at_least) if self.stage is not None else None
+
+    @property
+    def _at_least(self) -> int:
+        """The number of units that must be done for an estimate.
+
+        The first finished candidates are the shortest ones, so they are not typical.
+        """
+        return self.regeneration.most_growing if self.is_running("regenerate") else 0
 
     def running_artefacts(self) -> list[ArtefactLive]:
         """The artefacts that are being quantized now, the oldest first."""

@@ -46,25 +46,25 @@ class TimeLeft:
         if self._first is not None:
             self._at += max(0.0, min(seconds, now - self._at))
 
-    def per_second(self, total: float, now: float) -> float | None:
-        """Units per second. None if the rate is not known yet. `total` is the number of all units.
+    def per_second(self, total: float, now: float, at_least: float = 0) -> float | None:
+        """Units per second. `total` is the number of all units. If the next report is overdue, the rate falls.
 
-        If the next report is overdue, the rate falls.
+        None if the rate is not known yet. None also if fewer than `at_least` units, and less than half of all units,
+        are finished.
         """
-        if not self._reports or self._done < LEAST_SHARE * total:
+        if not self._reports or self._done < max(LEAST_SHARE * total, min(at_least, total / 2)):
             return None
         overdue = max(0.0, now - self._at - 2 * self._gap)
         seconds = self._seconds + overdue
         return self._units / seconds if seconds >= LEAST_TIME_S else None
 
     def seconds(self, total: float, now: float, at_least: float = 0) -> float | None:
-        """The estimated time left, in seconds.
+        """The estimated time left, in seconds. None if `per_second` returns None.
 
-        None if the rate is not known yet. None also if fewer than `at_least` units, and less than half of all units,
-        are finished. Calls with increasing times `now` return values that change gradually.
+        Calls with increasing times `now` return values that change gradually.
         """
-        rate = self.per_second(total, now)
-        if rate is None or self._done < min(at_least, total / 2):
+        rate = self.per_second(total, now, at_least)
+        if rate is None:
             return None
         waited = min(max(0.0, now - self._at), self._gap)
         end = now + max(0.0, (total - self._done) / rate - waited)

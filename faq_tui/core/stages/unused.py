@@ -1,4 +1,4 @@
-"""Candidates that the present settings leave unused. They stay in the database, and other settings can use them again."""
+"""Candidates that the present settings leave unused. They stay stored, and other settings can use them again."""
 
 from __future__ import annotations
 
@@ -58,12 +58,16 @@ class UnusedCandidates:
         return ", ".join(f"{_count(number, 'candidate', 'candidates')} {why}" for number, why in parts if number)
 
 
+NONE_UNUSED = UnusedCandidates()
+
+
 def unused_candidates(run: Run) -> UnusedCandidates:
     """Count the candidates that the next job will leave unused. This may read the seed file."""
     drawn = drawn_next(run)
     chosen = set(seed_rows.ids_by_role(run.store, "chosen"))
-    hashes = {name: (source_hash_of(one), one.candidates) for name, one in run.settings.sources.items()}
-    known = {source_hash: most for source_hash, most in hashes.values()}
+    known: dict[str, int] = {}  # maps the hash of a source's settings to its number of candidates
+    for one in run.settings.sources.values():  # two sources with the same settings share their candidates
+        known[source_hash_of(one)] = max(one.candidates, known.get(source_hash_of(one), 0))
     found = dict.fromkeys(("undrawn", "surplus", "earlier", "sourceless", "returning"), 0)
     lost: set[str] = set()
     query = "SELECT seed_id, source, number, generation FROM candidates WHERE generation NOT LIKE ?"
@@ -71,7 +75,7 @@ def unused_candidates(run: Run) -> UnusedCandidates:
         if seed_id not in chosen and seed_id not in drawn:
             continue
         if generation not in known:
-            found["earlier" if source in hashes else "sourceless"] += 1
+            found["earlier" if source in run.settings.sources else "sourceless"] += 1
         elif number > known[generation]:
             found["surplus"] += 1
         elif seed_id not in drawn:

@@ -14,7 +14,6 @@ from textual.app import App
 
 from faq_tui.core.store import candidate_pages as queries
 from faq_tui.core.store.candidate_pages import Totals
-from faq_tui.tui.duration import clock_time
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.waiting import waiting_in_words
 
@@ -39,11 +38,13 @@ def count_totals(
 def figures(live: LiveState, totals: Totals | None, expected: int, now: float) -> list[str]:
     """The progress and rate of the running regeneration. If no regeneration is running, return the totals.
 
+    The line of the job shows the time left.
+
     `expected` is the number of candidates that all sources together should have.
     """
     regeneration = live.regeneration
     if live.is_running("regenerate") and live.stage is not None:
-        stage, left = live.stage, live.seconds_left(now)
+        stage = live.stage
         waits = waiting_in_words(live.waiting.values(), now)
         made = f"{stage.finished:,} of {stage.all_units:,} candidates"
         if waits:  # nothing is generated now, so there is neither a rate nor a time left
@@ -55,7 +56,6 @@ def figures(live: LiveState, totals: Totals | None, expected: int, now: float) -
             f"{regeneration.truncated:,} truncated",
             f"{regeneration.retried:,} retried",
             f"{regeneration.failed:,} failed",
-            f"{clock_time(left)} left" if left is not None else "time left not known yet",
         ]
     if totals is None:
         return [f"{expected:,} candidates to generate"]
