@@ -55,7 +55,7 @@ class UnusedCandidates:
             (self.earlier, "made with other settings of the source"),
             (self.sourceless, "of sources that are not in the settings"),
         ]
-        return ", ".join(f"{_count(number, 'candidate', 'candidates')} {why}" for number, why in parts if number)
+        return " and ".join(f"{_count(number, 'candidate', 'candidates')} {why}" for number, why in parts if number)
 
 
 NONE_UNUSED = UnusedCandidates()

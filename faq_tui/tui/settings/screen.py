@@ -40,7 +40,7 @@ MOVE_PAUSE_S = 0.1  # a section is shown when the cursor has stayed on it for th
 PAUSE_S = 0.4  # the effect of a change is computed when the person has not typed for this long
 SAVE, DISCARD, STAY = "save", "discard", "stay"
 LIST_KEYS = "↓ ↑ section · enter keys · / search · E editor · ctrl+s save · esc leave"
-FORM_KEYS = "↓ ↑ key · enter choose · ctrl+z undo · ctrl+r reset · ctrl+s save · esc sections"
+FORM_KEYS = "↓ ↑ key · enter choose · ctrl+z undo · ctrl+r reset · ctrl+s save · esc back"
 CHECKING = "Looking at what this makes out of date …"
 READ_ONLY = "this is a replay, which cannot change faq.toml"
 
