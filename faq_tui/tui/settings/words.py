@@ -24,7 +24,7 @@ def effect_in_words(effect: Effect, saved: bool = False) -> str:
     """
     sentences = []
     if effect.stale:
-        time = f" (about {clock_time(effect.seconds)} of work)" if round(effect.seconds or 0) else ""
+        time = f" (about {clock_time(effect.seconds)} of work)" if effect.seconds and round(effect.seconds) else ""
         names = ", ".join(filter(None, (_result(name, effect.artefacts) for name in effect.stale)))
         sentences.append(f"Out of date {'now' if saved else 'after saving'}: {names}{time}.")
     else:
