@@ -148,7 +148,7 @@ class Bars:
             done, total = self._already + event.done, None if event.total is None else self._already + event.total
             self._progress.update(self._stage, completed=done, total=total, detail=detail)
             if event.stage == "quantize":
-                # The detail names the artefacts in progress, so every other artefact with a bar has failed.
+                # `event.detail` names the artefacts in progress. An artefact with a bar that is not named has failed.
                 for name in self._layers.keys() - set(event.detail.split(", ")):
                     self._drop(name)
         elif isinstance(event, Preparing):

@@ -28,7 +28,7 @@ FEWEST = 8  # with fewer seeds than this, the comparison can show no difference
 
 @dataclass(frozen=True)
 class SeedsReport(StepReport):
-    """`name` is the value for the settings: a relative path has become absolute.
+    """`name` is the value for `seeds.path`; a relative path in the answer is stored as an absolute path.
 
     `count` and `heldout` are the numbers of seeds for the settings. `usual` are the numbers that fit the size of the
     file; they apply unless the user gives others.
@@ -48,7 +48,7 @@ class SeedsReport(StepReport):
 
 
 def look_at_seeds(answer: str, here: Path, count: object = None, heldout: object = None) -> SeedsReport:
-    """Read the questions. A relative path begins in `here`. A data set of the hub is not read.
+    """Read the questions. A relative path starts at the folder `here`. A data set of the hub is not read.
 
     `count` is the number of questions to regenerate, and `heldout` the number to hold out, as the user typed them. If
     they are None, the numbers fit the size of the file.
