@@ -2,7 +2,7 @@
 
 Each kind of extension has a registry with the import paths of faq-tui's own extensions of this kind.
 
-The import paths are strings. Therefore the settings can check a name without importing the module of the extension.
+The import paths are strings, so the settings can check a name without importing the module of the extension.
 """
 
 from __future__ import annotations

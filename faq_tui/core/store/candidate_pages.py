@@ -103,7 +103,7 @@ def totals(path: Path, source_hash: str, wanted: int) -> Totals:
 
     Only candidates with the numbers 1 to `wanted` of each seed are counted.
 
-    It opens a separate database connection, so it can run in a thread.
+    The function opens a separate database connection, so it can run in a thread.
     """
     db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5.0)
     try:
