@@ -13,8 +13,9 @@ from textual.containers import Vertical, VerticalScroll
 
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.evaluation.compare import decode_token_kl
+from faq_tui.core.evaluation.greedy_answers import LENGTH, SAME, TARGET_LENGTH, UNENDED
 from faq_tui.core.evaluation.identity import UNQUANTIZED
-from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LABELLED, LAST_WORD, PROSE, kind_of
+from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, GREEDY, LABELLED, LAST_WORD, PROSE, kind_of
 from faq_tui.core.run.run import Run
 from faq_tui.core.stats.sums import Sums
 from faq_tui.core.store.measurements import one_item, token_kl_of
@@ -63,8 +64,8 @@ def entries(loaded: LoadedEvidence, view_state: EvidenceViewState) -> list[Entry
     texts = sorted((text.name for text in loaded.evidence.texts), key=lambda name: kind_of(name) not in LABELLED)
     listed: list[Entry] = []
     for text in texts:
-        labelled = kind_of(text) in LABELLED
-        listed += _flipped(loaded, view_state, text) if labelled else _most_different(loaded, view_state, text)
+        entries = ENTRIES.get(kind_of(text), _most_different)
+        listed += entries(loaded, view_state, text)
     return listed
 
 
@@ -92,6 +93,25 @@ def _most_different(loaded: LoadedEvidence, view_state: EvidenceViewState, text:
         tokens = int(target.columns["tokens"][number])
         cells = ("KL 0", f"{theirs[number]:.4f}", f"{ours[number]:.4f}")
         yield Entry(text, number, cells, f"{unit} {number + 1} of {len(target)}, {tokens:,} tokens")
+
+
+def _other_answers(loaded: LoadedEvidence, view_state: EvidenceViewState, text: str) -> Iterator[Entry]:
+    """The greedy answers to each question.
+
+    First come questions for which the left and the right model depart from the target at different places.
+    """
+    sides = _three_sums(loaded, view_state, text)
+    if any(sums is None or SAME not in sums.columns for sums in sides):
+        return
+    target, left, right = (sums.columns for sums in sides if sums is not None)
+    for number in (-abs(left[SAME] - right[SAME])).argsort(kind="stable")[:MOST_DIFFERENT].tolist():
+        cells = tuple(f"{int(columns[LENGTH][number]):,} tokens" for columns in (target, left, right))
+        yield Entry(
+            text, number, (cells[0], cells[1], cells[2]), f"greedy answer {number + 1} of {len(target[SAME])}"
+        )
+
+
+ENTRIES = {LAST_WORD: _flipped, CHOICES: _flipped, GREEDY: _other_answers}
 
 
 def _three_sums(
@@ -193,6 +213,8 @@ def item_parts(loaded: LoadedEvidence, entry: Entry, words: Words) -> Parts:
         context, _, word = str(body["passage"]).rpartition(" ")
         return [(context, ""), (f"\nThe last word must be: {word}", "bold")]
     what = loaded.about.get(entry.text, "")
+    if kind == GREEDY:
+        return [(str(words.body.get("question") or words.body.get("context") or ""), "bold"), (f"\n{what}", "dim")]
     if words.pieces:
         before = words.body.get("question") or words.body.get("context", "")
         parts = [(before, "bold" if "question" in words.body else "")] if before else []
@@ -224,6 +246,10 @@ def model_parts(loaded: LoadedEvidence, entry: Entry, name: str) -> Parts:
 
 def _figures(figures: dict[str, float]) -> list[str]:
     """Lines with figures about the item's predicted tokens. Each line has one figure."""
+    if LENGTH in figures:
+        length, target, same = (int(figures[name]) for name in (LENGTH, TARGET_LENGTH, SAME))
+        end = ", no end" if figures[UNENDED] else ""
+        return [f"{length:,} tokens{end}; unquantized {target:,}", f"the first {same:,} tokens are the same"]
     tokens = figures.get("tokens", 0.0)
     if not tokens:
         return []

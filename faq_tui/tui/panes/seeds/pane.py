@@ -162,7 +162,9 @@ class SeedsPane(Pane):
 
     def on_resize(self, event: Resize) -> None:
         self.set_class(event.size.width >= WIDE, "-wide")
-        self.call_after_refresh(self._draw_heading)
+
+    def on_seed_list_resized(self) -> None:
+        self._draw_heading()
 
     def text_to_copy(self) -> str | None:
         return self.query_one(SeedPreview).whole or None
@@ -226,8 +228,6 @@ class SeedsPane(Pane):
         self._draw_heading()
         self._draw_preview()
         empty = not self.list.positions and not self._searching
-        if self.has_class("-empty") and not empty:
-            self.call_after_refresh(self._draw_heading)  # the list has no width until it is laid out
         self.set_class(empty, "-empty")
         if empty:
             nothing = "No seeds loaded. Press r to start the run."

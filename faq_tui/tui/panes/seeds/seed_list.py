@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 from rich.style import Style
+from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
@@ -90,6 +91,9 @@ class SeedList(LineList):
     tokens: reactive[Mapping[str, int]] = reactive(dict)  # maps seed ids to known numbers of tokens
     candidates: reactive[int] = reactive(0)  # number of candidates that each seed should have
 
+    class Resized(Message):
+        """The list has another size."""
+
     def __init__(self, fetch: Fetch) -> None:
         super().__init__()
         self._fetch = fetch
@@ -143,6 +147,7 @@ class SeedList(LineList):
 
     def on_resize(self) -> None:
         self._height = self.size.height
+        self.post_message(self.Resized())
 
     def strip(self, index: int, width: int, base: Style) -> Strip:
         row = self.row(index)
