@@ -50,6 +50,7 @@ class UploadHub:
     cuts: int = 0  # so many uploads of LFS content are cut off in the middle
     hang: threading.Event | None = None  # set when half of an LFS object has arrived; the hub then stops reading
     say: str = ""  # what every commit is refused with
+    warn: str = ""  # a warning about every card
     lose: str = ""  # a file that a commit leaves out
 
     @property
@@ -118,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
             role = "write" if token == TOKEN else "read"
             return self._json({"name": "me", "auth": {"accessToken": {"role": role}}})
         if path == "/api/validate-yaml":
-            return self._json({"errors": [], "warnings": []})
+            return self._json({"errors": [], "warnings": [{"message": hub.warn}] if hub.warn else []})
         if path == "/api/repos/create":
             return self._create(json.loads(body))
         if match := re.fullmatch(r"/(datasets/)?([\w.-]+/[\w.-]+)\.git/info/lfs/objects/batch", path):

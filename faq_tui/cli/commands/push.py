@@ -51,14 +51,17 @@ def command(
         total = size_in_words(sum(sizes.values()))
         click.echo(f"uploading {len(sizes)} files, {total}, to the {repository.kind} {repository.id}", err=True)
 
+    def warn(text: str) -> None:
+        click.echo(sanitize(f"warning: {text}"), err=True)
+
     with open_run(run_folder) as run:
         plan = plan_push(run, artefact, repo_id, with_calibration, base_model)
         if dry_run is None:
             check_concerns(plan, private, confirmed)
         for concern in plan.concerns:
-            click.echo(sanitize(f"warning: {concern}"), err=True)
+            warn(concern)
         if dry_run is None:
-            for url in push(plan, private, begin):
+            for url in push(plan, private, begin, warn):
                 click.echo(url)
             return
         folder = new_folder(dry_run)

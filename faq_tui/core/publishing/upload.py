@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,10 +28,12 @@ def check_concerns(plan: PushPlan, private: bool, confirmed: bool) -> None:
         )
 
 
-def push(plan: PushPlan, private: bool, begin: Callable[[Repository], None]) -> list[str]:
+def push(
+    plan: PushPlan, private: bool, begin: Callable[[Repository], None], warn: Callable[[str], None]
+) -> list[str]:
     """Upload the repositories, and return their URLs. Each one is created if it does not exist.
 
-    `begin` is called before the upload of each repository.
+    `begin` is called before the upload of each repository, and `warn` with each warning of the hub about a card.
 
     The token comes from the environment or from the hub's login. All checks are made before the first file is sent.
     After an interruption, call the function again: it sends only what the hub lacks. Raises EndpointError if the hub
@@ -54,7 +57,7 @@ def push(plan: PushPlan, private: bool, begin: Callable[[Repository], None]) -> 
     for repository in plan.repositories:
         begin(repository)
         with _in_words(token, repository.id):
-            _upload(api, repository, plan.artefact.name)
+            _upload(api, repository, plan.artefact.name, warn)
     return [f"{constants.ENDPOINT}/{repository.address}" for repository in plan.repositories]
 
 
@@ -93,8 +96,12 @@ def _prepare(api: Any, repository: Repository, private: bool) -> None:
         raise UsageError(f"{repository.id} exists and was not made by faq-tui: choose another name")
 
 
-def _upload(api: Any, repository: Repository, artefact: str) -> None:
-    with tempfile.TemporaryDirectory(prefix="faq-tui-push-") as temporary:
+def _upload(api: Any, repository: Repository, artefact: str, warn: Callable[[str], None]) -> None:
+    # The hub's library prints the hub's warnings as they are, and they may hold control characters.
+    with (
+        tempfile.TemporaryDirectory(prefix="faq-tui-push-") as temporary,
+        warnings.catch_warnings(record=True) as heard,
+    ):
         folder = Path(temporary)
         repository.write(folder)
         api.upload_folder(
@@ -104,6 +111,8 @@ def _upload(api: Any, repository: Repository, artefact: str) -> None:
             commit_message=f"Upload {artefact} by faq-tui {faq_tui.__version__}",
             delete_patterns=repository.replaced or None,
         )
+    for one in heard:
+        warn(" ".join(str(one.message).split()))
     listed = api.list_repo_tree(repository.id, repo_type=repository.kind, recursive=True)
     stored = {one.path: getattr(one, "size", None) for one in listed}
     missing = [name for name, length in repository.sizes.items() if stored.get(name) != length]

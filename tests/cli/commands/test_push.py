@@ -73,6 +73,13 @@ def test_a_push_ends_whole(run: Path, hub: UploadHub) -> None:
     assert hub.received == sent and len(hub.repositories["models/me/mine"].commits) == commits, "nothing had changed"
 
 
+def test_a_private_push_and_a_warning_of_the_hub(run: Path, hub: UploadHub) -> None:
+    hub.warn = "no such\x1b[31m language"
+    done = push(run, hub, "--private")
+    assert done.code == 0 and hub.repositories["models/me/mine"].private
+    assert "no such\ufffd[31m language" in done.err and "\x1b" not in done.err
+
+
 def test_a_connection_that_is_cut_off_is_tried_again(run: Path, hub: UploadHub) -> None:
     hub.cuts = 2
     assert push(run, hub).code == 0
