@@ -45,7 +45,7 @@ def local_folder(model: str, only_config: bool = False) -> Path:
             bars = _bars(progress)
             folder = Path(snapshot_download(model, allow_patterns=patterns, ignore_patterns=AGAIN, tqdm_class=bars))
         if not only_config:
-            fetch_card(model)
+            fetch_card(model, folder.name)  # the folder has the name of the downloaded revision
         return folder
     except HFValidationError as error:
         raise UsageError(f"target model {model!r} is neither a folder nor a hub id: check the path") from error
@@ -62,7 +62,7 @@ def local_folder(model: str, only_config: bool = False) -> Path:
 CARD = "README.md"
 
 
-def fetch_card(model: str) -> None:
+def fetch_card(model: str, revision: str | None = None) -> None:
     """Download the card of a hub model into the cache, because it states the licence. No error is raised: a model
     without a card can be used, too.
 
@@ -72,8 +72,10 @@ def fetch_card(model: str) -> None:
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
     with suppress(Exception):
-        if try_to_load_from_cache(model, CARD) is None:  # None: the cache does not know whether the hub has a card
-            hf_hub_download(model, CARD, etag_timeout=LOOK_UP_TIMEOUT_S, tqdm_class=_bars(None))
+        # None: the cache does not know whether the hub has a card
+        if try_to_load_from_cache(model, CARD, revision=revision) is None:
+            options = {"etag_timeout": LOOK_UP_TIMEOUT_S, "tqdm_class": _bars(None)}
+            hf_hub_download(model, CARD, revision=revision, **options)
 
 
 def _bars(progress: StepProgress | None) -> type[Any]:
