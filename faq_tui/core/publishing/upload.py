@@ -42,18 +42,23 @@ def push(
     from huggingface_hub import HfApi, constants, get_token
     from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined, unused-ignore]
 
-    token = get_token()
+    first = plan.repositories[0].id
+    with _in_words("", first):  # a login may be renewed at the hub
+        token = get_token()
     if not token:
         raise UsageError(NO_TOKEN)
     if not sys.stderr.isatty():
         disable_progress_bars()
     api = HfApi(token=token, library_name="faq-tui", library_version=faq_tui.__version__)
-    first = plan.repositories[0].id
     with _in_words(token, first):
         _check_role(api.whoami())
+    missing = []
     for repository in plan.repositories:
         with _in_words(token, repository.id):
-            _prepare(api, repository, private)
+            missing += [] if _exists(api, repository, private) else [repository]
+    for repository in missing:
+        with _in_words(token, repository.id):
+            api.create_repo(repository.id, repo_type=repository.kind, private=private, exist_ok=True)
     for repository in plan.repositories:
         begin(repository)
         with _in_words(token, repository.id):
@@ -77,15 +82,14 @@ def _check_role(who: dict[str, Any]) -> None:
         raise EndpointError("the token can only read: make a token with write access at the hub, and set HF_TOKEN")
 
 
-def _prepare(api: Any, repository: Repository, private: bool) -> None:
-    """Create the repository, or check that the existing one may be written."""
+def _exists(api: Any, repository: Repository, private: bool) -> bool:
+    """True if the repository exists and may be written. Raises UsageError if it must not be written."""
     from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
         info = api.repo_info(repository.id, repo_type=repository.kind)
     except RepositoryNotFoundError:
-        api.create_repo(repository.id, repo_type=repository.kind, private=private, exist_ok=True)
-        return
+        return False
     if private and not info.private:
         raise UsageError(
             f"{repository.id} exists and is public: make it private at the hub, choose another name, or leave out "
@@ -94,6 +98,7 @@ def _prepare(api: Any, repository: Repository, private: bool) -> None:
     names = [file.rfilename for file in info.siblings or []]
     if repository.marker not in names and any(name.endswith(WEIGHTS) for name in names):
         raise UsageError(f"{repository.id} exists and was not made by faq-tui: choose another name")
+    return True
 
 
 def _upload(api: Any, repository: Repository, artefact: str, warn: Callable[[str], None]) -> None:

@@ -117,8 +117,9 @@ def test_what_is_refused_before_a_file_is_sent(run: Path, hub: UploadHub) -> Non
     other = push(run, hub, repo="other/mine")
     assert other.code == ExitCode.UNREACHABLE and "does not let this token write to other/mine" in sentence(other.err)
     hub.repositories["models/me/mine"] = HubRepository(False, {"model.safetensors": b"another model"})
-    taken = push(run, hub)
+    taken = push(run, hub, "--with-calibration", "--yes")
     assert taken.code == ExitCode.USAGE and "was not made by faq-tui" in sentence(taken.err)
+    assert hub.repositories.keys() == {"models/me/mine"}, "no empty data set is left behind"
     hub.repositories["models/me/mine"] = HubRepository(False)
     public = push(run, hub, "--private")
     assert public.code == ExitCode.USAGE and "exists and is public" in sentence(public.err)
