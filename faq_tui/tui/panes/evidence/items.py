@@ -39,7 +39,7 @@ HIGHEST, HIGH = 0.95, 0.85
 LEGEND = "bold red: highest 5% of KL · yellow: next 10% · underlined: other top-1"
 UNMARKED = "The tokens of these models are not stored, because an older faq-tui measured them."
 HIGHEST_STYLE, HIGH_STYLE, OTHER_STYLE = "bold red", "yellow", "underline"
-END_OF_LINE = "↵\n"  # stands for a marked line break, whose mark would otherwise be invisible
+END_OF_LINE = "↵\n"  # shown for a line break with a mark, because the mark of a plain line break would be invisible
 Parts = list[tuple[str, str] | None]
 
 
@@ -160,7 +160,7 @@ class Words:
     def legend(self) -> str:
         """A line that explains the marks.
 
-        Its percentages are shares of the tokens of both models. "top-1" is the likeliest token.
+        The percentages in the legend are shares of the tokens of both models. "top-1" is the likeliest token.
         """
         return LEGEND if self.marks else UNMARKED
 
@@ -277,7 +277,10 @@ def as_text(loaded: LoadedEvidence, view_state: EvidenceViewState, entry: Entry,
 
 
 class ItemView(Vertical):
-    """One item: its text, and below it the result of each model. It is empty until `show` is called."""
+    """Shows one item: its text, and below the text the result of each model.
+
+    The view is empty until `show` is called.
+    """
 
     def compose(self) -> ComposeResult:
         yield ShortText(id="item-title")
@@ -296,8 +299,8 @@ class ItemView(Vertical):
         self.set_class(bool(words.pieces), "-words")
         models = (UNQUANTIZED, view_state.left, view_state.right)
         for box, model in zip(self.query(ModelBox), models, strict=True):
-            # For an item without labels, the box of the unquantized model would have no marks. So hide it, and give
-            # its space to the boxes of the other models.
+            # For an item without labels, the unquantized model has no marks to show. The box of the unquantized model
+            # is hidden, so that the boxes of the other models have more space.
             box.display = model != UNQUANTIZED or not words.pieces
             parts = model_parts(loaded, entry, model)
             if words.pieces:

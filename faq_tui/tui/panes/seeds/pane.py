@@ -60,7 +60,7 @@ class SetsRead(Message):
 class SeedsPane(Pane):
     """The pane Seeds. The pane reads one page of rows at a time from the database.
 
-    A search runs on a thread. While it runs, its matches are added to the list.
+    A search runs on a thread. While the search runs, its matches are added to the list.
     """
 
     SPEC = SEEDS

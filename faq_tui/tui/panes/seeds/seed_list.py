@@ -17,8 +17,7 @@ from faq_tui.tui.widgets.table import Cell, Column, filled, row_strip
 
 GAP = 2
 LENGTH_WIDTH = 12  # a longer number is shown in thousands or millions, so that its unit is not cut
-# Widths of a line in cells. A line of at least the first width has the column language. A line of at least the second
-# width also has the column origin. A line of at least the third width has a wider column origin.
+# Minimum widths of a line, in cells, for the column language, for the column origin, and for a wider column origin.
 LANGUAGE_FROM, ORIGIN_FROM, WIDE_ORIGIN_FROM = 97, 113, 151
 LEAST_QUESTION = 10
 STATE_STYLES = {
@@ -130,7 +129,7 @@ class SeedList(LineList):
                 self.refresh_lines(index)
 
     def row(self, index: int) -> SeedListRow | None:
-        """The row at an index of the list. This reads the whole page that holds the row."""
+        """The row at an index of the list. If the row was not read yet, the whole page around it is read."""
         if not 0 <= index < self.count:
             return None
         position = self.positions[index]
