@@ -219,8 +219,8 @@ class Completion:
         if chunk.get("usage"):
             self.usage = chunk["usage"]
             self._usages += 1
-            # Most servers send the usage only in the last chunk, so it shows the end of the response. Some servers
-            # send the usage in every chunk. If every chunk has a usage, the usage does not show the end.
+            # Most servers send the usage only in the last chunk, so the first usage shows the end of the response. If
+            # a chunk without a usage follows, the response has not ended.
             self.ended |= self._usages == 1
         else:
             self.ended = False

@@ -37,7 +37,7 @@ def signature(run: Run) -> str:
 
 
 def holds(run: Run, row: StageRow) -> bool:
-    """True if a signature by an earlier version of faq-tui still holds.
+    """True if the stage is up to date, although its signature comes from an earlier version of faq-tui.
 
     The signatures of earlier versions contained the number of stored picks. A signature of an earlier version is
     computed again from the number of picks at the start of the stage. The picked candidates must still be the same as

@@ -41,7 +41,7 @@ def signature(run: Run) -> str:
 
 
 def holds(run: Run, row: StageRow) -> bool:
-    """True if a signature by an earlier version of faq-tui still holds.
+    """True if the stage is up to date, although its signature comes from an earlier version of faq-tui.
 
     The signatures of earlier versions contained the size and the modification time of each seed file. If only the
     time has changed, but the stage would draw exactly the stored seeds again, the signature still holds.

@@ -54,7 +54,7 @@ STATE_SQL = _STATE.format(**_PARTS)
 _FILE = "rtrim(rtrim(s.origin, '0123456789'), ':')"
 
 # The JSON in which a seed's messages are stored can contain the texts in _SKELETON outside the contents of the
-# messages. If a searched text is a part of a text in _SKELETON, the JSON must be parsed.
+# messages. If the text that a person looks for is a part of a text in _SKELETON, the JSON must be parsed.
 _SKELETON = ("role", "content", "system", "user", "assistant", "tool", "[{", "}]", ": ", "}, {", ", ")
 
 _IDS = re.compile("[0-9a-f]{1,12}")

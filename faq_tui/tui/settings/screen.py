@@ -228,7 +228,7 @@ class SettingsScreen(ModalScreen[None]):
 
     def _compute_soon(self) -> None:
         self.effect = None
-        self._computed += 1  # this makes the result of a computation that still runs outdated
+        self._computed += 1  # the result of a computation with an older number is ignored
         if self._timer is not None:
             self._timer.stop()
             self._timer = None
