@@ -19,9 +19,19 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.base.text import storable
 from faq_tui.core.store.database import Store
 
+# CROSS JOIN: SQLite reads the chosen seeds in order, and then the candidates of each seed. Both are in indexes.
 _CURRENT = (
-    " FROM candidates c JOIN seeds s ON s.id = c.seed_id"
-    " WHERE c.generation = ? AND s.present AND NOT s.excluded AND s.role = 'chosen'"
+    " FROM seeds s INDEXED BY seeds_chosen CROSS JOIN candidates c ON c.generation = ? AND c.seed_id = s.id"
+    " WHERE s.present AND NOT s.excluded AND s.role = 'chosen'"
+)
+
+
+# The two ranges of the index are empty if the source's settings never changed; `<>` would read every candidate.
+_COUNTED = "source, flags, finish_reason, prompt_tokens, completion_tokens, seconds, max_tokens"
+_EARLIER = (
+    f" FROM (SELECT {_COUNTED} FROM candidates WHERE generation < ?"
+    f" UNION ALL SELECT {_COUNTED} FROM candidates WHERE generation > ?) c"
+    " WHERE c.source = ?"
 )
 
 
@@ -51,7 +61,7 @@ class Candidate:
     why: dict[str, str] = field(default_factory=dict, hash=False)  # maps each flag to the reason for it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CandidateOutline:
     """A candidate without its texts. Hashing, counting and picking use this class."""
 
@@ -141,7 +151,7 @@ def _insert(db: sqlite3.Connection, candidate: Candidate) -> int:
 
 def current(store: Store, source: str, source_hash: str) -> list[Candidate]:
     """All candidates for chosen seeds that one source made with its present settings, in seed order."""
-    query = f"SELECT c.*{_CURRENT} ORDER BY s.position, c.number"
+    query = f"SELECT c.*{_CURRENT} ORDER BY s.position, s.id, c.number"
     return [replace(candidate_of(row), source=source) for row in store.db.execute(query, (source_hash,))]
 
 
@@ -149,6 +159,11 @@ def of_seed(store: Store, source: str, source_hash: str, seed_id: str) -> list[C
     """One seed's candidates that one source made with its present settings, ordered by number."""
     query = "SELECT * FROM candidates WHERE generation = ? AND seed_id = ? ORDER BY number"
     return [replace(candidate_of(row), source=source) for row in store.db.execute(query, (source_hash, seed_id))]
+
+
+def get(store: Store, candidate_id: int) -> Candidate | None:
+    row = store.db.execute("SELECT * FROM candidates WHERE id = ?", (candidate_id,)).fetchone()
+    return None if row is None else candidate_of(row)
 
 
 def by_ids(store: Store, ids: Iterable[int]) -> dict[int, Candidate]:
@@ -165,7 +180,7 @@ def outlines(store: Store, source: str, source_hash: str, candidates: int) -> li
     """
     query = (
         f"SELECT c.id, c.seed_id, c.number, c.flags, c.finish_reason{_CURRENT} AND c.number <= ?"
-        " ORDER BY s.position, c.number"
+        " ORDER BY s.position, s.id, c.number"
     )
     return [
         CandidateOutline(row["id"], row["seed_id"], source, row["number"], _flags(row["flags"]), row["finish_reason"])
@@ -178,7 +193,7 @@ def unusable(store: Store, source_hash: str, candidates: int) -> list[Candidate]
 
     The result has only candidates with the numbers 1 to `candidates` of each seed.
     """
-    query = f"SELECT c.*{_CURRENT} AND c.number <= ? AND c.flags <> '[]' ORDER BY s.position, c.number"
+    query = f"SELECT c.*{_CURRENT} AND c.number <= ? AND c.flags <> '[]' ORDER BY s.position, s.id, c.number"
     return [candidate_of(row) for row in store.db.execute(query, (source_hash, candidates))]
 
 
@@ -188,10 +203,24 @@ def is_stored(store: Store, seed_id: str, source_hash: str, number: int) -> bool
     return store.db.execute("SELECT 1 FROM candidates WHERE key = ?", (key,)).fetchone() is not None
 
 
-def numbers(store: Store, source_hash: str) -> set[tuple[str, int]]:
-    """The pair (seed id, number) of each candidate that `current` returns. This function reads no text."""
-    query = f"SELECT c.seed_id, c.number{_CURRENT}"
-    return {(row["seed_id"], row["number"]) for row in store.db.execute(query, (source_hash,))}
+def seeds_to_complete(store: Store, source_hash: str, candidates: int) -> list[tuple[str, tuple[int, ...]]]:
+    """The chosen seeds that lack candidates with the numbers 1 to `candidates`, as (seed id, missing numbers).
+
+    Seeds that already have a candidate come first. Otherwise the seeds are in file order.
+    """
+    made = "SELECT number FROM candidates c WHERE c.generation = :source_hash AND c.seed_id = s.id"
+    query = (
+        f"SELECT s.id, (SELECT json_group_array(number) FROM ({made})) AS made FROM seeds s INDEXED BY seeds_chosen"
+        " WHERE s.present AND NOT s.excluded AND s.role = 'chosen'"
+        f" AND (SELECT count(*) FROM ({made} AND c.number <= :candidates)) < :candidates"
+        " ORDER BY made = '[]', s.position"
+    )
+    wanted = tuple(range(1, candidates + 1))
+    rows = store.db.execute(query, {"source_hash": source_hash, "candidates": candidates})
+    return [
+        (seed_id, wanted if numbers == "[]" else tuple(n for n in wanted if n not in json.loads(numbers)))
+        for seed_id, numbers in rows
+    ]
 
 
 @dataclass(frozen=True)
@@ -206,6 +235,7 @@ class Tally:
     seconds: float = 0.0  # sum of the counted candidates' generation times, in seconds
     # number of counted candidates with a known generation time; the time of a batch file's answers is not known
     timed: int = 0
+    saved_tokens: int = 0  # number of tokens that were saved because looping candidates were ended early
 
 
 def tally(store: Store, source_hash: str) -> Tally:
@@ -215,7 +245,7 @@ def tally(store: Store, source_hash: str) -> Tally:
 
 def tally_before(store: Store, source: str, source_hash: str) -> Tally:
     """Counts of the candidates that this source made with earlier settings."""
-    return _tally(store, " FROM candidates c WHERE c.source = ? AND c.generation <> ?", source, source_hash)
+    return _tally(store, _EARLIER, source_hash, source_hash, source)
 
 
 def _tally(store: Store, rows: str, *values: str) -> Tally:
@@ -223,20 +253,11 @@ def _tally(store: Store, rows: str, *values: str) -> Tally:
         "SELECT count(*), coalesce(sum(c.flags <> '[]'), 0),"
         " coalesce(sum(c.prompt_tokens), 0), coalesce(sum(c.completion_tokens), 0), count(c.completion_tokens),"
         " coalesce(sum(CASE WHEN c.completion_tokens IS NULL THEN 0 ELSE c.seconds END), 0.0),"
-        f" coalesce(sum(c.completion_tokens IS NOT NULL AND c.seconds > 0), 0){rows}"
+        " coalesce(sum(c.completion_tokens IS NOT NULL AND c.seconds > 0), 0),"
+        " coalesce(sum(CASE WHEN c.finish_reason = 'loop' THEN max(0, c.max_tokens - c.completion_tokens) END), 0)"
+        f"{rows}"
     )
     return Tally(*store.db.execute(query, values).fetchone())
-
-
-def saved_tokens(store: Store, source_hash: str) -> int:
-    """The number of tokens that were saved because looping candidates were ended early.
-
-    Only candidates that `current` returns are counted.
-    """
-    query = (
-        f"SELECT coalesce(sum(max(0, c.max_tokens - c.completion_tokens)), 0){_CURRENT} AND c.finish_reason = 'loop'"
-    )
-    return int(store.db.execute(query, (source_hash,)).fetchone()[0])
 
 
 def count_unreasoned(store: Store, source_hash: str) -> int:
@@ -250,7 +271,7 @@ def flag_counts(store: Store, source_hash: str) -> Counter[str]:
 
     A candidate may have several flags.
     """
-    query = f"SELECT c.flags{_CURRENT} AND c.flags <> '[]' ORDER BY s.position, c.number"
+    query = f"SELECT c.flags{_CURRENT} AND c.flags <> '[]' ORDER BY s.position, s.id, c.number"
     return Counter(flag for row in store.db.execute(query, (source_hash,)) for flag in _flags(row["flags"]))
 
 
@@ -263,7 +284,7 @@ def candidate_of(row: sqlite3.Row) -> Candidate:
 
 
 def _flags(text: str) -> tuple[str, ...]:
-    return tuple(json.loads(text))
+    return tuple(json.loads(text)) if text != "[]" else ()
 
 
 def add_failure(store: Store, failure: Failure) -> None:
