@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Any
 
 from faq_tui.core.base.hashing import digest
-from faq_tui.core.evaluation.kinds import CHOICES, LAST_WORD
+from faq_tui.core.evaluation.kinds import CHOICES, GREEDY, LAST_WORD
 
 Columns = dict[str, list[float]]
 SHORT = 256  # a batch may have more items if its items have fewer tokens than this, for example choices
@@ -54,16 +54,18 @@ class Heldout:
     # The columns `words` and `bytes`, with one number per item. Only documents have these columns.
     columns: Columns = field(default_factory=dict)
     questions: list[ChoiceQuestion] = field(default_factory=list)
+    new_tokens: int = 0  # the models add at most this many tokens to each item; 0 except for greedy answers
 
     @property
     def digest(self) -> str:
-        more = [part for part in (self.columns, [asdict(question) for question in self.questions]) if part]
+        parts = (self.columns, [asdict(question) for question in self.questions], self.new_tokens)
+        more = [part for part in parts if part]
         return digest_of(self.items, *more)
 
     @property
     def compared(self) -> bool:
         """True if KL and top-1 agreement with the unquantized model are computed for each token."""
-        return self.kind != CHOICES
+        return self.kind not in (CHOICES, GREEDY)
 
     def __len__(self) -> int:
         """The number of units that the bootstrap draws.
@@ -74,7 +76,9 @@ class Heldout:
 
     @property
     def size(self) -> int:
-        """The number of tokens that a model must process."""
+        """The number of tokens that a model must process. The prompts of greedy answers are not counted."""
+        if self.new_tokens:
+            return self.new_tokens * len(self.items)
         return sum(len(item.ids) for item in self.items)
 
     def finished(self, sums: Mapping[str, Sequence[float]]) -> Columns:
@@ -111,7 +115,7 @@ class Heldout:
     def from_json(cls, body: dict[str, Any]) -> Heldout:
         items = [Item.from_json(item) for item in body["items"]]
         questions = [ChoiceQuestion(q["answer"], tuple(q["lengths"])) for q in body["questions"]]
-        return cls(body["kind"], items, body["columns"], questions)
+        return cls(body["kind"], items, body["columns"], questions, body["new_tokens"])
 
 
 def windows(ids: Sequence[int], size: int, bos: int | None = None) -> list[Item]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from faq_tui.core.base.hashing import digest
-from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LAST_WORD, WORDS, named
+from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, GREEDY, LAST_WORD, WORDS, named
 from faq_tui.core.models.target import fingerprint
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings.evaluate import TARGET_ANSWERS
@@ -55,6 +55,7 @@ def texts(run: Run) -> tuple[str, ...]:
         *(named(WORDS, name) for name in settings.word_perplexity),
         *(named(LAST_WORD, name) for name in settings.last_word),
         *(named(CHOICES, name) for name in settings.multiple_choice),
+        *((GREEDY,) if settings.greedy_tokens and run.settings.seeds.heldout else ()),
     )
     return tuple(dict.fromkeys(names))
 

@@ -17,7 +17,7 @@ from typing import Any
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.base.text import storable
 from faq_tui.core.evaluation.heldout import Item
-from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LAST_WORD, WORDS, kind_of
+from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, GREEDY, LAST_WORD, WORDS, kind_of
 from faq_tui.core.run.run import Run
 
 STARTER = "starter"  # the name of the small sets that ship with faq-tui
@@ -185,6 +185,9 @@ def describe(run: Run, text: str, items: Sequence[Item]) -> str:
     if kind == ANSWERS:
         who = f"the answers of source {name}" if name else "the unquantized target's own answers"
         return f"{who} to held-out seeds; token perplexity of the answers only"
+    if kind == GREEDY:
+        longest = settings.greedy_tokens
+        return f"each model's own answers to held-out seeds, by greedy decoding, of at most {longest} tokens"
     if kind == CHOICES:
         what = SMALL if name == STARTER else f"multiple-choice file {name}"
         return f'{what}; the answer of the model is the likeliest choice after "Question: … Answer:"'

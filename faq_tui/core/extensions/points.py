@@ -51,6 +51,9 @@ METRICS = Registry(
         "kl_reasoning": "faq_tui.core.evaluation.token_metrics:REASONING_KL",
         "kl_answer": "faq_tui.core.evaluation.token_metrics:ANSWER_KL",
         "departure": "faq_tui.core.evaluation.token_metrics:FIRST_DEPARTURE",
+        "greedy_departure": "faq_tui.core.evaluation.greedy_metrics:GREEDY_DEPARTURE",
+        "greedy_length": "faq_tui.core.evaluation.greedy_metrics:GREEDY_LENGTH",
+        "greedy_unended": "faq_tui.core.evaluation.greedy_metrics:GREEDY_UNENDED",
     },
 )
 DIALECTS = Registry(

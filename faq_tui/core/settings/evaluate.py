@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -225,6 +225,15 @@ class Evalscope(_BenchmarkSection):
     _check_url = field_validator("base_url")(_url)
 
 
+# Keys that older versions of faq-tui did not have, with the value that stands for the behaviour of these versions.
+ADDED_LATER: Mapping[str, Any] = {"greedy_tokens": 0}
+
+
+def as_before(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of `[evaluate]` without new keys that do nothing, so that hashes by older versions stay valid."""
+    return {key: value for key, value in values.items() if key not in ADDED_LATER or value != ADDED_LATER[key]}
+
+
 TARGET_ANSWERS = "target"  # value of `answers` if the unquantized target writes the answers
 
 
@@ -266,6 +275,13 @@ class Evaluate(Section):
         Field(description='model that answers the held-out seeds: "target", or the name of a source'),
     ] = (TARGET_ANSWERS,)
     answer_tokens: Annotated[Count, Field(description="longest held-out answer, in tokens")] = 256
+    greedy_tokens: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="longest greedy answer of each model to the held-out seeds, in tokens; 0 turns them off",
+        ),
+    ] = 0
 
     last_word: Annotated[
         tuple[str, ...],

@@ -9,7 +9,8 @@ from pathlib import Path
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.embedded import cached_model
 from faq_tui.core.evaluation.environment import stored_bits
-from faq_tui.core.evaluation.identity import evaluation_hash
+from faq_tui.core.evaluation.identity import evaluation_hash, texts
+from faq_tui.core.evaluation.kinds import GREEDY
 from faq_tui.core.models.devices import first_gpu, free_bytes
 from faq_tui.core.models.hub import cached_folder
 from faq_tui.core.models.memory_need import GIB, LAYERS, WHOLE, MemoryNeed, memory_need, no_memory_for_answers
@@ -90,12 +91,13 @@ def target_memory(run: Run) -> TargetMemory | None:
 
 def memory_notices(run: Run, stages: Sequence[str]) -> list[str]:
     """Sentences about the target's memory that a person must read before the stages in `stages` run."""
-    if "evaluate" not in stages or not _answers_missing(run):
+    sampled, greedy = _answers_missing(run), GREEDY in texts(run)
+    if "evaluate" not in stages or not (sampled or greedy):
         return []
     memory = target_memory(run)
     if memory is None or memory.read == WHOLE or memory.need.fits(memory.host, memory.gpu):
         return []
-    return [no_memory_for_answers(memory.need)]
+    return [no_memory_for_answers(memory.need, sampled, greedy)]
 
 
 def _answers_missing(run: Run) -> bool:

@@ -18,6 +18,7 @@ from faq_tui.core.report.formats import report_files, write
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import ReportWritten, StageStarted
 from faq_tui.core.run.run import Run
+from faq_tui.core.settings.evaluate import as_before
 from faq_tui.core.store.measurements import all_measurements
 from faq_tui.core.store.stages import StageRow
 
@@ -54,7 +55,9 @@ def _signature(run: Run, picks: Sequence[object]) -> str:
     measured = sorted((m.subject, m.text, m.signature) for m in all_measurements(run.store).values())
     artefacts = [[a.name, a.signature, a.same_as, a.samples, a.tokens] for a in wanted_artefacts(run)]
     inputs = (measured, benchmarks.fingerprint(run), spikes.fingerprint(run), artefacts, *picks)
-    return digest(SCHEMA, run.settings.model_dump(), sorted(subjects(run).items()), *inputs, *_added_metrics(run))
+    settings = run.settings.model_dump()
+    settings["evaluate"] = as_before(settings["evaluate"])
+    return digest(SCHEMA, settings, sorted(subjects(run).items()), *inputs, *_added_metrics(run))
 
 
 def _added_metrics(run: Run) -> list[list[str]]:
