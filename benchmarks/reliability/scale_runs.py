@@ -55,11 +55,10 @@ bootstrap = 400
 """
 RECIPE = """
 [[recipes]]
-method = "gptq"
+method = "{method}"
 bits = [4, 8]
 group_size = [32, 64, 128, -1]
-damp_percent = [{damps}]
-sets = ["baseline", "elder"]
+sets = {sets}
 """
 WORDS = [
     f"{a}{b}{c}" for a in ("ka", "lo", "mi", "re", "su") for b in ("ban", "dor", "fel") for c in ("ta", "ne", "")
@@ -151,9 +150,13 @@ def _scores(judge: str, groups: list[list[int]]) -> Iterator[ScoreRow]:
 
 def add_artefacts(folder: Path, count: int) -> int:
     """Recipes with about `count` artefacts, and a row in the database for each of them. Returns their number."""
-    damps = ", ".join(str(round(0.001 * n, 3)) for n in range(1, count // 16 + 2))
+    methods = ("gptq", "gptaq")
+    names = [f"s{number}" for number in range(1, count // 16 + 2)]  # each set has 16 artefacts
     with (folder / "faq.toml").open("a") as file:
-        file.write(RECIPE.format(damps=damps))
+        for name in names:
+            file.write(f'[sets.{name}]\nfrom = "elder"\ncount = 100\n')
+        for method in methods:
+            file.write(RECIPE.format(method=method, sets=json.dumps(names)))
     with open_run(folder) as run:
         run.store.db.execute("PRAGMA synchronous = OFF")
         rows = 0

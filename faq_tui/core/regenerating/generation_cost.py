@@ -64,8 +64,8 @@ def estimate_cost(
 
     If at least `SAMPLE` candidates were finished with the present settings, the estimate is based on these
     candidates. If there are fewer, the estimate is based on candidates that were generated with earlier settings. If
-    there are also fewer than `SAMPLE` of the latter, the result is an upper bound, computed from max_tokens. `made` is
-    the tally of the source's candidates, if it is known.
+    there are also fewer than `SAMPLE` of the latter, the result is an upper bound, computed from max_tokens. `made`
+    is the tally of the source's candidates, if it is known.
     """
     counts, basis = made or tally(store, source_hash_of(source)), MEASURED
     if counts.counted < SAMPLE:

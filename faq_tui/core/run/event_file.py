@@ -30,6 +30,7 @@ _CUT = b'"truncated"'  # the flag of a candidate that was cut off
 _STARTED, _DONE, _RETRIED, _FAILED = (
     line_start(kind) for kind in (e.CandidateStarted, e.CandidateDone, e.CandidateRetried, e.CandidateFailed)
 )
+_STAGE_STARTED, _STAGE_SKIPPED = line_start(e.StageStarted), line_start(e.StageSkipped)
 _CANDIDATE = b'{"event": "Candidate'
 _DROPPED = tuple(map(line_start, (e.ScoreReady, e.SeedSkipped, e.LoopEnded)))
 _PROGRESS, _NOTE, _TOTALS = line_start(e.StageProgress), line_start(e.Note), line_start(e.CandidateTotals)
@@ -117,7 +118,7 @@ class Compactor:
         yield from self._kept
         yield from self._progress
         yield from self._passing.values()
-        yield from self._failures
+        yield from self._failures.values()
         totals = e.CandidateTotals(
             self._settled, self._failed - len(self._failures), self._truncated, self._retried, self._tokens
         )
@@ -128,7 +129,7 @@ class Compactor:
 
     def _forget_candidates(self) -> None:
         self._unsettled: dict[bytes, list[bytes]] = {}  # the lines of each candidate that is being generated
-        self._failures: deque[bytes] = deque(maxlen=KEPT_FAILURES)
+        self._failures: dict[bytes, bytes] = {}  # the newest failures of candidates that are not requested again
         self._settled = self._failed = self._truncated = self._retried = self._tokens = 0
 
     def _add(self, line: bytes) -> None:
@@ -153,9 +154,12 @@ class Compactor:
         self._kept += self._progress
         self._progress = []
         self._passing.clear()
-        if b'"stage": "regenerate"' in line:
-            if line.startswith(line_start(e.StageStarted)):
+        if line.startswith(_STAGE_STARTED):
+            if b'"stage": "regenerate"' in line:
                 self._forget_candidates()
+        elif not line.startswith(
+            _STAGE_SKIPPED
+        ):  # candidates that are not settled at the end of a stage never will be
             self._retried += sum(one.startswith(_RETRIED) for lines in self._unsettled.values() for one in lines)
             self._unsettled.clear()
 
@@ -167,6 +171,7 @@ class Compactor:
         before = self._unsettled.pop(key, [])
         retried = [one for one in before if one.startswith(_RETRIED)]
         if line.startswith(_STARTED):
+            self._failures.pop(key, None)
             self._unsettled[key] = [*retried, line]
             return
         self._retried += len(retried)
@@ -179,7 +184,9 @@ class Compactor:
             self._tokens += int(tokens[1]) if tokens else 0
         elif line.startswith(_FAILED):
             self._failed += 1
-            self._failures.append(line)
+            self._failures[key] = line
+            if len(self._failures) > KEPT_FAILURES:
+                del self._failures[next(iter(self._failures))]
 
     def _add_totals(self, line: bytes) -> None:
         try:
