@@ -137,6 +137,13 @@ class Bench:
         self.step("search for a rare word", size, "search", folder)
         self.measure("status", size, [*FAQ_TUI, "status", str(folder), "--json"])
 
+    def history(self) -> None:
+        """A run of 1,000 seeds whose last job left 500 MB of events."""
+        folder = self.imported(1000, 800)
+        if not (folder / "jobs" / "20261130-000000-made").is_dir():
+            self._run([sys.executable, STEPS_PY, "write_history", str(folder)])
+        self.step("app, 500 MB of events", 1000, "history", folder)
+
     def artefacts(self) -> None:
         """A run of 1,000 seeds with 5,000 artefacts."""
         folder = self.imported(1000, 900)
@@ -206,6 +213,7 @@ def main() -> None:
             bench.most_seeds(asked.most)
         if asked.artefacts:
             bench.artefacts()
+            bench.history()
         publish("Scale", about("faq-tui"), tables(bench), asked.out)
 
 

@@ -19,6 +19,17 @@ from faq_tui.core.base.hashing import digest  # noqa: E402
 from faq_tui.core.evaluation.identity import UNQUANTIZED, measurement_signature, subjects  # noqa: E402
 from faq_tui.core.judging.identity import judge_id, usable_groups  # noqa: E402
 from faq_tui.core.regenerating import source_hash_of  # noqa: E402
+from faq_tui.core.run.events import (  # noqa: E402
+    CandidateDelta,
+    CandidateDone,
+    CandidateStarted,
+    Event,
+    StageFailed,
+    StageProgress,
+    StageStarted,
+    to_json,
+)
+from faq_tui.core.run.job_record import write_job  # noqa: E402
 from faq_tui.core.run.run import Run, open_run  # noqa: E402
 from faq_tui.core.stages import regenerate  # noqa: E402
 from faq_tui.core.stages.pipeline import run_pipeline  # noqa: E402
@@ -183,6 +194,31 @@ def _measure(run: Run, names: Sequence[str]) -> None:
         }
         signature = measurement_signature(known[name], digest("pydoc", 32), "float32", "cpu")
         add_measurement(run.store, Measurement(name, "pydoc", signature, values))
+
+
+def write_history(folder: Path, most_bytes: int) -> None:
+    """The events of a job that ended, as versions up to 0.1.0 kept them: the text of every candidate."""
+    place = folder / "jobs" / "20261130-000000-made"
+    place.mkdir(parents=True)
+    write_job(place, None, "regenerate", ("seeds", "regenerate"))
+    dice, at, number, written = random.Random(3), 1_796_000_000.0, 0, 0
+    with (place / "events.jsonl").open("w") as file:
+
+        def add(event: Event) -> None:
+            nonlocal at, written
+            at += 0.001
+            written += file.write(to_json(event, at) + "\n")
+
+        add(StageStarted("regenerate", 300_000, "candidates"))
+        while written < most_bytes:
+            who = (f"{number // 3:012x}", SOURCE, number % 3 + 1)
+            add(CandidateStarted(*who))
+            for _ in range(20):
+                add(CandidateDelta(*who, text_of(dice, 8), ""))
+            add(CandidateDone(*who, number, 200, 2.0, ()))
+            number += 1
+            add(StageProgress("regenerate", number, 300_000))
+        add(StageFailed("regenerate", "stopped by request", 4))
 
 
 def make_target(folder: Path) -> None:

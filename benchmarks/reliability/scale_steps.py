@@ -160,6 +160,12 @@ def main(step: str, folder: str) -> None:
 
         print(json.dumps({"rows": add_artefacts(Path(folder), 5000)}))
         return
+    if step == "write_history":
+        from scale_runs import write_history
+
+        write_history(Path(folder), 500 << 20)
+        print("{}")
+        return
     print(json.dumps(STEPS[step](Path(folder))))
 
 

@@ -144,22 +144,21 @@ class Compactor:
         elif line.startswith(_PASSING):
             self._pass(line)
         elif not line.startswith((*_DROPPED, COMPACTED)):
+            if line.startswith((_PROGRESS, *e.STAGE_LINES)):
+                self._kept += self._progress
+                self._progress = []
             self._stage(line)
             self._kept.append(line)
 
     def _stage(self, line: bytes) -> None:
-        """Take over the progress of a stage before the line of its end, and forget what the line makes obsolete."""
-        if not line.startswith(e.STAGE_LINES):
+        """Forget what the start or the end of a stage makes obsolete."""
+        if not line.startswith(e.STAGE_LINES) or line.startswith(_STAGE_SKIPPED):
             return
-        self._kept += self._progress
-        self._progress = []
         self._passing.clear()
         if line.startswith(_STAGE_STARTED):
             if b'"stage": "regenerate"' in line:
                 self._forget_candidates()
-        elif not line.startswith(
-            _STAGE_SKIPPED
-        ):  # candidates that are not settled at the end of a stage never will be
+        else:  # candidates that are not settled at the end of a stage never will be
             self._retried += sum(one.startswith(_RETRIED) for lines in self._unsettled.values() for one in lines)
             self._unsettled.clear()
 
