@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from faq_tui.core.jobs.control import is_running
-from faq_tui.core.run.event_file import Compactor, end_of_short_form
+from faq_tui.core.run.event_file import end_of_short_form, short_form
 from faq_tui.core.run.events import CandidateDelta, Event, Timed, from_json
 from faq_tui.core.run.job_record import Job
 
@@ -41,7 +41,7 @@ def follow(
     file: IO[bytes] = job.events.open("rb")
     try:
         if skip_settled:
-            yield from _events(_short(file, stopped))
+            yield from _events(short_form(file, lambda: not stopped.is_set()))
         half = b""
         while not stopped.is_set():
             # First check whether the job is running, and then read. In this order, no line is missed if the job ends
@@ -72,24 +72,6 @@ def _events(lines: Iterable[bytes]) -> Iterator[Timed]:
         except ValueError:
             continue
         yield timed
-
-
-def _short(file: IO[bytes], stopped: threading.Event) -> Iterator[bytes]:
-    """The short form of the lines that the file has now. An incomplete last line is read later."""
-    end = file.seek(0, os.SEEK_END)
-    file.seek(0)
-    last = 0
-
-    def lines() -> Iterator[bytes]:
-        nonlocal last
-        for line in file:
-            if last + len(line) > end or not line.endswith(b"\n") or stopped.is_set():
-                return
-            last += len(line)
-            yield line
-
-    yield from Compactor().short(lines())
-    file.seek(last)
 
 
 def _replaced(path: Path, file: IO[bytes]) -> IO[bytes] | None:

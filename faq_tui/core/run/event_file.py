@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -21,6 +22,8 @@ from faq_tui.core.run import events as e
 from faq_tui.core.run.events import DELTA_LINE, candidate_of_line, from_json, line_start, to_json
 
 MOST_BYTES = 64 << 20
+CHUNK = 4 << 20
+MOST_REREAD = 64 << 20  # text that is older than this is not shown again; the database holds it later
 KEPT_NOTES = 500
 KEPT_FAILURES = 1000
 COMPACTED = b'{"event": "Compacted"'
@@ -64,8 +67,8 @@ class EventFile:
     def _compact(self) -> None:
         half = self._path.with_name(f".{self._path.name}.{os.getpid()}.half")
         try:
-            with self._path.open("rb") as lines, half.open("wb") as short:
-                write_compacted(lines, short)
+            with self._path.open("rb") as file, half.open("wb") as short:
+                _write_compacted(file, short)
             half.replace(self._path)
         except OSError:  # for example, the disk is full; the file stays as it is
             half.unlink(missing_ok=True)
@@ -75,11 +78,10 @@ class EventFile:
         self._most = max(self._most, 2 * self._size)  # there is nothing more to leave out
 
 
-def write_compacted(lines: Iterable[bytes], out: IO[bytes]) -> None:
-    """Write the short form of the lines. `out` must be at its beginning."""
+def _write_compacted(file: IO[bytes], out: IO[bytes]) -> None:
     at = time.time()
     out.write(_head(0, at))
-    for line in Compactor().short(lines):
+    for line in short_form(file):
         out.write(line)
     end = out.tell()
     out.seek(0)
@@ -100,6 +102,59 @@ def end_of_short_form(line: bytes) -> int:
         return 0
 
 
+def short_form(file: IO[bytes], check: Callable[[], bool] = lambda: True) -> Iterator[bytes]:
+    """Yield fewer lines than `file` has, which give the same state of the job. Then, `file` is after its last line.
+
+    An incomplete line at the end is left to the next read. If `check` returns False, the reading ends early.
+
+    The file is read twice, because most of its lines are text of settled candidates. The first reading skips all text
+    without looking at its lines one by one. The second reading begins where the oldest unsettled candidate began, and
+    takes the text of the unsettled candidates.
+    """
+    whole = Compactor()
+    began: dict[bytes, int] = {}  # for each unsettled candidate, an offset before its first line
+    offset = end = file.seek(0)
+    for chunk in _chunks(file):
+        for line in _without_text(chunk):
+            whole.add(line)
+        began = {key: began.get(key, offset) for key in whole.unsettled}
+        offset = end = offset + len(chunk)
+        if not check():
+            return
+    if began:
+        start = max(min(began.values()), end - MOST_REREAD)
+        file.seek(start)
+        rest = Compactor()
+        for chunk in _chunks(file, end - start):
+            for line in chunk.splitlines(keepends=True):
+                rest.add(line)
+        whole.take_texts(rest)
+    file.seek(end)
+    yield from whole.lines()
+
+
+def _chunks(file: IO[bytes], most: int = sys.maxsize) -> Iterator[bytes]:
+    """Whole lines, in pieces of about `CHUNK` bytes, with `most` bytes in total. A very long line is one piece."""
+    half = b""
+    while most > len(half) and (block := file.read(min(CHUNK, most - len(half)))):
+        lines, newline, after = (half + block).rpartition(b"\n")
+        half = after
+        if newline:
+            most -= len(lines) + 1
+            yield lines + newline
+
+
+def _without_text(chunk: bytes) -> Iterator[bytes]:
+    """The lines that hold no text of a candidate. The other lines are skipped by a fast search."""
+    first, *others = (b"\n" + chunk).split(b"\n" + DELTA_LINE)
+    yield from first[1:].splitlines(keepends=True) if not others else (first + b"\n")[1:].splitlines(keepends=True)
+    for piece in others:
+        at = piece.find(b"\n")
+        if 0 <= at < len(piece) - 1:
+            rest = piece[at + 1 :]
+            yield from (rest if rest.endswith(b"\n") else rest + b"\n").splitlines(keepends=True)
+
+
 class Compactor:
     """Turns the lines of a job's events into fewer lines from which the app shows the same state of the job."""
 
@@ -110,10 +165,16 @@ class Compactor:
         self._passing: dict[tuple[bytes, str], bytes] = {}
         self._forget_candidates()
 
-    def short(self, lines: Iterable[bytes]) -> Iterator[bytes]:
-        for line in lines:
-            if line.endswith(b"\n"):
-                self._add(line)
+    def take_texts(self, rest: Compactor) -> None:
+        """Take the text of the unsettled candidates from a compactor that read the end of the file with all text."""
+        for key, known in self.unsettled.items():
+            lines = rest.unsettled.get(key, [])
+            begun = [line for line in known if line not in lines]
+            self.unsettled[key] = [*begun, *lines]
+        for key, lines in rest.unsettled.items():
+            self.unsettled.setdefault(key, lines)
+
+    def lines(self) -> Iterator[bytes]:
         yield from self._notes
         yield from self._kept
         yield from self._progress
@@ -124,17 +185,17 @@ class Compactor:
         )
         if any(vars(totals).values()):
             yield f"{to_json(totals)}\n".encode()
-        for unsettled in self._unsettled.values():
+        for unsettled in self.unsettled.values():
             yield from unsettled
 
     def _forget_candidates(self) -> None:
-        self._unsettled: dict[bytes, list[bytes]] = {}  # the lines of each candidate that is being generated
+        self.unsettled: dict[bytes, list[bytes]] = {}  # the lines of each candidate that is being generated
         self._failures: dict[bytes, bytes] = {}  # the newest failures of candidates that are not requested again
         self._settled = self._failed = self._truncated = self._retried = self._tokens = 0
 
-    def _add(self, line: bytes) -> None:
+    def add(self, line: bytes) -> None:
         if line.startswith(DELTA_LINE):
-            self._unsettled.setdefault(candidate_of_line(line), []).append(line)
+            self.unsettled.setdefault(candidate_of_line(line), []).append(line)
         elif line.startswith(_CANDIDATE):
             self._candidate(line)
         elif line.startswith(_NOTE):
@@ -159,23 +220,23 @@ class Compactor:
             if b'"stage": "regenerate"' in line:
                 self._forget_candidates()
         else:  # candidates that are not settled at the end of a stage never will be
-            self._retried += sum(one.startswith(_RETRIED) for lines in self._unsettled.values() for one in lines)
-            self._unsettled.clear()
+            self._retried += sum(one.startswith(_RETRIED) for lines in self.unsettled.values() for one in lines)
+            self.unsettled.clear()
 
     def _candidate(self, line: bytes) -> None:
         if line.startswith(_TOTALS):
             self._add_totals(line)
             return
         key = candidate_of_line(line)
-        before = self._unsettled.pop(key, [])
+        before = self.unsettled.pop(key, [])
         retried = [one for one in before if one.startswith(_RETRIED)]
         if line.startswith(_STARTED):
             self._failures.pop(key, None)
-            self._unsettled[key] = [*retried, line]
+            self.unsettled[key] = [*retried, line]
             return
         self._retried += len(retried)
         if line.startswith(_RETRIED):
-            self._unsettled[key] = [line]
+            self.unsettled[key] = [line]
         elif line.startswith(_DONE):
             self._settled += 1
             self._truncated += _CUT in line

@@ -82,11 +82,13 @@ def test_settled_deltas_are_left_out_of_a_late_start(tmp_path: Path) -> None:
     retried = CandidateRetried("s", source, 2, 1, 0.5, "cut")
     begun = CandidateStarted("s", source, 2)
     with live(tmp_path) as job:
-        write(job, delta(1, "a"), delta(2, "half"), delta(12, "x"), done, retried, begun, delta(2, "new"))
-    everything = [delta(1, "a"), delta(2, "half"), delta(12, "x"), done, retried, begun, delta(2, "new")]
+        twelfth = CandidateStarted("s", source, 12)
+        before = [begun, delta(1, "a"), delta(2, "half"), twelfth, delta(12, "x")]
+        everything = [*before, done, retried, begun, delta(2, "new")]
+        write(job, *everything)
     assert replayed(job) == everything
     settled = CandidateTotals(1, 0, 0, 0, 9)
-    assert replayed(job, skip_settled=True) == [settled, delta(12, "x"), retried, begun, delta(2, "new")]
+    assert replayed(job, skip_settled=True) == [settled, twelfth, delta(12, "x"), retried, begun, delta(2, "new")]
 
 
 def test_a_screen_that_is_behind_gets_merged_deltas(tmp_path: Path) -> None:
