@@ -43,7 +43,7 @@ def standings(store: Store, view: View) -> list[Standing]:
     query = (
         "SELECT c.seed_id, c.flags <> '[]', m.score FROM seeds s INDEXED BY seeds_chosen"
         " CROSS JOIN candidates c ON c.generation = :source_hash AND c.seed_id = s.id AND c.number <= :candidates"
-        " LEFT JOIN scores m ON m.candidate_id = c.id AND m.judge = :judge"
+        " LEFT JOIN scores m INDEXED BY scores_by_judge ON m.judge = :judge AND m.candidate_id = c.id"
         " WHERE s.role = 'chosen' AND s.present AND NOT s.excluded ORDER BY s.position, s.id, c.number"
     )
     by_seed: dict[str, tuple[list[float], list[bool]]] = {}
