@@ -62,9 +62,9 @@ sets = {names}
 
 @dataclass
 class Series:
-    """The samples of one process: (seconds, megabytes, open files, threads)."""
+    """The samples of one process, each (seconds, megabytes, open files, threads)."""
 
-    samples: list[tuple[float, float, float, float]] = field(default_factory=list)
+    samples: list[tuple[float, ...]] = field(default_factory=list)
 
     def add(self, seconds: float, process: psutil.Process) -> None:
         try:

@@ -112,7 +112,7 @@ def _stage(run: Run, stage: Stage, row: stages.StageRow | None, busy: bool, earl
 def _source(run: Run, name: str) -> dict[str, Any]:
     source = run.settings.sources[name]
     source_hash = source_hash_of(source)
-    counts = candidates.tally(run.store, source_hash)
+    counts = candidates.tally(run.store, source_hash, source.candidates)
     picks = pick_counts(run, name)
     return {
         "model": source.model,

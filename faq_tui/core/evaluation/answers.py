@@ -103,7 +103,7 @@ def likely_tokens(_ids: Any, logits: Any) -> Any:
     scores = logits / TEMPERATURE
     top = scores.topk(min(MOST_LIKELY, scores.shape[-1]), dim=-1)
     shares = scores.softmax(-1).gather(-1, top.indices)
-    before = shares.cumsum(-1) - shares  # the total probability of all tokens that are more likely than this one
+    before = shares.cumsum(-1) - shares  # for each token, the total probability of all tokens that are more likely
     if bool((before[:, -1] < TOP_P).any()):
         from transformers import TopPLogitsWarper
 

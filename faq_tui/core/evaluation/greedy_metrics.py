@@ -9,9 +9,10 @@ from faq_tui.core.stats.sums import ITEMS
 
 
 class GreedyDeparture(Ratio):
-    """The mean number of tokens that a model's greedy answer has in common with the target's, from the beginning.
+    """The mean number of tokens before the first difference between a model's and the target's greedy answers.
 
-    The unquantized model has the mean length of its own answers. This is the largest possible value.
+    The largest possible value is the mean length of the unquantized model's answers: the unquantized model itself has
+    this value.
     """
 
     name, title, unit = "greedy_departure", "equal tokens of greedy answers", "tokens"
@@ -27,7 +28,8 @@ class GreedyDeparture(Ratio):
 class GreedyLengthDifference(Ratio):
     """The sum of |length - target's length| over all answers, divided by the sum of the target's lengths.
 
-    Quantization can make chains of reasoning longer or shorter. Both directions count, so they cannot cancel out.
+    Quantization can make chains of reasoning longer or shorter. The metric adds absolute differences, so longer and
+    shorter answers cannot cancel out.
     """
 
     name, title, unit = "greedy_length", "length difference of greedy answers", "share of the target's tokens"

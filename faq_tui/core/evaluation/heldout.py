@@ -13,6 +13,7 @@ from faq_tui.core.evaluation.kinds import CHOICES, GREEDY, LAST_WORD
 Columns = dict[str, list[float]]
 SHORT = 256  # a batch may have more items if its items have fewer tokens than this, for example choices
 FULL = 256  # a batch with this many tokens already uses almost the full speed of a processor
+
 # two items are similar in length if the shorter item has at least this share of the longer item's tokens
 SIMILAR = 0.9
 
@@ -141,8 +142,8 @@ def rolling(ids: Sequence[int], size: int, prefix: int) -> list[Item]:
     The windows are the same as in `loglikelihood_rolling` of lm_eval 0.4.13. That function calls
     `get_rolling_token_windows` of lm_eval/utils.py with context_len 1, and then `make_disjoint_window`. The token
     `prefix` precedes the first token. Each later window starts with one token of context. This context token is the
-    last token of the previous window. The last window may have fewer tokens to predict. It then starts with more
-    tokens of context, so that it is as long as the other windows.
+    last token of the previous window. The last window may have fewer tokens to predict. The last window then starts
+    with more tokens of context, so that it is as long as the other windows.
     """
     items = []
     for start in range(0, len(ids), size):
@@ -198,13 +199,13 @@ def shared_rows(items: Sequence[Item]) -> dict[int, list[int]]:
     later tokens. If the tokens that the model reads in item A are also the start of item B, the states of B contain
     the states of A. For example, the choices of a question have the same start.
 
-    Returns a dict. Its keys are the indices of the items to process. Each value lists the indices of all items that
-    get their states from the processed item. The first index in the list is the key itself.
+    Returns a dict. The keys of the dict are the indices of the items to process. Each value lists the indices of all
+    items that get their states from the processed item. This list begins with the index of the processed item.
     """
     order = sorted(range(len(items)), key=lambda index: items[index].ids[:-1])
     found: dict[int, list[int]] = {}
     host = -1
-    for index in reversed(order):  # an item that begins with this item, if any, directly follows it in `order`
+    for index in reversed(order):  # if another item begins with this item, the next item in `order` does
         row = items[index].ids[:-1]
         if host < 0 or items[host].ids[: len(row)] != row or len(row) >= len(items[host].ids):
             host = index

@@ -30,16 +30,21 @@ def wanted_artefacts(run: Run) -> list[Artefact]:
 def subjects(run: Run) -> dict[str, str]:
     """Maps each subject to a hash that identifies its weights.
 
-    The subjects are `unquantized` and the folders under `models/`. If several artefacts share a folder, they are one
-    subject.
+    A subject is a model to measure: `unquantized`, or a folder under `models/`. If several artefacts share a folder,
+    they are one subject.
     """
     target = fingerprint(run)
     made = all_artefacts(run.store)
-    hashes = {UNQUANTIZED: digest(VERSION, target, UNQUANTIZED)}
+    hashes = {UNQUANTIZED: unquantized_hash(target)}
     for artefact in wanted_artefacts(run):
         owner = made.get(artefact.folder, artefact)
         hashes[artefact.folder] = digest(VERSION, target, owner.signature)
     return hashes
+
+
+def unquantized_hash(target: str) -> str:
+    """The hash of the unquantized target as a subject. `target` is the fingerprint of the target."""
+    return digest(VERSION, target, UNQUANTIZED)
 
 
 def texts(run: Run) -> tuple[str, ...]:
@@ -74,5 +79,5 @@ def measurement_signature(subject: str, items: str, dtype: str, device: str) -> 
 
 
 def conditions_of(signature: str) -> str:
-    """The part of a measurement's signature after the subject: "items.dtype.device"."""
+    """The part of a measurement's signature that follows the subject: "items.dtype.device"."""
     return signature.partition(".")[2]

@@ -56,13 +56,13 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     try:
         _Evaluation(order, folder, device, dtype, send, cancel).run()
     except RuntimeError as error:
-        if "can't allocate memory" in str(error):  # this is the message if the CPU's memory is full
+        if "can't allocate memory" in str(error):  # torch's message if main memory is full
             raise MemoryError from error
         raise
 
 
 class Unreadable(FaqError):
-    """A model folder cannot be loaded."""
+    """Raised if a model folder cannot be loaded."""
 
 
 @dataclass
@@ -222,9 +222,9 @@ class _Evaluation:
     def _log_probs(self, subject: str, text: str) -> LogProbs | None:
         """The target's log-probabilities on this text, shared by several models.
 
-        Returns None if no later model uses them.
+        Returns None if no other model needs the log-probabilities.
 
-        After the last model that uses them is measured, they are freed.
+        The last model that needs the log-probabilities removes them from `self.log_probs`.
         """
         subjects = list(self.order.subjects)
         later = subjects[subjects.index(subject) + 1 :]

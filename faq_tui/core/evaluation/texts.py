@@ -22,8 +22,8 @@ from faq_tui.core.run.run import Run
 
 STARTER = "starter"  # the name of the small sets that ship with faq-tui
 PYDOC, WIKITEXT2 = "pydoc", "wikitext2"
-# For each wanted token, this number of bytes is read. On average, tokens of every tokenizer have fewer bytes than
-# this.
+# This number of bytes is read for each wanted token. The number is larger than the mean number of bytes per token of
+# any tokenizer.
 BYTES_A_TOKEN = 64
 # `is_prose` compares a paragraph of Python's language reference with these constants.
 MIN_WORDS = 20
@@ -77,7 +77,7 @@ def is_jsonl(run: Run, name: str) -> bool:
 
 
 def load_head(run: Run, name: str) -> str:
-    """The start of a text of `evaluate.perplexity`. The start is long enough for `evaluate.prose_tokens` tokens.
+    """Read the first part of a text of `evaluate.perplexity`, with at least `evaluate.prose_tokens` tokens.
 
     Raises the same errors as `load_text`.
     """

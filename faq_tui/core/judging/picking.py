@@ -59,8 +59,8 @@ def agrees(standing: Standing) -> bool:
 class ReviewCounts:
     """The progress of a review, as counts of seeds.
 
-    A seed without a usable candidate needs no review, because no set can contain it. Such a seed is counted only if a
-    person has decided on it.
+    A seed without a usable candidate needs no review, because no set can contain it. A seed without a usable
+    candidate is counted only if a person has decided on this seed.
     """
 
     reviewed: int = 0  # seeds that a person has decided on

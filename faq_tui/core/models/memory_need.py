@@ -1,6 +1,6 @@
 """Decide from the headers of a model's files whether the whole model fits into memory.
 
-If it does not fit, the model is read layer by layer. This module does not import torch.
+If the whole model does not fit, it is read layer by layer. This module does not import torch.
 """
 
 from __future__ import annotations

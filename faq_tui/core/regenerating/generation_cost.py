@@ -67,7 +67,7 @@ def estimate_cost(
     there are also fewer than `SAMPLE` of the latter, the result is an upper bound, computed from max_tokens. `made`
     is the tally of the source's candidates, if it is known.
     """
-    counts, basis = made or tally(store, source_hash_of(source)), MEASURED
+    counts, basis = made or tally(store, source_hash_of(source), source.candidates), MEASURED
     if counts.counted < SAMPLE:
         counts, basis = tally_before(store, name, source_hash_of(source)), EARLIER
     if counts.counted < SAMPLE:

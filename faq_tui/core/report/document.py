@@ -61,7 +61,7 @@ def document(run: Run, evidence: Evidence | None = None) -> dict[str, Any]:
         "texts": _texts(evidence, known),
         "models": [asdict(row) for row in evidence.rows],
         "comparisons": [_comparison(comparison) for comparison in evidence.comparisons],
-        # the key exists only if it has entries, so that the report of a run that an older version made stays the same
+        # an empty `draws_needed` is left out, so that reports of runs by older versions do not change
         **({"draws_needed": [asdict(one) for one in evidence.draws_needed]} if evidence.draws_needed else {}),
         "cost": cost(run),
         "flips": flips(run, evidence),

@@ -1,4 +1,4 @@
-"""The answer of the whole report in one sentence, and the section that begins with it."""
+"""The answer of the whole report in one sentence, and the report's first section, which begins with this sentence."""
 
 from __future__ import annotations
 
@@ -74,5 +74,5 @@ def one_sentence(body: dict[str, Any]) -> str:
 
 
 def _named(names: list[str], total: int) -> str:
-    """The names in brackets. Returns "" if there are many names, or if `names` has all `total` names."""
+    """The names in brackets. Returns "" if there are over two names, or if `names` contains all `total` names."""
     return f" ({', '.join(names)})" if len(names) <= 2 and len(names) < total else ""

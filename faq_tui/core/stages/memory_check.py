@@ -43,7 +43,7 @@ class TargetMemory:
     def too_small(self) -> str:
         """Say which memory is too small for the chosen way to read the weights: "GPU" or "host".
 
-        Returns "" if both are large enough.
+        Returns "" if the GPU memory and the host memory are large enough.
         """
         on_gpu = self.need.on_device if self.by_layers else self.need.whole
         on_host = self.need.on_host if self.by_layers else self.need.whole
@@ -68,7 +68,7 @@ class TargetMemory:
 def target_memory(run: Run) -> TargetMemory | None:
     """The memory that the target needs in judging, activations and evaluation.
 
-    Returns None if its files are not on this machine.
+    Returns None if the target's files are not on this machine.
     """
     target = run.settings.target
     if target.model == EMBEDDED:

@@ -17,7 +17,7 @@ from faq_tui.core.store import migrate
 
 T = TypeVar("T")
 
-MEMORY = ":memory:"  # SQLite's name for a database that is no file
+MEMORY = ":memory:"  # SQLite's name for a database in memory
 
 
 class Store:
@@ -55,8 +55,8 @@ class Store:
     def _use_wal(self) -> None:
         """Switch to write-ahead logging.
 
-        If another process opens the file at the same moment, SQLite fails without waiting. Therefore this function
-        tries several times.
+        If another process opens the file at the same moment, SQLite fails without waiting, so this function tries
+        several times.
         """
         for wait_s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0):
             try:

@@ -52,11 +52,17 @@ def standings(store: Store, view: View) -> list[Standing]:
         flags.append(bool(unusable))
         if score is not None and not unusable:
             scores.append(score)
-    # Picks of candidates that were made with earlier settings of the source are ignored, as in `picks.current`.
-    ids = store.db.execute("SELECT id FROM candidates WHERE generation = ?", (view.source_hash,))
-    ours: set[int | None] = {None, *(row["id"] for row in ids)}
+    # Picks of candidates that were made with earlier settings of the source are ignored, as in `picks.current`. If
+    # the setting `candidates` was lowered, the judge has to pick again among the remaining candidates.
+    query = "SELECT id, number FROM candidates WHERE generation = ?"
+    numbers = dict(store.db.execute(query, (view.source_hash,)).fetchall())
+    ours: set[int | None] = {None, *numbers}
     by_judge = picks.judged_by(store, view.source, view.judge).items()
-    judged = {seed_id: chosen for seed_id, chosen in by_judge if chosen in ours}
+    judged = {
+        seed_id: chosen
+        for seed_id, chosen in by_judge
+        if chosen is None or numbers.get(chosen, view.candidates + 1) <= view.candidates
+    }
     by_people = picks.overrides(store, view.source).items()
     overrides = {seed_id: pick for seed_id, pick in by_people if pick.candidate_id in ours}
     return [
@@ -74,7 +80,7 @@ class CandidateLayout:
 
     ids: array[int]  # the candidates with the planned numbers, in the order of seeds and numbers
     groups: list[list[int]]  # for each seed in file order, the `ids` without a flag; seeds without any are omitted
-    every: bytearray  # 1 at the id of each candidate, also of those with higher numbers
+    every: bytearray  # 1 at each of the `ids`
 
     @property
     def usable(self) -> bytearray:
@@ -95,21 +101,20 @@ def layout(store: Store, source_hash: str, candidates: int) -> CandidateLayout:
 
 def _read_layout(store: Store, source_hash: str, candidates: int) -> CandidateLayout:
     query = (
-        "SELECT s.position, c.id, c.number <= ?, c.flags = '[]' FROM seeds s INDEXED BY seeds_chosen"
-        " CROSS JOIN candidates c ON c.generation = ? AND c.seed_id = s.id"
+        "SELECT s.position, c.id, c.flags = '[]' FROM seeds s INDEXED BY seeds_chosen"
+        " CROSS JOIN candidates c ON c.generation = ? AND c.seed_id = s.id AND c.number <= ?"
         " WHERE s.role = 'chosen' AND s.present AND NOT s.excluded ORDER BY s.position, s.id, c.number"
     )
     last = store.db.execute("SELECT max(id) FROM candidates").fetchone()[0] or 0
     ids, groups, every, here = array("q"), list[list[int]](), bytearray(last + 1), -1
-    for position, candidate_id, planned, usable in store.db.execute(query, (candidates, source_hash)):
+    for position, candidate_id, usable in store.db.execute(query, (source_hash, candidates)):
         every[candidate_id] = 1
-        if planned:
-            ids.append(candidate_id)
-            if usable and position == here:
-                groups[-1].append(candidate_id)
-            elif usable:
-                groups.append([candidate_id])
-                here = position
+        ids.append(candidate_id)
+        if usable and position == here:
+            groups[-1].append(candidate_id)
+        elif usable:
+            groups.append([candidate_id])
+            here = position
     return CandidateLayout(ids, groups, every)
 
 
@@ -163,7 +168,7 @@ def last_override(store: Store, source: str, who: str | None = None, seed_id: st
 
 
 def same_batch(store: Store, source: str, override: Override) -> list[str]:
-    """The ids of all seeds with a valid override from the same transaction as `override`, in file order.
+    """The ids of all seeds whose valid override was stored in the same transaction as `override`, in file order.
 
     When a person accepts many picks at once, these picks are stored in one transaction and have the same time.
     """

@@ -90,7 +90,7 @@ def scores_of(store: Store, judge: str) -> dict[int, float | None]:
 
 
 def details_of(store: Store, judge: str) -> dict[int, dict[str, Any]]:
-    """Maps candidate ids to the values from which the scores of one judge were computed."""
+    """Maps each candidate id to the values from which one judge's score was computed."""
     return dict(each_details(store, judge))
 
 
@@ -200,7 +200,7 @@ class PickCounts:
 
 
 def count_current(store: Store, source: str, judge: str, source_hash: str) -> PickCounts:
-    """Counts of the picks that `current` returns. Only the counts are in memory.
+    """Counts of the picks that `current` returns for chosen seeds. Only the counts are in memory.
 
     The query reads an index in which the picks of each seed are neighbours. Of each kind of pick, the last counts.
     With `max`, SQLite takes the other columns from the row that has the maximum.
@@ -212,8 +212,9 @@ def count_current(store: Store, source: str, judge: str, source_hash: str) -> Pi
         f"WITH person AS (SELECT * FROM ({person}) p WHERE action <> 'clear' AND {ours.format('p')}),"
         f" judged AS (SELECT * FROM ({judged}) j WHERE {ours.format('j')})"
         " SELECT by_person, candidate_id IS NOT NULL, count(*) FROM ("
-        "SELECT 1 AS by_person, candidate_id FROM person UNION ALL SELECT 0, candidate_id FROM judged"
-        " WHERE seed_id NOT IN (SELECT seed_id FROM person)) GROUP BY 1, 2"
+        "SELECT seed_id, 1 AS by_person, candidate_id FROM person"
+        " UNION ALL SELECT seed_id, 0, candidate_id FROM judged WHERE seed_id NOT IN (SELECT seed_id FROM person)) WHERE seed_id IN (SELECT id FROM seeds"
+        " INDEXED BY seeds_chosen WHERE present AND NOT excluded AND role = 'chosen') GROUP BY 1, 2"
     )
     rows = store.db.execute(query, {"source": source, "judge": judge, "hash": source_hash})
     counts = {(by_person, picked): count for by_person, picked, count in rows}

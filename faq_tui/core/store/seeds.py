@@ -30,7 +30,7 @@ class Seed:
     def id(self) -> str:
         """A hash of the question alone.
 
-        So two rows with the same question but different answers are the same seed.
+        Therefore two rows with the same question but different answers are the same seed.
         """
         return digest(self.messages, length=12)
 
@@ -72,8 +72,8 @@ def replace_all(store: Store, seeds: Iterable[Seed]) -> int:
 def record_skips(store: Store, skipped: Mapping[str, int]) -> None:
     """Store the number of skipped rows by reason.
 
-    This function creates the table when the first row is skipped. A migration would prevent earlier versions of
-    faq-tui from opening the database.
+    This function creates the table when the first row is skipped, and no migration creates it: with a new migration,
+    earlier versions of faq-tui could not open the database.
     """
     if not skipped and not skips(store.db):
         return
@@ -151,6 +151,11 @@ def _parts(ids: Sequence[str]) -> Iterator[str]:
     return (json.dumps(ids[start : start + BATCH]) for start in range(0, len(ids), BATCH))
 
 
+def excluded(store: Store) -> set[str]:
+    """Ids of the seeds that a person has excluded."""
+    return {row["id"] for row in store.db.execute("SELECT id FROM seeds WHERE excluded")}
+
+
 def get(store: Store, seed_id: str) -> Seed | None:
     """The seed with this id, even if it is not present any more; None if the id is unknown."""
     row = store.db.execute("SELECT * FROM seeds WHERE id = ?", (seed_id,)).fetchone()
@@ -226,7 +231,7 @@ def toggle_tag(store: Store, seed_id: str, tag: str, who: str) -> Edit:
 
 
 def undo_edit(store: Store, who: str) -> Edit | None:
-    """Undo the newest edit that is not undone yet, and return that edit. Returns None if there is no such edit."""
+    """Undo the newest edit that is not undone yet, and return that edit. Returns None if there is no edit to undo."""
     with store.writing() as db:
         row = db.execute(
             "SELECT * FROM seed_edits e WHERE undoes IS NULL"
