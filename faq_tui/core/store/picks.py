@@ -213,8 +213,9 @@ def count_current(store: Store, source: str, judge: str, source_hash: str) -> Pi
         f" judged AS (SELECT * FROM ({judged}) j WHERE {ours.format('j')})"
         " SELECT by_person, candidate_id IS NOT NULL, count(*) FROM ("
         "SELECT seed_id, 1 AS by_person, candidate_id FROM person"
-        " UNION ALL SELECT seed_id, 0, candidate_id FROM judged WHERE seed_id NOT IN (SELECT seed_id FROM person)) WHERE seed_id IN (SELECT id FROM seeds"
-        " INDEXED BY seeds_chosen WHERE present AND NOT excluded AND role = 'chosen') GROUP BY 1, 2"
+        " UNION ALL SELECT seed_id, 0, candidate_id FROM judged WHERE seed_id NOT IN (SELECT seed_id FROM person))"
+        " WHERE seed_id IN (SELECT id FROM seeds INDEXED BY seeds_chosen"
+        " WHERE present AND NOT excluded AND role = 'chosen') GROUP BY 1, 2"
     )
     rows = store.db.execute(query, {"source": source, "judge": judge, "hash": source_hash})
     counts = {(by_person, picked): count for by_person, picked, count in rows}
