@@ -22,7 +22,7 @@ def sample(number: int, text: str = "x", ids: tuple[int, ...] = (1, 2), kinds: b
     return Sample(f"s{number}", number, "elder", text, ids, len(ids), 900, "judge", True, 7, "inline", kinds)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(TEXTS, st.lists(st.integers(0, 2**32 - 1)).map(tuple), st.binary(max_size=9)), max_size=8))
 def test_what_comes_out_is_what_went_in(tmp_path: Path, parts: list[tuple[str, tuple[int, ...], bytes]]) -> None:
     given = [sample(number, *part) for number, part in enumerate(parts)]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faq_tui.core.base.hashing import LongList, digest, sorted_by_digest
@@ -21,6 +21,7 @@ def test_a_hash_never_changes() -> None:
     assert digest([["s1", None]], length=12) == "4794140b7f93"
 
 
+@settings(deadline=None)
 @given(st.lists(JSON, max_size=8), st.lists(JSON, max_size=4))
 def test_a_long_list_hashes_like_the_list(items: list[Any], others: list[Any]) -> None:
     for batch in (1, 3, 512):
@@ -29,6 +30,7 @@ def test_a_long_list_hashes_like_the_list(items: list[Any], others: list[Any]) -
         assert digest(others, [["x", items], items], "end") == digest(others, [["x", long], long], "end")
 
 
+@settings(deadline=None)
 @given(st.none() | st.integers() | st.tuples(st.integers(), st.text()), st.lists(st.text()))
 def test_the_order_of_hashes_is_that_of_single_hashes(key: Any, values: list[str]) -> None:
     assert sorted_by_digest(key, values) == sorted(values, key=lambda value: digest(key, value))

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faq_tui.core.jobs import follow
@@ -126,6 +126,7 @@ def shortened(lines: Iterable[bytes], chunk: int = event_file.CHUNK) -> list[byt
     return short
 
 
+@settings(deadline=None)
 @given(EVENTS, EVENTS, st.sampled_from([1, 100, 700, event_file.CHUNK]))
 def test_the_short_form_shows_the_same(first: list[Event], later: list[Event], chunk: int) -> None:
     events = list(possible([StageStarted("regenerate", 9, "candidates"), *first, *later]))

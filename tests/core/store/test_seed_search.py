@@ -15,6 +15,7 @@ from faq_tui.core.store import Store, seed_pages, seed_search, seeds
 from faq_tui.core.store.database import MEMORY
 from faq_tui.core.store.seed_pages import SeedFilter, View
 from faq_tui.core.store.seeds import Seed
+from tests.support.store_bench import ON_DISK
 
 LETTERS = st.text(st.sampled_from('abAB"\\%_!\n é漢字İ'), max_size=12)
 
@@ -44,6 +45,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seed_search, "FROM_SEEDS", 1)
 
 
+@ON_DISK
 @given(st.lists(LETTERS, min_size=1, max_size=8), st.data())
 def test_the_index_changes_no_result(texts: list[str], data: st.DataObject) -> None:
     at = data.draw(st.sampled_from(texts))
@@ -52,6 +54,7 @@ def test_the_index_changes_no_result(texts: list[str], data: st.DataObject) -> N
     with closing(opened(*texts)) as store:
         before = found(store, searched)
         assert seed_search.build(store)
+        # without the index, a backslash also matches the escapes of the stored JSON
         assert found(store, searched) == before or "\\" in searched
 
 
