@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from faq_tui import __version__
+from faq_tui.core.base import torch_free
 from faq_tui.core.base.errors import ExitCode, FaqError
 
 # For each command, the name of its module in faq_tui.cli.commands. Only the module of the called command is loaded.
@@ -87,6 +88,7 @@ def main() -> None:
     # the variable when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    torch_free.declare()
     try:
         sys.exit(_call())
     except BrokenPipeError:  # the program that read our output has ended, such as `head` in `faq-tui … | head`

@@ -19,7 +19,8 @@ from faq_tui.core.base.files import full_disk_is_clear
 from faq_tui.core.base.steps import WorkStep, reported_to
 from faq_tui.core.models.model_code import NO_MODEL, refuse_code
 from faq_tui.core.run.context import Context, Stage
-from faq_tui.core.run.events import Emit, Note, Preparing, StageDone, StageFailed, StageSkipped, recorded
+from faq_tui.core.run.event_file import EventFile
+from faq_tui.core.run.events import Emit, Event, Note, Preparing, StageDone, StageFailed, StageSkipped
 from faq_tui.core.run.job_record import new_id, write_job
 from faq_tui.core.run.run import Run, locked
 from faq_tui.core.stages.memory_check import memory_notices
@@ -88,18 +89,28 @@ def run_pipeline(
         folder.mkdir(parents=True, exist_ok=True)
         names = tuple(stage.name for stage in selected)
         write_job(folder, only, until, names)
-        with (folder / "events.jsonl").open("a", encoding="utf-8", errors="replace") as record:
+        with EventFile(folder / "events.jsonl") as record:
             checks = _Checks(names)
             for stage in selected:
                 # A server that a stage starts is stopped at the end of that stage, to free memory for the next stage.
                 with ExitStack() as resources:
                     context = Context(
-                        *(run, recorded(record, emit), cancel, job, names, resources),
+                        *(run, _recorded(record, emit), cancel, job, names, resources),
                         confirmed=confirmed,
                         retry_unusable=retry_unusable and stage.name == "regenerate",
                     )
                     with reported_to(partial(_emit_step, context.emit)):
                         _run_stage(context, stage, checks)
+
+
+def _recorded(record: EventFile, emit: Emit) -> Emit:
+    """Returns a function that writes each event to the file, and then passes the event to `emit`."""
+
+    def write_and_emit(event: Event) -> None:
+        record.write(event)
+        emit(event)
+
+    return write_and_emit
 
 
 def _emit_step(emit: Emit, step: WorkStep) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.base.files import full_disk
 from faq_tui.core.store import migrate
+
+T = TypeVar("T")
 
 MEMORY = ":memory:"  # SQLite's name for a database in memory
 
@@ -28,6 +31,7 @@ class Store:
         the file is locked or the disk is full.
         """
         self.path, self.read_only = path, read_only
+        self._known: dict[object, tuple[object, Any]] = {}
         try:
             self.db = open_to_read(path) if read_only else sqlite3.connect(path, timeout=30.0, isolation_level=None)
             self.db.row_factory = sqlite3.Row
@@ -89,7 +93,18 @@ class Store:
                 raise full_disk(self.path) from None
             raise
 
+    def known(self, key: object, read: Callable[[], T]) -> T:
+        """The result of `read`. It is kept under `key` until this or another process changes the database."""
+        version = self.db.execute("PRAGMA data_version").fetchone()[0]  # changes when another connection commits
+        state = version, self.db.total_changes
+        found = self._known.get(key)
+        if found is None or found[0] != state:
+            found = self._known[key] = state, read()
+        value: T = found[1]
+        return value
+
     def close(self) -> None:
+        self._known.clear()
         self.db.close()
 
 

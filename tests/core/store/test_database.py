@@ -177,3 +177,18 @@ def test_a_removed_file_takes_no_change_and_a_database_in_memory_does(tmp_path: 
     stages.begin(memory, "judge", "signature", "job")
     assert list(stages.all_rows(memory)) == ["judge"]
     memory.close()
+
+
+def test_what_is_known_is_read_again_after_a_change_of_any_connection(tmp_path: Path) -> None:
+    one, other = Store(tmp_path / "faq.db"), Store(tmp_path / "faq.db")
+    reads: list[str] = []
+
+    def read() -> int:
+        reads.append("read")
+        return len(reads)
+
+    assert [one.known("a", read), one.known("a", read), one.known("b", read)] == [1, 1, 2]
+    stages.begin(other, "seeds", "signature", "job")
+    assert one.known("a", read) == 3
+    stages.end(one, "seeds", "done")
+    assert [one.known("a", read), one.known("a", read)] == [4, 4]
