@@ -74,8 +74,13 @@ def fetch_card(model: str, revision: str | None = None) -> None:
     with suppress(Exception):
         # None: the cache does not know whether the hub has a card
         if try_to_load_from_cache(model, CARD, revision=revision) is None:
-            options = {"etag_timeout": LOOK_UP_TIMEOUT_S, "tqdm_class": _bars(None)}
-            hf_hub_download(model, CARD, revision=revision, **options)
+            hf_hub_download(
+                model,
+                CARD,
+                revision=revision,
+                etag_timeout=LOOK_UP_TIMEOUT_S,
+                tqdm_class=_bars(None),
+            )
 
 
 def _bars(progress: StepProgress | None) -> type[Any]:
