@@ -26,11 +26,11 @@ def command(run_folder: Path, set_name: str, kind: str, output: Path | None) -> 
 
     from faq_tui.core.base.files import whole_file
     from faq_tui.core.export import export
-    from faq_tui.core.run.run import open_run
+    from faq_tui.core.run.run import open_to_look
 
     if EXPORTS.get(kind).binary and output is None and sys.stdout.isatty():
         raise click.UsageError(f"the format {kind} is binary: give --output FILE, or redirect standard output")
-    with open_run(run_folder) as run:
+    with open_to_look(run_folder) as run:
         if output is None:
             export(run, set_name, kind, sys.stdout.buffer)
             sys.stdout.buffer.flush()

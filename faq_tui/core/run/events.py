@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import IO, Any
 
+from faq_tui.core.base.secrets import NO_SECRETS, Secrets
+
 
 @dataclass(frozen=True)
 class Event:
@@ -289,11 +291,17 @@ def from_json(line: str | bytes) -> Timed:
         raise ValueError(f"the line is not an event: {error}") from None
 
 
-def recorded(file: IO[str], emit: Emit) -> Emit:
-    """Returns a function that writes each event to `file` as a line, and then passes the event to `emit`."""
+def recorded(file: IO[str], emit: Emit, secrets: Secrets = NO_SECRETS) -> Emit:
+    """Returns a function that writes each event to `file` as a line, and then passes the event to `emit`.
+
+    If an event contains a secret, for example in the error message of another program, the secret is masked.
+    """
 
     def write_and_emit(event: Event) -> None:
-        file.write(to_json(event) + "\n")
+        line = to_json(event)
+        if (masked := secrets.masked(line)) != line:
+            line, (event, _) = masked, from_json(masked)
+        file.write(line + "\n")
         file.flush()
         emit(event)
 

@@ -11,15 +11,18 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.errors import FaqError, UsageError, system_reason
+from faq_tui.core.base.files import PRIVATE_FILE
 from faq_tui.core.base.process import process_identity
 from faq_tui.core.settings import Settings, load_settings
 from faq_tui.core.store import Store
+
+DATABASE = "faq.db"
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def open_run(folder: Path, read_only: bool = False) -> Iterator[Run]:
     """
     folder = run_folder(folder)
     settings = load_settings(folder / "faq.toml")
-    store = Store(folder / "faq.db", read_only)
+    store = Store(folder / DATABASE, read_only)
     try:
         yield Run(folder, settings, store)
     except sqlite3.ProgrammingError:
@@ -123,6 +126,14 @@ def open_run(folder: Path, read_only: bool = False) -> Iterator[Run]:
         ) from error
     finally:
         store.close()
+
+
+def open_to_look(folder: Path) -> AbstractContextManager[Run]:
+    """The same as `open_run`, for a command that only shows what is stored.
+
+    It works on a full disk and in a read-only folder. Only a new run without a database gets one.
+    """
+    return open_run(folder, read_only=(folder / DATABASE).exists())
 
 
 @dataclass(frozen=True)
@@ -145,7 +156,7 @@ def locked(run: Run, job: str = "") -> Iterator[None]:
 @contextmanager
 def locked_folder(folder: Path, job: str = "") -> Iterator[None]:
     """The same as `locked`, for a run that is not open. Raises FaqError if another process holds the lock."""
-    fd = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    fd = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
     try:
         while not _try(fd, fcntl.LOCK_EX):
             owner = lock_owner(folder)
