@@ -1,11 +1,11 @@
 """Let the disk become full, read-only or limited in every stage of a run, then make room and continue.
 
-    python benchmarks/reliability/disk.py [--rooms 3] [--out FILE]
+    python benchmarks/reliability/disk.py [--rooms 3] [--stages seeds …] [--out FILE]
 
 The program needs the right to mount a tmpfs. For each stage, a run that is finished up to the stage before is copied
 onto a small tmpfs. The room that is left is nothing, a third, or two thirds of what the stage needs. The command must
 end with exit code 1 and one sentence about the full disk, without a traceback, and `status` must end with 0. Then the
-tmpfs gets larger, and the same command must finish the run with the files and rows of an undisturbed run
+tmpfs gets larger, and the same command must finish the stage with the files and rows of an undisturbed run
 (`run_contents.py`).
 
 The same is done with a limit on the size of a file (RLIMIT_FSIZE, which fails with EFBIG as a quota does with EDQUOT)
@@ -95,6 +95,7 @@ def problem_of(full: Ended, words: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rooms", type=int, default=3, help="amounts of room to try in each stage")
+    parser.add_argument("--stages", nargs="*", default=STAGES, choices=STAGES)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     loaded, began, rows, failures = load(), time.monotonic(), [], 0
@@ -102,12 +103,15 @@ def main() -> None:
         work = Path(name)
         whole = make(work / "whole", make_tiny_model(work / "model"), server.url)
         shutil.copytree(whole, work / "before-seeds")
-        for stage, after in zip(STAGES, [*STAGES[1:], "end"], strict=True):
+        pairs = list(zip(STAGES, [*STAGES[1:], "end"], strict=True))
+        for stage, after in pairs[: max(map(STAGES.index, options.stages)) + 1]:
             done = command("run", whole, "--until", stage)
             assert done.code == 0, done.err
             shutil.copytree(whole, work / f"before-{after}")
-        expected = contents(whole)
-        for stage, after in zip(STAGES, [*STAGES[1:], "end"], strict=True):
+        for stage, after in pairs:
+            if stage not in options.stages:
+                continue
+            expected = contents(work / f"before-{after}")
             early = clear = continued = equal = 0
             snapshot = work / f"before-{stage}"
             start, need = size_of(snapshot), size_of(work / f"before-{after}") - size_of(snapshot)
@@ -148,7 +152,7 @@ def one_case(
         if shown.code != 0:
             problem = f"{problem}; status: exit {shown.code}: {shown.sentence or shown.err[-300:]}"
         remount(place, "rw,size=1g")
-        again = command("run", folder)
+        again = command("run", folder, "--until", stage)
         if again.code != 0:
             return f"{problem}; then exit {again.code}: {again.sentence}", early, False, False
         made = contents(folder)

@@ -7,8 +7,9 @@ at random moments, often in the middle of a write. Then `faq.db` and `faq.db-wal
 Each copy is opened by faq-tui, passes SQLite's integrity check, and must hold every write that was reported before.
 
 In a second copy, the write-ahead log loses a random part of its end, as if the last sectors had not reached the disk.
-This copy must open and pass the check, too, and hold the first writes without a gap. In a third copy, one random page
-of the log is overwritten with random bytes.
+This copy must open and pass the check, too, and hold the first writes without a gap. In a third copy, a random page
+of the log is overwritten with random bytes. Only the part of the log after the last checkpoint is damaged, because
+SQLite makes sure that the rest is on the disk.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
+import struct
 import subprocess
 import sys
 import tempfile
@@ -31,7 +34,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from machine import about, load, publish, table  # noqa: E402
 
-PAGE = 4096
+PAGE, FRAME_HEAD, LOG_HEAD = 4096, 24, 32  # bytes
 WRITER = """
 import sys
 from pathlib import Path
@@ -69,28 +72,42 @@ def look(folder: Path, least: int, outcome: Outcome) -> None:
         return
     outcome.opened += 1
     with closing(store):
-        outcome.intact += store.db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
-        numbers = [int(row[0].split()[0]) for row in store.db.execute("SELECT answer FROM candidates ORDER BY id")]
+        try:
+            outcome.intact += store.db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+            answers = store.db.execute("SELECT answer FROM candidates ORDER BY id").fetchall()
+        except sqlite3.DatabaseError as error:
+            print(f"a copy is damaged: {error}", file=sys.stderr)
+            return
+    numbers = [int(row[0].split()[0]) for row in answers]
     complete = numbers == list(range(1, len(numbers) + 1)) and len(numbers) >= least
     outcome.complete += complete
     if not complete:
         print(f"a copy holds {len(numbers)} of at least {least} writes", file=sys.stderr)
 
 
-def cut(log: Path, dice: random.Random) -> None:
+def open_part(path: Path) -> tuple[int, int]:
+    """The bytes of the log between which a power cut may lose data: from the last checkpoint to the last write.
+
+    SQLite writes the log to the disk before it copies pages from the log into the database. Therefore the part that
+    it has begun to copy cannot be lost. The numbers of frames are in the header of the file `-shm`
+    (https://sqlite.org/walformat.html).
+    """
+    header = Path(f"{path}-shm").read_bytes()[:136]
+    (last,), (copied,) = struct.unpack_from("=I", header, 16), struct.unpack_from("=I", header, 128)
+    return (LOG_HEAD + min(copied, last) * (FRAME_HEAD + PAGE), LOG_HEAD + last * (FRAME_HEAD + PAGE))
+
+
+def cut(log: Path, part: tuple[int, int], dice: random.Random) -> None:
     """Remove a random part of the end of the log."""
-    if log.exists():
-        size = log.stat().st_size
-        os.truncate(log, dice.randrange(max(1, size - 20 * PAGE), size + 1) if size else 0)
+    os.truncate(log, dice.randint(*part))
 
 
-def scribble(log: Path, dice: random.Random) -> None:
-    """Overwrite one page of the last ten with random bytes."""
-    if log.exists() and (size := log.stat().st_size) > PAGE:
-        with log.open("r+b") as file:
-            file.seek(max(0, size - dice.randrange(1, 10) * PAGE))
-            file.write(dice.randbytes(PAGE))
-            file.truncate(size)
+def scribble(log: Path, part: tuple[int, int], dice: random.Random) -> None:
+    """Overwrite up to one page of the log with random bytes."""
+    at = dice.randint(*part)
+    with log.open("r+b") as file:
+        file.seek(at)
+        file.write(dice.randbytes(min(PAGE, part[1] - at)))
 
 
 def main() -> None:
@@ -115,6 +132,7 @@ def main() -> None:
                 time.sleep(dice.uniform(0.0, 0.04))
                 writer.send_signal(signal.SIGSTOP)
                 wait_until_stopped(writer.pid)
+                part = open_part(path)
                 lines = heard.read_bytes().split(b"\n")[:-1]
                 for outcome, damage in ((whole, None), (torn, cut), (scribbled, scribble)):
                     folder = work / "copy"
@@ -123,7 +141,7 @@ def main() -> None:
                         if Path(f"{path}{end}").exists():
                             shutil.copyfile(f"{path}{end}", folder / f"faq.db{end}")
                     if damage is not None:
-                        damage(folder / "faq.db-wal", dice)
+                        damage(folder / "faq.db-wal", part, dice)
                     look(folder, len(lines) if damage is None else 0, outcome)
                     shutil.rmtree(folder)
                 writer.send_signal(signal.SIGCONT)

@@ -264,10 +264,10 @@ def test_they_are_in_no_command_line(finished: tuple[Path, list[str], set[bytes]
 
 def test_a_program_gets_only_its_own_key(finished: tuple[Path, list[str], set[bytes]]) -> None:
     folder, _, _ = finished
-    (scope,) = (folder / ".cache" / "evalscope").rglob("environment.txt")
-    assert KEYS["PLANTED_SCOPE"][::-1] in scope.read_text()
+    scopes = [path.read_text() for path in (folder / ".cache" / "evalscope").rglob("environment.txt")]
+    assert scopes and all(KEYS["PLANTED_SCOPE"][::-1] in scope for scope in scopes)
     others = [KEYS[name][::-1] for name in KEYS if name != "PLANTED_SCOPE"]
-    assert not [key for key in others if key in scope.read_text()]
+    assert not [key for key in others for scope in scopes if key in scope]
     served = (folder / "jobs" / f"serve-{NAME}" / "log.txt").read_text(errors="replace")
     assert "HTAP"[::-1] in served[::-1], "the environment was printed"
     assert not [key for key in KEYS.values() if key[::-1] in served]

@@ -11,7 +11,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from faq_tui.core.base.files import PRIVATE_FILE
 from faq_tui.core.base.process import process_identity
 from faq_tui.core.settings import Settings, load_settings
 from faq_tui.core.store import Store
+from faq_tui.core.store.database import MEMORY
 
 DATABASE = "faq.db"
 
@@ -113,9 +114,25 @@ def open_run(folder: Path, read_only: bool = False) -> Iterator[Run]:
 
     If the database turns out to be damaged, or cannot be written, while the block runs, FaqError is raised.
     """
+    with _opened(folder, lambda path: Store(path, read_only)) as run:
+        yield run
+
+
+@contextmanager
+def open_to_look(folder: Path) -> Iterator[Run]:
+    """The same as `open_run`, for a command that only shows what is stored.
+
+    It works on a full disk and in a read-only folder. If there is no database yet, an empty one in memory is used.
+    """
+    with _opened(folder, lambda path: Store(path, read_only=True) if path.exists() else Store(Path(MEMORY))) as run:
+        yield run
+
+
+@contextmanager
+def _opened(folder: Path, open_store: Callable[[Path], Store]) -> Iterator[Run]:
     folder = run_folder(folder)
     settings = load_settings(folder / "faq.toml")
-    store = Store(folder / DATABASE, read_only)
+    store = open_store(folder / DATABASE)
     try:
         yield Run(folder, settings, store)
     except sqlite3.ProgrammingError:
@@ -126,14 +143,6 @@ def open_run(folder: Path, read_only: bool = False) -> Iterator[Run]:
         ) from error
     finally:
         store.close()
-
-
-def open_to_look(folder: Path) -> AbstractContextManager[Run]:
-    """The same as `open_run`, for a command that only shows what is stored.
-
-    It works on a full disk and in a read-only folder. Only a new run without a database gets one.
-    """
-    return open_run(folder, read_only=(folder / DATABASE).exists())
 
 
 @dataclass(frozen=True)

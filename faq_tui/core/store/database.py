@@ -50,9 +50,16 @@ class Store:
                     f"{path} is locked by another process: end that process, or try again later. If there is none, "
                     "the file system has no file locks: move the run to a local disk"
                 ) from None
-            raise UsageError(
-                f"{path} is not a database that faq-tui can open ({error}): move the file away"
-            ) from None
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+                raise FaqError(
+                    f"{path} cannot be written ({error}): check the permissions of its folder, and whether the disk "
+                    "is read-only"
+                ) from None
+            advice = (
+                "restore a copy of the file, or move it away" if code == sqlite3.SQLITE_CORRUPT else "move it away"
+            )
+            raise UsageError(f"{path} is not a database that faq-tui can open ({error}): {advice}") from None
 
     def _use_wal(self) -> None:
         """Switch to write-ahead logging.

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.base.errors import ExitCode, FaqError, UsageError
 from faq_tui.core.store import Store, candidate_pages, candidates, database, picks, seeds, stages
 from faq_tui.core.store.database import connect_to_read
 from faq_tui.core.store.migrate import COUNTED, TABLE, all_migrations
@@ -207,3 +207,19 @@ def test_a_file_system_without_locks_is_named_in_time(tmp_path: Path, monkeypatc
     with pytest.raises(FaqError, match=r"locked by another process.* has no file locks: move the run"):
         Store(path)
     assert time.monotonic() - began < 3
+
+
+def test_a_file_that_cannot_be_written_is_not_called_damaged(tmp_path: Path) -> None:
+    """SQLite cannot open a folder. A read-only disk has the same effect, but root cannot make a folder read-only."""
+    (tmp_path / "faq.db").mkdir()
+    with pytest.raises(FaqError, match=r"cannot be written .* check the permissions") as error:
+        Store(tmp_path / "faq.db")
+    assert error.value.exit_code == ExitCode.FAILED
+
+
+def test_a_damaged_file_is_to_be_restored(tmp_path: Path) -> None:
+    path = tmp_path / "faq.db"
+    opened(path, 50).close()
+    path.write_bytes(path.read_bytes()[:4096] + b"\xff" * (path.stat().st_size - 4096))
+    with pytest.raises(UsageError, match=r"malformed.*restore a copy of the file"):
+        Store(path)
