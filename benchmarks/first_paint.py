@@ -37,7 +37,8 @@ SETTLE_S = 1.0  # wait in seconds after the complete screen, so that a later imp
 
 @dataclass
 class App:
-    """A program to measure. `shows` has words from the top, the middle and the bottom of its first screen."""
+    """A program to measure. `shows` has words from the top, the middle and the bottom of the program's first
+    screen."""
 
     name: str
     command: Sequence[str | Path]

@@ -35,12 +35,11 @@ def run_in_foreground(
 def stop_on_signals() -> Iterator[CancelToken]:
     """The first Ctrl-C (or SIGTERM, or SIGHUP) requests a stop at the next safe point.
 
-    SIGHUP comes when the terminal is closed. It is ignored if the command `nohup` has blocked it.
+    The system sends SIGHUP when the terminal is closed. Under the command `nohup`, this process ignores SIGHUP.
 
     A second Ctrl-C ends the program at once.
 
-    Even then, only unfinished work is lost, because finished work is already on disk. Child processes end together
-    with this process.
+    Finished work is never lost, because it is already on disk. Child processes end together with this process.
     """
     cancel = CancelToken()
 

@@ -90,7 +90,8 @@ def ask_all(folder: Path | None, target: str | None, seeds: str | None, servers:
 def _ask(question: str, given: str | None, look: Callable[[str], R]) -> R:
     """Ask until the check accepts an answer.
 
-    `given` is the value of an option. It is checked before the question is asked.
+    `given` is the value of an option. If an option is given, its value is checked first, and the question is asked
+    only if the check refuses the value.
     """
     answer = given
     while True:

@@ -86,7 +86,7 @@ class Bars:
             detail = sanitize(event.detail, 40)
             self._progress.update(self._stage, completed=event.done, total=event.total, detail=detail)
             if event.stage == "quantize":
-                # The detail names the artefacts in progress, so every other artefact with a bar has failed.
+                # `event.detail` names the artefacts in progress. An artefact with a bar that is not named has failed.
                 for name in self._layers.keys() - set(event.detail.split(", ")):
                     self._drop(name)
         elif isinstance(event, Preparing):

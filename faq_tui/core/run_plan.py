@@ -63,11 +63,11 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class Effect:
-    """What other settings change in a run.
+    """The effect that a change of the settings would have on a run.
 
-    `stale` are the finished stages that become stale, and `current` the stale stages that become current again.
-    `artefacts` is the number of artefacts that have to be made because of the change. `seconds` is the time that the
-    stages in `stale` took last time; None if it is not known.
+    `stale` lists the finished stages that become stale. `current` lists the stale stages that become up to date
+    again. `artefacts` is the number of artefacts that have to be made because of the change. `seconds` is the time
+    that the stages in `stale` took last time; None if it is not known.
     """
 
     stale: tuple[str, ...] = ()
@@ -109,7 +109,10 @@ def plan_of(run: Run) -> RunPlan:
 
 
 def effect_of(run: Run, settings: Settings) -> Effect:
-    """What `settings` would change in the run. This may read files, so the app calls it on a thread."""
+    """The effect on the run if `settings` replaced its present settings.
+
+    This function may read files, so the app calls it on a thread.
+    """
     other = replace(run, settings=settings)
     now, then = plan_of(run), plan_of(other)
     before = {stage.name: stage.state for stage in now.stages}

@@ -136,7 +136,7 @@ def _to_come(run: Run, name: str) -> dict[str, Any]:
     source = run.settings.sources[name]
     pending = pending_candidates(run, source)
     row = stages.all_rows(run.store).get("regenerate")
-    # If the stage is done, the server has refused all failed candidates, so the next job does not request them.
+    # If the stage is done, each failed candidate was refused by the server. The next job does not request it again.
     if row is not None and row.state == "done":
         failed = candidates.failed_numbers(run.store, source_hash_of(source))
         pending = [one for one in pending if (one.seed.id, one.number) not in failed]

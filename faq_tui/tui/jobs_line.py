@@ -142,7 +142,10 @@ def _running(live: LiveState, now: float, width: int, plan: RunPlan | None) -> T
 
 
 def _preparing(stage: str, began: float, step: Preparing, now: float, width: int, plan: RunPlan | None) -> Text:
-    """A step before the stage's first unit: its progress, rate and time left, or only the time since it began."""
+    """A step before the stage's first unit of work, with progress, rate and time left.
+
+    If the size of the step is unknown, only the time since its start is shown.
+    """
     head = Text.assemble((f"{_place(stage, plan)}{sanitize(stage)}", "bold"), f"  {sanitize(step.what)}")
     seconds = max(0.0, now - began)
     if not step.total:

@@ -33,7 +33,7 @@ class Rate:
         self._first: float | None = None
 
     def add(self, units: float, at: float) -> None:
-        """`at` is the time in unix seconds. It must not decrease between calls."""
+        """Add finished units at the time `at` (unix seconds). The times of successive calls must not decrease."""
         if self._buckets and at - self._buckets[-1][0] < BUCKET_S:
             self._buckets[-1][1] += units
             return
@@ -46,7 +46,7 @@ class Rate:
     def per_second(self, now: float) -> float:
         """Return the mean rate over the last ten seconds, in units per second.
 
-        If the first unit is more recent, return the mean rate since the first unit.
+        If the first unit was finished less than ten seconds ago, return the mean rate since then.
         """
         if self._first is None:
             return 0.0
@@ -62,7 +62,7 @@ class GrowingText:
 
     def __init__(self) -> None:
         self.length = 0
-        self._text = StringIO(newline="")  # with newline="", newlines stay unchanged
+        self._text = StringIO(newline="")  # newline="" prevents that StringIO converts line ends
 
     def append(self, text: str) -> None:
         if self.length < KEPT_CHARACTERS:
@@ -101,8 +101,7 @@ class Regeneration:
     truncated: int = 0
     retried: int = 0
     tokens: int = 0
-    # Tokens and characters of the finished streamed candidates. The ratio of the two numbers gives the tokens per
-    # character.
+    # Numbers of tokens and characters of all finished streamed candidates, to estimate the tokens per character.
     learned_tokens: int = 0
     learned_characters: int = 0
     characters: Rate = field(default_factory=Rate)  # streamed characters
@@ -172,7 +171,7 @@ class StageLive:
     state: str = "running"  # "running", "done", "failed" or "stopped"
     message: str = ""
     already: int = 0  # units that were already done when the stage began
-    first: tuple[int, float] | None = None  # (units done at the first progress event, time of this event)
+    first: tuple[int, float] | None = None  # the first progress event: (units done, time)
 
     def seconds_a_unit(self, now: float) -> float | None:
         """The mean seconds per unit since the first progress event. The time to load a model is not counted.
@@ -185,7 +184,7 @@ class StageLive:
         return max(0.0, now - since) / (self.done - done)
 
     def seconds_left(self, now: float) -> float | None:
-        """Seconds left, estimated from the rate. None if the rate is not known yet."""
+        """Seconds left, estimated from the rate; None if the rate is not known yet."""
         each = self.seconds_a_unit(now)
         if self.state != "running" or not self.total or each is None:
             return None
@@ -204,7 +203,8 @@ class LiveState:
     regeneration: Regeneration = field(default_factory=Regeneration)
     artefacts: dict[str, ArtefactLive] = field(default_factory=dict)
     waiting: dict[str, e.ServerWaiting] = field(default_factory=dict)  # servers that are down, by URL
-    # maps each step that runs before the stage's first unit to (time when it began, its last report), innermost last
+    # The steps that run now, before the stage's first unit of work. Each step maps to (its start time, its last
+    # report). A step inside another step comes after it.
     steps: dict[str, tuple[float, e.Preparing]] = field(default_factory=dict)
     measured: int = 0  # number of finished measurements
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))  # notes for the log view
@@ -250,7 +250,7 @@ class LiveState:
         self.growing.clear()
 
     def apply(self, event: e.Event, at: float) -> None:
-        """Apply one event. `at` is its time in unix seconds."""
+        """Apply one event. `at` is the time of the event in unix seconds."""
         self.version += 1
         # Thousands of CandidateDelta events can arrive in a second, so this type is handled first. Other events are
         # rare.

@@ -62,6 +62,7 @@ class Histogram:
         self.edge: int | None = None  # the leading bits of the edge; all values below the edge share bin 0
         self.counts: Any = None  # int32 [bins], on the device
         self.blocks: Counts | None = None  # number of values in each block; None if all bins are filled
+
         # In these blocks, the bins have counted every value. An empty list stands for all blocks.
         self.filled: list[Interval] = []
         self.used = 1  # number of bins from the first bin to the highest bin that holds a value

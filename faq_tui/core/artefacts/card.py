@@ -26,7 +26,7 @@ class ArtefactCard:
     size: int  # bytes on the disk
     commands: dict[str, str]
     doubts: tuple[str, ...]  # reasons why a server may refuse the folder
-    quality: str = ""  # the KL, beside that of the closest artefact
+    quality: str = ""  # the artefact's KL, and the lowest KL of the run's artefacts
 
     @property
     def command(self) -> str:

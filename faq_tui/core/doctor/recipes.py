@@ -60,9 +60,10 @@ def recipe_checks(run: Run) -> list[Check]:
 def together(
     found: list[WorkerPlace], costs: list[QuantizationCost], gpu: int | None, host: int | None
 ) -> list[Check]:
-    """Check the memory for artefacts that are made at the same time, one in each place.
+    """Check whether the memory suffices to make several artefacts at the same time.
 
-    `gpu` and `host` are the numbers of free bytes, as in `fits`. The result is empty if there is only one place.
+    `gpu` and `host` are the numbers of free bytes, as in `fits`. The result is empty if only one artefact is made at
+    a time.
     """
     if len(found) < 2:
         return []
@@ -91,7 +92,8 @@ def _target(run: Run) -> Path | None:
 
 
 def fits(cost: QuantizationCost, gpu: int | None, host: int | None) -> str:
-    """Which memory is too small for the quantization: "GPU" or "host". The result is "" if both are large enough.
+    """Return the name of the memory that is too small for the quantization, "GPU" or "host"; "" if both are large
+    enough.
 
     `gpu` and `host` are the numbers of free bytes. `gpu` is None if there is no GPU. `host` is None if the system
     does not report its free memory.
@@ -126,7 +128,7 @@ def _check(name: str, sets: int, cost: QuantizationCost, gpu: int | None, host: 
 
 
 def _tokens(run: Run) -> tuple[int, int, int, str]:
-    """Return three sizes of the largest calibration set, and a text that says how they are known.
+    """Return three sizes of the largest calibration set, and a text that says whether they are measured or estimated.
 
     The sizes are the number of rows, the number of tokens, and an upper limit for the tokens of one row.
     """

@@ -1,4 +1,4 @@
-"""The client of one endpoint. It finds the API key, sends requests, and reads the responses."""
+"""The client of one endpoint finds the API key, sends requests, and reads the responses."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Response:
 
 
 async def joined(pieces: AsyncIterator[bytes], start: bytes = b"") -> bytes:
-    """`start` and all pieces. Raises NotAnApiError if they are longer than MOST_JSON_BYTES together."""
+    """`start` and all pieces, joined. Raises NotAnApiError if the result is longer than MOST_JSON_BYTES."""
     body = bytearray(start)
     async for piece in pieces:
         body += piece
@@ -123,8 +123,7 @@ async def joined(pieces: AsyncIterator[bytes], start: bytes = b"") -> bytes:
 class Client:
     """Sends requests to one endpoint.
 
-    It does not retry requests, and it does not limit their total time. The caller must retry requests and limit their
-    time.
+    The client neither retries requests nor limits their total time; the caller must do both.
 
     Use the client as an async context manager, or close it at the end. Every request has its own connection.
     """
@@ -187,7 +186,7 @@ class Client:
         """Send the request, and return its httpx2.Response after the head has arrived.
 
         A head may take longer than the idle time, if a proxy keeps the connection open. Raises IdleError after
-        `longest_wait_s`. This limit includes the time to read the body of a refusal.
+        `longest_wait_s`, which includes the time to read the body of a refusal.
         """
         try:
             async with asyncio.timeout(self.longest_wait_s) as limit:
@@ -201,8 +200,8 @@ class Client:
     def longest_wait_s(self) -> float:
         """The longest wait for the head of a response, and for the next chunk of a stream, in seconds.
 
-        A server can send bytes that carry no part of the answer, such as pings. Without this limit, such bytes could
-        keep a request open for ever.
+        A server can send bytes that carry no part of the answer, such as pings. Without a limit on the whole wait,
+        pings could keep a request open for ever.
         """
         return IDLE_TIMES * self.endpoint.idle_timeout_s
 
@@ -242,7 +241,8 @@ async def _refusal(raw: Any, secrets: Secrets) -> StatusError:
 def _wait_of(headers: Mapping[str, str]) -> str | None:
     """The text of the header Retry-After.
 
-    Azure and OpenAI also send a header with milliseconds. This header is more exact, so it is preferred.
+    Azure and OpenAI also send a header with milliseconds. The header with milliseconds is more exact, so it is
+    preferred.
     """
     with suppress(KeyError, ValueError):
         return str(float(headers["retry-after-ms"]) / 1000)

@@ -22,10 +22,11 @@ from faq_tui.core.settings.secrets import secrets_of_endpoint
 RETRY_STATUS = frozenset({408, 409, 425, 429})
 BUSY_STATUS = frozenset({429, 503})
 GATEWAY_STATUS = frozenset({502, 503, 504})  # the server behind a gateway is down or still loading
-# with one of these HTTP statuses, a server refuses only this request
+
+# HTTP statuses with which a server refuses only the present request, and may accept others
 REQUEST_STATUS = frozenset({400, 413, 422, 451})
 # Some gateways refuse with status 400 because the model does not exist, or because the account has no money left.
-# Such a refusal is about all requests.
+# A refusal that matches NO_MODEL or NO_MONEY applies to all requests, not only to this one.
 NO_MODEL = re.compile(
     r"\b(?:invalid|unknown|no such|unrecogni[sz]ed|incorrect) model(?:[ _](?:name|id))?\b"
     r"(?! (?:input|output|param|arg))"
@@ -117,7 +118,7 @@ def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
 
 
 def backoff(attempt: int, first_s: float) -> float:
-    """The number of seconds to wait after try number `attempt`. This number is random, and it is below a limit.
+    """The number of seconds to wait after try number `attempt`. The number is random, between 0 and a limit.
 
     The limit starts at `first_s` and doubles with each try, up to `LONGEST_WAIT_S`.
 

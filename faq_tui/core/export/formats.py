@@ -56,7 +56,7 @@ class ExportFormat(Extension):
     def write(self, calibration: CalibrationSet, out: IO[bytes]) -> None:
         """Write the whole set. `out` may be a file, a pipe or standard output, so do not call its `seek`.
 
-        Raises FaqError if the set's file is damaged. If possible, raises it before anything is written to `out`.
+        Raises FaqError if the set's file is damaged. A format that can check this first leaves `out` empty.
         """
         raise NotImplementedError
 

@@ -23,7 +23,7 @@ from faq_tui.core.store.picks import Pick
 
 
 def judge_named(kind: str) -> Judge:
-    """The judge with this name. Raises UsageError if there is none."""
+    """The judge with the name `kind`. Raises UsageError if no judge has this name."""
     return cast(Judge, JUDGES.get(kind))
 
 

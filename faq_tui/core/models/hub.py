@@ -55,7 +55,7 @@ def local_folder(model: str, only_config: bool = False) -> Path:
 
 
 def _bars(progress: StepProgress) -> type[Any]:
-    """The class of the progress bars of a download. It draws nothing, and reports the bytes that are written."""
+    """The class of a download's progress bars. The bars draw nothing, and report the bytes that are written."""
     from tqdm.auto import tqdm
 
     class ReportedBar(tqdm):  # type: ignore[misc, unused-ignore]
@@ -81,8 +81,8 @@ LOOK_UP_TIMEOUT_S = 5.0
 class HubModel:
     """The hub's facts about a model."""
 
-    weights: int | None  # bytes of the weights that would be downloaded; None if the hub does not say it
-    gated: bool  # True if its owner must grant access
+    weights: int | None  # bytes of the weights that would be downloaded; None if unknown
+    gated: bool  # True if the model's owner must grant access
 
 
 def look_up(model: str) -> HubModel | None:

@@ -65,8 +65,8 @@ def fingerprint(run: Run) -> str:
 
     The hash of a folder covers the configuration, and the name, size and samples of each file. The hash of a hub
     model covers only the id. The hash is computed without a network and without torch. Further training changes
-    almost all weights, so a few samples are enough to detect it. A copy in another folder or with another date has
-    the same hash.
+    almost all weights, so a few samples are enough to detect it. A copy of the target in another folder or with
+    another date has the same hash.
     """
     target = run.settings.target
     if target.model == EMBEDDED:
@@ -88,7 +88,7 @@ def _spots(path: Path) -> str:
 
 @lru_cache(maxsize=4096)
 def _hash_of_spots(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001  a key of the cache
-    """A hash of samples of the file. For a small file, the whole file is hashed.
+    """A hash of samples of the file, or of the whole file if the file is small.
 
     The hash is cached, because it is often needed. A new size or `mtime_ns` makes the cached hash invalid.
     """

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from faq_tui.core.plots.curve import _ONE_AT_A_TIME, LEAST_HEIGHT, LEAST_WIDTH
 from faq_tui.core.plots.overlay import _round_step
 
-AXES = 12, 4  # width and height in cells that are reserved for the frame and the ticks; plotext needs less
+AXES = 12, 4  # cells reserved for the frame and the ticks (width, height); plotext needs fewer cells
 APART = 1.1  # two points with at least this distance, in cells, do not overlap
 SMALLEST_SPREAD = 1e-290
 MARGIN = 0.08  # share of the range that stays empty at each end

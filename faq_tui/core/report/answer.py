@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from faq_tui.core.evaluation.kinds import PROSE
+from faq_tui.core.evaluation.kinds import ANSWERS, PROSE
 from faq_tui.core.evaluation.metrics import KL
 from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE
 from faq_tui.core.extensions import METRICS
@@ -160,6 +160,30 @@ def _line(c: dict[str, Any], counts: Counter[str]) -> str:
     sizes += f"; these numbers are means over {c['draws']} draws" if c["draws"] > 1 else ""
     what = "number of questions" if c["equal"] == "samples" else "amount of text"
     return f"With the same {what}{than}: {', '.join(parts)} ({sizes})."
+
+
+def effect(c: dict[str, Any], body: dict[str, Any]) -> str:
+    """The size of the difference on one text, by the text's main metric, as a sentence of Markdown.
+
+    If held-out answers were measured, they are this text. The result is empty if nothing was measured.
+    """
+    texts = sorted((t for t in body["texts"] if t["name"] in c["texts"]), key=lambda text: text["kind"] != ANSWERS)
+    if not texts or c["same"]:
+        return ""
+    metric, draws = texts[0]["metrics"][0], c["draws"]
+    outcome = c["texts"][texts[0]["name"]][metric]
+    theirs, ours = (formatting.value(metric, outcome[side]) for side in ("baseline", "ours"))
+    difference = outcome["difference"]
+    share = ""
+    if outcome["baseline"] and difference["value"] is not None and not METRICS.get(metric).percent:
+        share = f" ({100 * difference['value'] / outcome['baseline']:+.0f}%)"
+    pair = f"{escape(c['recipe'])}, {escape(c['source'])}, at equal {c['equal']}"
+    change, interval = formatting.change(metric, difference["value"]), formatting.interval(metric, difference)
+    return (
+        f"{pair}: {formatting.metric_title(metric)} on {escape(texts[0]['title'])} {ours}, and {theirs} with "
+        f"{escape(_held_against(c))}; difference {change}{share}, 95% interval {interval} "
+        f"from {draws} {'draw' if draws == 1 else 'draws'}."
+    )
 
 
 CAVEAT = (

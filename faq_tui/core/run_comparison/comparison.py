@@ -24,7 +24,7 @@ class RunSide:
 
     folder: Path
     target: str
-    answer: str  # the answer of its report in one sentence, or the reason why there is none
+    answer: str  # the answer of the run's report in one sentence, or the reason why there is no report
 
 
 @dataclass(frozen=True)

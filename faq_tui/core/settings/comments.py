@@ -45,7 +45,7 @@ def keys_text(
     """The keys of a section, one per line.
 
     The keys in `values` and `live` are written first. All other keys follow as comments. `values` maps keys to their
-    values. The keys in `live` get their defaults. The keys in `without` are omitted.
+    values. The keys in `live` are written with their defaults. The keys in `without` are omitted.
     """
     values = values or {}
     fields = {field.alias or name: field for name, field in model.model_fields.items()}

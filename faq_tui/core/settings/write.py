@@ -149,7 +149,7 @@ def _group_size(target: str, method: str = DEFAULT_METHOD) -> str:
     """The group size of a new recipe.
 
     If the method has only one group size, the result is this size. If 128 divides the target's widths, the size is
-    128, as in the paper. Otherwise it is the largest of 64, 32 and 16 that divides the widths.
+    128, as in the paper. Otherwise the group size is the largest of 64, 32 and 16 that divides the widths.
     """
     possible = model_of(method).choices("group_size")
     if len(possible) == 1:

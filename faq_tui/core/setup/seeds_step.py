@@ -27,7 +27,7 @@ FEWEST = 8  # with fewer seeds than this, the comparison can show no difference
 
 @dataclass(frozen=True)
 class SeedsReport(StepReport):
-    """`name` is the value for the settings: a relative path has become absolute.
+    """`name` is the value for `seeds.path`; a relative path in the answer is stored as an absolute path.
 
     `usable` is None if the seeds cannot be counted now. `counted_all` is False if the file has more rows than were
     counted.
@@ -43,7 +43,7 @@ class SeedsReport(StepReport):
 
 
 def look_at_seeds(answer: str, here: Path) -> SeedsReport:
-    """Read the questions. A relative path begins in `here`. A data set of the hub is not read."""
+    """Read the questions. A relative path starts at the folder `here`. A data set of the hub is not read."""
     try:
         return _report(answer.strip(), here)
     except FaqError as error:

@@ -166,7 +166,7 @@ class Production:
         self.context.emit(StageProgress(STAGE, self.ended, len(self.todo), names))
 
     def _share(self, job: WantedArtefact, twin: Artefact) -> None:
-        # this folder may hold an artefact that was made earlier from another set of this name
+        # an older artefact may be in this folder, made from another set with the same name
         shutil.rmtree(self.run.models / job.name, ignore_errors=True)
         _record(self.run, job, twin.name, twin.bits, 0.0)
         self.context.emit(Note(f"{job.name} has the same token ids as {twin.name}, so both share the same weights"))
@@ -235,7 +235,7 @@ class Production:
             self.context.emit(Note(f"serve it with: {command}"))
 
     def _forget(self, name: str) -> None:
-        """Remove an artefact from those that are being made, and remove its incomplete folder."""
+        """Remove an artefact from `running`, and remove its incomplete folder."""
         self.running.pop(name, None)
         shutil.rmtree(self._half(name), ignore_errors=True)
 
@@ -252,8 +252,7 @@ class Production:
 def _twin(run: Run, name: str, signatures: dict[str, str]) -> Artefact | None:
     """Another complete artefact with the same signature as the artefact `name`; None if there is none.
 
-    The other artefact must match the settings. The result always has its own folder: it does not share the folder of
-    a third artefact.
+    The found artefact must match the settings, and must not share the folder of a third artefact.
     """
     signature = signatures[name]
     for other in all_artefacts(run.store).values():

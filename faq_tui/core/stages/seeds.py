@@ -32,8 +32,8 @@ MOST_READ_AGAIN = 64 << 20  # at most this many bytes of seed files are read aga
 def signature(run: Run) -> str:
     """A hash of the settings and of the contents of the seed files.
 
-    The modification time of a file does not matter. So a run stays finished when its files are copied to another
-    machine, or when faq-tui, which contains the starter seeds, is installed again.
+    The modification time of a file does not matter, so the stage stays finished if the run's files are copied to
+    another machine. The stage also stays finished if faq-tui, which contains the starter seeds, is installed again.
     """
     content = content_of(_path(run), run.settings.seeds.path, _kept(run))
     return SIGNED_BY_CONTENT + _digest(run, content)
@@ -181,7 +181,7 @@ def _good_seeds(context: Context, problems: _Problems) -> Iterator[Seed]:
 def _draw(context: Context, total: int) -> None:
     """Draw the seeds by a hash of their id and `sample_seed`.
 
-    So if a few seeds are added to the file, most of the drawn seeds stay the same.
+    Therefore most of the drawn seeds stay the same if a few seeds are added to the file.
     """
     run, settings = context.run, context.run.settings.seeds
     repeats = run.settings.evaluate.repeats

@@ -101,7 +101,7 @@ class Totals:
 def totals(path: Path, source_hash: str) -> Totals:
     """Count a source's candidates for chosen seeds. The function reads every row.
 
-    It opens a separate database connection, so it can run in a thread.
+    The function opens a separate database connection, so it can run in a thread.
     """
     db = connect_to_read(path, timeout_s=5.0)
     try:

@@ -2,8 +2,8 @@
 
 The key of each candidate is a hash of the seed, the source's settings and the candidate's number.
 
-Candidates contain long texts. The code for signatures, status and picks needs no texts, so this code reads only
-outlines and counts. Failed candidates are in a table of failures until they are requested again.
+Candidates contain long texts. The code for signatures, status and picks needs no texts, so it reads only outlines
+(candidates without texts) and counts. Failed candidates are in a table of failures until they are requested again.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ def replace_worse(store: Store, candidate: Candidate) -> int:
     Returns the id of the candidate that is valid afterwards.
 
     If the stored candidate has fewer flags, the stored candidate stays valid, and `candidate` is not stored. A
-    replaced candidate is no longer counted. Its row stays in the database, because scores may refer to the row.
+    replaced candidate is no longer counted. The row of the replaced candidate stays in the database, because scores
+    may refer to the row.
     """
     key = candidate_key(candidate.seed_id, candidate.source_hash, candidate.number)
     with store.writing() as db:
@@ -204,6 +205,7 @@ class Tally:
     completion_tokens: int = 0
     counted: int = 0  # number of candidates whose completion tokens are known
     seconds: float = 0.0  # sum of the counted candidates' generation times, in seconds
+
     # number of counted candidates with a known generation time; the time of a batch file's answers is not known
     timed: int = 0
 

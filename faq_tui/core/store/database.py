@@ -17,7 +17,7 @@ from faq_tui.core.base.files import PRIVATE_FILE, full_disk
 from faq_tui.core.store import migrate
 
 LOCK_WAIT_S = 30.0  # longest wait for a lock of the database
-MEMORY = ":memory:"  # SQLite's name for a database that is no file
+MEMORY = ":memory:"  # SQLite's name for a database in memory
 
 
 class Store:
@@ -64,8 +64,8 @@ class Store:
     def _use_wal(self) -> None:
         """Switch to write-ahead logging.
 
-        If another process opens the file at the same moment, SQLite fails without waiting. Therefore this function
-        tries several times.
+        If another process opens the file at the same moment, SQLite fails without waiting, so this function tries
+        several times.
         """
         until = time.monotonic() + LOCK_WAIT_S
         while True:

@@ -131,7 +131,7 @@ def last_override(store: Store, source: str, who: str | None = None, seed_id: st
 
 
 def same_batch(store: Store, source: str, override: Override) -> list[str]:
-    """The ids of all seeds with a valid override from the same transaction as `override`, in file order.
+    """The ids of all seeds whose valid override was stored in the same transaction as `override`, in file order.
 
     When a person accepts many picks at once, these picks are stored in one transaction and have the same time.
     """

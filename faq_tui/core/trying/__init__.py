@@ -3,7 +3,7 @@
 Each model is loaded in a worker child, or served by the command in `[evaluate.serve]`.
 
 `request.py` defines the prompt and how its answers are sampled.
-`models.py` lists the models that can answer it.
+`models.py` lists the models that can answer a prompt.
 `answer.py` collects the streamed tokens of one answer.
 `departure.py` finds the first token where an answer differs from the unquantized model's answer.
 `task.py` is the worker's task, which loads a model and answers prompts.

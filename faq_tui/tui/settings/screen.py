@@ -80,7 +80,7 @@ class SettingsScreen(ModalScreen[None]):
 
     @dataclass
     class Computed(Message):
-        """A thread has computed the effect of the changes, or why they cannot be saved."""
+        """A thread has computed the effect of the changes, or found the reason why they cannot be saved."""
 
         number: int
         effect: Effect | str
@@ -97,8 +97,8 @@ class SettingsScreen(ModalScreen[None]):
         self.draft = SettingsDraft(folder / "faq.toml")
         self.draft.read()
         self.index = -1  # index of the shown section; -1 before the first one is shown
-        self.effect: Effect | str | None = None  # None while it is being computed, and if there are no changes
-        self.broken = ""  # why the file on disk cannot be read; "" if it can
+        self.effect: Effect | str | None = None  # None without changes, and while the effect is being computed
+        self.broken = ""  # why the file on disk cannot be read; "" if the file was read
         self._ids: dict[str, SettingKey] = {}  # the keys of the shown section
         self._computed = 0  # number of computations that began; only the last one is shown
         self._timer: Timer | None = None
@@ -228,7 +228,7 @@ class SettingsScreen(ModalScreen[None]):
 
     def _compute_soon(self) -> None:
         self.effect = None
-        self._computed += 1  # a computation that is still running is then outdated
+        self._computed += 1  # this makes the result of a computation that still runs outdated
         if self._timer is not None:
             self._timer.stop()
             self._timer = None
@@ -355,7 +355,7 @@ class SettingsScreen(ModalScreen[None]):
         await self._save()
 
     async def _save(self) -> bool:
-        """Save the changes. Returns False, and says why, if they cannot be saved."""
+        """Save the changes. If the changes cannot be saved, show the reason and return False."""
         if not self.draft.typed:
             self.app.notify("Nothing is changed.")
             return True

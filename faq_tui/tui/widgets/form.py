@@ -41,7 +41,7 @@ class Field:
     help: str | Callable[[Any], str] = ""
     choices: tuple[tuple[str, Any], ...] = ()
     placeholder: str = ""  # the text that an empty `text` or `number` shows
-    # If the user has already changed the initial value, this value is shown first. Comparisons of fields ignore it.
+    # the changed value if the user changed this field in an earlier form; comparisons of two fields ignore it
     edited: Any = dataclass_field(default=NOT_EDITED, compare=False)
 
 
@@ -120,7 +120,7 @@ class FieldRow(Vertical):
 class Form(Vertical):
     """The fields, one below the other. A changed value has a bold label.
 
-    `check` gets all values. It returns a dict that maps the key of each refused value to the reason. If a key has no
+    `check` gets all values, and returns a dict that maps the key of each refused value to the reason. If a key has no
     field, for example "", the reason is about the whole form. A reason is shown only after the user has changed the
     value or submitted the form.
     """
@@ -136,7 +136,7 @@ class Form(Vertical):
     def __init__(self, fields: Sequence[Field], check: Check = lambda _values: {}) -> None:
         super().__init__()
         self._fields, self._check = fields, check
-        self._submitted = False  # True once the user has tried to submit these values
+        self._submitted = False  # True after the user has tried to submit the form
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="rows"):
@@ -177,7 +177,7 @@ class Form(Vertical):
         self._validate()
 
     def submit(self) -> None:
-        """Post Submitted if no value is refused. Otherwise go to the first refused value."""
+        """Post Submitted if no value is refused; else go to the first refused value."""
         self._submitted = True
         if not self._validate():
             self.post_message(self.Submitted(self.values))
@@ -211,7 +211,7 @@ class Form(Vertical):
 
 
 def typed(text: str) -> Any:
-    """The typed text, converted to a number if possible. The check refuses other text."""
+    """Convert the typed text to a number. Text that is no number stays text, and the form's check refuses it."""
     for kind in (int, float):
         try:
             return kind(text)

@@ -57,7 +57,7 @@ class WizardState:
             model=self.text("model") or self.server.model,
             key_env=self.text("key_env"),
             method=method,
-            # The answers may still contain values for another method.
+            # `bits` and `size` may still be values for the method that was chosen before.
             bits=bits if bits in possible else possible[0],
             group_size=size if size in model.choices("group_size") else None,
             count=self.seeds.count,
@@ -161,7 +161,7 @@ class RecipeStep(WizardStep):
     question = "How is the model quantized?"
 
     def fields(self, state: WizardState, initial: Answers) -> list[Field]:
-        """The method, and its keys that allow more than one value."""
+        """The fields for the method, and for those keys of the method that allow more than one value."""
         method = state.answers.get("method") or DEFAULT_METHOD
         methods = tuple((METHODS.get(name).title, name) for name in METHODS.names())
         chosen = initial.get("method") or DEFAULT_METHOD

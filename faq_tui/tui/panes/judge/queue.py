@@ -72,7 +72,7 @@ class JudgeQueue:
         return moved
 
     def move_to(self, seed_id: str) -> bool:
-        """Go to a seed. Returns False if the filter excludes it."""
+        """Go to a seed. Returns False if the filter hides the seed."""
         index = next((i for i, standing in enumerate(self.shown) if standing.seed_id == seed_id), None)
         if index is None:
             return False
