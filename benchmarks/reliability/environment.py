@@ -18,10 +18,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
@@ -50,11 +51,11 @@ ODD_NAMES = (
 NOBODY = 54321  # a user id that the list of users does not name
 
 
-def faq_tui(*arguments: str | Path, prefix: tuple[str, ...] = (), cwd: Path | None = None, **env: str) -> Ended:
+def faq_tui(
+    *arguments: str | Path, prefix: tuple[str, ...] = (), env: Mapping[str, str] = MappingProxyType({})
+) -> Ended:
     call = [*prefix, sys.executable, "-m", "faq_tui", *map(str, arguments)]
-    done = subprocess.run(
-        call, capture_output=True, text=True, errors="replace", env=environment(**env), cwd=cwd, timeout=600
-    )
+    done = subprocess.run(call, capture_output=True, text=True, errors="replace", env=environment(**env), timeout=600)
     return Ended(done.returncode, done.stderr)
 
 
@@ -132,15 +133,17 @@ def unwritable_cache(bench: Bench) -> Ended:
     cache = bench.work / "no-folder"
     cache.write_text("a file, so no folder can be made here")
     places = {"XDG_CACHE_HOME": str(cache), "XDG_STATE_HOME": str(cache), "XDG_CONFIG_HOME": str(cache)}
-    return faq_tui("run", bench.copy(), "--until", "regenerate", **places, HF_HOME=str(cache / "hf"))
+    return faq_tui("run", bench.copy(), "--until", "regenerate", env={**places, "HF_HOME": str(cache / "hf")})
 
 
 def unwritable_temporary_folder(bench: Bench) -> Ended:
-    return faq_tui("run", bench.copy(), "--until", "regenerate", TMPDIR=str(bench.work / "missing"))
+    return faq_tui("run", bench.copy(), "--until", "regenerate", env={"TMPDIR": str(bench.work / "missing")})
 
 
 def ascii_locale(bench: Bench) -> Ended:
-    return faq_tui("status", bench.copy("ünïcödé"), LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    return faq_tui(
+        "status", bench.copy("ünïcödé"), env={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    )
 
 
 def locked_by_another(bench: Bench) -> Ended:
@@ -241,7 +244,7 @@ def clock(first: str, then: str) -> Callable[[Bench], Ended]:
         forget_candidates(folder)
         for at in (first, then):
             fake = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": at, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-            done = faq_tui("run", folder, "--until", "regenerate", **fake)
+            done = faq_tui("run", folder, "--until", "regenerate", env=fake)
             if done.code:
                 return done
         return faq_tui("status", folder)

@@ -337,7 +337,7 @@ def main() -> None:
         print(f"an undisturbed run: {len(expected)} parts, seconds by stage: {lasts}", file=sys.stderr, flush=True)
 
         def is_enough() -> bool:
-            return outcome.kills.total() >= options.kills or time.monotonic() - began > options.seconds
+            return bool(outcome.kills.total() >= options.kills or time.monotonic() - began > options.seconds)
 
         while not is_enough():
             folder = make(work / f"run-{outcome.runs}", kept / "model", server.url)

@@ -94,7 +94,6 @@ def test_a_user_without_a_home_is_asked_to_set_it(
 
 def test_a_terminal_without_unicode_gets_escapes(tmp_path: Path) -> None:
     make_run(tmp_path / "ünïcödé", seeds=1)
-    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    shown = faq_tui_process("status", tmp_path / "ünïcödé", **plain)
+    shown = faq_tui_process("status", tmp_path / "ünïcödé", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
     assert shown.code == 0, shown.err
     assert "\\u" in shown.out or "\\x" in shown.out

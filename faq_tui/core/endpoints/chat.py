@@ -158,12 +158,10 @@ async def _exchange(
     on_delta: OnDelta | None,
     on_accepted: Callable[[], None],
 ) -> dict[int, Reply | BrokenStreamError]:
-    """Send one request and read its choices.
+    """Send one request and read its choices. `on_accepted` is called each time a part of the reply arrives.
 
     If the body has no limit of tokens, each choice is cut off after `most_tokens` tokens. If the server ignores the
     limit in the body, each choice is cut off later.
-
-    `on_accepted` is called each time a part of the reply arrives.
     """
     cut_here, expected = not has_limit(body), body.get("n", 1)
     started = time.monotonic()
