@@ -88,7 +88,7 @@ def test_a_user_without_a_home_is_asked_to_set_it(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError(reason)
 
-    monkeypatch.setattr("faq_tui.core.run.run.open_run", fail)
+    monkeypatch.setattr("faq_tui.core.run.run.open_to_look", fail)
     assert refused(ExitCode.USAGE, "status", tmp_path).startswith("$HOME is not set")
 
 

@@ -6,13 +6,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from faq_tui.core.endpoints import Client, pace, stream_chat
+from faq_tui.core.endpoints import Client, client, pace, stream_chat
 from faq_tui.core.endpoints.transport import IdleError
 from faq_tui.core.settings import Endpoint, Sampling
 from tests.support.fake_server import Behaviour, FakeServer
 
 MESSAGES = [{"role": "user", "content": "Why?"}]
 LETTERS = "abcdefghijklmnopqrstuvwxyz" * 3
+
+
+@pytest.fixture(autouse=True)
+def one_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer must grow by LEAST_CHARACTERS in 1 s, and each part of it may take ten times as long."""
+    monkeypatch.setattr(client, "IDLE_TIMES", 0.1)
 
 
 @pytest.fixture
@@ -23,9 +29,9 @@ def server() -> Iterator[FakeServer]:
 
 async def answer(server: FakeServer, behaviour: Behaviour, **sampling: int) -> str:
     server.behaviour = behaviour
-    endpoint = Endpoint(base_url=server.url, model="fake-8b", idle_timeout_s=0.1)  # 1 s for LEAST_CHARACTERS
-    async with Client(endpoint) as client:
-        reply = await stream_chat(client, "fake-8b", MESSAGES, Sampling(**sampling), 0, {})
+    endpoint = Endpoint(base_url=server.url, model="fake-8b", idle_timeout_s=10)
+    async with Client(endpoint) as asking:
+        reply = await stream_chat(asking, "fake-8b", MESSAGES, Sampling(**sampling), 0, {})
     assert reply.finish_reason in ("stop", "length")
     return reply.answer
 
