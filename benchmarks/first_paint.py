@@ -155,7 +155,8 @@ def main() -> None:
     head = ("app", "version", "first text", "complete screen: median (min–max)", "of faq-tui's", "load")
     body = table(head, [row_of(app, own) for app in apps])
     note = (
-        "The first opening of each program is not counted. A screen is complete if it shows these words: "
+        "The first run of each program is not counted, because it fills the caches. "
+        "A screen is complete if it shows these words: "
         + "; ".join(f"{app.name} {', '.join(app.shows)}" for app in apps)
         + f". faq-tui opens a finished run of {seeds} seeds. Its process had never loaded libtorch "
         f"{SETTLE_S:.0f} s after the complete screen; otherwise this measurement would have failed."

@@ -29,8 +29,8 @@ from faq_tui.core.run.job_record import Job
 
 TITLE = f"The app with {STREAMS} streams at {TOKENS_PER_S} tokens/s each and a quantization running"
 NOTE = (
-    "The pane Regenerate is shown and follows the stream that wrote last. Both values of tokens/s belong to the same "
-    "job, with and without the app in turn. If the effect of a key was not seen before the next key, the time "
+    "The pane Regenerate is shown and follows the stream that wrote last. One job runs with and without the app in "
+    "turn, and gives both values of tokens/s. If the effect of a key was not seen before the next key, the time "
     "until the next key is used, although the true time is longer. Load: lowest and highest load average of the "
     "machine over one minute, in all rounds. The load includes this program, its child processes and all other "
     "programs."

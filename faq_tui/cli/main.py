@@ -23,6 +23,7 @@ COMMANDS = {
     "status": "status",
     "pick": "pick",
     "export": "export",
+    "push": "push",
     "try": "try_models",
     "report": "report",
     "compare": "compare",

@@ -81,11 +81,11 @@ def _doing(session: Session) -> str:
 def share_done(live: LiveState) -> float | None:
     """The finished share of the running stage, from 0 to 1. A layer counts as a part of its artefact."""
     stage = live.stage
-    if stage is None or stage.state != "running" or not stage.total:
+    if stage is None or stage.state != "running" or not stage.all_units:
         return None
-    done = float(stage.done)
+    done = float(stage.finished)
     done += sum(len(one.layer_done) / one.layers for one in live.running_artefacts() if one.layers)
-    return min(1.0, done / stage.total)
+    return min(1.0, done / stage.all_units)
 
 
 def end_in_words(run: str, session: Session) -> str:

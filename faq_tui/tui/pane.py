@@ -28,7 +28,7 @@ class PaneSpec:
 
     scope: str  # the id of the pane's widget; the ids of the pane's actions begin with the scope
     title: str  # the text on the tab
-    digit: int  # the pane's number N; the keys N, ctrl+N and fN (a function key) show the pane
+    digit: int  # the number of the pane; for example, the keys 6, ctrl+6 and f6 show the pane with the number 6
     help: str  # one sentence that describes what the pane shows
     path: str  # "module:class" of the Pane; the module is imported when the app opens
     actions: tuple[Action, ...]

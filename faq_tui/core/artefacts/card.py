@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,12 @@ class ArtefactCard:
     def command(self) -> str:
         """The command of the first server; "" if no server can load the folder."""
         return next(iter(self.commands.values()), "")
+
+    @property
+    def push_command(self) -> str:
+        """The command that uploads the folder to the hub. A person must replace USER."""
+        run, name = shlex.quote(str(self.folder.parent.parent)), shlex.quote(self.artefact.name)
+        return f"faq-tui push {run} {name} USER/{name}"
 
     @property
     def servers(self) -> str:

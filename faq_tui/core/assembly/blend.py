@@ -74,7 +74,7 @@ class Blend:
 
 
 def interleaved(conversations: Sequence[Sample], prose: Sequence[Sample]) -> list[Sample]:
-    """Merge conversations and prose into one list. The conversations stay in their order, and so does the prose.
+    """Merge conversations and prose into one list. The conversations keep their order, and the prose keeps its order.
 
     For every n, the first n samples have about the same share of prose as the whole list.
     """

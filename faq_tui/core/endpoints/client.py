@@ -69,7 +69,9 @@ def api_key(endpoint: Endpoint) -> str:
         return "none"  # local servers do not check the key, but some refuse a request without a key
     key = key_of(endpoint)
     if key is None:
-        raise UsageError(f"${endpoint.api_key_env} is not set: export the key for {endpoint.shown_url} in it")
+        raise UsageError(
+            f"${endpoint.api_key_env} is not set: set this environment variable to the key for {endpoint.shown_url}"
+        )
     return key
 
 
@@ -141,7 +143,8 @@ class Client:
         key = api_key(endpoint)
         if not (key.isascii() and key.isprintable()):
             raise UsageError(
-                f"the key in ${endpoint.api_key_env} has characters that no HTTP header allows: export it again"
+                f"the key in ${endpoint.api_key_env} has characters that are not allowed in HTTP headers: "
+                "set this environment variable to the right key"
             )
         # A server may repeat a key in its response. The key must not be stored, so it is masked in all responses.
         self.secrets = secrets_of_endpoint(endpoint)

@@ -68,8 +68,8 @@ def no_api(endpoint: Endpoint) -> str:
 def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
     """The fault that caused a request's exception. None if the exception does not come from a request.
 
-    Some servers repeat the API key in their error messages. These messages are shown and stored, so the key in them
-    is replaced by ***.
+    Some servers repeat the API key in their error messages. The function replaces the key by ***, because error
+    messages are shown and stored.
     """
     url = endpoint.shown_url
     if isinstance(error, StatusError):
@@ -160,8 +160,8 @@ def _status_fault(error: StatusError, endpoint: Endpoint) -> RequestFault:
 
 def _refused_by_proxy(variable: str, why: str, url: str) -> RequestFault:
     advice = (
-        f"cannot reach {url} through the proxy in {variable} ({why}): correct the user and the password in it, and "
-        "write %40 for @ and %3A for a colon in the password"
+        f"cannot reach {url} through the proxy in {variable} ({why}): correct the user and the password in this "
+        "variable, and write %40 for @ and %3A for a colon in the password"
     )
     return RequestFault(False, f"the proxy failed ({why})", advice, True, connected=False)
 
@@ -202,7 +202,7 @@ def _seconds(retry_after: str | None) -> float | None:
 def _clean(text: str, endpoint: Endpoint) -> str:
     """Remove the secrets from the text, then shorten the text.
 
-    If the text were shortened first, a part of a secret could stay in it.
+    If the text were shortened first, the shortened text could end with a part of a secret.
     """
     return _short(secrets_of_endpoint(endpoint).masked(text))
 

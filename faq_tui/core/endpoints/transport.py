@@ -222,8 +222,8 @@ def extra_headers(endpoint: Endpoint) -> dict[str, str]:
             text = os.environ.get(value[1:], "").strip()
             if not (text and text.isascii() and text.isprintable()):
                 raise UsageError(
-                    f"{value} is not set, or has characters that no HTTP header allows: "
-                    f"export the value of {name} in it"
+                    f"{value} is not set, or has characters that are not allowed in HTTP headers: "
+                    f"set this environment variable to the value of the header {name}"
                 )
             value = text
         headers[name] = value

@@ -9,7 +9,7 @@ from faq_tui.core.stats.sums import ITEMS
 
 
 class GreedyDeparture(Ratio):
-    """The mean number of tokens that a model's greedy answer has in common with the target's, from the beginning.
+    """The mean number of tokens before the first difference between a model's and the target's greedy answers.
 
     The largest possible value is the mean length of the unquantized model's answers: the unquantized model itself has
     this value.

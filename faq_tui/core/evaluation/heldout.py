@@ -200,7 +200,7 @@ def shared_rows(items: Sequence[Item]) -> dict[int, list[int]]:
     the states of A. For example, the choices of a question have the same start.
 
     Returns a dict. The keys of the dict are the indices of the items to process. Each value lists the indices of all
-    items that get their states from the processed item. The first index in the list is the key itself.
+    items that get their states from the processed item. This list begins with the index of the processed item.
     """
     order = sorted(range(len(items)), key=lambda index: items[index].ids[:-1])
     found: dict[int, list[int]] = {}

@@ -35,11 +35,16 @@ def subjects(run: Run) -> dict[str, str]:
     """
     target = fingerprint(run)
     made = all_artefacts(run.store)
-    hashes = {UNQUANTIZED: digest(VERSION, target, UNQUANTIZED)}
+    hashes = {UNQUANTIZED: unquantized_hash(target)}
     for artefact in wanted_artefacts(run):
         owner = made.get(artefact.folder, artefact)
         hashes[artefact.folder] = digest(VERSION, target, owner.signature)
     return hashes
+
+
+def unquantized_hash(target: str) -> str:
+    """The hash of the unquantized target as a subject. `target` is the fingerprint of the target."""
+    return digest(VERSION, target, UNQUANTIZED)
 
 
 def texts(run: Run) -> tuple[str, ...]:

@@ -21,8 +21,8 @@ SHARE = 4  # log-probabilities may use (free bytes - SPARE) / SHARE
 class SpareMemory:
     """The memory for the log-probabilities of all texts of an evaluation.
 
-    The size of this memory is computed at the first reservation, as a part of the memory that is free at this time.
-    At this time, a model is already loaded, and the model's memory does not count as free. So after this model is
+    The first call of `take` computes the size of this memory: a part of the memory that is free during this call.
+    During this call, a model is already loaded, and the model's memory does not count as free. So after this model is
     freed, the next model of the same size still fits.
     """
 

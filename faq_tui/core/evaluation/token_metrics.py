@@ -106,7 +106,7 @@ class KlOfAnswer(KlOfPart):
 class FirstDeparture(Ratio):
     """The mean number of tokens of an answer before the top-1 tokens of the two models first differ.
 
-    Both models read the same answer. If their top-1 tokens never differ, the whole answer counts. Before this
+    The two models read the same answer. If their top-1 tokens never differ, the whole answer counts. Before this
     difference, both models would write the same tokens with greedy decoding.
     """
 

@@ -97,6 +97,10 @@ EXPORTS = Registry(
         "jsonl": "faq_tui.core.export.formats:JSONL",
         "parquet": "faq_tui.core.export.formats:PARQUET",
         "text": "faq_tui.core.export.formats:TEXT",
+        "llm-compressor": "faq_tui.core.export.quantizers:LLM_COMPRESSOR",
+        "auto-round": "faq_tui.core.export.quantizers:AUTO_ROUND",
+        "gptqmodel": "faq_tui.core.export.quantizers:GPTQMODEL",
+        "imatrix": "faq_tui.core.export.quantizers:IMATRIX",
     },
 )
 REPORTS = Registry(

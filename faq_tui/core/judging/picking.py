@@ -57,8 +57,8 @@ def agrees(standing: Standing) -> bool:
 def progress(standings: Iterable[Standing]) -> tuple[int, int]:
     """The number of reviewed seeds, and the number of seeds that a person should review.
 
-    A seed without a usable candidate needs no review, because no set can contain it. Such a seed is counted only if a
-    person has decided on it.
+    A seed without a usable candidate needs no review, because no set can contain it. A seed without a usable
+    candidate is counted only if a person has decided on this seed.
     """
     listed = [standing for standing in standings if standing.usable or standing.override is not None]
     return sum(standing.override is not None for standing in listed), len(listed)

@@ -76,7 +76,8 @@ NUMBER_WORDS = {
     **{"one": 1.0, "two": 2.0, "three": 3.0, "four": 4.0, "five": 5.0},
     **{"six": 6.0, "seven": 7.0, "eight": 8.0, "nine": 9.0, "ten": 10.0},
 }
-# Matches the texts "8" and "8/10". If a server does not enforce the schema, a score may be such a text.
+# Matches the texts "8" and "8/10". If a server does not enforce the schema, a reply may have a score in
+# this form.
 QUOTED = re.compile(r"\s*(\d{1,2}(?:\.\d+)?)\s*(?:(?:/|out of)\s*10)?\s*")
 
 

@@ -22,7 +22,7 @@ from faq_tui.core.settings import EMBEDDED, Settings
 
 KEYS = ("auto_map", "custom_generate", "custom_pipelines")
 ELSEWHERE = "configuration_files"  # the value of this key names files that are read instead of config.json
-FOLDER = "custom_generate"  # the name of a folder; transformers runs the file generate.py in it
+FOLDER = "custom_generate"  # the name of a folder; transformers runs the file generate.py in this folder
 
 # Large data files, which are not searched for code, because no library runs code that they name.
 _DATA = ("tokenizer.json", INDEX)

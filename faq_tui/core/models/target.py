@@ -12,6 +12,7 @@ from typing import Any
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.models.folder_check import no_model_in
+from faq_tui.core.models.hub import cached_folder
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED
 
@@ -74,8 +75,29 @@ def fingerprint(run: Run) -> str:
 
         return digest(EMBEDDED, GGUF_SHA256, CONVERTER_VERSION)
     folder = local_target(run)
-    if folder is None:
-        return digest("hub", target.model)
+    return digest("hub", target.model) if folder is None else _hash_of_folder(folder)
+
+
+def content_fingerprint(run: Run) -> str:
+    """A hash of the target's files, if they are on this machine; otherwise the result of `fingerprint`.
+
+    Two names of the same files have the same hash: "embedded" and the path of its folder, or a hub id and the path of
+    its folder in the cache. Signatures cannot use this hash, because a download would change it.
+    """
+    name = run.settings.target.model
+    if name == EMBEDDED:
+        from faq_tui.core.embedded import cached_model
+
+        cached = cached_model()
+        folder = cached.folder if cached else None
+    else:
+        folder = local_target(run) or cached_folder(name)
+    if folder is None or not (folder / "config.json").is_file():
+        return fingerprint(run)
+    return _hash_of_folder(folder)
+
+
+def _hash_of_folder(folder: Path) -> str:
     config = (folder / "config.json").read_text(encoding="utf-8", errors="replace")
     files = sorted(path for path in folder.iterdir() if path.suffix in KEPT and path.is_file())
     return digest("folder", config, [(path.name, path.stat().st_size, _spots(path)) for path in files])

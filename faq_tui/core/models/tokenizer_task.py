@@ -115,8 +115,8 @@ def _takes_parts(template: Template, messages: Sequence[dict[str, str]]) -> bool
     parts = [{**message, "content": [{"type": "text", "text": message["content"]}]} for message in messages]
     with suppress(NotAssembledError):
         text = template.render(parts)
-        # Some templates expect plain text. If a template that expects plain text gets a list of parts, it may write
-        # the list itself, for example [{'type': 'text', …}], instead of the texts in the list.
+        # Some templates expect plain text. For a list of parts, the output of these templates may contain the list in
+        # Python's notation, for example [{'type': 'text', …}], instead of the texts in the list.
         return "'type':" not in text and all(message["content"] in text for message in messages)
     return False
 

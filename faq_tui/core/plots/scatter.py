@@ -67,7 +67,7 @@ def _apart(
     """Returns (point, x, y) for each point, where (x, y) is the place at which the point is drawn.
 
     If the cell of a point is occupied, the point moves to a free cell. If there is no free cell, the point stays
-    where it is. `step` is the width and the height of a cell, in the units of x and y. Both numbers may be slightly
+    where it is. `step` is the width and the height of a cell, in the units of x and y. `step` may be slightly
     larger than a real cell.
     """
     placed: list[tuple[Point, float, float]] = []
@@ -94,6 +94,6 @@ def _ends(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _ticks(low: float, high: float, most: int) -> list[float]:
-    """At most `most` + 1 round numbers between `low` and `high`."""
+    """The ticks of an axis from `low` to `high`: round numbers, at most `most` + 1 of them."""
     step = _round_step((high - low) / most)
     return [n * step for n in range(math.ceil(low / step), math.floor(high / step) + 1)]

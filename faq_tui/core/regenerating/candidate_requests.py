@@ -89,7 +89,7 @@ def pending_candidates(run: Run, source: Source) -> list[PendingCandidate]:
 
     Seeds that already have candidates come first, so that as few seeds as possible are incomplete after a stop.
     """
-    stored = rows.numbers(run.store, source_hash_of(source))
+    stored = rows.numbers(run.store, source_hash_of(source), source.candidates)
     begun = Counter(seed_id for seed_id, _ in stored)
     seeds = sorted(seed_rows.by_role(run.store, "chosen"), key=lambda seed: not begun[seed.id])
     missing = [

@@ -64,7 +64,7 @@ def estimate_cost(store: Store, name: str, source: Source, pending: Sequence[Pen
     candidates. If there are fewer, the estimate is based on candidates that were generated with earlier settings. If
     there are also fewer than `SAMPLE` of the latter, the result is an upper bound, computed from max_tokens.
     """
-    counts, basis = tally(store, source_hash_of(source)), MEASURED
+    counts, basis = tally(store, source_hash_of(source), source.candidates), MEASURED
     if counts.counted < SAMPLE:
         counts, basis = tally_before(store, name, source_hash_of(source)), EARLIER
     if counts.counted < SAMPLE:

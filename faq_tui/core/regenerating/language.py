@@ -116,7 +116,7 @@ def _script(letter: str) -> str | None:
 def asks_for_another(question: str) -> bool:
     """True if the question names a language or asks for a translation.
 
-    The answer to such a question may be in any language.
+    If a question names a language, the answer may be in any language.
     """
     return _TRANSLATE.search(question) is not None or any(
         names.search(question) for _, names in _languages().values()

@@ -239,8 +239,8 @@ def _nothing(body: dict[str, Any]) -> str:
     if not body["run"]["sources"]:
         return "There is nothing to compare, because the settings have no source."
     return (
-        "There is nothing to compare: no model with regenerated data and its baseline were measured on the same "
-        "held-out text."
+        "There is nothing to compare. A comparison needs a model with regenerated data and its baseline, and both "
+        "must be measured on the same held-out text."
     )
 
 

@@ -14,9 +14,13 @@ from faq_tui.core.store import candidates, stages
 def cost(run: Run) -> dict[str, Any]:
     """`generated` maps each source to the tokens of its candidates. `seconds` maps each stage to its time.
 
+    Only the candidates that the settings ask for are counted.
     If a stage was stopped and continued, its time is the time of its last part.
     """
-    tallies = {name: candidates.tally(run.store, source_hash_of(s)) for name, s in run.settings.sources.items()}
+    tallies = {
+        name: candidates.tally(run.store, source_hash_of(source), source.candidates)
+        for name, source in run.settings.sources.items()
+    }
     rows = {name: row for name, row in stages.all_rows(run.store).items() if name != "report"}
     return {
         "generated": {name: tally.completion_tokens for name, tally in tallies.items() if tally.counted},

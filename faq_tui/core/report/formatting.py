@@ -37,7 +37,7 @@ def escape(text: object, longest: int = LONGEST) -> str:
 
 MISSING = "–"
 HUGE = 1e6
-NO_SHARE = 100  # a share of at least 100 (10000%) has no meaning for a reader
+NO_SHARE = 100  # shares of 100 or more, that is, 10000% or more, are shown as ">10000" (see `percent`)
 
 
 def metric_title(metric: str) -> str:

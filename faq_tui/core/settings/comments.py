@@ -1,7 +1,8 @@
 """Write the lines of a new `faq.toml` from the schema: each key with a value, and its description as a comment.
 
-A key that is not set is written as a comment. If such a key has a default value, the line shows this value. For a key
-without a default value, the line shows an example, and the description states what happens without the key.
+A key that is not set is written as a comment. If a key that is not set has a default value, its line shows this
+value. For a key without a default value, the line shows an example, and the description states what happens without
+the key.
 """
 
 from __future__ import annotations

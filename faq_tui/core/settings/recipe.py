@@ -269,7 +269,7 @@ def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _position(listed_values: Sequence[Any], value: Any) -> int:
     """Index of the value in the list of values.
 
-    The value may be a method's default that is not in the list. For such a value, the result is 0.
+    The value may be a method's default that is not in the list. If the value is not in the list, the result is 0.
     """
     return listed_values.index(value) if value in listed_values else 0
 

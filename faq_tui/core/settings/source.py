@@ -130,7 +130,11 @@ class Endpoint(Section):
     retries: Annotated[int, Field(ge=0, le=100, description="how many times a failed request is repeated")] = 5
     retry_wait_s: Annotated[
         float,
-        Field(ge=0, le=60, description="longest wait before the second try, in seconds; it doubles with each try"),
+        Field(
+            ge=0,
+            le=60,
+            description="longest wait before the first retry, in seconds; each further retry doubles this time",
+        ),
     ] = 0.5
     connect_timeout_s: Annotated[float, Field(gt=0, description="longest wait for a connection, in seconds")] = 10.0
     idle_timeout_s: Annotated[

@@ -46,7 +46,7 @@ def signature(run: Run) -> str:
 
 
 def holds(run: Run, row: StageRow) -> bool:
-    """True if a signature by an earlier version of faq-tui still holds.
+    """True if the stage is up to date, although its signature comes from an earlier version of faq-tui.
 
     The signatures of earlier versions also contained who had picked each candidate: the judge or a person. A
     signature of an earlier version is computed again from the present picks. For the computation, a person is the

@@ -11,6 +11,7 @@ from typing import Any
 
 from faq_tui.core.base.errors import FaqError, Stopped
 from faq_tui.core.base.files import full_disk_is_clear, replace_folder
+from faq_tui.core.model_card.files import write_first_card
 from faq_tui.core.models.dense import format_of_folder
 from faq_tui.core.models.hub import cached_folder
 from faq_tui.core.models.target import TargetModel
@@ -222,6 +223,7 @@ class Production:
         """Move the artefact's folder to models/, and record the artefact."""
         run, name, half = self.run, job.name, self._half(job.name)
         complete_manifest(half, name, run, job.set_row)
+        write_first_card(run, half, name, job.set_row.name)
         folder = run.models / name
         replace_folder(half, folder)
         _record(run, job, None, result["average_bits"], result["seconds"])

@@ -1,4 +1,7 @@
-"""The stage `report`: write the report to reports/, one file per report format."""
+"""The stage `report`: write the report to reports/, one file per report format, and the artefacts' model cards.
+
+If a card cannot be written or is missing, the stage still counts as done: `faq-tui push` makes the card again.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,12 @@ from faq_tui.core.evaluation.metrics import metrics_of
 from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE
 from faq_tui.core.extensions import METRICS
 from faq_tui.core.judging.identity import current_picks
+from faq_tui.core.model_card.files import write_cards
 from faq_tui.core.report import benchmarks, spikes
 from faq_tui.core.report.document import SCHEMA, document
 from faq_tui.core.report.formats import report_files, write
 from faq_tui.core.run.context import Context
-from faq_tui.core.run.events import ReportWritten, StageStarted
+from faq_tui.core.run.events import Note, ReportWritten, StageStarted
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings.evaluate import as_before
 from faq_tui.core.store.measurements import all_measurements
@@ -33,7 +37,7 @@ def signature(run: Run) -> str:
 
 
 def holds(run: Run, row: StageRow) -> bool:
-    """True if a signature by an earlier version of faq-tui still holds.
+    """True if the stage is up to date, although its signature comes from an earlier version of faq-tui.
 
     The signatures of earlier versions contained the number of stored picks. A signature of an earlier version is
     computed again from the number of picks at the start of the stage. The picked candidates must still be the same as
@@ -80,6 +84,8 @@ def execute(context: Context) -> str:
     body = document(run)
     for path in write(run, body):
         context.emit(ReportWritten(str(path)))
+    for problem in write_cards(run, body):
+        context.emit(Note(problem, "warning"))
     mains = {text["name"]: text["metrics"][0] for text in body["texts"]}
     verdicts = [o[mains[text]]["verdict"] for c in body["comparisons"] for text, o in c["texts"].items()]
     listed = [word for word in WORDS if word in verdicts or word in (BETTER, WORSE, WITHIN_NOISE)]

@@ -120,7 +120,7 @@ def _refuse_newer(db: sqlite3.Connection, path: Path) -> None:
 
 
 def _record_counted(db: sqlite3.Connection) -> None:
-    """Record the names of migrations that were applied by an older faq-tui, which stored only their number."""
+    """Store the names of the applied migrations if an older faq-tui has stored only the number of migrations."""
     db.execute("BEGIN IMMEDIATE")
     try:
         db.execute(TABLE)

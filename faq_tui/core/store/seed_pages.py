@@ -37,16 +37,16 @@ _MADE = (
     "(SELECT count(*) FROM candidates c WHERE c.generation = :source_hash AND c.seed_id = s.id"
     " AND c.number <= :candidates)"
 )
-# Picks of candidates that were made with earlier settings of the source are ignored, as in `picks.current`.
+# Picks of candidates that were made with earlier settings of the source are ignored, as in `judged.standings`.
 _LAST = (
     "(SELECT CASE WHEN p.candidate_id IS NULL OR EXISTS (SELECT 1 FROM candidates k"
-    " WHERE k.id = p.candidate_id AND k.generation = :source_hash) THEN p.action END"
+    " WHERE k.id = p.candidate_id AND k.generation = :source_hash{which}) THEN p.action END"
     " FROM picks p WHERE p.source = :source AND p.seed_id = s.id AND {by} ORDER BY p.id DESC LIMIT 1)"
 )
 _PARTS = {
     "made": _MADE,
-    "person": _LAST.format(by="p.picked_by = 'person'"),
-    "judge": _LAST.format(by="p.picked_by = 'judge' AND p.who = :judge"),
+    "person": _LAST.format(by="p.picked_by = 'person'", which=""),
+    "judge": _LAST.format(by="p.picked_by = 'judge' AND p.who = :judge", which=" AND k.number <= :candidates"),
 }
 _STATE = "CASE " + " ".join(f"WHEN {test} THEN '{name}'" for name, test in STATES.items()) + " END"
 STATE_SQL = _STATE.format(**_PARTS)
@@ -54,7 +54,7 @@ STATE_SQL = _STATE.format(**_PARTS)
 _FILE = "rtrim(rtrim(s.origin, '0123456789'), ':')"
 
 # The JSON in which a seed's messages are stored can contain the texts in _SKELETON outside the contents of the
-# messages. If a searched text is a part of a text in _SKELETON, the JSON must be parsed.
+# messages. If the text that a person looks for is a part of a text in _SKELETON, the JSON must be parsed.
 _SKELETON = ("role", "content", "system", "user", "assistant", "tool", "[{", "}]", ": ", "}, {", ", ")
 
 _IDS = re.compile("[0-9a-f]{1,12}")

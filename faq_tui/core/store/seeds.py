@@ -118,6 +118,11 @@ def ids_by_role(store: Store, role: str) -> list[str]:
     return [row["id"] for row in store.db.execute(query, (role,))]
 
 
+def excluded(store: Store) -> set[str]:
+    """Ids of the seeds that a person has excluded."""
+    return {row["id"] for row in store.db.execute("SELECT id FROM seeds WHERE excluded")}
+
+
 def get(store: Store, seed_id: str) -> Seed | None:
     """The seed with this id, even if it is not present any more; None if the id is unknown."""
     row = store.db.execute("SELECT * FROM seeds WHERE id = ?", (seed_id,)).fetchone()

@@ -78,7 +78,7 @@ class BrowserDriver(WebDriver):
                         self._on_meta(kind, payload)
                 for event in parser.tick():
                     self.process_message(event)
-            if not self.exit_event.is_set():  # standard input has ended: the server is gone
+            if not self.exit_event.is_set():  # standard input ends when the server has ended
                 self.on_meta("quit", {})
 
     def on_meta(self, packet_type: str, payload: dict[str, object]) -> None:

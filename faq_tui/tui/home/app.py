@@ -80,8 +80,8 @@ class HomeApp(ShellApp):
         clock: Callable[[], float] = time.time,
         select: Path | None = None,
     ) -> None:
-        """`here` is the folder in which runs are searched. `notice` is a message about the run that was open before.
-        `select` is the run that is selected first.
+        """`here` is the folder in which the app looks for runs. `select` is the run that is selected first. `notice`
+        is a message about the run that was open before.
 
         Tests replace `clock`.
         """

@@ -40,7 +40,7 @@ MOVE_PAUSE_S = 0.1  # a section is shown when the cursor has stayed on it for th
 PAUSE_S = 0.4  # the effect of a change is computed when the person has not typed for this long
 SAVE, DISCARD, STAY = "save", "discard", "stay"
 LIST_KEYS = "↓ ↑ section · enter keys · / search · E editor · ctrl+s save · esc leave"
-FORM_KEYS = "↓ ↑ key · enter choose · ctrl+r undo · ctrl+s save · esc sections"
+FORM_KEYS = "↓ ↑ key · enter choose · ctrl+z undo · ctrl+r reset · ctrl+s save · esc back"
 CHECKING = "Looking at what this makes out of date …"
 READ_ONLY = "this is a replay, which cannot change faq.toml"
 
@@ -54,7 +54,7 @@ class SettingsScreen(ModalScreen[None]):
     VERTICAL_BREAKPOINTS = [(0, "-low"), (18, "-high")]  # noqa: RUF012  as in Textual
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "save", "Save", priority=True),
-        Binding("ctrl+r", "undo", "Undo", priority=True),
+        Binding("ctrl+r", "reset", "Reset", priority=True),
         Binding("down", "field(1)", show=False, priority=True),
         Binding("up", "field(-1)", show=False, priority=True),
         Binding("escape", "back", "Back"),
@@ -228,7 +228,7 @@ class SettingsScreen(ModalScreen[None]):
 
     def _compute_soon(self) -> None:
         self.effect = None
-        self._computed += 1  # this makes the result of a computation that still runs outdated
+        self._computed += 1  # the result of a computation with an older number is ignored
         if self._timer is not None:
             self._timer.stop()
             self._timer = None
@@ -293,7 +293,7 @@ class SettingsScreen(ModalScreen[None]):
     def action_field(self, by: int) -> None:
         (self.focus_next if by > 0 else self.focus_previous)()
 
-    def action_undo(self) -> None:
+    def action_reset(self) -> None:
         """Set the focused field back to the value in the file."""
         row = next((one for one in self._form.rows if one.control is self.focused), None)
         if row is not None:

@@ -25,6 +25,7 @@ from faq_tui.tui.clipboard import copy_text
 from faq_tui.tui.footer import KeyFooter
 from faq_tui.tui.try_it.column import AnswerColumn
 from faq_tui.tui.try_it.runner import TrySource
+from faq_tui.tui.widgets.line_input import LineInput
 from faq_tui.tui.widgets.menu import Group, Menu
 from faq_tui.tui.widgets.text import LiteralText
 
@@ -80,7 +81,7 @@ class TryScreen(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         with Vertical(id="try"):
             yield LiteralText(id="try-title")
-            yield Input(
+            yield LineInput(
                 self._request.prompt,
                 placeholder="Write a question, then press enter",
                 max_length=LONGEST_PROMPT,

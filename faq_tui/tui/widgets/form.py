@@ -17,6 +17,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Input, OptionList, Select
 
+from faq_tui.tui.widgets.line_input import LineInput
 from faq_tui.tui.widgets.text import LiteralText
 
 NO_YES = (("no", False), ("yes", True))
@@ -40,7 +41,9 @@ class Field:
     label: str = ""
     help: str | Callable[[Any], str] = ""
     choices: tuple[tuple[str, Any], ...] = ()
-    placeholder: str = ""  # the text that an empty `text` or `number` shows
+    # The text that an empty `text` or `number` shows. Comparisons of fields ignore it, because it may change while
+    # the user types.
+    placeholder: str = dataclass_field(default="", compare=False)
     # the changed value if the user changed this field in an earlier form; comparisons of two fields ignore it
     edited: Any = dataclass_field(default=NOT_EDITED, compare=False)
 
@@ -168,7 +171,10 @@ class Form(Vertical):
                 row = kept.get(field.key)
                 if row is None:
                     new.append(FieldRow(field))
-                elif new:
+                    continue
+                if isinstance(row.control, Input):
+                    row.control.placeholder = field.placeholder
+                if new:
                     await box.mount(*new, before=row)
                     new = []
             if new:
@@ -229,4 +235,4 @@ def _control(field: Field) -> Any:
         choices = field.choices if field.kind == "choice" else NO_YES
         return Select(choices, value=value, allow_blank=False, compact=True, id=field.key)
     text = "" if value is None else str(value)
-    return Input(text, placeholder=field.placeholder, compact=True, id=field.key)
+    return LineInput(text, placeholder=field.placeholder, compact=True, id=field.key)

@@ -38,7 +38,9 @@ class LineList(ScrollView, can_focus=False):
     # number of heading lines at the top; when the cursor reaches the first line below them, the list scrolls to its
     # top
     HEADS = 0
-    TO_THE_EDGE = False  # if True, the cursor's bar covers the place of the scrollbar while the list has no scrollbar
+    # A list keeps a column free for its scrollbar. If True, the cursor's bar also covers this column while the list
+    # has no scrollbar.
+    TO_THE_EDGE = False
     count: reactive[int] = reactive(0, repaint=False)
     # Do not repaint the whole list: a move of the cursor changes only two lines.
     cursor: reactive[int] = reactive(0, repaint=False)

@@ -32,7 +32,7 @@ from faq_tui.tui.wizard.steps import Answers, WizardState, all_steps, sample_lin
 PAUSE_S = 0.6  # seconds without typing after which an answer is checked
 CHECKING = Line("Checking …", "dim")
 LATER = 'If the server does not run yet, choose "no model for now", and add the server to faq.toml later.'
-KEYS = "tab next field · ctrl+s {next} · esc {back} · page up/down scroll"
+KEYS = "tab next field · ctrl+z undo · ctrl+s {next} · esc {back} · page up/down scroll"
 
 
 @dataclass(frozen=True)
@@ -210,6 +210,9 @@ class WizardScreen(ModalScreen[NewRun | None]):
         step = self.steps[self.index]
         step.keep(self.state, report)
         self.report = report
+        if step.has_defaults:
+            async with self._changing:
+                await self._show_fields()
         names = getattr(report, "models", ())
         if names and self._model_is_text():
             async with self._changing:

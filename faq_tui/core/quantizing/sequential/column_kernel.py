@@ -4,7 +4,7 @@ Each column is corrected for the errors of the columns before it.
 
 Each column needs about ten operations on one row of numbers. If each operation were a separate CUDA kernel, launching
 the kernels would take longer than the arithmetic. In this kernel, one program does all operations of a run for
-OUTPUTS outputs. The program keeps the run's columns of these outputs in registers.
+OUTPUTS outputs, and keeps all weights that these operations need in registers.
 """
 
 from __future__ import annotations

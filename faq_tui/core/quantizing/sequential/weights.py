@@ -102,7 +102,7 @@ def padded(
 
 @dataclass(frozen=True)
 class Weighted:
-    """The weights of the tokens that a module gets in one call.
+    """The weights of the tokens that a module processes in one call.
 
     `classes` holds the class of each token, int64 [tokens]. `values` holds the weight of each class.
     """

@@ -75,7 +75,7 @@ class EvidencePane(Pane):
         # this width.
         self._fitted: tuple[object, int, list[Page]] | None = None
         self._seen: object = None
-        self._described: LoadedEvidence | None = None  # the evidence that the text of the view `run` shows
+        self._described: LoadedEvidence | None = None  # the evidence from which the view `run` was last filled
         self.reader = Reader(run.folder, self._post_loaded)
 
     def _post_loaded(self, loaded: LoadedEvidence) -> None:

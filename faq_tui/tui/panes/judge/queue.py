@@ -48,7 +48,7 @@ class JudgeQueue:
     def progress(self) -> tuple[int, int]:
         """Return the number of reviewed seeds and the number of seeds to review.
 
-        Both numbers include seeds that the filter hides.
+        The two numbers of seeds include seeds that the filter hides.
         """
         return progress(self.everything)
 

@@ -63,6 +63,7 @@ class ArtefactActions(Pane):
             cards.STOP_SERVER: lambda: self._stop_server(server),
             cards.TRY: self.action_try_it,
             cards.EXPORT: lambda: self._ask_place(card),
+            cards.PUSH: lambda: self.notify(copy_text(self.app, card.push_command), markup=False),
             cards.DELETE: lambda: self._ask_deletion(card),
         }
         if answer in actions:

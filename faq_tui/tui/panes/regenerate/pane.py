@@ -95,6 +95,7 @@ class RegeneratePane(Pane):
         self.live = live
         if self.source not in self.run.settings.sources:
             self.source = next(iter(self.run.settings.sources), "")
+        self.number = max(1, min(self.number, self.candidates))
         self.page.load()
         seed_id = selected_seed(self.app)
         if seed_id is not None and not self.following:
@@ -173,7 +174,8 @@ class RegeneratePane(Pane):
         source = self.settings
         if source is None or empty:
             return
-        counts = queries.answered(self.run.store, source_hash_of(source), [s.seed_id for s in self.page.seeds])
+        on_page = [seed.seed_id for seed in self.page.seeds]
+        counts = queries.answered(self.run.store, source_hash_of(source), source.candidates, on_page)
         self.queue.set_states(counts, source.candidates, self.source, self.live.regeneration)
         title = f"{self.page.total:,} seeds" + (" · following" if self.following else "")
         self.query_one("#queue-title", LiteralText).show(title)
@@ -230,7 +232,8 @@ of the target's family under [sources.elder] in faq.toml."
             return
         known = [known_capabilities(self.run.store, url, source.model).left_out for url in source.urls]
         self._left_out = tuple(dict.fromkeys(name for names in known for name in names))
-        count_totals(self.app, self.run.store.path, source_hash_of(source), partial(self._counted, self.source))
+        counted = partial(self._counted, self.source)
+        count_totals(self.app, self.run.store.path, source_hash_of(source), source.candidates, counted)
 
     def _counted(self, source: str, totals: Totals) -> None:
         if source == self.source:

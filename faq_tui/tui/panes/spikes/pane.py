@@ -37,7 +37,7 @@ NOTHING = (
 
 
 class Drawing(DrawingView):
-    """The widget with the drawing. When its size changes, it is drawn again."""
+    """The widget with the drawing. When the widget's size changes, the drawing is made again."""
 
     class Resized(Message):
         """The widget has another size."""
