@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.base.files import full_disk_is_clear
+from faq_tui.core.base.files import full_disk_is_clear, private_folder
 from faq_tui.core.evaluation.heldout import Item, starts
 from faq_tui.core.models.backbone import LmHead
 
@@ -97,7 +97,7 @@ def writing(path: Path, items: Sequence[Item], head: LmHead) -> Iterator[Writer]
     if head.bias is not None:
         shapes["bias"] = tuple(head.bias.shape)
     with full_disk_is_clear(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         for abandoned in path.parent.glob(".*.half"):
             abandoned.unlink(missing_ok=True)
         try:
