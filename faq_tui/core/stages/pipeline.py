@@ -16,10 +16,22 @@ from functools import partial
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped, UsageError
 from faq_tui.core.base.files import full_disk_is_clear, private_folder
+from faq_tui.core.base.secrets import Secrets
 from faq_tui.core.base.steps import WorkStep, reported_to
 from faq_tui.core.models.model_code import NO_MODEL, allowed_code, refuse_code
 from faq_tui.core.run.context import Context, Stage
-from faq_tui.core.run.events import Emit, Note, Preparing, StageDone, StageFailed, StageSkipped, recorded
+from faq_tui.core.run.event_file import EventFile
+from faq_tui.core.run.events import (
+    Emit,
+    Event,
+    Note,
+    Preparing,
+    StageDone,
+    StageFailed,
+    StageSkipped,
+    from_json,
+    to_json,
+)
 from faq_tui.core.run.job_record import new_id, write_job
 from faq_tui.core.run.run import Run, locked
 from faq_tui.core.settings.secrets import secrets_of_run
@@ -89,7 +101,7 @@ def run_pipeline(
         private_folder(folder)
         names = tuple(stage.name for stage in selected)
         write_job(folder, only, until, names)
-        with (folder / "events.jsonl").open("a", encoding="utf-8", errors="replace") as record:
+        with EventFile(folder / "events.jsonl") as record:
             checks, secrets = _Checks(names), secrets_of_run(run.settings)
             for stage in selected:
                 # A server that a stage starts is stopped at the end of that stage, to free memory for the next stage.
@@ -97,12 +109,28 @@ def run_pipeline(
                     # Other programs and libraries write into the job's log, and may write a key into it.
                     resources.callback(secrets.scrub, run.log(job))
                     context = Context(
-                        *(run, recorded(record, emit, secrets), cancel, job, names, resources),
+                        *(run, _recorded(record, emit, secrets), cancel, job, names, resources),
                         confirmed=confirmed,
                         retry_unusable=retry_unusable and stage.name == "regenerate",
                     )
                     with reported_to(partial(_emit_step, context.emit)):
                         _run_stage(context, stage, checks)
+
+
+def _recorded(record: EventFile, emit: Emit, secrets: Secrets) -> Emit:
+    """Returns a function that writes each event to the file, and then passes the event to `emit`.
+
+    If an event contains a secret, for example in the error message of another program, the secret is masked.
+    """
+
+    def write_and_emit(event: Event) -> None:
+        line = to_json(event)
+        if (masked := secrets.masked(line)) != line:
+            event, _ = from_json(masked)
+        record.write(event)
+        emit(event)
+
+    return write_and_emit
 
 
 def _emit_step(emit: Emit, step: WorkStep) -> None:

@@ -6,16 +6,18 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.base.files import PRIVATE_FILE, full_disk
 from faq_tui.core.store import migrate
 
+T = TypeVar("T")
 LOCK_WAIT_S = 30.0  # longest wait for a lock of the database
 MEMORY = ":memory:"  # SQLite's name for a database in memory
 
@@ -31,6 +33,7 @@ class Store:
         the file is locked or the disk is full.
         """
         self.path, self.read_only = path, read_only
+        self._known: dict[object, tuple[object, Any]] = {}
         try:
             self.db = open_to_read(path) if read_only else _open_to_write(path)
             self.db.row_factory = sqlite3.Row
@@ -102,7 +105,18 @@ class Store:
                 raise full_disk(self.path) from None
             raise
 
+    def known(self, key: object, read: Callable[[], T]) -> T:
+        """The result of `read`. It is kept under `key` until this or another process changes the database."""
+        version = self.db.execute("PRAGMA data_version").fetchone()[0]  # changes when another connection commits
+        state = version, self.db.total_changes
+        found = self._known.get(key)
+        if found is None or found[0] != state:
+            found = self._known[key] = state, read()
+        value: T = found[1]
+        return value
+
     def close(self) -> None:
+        self._known.clear()
         self.db.close()
 
 

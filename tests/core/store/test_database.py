@@ -181,6 +181,21 @@ def test_a_removed_file_takes_no_change_and_a_database_in_memory_does(tmp_path: 
     memory.close()
 
 
+def test_what_is_known_is_read_again_after_a_change_of_any_connection(tmp_path: Path) -> None:
+    one, other = Store(tmp_path / "faq.db"), Store(tmp_path / "faq.db")
+    reads: list[str] = []
+
+    def read() -> int:
+        reads.append("read")
+        return len(reads)
+
+    assert [one.known("a", read), one.known("a", read), one.known("b", read)] == [1, 1, 2]
+    stages.begin(other, "seeds", "signature", "job")
+    assert one.known("a", read) == 3
+    stages.end(one, "seeds", "done")
+    assert [one.known("a", read), one.known("a", read)] == [4, 4]
+
+
 def test_the_log_of_a_killed_process_is_read_where_no_file_can_be_created(tmp_path: Path) -> None:
     """On a full disk, and in a read-only folder, SQLite cannot create its third file. Here, a folder prevents it."""
     path = tmp_path / "faq.db"
