@@ -199,7 +199,7 @@ def attempt(
         print(f"the command hung after the death of a child in {at}", file=sys.stderr)
         return None, at
     said = (folder / "stderr.txt").read_text(errors="replace")
-    if who == "child" and (code not in (0, 1) or "Traceback" in said or (code == 1 and "faq-tui: " not in said)):
+    if who == "child" and (code not in (0, 1, 2) or "Traceback" in said or (code and "faq-tui: " not in said)):
         outcome.bad_ends += 1
         print(f"after the death of a child in {at}: exit status {code}: {said[-500:]}", file=sys.stderr)
     deadline = time.monotonic() + ORPHAN_S
