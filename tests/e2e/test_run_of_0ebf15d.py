@@ -103,6 +103,8 @@ def test_status_is_as_it_was_and_nothing_is_stale(run: Path) -> None:
     # keys that later versions added
     assert status.pop("waiting") == []
     assert {source.pop("saved_tokens") for source in status["sources"].values()} == {0}
+    for source in stored["sources"].values():
+        source["picked"] -= 1  # the pick of the excluded seed, which older versions counted
     assert status == stored
 
 

@@ -11,12 +11,13 @@ import json
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.export.formats import CalibrationSet, ExportFormat, ExportJob, FolderFormat
-from faq_tui.core.quantizing.methods.gptq.matrix import NORM
-from faq_tui.core.settings import Recipe
+
+if TYPE_CHECKING:
+    from faq_tui.core.settings import Recipe
 
 ROWS, SETTINGS, SCRIPT = "calibration.jsonl", "settings.json", "quantize.py"
 LAYER_HEAD = "lm_head"  # the output layer stays unquantized, as in faq-tui
@@ -125,6 +126,8 @@ class GptqModelExport(QuantizerFormat):
         # this option orders whole groups, so it needs more than one group
         config["act_group_aware"] = not ordered and recipe.group_size != -1
         config["damp_percent"] = getattr(recipe, "damp_percent", 0.01)
+        from faq_tui.core.quantizing.methods.gptq.matrix import NORM
+
         config["mse"] = NORM if getattr(recipe, "scale_search", False) else 0.0
         alpha = {"gptaq": {"alpha": getattr(recipe, "alpha", 0.25), "device": "auto"}}
         return {"method": recipe.method, "config": config, **(alpha if recipe.method == "gptaq" else {})}
