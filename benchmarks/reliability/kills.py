@@ -53,8 +53,8 @@ STAGES = ("seeds", "regenerate", "judge", "assemble", "activations", "quantize",
 MADE_BY: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "activations": (("activations",), ("activations",)),
     "quantize": (("artefacts",), ("models",)),
-    "evaluate": (("measurements", "heldout_answers", "layer_errors"), ()),
-    "report": ((), ("reports",)),
+    "evaluate": (("measurements", "heldout_answers", "layer_errors"), ("reports",)),
+    "report": ((), ()),
 }
 WHO = ("parent", "child", "both")
 MARK = "FAQ_TUI_KILLS"  # an environment variable that all processes of an attempt inherit

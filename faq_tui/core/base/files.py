@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import re
 import secrets
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.process import process_identity
 
 # These error numbers mean: no space is left, the disk quota is exceeded, or the file is too large.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -69,6 +71,9 @@ def atomic_text(path: Path) -> Iterator[IO[str]]:
     half = path.with_name(f".{path.name}.{os.getpid()}.half")
     with full_disk_is_clear(path):
         private_folder(path.parent)
+        for abandoned in path.parent.glob(f".{glob.escape(path.name)}.*.half"):
+            if not _is_in_use(abandoned):
+                abandoned.unlink(missing_ok=True)
         try:
             with open(half, "w", encoding="utf-8", errors="replace", opener=private) as file:
                 if path.exists():
@@ -79,6 +84,12 @@ def atomic_text(path: Path) -> Iterator[IO[str]]:
             half.replace(path)
         finally:
             half.unlink(missing_ok=True)
+
+
+def _is_in_use(half: Path) -> bool:
+    """False if the process that writes the temporary file has been killed. The name of the file has its pid."""
+    pid = half.name.split(".")[-2]
+    return pid.isdecimal() and process_identity(int(pid)) is not None
 
 
 @contextmanager

@@ -47,3 +47,14 @@ def test_the_database_and_the_lock_are_private(tmp_path: Path) -> None:
             db.execute("CREATE TABLE t (x)")
         found = {path.name: mode(path) for path in tmp_path.iterdir() if path.name.startswith((".lock", "faq.db"))}
     assert found == dict.fromkeys((".lock", "faq.db", "faq.db-wal", "faq.db-shm"), 0o600)
+
+
+def test_the_temporary_files_of_killed_processes_are_removed(tmp_path: Path) -> None:
+    dead, alive, other = (
+        tmp_path / f".{name}.half" for name in ("text.99999999", f"text.{os.getppid()}", "more.99999999")
+    )
+    for half in (dead, alive, other):
+        half.touch()
+    with atomic_text(tmp_path / "text") as file:
+        file.write("x")
+    assert sorted(tmp_path.iterdir()) == sorted([alive, other, tmp_path / "text"])
