@@ -31,6 +31,14 @@ def run_in_foreground(
         run_pipeline(run, emit, cancel, only, until, confirmed=confirmed, retry_unusable=retry_unusable)
 
 
+def run_unit_in_foreground(folder: Path, name: str, as_json: bool, confirmed: bool = False) -> None:
+    """Do one unit of the run in `folder`. Raises FaqError."""
+    from faq_tui.core.units import run_unit
+
+    with open_run(folder) as run, stop_on_signals() as cancel, event_output(as_json) as emit:
+        run_unit(run, name, emit, cancel, confirmed)
+
+
 @contextmanager
 def stop_on_signals() -> Iterator[CancelToken]:
     """The first Ctrl-C (or SIGTERM, or SIGHUP) requests a stop at the next safe point.

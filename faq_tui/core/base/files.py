@@ -48,7 +48,8 @@ def atomic_text(path: Path) -> Iterator[IO[str]]:
 
     When the block ends, the file is moved to `path`. If the block fails, the file is deleted.
     """
-    half = path.with_name(f".{path.name}.{os.getpid()}.half")
+    # processes of other machines may have the same pid
+    half = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.half")
     with full_disk_is_clear(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from faq_tui.core.evaluation.heldout import Heldout, Item
+from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.models.hub import local_folder
 from faq_tui.core.models.target import TargetModel
 from faq_tui.core.run.run import Run
@@ -39,6 +40,19 @@ class Spec:
     stored: dict[str, dict[str, str]]  # stored[subject][text] is the signature of the stored measurement
     metrics: tuple[str, ...] = ()  # names of the metrics that have a token column
     read: str = "auto"  # auto | whole | layers: how the weights are read
+
+    def only(self, subject: str) -> Spec:
+        """The part of this description that measures one model.
+
+        The unquantized model stays, because the others are compared with it. What is stored of it is not measured
+        again.
+        """
+        kept = {UNQUANTIZED, subject}
+        return replace(
+            self,
+            subjects={name: value for name, value in self.subjects.items() if name in kept},
+            stored={name: value for name, value in self.stored.items() if name in kept},
+        )
 
     @property
     def missing_answers(self) -> int:

@@ -189,6 +189,29 @@ class ScoreReady(Event):
 
 
 @dataclass(frozen=True)
+class UnitStarted(Event):
+    """A unit begins on a machine. `attempt` counts from 1; it grows if a machine of a cluster is lost."""
+
+    unit: str
+    node: str  # name of the machine
+    attempt: int
+
+
+@dataclass(frozen=True)
+class UnitDone(Event):
+    unit: str
+    seconds: float
+    summary: str
+
+
+@dataclass(frozen=True)
+class UnitFailed(Event):
+    unit: str
+    message: str
+    exit_code: int
+
+
+@dataclass(frozen=True)
 class SetAssembled(Event):
     set: str
     samples: int

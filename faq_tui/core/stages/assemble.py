@@ -70,7 +70,7 @@ def _signature(run: Run, picked: Mapping[str, Sequence[Pick]]) -> str:
     judge = judge_id(run) if any(plan["select"] == "judge" for plan in plans.values()) else ""
     assemble = [run.settings.assemble.model_dump()]
     if run.settings.evaluate.repeats > 1:
-        assemble.append({"draws": [[seed.id for seed in seeds] for seeds in _draws(run, ranked(run, "chosen"))]})
+        assemble.append({"draws": [[seed.id for seed in seeds] for seeds in draws_of(run)]})
     return digest(VERSION, assemble, sorted(plans.items()), judge, fingerprint(run), sorted(picks.items()), seeds)
 
 
@@ -110,6 +110,11 @@ def intact(run: Run) -> bool:
     are optional.
     """
     return all((run.calibration / f"{name}.jsonl").is_file() for name in run.settings.all_set_names())
+
+
+def draws_of(run: Run) -> list[list[Seed]]:
+    """The chosen seeds of each draw of the calibration sets."""
+    return _draws(run, ranked(run, "chosen"))
 
 
 def _draws(run: Run, chosen: Sequence[Seed]) -> list[list[Seed]]:

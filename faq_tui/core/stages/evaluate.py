@@ -42,8 +42,37 @@ def execute(context: Context) -> str:
     if not spec.texts and not spec.answers:  # only public benchmarks are measured
         measure_layer_errors(context, target, tokenizer)
         return evaluate_benchmarks.execute(context, target).removeprefix("; ")
+    measured = _measure(context, spec, tokenizer, "evaluate.json")
+    measure_layer_errors(context, target, tokenizer)
+    benchmarks = evaluate_benchmarks.execute(context, target)
+    return f"{len(spec.subjects)} models on {', '.join(texts(run))}: {measured} new measurements{benchmarks}"
+
+
+def measure_one(context: Context, subject: str) -> str:
+    """Measure the model `subject` on all held-out texts, and its layer errors. Returns a summary.
+
+    `subject` is "unquantized" or a folder under models/. Benchmarks are not measured. Other processes may measure
+    other models meanwhile.
+    """
+    run = context.run
+    target = find_target(run, lambda text: context.emit(Note(text)))
+    tokenizer = load_tokenizer(target)
+    spec = make_spec(context, target, tokenizer).only(subject)
+    measured = 0
+    if spec.texts or spec.answers:
+        measured = _measure(context, spec, tokenizer, f"evaluate-{subject}.json")
+    measure_layer_errors(context, target, tokenizer, subject)
+    return f"{measured} new measurements"
+
+
+def _measure(context: Context, spec: Spec, tokenizer: Any, name: str) -> int:
+    """Run the worker. Returns the number of new measurements.
+
+    `name` is the name of the file in the run's cache that passes `spec` to the worker.
+    """
+    run = context.run
     keep_words(run, spec, tokenizer)
-    order = run.cache / "evaluate.json"
+    order = run.cache / name
     with atomic_text(order) as file:
         json.dump(spec.to_json(), file)
     try:
@@ -54,9 +83,7 @@ def execute(context: Context) -> str:
     finally:
         order.unlink(missing_ok=True)
     keep_words(run, hear.with_answers(), tokenizer)
-    measure_layer_errors(context, target, tokenizer)
-    benchmarks = evaluate_benchmarks.execute(context, target)
-    return f"{len(spec.subjects)} models on {', '.join(texts(run))}: {hear.measured} new measurements{benchmarks}"
+    return hear.measured
 
 
 class _Listener:

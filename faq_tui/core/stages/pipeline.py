@@ -89,7 +89,7 @@ def run_pipeline(
         names = tuple(stage.name for stage in selected)
         write_job(folder, only, until, names)
         with (folder / "events.jsonl").open("a", encoding="utf-8", errors="replace") as record:
-            checks = _Checks(names)
+            checks = ModelChecks(names)
             for stage in selected:
                 # A server that a stage starts is stopped at the end of that stage, to free memory for the next stage.
                 with ExitStack() as resources:
@@ -98,11 +98,11 @@ def run_pipeline(
                         confirmed=confirmed,
                         retry_unusable=retry_unusable and stage.name == "regenerate",
                     )
-                    with reported_to(partial(_emit_step, context.emit)):
+                    with reported_to(partial(emit_step, context.emit)):
                         _run_stage(context, stage, checks)
 
 
-def _emit_step(emit: Emit, step: WorkStep) -> None:
+def emit_step(emit: Emit, step: WorkStep) -> None:
     emit(Preparing(step.what, step.done, step.total, step.unit, step.ended))
 
 
@@ -114,7 +114,7 @@ def _require_earlier(run: Run, stage: Stage) -> None:
             raise UsageError(f"{earlier.name} must be up to date before {stage.name}: use `--until {stage.name}`")
 
 
-class _Checks:
+class ModelChecks:
     """Checks the models once, before the first stage that uses a model or costs money."""
 
     def __init__(self, stages: Sequence[str]) -> None:
@@ -133,13 +133,13 @@ class _Checks:
         self.done = True
 
 
-def _run_stage(context: Context, stage: Stage, checks: _Checks) -> None:
+def _run_stage(context: Context, stage: Stage, checks: ModelChecks) -> None:
     store = context.run.store
     started = time.monotonic()
     try:
         summary = _execute_if_stale(context, stage, checks)
     except BaseException as error:  # noqa: BLE001  every end of a stage is recorded, even by Ctrl-C
-        failure = _as_faq_error(context, stage, error)
+        failure = as_faq_error(context, stage, error)
         state = "stopped" if isinstance(failure, Stopped) else "failed"
         stage_rows.end(store, stage.name, state, str(failure))
         context.emit(StageFailed(stage.name, str(failure), int(failure.exit_code)))
@@ -151,7 +151,7 @@ def _run_stage(context: Context, stage: Stage, checks: _Checks) -> None:
     context.emit(StageDone(stage.name, round(time.monotonic() - started, 2), summary))
 
 
-def _execute_if_stale(context: Context, stage: Stage, checks: _Checks) -> str | None:
+def _execute_if_stale(context: Context, stage: Stage, checks: ModelChecks) -> str | None:
     """Execute the stage and return its summary, or return None if the stage is current.
 
     The signature is computed only once, because computing it may take long.
@@ -169,7 +169,7 @@ def _execute_if_stale(context: Context, stage: Stage, checks: _Checks) -> str | 
     return stage.execute(context)
 
 
-def _as_faq_error(context: Context, stage: Stage, error: BaseException) -> FaqError:
+def as_faq_error(context: Context, stage: Stage, error: BaseException) -> FaqError:
     """Return a FaqError unchanged.
 
     Convert any other error into a FaqError with one sentence, and write its traceback to the job's log.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,8 +119,6 @@ class Production:
         finally:
             for name in list(self.running):
                 self._forget(name)
-            with suppress(OSError):  # `rmdir` fails if the folder is missing or not empty
-                (self.run.cache / CHECKPOINTS).rmdir()
         if stopped is not None:
             raise stopped
         return [(job.name, self.failed[job.name]) for job in self.todo if job.name in self.failed]

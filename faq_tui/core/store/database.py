@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.base.file_systems import is_shared
 from faq_tui.core.base.files import full_disk
 from faq_tui.core.store import migrate
 
@@ -35,8 +36,10 @@ class Store:
                 migrate.bring_up_to_date(self.db, path)
                 self.db.execute("PRAGMA query_only = ON")
                 return
-            self._use_wal()
-            self.db.execute("PRAGMA synchronous = NORMAL")
+            # Write-ahead logging needs memory that all processes share, so it cannot work across machines.
+            shared = str(path) != MEMORY and is_shared(path.parent)
+            self._use_journal("DELETE" if shared else "WAL")
+            self.db.execute(f"PRAGMA synchronous = {'FULL' if shared else 'NORMAL'}")
             self.db.execute("PRAGMA foreign_keys = ON")
             migrate.bring_up_to_date(self.db, path)
         except sqlite3.DatabaseError as error:
@@ -48,21 +51,21 @@ class Store:
                 f"{path} is not a database that faq-tui can open ({error}): move the file away"
             ) from None
 
-    def _use_wal(self) -> None:
-        """Switch to write-ahead logging.
+    def _use_journal(self, mode: str) -> None:
+        """Switch to write-ahead logging, or to the rollback journal ("DELETE").
 
         If another process opens the file at the same moment, SQLite fails without waiting. Therefore this function
         tries several times.
         """
         for wait_s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0):
             try:
-                self.db.execute("PRAGMA journal_mode = WAL")
+                self.db.execute(f"PRAGMA journal_mode = {mode}")
                 return
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error):
                     raise
                 time.sleep(wait_s)
-        self.db.execute("PRAGMA journal_mode = WAL")
+        self.db.execute(f"PRAGMA journal_mode = {mode}")
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from faq_tui.core.base.errors import FaqError, UsageError
-from faq_tui.core.store import Store, candidate_pages, candidates, picks, seeds, stages
+from faq_tui.core.store import Store, candidate_pages, candidates, database, picks, seeds, stages
 from faq_tui.core.store.migrate import COUNTED, TABLE, all_migrations
 from tests.support.paths import ROOT
 from tests.support.store_bench import candidate, opened, seed
@@ -32,6 +32,17 @@ def test_an_empty_file_becomes_the_newest_schema_and_opens_again(tmp_path: Path)
         schemas.append([tuple(row) for row in store.db.execute("SELECT name, sql FROM sqlite_schema ORDER BY name")])
         store.close()
     assert schemas[0] and schemas[0] == schemas[1] == schemas[2]
+
+
+def test_on_a_shared_file_system_no_memory_is_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write-ahead logging works only among the processes of one machine."""
+    Store(tmp_path / "faq.db").close()
+    monkeypatch.setattr(database, "is_shared", lambda folder: folder == tmp_path)
+    store = Store(tmp_path / "faq.db")
+    assert store.db.execute("PRAGMA journal_mode").fetchone()[0] == "delete"
+    stages.begin(store, "seeds", "1", "job")
+    assert list(tmp_path.glob("faq.db?*")) == []
+    store.close()
 
 
 def test_every_migration_starts_where_the_one_before_ended(tmp_path: Path) -> None:
