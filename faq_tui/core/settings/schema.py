@@ -177,8 +177,14 @@ class Settings(Section):
 
         The sets `NAME-tokens` have no plan, because they are cut from the default sets.
         """
-        further = further_names(self.sources, self.sets, self._asked())
-        return plans((*default_names(self.sources), *further), self.sources, self.sets)
+        return plans(self._planned(), self.sources, self.sets)
+
+    def set_plan(self, name: str) -> SetPlan | None:
+        """The plan of one set; None if the set has no plan."""
+        return plans([name], self.sources, self.sets)[name] if name in self._planned() else None
+
+    def _planned(self) -> tuple[str, ...]:
+        return (*default_names(self.sources), *further_names(self.sources, self.sets, self._asked()))
 
     def _asked(self) -> tuple[str, ...]:
         """The names of all sets that a recipe lists in its key `sets`."""

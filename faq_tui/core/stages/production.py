@@ -31,7 +31,7 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Recipe
 from faq_tui.core.settings.weights import kind_weights_of
 from faq_tui.core.stages.provenance import complete_manifest
-from faq_tui.core.store.artefacts import Artefact, add_artefact, add_failure, all_artefacts
+from faq_tui.core.store.artefacts import Artefact, add_artefact, add_failure, artefacts_with
 from faq_tui.core.store.sets import SetRow
 from faq_tui.core.worker.parent import without_keys
 from faq_tui.core.worker.pool import Ended, WorkerPool
@@ -83,6 +83,7 @@ class Production:
     ) -> None:
         self.context, self.run, self.target = context, context.run, target
         self.todo, self.signatures = todo, signatures
+        self.env = without_keys(self.run.settings)
         self.waiting = list(todo)
         self.running: dict[str, _Running] = {}
         self.ended = 0  # number of artefacts that are made or have failed
@@ -155,7 +156,7 @@ class Production:
             return
         place = free.pop(0)
         self.running[job.name] = _Running(job, place)
-        env = {**without_keys(self.run.settings), **place.env}
+        env = {**self.env, **place.env}
         pool.start(job.name, STAGE, self._spec(job, place), env)
 
     def _show_progress(self, *begun: str) -> None:
@@ -253,8 +254,8 @@ def _twin(run: Run, name: str, signatures: dict[str, str]) -> Artefact | None:
     a third artefact.
     """
     signature = signatures[name]
-    for other in all_artefacts(run.store).values():
-        alike = other.signature == signature == signatures.get(other.name, signature)
+    for other in artefacts_with(run.store, signature):
+        alike = signatures.get(other.name, signature) == signature
         if alike and other.name != name and not other.same_as and is_whole(run.models / other.folder):
             return other
     return None
