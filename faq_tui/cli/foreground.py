@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -15,6 +16,7 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import ExitCode
 from faq_tui.core.run.events import Emit, Event, to_json
 from faq_tui.core.run.run import open_run
+from faq_tui.core.settings.cluster import with_cluster
 from faq_tui.core.stages.pipeline import run_pipeline
 
 
@@ -25,9 +27,12 @@ def run_in_foreground(
     as_json: bool,
     confirmed: bool = False,
     retry_unusable: bool = False,
+    cluster: str | None = None,
 ) -> None:
-    """Run the stages of the run in `folder`. Raises FaqError."""
+    """Run the stages of the run in `folder`. `cluster` replaces the setting `cluster.address`. Raises FaqError."""
     with open_run(folder) as run, stop_on_signals() as cancel, event_output(as_json) as emit:
+        if cluster is not None:
+            run = replace(run, settings=with_cluster(run.settings, cluster))
         run_pipeline(run, emit, cancel, only, until, confirmed=confirmed, retry_unusable=retry_unusable)
 
 

@@ -206,6 +206,8 @@ class LiveState:
     waiting: dict[str, e.ServerWaiting] = field(default_factory=dict)  # servers that are down, by URL
     # maps each step that runs before the stage's first unit to (time when it began, its last report), innermost last
     steps: dict[str, tuple[float, e.Preparing]] = field(default_factory=dict)
+    machines: tuple[str, ...] = ()  # the machines of the cluster, in words
+    placed: dict[str, str] = field(default_factory=dict)  # maps a unit to the machine of the cluster that works on it
     measured: int = 0  # number of finished measurements
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))  # notes for the log view
 
@@ -264,6 +266,10 @@ class LiveState:
                 self._stage(event, at)
             case e.MeasurementReady():
                 self.measured += 1
+            case e.ClusterNodes():
+                self.machines = event.nodes
+            case e.UnitStarted():
+                self.placed[event.unit] = event.node
             case e.Preparing(ended=True):
                 self.steps.pop(event.what, None)
             case e.Preparing():

@@ -212,6 +212,13 @@ class UnitFailed(Event):
 
 
 @dataclass(frozen=True)
+class ClusterNodes(Event):
+    """The machines of the cluster. This event is sent when the job has connected, and when machines come or go."""
+
+    nodes: tuple[str, ...]  # name and resources of each machine, in words
+
+
+@dataclass(frozen=True)
 class SetAssembled(Event):
     set: str
     samples: int

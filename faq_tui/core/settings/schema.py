@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_serializer, field_validator, model_validator
 
+from faq_tui.core.settings.cluster import ClusterSettings
 from faq_tui.core.settings.evaluate import TARGET_ANSWERS, Evaluate
 from faq_tui.core.settings.judge import JudgeSettings
 from faq_tui.core.settings.recipe import Quantize, Recipe, default_recipe, parse_recipes
-from faq_tui.core.settings.section import BASELINE, Count, Fraction, Section
+from faq_tui.core.settings.section import BASELINE, AddedLater, Count, Fraction, Section
 from faq_tui.core.settings.sets import (
     Assemble,
     SetPlan,
@@ -86,6 +87,9 @@ class Settings(Section):
     quantize: Annotated[
         Quantize, Field(description="how many artefacts are made at the same time, and when checkpoints are saved")
     ] = Quantize()
+    cluster: Annotated[
+        ClusterSettings, AddedLater(), Field(description="a Ray cluster that makes and evaluates the artefacts")
+    ] = ClusterSettings()
     evaluate: Annotated[
         Evaluate, Field(description="texts and benchmarks that compare artefacts with the target")
     ] = Evaluate()

@@ -88,6 +88,7 @@ def execute(context: Context) -> str:
     try:
         failed = Production(context, target, todo, signatures).make_all()
     finally:
+        _sweep(run.models)  # tasks on lost machines of a cluster leave folders behind
         with suppress(OSError):  # `rmdir` fails if the folder is missing or not empty
             (run.cache / CHECKPOINTS).rmdir()
     if failed:

@@ -54,7 +54,13 @@ def _signature(run: Run, picks: Sequence[object]) -> str:
     measured = sorted((m.subject, m.text, m.signature) for m in all_measurements(run.store).values())
     artefacts = [[a.name, a.signature, a.same_as, a.samples, a.tokens] for a in wanted_artefacts(run)]
     inputs = (measured, benchmarks.fingerprint(run), spikes.fingerprint(run), artefacts, *picks)
-    return digest(SCHEMA, run.settings.model_dump(), sorted(subjects(run).items()), *inputs, *_added_metrics(run))
+    return digest(
+        SCHEMA,
+        run.settings.model_dump(exclude={"cluster"}),
+        sorted(subjects(run).items()),
+        *inputs,
+        *_added_metrics(run),
+    )
 
 
 def _added_metrics(run: Run) -> list[list[str]]:
