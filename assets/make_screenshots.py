@@ -1,6 +1,6 @@
 """The pictures of the README, from a recorded run: `python assets/make_screenshots.py RUN` writes assets/*.svg.
 
-The run is opened as a replay, so nothing in it changes, and neither this machine nor the hour is in the pictures.
+The run is opened as a replay, so the run does not change, and neither this machine nor the hour is in the pictures.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ the same time, because one small model does not use a whole GPU. Each process ha
 one method and evaluates the result. The processes share the visible GPUs, so the measured seconds are longer than
 usual. If `make` was interrupted, the same command with the same `--work` continues. The output of `make` contains
 databases, sets and manifests, but no weights. `merge` copies this output into RUN on any machine, and writes the
-report of RUN. It also writes `RUN/reports/shares.md`, which compares all recipes and sets of a method, draw by draw.
+report of RUN. `merge` also writes `RUN/reports/shares.md`, which compares all recipes and sets of a method, draw by
+draw.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def recipes(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 class Part:
-    """One process. In a copy of the run, it applies one recipe to some sets, in all draws."""
+    """One process. The process applies one recipe to some sets, in all draws, in a copy of the run."""
 
     def __init__(self, run: Path, work: Path, name: str, sets: list[str], group: int, device: str, gpu: int) -> None:
         self.folder = work / f"{name.replace('@', '-sink-')}-{sets[0]}"
@@ -88,7 +89,7 @@ class Part:
 
 
 def faq_tui_run(folder: Path, until: str, gpu: int = 0) -> subprocess.Popen[bytes]:
-    """Start the process on one GPU. Its output is appended to a log beside the folder."""
+    """Start the process on one GPU. The output of the process is appended to a log beside the folder."""
     command = [sys.executable, "-m", "faq_tui", "run", str(folder), "--until", until]
     # If every process had one thread per core, the processes would slow each other down.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": str(gpu)}
@@ -116,7 +117,7 @@ def make(options: argparse.Namespace) -> None:
         failed = prepared.wait(max(1.0, end - time.monotonic())) != 0
     except subprocess.TimeoutExpired:
         prepared.terminate()
-        sys.exit("the time was over before the sets were made; the same command with the same --work continues")
+        sys.exit("the budget ended before the sets were made; the same command with the same --work continues")
     if failed:
         sys.exit((work / "shared.log").read_text(errors="replace")[-3000:])
     print(f"sets, held-out answers and the unquantized model: {time.monotonic() - began:.0f} s", flush=True)
@@ -192,7 +193,7 @@ ARTEFACT = re.compile(
 def by_share(measured: dict[str, dict[str, dict[str, float]]]) -> str:
     """Compare sets with and without a sink share: the mean KL, and its change in percent, paired by draw.
 
-    The changes are those against the unweighted baseline, and those against the baseline with the same share. The
+    A set is compared with two baselines: the unweighted baseline, and the baseline with the same sink share. The
     intervals are 95% intervals over the draws.
     """
     found: dict[tuple[str, str], dict[tuple[str, str], dict[int, float]]] = {}

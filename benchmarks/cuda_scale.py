@@ -5,10 +5,10 @@
 
 The program makes models with random weights and the layer shapes of the real models. The vocabulary is cut to 32,768
 tokens, because embeddings are not quantized. The estimate adds the full size of the embeddings. Each case is stopped
-at its time limit, and is then measured from its finished layers. Cases that do not fit into the remaining budget are
-left out. After each case, `scale.json` and `scale.md` are written again. The rows of `scale.json` can be copied into
-faq_tui/core/data/quantize_costs.json. The field `method` of a row is the cost key, so `gptq` alone means GPTQModel.
-`told` is doctor's estimate divided by the measured value. `limit` is the time per layer divided by
+at its time limit, and only its finished layers are measured. If the remaining budget is too short for a case, the
+case is left out. After each case, `scale.json` and `scale.md` are written again. The rows of `scale.json` can be
+copied into faq_tui/core/data/quantize_costs.json. The field `method` of a row is the cost key, so `gptq` alone means
+GPTQModel. `told` is doctor's estimate divided by the measured value. `limit` is the time per layer divided by
 `shapes.limit_seconds`, the time that GPTQ's operations take at an H200's full rates. `--tiny` is for a test on a CPU.
 """
 
@@ -40,8 +40,8 @@ class Case:
     seconds: float  # time limit
 
 
-# The most important cases come first. The paper uses 256 rows. Cases that would then need too much time have fewer
-# rows; the table shows the number. The small model tests doctor's estimate, which was not fitted to this model.
+# The most important cases come first. The paper uses 256 rows. Cases that would need too much time with 256 rows have
+# fewer rows; the table shows the number. The small model tests doctor's estimate, which was not fitted to this model.
 CASES = (
     Case("qwen3-8b", "gptq", 2, 256, 2048, 75),
     Case("qwen3-8b", "spqr", 2, 256, 2048, 75),

@@ -6,11 +6,11 @@ The table shows time, memory, perplexity, KL, top-1 agreement and doctor's estim
                                     [--recipes gptq-4,spqr-4,…] [--tiny]
 
 RUN is a run whose calibration sets are already assembled, so that no server is needed. The program uses the sets
-`baseline` and `self`. If RUN has other sets, it uses all of them. It replaces the recipes of RUN. If a recipe is not
-finished when the budget ends, it is left out of the table. The same command then continues with it. `table.md` and
-`table.json` are written after every recipe. The rows under `costs` have the format of
-faq_tui/core/data/quantize_costs.json. With `--tiny`, the program first makes a run with a tiny random target at RUN,
-for a test on a CPU.
+`baseline` and `self`. If RUN has other sets, it uses all of them. The program replaces the recipes of RUN. If a
+recipe is not finished when the budget ends, it is left out of the table. A second call of the same command continues
+with this recipe. `table.md` and `table.json` are written after every recipe. The rows under `costs` have the format
+of faq_tui/core/data/quantize_costs.json. With `--tiny`, the program first makes a run with a tiny random target at
+RUN, for a test on a CPU.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from faq_tui.core.stats.sums import Sums
 from faq_tui.core.store.measurements import all_measurements
 from faq_tui.core.store.sets import all_sets
 
-# The most important recipes come first, since the time may not be enough for all.
+# The most important recipes come first, because the budget may end before the last recipe.
 RECIPES = ("gptq-4", "spqr-4", "w8a8-8", "gptaq-4", "awq-4", "gptaq-8", "gptq-8", "spqr-4-reference")
 FOR_EVALUATION = 0.25  # share of the budget that is kept for the evaluation
 
@@ -78,7 +78,7 @@ def write_settings(run: Path, recipes: list[dict[str, Any]], device: str) -> Non
 
 
 def pipeline(folder: Path, until: str, seconds: float, meter: Meter | None = None) -> str:
-    """Run the stage and stop it after `seconds`. Returns the reason if it ended early, else ""."""
+    """Run the stage and stop it after `seconds`. Returns the reason if the stage ended early, else ""."""
     cancel = CancelToken()
     timer = threading.Timer(max(1.0, seconds), cancel.set)
     timer.daemon = True

@@ -37,7 +37,8 @@ SETTLE_S = 1.0  # wait in seconds after the complete screen, so that a later imp
 
 @dataclass
 class App:
-    """A program to measure. `shows` has words from the top, the middle and the bottom of its first screen."""
+    """A program to measure. `shows` has words from the top, the middle and the bottom of the program's first
+    screen."""
 
     name: str
     command: Sequence[str | Path]
@@ -154,7 +155,8 @@ def main() -> None:
     head = ("app", "version", "first text", "complete screen: median (min–max)", "of faq-tui's", "load")
     body = table(head, [row_of(app, own) for app in apps])
     note = (
-        "The first opening of each program is not counted. A screen is complete if it shows these words: "
+        "The first run of each program is not counted, because it fills the caches. "
+        "A screen is complete if it shows these words: "
         + "; ".join(f"{app.name} {', '.join(app.shows)}" for app in apps)
         + f". faq-tui opens a finished run of {seeds} seeds. Its process had never loaded libtorch "
         f"{SETTLE_S:.0f} s after the complete screen; otherwise this measurement would have failed."

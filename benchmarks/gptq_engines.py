@@ -3,12 +3,12 @@
     python benchmarks/gptq_engines.py MODEL [--out FOLDER] [--draws 6] [--first 0] [--tokens 8000] [--device cuda]
     python benchmarks/gptq_engines.py MODEL [--out FOLDER] --merge FOLDER,FOLDER
 
-Every draw is another set of starter seeds with the model's own answers, in its chat template. All engines quantize
-the same draw with 4 bits and groups of 64. They run in one process, so that imports and the CUDA context count only
-once. KL is the mean divergence per token from the unquantized model, on starter seeds that no draw contains. The
-intervals are 95% intervals (Student's t) of the mean of the paired differences, one difference per draw. `--first` is
-the number of the first draw, so that several processes can measure different draws. `--merge` makes one table of
-their results.
+Each draw has other starter seeds. The samples hold these seeds with the model's own answers, in the model's chat
+template. All engines quantize the same draw with 4 bits and groups of 64. All engines run in one process, so that
+imports and the CUDA context count only once. KL is the mean divergence per token from the unquantized model, on
+starter seeds that no draw contains. The intervals are 95% intervals (Student's t) of the mean of the paired
+differences, one difference per draw. `--first` is the number of the first draw, so that several processes can measure
+different draws. `--merge` makes one table of the results of several processes.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from faq_tui.core.settings.recipe import build_recipe
 ENGINES = ("gptq@walk", "gptq@gptqmodel", "gptaq@walk", "gptaq@gptqmodel")
 HELD_OUT = 48  # number of held-out seeds
 ANSWER = 96  # maximum tokens of an answer
+
 # Student's t for a 95% interval, by degrees of freedom.
 T_95 = {2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 
@@ -88,7 +89,7 @@ def divergence(teacher: list[Any], model: Any, rows: list[list[int]], device: st
 def quantized(
     model: Path, options: dict[str, Any], rows: list[list[int]], out: Path, device: str
 ) -> tuple[float, float]:
-    """Quantize into `out` with a recipe of these `options`. Without them, it has 4 bits and groups of 64.
+    """Quantize into `out` with a recipe of these `options`. By default, a recipe has 4 bits and groups of 64.
 
     Returns the seconds and the sum of the modules' losses.
     """

@@ -3,13 +3,14 @@
     python benchmarks/larger_than_memory.py [--layers 20] [--gpu-gib 24] [--host-gib 16] [--methods gptq,spqr,w8a8]
                                             [--work FOLDER] [--out FOLDER] [--budget SECONDS] [--device cuda] [--tiny]
 
-The target has random weights and the layers of Qwen3-30B-A3B. It is written to disk one layer at a time. The program
-then occupies memory of the GPU until only the given size is free. For the host, it sets the limit of a control group
-(cgroup), so the kernel ends a run that needs more. Where it cannot do this, it occupies memory of the host, too. The
-run itself is the one of `faq-tui run`: it quantizes with each method, measures activations, and evaluates. The table
-shows seconds and peaks of each stage. The peak of the GPU is what all processes use, minus what the program occupies.
-The peak of the host is the anonymous memory of the run's processes, because the system drops pages of mapped files
-when memory is short. `--tiny` is for a test on a CPU; it occupies no memory.
+The target has random weights and the layers of Qwen3-30B-A3B. The target is written to disk one layer at a time. The
+program then occupies memory of the GPU until only the given size is free. For the host, the program sets the limit of
+a control group (cgroup), so the kernel ends a run that needs more. If the program cannot set this limit, it also
+occupies memory of the host. The run is the same as with `faq-tui run`: it quantizes with each method, measures
+activations, and evaluates. The table shows seconds and peaks of each stage. The peak of the GPU is what all processes
+use, minus what the program occupies. The peak of the host is the anonymous memory of the run's processes, because the
+system drops pages of mapped files when memory is short. `--tiny` is for a test on a CPU; with this option, the
+program occupies no memory.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ def write_target(folder: Path, shape: Shape, layers: int, device: str) -> Path:
 
 
 def limit_host(host_gib: float) -> bool:
-    """Move this process into a control group with this limit. False if the system does not let it."""
+    """Move this process into a control group with this limit. Returns False if the system does not allow this."""
     tops = {"/sys/fs/cgroup": "memory.max", "/sys/fs/cgroup/memory": "memory.limit_in_bytes"}
     for top, limit in tops.items():
         group = Path(top) / f"faq-tui-{os.getpid()}"
@@ -122,7 +123,7 @@ def limit_host(host_gib: float) -> bool:
 
 
 def occupy(gpu_gib: float, host_gib: float, host: bool) -> list[Any]:
-    """Occupy memory, so that the given sizes stay free. The memory is occupied as long as the result exists.
+    """Occupy memory, so that the given sizes stay free. The memory is occupied as long as the returned object exists.
 
     Without `host`, only memory of the GPU is occupied.
     """

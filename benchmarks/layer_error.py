@@ -2,10 +2,10 @@
 
 python benchmarks/layer_error.py [--bits 4] [--group 64] [--rows 16] [--tokens 256] [--layers N] [--out FILE]
 
-The inputs x come from the unquantized model. Its texts are English prose, which every Python installation contains.
-The error is sum(|(W - Ŵ) x|²) / sum(|W x|²). It is measured on rows that were not used for the Hessian. All three
-methods use the same asymmetric min-max grid, so that they differ only in how they compensate rounding errors. The
-values in the table are means over all layers.
+The inputs x come from the unquantized model. The texts are English prose, which every Python installation contains.
+The error is sum(|(W - Ŵ) x|²) / sum(|W x|²). The error is measured on rows that were not used for the Hessian. All
+three methods use the same asymmetric min-max grid, so that they differ only in how they compensate rounding errors.
+The values in the table are means over all layers.
 """
 
 from __future__ import annotations

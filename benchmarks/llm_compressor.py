@@ -4,10 +4,11 @@
                                         [--layers 2] [--rows 256] [--tokens 2048] [--device cuda] [--tiny]
 
 llm-compressor pins other versions of transformers than GPTQModel, so it runs with the given PYTHONPATH, in a process
-for each model. Its recipe is the one of its documentation: `oneshot` with `GPTQModifier`, the scheme W4A16 (groups of
-128), all Linear modules except lm_head, and for mixtures also except the routers. llm-compressor cuts the model into
-one part for the embedding and one part per layer. A part begins when its progress bar appears, and it ends when the
-next part's bar appears or all parts are finished. `--tiny` is for a test on a CPU.
+for each model. The recipe is the one in llm-compressor's documentation: `oneshot` with `GPTQModifier`, the scheme
+W4A16 (groups of 128), all Linear modules except lm_head, and for mixtures also except the routers. llm-compressor
+cuts the model into one part for the embedding and one part per layer. The time of a part begins when its progress bar
+appears. The time ends when the progress bar of the next part appears, or when all parts are finished. `--tiny` is for
+a test on a CPU.
 """
 
 from __future__ import annotations

@@ -42,7 +42,8 @@ class Meter:
             self.path.write_text(json.dumps(self.costs() | {event.artefact: self._row(event.artefact, seen)}))
 
     def end(self) -> None:
-        """End the current measurement. Needed if the artefact was not finished, or shares another one's weights."""
+        """End the current measurement. Used for an artefact that was not finished, or that shares the weights of
+        another artefact."""
         if self._seen is not None:
             self._seen.end(whole=False)
             self._seen = None

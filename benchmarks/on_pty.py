@@ -61,7 +61,7 @@ class OnPty:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the program as if its window were closed. Kill it if it does not end."""
+        """End the program as if its window were closed. If the program does not end, kill it."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             if self._process.poll() is None:
                 self._process.send_signal(number)
@@ -103,7 +103,7 @@ class OnPty:
                 os.write(self._ours, SAID_SYNC)
 
     def wait_for(self, text: bytes, seconds: float = 60) -> None:
-        """Wait for `text` in the output. Raises TimeoutError with the last bytes if it does not appear."""
+        """Wait for `text` in the output. Raises TimeoutError with the last bytes if the text does not appear."""
         deadline, seen = time.perf_counter() + seconds, 0
         while True:
             if any(text in data for _at, data in self.chunks[seen:]):

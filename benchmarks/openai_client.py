@@ -14,7 +14,7 @@ from typing import Any
 import httpx2  # noqa: TID253
 from openai import AsyncOpenAI, DefaultAioHttpClient  # noqa: TID253  this is what is measured
 
-OWN = ("top_k", "min_p", "chat_template_kwargs")  # OpenAI's API does not have these, so they are sent in extra_body
+OWN = ("top_k", "min_p", "chat_template_kwargs")  # OpenAI's API lacks these keys: send them in extra_body
 
 
 async def main(url: str, at_once: int, bodies: list[dict[str, Any]]) -> None:

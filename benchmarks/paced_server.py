@@ -1,9 +1,9 @@
 """A cheap server that writes 100 tokens per second into each stream, one token per chunk.
 
-`python benchmarks/paced_server.py TOKENS [PER_SECOND]` starts the server and prints its URL. The chunks are made
-once. One loop writes to every stream whose next chunk is due. `GET /count` reports how many answers clients have read
-to the end since the last `GET /begin`. An answer counts as read when its client closes the connection, or sends the
-next question on the same connection.
+`python benchmarks/paced_server.py TOKENS [PER_SECOND]` starts the server and prints its URL. All chunks are made at
+the start. A single loop writes the next chunk to every stream that is due. `GET /count` reports how many answers
+clients have read to the end since the last `GET /begin`. An answer counts as read when its client closes the
+connection, or sends the next question on the same connection.
 """
 
 from __future__ import annotations

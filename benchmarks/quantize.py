@@ -3,12 +3,13 @@
     python benchmarks/quantize.py [--layers 8] [--rows 8] [--tokens 128] [--runs 2] [--out FILE]
 
 The model is the embedded model, cut to its first layers, on the CPU. The first part compares the worker of
-`faq-tui run` with a plain script that makes the same gptqmodel calls. Both run in pairs, and the order changes from
-pair to pair. The program measures wall time, CPU time and peak memory, and takes the median over pairs. The worker
-may need at most 1.02 times as much as the plain script. From run to run, the same script varies by 10 % in time and
-by 4 % in memory, because the number of malloc's arenas depends on the timing of threads. Therefore a few pairs are
-not enough for a reliable result. If the machine also does other work, wall time is useless. The second part measures
-the seconds per layer. SpQR may take at most twice the time of gptqmodel's GPTQ.
+`faq-tui run` with a plain script that makes the same gptqmodel calls. The worker and the script run in pairs, and the
+order changes from pair to pair. The program measures wall time, CPU time and peak memory, and takes the median over
+pairs. The worker may need at most 1.02 times as much time and memory as the plain script. From run to run, the same
+script varies by
+10 % in time and by 4 % in memory, because the number of malloc's arenas depends on the timing of threads. Therefore a
+few pairs are not enough for a reliable result. If the machine also does other work, wall time is useless. The second
+part measures the seconds per layer. SpQR may take at most twice the time of gptqmodel's GPTQ.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ def _layer(name: str) -> int:
 
 
 def cost(work: Callable[[], None]) -> Cost:
-    """The cost of the one child that `work` starts and waits for. The operating system records its peak memory."""
+    """The cost of the child process that `work` starts and waits for. The operating system records the peak memory of
+    the child."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     work()
     wall, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -131,7 +133,7 @@ def main() -> None:
     for name, default in (("layers", 8), ("rows", 8), ("tokens", 128), ("runs", 2)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--one", choices=("plain", "worker"), help="only for calls by this program itself")
+    parser.add_argument("--one", choices=("plain", "worker"), help="internal: only this program uses this option")
     options = parser.parse_args()
     if options.one:
         one(options.one)

@@ -3,13 +3,13 @@
     python benchmarks/quantize_kills.py [--kills 20] [--methods gptq gptaq spqr w8a8] [--awq 3] [--seed 0]
                                         [--out FILE]
 
-The model is tiny and random, and the CPU computes. A kill comes a random number of messages after the start of an
-attempt, plus a random part of the time between two messages, or earlier, before the first message. An attempt
+The model is tiny, has random weights, and runs on the CPU. A kill comes after a random number of the attempt's
+messages, at a random moment before the next message. Some kills come before the first message. An attempt
 continues after the last finished layer. When an artefact is complete, its files are compared with those of an
-undisturbed quantization, byte by byte, and the next artefact begins. Of the manifest, only the losses and the average
-bits are compared, because the rest holds times; for the same reason, GPTQModel's log is not compared. `--awq` is the
-number of kills of AWQ. GPTQModel quantizes by AWQ and cannot resume, so AWQ begins anew after each kill. The exit
-status is 1 if a file differs.
+undisturbed quantization, byte by byte, and the next artefact begins. In the manifest, only the losses and the average
+bits are compared, because the other entries contain times. GPTQModel's log also contains times and is not compared.
+`--awq` is the number of kills of AWQ. AWQ runs on GPTQModel, which cannot resume it, so AWQ starts over after each
+kill. The exit status is 1 if a file differs.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def kill_workers() -> None:
 
 
 def contents(folder: Path) -> dict[str, Any]:
-    """The content of each file, by its name. Of the manifest, only what does not depend on time."""
+    """The content of each file, by its name. The manifest without the entries that depend on time."""
     from faq_tui.core.quantizing.output import NAME
 
     found: dict[str, Any] = {
@@ -139,7 +139,7 @@ def kill_often(bench: Any, method: str, kills: int, dice: random.Random) -> Outc
         spec = bench.spec(f"killed-{method}", **keys, checkpoints=str(checkpoints), checkpoint_s=0.0)
         done = set[int]()
         while not attempt(bench, spec, outcome, done, dice if outcome.kills < kills else None):
-            shutil.rmtree(spec["out"], ignore_errors=True)  # as the stage does before it begins again
+            shutil.rmtree(spec["out"], ignore_errors=True)  # the stage does the same before it starts over
             if method == "awq":
                 done.clear()
         outcome.artefacts += 1

@@ -3,9 +3,10 @@
     python benchmarks/real_vllm.py MODEL (--vllm PYTHONPATH | --python PATH) [--out FOLDER] [--seeds 256]
         [--port 8000] [--only NAME,…] [--server-options "…"] [--cuda-graphs] [--streams N] [--max-tokens N]
 
-MODEL is the folder of a Hugging Face model. It is both target and elder. vLLM cannot share an environment with
-faq-tui: it runs with PYTHONPATH, or with the interpreter `--python` of an environment that has vLLM. Its window is
-4,096 tokens, so that the default max_tokens of 8,192 never fits. `--server-options` are added to vLLM's command.
+MODEL is the folder of a Hugging Face model. This model is both target and elder. vLLM cannot share an environment
+with faq-tui: it runs with the given PYTHONPATH, or with the interpreter `--python` of an environment that has vLLM.
+The context window of the server is 4,096 tokens, so that the default max_tokens of 8,192 never fits.
+`--server-options` are added to vLLM's command.
 
 All other settings are the defaults. Two options allow a short run on a CPU. `--streams` is the number of concurrent
 requests. `--max-tokens` limits the length of an answer. With this option, unusable candidates are not requested
@@ -14,8 +15,8 @@ again, so every repeated request is due to a failure.
 When a case ends, its line is written into `vllm.md` and `vllm.json`. These are the cases:
 
 whole      A run to the end, in which every candidate is stored or has failed.
-restart    The server is killed in the middle and started again. Only the open streams may be requested again.
-stop       The run gets Ctrl-C in the middle. The line shows how fast it ends, and how many requests were aborted.
+restart    The server is killed in the middle and started again. Only running requests may be sent again.
+stop       The run gets Ctrl-C in the middle. The line shows how fast the run ends, and how many requests it aborted.
 judge      The same server judges the candidates of `whole`.
 """
 
@@ -59,12 +60,12 @@ class Vllm:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> float:
-        """Start the server and wait until it answers. Returns the seconds that this took."""
+        """Start the server and wait until it answers. Returns the seconds until the server answered."""
         began = time.monotonic()
         environment = {
             **os.environ,
             "PYTHONPATH": self._options.vllm,
-            "VLLM_USE_FLASHINFER_SAMPLER": "0",  # otherwise it compiles its sampler for minutes
+            "VLLM_USE_FLASHINFER_SAMPLER": "0",  # otherwise vLLM compiles its sampler, which takes minutes
             "VLLM_NO_USAGE_STATS": "1",
             "HF_HUB_OFFLINE": "1",
         }
@@ -97,7 +98,8 @@ class Vllm:
             self._process = None
 
     def counts(self) -> dict[str, int]:
-        """The server's metrics: the number of finished requests by finish reason, and of `running` requests."""
+        """The server's metrics: the number of finished requests by finish reason, and the number of `running`
+        requests."""
         with urllib.request.urlopen(f"{self.url}/metrics", timeout=10) as response:
             text = response.read().decode()
         found = re.findall(
@@ -108,11 +110,12 @@ class Vllm:
         return counts | {"running": int(float(running[1])) if running else 0}
 
     def busy(self) -> dict[str, int]:
-        """The counts while requests run. If answers of equal length have just ended, wait for the next requests."""
+        """The server's metrics while requests are running. If answers of equal length have just ended, wait for the
+        next requests."""
         until = time.monotonic() + BUSY_S
         while time.monotonic() < until and not self.counts()["running"]:
             time.sleep(0.1)
-        time.sleep(3)  # until the other requests have arrived and the metric has counted them
+        time.sleep(3)  # wait until the other requests have arrived and the metric has counted them
         return self.counts()
 
     def logged(self) -> dict[str, int]:
@@ -182,7 +185,7 @@ class Bench:
         self.server = Vllm(options, self.out / "vllm.log")
 
     def run_of(self, name: str) -> Path:
-        """The folder of the run. A run that an earlier call began goes on."""
+        """The folder of the run. If an earlier call began this run, the run continues."""
         folder = self.out / name
         if folder.is_dir():
             return folder
@@ -218,7 +221,7 @@ class Bench:
             wait_for(process, run, self.options.seeds)
             flying = self.server.busy()
             self.server.kill()
-            time.sleep(1)  # until the run has stored the answers that ended before the kill
+            time.sleep(1)  # wait until the run has stored the answers that ended before the kill
             kept = answers(run)
             received = self.server.logged()["POSTs in the log"] - logged["POSTs in the log"]
             seconds = self.server.start()

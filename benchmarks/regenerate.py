@@ -26,7 +26,8 @@ STREAMS = [1, 32, 128, 256]
 
 
 def memory(candidates: int) -> str:
-    """Resident memory while `candidates` short answers are read. The first value is taken after a tenth of them."""
+    """Resident memory while `candidates` short answers are read. The first value is taken after a tenth of these
+    answers."""
     with paced(60, 0) as url, tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "run"
         with regenerating(folder, url, 64, seeds=candidates // 5, candidates=5) as process:

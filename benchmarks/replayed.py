@@ -1,6 +1,6 @@
 """Reconstruct the screen of a terminal from recorded output.
 
-This runs after the measurement, so that the measurement is not disturbed.
+The screen is reconstructed after the measurement, so that the measurement is not disturbed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Replay:
     def first(self, holds: Callable[[Lines], bool], before: float) -> float | None:
         """Feed more output, and return the first time at which `holds` is true.
 
-        None if `holds` is not true before the time `before`.
+        Returns None if `holds` is not true before the time `before`.
         """
         for at in self._steps(before):
             if holds(self.lines()):

@@ -4,7 +4,7 @@
 
 The target is the embedded model, on the CPU. `ROWS` is a calibration file of a run, for example the file
 `calibration/self.jsonl` of the demo. Each quantization is stopped when its first layer begins, and then the next
-method follows. The first worker needs more time than the later ones, because the fork server then imports torch and
+method follows. The first worker needs more time than later workers, because the fork server first imports torch and
 transformers. CPU time includes the fork server and the child.
 """
 

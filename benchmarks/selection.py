@@ -12,19 +12,19 @@ an H200, a measurement of a model with 135M parameters takes some seconds.
 The first call generates the texts with the model itself and stores them in `OUT/material.json` (see
 selection_material.py for texts of another elder). Use one folder `--out` for each model. Each result is appended to
 `OUT/selection.jsonl` at once, so a call that is killed loses nothing, and the next call with the same `--out`
-continues. A call starts no measurement that would end after `--seconds`. Then it writes the table `OUT/selection.md`
-and the figure `OUT/selection.svg`.
+continues. A call starts no measurement that would end after `--seconds`. At its end, a call writes the table
+`OUT/selection.md` and the figure `OUT/selection.svg`.
 
-A small model does not fill a GPU, so `--processes N` shares the measurements among N processes, and these among all
-visible GPUs. Each process writes its results into `OUT/selection-N.jsonl`.
+A small model does not fill a GPU, so `--processes N` divides the measurements among N processes, and the processes
+among all visible GPUs. Each process writes its results into `OUT/selection-N.jsonl`.
 
 For each method, width and budget, the table compares every set with the set `--against`, draw by draw: the mean
 change of the KL in percent, with a 95% interval (Student's t) over the draws.
 
 `--weights` lists the weights of tokens: `off`, a sink share such as `0.07`, or a sink share with weights of kinds,
 such as `0.07+template=2` or `off+question=0.5`. `--methods` lists methods with their bits, such as `gptq-4`; the
-methods may have options, such as `gptq_unordered-4` or `gptq_damp0.01-4` (see selection_model.py). The defaults of
-the product are `gptq_mse_damp0.01-4` and `gptaq_mse-4`.
+methods may have options, such as `gptq_unordered-4` or `gptq_damp0.01-4` (see selection_model.py).
+`gptq_mse_damp0.01-4` and `gptaq_mse-4` have the default options of faq-tui.
 
 Plans, in order of importance, with the number of measurements in each draw. With `--by-draw`, all plans measure a
 draw before the next draw begins.
@@ -128,7 +128,7 @@ def weights_of(text: str, rows: Sequence[Row]) -> TokenWeights | None:
 
 
 def held_out(template: Template, questions: Sequence[Any], prose: str) -> dict[str, list[Item]]:
-    """The held-out texts. In the answers, only tokens of the answer are predicted."""
+    """The held-out texts. In a held-out answer, only the tokens of the answer are predicted."""
     texts: dict[str, list[Item]] = {name: [] for name in TEXTS}
     for one in questions:
         turns = [{"role": "user", "content": one.question}]

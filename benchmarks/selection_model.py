@@ -1,4 +1,4 @@
-"""Quantize a model in memory with the product's own walk and solvers, and measure its KL. Part of selection.py.
+"""Quantize a model in memory with faq-tui's own walk and solvers, and measure its KL. Part of selection.py.
 
 The model is loaded once. Each quantization reads its layers from this copy and writes the quantized weights into a
 second copy. Nothing is packed and nothing is written to disk.
@@ -114,7 +114,7 @@ def _solve(dense: Dense) -> Solve:
 
 @dataclass
 class _Kept:
-    """The unquantized model's hidden states, in memory. It stands in for the evaluation's file of references."""
+    """The unquantized model's hidden states, in memory. This object replaces the reference file of the evaluation."""
 
     head: LmHead
     kept: dict[int, Any]

@@ -2,8 +2,8 @@
 
 A set is a list of rows of token ids with the kind of each token. For each draw, the questions have a random order
 that all sets share, so that the draws of two sets can be paired. A set takes rows in this order, or in the order of
-its selection, until it has the wanted number of tokens. Its last row is cut, so that all sets have equally many
-tokens.
+its selection, until it has the wanted number of tokens. The last row of a set is cut, so that all sets have the same
+number of tokens.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Sets:
     _cache: dict[str, Any] = field(default_factory=dict)
 
     def rows(self, name: str, draw: int, tokens: int) -> list[Row]:
-        """The rows of the set `name` with `tokens` tokens, or up to 10 fewer, because a shorter row is no row.
+        """The rows of the set `name`, with `tokens` tokens or up to 10 fewer, because shorter rows are left out.
 
         If there are too few questions, the set has fewer tokens.
         """
@@ -77,7 +77,8 @@ class Sets:
         return dice.sample(pool, len(pool))
 
     def answered(self, question: str, answer: str, cut: int = 0) -> Row | None:
-        """A row with an answer; with `cut`, only the answer's first `cut` tokens. None if it cannot be rendered."""
+        """A row with an answer; with `cut`, only the answer's first `cut` tokens. Returns None if the question cannot
+        be rendered."""
         try:
             made = render_answered(self.template, [{"role": "user", "content": question}], "", answer)
         except NotAssembledError:
@@ -108,7 +109,8 @@ class Sets:
         return {question: row for question, row in rows.items() if row is not None}
 
     def described(self, name: str, describe: Callable[[list[Any], list[list[int]]], Any]) -> Any:
-        """What `describe` returns for the short answers to all questions. It is called only once for all draws.
+        """What `describe` returns for the short answers to all questions. `describe` is called only once for all
+        draws.
 
         `describe` gets the token ids of each row, and the positions of each row's answer.
         """
@@ -239,7 +241,7 @@ def _experts(sets: Sets, dice: random.Random, _tokens: int) -> Rows:
 
 
 def nothing() -> None:
-    """No stop is asked for."""
+    """Replaces the check for a stop request: it never stops the work."""
 
 
 BUILDERS: Mapping[str, Builder] = {

@@ -58,7 +58,7 @@ class Change:
 
     @classmethod
     def of(cls, ours: Mapping[int, float], theirs: Mapping[int, float]) -> Change | None:
-        """Maps of draws to KLs. None if they share no draw."""
+        """Maps of draws to KLs. Returns None if the two maps have no draw in common."""
         each = [100 * (ours[draw] / theirs[draw] - 1) for draw in sorted(ours.keys() & theirs.keys())]
         if not each:
             return None

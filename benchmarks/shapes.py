@@ -30,7 +30,8 @@ BF16, TF32, FP32 = 989e12, 494e12, 67e12
 
 
 def limit_seconds(shape: Shape, tokens: int) -> float:
-    """The least time of GPTQ for one layer on an H200: its floating-point operations, divided by the card's rates.
+    """A lower bound for the time of GPTQ for one layer on an H200: the number of floating-point operations, divided
+    by the GPU's rates.
 
     With T tokens and a matrix [out, in], the forward pass takes 2·T·in·out operations (bfloat16), the Hessian of each
     distinct input 2·T·in² (TF32), its Cholesky factor, inverse and second factor 4/3·in³, and the columns in²·out
@@ -96,7 +97,8 @@ def config_of(shape: Shape, layers: int) -> Any:
 
 
 def make_model(folder: Path, shape: Shape, layers: int, device: str) -> Path:
-    """Write the model, unless it exists already. It has a config, weights, and the files of a dummy tokenizer."""
+    """Write the model, unless it exists already. The model's folder gets a config, weights, and the files of a dummy
+    tokenizer."""
     if (folder / "config.json").is_file():
         return folder
     import torch
@@ -116,7 +118,7 @@ def make_model(folder: Path, shape: Shape, layers: int, device: str) -> Path:
 
 
 def write_tokenizer(folder: Path) -> None:
-    """A byte-level tokenizer with three special tokens. It has all files that loaders need."""
+    """A byte-level tokenizer with three special tokens. The folder has all files that loaders need."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

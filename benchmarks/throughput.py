@@ -94,7 +94,7 @@ def _row(at_once: int, name: str, results: list[Measured], bare: list[Measured],
 
 
 def ideal(at_once: int, lengths: list[int]) -> float:
-    """Tokens per second of an ideal client. It has no overhead and starts each next request at once."""
+    """Tokens per second of an ideal client. This client has no overhead and starts each next request at once."""
     free = [0.0] * at_once
     for tokens in lengths:
         heapq.heappush(free, heapq.heappop(free) + tokens / PER_SECOND)

@@ -2,7 +2,7 @@
 
 `python benchmarks/ui.py [--quick] [--out FILE]` prints a table: the time from a key press to its effect on the
 screen, the speed of the generation, and the bytes sent to the terminal. The program needs pyte (`pip install pyte`).
-It ends without input from a person.
+The program ends without input from a person.
 """
 
 from __future__ import annotations
@@ -29,16 +29,17 @@ from faq_tui.core.run.job_record import Job
 
 TITLE = f"The app with {STREAMS} streams at {TOKENS_PER_S} tokens/s each and a quantization running"
 NOTE = (
-    "The pane Regenerate is shown and follows the stream that wrote last. Both values of tokens/s belong to the same "
-    "job, with and without the app in turn. If the effect of a key was not seen before the next key, the time "
+    "The pane Regenerate is shown and follows the stream that wrote last. One job runs with and without the app in "
+    "turn, and gives both values of tokens/s. If the effect of a key was not seen before the next key, the time "
     "until the next key is used, although the true time is longer. Load: lowest and highest load average of the "
-    "machine over one minute, in all rounds. It includes this program, its child processes and all other programs."
+    "machine over one minute, in all rounds. The load includes this program, its child processes and all other "
+    "programs."
 )
 SIZES = ((80, 24), (200, 60))
-KEY_EVERY_S = 0.8  # mean pause between keys; each pause is random, so that keys are not in step with the drawing
+KEY_EVERY_S = 0.8  # mean pause between keys; each pause is random, so that keys and redraws are not in step
 PATIENCE_S = 3.0  # longest wait for the effect of the last key; for other keys, the wait ends with the next key
 
-# A program that only echoes its input: one wake-up, one read and one write. No other program can be faster.
+# A program that only echoes its input: one wake-up, one read and one write. This is the fastest possible program.
 ECHO = "import os, tty; tty.setraw(0); os.write(1, b'ready')\nwhile data := os.read(0, 99): os.write(1, data)"
 
 
@@ -134,7 +135,7 @@ class Measuring:
 
     def _throughput(self, into: list[float], begin: float) -> None:
         end = time.time()
-        time.sleep(0.5)  # until all earlier output is written
+        time.sleep(0.5)  # wait until all earlier output is written
         into.append(streamed_tokens(self.job, begin, end) / (end - begin))
 
     def _quiet(self, app: OnPty, mode: str) -> None:

@@ -77,7 +77,7 @@ class Watched:
 
 
 def watch(spec: dict[str, Any], log: Path, limit: float) -> Watched:
-    """Run `spec` in a worker child and stop it after `limit` seconds. Returns the measurements up to then."""
+    """Run `spec` in a worker child and stop it after `limit` seconds. Returns the measurements until this time."""
     seen = Watched("cuda" if spec["device"] == "cuda" else "cpu", limit)
     told = {"layer_started": seen.layer, "saving": seen.saving}
     whole = False

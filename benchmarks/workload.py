@@ -114,7 +114,7 @@ def server() -> Iterator[str]:
 
 @contextmanager
 def regeneration(folder: Path, url: str) -> Iterator[Job]:
-    """A job as the app starts it. Yields it when all streams are open.
+    """A job as the app starts it. Yields the job when all streams are open.
 
     The job keeps running between measurements and is killed at the end.
     """
@@ -147,7 +147,7 @@ def streamed_tokens(job: Job, begin: float, end: float) -> float:
 
 
 class Quantization:
-    """Runs `faq-tui run` on a small random model, and starts it again whenever it has finished."""
+    """Runs `faq-tui run` on a small random model, and starts the command again whenever it has finished."""
 
     def __init__(self, folder: Path, env: dict[str, str], layers: int) -> None:
         self.folder, self._env = folder, {**env, "OMP_WAIT_POLICY": "passive"}

@@ -1,8 +1,8 @@
 """Write the generated pages of docs/: `python docs/generate.py` writes docs/settings.md and docs/keys.md.
 
 The settings come from the schema in `faq_tui.core.settings`, the keys from the app's registry of actions. A test
-checks that the committed pages are what this program writes. Run it without packages that extend faq-tui, since their
-methods and judges would be listed, too.
+checks that the committed pages equal the output of this program. Run the program without packages that extend
+faq-tui, because it would also list their methods and judges.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DOCS = Path(__file__).parent
 WRITTEN_BY = "<!-- Written by `python docs/generate.py`: edit the source, not this page. -->\n"
 LIMITS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 KINDS: dict[Any, str] = {bool: "true or false", int: "whole number", float: "number", str: "text"}
-ALSO = {"from": "text or ", "answers": "text or "}  # what is accepted beside the type of the key
+ALSO = {"from": "text or ", "answers": "text or "}  # values that a key accepts in addition to its type
 HEADINGS = {"sources": "[sources.NAME]", "sets": "[sets.NAME]", "recipes": "[[recipes]]"}
 
 SETTINGS_HEAD = """# Settings of faq.toml

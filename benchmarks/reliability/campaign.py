@@ -1,9 +1,9 @@
-"""Give hostile inputs to faq-tui, and report every input that ends in another way than a sentence and an exit code.
+"""Give hostile inputs to faq-tui, and report every input that does not end in one sentence and an exit code.
 
-A forked process tries one input after the other in the same Python calls as the commands. An input is a fault if it
-raises an exception that the command `faq-tui` does not turn into a sentence, takes longer than 10 s, takes more than
-1 GB of memory, or ends the process. Each fault is saved as a folder of files, so that it can be tried again. A part
-of the inputs also goes through the real command, in a new process.
+A forked process tries one input after the other. The process makes the same Python calls as the commands. An input is
+a fault if it raises an exception that the command `faq-tui` does not turn into a sentence, takes longer than 10 s,
+takes more than 1 GB of memory, or ends the process. Each fault is saved as a folder of files, so that it can be tried
+again. Some inputs are also given to the real command, in a new process.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from faq_tui.core.base.errors import ExitCode, FaqError  # noqa: E402
 
 HANG_S = 10.0
 MOST_MB = 1024.0  # in addition to the memory before the input
+
 # If an input needs more memory than this, in addition to the libraries, it ends with a MemoryError.
 ADDRESS_SPACE = 4 << 30
 
@@ -87,7 +88,7 @@ def first_failure(*steps: Callable[[], None]) -> ExitCode:
 
 
 def void(_value: object) -> None:
-    """Drop the value of an expression, for a step of `first_failure`."""
+    """Ignore the value of an expression, so that it can be a step of `first_failure`."""
 
 
 def dice_of(seed: int, number: int) -> random.Random:
@@ -99,9 +100,9 @@ def main(title: str, name: str, make_kind: Callable[[Path], Kind], count: int, m
     options = argparse.ArgumentParser(description=title)
     options.add_argument("--count", type=int, default=count, help=f"inputs to try  [default: {count}]")
     options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--first", type=int, default=0, help="number of the first input, to repeat one")
+    options.add_argument("--first", type=int, default=0, help="number of the first input")
     options.add_argument("--seconds", type=float, default=600.0, help="stop after this time")
-    options.add_argument("--commands", type=int, default=40, help="inputs that also go through the real command")
+    options.add_argument("--commands", type=int, default=40, help="number of inputs that the real command also gets")
     options.add_argument("--keep", type=Path, help="folder for the inputs that are faults")
     options.add_argument("--out", type=Path)
     chosen = options.parse_args()
@@ -161,7 +162,7 @@ def _watch(
         what, detail = "", ""
         try:
             if not pipe.poll(HANG_S + 1):
-                os.kill(process.pid, 10)  # SIGUSR1: the child writes where it is
+                os.kill(process.pid, 10)  # on SIGUSR1, the child writes its traceback
                 time.sleep(0.3)
                 what, detail = "hang", stack.read_text(errors="replace")[-3000:]
             else:
@@ -207,7 +208,7 @@ def _child(kind: Kind, seed: int, numbers: range, pipe: Connection, stack: str) 
         for number in numbers:
             files = kind.make(dice_of(seed, number))
             before = _memory("VmRSS")
-            Path("/proc/self/clear_refs").write_text("5")  # the peak of the memory begins anew
+            Path("/proc/self/clear_refs").write_text("5")  # reset the recorded peak of the memory
             began, problem = time.monotonic(), ""
             try:
                 code = code_of(lambda: kind.attempt(files)).name  # noqa: B023  called at once
@@ -289,7 +290,7 @@ def _tables(inside: Outcome, outside: Outcome) -> str:
 
 
 def _last_line(detail: str) -> str:
-    """The last line of a traceback with the place in faq-tui, for counting equal faults."""
+    """The last line of a traceback, with the faulty line of faq-tui; equal faults are counted by this text."""
     lines = [line.strip() for line in detail.strip().splitlines()]
     place = next((line for line in reversed(lines) if "faq_tui/" in line), "")
     where = place.rpartition("faq_tui/")[2].replace('", line ', ":").partition(",")[0] if place else ""

@@ -2,7 +2,7 @@
 
     python benchmarks/reliability/model_folders.py [--count 1000] [--seed 0] [--seconds 600] [--commands 40]
 
-Each folder goes through the checks of `faq-tui run` before anything is paid for, and through the readers of `status`,
+Each folder is given to the checks that `faq-tui run` makes before it costs anything, and to the readers of `status`,
 `doctor` and the app. In a forked process, its tokenizer is loaded, and its chat template is tried with the same
 limits of time and memory as in a run.
 """
@@ -172,7 +172,7 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _readers(run: Run, folder: Path) -> None:
-    """The readers that only inform a person, and never refuse a folder."""
+    """The readers that only show facts about a folder, and never refuse it."""
     target_profile(run)
     check_sources(run)
     warnings(run)
@@ -187,7 +187,7 @@ def _readers(run: Run, folder: Path) -> None:
 
 def _tokenizer(folder: Path) -> None:
     """Run the worker's task in a forked process, as a run does. Another exception or a signal ends only the worker
-    process; `tokenizer_facts` turns this into a UsageError, so it counts as USAGE.
+    process; `tokenizer_facts` turns this end into a UsageError, so it counts as USAGE.
     """
     roles = [list(one) for one in target_check.PROBES]
     spec = {

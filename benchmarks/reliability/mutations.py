@@ -65,7 +65,7 @@ BYTES: tuple[bytes, ...] = (
 
 
 def of_bytes(dice: random.Random, data: bytes, most: int = 4) -> bytes:
-    """Change, remove, add, repeat or move one to `most` parts of `data`."""
+    """Change, remove, add, repeat or move between one and `most` parts of `data`."""
     for _ in range(dice.randint(1, most)):
         data = _one(dice, data)
     return data
@@ -98,7 +98,7 @@ def _one(dice: random.Random, data: bytes) -> bytes:
 
 
 def value(dice: random.Random, null: bool = True) -> Any:
-    """A value that a program may not expect. `null` allows None, which TOML cannot write."""
+    """A value that a program may not expect. With `null`, the value may be None, which TOML cannot write."""
     kind = dice.randrange(7)
     if kind == 0:
         return dice.choice(TEXTS)
@@ -117,7 +117,7 @@ def value(dice: random.Random, null: bool = True) -> Any:
 
 
 def of_tree(dice: random.Random, tree: Any, most: int = 3, null: bool = True) -> Any:
-    """Change one to `most` places of a parsed JSON or TOML document. The given document is not changed."""
+    """Change between one and `most` values of a parsed JSON or TOML document. The given document is not changed."""
     tree = copy.deepcopy(tree)
     for _ in range(dice.randint(1, most)):
         places = list(_places(tree))
@@ -150,7 +150,7 @@ def _places(tree: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def as_json(dice: random.Random, tree: Any) -> bytes:
-    """The JSON text of `tree`. Python also writes NaN, infinite numbers and, as escapes, half characters."""
+    """The JSON text of `tree`. Python also writes NaN, infinite numbers, and escapes of single surrogates."""
     text = json.dumps(tree, ensure_ascii=dice.random() < 0.5)
     return text.encode("utf-8", "surrogatepass")
 

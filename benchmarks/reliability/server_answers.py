@@ -3,7 +3,7 @@ texts of a judge.
 
     python benchmarks/reliability/server_answers.py [--count 5000] [--seed 0] [--seconds 600] [--commands 40]
 
-The streams and responses come from a server on the loopback network, so they go through the real HTTP client. An
+A server on the loopback network sends the streams and responses, so the real HTTP client reads them. An
 error counts as handled if `faults.explain` describes it, because the commands then show a sentence or try again.
 """
 
@@ -40,7 +40,7 @@ LABELS = ("A", "B", "C")
 KINDS = ("stream", "stream", "stream", "whole", "http", "models", "batch", "batch", "judge")
 USAGE = {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}
 MESSAGES = [{"role": "user", "content": "What?"}]
-PATIENCE_S = 8.0  # an answer that needs longer than this is a fault: everything has arrived at once
+PATIENCE_S = 8.0  # a longer wait is a fault, because the whole answer has arrived at once
 
 
 def _chunk(delta: Any, finish: str | None = None, **more: Any) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""The command line. It runs the same stages as the app. Data goes to stdout, messages go to stderr."""
+"""The command line. Commands run the same stages as the app. Data goes to stdout, messages go to stderr."""

@@ -35,7 +35,7 @@ SHOWN_SKIPS = 5  # maximum number of lines about skipped seeds; the summary coun
 
 
 class EventLines:
-    """Turns events into lines of text. Many kinds of events have no line."""
+    """Turns events into lines of text. Not every kind of event gives a line."""
 
     def __init__(self) -> None:
         self._skipped = 0
@@ -49,7 +49,8 @@ class EventLines:
                 return []
         if isinstance(event, ServerWaiting):
             outage = (event.url, event.since)
-            # If `gives_up` is None, another server does the work, and a note names the server that is down.
+            # If `gives_up` is None, another server of the source does the work. A note has already named the server
+            # that is down.
             if outage in self._waiting or event.gives_up is None:
                 return []
             self._waiting.add(outage)
@@ -57,7 +58,8 @@ class EventLines:
             if event.ended or event.what in self._steps:
                 return []
             self._steps.add(event.what)
-        # If `attempt` is 0, the candidate's server is down. A line about this server was already shown.
+        # If `attempt` is 0, the candidate waits because its server is down. The event ServerWaiting gave a line about
+        # this server.
         if isinstance(event, CandidateRetried) and not event.attempt:
             return []
         line = _LINES.get(type(event))

@@ -13,11 +13,12 @@ from types import FrameType
 
 from faq_tui.cli.event_lines import EventLines
 from faq_tui.core.base.cancel import CancelToken
-from faq_tui.core.base.errors import ExitCode
-from faq_tui.core.run.events import Emit, Event, to_json
-from faq_tui.core.run.run import open_run
+from faq_tui.core.base.errors import ExitCode, FaqError
+from faq_tui.core.run.events import Emit, Event, Note, to_json
+from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.settings.cluster import with_cluster
-from faq_tui.core.stages.pipeline import run_pipeline
+from faq_tui.core.stages.pipeline import run_pipeline, select
+from faq_tui.core.status import stage_states
 
 
 def run_in_foreground(
@@ -33,6 +34,8 @@ def run_in_foreground(
     with open_run(folder) as run, stop_on_signals() as cancel, event_output(as_json) as emit:
         if cluster is not None:
             run = replace(run, settings=with_cluster(run.settings, cluster))
+        if stale := _stale_in_words(run, only, until):
+            emit(Note(stale))
         run_pipeline(run, emit, cancel, only, until, confirmed=confirmed, retry_unusable=retry_unusable)
 
 
@@ -44,16 +47,29 @@ def run_unit_in_foreground(folder: Path, name: str, as_json: bool, confirmed: bo
         run_unit(run, name, emit, cancel, confirmed)
 
 
+def _stale_in_words(run: Run, only: str | None, until: str | None) -> str:
+    """A sentence about the finished stages that run again, because settings or inputs have changed; "" if none do."""
+    selected = {stage.name for stage in select(only, until)}
+    try:
+        states = stage_states(run, busy=False)
+    except (FaqError, OSError):  # an input cannot be read; the stage that needs it reports this
+        return ""
+    names = [one["stage"] for one in states if one["state"] == "stale" and one["stage"] in selected]
+    if not names:
+        return ""
+    them = "this stage runs" if len(names) == 1 else "these stages run"
+    return f"settings or inputs have changed, so {them} again: {', '.join(names)}"
+
+
 @contextmanager
 def stop_on_signals() -> Iterator[CancelToken]:
     """The first Ctrl-C (or SIGTERM, or SIGHUP) requests a stop at the next safe point.
 
-    SIGHUP comes when the terminal is closed. It is ignored if the command `nohup` has blocked it.
+    The system sends SIGHUP when the terminal is closed. Under the command `nohup`, this process ignores SIGHUP.
 
     A second Ctrl-C ends the program at once.
 
-    Even then, only unfinished work is lost, because finished work is already on disk. Child processes end together
-    with this process.
+    Finished work is never lost, because it is already on disk. Child processes end together with this process.
     """
     cancel = CancelToken()
 

@@ -22,7 +22,7 @@ from faq_tui.core.settings.recipe import DEFAULT_METHOD, model_of
 from faq_tui.core.setup import Draft, StepReport, create_run
 from faq_tui.core.setup.plan_step import look_at_plan
 from faq_tui.core.setup.recipe_step import look_at_recipe
-from faq_tui.core.setup.seeds_step import look_at_seeds
+from faq_tui.core.setup.seeds_step import MOST_NUMBER, SeedsReport, look_at_seeds
 from faq_tui.core.setup.server_step import look_at_server, look_at_source
 from faq_tui.core.setup.target_step import TargetReport, look_at_target
 
@@ -77,6 +77,7 @@ def ask_all(folder: Path | None, target: str | None, seeds: str | None, servers:
     questions = _ask("2 of 5  Questions", seeds, lambda answer: look_at_seeds(answer, here))
     for number, sample in enumerate(questions.samples, 1):
         _say_below(f"{number}. {sanitize(sample, 100)}", dim=True)
+    questions = _ask_numbers(questions, here)
     draft = Draft(found.name, questions.name, count=questions.count, heldout=questions.heldout)
     draft = replace(draft, judge_url=servers.get("judge_url") or "", judge_model=servers.get("judge_model") or "")
     draft = _ask_source(draft, servers)
@@ -90,7 +91,8 @@ def ask_all(folder: Path | None, target: str | None, seeds: str | None, servers:
 def _ask(question: str, given: str | None, look: Callable[[str], R]) -> R:
     """Ask until the check accepts an answer.
 
-    `given` is the value of an option. It is checked before the question is asked.
+    `given` is the value of an option. If an option is given, its value is checked first, and the question is asked
+    only if the check refuses the value.
     """
     answer = given
     while True:
@@ -103,6 +105,20 @@ def _ask(question: str, given: str | None, look: Callable[[str], R]) -> R:
         if not report.problem:
             return report
         answer = None
+
+
+def _ask_numbers(questions: SeedsReport, here: Path) -> SeedsReport:
+    """Ask how many questions are regenerated, and how many are held out. The defaults fit the size of the file."""
+    count, heldout = questions.usual
+    most = click.IntRange(1, MOST_NUMBER)
+    count = click.prompt("        Number of questions to regenerate", type=most, default=count, err=True)
+    most = click.IntRange(0, MOST_NUMBER)
+    heldout = click.prompt("        Number of questions to hold out", type=most, default=heldout, err=True)
+    if (count, heldout) == questions.usual:
+        return questions
+    chosen = look_at_seeds(questions.name, here, count, heldout)
+    _show(replace(chosen, lines=tuple(line for line in chosen.lines if line not in questions.lines)))
+    return chosen
 
 
 def _ask_source(draft: Draft, servers: Mapping[str, Any]) -> Draft:

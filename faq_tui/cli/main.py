@@ -22,6 +22,7 @@ COMMANDS = {
     "status": "status",
     "pick": "pick",
     "export": "export",
+    "push": "push",
     "try": "try_models",
     "report": "report",
     "compare": "compare",
@@ -83,7 +84,8 @@ def faq_tui() -> None:
 
 def main() -> None:
     """Run a command and exit with a code from `ExitCode`."""
-    # Set this before torch is imported. Otherwise idle threads of torch keep the cores of a shared machine busy.
+    # Without the variable OMP_WAIT_POLICY, idle threads of torch keep the cores of a shared machine busy. torch reads
+    # the variable when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
@@ -117,14 +119,14 @@ def _call() -> int:
         _complain("stopped by request; finished work is kept")
         return ExitCode.STOPPED
     except RuntimeError as error:
-        if "home directory" not in str(error):  # the message of Python and of the package platformdirs
+        if "home directory" not in str(error):  # words in the error message of Python and of platformdirs
             raise
         _complain("$HOME is not set, and the system's list of users does not name this user: set $HOME to a folder")
         return ExitCode.USAGE
 
 
 def _drop_stdout() -> None:
-    """Discard output that cannot be written. Otherwise Python would print an error at exit."""
+    """Discard output that cannot be written, so that Python prints no error about it at exit."""
     try:
         sys.stdout.flush()
     except OSError:

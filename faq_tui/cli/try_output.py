@@ -182,5 +182,8 @@ def _colours() -> bool:
 
 
 def parts_of(found: AnswerComparison) -> list[tuple[str, str]]:
-    """The text of an answer in parts. Each part has a role: "" (equal), "first" (differs first) or "later"."""
+    """The text of an answer as parts (text, role).
+
+    The role is "" for equal text, "first" for the first token that differs, and "later" for the text after it.
+    """
     return [(found.same, ""), (found.first, "first"), (found.later, "later"), (found.open, "")]

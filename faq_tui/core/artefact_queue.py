@@ -59,8 +59,9 @@ def queue_of(run: Run) -> list[Queued]:
                 signature = stage.artefact_signature(run, recipe, sets[set_name])
                 if tried == signature:
                     state, message = "failed", why
-                # Artefacts are begun in this order, so the stage ended at the first missing artefact. Other artefacts
-                # may have been in progress at the same time; their finished layers show this.
+                # The stage quantize works through the artefacts in the order of this list, so it ended at the first
+                # missing artefact. Other artefacts may have been in progress at the same time; such an artefact has
+                # stored layers.
                 elif ended and (first_missing or checkpoints(run, name, signature).is_dir()):
                     state, message = ended
             first_missing = first_missing and state == "done"

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from faq_tui.core.artefact_queue import queue_of
-from faq_tui.core.judging.identity import current_picks
+from faq_tui.core.judging.identity import chosen_picks
 from faq_tui.core.regenerating.candidate_requests import pending_candidates
 from faq_tui.core.regenerating.generation_cost import estimate_cost
 from faq_tui.core.run.run import Run, lock_owner
 from faq_tui.core.settings import Settings
 from faq_tui.core.stages.pipeline import all_stages
+from faq_tui.core.stages.unused import NONE_UNUSED, UnusedCandidates, unused_candidates
 from faq_tui.core.status import stage_states
 from faq_tui.core.store import stages
 
@@ -36,10 +37,14 @@ class PlannedStage:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """All stages in order, and the number of picks that have changed since the sets were made."""
+    """All stages in order, and the number of picks that have changed since the sets were made.
+
+    `unused` are the stored candidates that the next job will leave unused.
+    """
 
     stages: tuple[PlannedStage, ...] = ()
     changed_picks: int = 0
+    unused: UnusedCandidates = NONE_UNUSED
 
     @property
     def due(self) -> tuple[PlannedStage, ...]:
@@ -63,17 +68,19 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class Effect:
-    """What other settings change in a run.
+    """The effect that a change of the settings would have on a run.
 
-    `stale` are the finished stages that become stale, and `current` the stale stages that become current again.
-    `artefacts` is the number of artefacts that have to be made because of the change. `seconds` is the time that the
-    stages in `stale` took last time; None if it is not known.
+    `stale` lists the finished stages that become stale. `current` lists the stale stages that become up to date
+    again. `artefacts` is the number of artefacts that have to be made because of the change. `seconds` is the time
+    that the stages in `stale` took last time; None if it is not known. `unused` counts the stored candidates that
+    would become unused.
     """
 
     stale: tuple[str, ...] = ()
     artefacts: int = 0
     current: tuple[str, ...] = ()
     seconds: float | None = None
+    unused: UnusedCandidates = NONE_UNUSED
 
 
 def seconds_of(stages_: Sequence[PlannedStage]) -> float | None:
@@ -105,11 +112,17 @@ def plan_of(run: Run) -> RunPlan:
         planned.append(PlannedStage(name, found["state"], seconds))
     made = rows.get("assemble")
     since = made.started if made is not None and made.state == DONE else None
-    return RunPlan(tuple(planned), _changed_picks(run, since) if since is not None else 0)
+    changed = _changed_picks(run, since) if since is not None else 0
+    due = [stage.name for stage in planned if stage.is_due]
+    unused = unused_candidates(run).only(due) if {"seeds", "regenerate"} & set(due) else NONE_UNUSED
+    return RunPlan(tuple(planned), changed, unused)
 
 
 def effect_of(run: Run, settings: Settings) -> Effect:
-    """What `settings` would change in the run. This may read files, so the app calls it on a thread."""
+    """The effect on the run if `settings` replaced its present settings.
+
+    This function may read files, so the app calls it on a thread.
+    """
     other = replace(run, settings=settings)
     now, then = plan_of(run), plan_of(other)
     before = {stage.name: stage.state for stage in now.stages}
@@ -122,7 +135,10 @@ def effect_of(run: Run, settings: Settings) -> Effect:
         not (sets_stay and queued.state == DONE) and states.get(queued.name, DONE) == DONE
         for queued in queue_of(other)
     )
-    return Effect(tuple(stage.name for stage in stale), artefacts, tuple(current), seconds_of(stale))
+    unused = NONE_UNUSED
+    if run.settings.seeds != settings.seeds or run.settings.sources != settings.sources:
+        unused = unused_candidates(other).beyond(unused_candidates(run))
+    return Effect(tuple(stage.name for stage in stale), artefacts, tuple(current), seconds_of(stale), unused)
 
 
 def _generation_seconds(run: Run) -> float | None:
@@ -144,7 +160,7 @@ def _changed_picks(run: Run, since: float) -> int:
     """The number of picks that have changed since the time `since`, over all sources."""
     count = 0
     for name in run.settings.sources:
-        now = {seed_id: pick.candidate_id for seed_id, pick in current_picks(run, name).items()}
-        then = {seed_id: pick.candidate_id for seed_id, pick in current_picks(run, name, since).items()}
+        now = {seed_id: pick.candidate_id for seed_id, pick in chosen_picks(run, name).items()}
+        then = {seed_id: pick.candidate_id for seed_id, pick in chosen_picks(run, name, since).items()}
         count += sum(then.get(seed_id, chosen) != chosen for seed_id, chosen in now.items())
     return count

@@ -7,7 +7,7 @@ from typing import Any
 
 from faq_tui.core.benchmarking import plan as benchmark_plan
 from faq_tui.core.endpoints.capabilities import Capabilities
-from faq_tui.core.judging.identity import current_picks, judge_id
+from faq_tui.core.judging.identity import chosen_picks, judge_id
 from faq_tui.core.judging.summary import judging_of
 from faq_tui.core.paper.cells import paper_cells
 from faq_tui.core.regenerating import source_hash_of
@@ -112,17 +112,18 @@ def _stage(run: Run, stage: Stage, row: stages.StageRow | None, busy: bool, earl
 def _source(run: Run, name: str) -> dict[str, Any]:
     source = run.settings.sources[name]
     source_hash = source_hash_of(source)
-    counts = candidates.tally(run.store, source_hash)
-    current = current_picks(run, name).values()
+    wanted = run.store, source_hash, source.candidates
+    counts = candidates.tally(*wanted)
+    current = chosen_picks(run, name).values()
     return {
         "model": source.model,
         "candidates": counts.candidates,
         "wanted": source.candidates * seeds.counts(run.store)["chosen"],
-        "failed": candidates.count_failures(run.store, source_hash, source.candidates),
+        "failed": candidates.count_failures(*wanted),
         "unfit": counts.unusable,
         "tokens": counts.completion_tokens,
-        "saved_tokens": candidates.saved_tokens(run.store, source_hash),
-        "scored": count_scored(run.store, source_hash, judge_id(run)),
+        "saved_tokens": candidates.saved_tokens(*wanted),
+        "scored": count_scored(*wanted, judge_id(run)),
         "picked": sum(p.candidate_id is not None for p in current),
         "picked_by_person": sum(p.picked_by == "person" and p.candidate_id is not None for p in current),
         "rejected": sum(p.candidate_id is None for p in current),
@@ -136,7 +137,7 @@ def _to_come(run: Run, name: str) -> dict[str, Any]:
     source = run.settings.sources[name]
     pending = pending_candidates(run, source)
     row = stages.all_rows(run.store).get("regenerate")
-    # If the stage is done, the server has refused all failed candidates, so the next job does not request them.
+    # If the stage is done, each failed candidate was refused by the server. The next job does not request it again.
     if row is not None and row.state == "done":
         failed = candidates.failed_numbers(run.store, source_hash_of(source))
         pending = [one for one in pending if (one.seed.id, one.number) not in failed]

@@ -77,7 +77,8 @@ class FaqApp(AppController):
         self.settings_watch = SettingsWatch(self.opened.folder / "faq.toml", self._on_settings, self._on_refused)
         self.sampler = sampler or MachineSampler()
         self.panes: dict[str, Pane] = {pane.scope: pane.load()(self.opened) for pane in panes}
-        # Keep references to these widgets. A query would search only the topmost screen, which may be a dialogue.
+        # The app keeps references to these widgets, because a query searches only the topmost screen, which may be a
+        # dialogue.
         self._header = Header(self.opened, player.badge if player else "")
         self._machine, self._jobs, self._footer = Machine(id="machine"), JobsLine(), KeyFooter()
         self._tabs = TabLine(tuple(self.panes), self._machine)
@@ -146,7 +147,8 @@ class FaqApp(AppController):
         self._header.use_run(run, refused=bool(self.settings_problem))
         for pane in self.panes.values():
             pane.use_run(run)
-        if self.is_running and self.pane.is_mounted and self.pane.children:  # else the app is starting or ending
+        # while the app starts or ends, the pane has no widgets
+        if self.is_running and self.pane.is_mounted and self.pane.children:
             self.pane.shown(self.session.live)
 
     @property
@@ -160,7 +162,7 @@ class FaqApp(AppController):
 
     @property
     def _base(self) -> Screen[Any]:
-        """The screen of the panes. A dialogue may cover it."""
+        """The screen of the panes. A dialogue may cover this screen."""
         return self.screen_stack[0]
 
     def show_pane(self, scope: str) -> None:
@@ -192,7 +194,7 @@ class FaqApp(AppController):
             labels[scope] = (shown(free[0]) if free and len(free[0]) == 1 else "", action.label)
         switch = " ".join(self.key("app.previous_pane") + self.key("app.next_pane"))
         if not any(key for key, _ in labels.values()):
-            # The pane itself uses the digits, so show the other keys that switch panes.
+            # The visible pane uses all digits itself, so show the other keys that switch panes.
             others = [key for scope in self.panes for key in self._others(scope)[:1]]
             switch = f"{others[0]}-{others[-1]} {switch}" if others else switch
         self._tabs.show(pane.SPEC.scope, labels, switch)
@@ -202,7 +204,7 @@ class FaqApp(AppController):
         self._footer.keys = [(key, label) for key, label, always in keys if key and not always]
 
     def _others(self, scope: str) -> list[str]:
-        """The keys that show a pane while the visible pane uses the digits."""
+        """The keys of the pane `scope` that are not a single character, such as ctrl+3."""
         return [shown(key) for key in keys_of(self._action[f"{APP}.show_{scope}"], self.keymap) if len(key) > 1]
 
     def key(self, action_id: str) -> str:
@@ -210,7 +212,9 @@ class FaqApp(AppController):
         return shown(self._raw_key(action_id))
 
     def _raw_key(self, action_id: str) -> str:
-        """Textual's name of this key."""
+        """Textual's name of the action's first key that the focused widget does not read as text; "" if there is
+        none.
+        """
         focused = self._base.focused
         for key in keys_of(self._action[action_id], self.keymap):
             if focused is None or not focused.check_consume_key(key, key_to_character(key)):
@@ -223,7 +227,7 @@ class FaqApp(AppController):
         return self.key("app.start"), self.key("app.stop")
 
     def action_help_quit(self) -> None:
-        """Handle ctrl+c: show the app's key for leaving. Textual's own message would show Textual's default key."""
+        """Handle ctrl+c: show the app's key for leaving, where Textual would show its own default key."""
         self.say(f"{self.key('app.quit') or 'ctrl+q'} leaves")
 
     def _is_possible(self, action: Action) -> bool:

@@ -1,7 +1,7 @@
 """Copy text to the clipboard and to a file.
 
-An escape sequence (OSC 52) asks the terminal to set the clipboard. This also works over SSH. The terminal does not
-report whether it has set the clipboard. Therefore the text is also written to a file.
+An escape sequence (OSC 52) asks the terminal to set the clipboard. The sequence also works over SSH. The terminal
+does not report whether it has set the clipboard. Therefore the text is also written to a file.
 """
 
 from __future__ import annotations

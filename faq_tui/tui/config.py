@@ -99,7 +99,8 @@ def _no_clash(path: Path, keymap: dict[str, str]) -> None:
 
 
 def _is_spare(action: Action, key: str, keymap: dict[str, str]) -> bool:
-    """True if the action has other keys, and the user has given this function key to another action.
+    """True if `key` is a function key of the action, the user has given it to another action, and the action keeps
+    other keys.
 
     Each pane has a function key as its second key. If the user gives this function key to another action, the
     function key no longer shows the pane.

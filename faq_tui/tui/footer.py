@@ -1,4 +1,5 @@
-"""The footer is a line of keys. It begins with keys of the pane and always ends with the keys for help and quit.
+"""The footer is a line of keys. The keys of the pane come first, and the line always ends with the keys for help and
+quit.
 
 If some keys of the pane do not fit into the line, they are left out, and the help key has the label MORE. A click on
 a key or on its label does the same as the key.
@@ -23,9 +24,8 @@ HELP, MORE = "Help", "more"  # the labels HELP and MORE must have the same lengt
 class KeyFooter(LiteralText):
     """Shows keys with their labels.
 
-    `keys` and `always` are lists of (key in Textual's spelling, label). All of `always` are shown at the end of the
-    line. The rest of the line shows entries of `keys`, beginning with the first, until the line is full. The first of
-    `keys` is the most important key.
+    `keys` and `always` are lists of (key in Textual's spelling, label). The line always ends with all keys in
+    `always`. The rest of the line shows as many of `keys` as fit, the most important key first.
 
     Neighbouring keys with equal labels share one label. If some `keys` are left out, the label HELP becomes MORE.
     """
@@ -35,7 +35,8 @@ class KeyFooter(LiteralText):
 
     def __init__(self, id: str = "footer") -> None:
         super().__init__(id=id)
-        self._places: list[tuple[range, str]] = []  # the cells of each key with its label, and the key
+        # for clicks: (range of cells of a key and its label, the key)
+        self._places: list[tuple[range, str]] = []
 
     def watch_keys(self) -> None:
         self._draw()

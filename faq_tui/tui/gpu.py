@@ -90,7 +90,7 @@ def _handles() -> list[Any]:
 def _gpu(handle: Any) -> GpuLoad | None:
     """Return the load of one GPU, or None if the driver does not report its memory or load.
 
-    For example, the driver does not report them for a MIG slice or a lost device.
+    For example, the driver does not report memory and load for a MIG slice or a lost device.
     """
     import pynvml
 

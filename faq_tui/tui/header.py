@@ -119,7 +119,7 @@ class TabLine(Horizontal):
         yield self._machine
 
     def show(self, current: str, labels: dict[str, tuple[str, str]], switch: str) -> None:
-        """`labels` maps a scope to (key, name). The key may be empty."""
+        """`labels` maps a scope to (key, name). The key is "" if no key shows the pane."""
         if self._shown == (current, labels, switch) or not self.is_mounted:
             return
         self._shown = current, labels, switch
@@ -139,7 +139,7 @@ class TabLine(Horizontal):
             key, name = self._labels.get(tab.scope, ("", ""))
             marks = [self._marks.get(tab.scope, (" ", ""))] if self._marks else []
             tab.show(Text.assemble((f"{key} " if key else "", "dim"), name, *marks))
-            tab.set_class(bool(marks), "-marked")  # the mark takes the place of the space after the name
+            tab.set_class(bool(marks), "-marked")  # a tab with a mark has no space after its name
         self.query_one("#switch-keys", LiteralText).show(f"{' ' if self._marks else ''}{self._switch}")
 
 

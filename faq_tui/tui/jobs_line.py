@@ -142,7 +142,10 @@ def _running(live: LiveState, now: float, width: int, plan: RunPlan | None) -> T
 
 
 def _preparing(stage: str, began: float, step: Preparing, now: float, width: int, plan: RunPlan | None) -> Text:
-    """A step before the stage's first unit: its progress, rate and time left, or only the time since it began."""
+    """A step before the stage's first unit of work, with progress, rate and time left.
+
+    If the size of the step is unknown, only the time since its start is shown.
+    """
     head = Text.assemble((f"{_place(stage, plan)}{sanitize(stage)}", "bold"), f"  {sanitize(step.what)}")
     seconds = max(0.0, now - began)
     if not step.total:
@@ -172,7 +175,7 @@ def _place(stage: str, plan: RunPlan | None) -> str:
     return f"{names.index(stage) + 1}/{len(names)} " if stage in names else ""
 
 
-def _progress(live: LiveState, now: float) -> tuple[int, int | None, str, str, str, float | None]:
+def _progress(live: LiveState, now: float) -> tuple[int, int, str, str, str, float | None]:
     """Return (units done, all units, unit, detail, rate, seconds left). During quantization the units are layers."""
     stage = live.stage
     assert stage is not None
@@ -182,13 +185,11 @@ def _progress(live: LiveState, now: float) -> tuple[int, int | None, str, str, s
         paces = [each for artefact in artefacts if (each := artefact.seconds_a_layer())]
         speed = pace(sum(1 / each for each in paces)) if paces else ""
         names = ", ".join(artefact.name for artefact in artefacts)
-        first, last = stage.done + 1, stage.done + len(artefacts)
+        first, last = stage.finished + 1, stage.finished + len(artefacts)
         which = f"model {first}" if first == last else f"models {first} to {last}"
-        several = f", {which} of {stage.total}" if stage.total and stage.total > 1 else ""
+        several = f", {which} of {stage.all_units}" if stage.all_units > 1 else ""
         return done, total, "layers", f"{names}{several}", speed, left
-    each = stage.seconds_a_unit(now)
-    speed = pace(1 / each) if each else ""
-    return stage.done, stage.total, stage.unit, stage.detail, speed, left
+    return stage.finished, stage.all_units, stage.unit, stage.detail, pace(live.per_second(now) or 0), left
 
 
 def bar(share: float, cells: int) -> Text:

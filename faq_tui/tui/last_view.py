@@ -60,7 +60,7 @@ def remember_view(folder: Path, view: RunView) -> None:
 
 
 def _read(part: str) -> dict[str, Any]:
-    """One part of the file. {} if the file is missing or damaged."""
+    """Read the part of the file with this name; {} if the file is missing or damaged."""
     path = view_file()
     try:
         if path.stat().st_size > MOST_BYTES:

@@ -37,7 +37,7 @@ def open_app(app: ShellApp) -> str:
         asyncio.run(_run(app, terminal))
         crash = app.crash
         if crash is not None:
-            traceback.print_exception(crash)  # at this point, stderr still goes to the log
+            traceback.print_exception(crash)  # inside this block, stderr goes to the log
     if crash is not None:
         where = f"; the details are in {log}" if os.access(log, os.R_OK) else ""
         raise FaqError(f"the app crashed with {type(crash).__name__}: {crash}{where}")
@@ -65,8 +65,8 @@ async def _watch(app: ShellApp, terminal: int) -> None:
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         if app.is_running and not stands:
-            # Modules, styles and widgets exist until the end. Without `freeze`, each garbage collection would look at
-            # all of them, and the app would answer a key 70 ms later.
+            # Modules, styles and widgets exist until the app ends. Without `freeze`, each garbage collection would
+            # search all these objects, and the app would answer a key 70 ms later.
             stands = True
             gc.freeze()
             gc.set_threshold(GARBAGE)

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from io import StringIO
 
+from faq_tui.core.base.time_left import TimeLeft
 from faq_tui.core.regenerating import TRUNCATED
 from faq_tui.core.run import events as e
 from faq_tui.tui.live_quantize import ArtefactLive, layers_left
@@ -18,7 +19,6 @@ KEPT_LINES = 500  # maximum number of notes that are kept
 KEPT_CHARACTERS = 400_000  # maximum number of kept characters of a growing text; the database has whole texts
 KEPT_FAILURES = 10_000
 GUESSED_SCALE = 0.25  # assumed tokens per character until a candidate is finished
-MIN_SHARE_DONE = 0.01  # before this share of a stage is done, no rate is shown: the first units would distort it
 WINDOW_S, BUCKET_S = 10.0, 0.5  # length of a rate's window, and length of one slot of the window, in seconds
 
 CandidateKey = tuple[str, str, int]  # (id of the seed, name of the source, number of the candidate)
@@ -33,7 +33,7 @@ class Rate:
         self._first: float | None = None
 
     def add(self, units: float, at: float) -> None:
-        """`at` is the time in unix seconds. It must not decrease between calls."""
+        """Add finished units at the time `at` (unix seconds). The times of successive calls must not decrease."""
         if self._buckets and at - self._buckets[-1][0] < BUCKET_S:
             self._buckets[-1][1] += units
             return
@@ -46,7 +46,7 @@ class Rate:
     def per_second(self, now: float) -> float:
         """Return the mean rate over the last ten seconds, in units per second.
 
-        If the first unit is more recent, return the mean rate since the first unit.
+        If the first unit was finished less than ten seconds ago, return the mean rate since then.
         """
         if self._first is None:
             return 0.0
@@ -62,7 +62,7 @@ class GrowingText:
 
     def __init__(self) -> None:
         self.length = 0
-        self._text = StringIO(newline="")  # with newline="", newlines stay unchanged
+        self._text = StringIO(newline="")  # newline="" prevents that StringIO converts line ends
 
     def append(self, text: str) -> None:
         if self.length < KEPT_CHARACTERS:
@@ -101,10 +101,10 @@ class Regeneration:
     truncated: int = 0
     retried: int = 0
     tokens: int = 0
-    # Tokens and characters of the finished streamed candidates. The ratio of the two numbers gives the tokens per
-    # character.
+    # Numbers of tokens and characters of all finished streamed candidates, to estimate the tokens per character.
     learned_tokens: int = 0
     learned_characters: int = 0
+    most_growing: int = 0  # the largest number of candidates that were generated at the same time
     characters: Rate = field(default_factory=Rate)  # streamed characters
     whole: Rate = field(default_factory=Rate)  # tokens of finished candidates whose text was not streamed to the app
 
@@ -118,6 +118,7 @@ class Regeneration:
         growing = self.growing.get(key)
         if growing is None:
             growing = self.growing[key] = GrowingCandidate(started=at)
+            self.most_growing = max(self.most_growing, len(self.growing))
         if event.reasoning:
             growing.reasoning.append(event.reasoning)
         if event.answer:
@@ -133,6 +134,7 @@ class Regeneration:
             case e.CandidateStarted():
                 before = self.growing.get(key)
                 self.growing[key] = GrowingCandidate(started=at, attempt=before.attempt if before else 0)
+                self.most_growing = max(self.most_growing, len(self.growing))
                 self.failures.pop(key, None)
             case e.CandidateRetried():
                 self.retried += 1
@@ -172,24 +174,33 @@ class StageLive:
     state: str = "running"  # "running", "done", "failed" or "stopped"
     message: str = ""
     already: int = 0  # units that were already done when the stage began
-    first: tuple[int, float] | None = None  # (units done at the first progress event, time of this event)
+    time_left: TimeLeft = field(default_factory=TimeLeft)
 
-    def seconds_a_unit(self, now: float) -> float | None:
-        """The mean seconds per unit since the first progress event. The time to load a model is not counted.
+    @property
+    def finished(self) -> int:
+        """The number of finished units, with those that were already done when the stage began."""
+        return self.already + self.done
 
-        Return None if too few units are done yet.
+    @property
+    def all_units(self) -> int:
+        """The number of all units; 0 if it is not known."""
+        return self.already + self.total if self.total is not None else 0
+
+    def per_second(self, now: float, at_least: int = 0) -> float | None:
+        """Units per second. The time to load a model is not counted.
+
+        None if the rate is not known yet, or if fewer than `at_least` units are done.
         """
-        if not self.done or (self.total and self.done < MIN_SHARE_DONE * self.total):
-            return None
-        done, since = self.first if self.first and self.first[0] < self.done else (0, self.started)
-        return max(0.0, now - since) / (self.done - done)
+        return self.time_left.per_second(self.total or 0, now, at_least)
 
-    def seconds_left(self, now: float) -> float | None:
-        """Seconds left, estimated from the rate. None if the rate is not known yet."""
-        each = self.seconds_a_unit(now)
-        if self.state != "running" or not self.total or each is None:
+    def seconds_left(self, now: float, at_least: int = 0) -> float | None:
+        """Seconds left, estimated from the rate.
+
+        None if the rate is not known yet, or if fewer than `at_least` units are done.
+        """
+        if self.state != "running" or not self.total:
             return None
-        return each * max(0, self.total - self.done)
+        return self.time_left.seconds(self.total, now, at_least)
 
 
 @dataclass
@@ -204,7 +215,8 @@ class LiveState:
     regeneration: Regeneration = field(default_factory=Regeneration)
     artefacts: dict[str, ArtefactLive] = field(default_factory=dict)
     waiting: dict[str, e.ServerWaiting] = field(default_factory=dict)  # servers that are down, by URL
-    # maps each step that runs before the stage's first unit to (time when it began, its last report), innermost last
+    # The steps that run now, before the stage's first unit of work. Each step maps to (its start time, its last
+    # report). A step inside another step comes after it.
     steps: dict[str, tuple[float, e.Preparing]] = field(default_factory=dict)
     machines: tuple[str, ...] = ()  # the machines of the cluster, in words
     placed: dict[str, str] = field(default_factory=dict)  # maps a unit to the machine of the cluster that works on it
@@ -230,7 +242,19 @@ class LiveState:
         artefacts = self.running_artefacts()
         if artefacts and all(artefact.layers for artefact in artefacts):
             return layers_left(artefacts, now)
-        return self.stage.seconds_left(now) if self.stage is not None else None
+        return self.stage.seconds_left(now, self._at_least) if self.stage is not None else None
+
+    def per_second(self, now: float) -> float | None:
+        """The rate of the stage in units per second. None if it is not known yet."""
+        return self.stage.per_second(now, self._at_least) if self.stage is not None else None
+
+    @property
+    def _at_least(self) -> int:
+        """The number of units that must be done for an estimate.
+
+        The first finished candidates are the shortest ones, so they are not typical.
+        """
+        return self.regeneration.most_growing if self.is_running("regenerate") else 0
 
     def running_artefacts(self) -> list[ArtefactLive]:
         """The artefacts that are being quantized now, the oldest first."""
@@ -252,7 +276,7 @@ class LiveState:
         self.growing.clear()
 
     def apply(self, event: e.Event, at: float) -> None:
-        """Apply one event. `at` is its time in unix seconds."""
+        """Apply one event. `at` is the time of the event in unix seconds."""
         self.version += 1
         # Thousands of CandidateDelta events can arrive in a second, so this type is handled first. Other events are
         # rare.
@@ -278,6 +302,8 @@ class LiveState:
                 self.waiting[event.url] = event
             case e.ServerBack():
                 self.waiting.pop(event.url, None)
+                if self.stage is not None:
+                    self.stage.time_left.pause(event.waited_s, at)
             case e.Note():
                 self.lines.append(event.message)
             case e.ArtefactStarted():
@@ -311,8 +337,7 @@ class LiveState:
                     self._end_others(())
             case e.StageProgress() if self.stage:
                 self.stage.done, self.stage.total, self.stage.detail = event.done, event.total, event.detail
-                if self.stage.first is None and event.done:
-                    self.stage.first = event.done, at
+                self.stage.time_left.report(event.done, at)
                 if event.stage == "quantize":
                     self._end_others(event.detail.split(", "))
             case e.StageDone() if self.stage:

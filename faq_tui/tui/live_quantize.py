@@ -27,8 +27,9 @@ class ArtefactLive:
     version: int = 0
 
     def seconds_a_layer(self) -> float | None:
-        """The mean seconds per finished layer, without the time to load the model. None until one layer is
-        finished."""
+        """The mean seconds per finished layer, without the time to load the model; None before the first layer is
+        finished.
+        """
         if not self.layer_done or not self.layer_started:
             return None
         return (max(self.layer_done.values()) - min(self.layer_started.values())) / len(self.layer_done)
@@ -61,7 +62,7 @@ class ArtefactLive:
 def layers_left(artefacts: Sequence[ArtefactLive], now: float) -> float | None:
     """Estimate the seconds until all these artefacts, which are quantized at the same time, are finished.
 
-    None until each of them has a finished layer.
+    The result is None until each artefact has a finished layer.
     """
     each = [artefact.seconds_left(now) for artefact in artefacts]
     known = [left for left in each if left is not None]

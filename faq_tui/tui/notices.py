@@ -13,13 +13,13 @@ from faq_tui.tui.live import LiveState
 from faq_tui.tui.session import Session
 
 NAME = "faq-tui"
-LONGEST = 200  # characters of a text in a sequence
+LONGEST = 200  # maximum number of characters of a text in an escape sequence
 WITHOUT = ("dumb", "linux")  # kinds of terminals that may print the text of a sequence
 BELL = "\a"
 
 
 def understands(environ: Mapping[str, str]) -> bool:
-    """True if the terminal does not print the sequences for a title and a notice as text."""
+    """True if the terminal interprets the sequences for a title and a notice, and does not print them as text."""
     return environ.get("TERM", "") not in WITHOUT
 
 
@@ -29,7 +29,10 @@ def keep_title() -> str:
 
 
 def give_back_title() -> str:
-    """Ask the terminal to show the title that it remembers. A terminal without this memory gets an empty title."""
+    """Ask the terminal to show the title that it remembers.
+
+    If the terminal cannot remember a title, its title becomes empty.
+    """
     return "\x1b]2;\a\x1b[23;2t"
 
 
@@ -38,7 +41,9 @@ def show_title(text: str) -> str:
 
 
 def notify(text: str, environ: Mapping[str, str]) -> str:
-    """Ring the bell and show a notice: OSC 9 (iTerm2, kitty, WezTerm) and OSC 777 (foot, Ghostty, urxvt)."""
+    """Ring the bell and show a notice, with the sequences OSC 9 (iTerm2, kitty, WezTerm) and OSC 777 (foot, Ghostty,
+    urxvt).
+    """
     body = _safe(text)
     osc9 = f"\x1b]9;{body}\a"
     osc777 = f"\x1b]777;notify;{NAME};{body.replace(';', ',')}\a"
@@ -76,15 +81,15 @@ def _doing(session: Session) -> str:
 def share_done(live: LiveState) -> float | None:
     """The finished share of the running stage, from 0 to 1. A layer counts as a part of its artefact."""
     stage = live.stage
-    if stage is None or stage.state != "running" or not stage.total:
+    if stage is None or stage.state != "running" or not stage.all_units:
         return None
-    done = float(stage.done)
+    done = float(stage.finished)
     done += sum(len(one.layer_done) / one.layers for one in live.running_artefacts() if one.layers)
-    return min(1.0, done / stage.total)
+    return min(1.0, done / stage.all_units)
 
 
 def end_in_words(run: str, session: Session) -> str:
-    """What the notice says about the job that has ended; "" if the person stopped it."""
+    """The text of the notice about the job that has ended; "" if the person stopped the job."""
     stage = session.live.stage
     name = stage.stage if stage is not None else "the job"
     message = stage.message if stage is not None else ""

@@ -28,7 +28,7 @@ class PaneSpec:
 
     scope: str  # the id of the pane's widget; the ids of the pane's actions begin with the scope
     title: str  # the text on the tab
-    digit: int  # the digit N in the keys that show the pane: N, ctrl+N and the function key fN
+    digit: int  # the number of the pane; for example, the keys 6, ctrl+6 and f6 show the pane with the number 6
     help: str  # one sentence that describes what the pane shows
     path: str  # "module:class" of the Pane; the module is imported when the app opens
     actions: tuple[Action, ...]
@@ -128,7 +128,7 @@ class Pane(Container, can_focus=True):
 
     @property
     def arrangement(self) -> str:
-        """The layout that the user chose, which the app remembers. "" is the usual layout."""
+        """The layout that the user chose, which the app remembers; "" for the usual layout."""
         return ZOOMED if self.has_class("-zoom") else ""
 
     def use_arrangement(self, layout: str) -> None:
@@ -136,7 +136,7 @@ class Pane(Container, can_focus=True):
         self.set_class(layout == ZOOMED, "-zoom")
 
     def is_in_footer(self, action: str) -> bool:  # noqa: ARG002
-        """Return False to leave this action out of the footer. The key of the action still works."""
+        """A subclass returns False for an action that the footer must not show. The key of the action still works."""
         return True
 
     def text_to_copy(self) -> str | None:

@@ -70,7 +70,10 @@ class Player:
 
 
 def recording(folder: Path, job: str | None) -> Path:
-    """The file with the events of `job`, or of the newest job if it is None. Raises UsageError if there is none."""
+    """The file with the events of `job`, or of the newest job if `job` is None.
+
+    Raises UsageError if there is no such file.
+    """
     paths = sorted((folder / "jobs").glob("*/events.jsonl"))
     if job is None:
         if not paths:

@@ -59,7 +59,7 @@ def registry(panes: Iterable[PaneSpec] = PANES) -> tuple[Action, ...]:
 
 
 def every_action() -> tuple[Action, ...]:
-    """The actions of `registry`, the actions of Home, and those of the comparison of two runs."""
+    """All actions: of the app and its panes, of Home, and of the screen that compares two runs."""
     return (*registry(), *HOME.actions, *COMPARE.actions)
 
 

@@ -1,7 +1,7 @@
 """Find, start, follow and stop the job of a run without blocking the screen.
 
-Daemon threads do everything that can block (locks, new processes, disk access). They put callbacks into a queue, and
-`pump` calls these callbacks on the UI thread.
+Daemon threads do everything that can block (locks, new processes, disk access). The threads put callbacks into a
+queue, and `pump` calls these callbacks on the UI thread.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ KILLED = "the job was killed before it recorded a reason"
 class EventSource(Protocol):
     """A source of events: a running job or a recording."""
 
-    failure: str  # the reason why the source ended early, or "" if it did not
+    failure: str  # the reason why the source ended early; "" if it did not end early
 
     def drain_timed(self) -> list[Timed]: ...
     @property
@@ -67,7 +67,7 @@ class Session:
         return len(self._pending)
 
     def open(self) -> None:
-        """Begin to look for a running job. If none is found, show the last job."""
+        """Begin to look for a running job. If no job is running, show the last job."""
         threading.Thread(target=self._look, name="look", daemon=True).start()
 
     def close(self) -> None:

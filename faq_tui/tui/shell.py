@@ -43,7 +43,7 @@ class ShellApp(App[None]):
         self.errors: deque[str] = deque(maxlen=KEPT_ERRORS)  # the newest first
         self._title_shown, self._title_given_back = "", False
 
-    def on_mount(self) -> None:  # Textual also calls the method of this name in each subclass
+    def on_mount(self) -> None:  # if a subclass also has an `on_mount`, Textual calls both
         self._send(notices.keep_title(), self.config.title)
         self.show_title(notices.NAME)
         self.theme_changed_signal.subscribe(self, lambda _theme: self._use_theme())
@@ -55,7 +55,7 @@ class ShellApp(App[None]):
         self._give_back_title()
 
     def exit(self, *arguments: Any, **named: Any) -> None:
-        # Do this while the app still has the screen. After a crash, `on_unmount` does it.
+        # The title must be given back while the app still has the screen. After a crash, `on_unmount` gives it back.
         self._give_back_title()
         super().exit(*arguments, **named)
 
@@ -88,7 +88,7 @@ class ShellApp(App[None]):
         self.ansi_theme_dark = self.ansi_theme_light = named_colours(self.theme_variables)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Textual's filters, and then the filter that makes text readable."""
+        """Textual's filters, followed by our filter that makes hard-to-read colours readable."""
         return [*super().get_line_filters(), READABLE]
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from rich.text import Text
 
 from faq_tui.core.run_plan import DONE, MISSING, STALE, PlannedStage, RunPlan, seconds_of
+from faq_tui.core.stages.unused import KEPT
 from faq_tui.tui.duration import clock_time
 
 Mark = tuple[str, str]  # (sign, style)
@@ -66,7 +67,11 @@ def stale_in_words(plan: RunPlan, key: str, width: int) -> Text | None:
     picks = plan.changed_picks
     why = f"{picks:,} {'pick' if picks == 1 else 'picks'} changed: " if picks else ""
     seconds, one = seconds_of(plan.due), len(plan.stale) == 1
-    work = f"{key} redoes about {clock_time(seconds)} of work." if seconds else f"{key} shows the plan."
+    work = (
+        f"{key} redoes about {clock_time(seconds)} of work."
+        if seconds and round(seconds)
+        else f"{key} shows the plan."
+    )
     verb = "is" if one else "are"
     count = f"{len(plan.stale)} {'stage' if one else 'stages'}"
     texts = [
@@ -78,7 +83,7 @@ def stale_in_words(plan: RunPlan, key: str, width: int) -> Text | None:
 def work_in_words(stages: Sequence[PlannedStage]) -> str:
     """The stages to run, with the time that they took last time: `assemble to report, about 14:02`."""
     seconds = seconds_of(stages)
-    time = f", about {clock_time(seconds)}" if seconds else ""
+    time = f", about {clock_time(seconds)}" if seconds and round(seconds) else ""
     return f"{_range(stages)}{time}"
 
 
@@ -89,12 +94,16 @@ def plan_in_lines(plan: RunPlan) -> Text:
     for stage in plan.stages:
         sign, style = MARKS[stage.state]
         words = WORDS.get(stage.state, stage.state)
-        if stage.is_due and stage.seconds is not None:
+        if stage.is_due and stage.seconds and round(stage.seconds):
             words += f", about {clock_time(stage.seconds)}"
         text.append(f"{sign} ", style).append(f"{stage.name:<{width}}  ").append(
             f"{words}\n", style if stage.is_due else "dim"
         )
     text.rstrip()
+    if plan.unused:
+        text.append(f"\n\nThe run will not use {plan.unused.in_words()}; {KEPT}.", "yellow")
+    if plan.unused.returning:
+        text.append(f"\n\nThe run uses {plan.unused.returning:,} stored candidates again.")
     return text
 
 

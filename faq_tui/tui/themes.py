@@ -21,7 +21,8 @@ RICH, FEW = "textual-dark", "ansi-dark"
 ROLES = ("text-error", "text-success", "text-warning", "text-primary", "text-accent", "text-secondary")
 CONTRAST = 4.5  # minimum contrast of a text and its background (WCAG 2, level AA)
 STEPS = 20
-# Text with a letter or digit of any script needs this contrast. Lines, blocks, bars and points of plots do not.
+# Text with a letter or digit of any script needs the minimum contrast; lines, blocks, bars and points of plots need
+# not have it.
 WORDS = re.compile(r"\w")
 BLACK, WHITE = Color(0, 0, 0), Color(255, 255, 255)
 BACKGROUNDS = ("background", "surface", "panel")
@@ -45,7 +46,7 @@ def named_colours(variables: Mapping[str, str]) -> TerminalTheme:
     """The colours for names such as `red` in the texts of the panes, taken from the theme's roles.
 
     A colour that is hard to read on a background of the theme is mixed with the theme's text colour. `variables` are
-    the variables of the theme. Themes in the terminal's own colours keep Textual's colours.
+    the variables of the theme. For themes that use the terminal's own colours, the result is Textual's usual colours.
     """
     try:
         text = Color.parse(variables["foreground"])
@@ -94,7 +95,7 @@ class ReadableText(LineFilter):
     def _readable(segment: Segment, background: Color) -> Segment:
         text, style, control = segment
         if style is None or style.color is None or (colour := style.color.triplet) is None:
-            return segment  # the colour is the terminal's own
+            return segment  # a colour of the terminal's own palette has an unknown contrast
         behind = style.bgcolor.triplet if style.bgcolor is not None else None
         better = _better(colour, behind or ColorTriplet(*background.rgb))
         if better is None or not WORDS.search(text):
@@ -104,7 +105,7 @@ class ReadableText(LineFilter):
 
 @lru_cache(4096)
 def _better(colour: ColorTriplet, background: ColorTriplet) -> Style | None:
-    """The style of a readable colour. None if `colour` is readable."""
+    """The style with a readable colour instead of `colour`; None if `colour` is readable."""
     found = readable_colour(Color(*colour), Color(*background))
     return None if found.rgb == colour else Style(color=RichColor.from_rgb(*found.rgb))
 

@@ -13,8 +13,7 @@ from faq_tui.tui.duration import clock_time
 def waiting_in_words(waiting: Iterable[ServerWaiting], now: float) -> str:
     """Say for which server the job waits, since when, and when it gives up.
 
-    Return "" if no server is down, or if some servers are down but another server of the source is up. In both cases
-    the job is not waiting for a server.
+    Return "" if the job does not wait for a server: no server is down, or another server of the same source is up.
     """
     event = next((event for event in waiting if event.gives_up is not None), None)
     if event is None or event.gives_up is None:

@@ -63,6 +63,17 @@ def inert(shown: str) -> None:
     assert "\ufffd]52;c;RVZJTA==\ufffd" in shown
 
 
+def test_changed_settings_are_named_before_the_work(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", seeds=6, seed_keys="count = 4")
+    settings = folder / "faq.toml"
+    assert "have changed" not in faq_tui("run", folder, "--until", "seeds").err
+    assert "have changed" not in faq_tui("run", folder, "--until", "seeds").err
+    settings.write_text(settings.read_text().replace("count = 4", "count = 2"))
+    lines = faq_tui("run", folder, "--until", "seeds").err.splitlines()
+    assert lines[0] == "  settings or inputs have changed, so this stage runs again: seeds"
+    assert lines[1].startswith("seeds:")
+
+
 def test_an_error_message_of_a_server_is_only_text(server: FakeServer, tmp_path: Path) -> None:
     def fault(asked: object) -> Fault:
         return Fault("error", message=EVIL)

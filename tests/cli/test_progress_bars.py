@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from rich.progress import TimeRemainingColumn
+
 from faq_tui.cli.event_lines import EventLines
 from faq_tui.cli.progress_bars import Bars
 from faq_tui.core.run.events import (
     ArtefactDone,
     ArtefactStarted,
+    CandidateStarted,
     Event,
     LayerDone,
     Preparing,
@@ -73,3 +76,26 @@ def test_each_artefact_that_is_being_quantized_has_a_bar() -> None:
     assert shown(bars, StageProgress("quantize", 1, 3, "two")) == [("two", 1), ("two", 2)]
     assert shown(bars, ArtefactDone("two", "folder", 1.0, 4.0)) == [("two", 1)]
     assert shown(bars, both[0], StageFailed("quantize", "broken", 1)) == []
+
+
+def test_the_time_left_is_smoothed_and_counts_what_was_done_before() -> None:
+    now = 0.0
+    bars = Bars(EventLines(), lambda: now)
+    bars.show(StageStarted("regenerate", 40, "candidates", 10))
+    for number in range(4):
+        bars.show(CandidateStarted("seed", "elder", number))
+    line = next(column for column in bars._progress.columns if isinstance(column, TimeRemainingColumn))
+
+    def left() -> str:
+        return str(line.render(bars._progress.tasks[0])).strip()
+
+    found = []
+    for done in range(1, 11):
+        now = 4.0 * done
+        bars.show(StageProgress("regenerate", done, 40))
+        found.append(left())
+    assert found[:3] == ["--:--"] * 3, "no estimate before as many are done as were generated at the same time"
+    assert found[3] == "02:24" and found[9] == "02:00"
+    assert (bars._progress.tasks[0].completed, bars._progress.tasks[0].total) == (20, 50)
+    bars.show(StageDone("regenerate", 1.0, ""))
+    assert not bars._progress.tasks

@@ -20,7 +20,7 @@ from tests.support.shell import faq_tui
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # the first test may have to make the demo
 
-ARTEFACT, SET, PROSE = "gptq-w4g64-self", "self", "pydoc"
+ARTEFACT, SET, PROSE = "gptq-w4g64-self-tokens", "self-tokens", "pydoc"
 WINDOW, PROSE_TOKENS = 256, 3072  # `window` and `prose_tokens` of the demo's settings
 
 

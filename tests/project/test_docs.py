@@ -110,7 +110,7 @@ def commands_of(page: str) -> Iterator[list[str]]:
     shell = "\n".join(blocks(page, "sh", "bash"))
     lines = shell.replace("\\\n", " ").splitlines()
     lines += [
-        re.sub(r"(\\?\|\w+)+", "", line).translate(str.maketrans("", "", "[]…"))
+        re.sub(r"(\\?\|[\w-]+)+", "", line).translate(str.maketrans("", "", "[]…"))
         for line in re.findall(r"`(faq-tui [^`]* [^`]*)`", prose_of(page))
     ]
     for line in lines:

@@ -67,7 +67,8 @@ def test_the_line_of_jobs_fits(width: int, line: str) -> None:
     session = Session(Path("nowhere"), print)
     session.phase = "running"
     session.live.apply(StageStarted("regenerate", 120, "candidates"), 100.0)
-    session.live.apply(StageProgress("regenerate", 60, 120, "1234 tokens"), 159.0)
+    session.live.apply(StageProgress("regenerate", 1, 120, "20 tokens"), 101.0)
+    session.live.apply(StageProgress("regenerate", 60, 120, "1234 tokens"), 160.0)
     assert describe(session, 160.0, ("r", "x"), width).plain == line
 
 

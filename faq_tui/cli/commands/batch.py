@@ -80,7 +80,7 @@ def write(
         size = f"{max(1, round(file.size / 1000)):,} kB"
         words = f"{file.source}: {file.requests:,} requests to {file.model}, {size}"
         click.echo(sanitize(words), err=True)
-        if not is_stream(file.path):  # on stdout, the path would mix with the requests
+        if not is_stream(file.path):  # if the file is stdout itself, the path would mix with the requests
             click.echo(file.path)
     if files:
         click.echo(f"after the service has answered: faq-tui batch read {run_folder} OUTPUT_FILE", err=True)

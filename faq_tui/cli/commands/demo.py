@@ -37,12 +37,13 @@ def command(folder: Path, headless: bool, as_json: bool) -> None:
     from faq_tui.core.report.answer import in_short
     from faq_tui.core.report.document import document
     from faq_tui.core.report.formats import render_document
+    from faq_tui.core.report.headline import in_numbers
     from faq_tui.core.store.stages import all_rows
 
     with open_run(folder) as run:
         body, rows = document(run), all_rows(run.store).values()
     click.echo(render_document(body, "md").partition("\n## What was run")[0])
-    click.echo("\n".join(["", "## The demo's answer", "", *in_short(body)]))
+    click.echo("\n".join(["", "## The demo's answer", "", *in_short(body), *in_numbers(body)]))
     click.echo("\n".join(["", "## Time", "", *times(rows)]))
     click.echo(f"Full report: {folder / 'reports' / 'report.md'}", err=True)
     click.echo(f"Next: faq-tui status {folder}, or faq-tui pick {folder} SEED_ID CANDIDATE", err=True)

@@ -72,7 +72,7 @@ def command(
     """Write the settings of a new run into RUN/faq.toml.
 
     In a terminal, `init` asks for the options that are missing. It checks target, seeds and servers in the same way
-    as the app. If one of them cannot be used, `init` writes nothing.
+    as the app. If the target, the seeds or a server cannot be used, `init` writes nothing.
 
     With --preset, the other options override the settings of the preset. A run has only one target. If the preset's
     table has several targets, choose one with --target. Without --target, the run gets the first target of the table.
@@ -94,7 +94,7 @@ def command(
     if not no_check and not (run_folder / "faq.toml").exists():
         if preset is None:
             init_questions.refuse(target, seeds, servers)
-        else:  # a preset's target may be only a name in the paper's table, and its servers are examples
+        else:  # the target of a preset may be only a name from the paper, and the servers of a preset are examples
             init_questions.refuse(None, seeds, {})
     path = write_settings(run_folder, text)
     click.echo(f"wrote {path}")

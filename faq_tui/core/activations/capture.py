@@ -106,9 +106,10 @@ class AtPlace:
 class Measured:
     """The result of `measure`. `experts` maps each layer to the number of tokens that each of its experts got.
 
-    `sinks` has one entry for each decoder layer. It is empty if the model is not a plain stack of decoder layers.
-    `rows` has one dict for each row of token ids. The dict maps each module's input to two results: the moments of
-    the input, and the largest |x| of each channel. If `measure` was called without `per_row`, `rows` is empty.
+    `sinks` has one entry for each decoder layer. `sinks` is empty if the model is not a plain stack of decoder
+    layers. `rows` has one dict for each row of token ids. The dict maps each module's input to two results: the
+    moments of the input, and the largest |x| of each channel. If `measure` was called without `per_row`, `rows` is
+    empty.
     """
 
     places: dict[ModuleRef, AtPlace]
@@ -133,8 +134,8 @@ def measure(
     float16. The model's lm_head is not run. `modules` lists the last parts of module names, for example `o_proj`. The
     word `experts` in this list stands for fused experts. For each token of each row, `kinds` holds an index into
     `token_kinds.KINDS`. By default, all tokens are question tokens. A row's first token always counts as the
-    attention sink. If `per_row` is true, the results of each row are also kept. They take one float of memory for
-    each row and channel. `tick` is called after each row with the row's number of tokens.
+    attention sink. If `per_row` is true, the results of each row are also kept. The results of the rows take one
+    float of memory for each row and channel. `tick` is called after each row with the row's number of tokens.
 
     For each module, the function keeps a few numbers per channel, one landscape and one histogram in memory. The size
     of these data does not depend on the number of tokens. The activations of a layer are freed before the next layer
@@ -278,7 +279,7 @@ class _Capture:
 
     def _layer(self, index: int) -> Callable[..., None]:
         def hook(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            if self.measuring:  # a LayerStream also calls its layers before the first row
+            if self.measuring:  # calls before the first row are not measured
                 x = args[0] if args else next(iter(kwargs.values()))
                 self.meter.add(index, x.reshape(-1, x.shape[-1]))
 

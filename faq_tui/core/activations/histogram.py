@@ -10,14 +10,14 @@ holds a single value.
 
 On a CPU, filling all bins takes several times as long as sorting the values. Therefore, after the first 32,768
 values, bins are filled only near the median and in the tail of the values so far (`_wanted`). A quantile may later
-fall into a block whose bins have not counted every value. Such a quantile is interpolated between the two ends of the
-block. The error of the interpolation is at most 2^-7 = 0.8%, and usually 0.008%. On a GPU, all bins are always
+fall into a block whose bins have not counted every value. Then the quantile is interpolated between the block's
+ends. The error of the interpolation is at most 2^-7 = 0.8%, and usually 0.008%. On a GPU, all bins are always
 filled.
 
 The table of bins begins at an edge, which is about a quarter of the median of the first values. All values below the
 edge share block 0 and bin 0. If a value is too large for the table of bins, the table gets more octaves. Therefore
 the memory depends on the number of octaves between the median and the maximum, and not on the number of values. An
-octave of float32 takes 512 kB. A memory page of the table takes no memory until a value is counted in it.
+octave of float32 takes 512 kB. A memory page of the table takes no memory until a value is counted in this page.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ class Histogram:
         self.edge: int | None = None  # the leading bits of the edge; all values below the edge share bin 0
         self.counts: Any = None  # int32 [bins], on the device
         self.blocks: Counts | None = None  # number of values in each block; None if all bins are filled
+
         # In these blocks, the bins have counted every value. An empty list stands for all blocks.
         self.filled: list[Interval] = []
         self.used = 1  # number of bins from the first bin to the highest bin that holds a value

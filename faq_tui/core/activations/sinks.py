@@ -2,8 +2,8 @@
 
 The first token is the attention sink: later tokens attend to it, and its activations are many times larger than those
 of other tokens ("Massive activations", Sun et al. 2024, arXiv:2402.17762). A few other tokens may have massive
-activations, too. Here a token counts as massive in a layer if its largest |x| exceeds two limits. One limit is 100.
-The other limit is 1000 times the median |x| of the sample's hidden states in this layer.
+activations, too. Here a token counts as massive in a layer if its largest |x| exceeds 100, and also exceeds 1000
+times the median |x| of the sample's hidden states in this layer.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class LayerSink:
 
 
 class SinkMeter:
-    """Adds up squared norms and maxima of the hidden states. It keeps a few numbers for each layer."""
+    """Adds up squared norms and maxima of the hidden states. The meter keeps a few numbers for each layer."""
 
     def __init__(self) -> None:
         self._layers: dict[int, _Sums] = {}

@@ -37,7 +37,7 @@ class Accumulator:
     """Accumulates sums and maxima of a module's input.
 
     `kinds` is the number of token kinds. Kind 0 is the attention sink. Tokens of kind 0 are counted only in the sums
-    and peaks of kind 0. All other results exclude them.
+    and peaks of kind 0. All other results exclude the tokens of kind 0.
     """
 
     def __init__(self, kinds: int, device: Any) -> None:

@@ -93,7 +93,8 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 def _kinds(one: dict[str, Any], rows: list[dict[str, Any]], search: Callable[[], KindsSearch]) -> list[list[int]]:
     """The token kinds of `rows`.
 
-    `rows` are the first rows of a set. An older set has no recorded kinds, so its kinds are computed from the text.
+    `rows` are the first rows of a set. Sets of older versions have no recorded kinds, so their kinds are computed
+    from the text.
     """
     recorded = read_kinds(Path(one["kinds"]), one["ids_hash"], [len(row["input_ids"]) for row in rows])
     if recorded is not None:

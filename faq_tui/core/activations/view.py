@@ -117,7 +117,7 @@ def landscape(run: Run, set_name: str, ref: ModuleRef) -> Floats | None:
 
 
 def covered(run: Run, names: list[str], ref: ModuleRef) -> dict[str, tuple[int, int]]:
-    """For each set, count the outlier channels in which the set has an outlier, and all outlier channels.
+    """Maps each set to (number of outlier channels in which the set has an outlier, number of all outlier channels).
 
     A set has an outlier in a channel if its largest |x| in this channel exceeds the threshold. The outlier
     channels and the threshold are computed from all sets together.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,12 +27,18 @@ class ArtefactCard:
     size: int  # bytes on the disk
     commands: dict[str, str]
     doubts: tuple[str, ...]  # reasons why a server may refuse the folder
-    quality: str = ""  # the KL, beside that of the closest artefact
+    quality: str = ""  # the artefact's KL, and the lowest KL of the run's artefacts
 
     @property
     def command(self) -> str:
         """The command of the first server; "" if no server can load the folder."""
         return next(iter(self.commands.values()), "")
+
+    @property
+    def push_command(self) -> str:
+        """The command that uploads the folder to the hub. A person must replace USER."""
+        run, name = shlex.quote(str(self.folder.parent.parent)), shlex.quote(self.artefact.name)
+        return f"faq-tui push {run} {name} USER/{name}"
 
     @property
     def servers(self) -> str:

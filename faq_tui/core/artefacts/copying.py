@@ -25,7 +25,7 @@ def copy_artefact(card: ArtefactCard, destination: Path) -> Path:
         with full_disk_is_clear(place):
             shutil.copytree(card.folder, half)
             half.rename(place)
-    except shutil.Error as error:  # its arguments list every file that could not be copied
+    except shutil.Error as error:  # the error lists every file that could not be copied
         raise FaqError(f"{place} cannot be written: {str(error)[:200]}") from None
     except OSError as error:
         raise FaqError(f"{place} cannot be written ({error.strerror}): choose another folder") from None

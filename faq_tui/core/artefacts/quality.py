@@ -1,4 +1,4 @@
-"""How close an artefact is to the unquantized model, in one sentence, beside the closest artefact of the run."""
+"""Say in one sentence how close an artefact is to the unquantized model, and which artefact is the closest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from faq_tui.core.store.measurements import Measurement, all_measurements
 
 
 def quality_in_words(store: Store, artefact: Artefact) -> str:
-    """The artefact's KL on held-out answers, and which artefact has the lowest.
+    """The artefact's KL on held-out answers, and the artefact with the lowest KL.
 
     If no answers were measured, another text with KL is used, such as prose.
     """

@@ -1,7 +1,7 @@
 """The program of a server's process: `python -m faq_tui.core.artefacts.server_child RUN NAME`.
 
-It runs the command in `[evaluate.serve]` for the artefact NAME until SIGTERM stops it. It prints nothing: all output
-goes to jobs/serve-NAME/log.txt.
+The program runs the command in `[evaluate.serve]` for the artefact NAME until SIGTERM stops it. The program prints
+nothing: all output goes to jobs/serve-NAME/log.txt.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _serve(run: Run, record: ArtefactServer, cancel: CancelToken) -> ArtefactSer
 
 
 def _wait_for_end(url: str, record: Path, cancel: CancelToken) -> None:
-    """Return after a stop, or when nothing listens on the port any more.
+    """Wait until a stop is requested, or until no process listens on the port any more.
 
     Without the file `record`, nobody could find and stop the server, so a missing file also counts as a stop.
     """

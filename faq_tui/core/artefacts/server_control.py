@@ -24,8 +24,8 @@ PATIENCE_S = 60.0  # a new server process must write its record within this time
 def start_server(run: Run, artefact: Artefact) -> ArtefactServer:
     """Start the command in `[evaluate.serve]` for this artefact, and return once its process runs.
 
-    The server answers later: `read_server` then has its URL. Raises FaqError if the artefact is already served, if it
-    has no folder, or if the process ends at once. The function takes about 1 s.
+    The server answers requests later; then `read_server` returns its URL. Raises FaqError if the artefact is already
+    served, if it has no folder, or if the process ends at once. The function takes about 1 s.
     """
     served = read_server(run.jobs, artefact.name)
     if served is not None and served.is_live:
@@ -37,7 +37,7 @@ def start_server(run: Run, artefact: Artefact) -> ArtefactServer:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "log.txt").open("wb") as log:
             child = subprocess.Popen(
-                # -P: a folder `torch/` in the run's folder must not replace the library
+                # -P: do not import a folder `torch/` of the run's folder instead of the library
                 [sys.executable, "-P", "-m", "faq_tui.core.artefacts.server_child", str(run.folder), artefact.name],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -60,8 +60,8 @@ def start_server(run: Run, artefact: Artefact) -> ArtefactServer:
 
 
 def stop_server(server: ArtefactServer) -> bool:
-    """Stop the server, and return at once. Returns False if it has already ended.
+    """Stop the server, and return at once. Returns False if the server has already ended.
 
-    Raises FaqError if it belongs to another user.
+    Raises FaqError if the server belongs to another user.
     """
     return send_signal(server.pid, server.began, signal.SIGTERM)

@@ -35,7 +35,7 @@ class Blend:
         return min(budget, max(MIN_TOKENS, round(budget * self.share)))
 
     def fitting(self, conversations: Sequence[Sample], count: int) -> int:
-        """In a set of `count` samples, the largest number of conversations that leaves room for the prose."""
+        """The largest number of conversations in a set of `count` samples that still leaves room for the prose."""
         sums = accumulate(sample.n_tokens for sample in conversations)
         fits = [n for n, total in enumerate(sums, 1) if n + math.ceil(self.beside(total) / self.longest) <= count]
         return max(fits, default=min(1, len(conversations)))
@@ -74,7 +74,7 @@ class Blend:
 
 
 def interleaved(conversations: Sequence[Sample], prose: Sequence[Sample]) -> list[Sample]:
-    """Merge conversations and prose into one list. Each of the two kinds keeps its order.
+    """Merge conversations and prose into one list. The conversations keep their order, and the prose keeps its order.
 
     For every n, the first n samples have about the same share of prose as the whole list.
     """
@@ -84,7 +84,7 @@ def interleaved(conversations: Sequence[Sample], prose: Sequence[Sample]) -> lis
 
 
 def _middles(samples: Sequence[Sample]) -> list[float]:
-    """For each sample, the position of its middle as a share (0 to 1) of the tokens of all samples."""
+    """The position of each sample: the number of tokens before its middle, divided by the tokens of all samples."""
     total = sum(sample.n_tokens for sample in samples)
     ends = accumulate(sample.n_tokens for sample in samples)
     return [(end - sample.n_tokens / 2) / total for end, sample in zip(ends, samples, strict=True)]

@@ -125,8 +125,8 @@ def _picked(pick: Pick | None, candidates: Mapping[int, Candidate]) -> tuple[Pic
 
 
 Sets = dict[str, list[Sample]]
-# This function takes the plan, the samples, and the number of samples that the set will keep. The number is None if
-# the set keeps all samples. The function returns the sorted samples.
+# A function (plan, samples, number) that returns the samples of a set in a new order. `number` is how many samples
+# the set will keep; None if the set keeps all samples.
 Order = Callable[[SetPlan, list[Sample], int | None], list[Sample]]
 EQUAL = 0.005  # token counts that differ by less than this share are treated as equal
 
@@ -195,8 +195,8 @@ class Builder:
     def twins(self, plain: Sets) -> Sets:
         """Cut each set to the number of tokens of the smallest set, and return the cut sets.
 
-        Before the cut, reserve seeds are added to the baseline. This costs nothing, because the baseline needs no
-        generated answers.
+        Before the cut, reserve seeds are added to the baseline, because samples of the baseline need no generated
+        answers.
         """
         others = min(tokens(samples) for name, samples in plain.items() if name != BASELINE)
         name = f"{BASELINE}{TOKENS_SUFFIX}"
@@ -236,7 +236,7 @@ class Builder:
         return plan.count if plan.match.samples is None else len(sets[plan.match.samples])
 
     def _wanted(self, name: str, samples: Sequence[Sample], sets: Sets) -> int | None:
-        """The number of `samples` that the set will keep, as far as it is known; None if it keeps all of them."""
+        """The number of `samples` that the set will keep, exact or estimated; None if the set keeps all samples."""
         plan, count = self.plans[name], self._count(name, sets)
         if count is None and plan.match.tokens is not None:
             budget = tokens(sets[plan.match.tokens]) * (1.0 - plan.prose_share)
@@ -304,14 +304,14 @@ class Builder:
             conversations = cut_evenly(conversations, rest, self.collector.template.decode)
             prose = self._prose_for(blend, conversations, budget)
         rows, needed = count - len(conversations), math.ceil(prose / blend.longest)
-        if len(conversations) == len(samples) and rows > needed + 1:  # there are too few seeds
+        if len(conversations) == len(samples) and rows > needed + 1:  # there are too few seeds to fill the set
             rows = needed
         return interleaved(conversations, blend.even(rows, min(prose, rows * blend.longest)) if rows else [])
 
     def _prose_for(self, blend: Blend, conversations: Sequence[Sample], budget: int) -> int:
         """The number of prose tokens that fill the budget.
 
-        If there are too few conversations, the prose keeps its share.
+        If the conversations are too few for the budget, the prose has its usual share of the smaller set.
         """
         left = budget - tokens(conversations)
         short = left - blend.of_budget(budget) >= MIN_TOKENS

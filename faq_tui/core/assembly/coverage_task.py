@@ -60,13 +60,13 @@ def covering_order(context: Context, target: TargetModel, samples: Sequence[Samp
 def greedy_cover(driven: NDArray[np.bool_]) -> list[int]:
     """Order the samples by the outlier channels that they cover.
 
-    `driven` is an array [samples, channels]. An entry is true if the sample covers the channel: then the sample's
-    largest |x| in this channel is above the channel's outlier threshold.
+    `driven` is an array [samples, channels]. An entry is true if the sample covers the channel, that is, if the
+    sample's largest |x| in the channel is above the channel's outlier threshold.
 
     This is a greedy set cover. Each step takes the sample that covers the most new channels. A channel is new if no
     earlier sample covers it. The first k samples cover at least 63% (1 - 1/e) of the channels that the best k samples
-    would cover (Nemhauser, Wolsey and Fisher 1978). If no remaining sample adds a channel, all channels count as new
-    again. If several samples add equally many channels, the earliest of them is taken.
+    would cover (Nemhauser, Wolsey and Fisher 1978). If no remaining sample covers a new channel, the search starts
+    again with all channels as new. If several samples add equally many channels, the earliest of them is taken.
     """
     import numpy as np
 

@@ -16,14 +16,15 @@ from faq_tui.core.store.seeds import Seed
 
 
 def draws(seeds: Sequence[Seed], count: int, repeats: int, share: float, key: object) -> list[list[Seed]]:
-    """The seeds of each draw, in the order of `seeds`. All draws have the same number of seeds.
+    """Choose the seeds of each draw: a part of `seeds`, in the same order. All draws have the same number of seeds.
 
-    If there are at least `count` x `repeats` seeds, no two draws share a seed, and each draw has `count` seeds. In
-    this case, the first draw is the same as with `repeats = 1`.
+    If there are at least `count` x `repeats` seeds, no two draws share a seed, and each draw has `count` seeds. If no
+    two draws share a seed, the first draw is the same as with `repeats = 1`.
 
-    Otherwise each draw is a random subset of all seeds, and draws may share seeds. If there are more than `count`
-    seeds, each draw has `count` seeds. If there are at most `count` seeds, the size of each draw is `share` times the
-    number of all seeds. Draws with common seeds are more alike than draws without common seeds.
+    If there are fewer seeds, each draw is a random subset of all seeds, and draws may share seeds. If there are more
+    than `count` seeds, each draw has `count` seeds. If there are at most `count` seeds, the size of each draw is
+    `share` times the number of all seeds. Results of draws that share seeds differ less than results of draws without
+    common seeds.
     """
     if repeats == 1:
         return [list(seeds)]
@@ -76,7 +77,7 @@ class Overlap:
 
 
 def overlap(run: Run) -> Overlap | None:
-    """The overlap of this run's draws. None if no two draws share a seed."""
+    """The overlap of this run's draws. The result is None if no two draws share a seed."""
     seeds, evaluate = run.settings.seeds, run.settings.evaluate
     total = seed_rows.counts(run.store)["chosen"]
     if evaluate.repeats == 1 or total == 0 or total >= seeds.count * evaluate.repeats:

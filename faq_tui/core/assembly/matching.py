@@ -16,9 +16,9 @@ Decode = Callable[[tuple[int, ...]], str]
 def cut_to_tokens(samples: Sequence[Sample], budget: int, decode: Decode) -> list[Sample]:
     """Keep the first `budget` tokens of the samples, in order. The last kept sample may be cut.
 
-    No kept sample is shorter than MIN_TOKENS. If the last sample would be shorter, it gets MIN_TOKENS tokens. The
-    additional tokens are taken away from the sample before it. If the sample before it has too few tokens, the last
-    sample is dropped. Then the total is below the budget by at most MIN_TOKENS - 1 tokens.
+    No kept sample is shorter than MIN_TOKENS. If the last sample would be shorter, it gets MIN_TOKENS tokens, and the
+    second-last sample gets correspondingly fewer tokens. If the second-last sample would become too short, the last
+    sample is dropped. Without the last sample, the total is below the budget by at most MIN_TOKENS - 1 tokens.
     """
     out: list[Sample] = []
     left = budget
@@ -38,7 +38,7 @@ def cut_to_tokens(samples: Sequence[Sample], budget: int, decode: Decode) -> lis
 
 
 def cut_evenly(samples: Sequence[Sample], budget: int, decode: Decode) -> list[Sample]:
-    """Keep every sample. The longest samples are cut to a common length. In total, `budget` tokens are kept.
+    """Keep every sample, but cut the longest samples to a common length, so that `budget` tokens remain in total.
 
     Use this function for sets that need equal numbers of samples and also equal numbers of tokens. If the budget is
     less than MIN_TOKENS for each sample, each sample keeps MIN_TOKENS tokens, and the total exceeds the budget.

@@ -1,6 +1,6 @@
 """Sort the samples of a set. The setting `select` in `[sets]` names the order.
 
-Afterwards the sorted set is cut, as the settings `count` and `match` require.
+After sorting, the set keeps only its first samples: as many as the settings `count` and `match` require.
 """
 
 from __future__ import annotations
@@ -65,11 +65,12 @@ RUN = 3  # number of characters in a feature
 
 
 def diverse_order(texts: Sequence[str], check: Callable[[], None] = lambda: None) -> list[int]:
-    """The indexes of `texts` in a diverse order. The first text is the most central one.
+    """The indexes of `texts` in a diverse order. The first text is the one that is most similar to the mean of all
+    texts.
 
-    Each further text is the one that is farthest from all texts chosen before it. If several texts are equally far,
-    the earliest of them is taken. For n texts, this compares O(n²) pairs of vectors with WIDTH numbers each. `check`
-    is called before each text is chosen; it may raise an exception to end the work.
+    Each next text is the one that is least similar to all texts chosen before it. If several texts are equally
+    dissimilar, the earliest of these texts is taken. For n texts, this compares O(n²) pairs of vectors with WIDTH
+    numbers each. `check` is called before each text is chosen; it may raise an exception to end the work.
     """
     import numpy as np
 

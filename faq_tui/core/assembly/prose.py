@@ -1,9 +1,9 @@
-"""Rows of plain text for the part `prose` of a set. They are cut from the text file that the set's key `prose_file`
-names, and have no chat template.
+"""Rows of plain text for the part `prose` of a set. The set's key `prose_file` names the text file from which the
+rows are cut. The rows have no chat template.
 
 The text is divided into pieces of equal length. Each piece is divided into rows of equal token count. The order of
-the pieces is random and depends only on the random seed. So sets with the same file and the same longest row use the
-same rows.
+the pieces is random and depends only on the random seed. Therefore two sets with the same file and the same longest
+row use the same rows.
 """
 
 from __future__ import annotations
@@ -93,7 +93,10 @@ class Prose:
 
 
 def read_prose(run: Run, name: str) -> str:
-    """Read at most `LONGEST` bytes of the prose file of the set `name`. Raises UsageError if this fails."""
+    """Read at most `LONGEST` bytes of the prose file of the set `name`.
+
+    Raises UsageError if the file cannot be read.
+    """
     plan, key = run.settings.set_plans()[name], f"sets.{name}.prose_file"
     path = run.resolve(plan.prose_file or "")
     if not path.is_file():
@@ -108,16 +111,16 @@ def read_prose(run: Run, name: str) -> str:
     except UnicodeDecodeError as error:
         if len(data) < LONGEST or error.reason != "unexpected end of data":
             raise UsageError(f"{path} of {key} is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
-        text = data[: error.start].decode("utf-8")  # the limit may have cut the last character in two
+        # the last character may be incomplete, because only LONGEST bytes were read
+        text = data[: error.start].decode("utf-8")
     return text.removeprefix("\ufeff")
 
 
 def check_prose(run: Run) -> None:
     """Check the text files of all sets before a run. Raises UsageError if a file is unusable or surely too short.
 
-    The number of prose tokens in a set is known only after the stage `assemble`. Before this stage, this function
-    counts the characters of all questions. From this number, it computes the smallest number of characters that the
-    prose file must have.
+    The number of prose tokens in a set is known only after the stage `assemble`. Before the stage, this function
+    computes a lower bound for the characters of the prose file from the characters of all questions.
     """
     chosen = seed_rows.by_role(run.store, "chosen")
     questions = sum(len(seed.question) for seed in chosen)

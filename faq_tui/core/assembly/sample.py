@@ -1,6 +1,6 @@
 """A sample of a calibration set. Samples are cut to `max_tokens` tokens.
 
-They are written and read as lines of JSON.
+A file of samples has one line of JSON for each sample.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from faq_tui.core.chat.template import NotAssembledError
 
 @dataclass(frozen=True)
 class Truncated:
-    """The part of a rendered conversation that is kept, so that it fits into the token limit."""
+    """The part of a rendered conversation that remains after the cut to the token limit."""
 
     ids: tuple[int, ...]
     kinds: bytes  # kind of each kept token
@@ -62,9 +62,9 @@ def cut_to_budget(rendered: Rendered, max_tokens: int) -> Truncated:
 def answer_cut(rendered: Rendered, most: int) -> Rendered:
     """The conversation, cut after the first `most` tokens of its last reply.
 
-    The tokens of the reasoning and of the answer count, but not the template's tokens between them. If the reply has
-    at most `most` tokens, the result is `rendered` itself. If the reply is cut, the token that ends the turn is
-    removed, too, because a cut answer does not end its turn.
+    Only tokens of the reasoning and of the answer are counted, not the template's tokens between reasoning and
+    answer. If the reply has at most `most` tokens, the result is `rendered` itself. If the reply is cut, the token
+    that ends the turn is removed, too, because a cut answer does not end its turn.
     """
     spans = (rendered.reasoning, rendered.answer)
     reply = sorted({position for start, end in spans for position in range(start, end)})
@@ -185,7 +185,10 @@ class SampleIndex:
         return True
 
     def text(self, seed_id: str) -> str | None:
-        """The text of the seed's sample, decoded from its ids. None if the set has no sample of this seed."""
+        """The text of the seed's sample, decoded from its ids.
+
+        The result is None if the set has no sample of this seed.
+        """
         sample_offset = self.offsets.get(seed_id)
         if sample_offset is None:
             return None

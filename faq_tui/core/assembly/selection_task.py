@@ -99,8 +99,8 @@ def entropies(
 ) -> list[float | None]:
     """For each row, the mean entropy in nats of the target's predictions for the tokens of the reply.
 
-    It is None for a row without a reply. The token at position t is predicted by the distribution after the tokens 0
-    to t - 1. The entropy of a distribution p is the sum over the vocabulary of -p log p.
+    The result for a row without a reply is None. The token at position t is predicted by the distribution after the
+    tokens 0 to t - 1. The entropy of a distribution p is the sum over the vocabulary of -p log p.
     """
     import torch
 
@@ -182,9 +182,9 @@ def mean_activations(
 ) -> Floats:
     """The mean of one module's input over the tokens of each row, [rows, channels].
 
-    The module is the middle one of all modules that `modules` names. Each row's first token is left out, because it
-    is the attention sink, and its activations are much larger than all others. Raises UsageError if the model has
-    none of the modules.
+    If `modules` names several modules of the model, the middle one in the model's order is used. Each row's first
+    token is left out, because it is the attention sink, and its activations are much larger than all others. Raises
+    UsageError if the model has none of the modules.
     """
     import numpy as np
 
@@ -207,10 +207,10 @@ def mean_activations(
 def centroid_order(means: Floats, wanted: int) -> list[int]:
     """The indexes of the rows of `means`, [rows, channels]. The first `wanted` rows in this order are diverse.
 
-    Each channel is scaled to standard deviation 1. Then k-means with k = `wanted` divides the rows into clusters
-    (Lloyd 1982). The first centroids are chosen by k-means++ (Arthur and Vassilvitskii 2007) with a fixed random
-    seed. From each cluster, the row nearest to the centroid is taken. The rows of large clusters come first. All
-    other rows follow, sorted by the distance to the centroid of their cluster. If several rows have equal means,
+    Each channel is scaled to standard deviation 1. After the scaling, k-means with k = `wanted` divides the rows into
+    clusters (Lloyd 1982). The first centroids are chosen by k-means++ (Arthur and Vassilvitskii 2007) with a fixed
+    random seed. From each cluster, the row nearest to the centroid is taken. The rows of large clusters come first.
+    All other rows follow, sorted by the distance to the centroid of their cluster. If several rows have equal means,
     there may be fewer clusters than `wanted`.
     """
     import numpy as np
@@ -259,7 +259,10 @@ def _first_centroids(points: Floats, k: int) -> Floats:
 
 
 def _distances(points: Floats, centroids: Floats) -> Floats:
-    """Squared distances, [points, centroids]. They are computed for one centroid at a time, to save memory."""
+    """Squared distances, [points, centroids].
+
+    The distances to one centroid are computed at a time, to save memory.
+    """
     import numpy as np
 
     return np.stack([((points - centroid) ** 2).sum(axis=1) for centroid in centroids], axis=1)

@@ -27,8 +27,8 @@ def ask_target(
 
     The task's spec has the keys `model`, `trust_remote_code`, `device`, `dtype`, `read`, `modules`, `rows`, and those
     of `more`. `rows` is a file with one line for each sample: a JSON list of two lists. The first list holds the
-    token ids. The second list holds the positions of the tokens of reasoning and answer. `what` says what is
-    measured. Raises FaqError if the task ends without this message. It also raises the errors of the task.
+    token ids. The second list holds the positions of the tokens of reasoning and answer. `what` is a phrase for what
+    the task measures. Raises the errors of the task, and FaqError if the task ends without the message `order`.
     """
     run = context.run
     path = run.cache / f"{task}.jsonl"
@@ -55,7 +55,7 @@ def ask_target(
 
 
 def read_rows(path: str) -> tuple[list[list[int]], list[list[int]]]:
-    """Read the file of `ask_target`.
+    """Read the file `rows` that `ask_target` has written.
 
     Returns two lists with one entry for each row. The first list holds the token ids of the row. The second list
     holds the positions of the reply's tokens.

@@ -105,7 +105,7 @@ def is_stream(path: Path) -> bool:
 
 
 def _replaceable(path: Path) -> Path | None:
-    """The regular file that `path` leads to. This file need not exist yet.
+    """The regular file that `path` leads to, which need not exist yet.
 
     Returns None for a device or a pipe.
     """

@@ -20,8 +20,8 @@ LIMITS = {
 def free_host_bytes(root: Path = Path("/")) -> int | None:
     """Memory in bytes that this process can still use; None if the system does not report it.
 
-    Each limit of a control group leaves a certain amount of memory. The result is the smallest of these amounts and
-    the machine's available memory. `root` is the directory that contains `proc` and `sys`.
+    For each control group with a limit, compute how much memory the limit leaves. The result is the smallest of these
+    amounts and of the machine's available memory. `root` is the directory that contains `proc` and `sys`.
     """
     kibibytes = _value(root / "proc/meminfo", "MemAvailable:")
     known = [] if kibibytes is None else [kibibytes * 1024]
@@ -37,8 +37,8 @@ def free_host_bytes(root: Path = Path("/")) -> int | None:
 def _groups(root: Path) -> Iterator[tuple[Path, int]]:
     """The folders of the control groups of this process and of their ancestors, with their version.
 
-    In a container, the path may be the path of the host, which the container does not show. Then the mounted folder
-    itself is the group of the container.
+    In a container, /proc/self/cgroup may name a path of the host that does not exist in the container. In this case,
+    the mounted folder is the group of the container.
     """
     for line in _text(root / "proc/self/cgroup").splitlines():
         number, _, rest = line.partition(":")

@@ -12,6 +12,7 @@ READ = 32_768  # number of bytes that are read from the end of the file
 LONGEST = 400  # longer lines are cut to this many characters
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _BAR = re.compile(r"\| \d+:\d\d:\d\d")  # matches the times in a progress bar
+
 # Matches a line that only separates the rows of a table. The line may begin with a log level, such as INFO.
 _RULE = re.compile(r"(?:[A-Z]+\s)?[\s\-+=|_*#]*")
 

@@ -70,8 +70,8 @@ def lower_priority() -> None:
 
     The process becomes slower only if other processes need the CPU.
 
-    Linux can group processes by session (autogroup in sched(7)). In this case, the niceness of a process has an
-    effect only within its own session. Therefore the function also sets the niceness of the session.
+    Linux can group processes by session (autogroup in sched(7)). If it does, the niceness of a process has an effect
+    only within its own session, so the function also sets the niceness of the session.
     """
     with suppress(OSError):
         os.nice(NICENESS)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-EVERY_S = 0.5  # a step is reported at most this often
+EVERY_S = 0.5  # shortest time in seconds between two reports of a step
 BYTES = "bytes"
 
 
@@ -65,13 +65,14 @@ class StepProgress:
     def begin(self) -> None:
         """Report that the step begins.
 
-        A step that may have nothing to do is not reported here: the first call of `advance` reports it.
+        Do not call this method for a step that may have nothing to do: the first call of `advance` then reports the
+        step.
         """
         with self._lock:
             self._report()
 
     def advance(self, done: int, total: int | None = None) -> None:
-        """Set how much work is done, and how much work there is in total, if that is known."""
+        """Set the amount of work that is done, and the total amount if it is known."""
         with self._lock:
             self._done, self._total = done, total or self._total
             if time.monotonic() - self._reported >= EVERY_S:

@@ -1,8 +1,8 @@
 """Run an external program that must end with faq-tui: `python -m faq_tui.core.benchmarking.guard COMMAND…`.
 
-The program itself does not notice when faq-tui ends. The guard does, because the guard's stdin is then closed.
-The guard then ends the program and all processes that the program started. The guard first sends SIGTERM to these
-processes, and SIGKILL a few seconds later. The guard also ends the program if the guard itself gets SIGTERM.
+The program itself does not notice when faq-tui ends. The guard notices it, because the end of faq-tui closes the
+guard's stdin. The guard ends the program and all processes that the program started. The guard first sends SIGTERM to
+these processes, and SIGKILL a few seconds later. The guard also ends the program if the guard itself gets SIGTERM.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def guarded(
     with log.open("ab") as output:
         guard = subprocess.Popen(
             [sys.executable, "-m", "faq_tui.core.benchmarking.guard", *command],
-            stdin=subprocess.PIPE,  # if this process ends, the pipe is closed, and the guard ends, too
+            stdin=subprocess.PIPE,  # when faq-tui ends, this pipe is closed, and the guard notices it
             stdout=output,
             stderr=output,
             start_new_session=True,  # Ctrl-C in the terminal must not reach the program

@@ -165,7 +165,7 @@ def _text(value: Any) -> str:
 def _items(samples: list[dict[str, Any]], metric: str, how: str) -> list[float] | None:
     """The value of the metric for each item, in the order of the data.
 
-    Returns None if the value of an item is not a number. For example, it can be a pair of numbers.
+    Returns None if the value of an item is not a number, but for example a pair of numbers.
     """
     own = sorted((s for s in samples if s.get("filter") == how), key=lambda s: int(s["doc_id"]))
     values = [s.get(metric) for s in own]

@@ -33,8 +33,8 @@ CALLS = ("_model_call", "_model_generate", "model_call", "amodel_call")
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     """Run the tasks that `spec` lists for each model.
 
-    In `spec`, the value "" for `folder` stands for the unquantized target. If `served` is None, this process loads
-    the models.
+    If a `folder` in `spec` is "", the model is the unquantized target. If `served` is None, this process loads the
+    models.
     """
     cancel.check()
     own = spec["settings"]["include_path"]
@@ -129,7 +129,7 @@ def _loaded(spec: dict[str, Any], path: str) -> Any:
 
 
 def _served(spec: dict[str, Any]) -> Any:
-    """Use a model that a server serves at `/v1/completions`. Its tokenizer is the target's own tokenizer."""
+    """Use a model that a server serves at `/v1/completions`. Texts are tokenized here with the target's tokenizer."""
     from lm_eval.models.openai_completions import LocalCompletionsAPI
 
     settings, served = spec["settings"], spec["served"]

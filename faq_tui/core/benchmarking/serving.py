@@ -85,7 +85,7 @@ def served(context: Context, subject: Subject, base_url: str, api_key_env: str |
 def _names_of(subject: Subject) -> set[str]:
     """The accepted names of the model in a server's list.
 
-    If the server lists a path, the last part of the path is compared with these names.
+    If the server lists a path, it is enough that the last part of the path is an accepted name.
     """
     if subject.name != UNQUANTIZED:
         return {subject.name}

@@ -131,9 +131,9 @@ def split_original(template: Template, answer: str) -> tuple[str, str]:
 
     The original answer may begin with reasoning in the tags of any dialect.
 
-    Some templates cannot write reasoning. With such a template, the answer is split only if it contains reasoning
-    tags of the target. Otherwise the result is ("", `answer`). Raises NotAssembledError if the reasoning has no
-    closing tag.
+    If the template cannot write reasoning, the answer is split only if it contains reasoning tags of the target. The
+    result for an answer that is not split is ("", `answer`). Raises NotAssembledError if the reasoning has no closing
+    tag.
     """
     mistaken = any(tag in answer for tag in template.reasoning_tags)
     if not mistaken and (template.dialect is None or not begins_with_reasoning(answer)):
@@ -155,7 +155,11 @@ def render_seed(template: Template, messages: Sequence[Message], answer: str | N
 
 
 def _in_turns_that_fit(messages: Sequence[Message], render: Callable[[Sequence[Message]], Rendered]) -> Rendered:
-    """Render `messages`. If this fails, render `other_turns`. If no turns fit, raise the first error."""
+    """Render `messages`. If the template refuses `messages`, render the first of the variants from `other_turns` that
+    it accepts.
+
+    If the template refuses all variants, the error for `messages` is raised.
+    """
     try:
         return render(messages)
     except NotAssembledError:
@@ -166,7 +170,7 @@ def _in_turns_that_fit(messages: Sequence[Message], render: Callable[[Sequence[M
 
 
 def fitting_turns(render: Callable[[list[Message]], str], messages: Sequence[Message]) -> list[Message]:
-    """Find turns that `render` writes without losing a text.
+    """Find turns that `render` can write without the loss of a text.
 
     The function tries `messages` first, then each of `other_turns`.
 
@@ -258,7 +262,7 @@ Write = Callable[[Template, list[Message], str, str], str]
 
 
 def _ways(template: Template, messages: list[Message], reasoned: bool) -> Iterator[tuple[str, Write]]:
-    """Yields the ways to write the conversation, the best way first.
+    """Yields functions that write the conversation, the best one first.
 
     Each item is (name of the way, function that writes the conversation).
     """
@@ -268,7 +272,7 @@ def _ways(template: Template, messages: list[Message], reasoned: bool) -> Iterat
 
 
 def _as_the_template_writes_it(template: Template, messages: list[Message], reasoning: str, answer: str) -> str:
-    """Let the template write everything.
+    """Let the template write the whole conversation.
 
     If the model has no reasoning tags, the reasoning becomes the beginning of the answer.
     """
@@ -283,7 +287,7 @@ def _as_the_template_writes_it(template: Template, messages: list[Message], reas
 def _as_the_model_writes_it(template: Template, messages: list[Message], reasoning: str, answer: str) -> str:
     """Join the generation prompt and the reply.
 
-    This function is for templates that remove the reasoning from finished turns.
+    For templates that remove the reasoning from finished turns, this function replaces the template for the reply.
     """
     prompt, finished = _prompt(template, messages, bool(reasoning)), _finished(template, messages)
     ending = finished.rpartition(ANSWER_PLACEHOLDER)[2] if ANSWER_PLACEHOLDER in finished else ""

@@ -35,9 +35,9 @@ class Template:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self.eos: str | None = tokenizer.eos_token  # the end token's text; None if there is no end token
-        spelled = str(tokenizer.get_chat_template())  # if there are several templates, this is the default one
+        spelled = str(tokenizer.get_chat_template())  # the tokenizer's default template if it has several
         self._pinned = f"{_strftime_now()}{spelled}" if "strftime_now" in spelled else None
-        # How the template marks reasoning. None if the template cannot write reasoning.
+        # How the template marks reasoning; None if the template cannot write reasoning.
         self.dialect = dialect_of_template(spelled)
         # A vocabulary may contain reasoning tags that the model never writes. For example, Qwen3-Instruct-2507 has
         # such a vocabulary.

@@ -2,8 +2,8 @@
 
 When a sample is rendered, the kind of each token is recorded as one byte, an index into KINDS. If the sample is cut,
 its kinds are cut, too. The kinds are stored in a separate file, because other programs rely on the fields in the
-JSONL file of a set. Older versions of faq-tui did not record kinds. For a set that such a version wrote,
-`KindsSearch` finds the kinds in the text.
+JSONL file of a set. Old versions of faq-tui recorded no kinds. For sets from old versions, `KindsSearch` finds the
+kinds in the text.
 """
 
 from __future__ import annotations
@@ -84,12 +84,15 @@ def read_kinds(path: Path, ids_hash: str, lengths: Sequence[int]) -> list[bytes]
 
 PLACEHOLDERS = ("\ue000one\ue001", "\ue000two\ue001", "\ue000three\ue001")
 
-Piece = tuple[str, str]  # a text of the template, and the kind of what follows: question or answer
+Piece = tuple[str, str]  # (text that the template writes, kind of the text after it: question or answer)
 
 
 @dataclass(frozen=True)
 class KindsSearch:
-    """Finds the kinds of tokens. The samples must have been rendered with the template of one tokenizer."""
+    """Finds the kind of each token in samples without stored kinds.
+
+    All samples must have been rendered with the template of the same tokenizer.
+    """
 
     tokenizer: Any
     pieces: tuple[Piece, ...]  # texts of the template, each with the kind of the text after it

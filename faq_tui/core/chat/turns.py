@@ -13,11 +13,12 @@ BETWEEN = "\n\n"  # separates two texts that are joined into one turn
 
 
 def other_turns(messages: Sequence[Mapping[str, str]]) -> Iterator[list[Message]]:
-    """Other ways to write the conversation, with all its texts. Ways that change less come first.
+    """Variants of the conversation with the same texts in other turns. The variant with the fewest changes comes
+    first.
 
-    The first way has no system turns. In the second way, neighbouring turns always have different roles. The third
-    way has no system turns, and its neighbouring turns have different roles. A way that is equal to the conversation
-    itself, or to an earlier way, is left out.
+    The first variant has no system turns. In the second variant, neighbouring turns always have different roles. The
+    third variant has no system turns, and its neighbouring turns have different roles. A variant that equals the
+    conversation or an earlier variant is left out.
     """
     plain = [dict(message) for message in messages]
     before = [plain]

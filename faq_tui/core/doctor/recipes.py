@@ -7,6 +7,7 @@ from pathlib import Path
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.text import duration
 from faq_tui.core.doctor.inputs import Check
+from faq_tui.core.doctor.set_size import largest_set
 from faq_tui.core.embedded import cached_model
 from faq_tui.core.models.devices import first_gpu, free_bytes
 from faq_tui.core.models.hub import cached_folder
@@ -15,7 +16,6 @@ from faq_tui.core.quantizing.layer_profile import profile_of
 from faq_tui.core.quantizing.parallel import MissingArtefact, WorkerPlace, places
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED
-from faq_tui.core.store.sets import all_sets
 
 GIB = 1 << 30
 
@@ -26,9 +26,9 @@ def recipe_checks(run: Run) -> list[Check]:
     if folder is None or not (folder / "config.json").is_file():
         later = "faq-tui can estimate the cost after it has downloaded the target's files"
         return [Check("recipes", "ok", later)] if run.settings.recipes else []
-    rows, tokens, longest, source = _tokens(run)
+    size = largest_set(run)
     try:
-        profile = profile_of(folder, rows, tokens, longest)
+        profile = profile_of(folder, size.rows, size.tokens, size.longest)
     except FaqError:
         return []  # the check of the target reports this problem
     gpu = first_gpu() if run.settings.target.device != "cpu" else None
@@ -43,12 +43,12 @@ def recipe_checks(run: Run) -> list[Check]:
             cost,
             gpu.free if gpu else None,
             free,
-            source,
+            size.words,
         )
         for recipe, cost in zip(run.settings.recipes, costs, strict=True)
     ]
     each = [
-        (MissingArtefact(recipe, rows, tokens, longest), cost)
+        (MissingArtefact(recipe, size.rows, size.tokens, size.longest), cost)
         for recipe, cost in zip(run.settings.recipes, costs, strict=True)
         for _ in run.settings.sets_of(recipe)
     ]
@@ -60,9 +60,10 @@ def recipe_checks(run: Run) -> list[Check]:
 def together(
     found: list[WorkerPlace], costs: list[QuantizationCost], gpu: int | None, host: int | None
 ) -> list[Check]:
-    """Check the memory for artefacts that are made at the same time, one in each place.
+    """Check whether the memory suffices to make several artefacts at the same time.
 
-    `gpu` and `host` are the numbers of free bytes, as in `fits`. The result is empty if there is only one place.
+    `gpu` and `host` are the numbers of free bytes, as in `fits`. The result is empty if only one artefact is made at
+    a time.
     """
     if len(found) < 2:
         return []
@@ -91,7 +92,8 @@ def _target(run: Run) -> Path | None:
 
 
 def fits(cost: QuantizationCost, gpu: int | None, host: int | None) -> str:
-    """Which memory is too small for the quantization: "GPU" or "host". The result is "" if both are large enough.
+    """Return the name of the memory that is too small for the quantization, "GPU" or "host"; "" if both are large
+    enough.
 
     `gpu` and `host` are the numbers of free bytes. `gpu` is None if there is no GPU. `host` is None if the system
     does not report its free memory.
@@ -123,17 +125,3 @@ def _check(name: str, sets: int, cost: QuantizationCost, gpu: int | None, host: 
         )
     advice = f"{free / GIB:.1f} GiB of {small} memory are free: use fewer or shorter rows, or a larger machine"
     return Check(f"recipe {name}", "failed", text, advice)
-
-
-def _tokens(run: Run) -> tuple[int, int, int, str]:
-    """Return three sizes of the largest calibration set, and a text that says how they are known.
-
-    The sizes are the number of rows, the number of tokens, and an upper limit for the tokens of one row.
-    """
-    sets, limit = all_sets(run.store).values(), run.settings.assemble.max_tokens
-    if sets:
-        largest = max(sets, key=lambda row: row.tokens)
-        words = f"{largest.tokens} tokens in set {largest.name}"
-        return largest.samples, largest.tokens, min(limit, largest.tokens), words
-    count = run.settings.seeds.count
-    return count, count * limit, limit, f"at most {count * limit} tokens, because no set is assembled yet"

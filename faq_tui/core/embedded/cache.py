@@ -68,9 +68,9 @@ def locked(folder: Path, say: Say) -> Iterator[None]:
 def scratch(folder: Path) -> Iterator[Path]:
     """A new empty folder in `folder`.
 
-    Both folders are on the same file system, so finished files can be moved to `folder` atomically.
+    The new folder and `folder` are on the same file system, so finished files can be moved to `folder` atomically.
 
-    The function first removes the folders that killed processes left behind. Therefore the caller must hold the lock.
+    The function first removes the folders that killed processes left behind, so the caller must hold the lock.
     """
     for leftover in folder.glob(f"{SCRATCH_PREFIX}*"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -81,7 +81,7 @@ def scratch(folder: Path) -> Iterator[Path]:
 def flush(path: Path) -> None:
     """Flush the file to disk.
 
-    Call this function before the file is renamed to its final name. Then every file with a final name is complete,
+    Call this function before the file is renamed to its final name, so that every file with a final name is complete,
     even after a power cut.
     """
     with path.open("rb") as file:

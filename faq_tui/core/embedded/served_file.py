@@ -18,7 +18,7 @@ from faq_tui.core.embedded.model import ensure_gguf
 if TYPE_CHECKING:
     from gguf import GGUFReader
 
-VERSION = 1  # Increase this number if `write_served` changes. Then faq-tui writes the file again.
+VERSION = 1  # Increase this number if `write_served` changes. With a new number, faq-tui writes the file again.
 SERVED_NAME = f"{gguf_file.MODEL_NAME}.Q8_0.v{VERSION}.gguf"
 BLOCK, BLOCK_BYTES = 32, 34  # Q8_0 stores 32 weights as a scale in float16 and 32 bytes
 
@@ -43,7 +43,7 @@ def ensure_served(say: Say) -> Path:
 
 
 def write_served(reader: GGUFReader, path: Path) -> None:
-    """Write the model of `reader` to `path`. Its metadata stay the same, and its matrices get the type Q8_0.
+    """Write the model of `reader` to `path`, with the same metadata, and with matrices of the type Q8_0.
 
     A GGUF file has a header with the metadata, a list of the tensors, and the aligned data of each tensor. See
     https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.

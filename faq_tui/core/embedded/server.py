@@ -48,7 +48,7 @@ def start(gguf: Path, port: int) -> Any:
         raise UsageError(f"the embedded server needs xllamacpp ({error}): pip install 'faq-tui[embedded]'") from None
     params = xllamacpp.CommonParams()
     params.model.path = str(gguf)
-    # xllamacpp expects a set of names. It would take each letter of a string as a name.
+    # xllamacpp expects a set of names. From a string, xllamacpp would take each letter as a name.
     params.model_alias = {MODEL_NAME}
     params.hostnames, params.port = [HOST], port
     params.n_parallel, params.n_ctx = SLOTS, SLOTS * SLOT_TOKENS

@@ -1,6 +1,6 @@
 """Remember which servers have answered a request of this run.
 
-If such a server is down later, a new stage waits for it.
+If one of these servers is down when a stage begins, the stage waits for the server.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class AnsweredServers:
         """Call this function if all servers of `endpoints` are down when a stage begins.
 
         The result is True if the stage should wait for the servers. A stage should wait if the settings contain
-        `patience_s`, or if one of the servers has answered a request of this run. Otherwise the stage fails at once,
-        because a URL may be wrong.
+        `patience_s`, or if one of the servers has answered a request of this run. If no server has ever answered, a
+        URL may be wrong, so the stage should fail at once.
         """
         return any(
             endpoint.patience_s > 0

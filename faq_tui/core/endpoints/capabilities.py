@@ -1,4 +1,4 @@
-"""What a server accepts and reports for one model. The server's replies and refusals show these facts."""
+"""What a server accepts and reports for one model, as its replies and refusals show."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from faq_tui.core.endpoints.refusals import refused_parameters
 from faq_tui.core.endpoints.window import is_about_room, window_in_refusal
 
 MAX_TOKENS, MAX_COMPLETION_TOKENS = "max_tokens", "max_completion_tokens"
-# These values say where the size of a window was read: in the list of models, or in a refusal.
+# The two sources from which the size of a model's window can be read: the list of models, or a refusal.
 LISTED, REFUSAL = "listed", "refusal"
-# only requests to a judge have this parameter; if a server refuses it, `ReplyForm` reacts
+# only requests to a judge have this parameter; `ReplyForm` handles a refusal of the parameter
 RESPONSE_FORMAT = "response_format"
 FORGET_AFTER_S = 7 * 86400.0
 # A response with one of these HTTP statuses says nothing about the parameters of the request.
@@ -31,12 +31,14 @@ class Capabilities:
 
     left_out: tuple[str, ...] = ()  # parameters that the server refused; they are not sent any more
     limit_name: str = MAX_TOKENS  # the name of the parameter that limits the length of the reply
+
     # form of the replies if the model is a judge: json_schema, json_object or text; "" if not known
     reply_format: str = ""
     window: int | None = None  # largest number of tokens in prompt and reply together
     window_from: str = ""  # LISTED or REFUSAL
+
     # Name of the field that holds the reasoning. "inline" means that the answer contains the reasoning. "none" means
-    # that replies have no reasoning. "" means that this is not known.
+    # that replies have no reasoning. "" means that the field is not known.
     reasoning_field: str = ""
     usage: bool | None = None  # True if replies contain token counts; None if not known
     identity: str = ""  # the server's description of the model; if it changes, all facts are forgotten
@@ -50,7 +52,7 @@ class Capabilities:
         return cls(**{**values, "left_out": tuple(values.get("left_out", ()))})
 
     def without(self, names: frozenset[str]) -> Capabilities:
-        """A copy of these capabilities in which the parameters `names` are left out, too."""
+        """A copy of these capabilities, with `names` added to the parameters that are left out."""
         new = sorted(names - set(self.left_out))
         return replace(self, left_out=(*self.left_out, *new)) if new else self
 
@@ -146,7 +148,7 @@ class LearnedCapabilities:
 
         The result holds those parameters of the request whose names are in the refusal. Later requests lack these
         parameters, or have them under another name. If the result is empty, the caller must not send the request
-        again. The server would refuse it again.
+        again, because the server would refuse it again.
         """
         if status in NOT_ABOUT_PARAMETERS or not (400 <= status < 500 or status in SERVER_STATUS):
             return frozenset()
@@ -172,7 +174,7 @@ class LearnedCapabilities:
         request lacks because the server refused an earlier request without saying why.
 
         If `used` equals the newest capabilities, the accepted request lacked all parameters that the server has
-        refused so far. This confirms the refusals, which are now stored and reported.
+        refused so far. In this case, the refusals are confirmed: they are stored and reported.
         """
         if tried and self.current.usage is None:
             self._leave_out(tried)
@@ -191,8 +193,8 @@ class LearnedCapabilities:
 
         These parameters were not the reason for the refusal, so later requests have them again.
 
-        This method changes nothing if the server has accepted an earlier request without these parameters. It also
-        changes nothing if the refusal is about the model's window.
+        This method changes nothing if the server has accepted an earlier request without these parameters. The method
+        also changes nothing if the refusal is about the model's window.
         """
         if is_about_room(message):
             return

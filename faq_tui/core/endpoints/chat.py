@@ -1,4 +1,4 @@
-"""Read a streamed chat completion. Join its chunks into choices, and separate the reasoning from the answer."""
+"""Read a streamed chat completion: join the chunks into choices, and separate the reasoning from the answer."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from faq_tui.core.settings import Sampling
 
 MOST_CHARACTERS = 32_000_000  # largest number of characters in a reply; a server that sends more is faulty
 MOST_TOKENS = (1 << 31) - 1  # largest number of tokens in a reply if the request has no max_tokens
+
 # if chunks have more characters than this on average, the number of tokens is estimated from the characters
 MOST_CHARACTERS_PER_TOKEN = 8
 DELTA_PERIOD_S = 0.1  # new text of a reply is collected for at least this time before `on_delta` gets it
@@ -100,12 +101,12 @@ async def stream_choices(
 ) -> dict[int, Reply | BrokenStreamError]:
     """Like `stream_chat`, but the request may ask for several choices (`extra={"n": …}`).
 
-    The result maps the index of each choice to its reply. If a choice cannot be read, the map holds an error instead
-    of its reply. `on_delta` is called only for the choice with the index 0. A server reports the number of tokens of
-    all choices together. Therefore a reply has token counts only if it is the only choice.
+    The result maps the index of each choice to its reply. For a choice that cannot be read, the result holds an error
+    instead of a reply. `on_delta` is called only for the choice with the index 0. A server reports the number of
+    tokens of all choices together, so a reply has token counts only if it is the only choice.
 
     If the server refuses parameters of the request, the request is sent again at once without them. Later requests of
-    this client do not have these parameters either. If the server does not say what it refuses, see ParameterTrials.
+    this client do not have these parameters either. `ParameterTrials` handles refusals that name no parameter.
     """
     response_fields()  # if a dialect cannot be loaded, its error is raised here, before the request is sent
     learned, tries, refused = client.learned, 0, frozenset[str]()
@@ -189,7 +190,7 @@ async def _exchange(
 
 
 class _CutError(Exception):
-    """faq-tui has cut off every choice of the response. Therefore the connection is closed at once."""
+    """faq-tui has cut off every choice of the response, so the connection is closed at once."""
 
 
 class Completion:
@@ -218,8 +219,8 @@ class Completion:
         if chunk.get("usage"):
             self.usage = chunk["usage"]
             self._usages += 1
-            # Most servers send the usage only in the last chunk, so it shows the end of the response. Some servers
-            # send the usage in every chunk. If every chunk has a usage, the usage does not show the end.
+            # Most servers send the usage only in the last chunk, so the first usage shows the end of the response. If
+            # a chunk without a usage follows, the response has not ended.
             self.ended |= self._usages == 1
         else:
             self.ended = False
@@ -264,6 +265,7 @@ class StreamedChoice:
         self._refusal: list[str] = []
         self._called_tool = False
         self._by_part = False  # True after a chunk with the expected field, `delta` or `message`
+
         # the value for Reply.whole; None as long as it is unknown whether the reply is complete
         self.whole: bool | None = None
         self._split = ReasoningStream()
@@ -326,8 +328,8 @@ class StreamedChoice:
     def reply(self, usage: Any, seconds: float, max_tokens: int) -> Reply:
         """The complete reply. Raises BrokenStreamError if the choice is incomplete.
 
-        A server reports no token count for a choice that this class has cut off. For such a choice, the token count
-        is the ceiling or an estimate.
+        A server reports no token count for a choice that this class has cut off; the choice's token count is then the
+        ceiling or an estimate.
         """
         if (not self.finished and self.whole is None) or ending_of(self._finish_reason) == FAILED:
             raise BrokenStreamError(f"the stream ended with finish_reason {self._finish_reason or 'missing'}")

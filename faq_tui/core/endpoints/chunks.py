@@ -14,7 +14,7 @@ from faq_tui.core.endpoints.client import MOST_ERROR_BYTES, Client, NotAnApiErro
 from faq_tui.core.endpoints.sse import BOM, EventReader, SentEvent
 from faq_tui.core.endpoints.transport import IdleError
 
-AFTER_DONE_S = 1.0  # after [DONE], the server has this time to end its response
+AFTER_DONE_S = 1.0  # seconds that the server has after [DONE] to end its response
 DONE = b"[DONE]"
 # If more streams than this are open, there is a pause before each read of a stream. The pause grows with the number
 # of streams. All chunks that arrive during a pause are read together. Without pauses, 256 streams of 100 tokens per
@@ -24,8 +24,9 @@ PAUSE_PER_STREAM_S = 0.0002
 LONGEST_PAUSE_S = 0.1
 # the field of a choice that holds the text: "delta" in a stream, "message" in a whole response
 DELTA, MESSAGE = "delta", "message"
-IN_THE_MIDDLE = 503  # status of an error that comes after a part of the answer; such an error is not about parameters
+IN_THE_MIDDLE = 503  # status of an error that comes after a part of the answer, and therefore is not about parameters
 END = "end"  # the response is complete: [DONE] or a whole response has arrived
+
 # This pattern matches events that gateways send only to keep a connection open. Examples are `data: : keepalive`,
 # `data: [PING]` and `event: heartbeat`.
 _KEEP_ALIVE = re.compile(rb"|:.*|\W?(?:keep[-_ ]?alive|ping|heart[-_ ]?beat)\W?", re.IGNORECASE | re.DOTALL)
@@ -87,7 +88,7 @@ class _Waiting:
         self._longest_s, self._since = longest_s, time.monotonic()
 
     def check(self, found: bool) -> None:
-        """If a chunk was `found`, set the time to 0. Otherwise, raise IdleError if the time is too long."""
+        """Raise IdleError if no chunk was found for too long. `found` is true if one was found now."""
         now = time.monotonic()
         if found:
             self._since = now
@@ -102,7 +103,7 @@ class _Waiting:
 
 
 async def _beginning(pieces: AsyncIterator[bytes], waiting: _Waiting) -> bytes:
-    """The start of a response: the bytes of its first pieces, until they hold a character.
+    """The start of a response, up to the end of the first piece that is not only white space.
 
     White space and a byte order mark at the start are left out. The result is b"" if the response is empty.
     """
@@ -172,8 +173,8 @@ def is_error(chunk: Mapping[str, Any]) -> bool:
 class ErrorChunkError(BrokenStreamError):
     """The server sent an error in a response with status 200, either instead of the answer or after a part of it.
 
-    If a part of the answer came before the error, `status` is 503. Otherwise `status` is the HTTP status in the
-    error, or 400 if the error holds no status.
+    `status` is 503 if a part of the answer came before the error. If the error came first, `status` is the HTTP
+    status in the error, or 400 if the error holds no status.
     """
 
     def __init__(self, chunk: dict[str, Any], begun: bool) -> None:
@@ -253,7 +254,8 @@ class ChunkReader:
     def _came_before(self, event: SentEvent) -> bool:
         """True if a gateway sent the same event twice. The two events then have the same content and the same id.
 
-        Some servers give all events of a stream the same id. Then the id does not show a repetition.
+        Some servers give all events of a stream the same id. After two different events with the same id, the
+        result is always False.
         """
         last, self._last = self._last, event
         if last is None or last.id != event.id or not event.id:

@@ -1,4 +1,4 @@
-"""The client of one endpoint. It finds the API key, sends requests, and reads the responses."""
+"""The client of one endpoint finds the API key, sends requests, and reads the responses."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ def api_key(endpoint: Endpoint) -> str:
         return "none"  # local servers do not check the key, but some refuse a request without a key
     key = key_of(endpoint)
     if key is None:
-        raise UsageError(f"${endpoint.api_key_env} is not set: export the key for {endpoint.shown_url} in it")
+        raise UsageError(
+            f"${endpoint.api_key_env} is not set: set this environment variable to the key for {endpoint.shown_url}"
+        )
     return key
 
 
@@ -120,7 +122,7 @@ class Response:
 
 
 async def joined(pieces: AsyncIterator[bytes], start: bytes = b"") -> bytes:
-    """`start` and all pieces. Raises NotAnApiError if they are longer than MOST_JSON_BYTES together."""
+    """`start` and all pieces, joined. Raises NotAnApiError if the result is longer than MOST_JSON_BYTES."""
     body = bytearray(start)
     async for piece in pieces:
         body += piece
@@ -132,8 +134,7 @@ async def joined(pieces: AsyncIterator[bytes], start: bytes = b"") -> bytes:
 class Client:
     """Sends requests to one endpoint.
 
-    It does not retry requests, and it does not limit their total time. The caller must retry requests and limit their
-    time.
+    The client neither retries requests nor limits their total time; the caller must do both.
 
     Use the client as an async context manager, or close it at the end. Every request has its own connection.
     """
@@ -151,7 +152,8 @@ class Client:
         key = api_key(endpoint)
         if not (key.isascii() and key.isprintable()):
             raise UsageError(
-                f"the key in ${endpoint.api_key_env} has characters that no HTTP header allows: export it again"
+                f"the key in ${endpoint.api_key_env} has characters that are not allowed in HTTP headers: "
+                "set this environment variable to the right key"
             )
         self._transport = Transport(endpoint, key, _refuse)
 
@@ -194,7 +196,7 @@ class Client:
         """Send the request, and return its httpx2.Response after the head has arrived.
 
         A head may take longer than the idle time, if a proxy keeps the connection open. Raises IdleError after
-        `longest_wait_s`. This limit includes the time to read the body of a refusal.
+        `longest_wait_s`, which includes the time to read the body of a refusal.
         """
         try:
             async with asyncio.timeout(self.longest_wait_s) as limit:
@@ -208,8 +210,8 @@ class Client:
     def longest_wait_s(self) -> float:
         """The longest wait for the head of a response, and for the next chunk of a stream, in seconds.
 
-        A server can send bytes that carry no part of the answer, such as pings. Without this limit, such bytes could
-        keep a request open for ever.
+        A server can send bytes that carry no part of the answer, such as pings. Without a limit on the whole wait,
+        pings could keep a request open for ever.
         """
         return IDLE_TIMES * self.endpoint.idle_timeout_s
 
@@ -244,7 +246,8 @@ async def _refuse(raw: Any) -> None:
 def _wait_of(headers: Mapping[str, str]) -> str | None:
     """The text of the header Retry-After.
 
-    Azure and OpenAI also send a header with milliseconds. This header is more exact, so it is preferred.
+    Azure and OpenAI also send a header with milliseconds. The header with milliseconds is more exact, so it is
+    preferred.
     """
     with suppress(KeyError, ValueError):
         return str(float(headers["retry-after-ms"]) / 1000)

@@ -21,10 +21,11 @@ from faq_tui.core.settings import Endpoint
 RETRY_STATUS = frozenset({408, 409, 425, 429})
 BUSY_STATUS = frozenset({429, 503})
 GATEWAY_STATUS = frozenset({502, 503, 504})  # the server behind a gateway is down or still loading
-# with one of these HTTP statuses, a server refuses only this request
+
+# HTTP statuses with which a server refuses only the present request, and may accept others
 REQUEST_STATUS = frozenset({400, 413, 422, 451})
 # Some gateways refuse with status 400 because the model does not exist, or because the account has no money left.
-# Such a refusal is about all requests.
+# A refusal that matches NO_MODEL or NO_MONEY applies to all requests, not only to this one.
 NO_MODEL = re.compile(
     r"\b(?:invalid|unknown|no such|unrecogni[sz]ed|incorrect) model(?:[ _](?:name|id))?\b"
     r"(?! (?:input|output|param|arg))"
@@ -67,8 +68,8 @@ def no_api(endpoint: Endpoint) -> str:
 def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
     """The fault that caused a request's exception. None if the exception does not come from a request.
 
-    Some servers repeat the API key in their error messages. These messages are shown and stored, so the key in them
-    is replaced by ***.
+    Some servers repeat the API key in their error messages. The function replaces the key by ***, because error
+    messages are shown and stored.
     """
     url = endpoint.shown_url
     if isinstance(error, StatusError):
@@ -117,7 +118,7 @@ def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
 
 
 def backoff(attempt: int, first_s: float) -> float:
-    """The number of seconds to wait after try number `attempt`. This number is random, and it is below a limit.
+    """The number of seconds to wait after try number `attempt`. The number is random, between 0 and a limit.
 
     The limit starts at `first_s` and doubles with each try, up to `LONGEST_WAIT_S`.
 
@@ -159,8 +160,8 @@ def _status_fault(error: StatusError, endpoint: Endpoint) -> RequestFault:
 
 def _refused_by_proxy(variable: str, why: str, url: str) -> RequestFault:
     advice = (
-        f"cannot reach {url} through the proxy in {variable} ({why}): correct the user and the password in it, and "
-        "write %40 for @ and %3A for a colon in the password"
+        f"cannot reach {url} through the proxy in {variable} ({why}): correct the user and the password in this "
+        "variable, and write %40 for @ and %3A for a colon in the password"
     )
     return RequestFault(False, f"the proxy failed ({why})", advice, True, connected=False)
 
@@ -201,7 +202,7 @@ def _seconds(retry_after: str | None) -> float | None:
 def _clean(text: str, endpoint: Endpoint) -> str:
     """Remove the secrets from the text, then shorten the text.
 
-    If the text were shortened first, a part of a secret could stay in it.
+    If the text were shortened first, the shortened text could end with a part of a secret.
     """
     for secret in secrets_of(endpoint):
         text = text.replace(secret, "***") if len(secret) >= SECRET_LENGTH else text

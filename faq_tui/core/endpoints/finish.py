@@ -54,9 +54,9 @@ _FIELDS = ("finish_reason", "finishReason", "native_finish_reason", "done_reason
 
 
 def finish_reason_of(choice: dict[str, Any]) -> str:
-    """The finish_reason of a choice, as the server spells it. "" if there is none yet.
+    """The finish_reason of a choice, as the server spells it; "" if there is none yet.
 
-    Some servers send an object. Then the key `type` of the object holds the finish_reason.
+    If a server sends an object, the key `type` of the object holds the finish_reason.
     """
     for name in _FIELDS:
         value = choice.get(name)

@@ -36,7 +36,7 @@ class Piece(NamedTuple):
 
 
 def pieces_of(delta: dict[str, Any]) -> list[Piece]:
-    """The pieces of a delta or message. They are in this order: reasoning, answer, refusal, tool call."""
+    """The pieces of a delta or message, in this order: reasoning, answer, refusal, tool call."""
     content = delta.get("content")
     if isinstance(content, str) and (len(delta) == 1 or (len(delta) == 2 and "role" in delta)):
         # This case is checked first because nearly every delta of a stream holds only a text.
@@ -67,7 +67,7 @@ def _pieces(delta: dict[str, Any]) -> Iterator[Piece]:
 def _is_thought(delta: dict[str, Any]) -> bool:
     """True if a flag in the delta says that the content is reasoning.
 
-    Gemini's OpenAI-compatible API sends such a flag.
+    Gemini's OpenAI-compatible API sends a flag for reasoning.
     """
     if delta.get("thought") is True:
         return True

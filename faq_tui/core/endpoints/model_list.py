@@ -34,7 +34,7 @@ def models_of(body: Any) -> dict[str, dict[str, Any]] | None:
             lists = [body[key] for key in LISTS if key in body]
             if any(one is not None for one in lists) or (not lists and body.get("object") != "list"):
                 return None
-        # The object contains the list, or it maps the names of models to their entries.
+        # The object either contains a list of models, or maps the names of models to their entries.
         if isinstance(found, Mapping):
             inner = models_of(found) if any(key in found for key in LISTS) else None
             if inner is not None:

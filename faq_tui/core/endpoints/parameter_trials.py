@@ -1,8 +1,8 @@
 """Find out by trial which parameters a server refuses, if the server's refusal does not name them.
 
-A server may refuse a request with only the words "Bad Request". Such a refusal costs nothing, so the request is sent
-again without those parameters that many servers do not know. There are no more trials after the server has answered a
-request: a later refusal without a reason must be about the question in the request.
+A server may refuse a request with only the words "Bad Request". A refusal costs nothing, so the request is sent
+again without those parameters that many servers do not know. After the server has answered a request, there are no
+more trials: if it now refuses a request without a reason, the question in the request must be the cause.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ParameterTrials:
             _NO_REASON.split()
         ):
             return None
-        if RESPONSE_FORMAT in sent:  # in this case, the judge itself asks for another form of reply
+        if RESPONSE_FORMAT in sent:  # after a refusal, a judge changes `response_format` itself
             return None
         if self._trials is None:
             self._trials = _trials(sent)

@@ -48,6 +48,7 @@ class Server:
         self.in_flight = 0
         self.out = False  # True if the server gets no more requests in this run
         self.refusals = 0  # number of refusals in a row for reasons that no retry can change, such as a wrong key
+
         # `last_success`, `paused_until` and `_lowered` are times of the event loop's clock
         self.last_success = float("-inf")
         self.paused_until = 0.0
@@ -111,7 +112,8 @@ class Pool:
         """Ask each server for its models.
 
         A server that is down gets requests when it is up again. A server with another error gets no requests. If no
-        server is up, the first error is raised, unless the stage waits for these servers and one of them may come up.
+        server is up, the first error is raised. But if a server may come up later and the stage waits for it, nothing
+        is raised.
         """
         looks = (look(server.client, server.endpoint, cancel) for server in self.servers)
         answers = await asyncio.gather(*looks, return_exceptions=True)
@@ -217,7 +219,8 @@ class Pool:
     def stopped_answering(self, server: Server, fault: RequestFault, since: float) -> bool:
         """True if the server has answered a request before the time `since`, but no request after this time.
 
-        Then the server gets no more requests until it answers a probe. `since` is a time of the event loop's clock.
+        If the result is True, the server gets no more requests until it answers a probe. `since` is a time of the
+        event loop's clock.
         """
         if not (self._patience_s and fault.unreachable and float("-inf") < server.last_success < since):
             return False
@@ -238,7 +241,7 @@ class Pool:
         return any(s.is_up and s is not server and s.paused_until <= self._now() for s in self.servers)
 
     def _changed(self, server: Server) -> None:
-        """This is called when an outage starts, when a probe fails, and when an outage ends."""
+        """A server's `Watch` calls this method when an outage starts, when a probe fails, and when an outage ends."""
         watch, outage = server.watch, server.watch.outage
         if outage is not None:
             is_new = server.down_since is None

@@ -27,10 +27,11 @@ E = TypeVar("E", bound=Endpoint)
 # A server that responds with one of these HTTP statuses has no list of models, or cannot send the list now.
 CANNOT_LIST = frozenset({404, 405, 408, 409, 410, 425, 429, 501})
 REFUSES_BODY = frozenset({400, 422})  # the HTTP statuses with which servers refuse a request that has no messages
+
 # Fields of a model's entry that describe the server. The field `created` is left out, because it holds the time of
 # the request in vLLM.
 IDENTIFYING = ("id", "owned_by", "root", "parent", "max_model_len")
-PROBE_TIMEOUT_S = 8.0  # this limit is short, so that a command shows an error within 15 s after its start
+PROBE_TIMEOUT_S = 8.0  # this limit is short, so that a command shows an error within 15 s
 
 
 EMBEDDED_PATIENCE_S = 60.0
@@ -108,7 +109,8 @@ async def _has_chat(client: Client, endpoint: Endpoint) -> bool:
     """True if the server has chat completions. Call this if the server refuses to list its models.
 
     Some keys are not allowed to list models. Some servers have no list, and respond with a web page or a redirect.
-    Therefore a chat request without messages is sent. Servers refuse such a request, so it costs nothing.
+    Therefore this function sends a chat request without messages. Servers refuse a request without messages, so it
+    costs nothing.
     """
     body = {"model": endpoint.model, "messages": [], "max_tokens": 1, "stream": False}
     try:
@@ -125,8 +127,7 @@ def reachable(context: Context, endpoint: E) -> E:
 
     If `endpoint` names the embedded server, this function starts it.
 
-    If the embedded server ends, nothing starts it again. Therefore requests wait only a short time for the embedded
-    server.
+    If the embedded server ends, nothing starts it again, so requests wait only a short time for the embedded server.
     """
     if endpoint.base_url != EMBEDDED:
         return endpoint

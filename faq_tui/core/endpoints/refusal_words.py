@@ -10,7 +10,7 @@ def _any(*patterns: str) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
 
 
-# This pattern is searched in the `code` or the `type` of an error.
+# If a server refuses a parameter, the `code` or the `type` of its error often matches this pattern.
 CODE_OF_REFUSAL = _any(
     "unsupported", "unknown", "unrecogni[sz]ed", "extra_?forbidden", "not_?supported", "additional"
 )

@@ -1,8 +1,8 @@
 """Find out which parameters a server refuses, from the body of the server's refusal.
 
 Servers describe a refusal in many ways. OpenAI and Azure use `param` and `code`. vLLM, Mistral, Anthropic and others
-use pydantic's `loc` and `type`. Most servers write only a sentence. This sentence may repeat the text of another
-error. A refusal may be hostile. Therefore this module reads any JSON in a bounded time, and raises no exception.
+use pydantic's `loc` and `type`. Most servers write only a sentence, which may repeat the text of another error. A
+refusal may be hostile, so this module reads any JSON in a bounded time, and raises no exception.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ MOST_NODES, DEEPEST, LONGEST_TEXT = 2000, 12, 8000
 MAX_TOKENS, MAX_COMPLETION_TOKENS = "max_tokens", "max_completion_tokens"
 LIMITS = frozenset({MAX_TOKENS, MAX_COMPLETION_TOKENS})
 KEPT = frozenset({"model", "messages"})  # every request needs these parameters
-# These names of parameters are also common English words. In a sentence, such a word is the name of a parameter only
-# if it is in quotes or follows a word such as "parameter".
+
+# These names of parameters are also common English words. In a sentence, one of these words is the name of a
+# parameter only if it is in quotes or follows a word such as "parameter".
 COMMON_WORDS = frozenset({"stream", "n", "stop", "user", "store", "metadata", "tools", "prediction"})
 # These parameters may be left out, no matter which value they have. These parameters do not change the distribution
 # from which the reply is sampled.
@@ -50,7 +51,8 @@ NEUTRAL: Mapping[str, tuple[float, ...]] = {
     "repetition_penalty": (1,),
 }
 NOT_IN_GREEDY = frozenset({"top_p", "top_k", "min_p"})  # these parameters have no effect at temperature 0
-# Many servers do not know these parameters. Therefore they are also left out if a refusal names them and no pattern
+
+# Parameters that many servers do not know. These parameters are also left out if a refusal names them and no pattern
 # matches the refusal.
 OFTEN_UNKNOWN = FREE | {"top_k", "min_p"}
 ECHOES = frozenset({"input", "ctx", "url", "request", "received", "body_sent", "documentation_url", "input_value"})
@@ -87,11 +89,10 @@ def refused_parameters(body: Any, sent: Mapping[str, Any]) -> frozenset[str]:
     """The parameters of the request `sent` that the server does not accept.
 
     `body` is the refusal, as parsed JSON or as a text. If a server refuses only the value of a parameter, the
-    parameter is usually not in the result. The parameter is in the result if its value means the same as a missing
-    parameter. The parameter is also in the result if the server accepts only one value for it. "max_tokens" is in the
-    result if the server wants "max_completion_tokens" instead. "max_tokens" is not in the result if only its value is
-    too large for the window. If no pattern matches the refusal, the result holds the parameters in OFTEN_UNKNOWN that
-    the refusal names.
+    parameter is in the result only in two cases: the value means the same as a missing parameter, or the server
+    accepts only one value for the parameter. "max_tokens" is in the result if the server wants
+    "max_completion_tokens" instead. "max_tokens" is not in the result if only its value is too large for the window.
+    If no pattern matches the refusal, the result holds the parameters in OFTEN_UNKNOWN that the refusal names.
     """
     names = _Names(sent)
     refused: set[str] = set()
@@ -183,8 +184,8 @@ def _only_named(complaint: _Complaint, names: _Names) -> set[str]:
 def _is_refused(name: str, text: str, code: str, sent: Mapping[str, Any], alone: bool = False) -> bool:
     """True if the text says that the parameter `name` is not accepted.
 
-    `alone` is true if the refusal names the parameter in a separate field. Then the result can be True even if the
-    text does not say that the parameter is refused.
+    `alone` is true if the refusal names the parameter in a separate field. If `alone` is true, the text need not say
+    that the parameter is refused.
     """
     if name in LIMITS and ABOUT_ROOM.search(text):
         return False
@@ -252,7 +253,7 @@ def _name_in(node: Mapping[str, Any]) -> str:
 def _parsed(text: str) -> tuple[str, Any]:
     """Return (the text, the errors in the text).
 
-    The errors are the value of a JSON or Python literal in the text. They are None if there is no such literal.
+    The errors are the value of a JSON or Python literal in the text. Without a literal, the errors are None.
 
     If the text repeats the request, the repetition is cut off.
     """

@@ -25,12 +25,12 @@ def chat_body(
     limited: bool = True,
     stream: bool = False,
 ) -> dict[str, Any]:
-    """The body of one chat request. It can be written as JSON.
+    """The body of one chat request, as values that JSON can hold.
 
-    `extra` is added to the body, and so are `chat_template_kwargs` and `extra_body` of `endpoint`. Some parameters
-    are left out: those in `leave_out` of `endpoint`, those that the settings switch off, and those that the server
-    refuses according to `capabilities`. If `limited` is false, the body does not limit the number of tokens. If
-    `stream` is true, the server streams the response.
+    `extra` is added to the body, and so are `chat_template_kwargs` and `extra_body` of `endpoint`. The body lacks the
+    parameters in `endpoint.leave_out`, the parameters that the settings switch off, and the parameters that the
+    server refuses according to `capabilities`. If `limited` is false, the body does not limit the number of tokens.
+    If `stream` is true, the server streams the response.
     """
     body: dict[str, Any] = {"model": model, "messages": messages}
     if stream:

@@ -1,4 +1,7 @@
-"""The loop that retries a failed request. It decides which faults are retried, how often, and after what wait."""
+"""The loop that retries a failed request.
+
+The loop decides which faults are retried, how often, and after what wait.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ from faq_tui.core.endpoints.faults import RequestFault, backoff, explain
 from faq_tui.core.endpoints.pool import Pool, Server
 from faq_tui.core.settings import Endpoint
 
-# If a request fails because its server is down, the first failures do not use up a try. This is the number of these
-# free failures. Later failures do use up tries, because the request itself may crash its server.
+# If a request fails because its server is down, the first FREE_OUTAGES failures do not use up a try. Later failures
+# do use up tries, because the request itself may crash its server.
 FREE_OUTAGES = 3
 
 T = TypeVar("T")
@@ -51,7 +54,10 @@ class Servers(Protocol[S]):
         """True if a request failed because its server is down. The request was sent at the time `began`."""
 
     def stopped_answering(self, server: S, fault: RequestFault, since: float) -> bool:
-        """True if the server has answered no request since the time `since`. Then requests wait until it answers."""
+        """True if the server has answered no request since the time `since`.
+
+        If the result is True, requests wait until the server answers.
+        """
 
     def has_another(self, server: S) -> bool: ...
 
@@ -127,7 +133,7 @@ class Retrying:
     async def __call__(self, request: Callable[[Server], Awaitable[T]]) -> T:
         """Send the request to a server of the pool, with retries. Raises the same errors as `with_retries`.
 
-        If other requests succeeded in the meantime, the server can certainly be reached. Then the fault in a
+        If other requests succeeded in the meantime, the server can certainly be reached, so the fault in a
         GaveUpError is not marked as `unreachable`.
         """
         begun = asyncio.get_running_loop().time()

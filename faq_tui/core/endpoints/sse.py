@@ -72,7 +72,8 @@ class EventReader:
     def end(self) -> list[SentEvent]:
         """Return the event that was incomplete when the stream ended, if there is one.
 
-        By the standard, such an event is dropped. Here it is returned, because some servers omit the last empty line.
+        The standard drops an incomplete event, but this method returns it, because some servers omit the last empty
+        line.
         """
         held, self._start = self._start, None
         if held:

@@ -1,8 +1,7 @@
 """Remember how a server shows that an answer is complete.
 
 A good server sends a finish_reason. Some servers send only [DONE] or the usage. A few servers send none of these and
-close the connection, which then seems to be lost. If faq-tui requested such an answer again, this would cost money
-and would not help.
+close the connection, which then seems to be lost. Requesting the answer again would cost money and would not help.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The HTTP client of one server. It uses the packages `openai` and `aiohttp`, and translates their exceptions.
+"""The HTTP client of one server, based on the packages `openai` and `aiohttp`, whose exceptions it translates.
 
-These packages handle connections, TLS, HTTP, proxies, decompression and timeouts. The packages are imported only when
-a client is opened, because the import takes a second.
+The two packages handle connections, TLS, HTTP, proxies, decompression and timeouts. The packages are imported only
+when a client is opened, because the import takes a second.
 """
 
 from __future__ import annotations
@@ -124,8 +124,8 @@ class Transport:
             verify=_trusted_certificates(),
         )
         client = openai.AsyncOpenAI(
-            # The URL has no password, because a header holds the password. It has no query, because `send` adds the
-            # query.
+            # The URL has no password, because a header holds the password. The URL has no query either, because
+            # `send` adds the query.
             base_url=urlunsplit((self._url.scheme, self._url.netloc.rpartition("@")[2], self._url.path, "", "")),
             api_key="none",  # openai requires a key; the real key is in the header Authorization
             max_retries=0,
@@ -220,8 +220,8 @@ def extra_headers(endpoint: Endpoint) -> dict[str, str]:
             text = os.environ.get(value[1:], "").strip()
             if not (text and text.isascii() and text.isprintable()):
                 raise UsageError(
-                    f"{value} is not set, or has characters that no HTTP header allows: "
-                    f"export the value of {name} in it"
+                    f"{value} is not set, or has characters that are not allowed in HTTP headers: "
+                    f"set this environment variable to the value of the header {name}"
                 )
             value = text
         headers[name] = value
@@ -229,7 +229,7 @@ def extra_headers(endpoint: Endpoint) -> dict[str, str]:
 
 
 def _socks_transport(proxy: EnvironmentProxy) -> Any:
-    """The transport for openai's aiohttp client. Its connections go through a SOCKS proxy."""
+    """The transport for openai's aiohttp client, with connections through a SOCKS proxy."""
     try:
         from openai._vendor.httpx_aiohttp import AiohttpTransport
     except ImportError:
@@ -263,8 +263,7 @@ def _socks_transport(proxy: EnvironmentProxy) -> Any:
 def _with_latin_1(url: str) -> str:
     """The URL of a proxy for aiohttp, which encodes the user and the password in Latin-1.
 
-    Other programs encode them in UTF-8. Therefore the result holds one Latin-1 character for each byte of the UTF-8
-    text.
+    Other programs encode them in UTF-8, so the result holds one Latin-1 character for each byte of the UTF-8 text.
     """
     parts = urlsplit(url)
     if parts.username is None:

@@ -1,8 +1,7 @@
 """Notice that a server is down, and probe it until it answers again.
 
-A failed request does not prove that its server is down. Therefore a probe is sent, which is a request for the list of
-models. While a server is down, one task sends probes to it, and no other requests are sent. The time between two
-probes grows.
+A failed request does not prove that its server is down, so a probe is sent: a request for the list of models. While a
+server is down, one task sends probes to it, and no other requests are sent. The time between two probes grows.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class Watch:
     """Watches one server.
 
     `outage` is None while the server is up. After an outage, `description` holds the server's description of itself.
-    After an outage, a server may refuse the key or serve another model. Then `refusal` is the error, and no later
+    If the server refuses the key or serves another model after an outage, `refusal` is the error, and no later
     request to this server can succeed.
     """
 
@@ -85,7 +84,7 @@ class Watch:
             self._probes = asyncio.create_task(self._probe_until_up(ask_for_answer))
 
     def end(self) -> None:
-        """End the outage: the server has answered."""
+        """End the outage, because the server has answered."""
         if self.outage is not None:
             self.outage, self._ended = None, asyncio.get_running_loop().time()
             if self._probes is not None and self._probes is not asyncio.current_task():

@@ -25,8 +25,8 @@ _WINDOW = re.compile(
     r"|max_model_len=(?:max_total_tokens=)?)\D{0,4}(\d{1,9})",
     re.IGNORECASE,
 )
-# vLLM does not count all tokens of a prompt that is too long. Then a number after "at least" is the window minus
-# max_tokens, not the number of tokens in the prompt.
+# vLLM does not count all tokens of a prompt that is too long. A number after "at least" in vLLM's refusal is
+# the window minus max_tokens, not the length of the prompt.
 _PROMPT = re.compile(
     r"(?<!at least )\b(\d{1,9}) (?:tokens? )?(?:in|from) the (?:input )?(?:messages|prompt|input)"
     r"|(?:request|the input) \((\d{1,9}) tokens\)",
@@ -47,7 +47,7 @@ def prompt_tokens(messages: Iterable[Mapping[str, str]]) -> int:
 
 
 def room(max_model_len: int | None, messages: Iterable[Mapping[str, str]]) -> int | None:
-    """The number of tokens that are left for the answer. It may be 0 or less. None if the window is not known."""
+    """The number of tokens that are left for the answer, which may be 0 or less. None if the window is not known."""
     return None if max_model_len is None else max_model_len - prompt_tokens(messages)
 
 
@@ -67,11 +67,11 @@ def window_in_refusal(message: str) -> int | None:
 
 
 def is_about_room(message: str) -> bool:
-    """True if a refusal mentions the context or max_tokens. Then a request with a lower max_tokens may succeed."""
+    """True if a refusal mentions the context or max_tokens, so that a request with a lower max_tokens may succeed."""
     return _ROOM.search(message) is not None
 
 
 def prompt_fills_window(message: str) -> bool:
-    """True if a refusal says that the prompt alone is too long. Then no value of max_tokens can help."""
+    """True if a refusal says that the prompt alone is too long, so that no value of max_tokens can help."""
     left = room_in_refusal(message)
     return _PROMPT_ALONE.search(message) is not None or (left is not None and left <= 0)

@@ -1,4 +1,4 @@
-"""Generate held-out answers: the unquantized target answers questions that are in no calibration set."""
+"""Generate answers to held-out questions, which are in no calibration set: sampled, or by greedy decoding."""
 
 from __future__ import annotations
 
@@ -26,8 +26,11 @@ def generate(
     cancel: CancelToken,
     on_answer: Callable[[int, list[int]], None],
     tick: Callable[[int], None],
+    greedy: bool = False,
 ) -> None:
-    """Sample an answer to each prompt. A prompt is a list of token ids.
+    """Write an answer to each prompt. A prompt is a list of token ids.
+
+    Answers are sampled. If `greedy` is true, the model always takes the likeliest token instead.
 
     `on_answer` gets the index of a prompt and the token ids of its answer, including the end token. `tick` gets the
     number of newly decoded tokens. When an answer ends early, `tick` also gets the number of tokens that the answer
@@ -38,14 +41,15 @@ def generate(
     import torch
     from transformers import LogitsProcessorList, StoppingCriteriaList
 
-    ends, pad = _end_tokens(model)
-    model.generation_config = _sampling(max_new_tokens, ends, pad)
+    ends, pad = end_tokens(model)
+    model.generation_config = _generation_config(max_new_tokens, ends, pad, greedy)
 
     def after_token(ids: Any, *_: Any, **__: Any) -> Any:
         tick(ids.shape[0])
         return torch.full((ids.shape[0],), cancel.is_set, dtype=torch.bool, device=ids.device)
 
-    stopping, sampling = StoppingCriteriaList([after_token]), LogitsProcessorList([likely_tokens])
+    stopping = StoppingCriteriaList([after_token])
+    sampling = LogitsProcessorList([] if greedy else [likely_tokens])
     for indices in _batches(prompts, batch_size * ROWS_A_BATCH):
         cancel.check()
         batch = [prompts[index] for index in indices]
@@ -62,7 +66,7 @@ def generate(
         tick(len(indices) * (max_new_tokens - new.shape[1]))
 
 
-def _end_tokens(model: Any) -> tuple[list[int], int]:
+def end_tokens(model: Any) -> tuple[list[int], int]:
     """Returns the token ids that end an answer, and the token id for padding."""
     end_ids = model.generation_config.eos_token_id
     end_ids = model.config.get_text_config().eos_token_id if end_ids is None else end_ids
@@ -71,18 +75,16 @@ def _end_tokens(model: Any) -> tuple[list[int], int]:
     return ends, int(pad if pad is not None else (ends or [0])[0])
 
 
-def _sampling(max_new_tokens: int, ends: list[int], pad: int) -> Any:
-    """The complete sampling configuration, except temperature and top_p, which `likely_tokens` applies.
+def _generation_config(max_new_tokens: int, ends: list[int], pad: int, greedy: bool) -> Any:
+    """The complete configuration, except temperature and top_p, which `likely_tokens` applies.
 
     Every key is set, because generate() takes the value of an unset key from the model's generation_config.json.
     """
     from transformers import GenerationConfig
 
+    sampling = {"do_sample": False} if greedy else {"do_sample": True, "temperature": 1.0, "top_p": 1.0, "top_k": 0}
     return GenerationConfig(
-        do_sample=True,
-        temperature=1.0,
-        top_p=1.0,
-        top_k=0,
+        **sampling,
         max_new_tokens=max_new_tokens,
         eos_token_id=ends or None,
         pad_token_id=pad,
@@ -101,7 +103,7 @@ def likely_tokens(_ids: Any, logits: Any) -> Any:
     scores = logits / TEMPERATURE
     top = scores.topk(min(MOST_LIKELY, scores.shape[-1]), dim=-1)
     shares = scores.softmax(-1).gather(-1, top.indices)
-    before = shares.cumsum(-1) - shares  # the total probability of all tokens that are more likely than this one
+    before = shares.cumsum(-1) - shares  # for each token, the total probability of all tokens that are more likely
     if bool((before[:, -1] < TOP_P).any()):
         from transformers import TopPLogitsWarper
 

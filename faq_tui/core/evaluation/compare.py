@@ -48,9 +48,9 @@ def measure(
     is the number of tokens for which `model` and the reference have the same top-1 token. `hits` is the number of
     tokens that `model` predicts correctly: the text's token is the top-1 token of `model`. If `reference` is None,
     `model` is the unquantized model itself. Then `kl` is 0, and `agree` equals `tokens`. If `keep` is given, this
-    writer stores the hidden states of `model`. The function `each` is called once per item. Its arguments are the
-    item's index, a list with the KL of each token, and a list with a bool for each token. The bool is True if the
-    top-1 tokens of the two models differ. `tick` gets the number of tokens of each batch. `log_probs` keeps the
+    writer stores the hidden states of `model`. The function `each` is called once per item. The arguments of `each`
+    are the item's index, a list with the KL of each token, and a list with a bool for each token. The bool is True if
+    the top-1 tokens of the two models differ. `tick` gets the number of tokens of each batch. `log_probs` keeps the
     log-probabilities of the unquantized model for the next call with the same items and the same batch size. If
     `model` is the unquantized model, `entropies` is filled: it maps an item's index to the entropies of the item's
     predictions. Raises FaqError if a metric fails.
@@ -230,7 +230,7 @@ def _compare_items(
 
 
 def _items_in(part: slice, bounds: Sequence[int]) -> list[tuple[int, slice]]:
-    """The items with tokens in `part`, and the slice of `part` that holds the tokens of each item."""
+    """(item, slice) for each item that has tokens in `part`. The slice selects the item's tokens within `part`."""
     return [
         (item, slice(max(first, part.start) - part.start, min(end, part.stop) - part.start))
         for item, (first, end) in enumerate(pairwise(bounds))

@@ -81,7 +81,7 @@ def heldout_documents(documents: list[Document], tokenizer: object, window: int)
 def prefix_of(tokenizer: object) -> int:
     """The token that is put before a document's first token.
 
-    This is the bos token, or the eos token if the tokenizer has no bos token.
+    The bos token is put there, or the eos token if the tokenizer has no bos token.
 
     lm_eval calls this token prefix_token_id.
     """

@@ -8,11 +8,12 @@ from itertools import accumulate
 from typing import Any
 
 from faq_tui.core.base.hashing import digest
-from faq_tui.core.evaluation.kinds import CHOICES, LAST_WORD
+from faq_tui.core.evaluation.kinds import CHOICES, GREEDY, LAST_WORD
 
 Columns = dict[str, list[float]]
 SHORT = 256  # a batch may have more items if its items have fewer tokens than this, for example choices
 FULL = 256  # a batch with this many tokens already uses almost the full speed of a processor
+
 # two items are similar in length if the shorter item has at least this share of the longer item's tokens
 SIMILAR = 0.9
 
@@ -54,16 +55,18 @@ class Heldout:
     # The columns `words` and `bytes`, with one number per item. Only documents have these columns.
     columns: Columns = field(default_factory=dict)
     questions: list[ChoiceQuestion] = field(default_factory=list)
+    new_tokens: int = 0  # the models add at most this many tokens to each item; 0 except for greedy answers
 
     @property
     def digest(self) -> str:
-        more = [part for part in (self.columns, [asdict(question) for question in self.questions]) if part]
+        parts = (self.columns, [asdict(question) for question in self.questions], self.new_tokens)
+        more = [part for part in parts if part]
         return digest_of(self.items, *more)
 
     @property
     def compared(self) -> bool:
         """True if KL and top-1 agreement with the unquantized model are computed for each token."""
-        return self.kind != CHOICES
+        return self.kind not in (CHOICES, GREEDY)
 
     def __len__(self) -> int:
         """The number of units that the bootstrap draws.
@@ -74,7 +77,9 @@ class Heldout:
 
     @property
     def size(self) -> int:
-        """The number of tokens that a model must process."""
+        """The number of tokens that a model must process. The prompts of greedy answers are not counted."""
+        if self.new_tokens:
+            return self.new_tokens * len(self.items)
         return sum(len(item.ids) for item in self.items)
 
     def finished(self, sums: Mapping[str, Sequence[float]]) -> Columns:
@@ -111,7 +116,7 @@ class Heldout:
     def from_json(cls, body: dict[str, Any]) -> Heldout:
         items = [Item.from_json(item) for item in body["items"]]
         questions = [ChoiceQuestion(q["answer"], tuple(q["lengths"])) for q in body["questions"]]
-        return cls(body["kind"], items, body["columns"], questions)
+        return cls(body["kind"], items, body["columns"], questions, body["new_tokens"])
 
 
 def windows(ids: Sequence[int], size: int, bos: int | None = None) -> list[Item]:
@@ -137,8 +142,8 @@ def rolling(ids: Sequence[int], size: int, prefix: int) -> list[Item]:
     The windows are the same as in `loglikelihood_rolling` of lm_eval 0.4.13. That function calls
     `get_rolling_token_windows` of lm_eval/utils.py with context_len 1, and then `make_disjoint_window`. The token
     `prefix` precedes the first token. Each later window starts with one token of context. This context token is the
-    last token of the previous window. The last window may have fewer tokens to predict. It then starts with more
-    tokens of context, so that it is as long as the other windows.
+    last token of the previous window. The last window may have fewer tokens to predict. The last window then starts
+    with more tokens of context, so that it is as long as the other windows.
     """
     items = []
     for start in range(0, len(ids), size):
@@ -194,13 +199,13 @@ def shared_rows(items: Sequence[Item]) -> dict[int, list[int]]:
     later tokens. If the tokens that the model reads in item A are also the start of item B, the states of B contain
     the states of A. For example, the choices of a question have the same start.
 
-    Returns a dict. Its keys are the indices of the items to process. Each value lists the indices of all items that
-    get their states from the processed item. The first index in the list is the key itself.
+    Returns a dict. The keys of the dict are the indices of the items to process. Each value lists the indices of all
+    items that get their states from the processed item. This list begins with the index of the processed item.
     """
     order = sorted(range(len(items)), key=lambda index: items[index].ids[:-1])
     found: dict[int, list[int]] = {}
     host = -1
-    for index in reversed(order):  # an item that begins with this item, if any, directly follows it in `order`
+    for index in reversed(order):  # if another item begins with this item, the next item in `order` does
         row = items[index].ids[:-1]
         if host < 0 or items[host].ids[: len(row)] != row or len(row) >= len(items[host].ids):
             host = index

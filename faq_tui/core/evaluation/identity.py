@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from faq_tui.core.base.hashing import digest
-from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LAST_WORD, WORDS, named
+from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, GREEDY, LAST_WORD, WORDS, named
 from faq_tui.core.models.target import fingerprint
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings.evaluate import TARGET_ANSWERS
@@ -30,16 +30,21 @@ def wanted_artefacts(run: Run) -> list[Artefact]:
 def subjects(run: Run) -> dict[str, str]:
     """Maps each subject to a hash that identifies its weights.
 
-    The subjects are `unquantized` and the folders under `models/`. If several artefacts share a folder, they are one
-    subject.
+    A subject is a model to measure: `unquantized`, or a folder under `models/`. If several artefacts share a folder,
+    they are one subject.
     """
     target = fingerprint(run)
     made = all_artefacts(run.store)
-    hashes = {UNQUANTIZED: digest(VERSION, target, UNQUANTIZED)}
+    hashes = {UNQUANTIZED: unquantized_hash(target)}
     for artefact in wanted_artefacts(run):
         owner = made.get(artefact.folder, artefact)
         hashes[artefact.folder] = digest(VERSION, target, owner.signature)
     return hashes
+
+
+def unquantized_hash(target: str) -> str:
+    """The hash of the unquantized target as a subject. `target` is the fingerprint of the target."""
+    return digest(VERSION, target, UNQUANTIZED)
 
 
 def texts(run: Run) -> tuple[str, ...]:
@@ -55,6 +60,7 @@ def texts(run: Run) -> tuple[str, ...]:
         *(named(WORDS, name) for name in settings.word_perplexity),
         *(named(LAST_WORD, name) for name in settings.last_word),
         *(named(CHOICES, name) for name in settings.multiple_choice),
+        *((GREEDY,) if settings.greedy_tokens and run.settings.seeds.heldout else ()),
     )
     return tuple(dict.fromkeys(names))
 
@@ -73,5 +79,5 @@ def measurement_signature(subject: str, items: str, dtype: str, device: str) -> 
 
 
 def conditions_of(signature: str) -> str:
-    """The part of a measurement's signature after the subject: "items.dtype.device"."""
+    """The part of a measurement's signature that follows the subject: "items.dtype.device"."""
     return signature.partition(".")[2]

@@ -19,6 +19,7 @@ from faq_tui.core.run.run import Run
 CHOICES_KEY = "evaluate.multiple_choice"
 LAST_WORD_KEY = "evaluate.last_word"
 MIN_WORDS, MAX_WORDS = 25, 120  # a passage that is cut from prose has at least 25 and at most 120 words
+
 # The last word of a passage that is cut from prose has at least this many letters. Shorter words are too easy to
 # predict.
 MIN_LETTERS = 3

@@ -1,8 +1,8 @@
 """The unquantized model's log-probabilities of one text, shared by all models that are compared with it.
 
 The log-probabilities of one token over the whole vocabulary take a hundred times as much space as its hidden state.
-Therefore log-probabilities are never written to disk. They are kept in memory if enough memory is free. Otherwise
-they are computed again from the hidden states on disk.
+Therefore log-probabilities are never written to disk. Log-probabilities are kept in memory if enough memory is free.
+Otherwise they are computed again from the hidden states on disk.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ SHARE = 4  # log-probabilities may use (free bytes - SPARE) / SHARE
 class SpareMemory:
     """The memory for the log-probabilities of all texts of an evaluation.
 
-    Its size is computed at the first reservation, as a part of the memory that is free at this time. A model is
-    loaded then, and the memory of the model does not count as free. So after this model is freed, the next model of
-    the same size still fits.
+    The first call of `take` computes the size of this memory: a part of the memory that is free during this call.
+    During this call, a model is already loaded, and the model's memory does not count as free. So after this model is
+    freed, the next model of the same size still fits.
     """
 
     device: str
@@ -60,7 +60,7 @@ class LogProbs:
             self.kept[key] = values
 
     def of(self, key: Key, compute: Callable[[], Any]) -> Any:
-        """The values for `key`. If they are not in memory, `compute` is called. Do not change the values in place."""
+        """The values for `key`. If they must be computed, `compute` is called. Do not change the values in place."""
         values = self.kept.get(key)
         if values is None:
             values = compute()

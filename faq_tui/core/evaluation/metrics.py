@@ -43,18 +43,20 @@ class Metric(Extension):
 
     unit: str  # unit of the value, such as "nats per token"
     higher_is_better: bool
-    # If the same calibration set is drawn again with other seeds, the metric can change by this much. Each kind of
-    # held-out text has its own value for this difference. The mapping is empty if the difference was not measured.
+    # The largest change of the metric that another random draw of the same calibration set usually causes, for each
+    # kind of held-out text. The mapping is empty if the change was not measured.
     close: Mapping[str, float]
     kinds: tuple[str, ...]  # the kinds of held-out text on which the metric is measured
     columns: tuple[str, ...]  # the columns that the metric's formula reads
     percent: bool = False  # if True, values are written in percent, and differences in percentage points
     decimals: int = 3  # digits after the decimal point; not used if `percent` is set
+
     # heading of its column in the report's table of models; if empty, the metric has no column there
     heading: str = ""
     heading_kinds: tuple[str, ...] | None = None  # kinds of text with this column; None means all of `kinds`
     heading_rank: int = 100  # the report sorts the columns of the table by this number
     legend: str = ""  # the sentences that explain the column; if empty, `help` explains it
+
     # True for a metric of single tokens, such as the 99th percentile of KL. The p-values of these metrics are
     # adjusted separately, so that they do not change the verdicts of other metrics.
     of_tokens: bool = False
@@ -309,7 +311,7 @@ def main_metric(kind: str) -> Metric:
 
 
 def metrics_in(kind: str, *columns: Iterable[str]) -> tuple[Metric, ...]:
-    """The metrics of this kind that can be computed, because every given measurement has their columns.
+    """The metrics of this kind whose columns exist in every given measurement.
 
     `columns` holds the column names of each measurement. If a metric was installed after a measurement, the
     measurement lacks the metric's token column. The stage evaluate adds the missing column when it runs again.

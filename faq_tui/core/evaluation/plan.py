@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.chat.render import fitting_turns
 from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.evaluation import documents, labelled
 from faq_tui.core.evaluation.heldout import Heldout, Item, encode_pair, windows
 from faq_tui.core.evaluation.identity import UNQUANTIZED, answers_of, evaluation_hash, subjects, texts
-from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LAST_WORD, PROSE, WORDS, kind_of, named
+from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, GREEDY, LAST_WORD, PROSE, WORDS, kind_of, named
 from faq_tui.core.evaluation.metrics import all_metrics, token_metrics
 from faq_tui.core.evaluation.source_answers import source_answers
 from faq_tui.core.evaluation.spec import HeldoutQuestion, Spec, longest_input, prose_window
@@ -34,7 +36,11 @@ def make_spec(context: Context, target: TargetModel, tokenizer: object) -> Spec:
             )
     template, names = Template(tokenizer), texts(run)
     loaded = _files(context, target, tokenizer)
-    answers = _answers(context, template) if ANSWERS in names else []
+    prompts = _prompts(context, template) if ANSWERS in names or GREEDY in names else {}
+    answers = _answers(context, prompts) if ANSWERS in names else []
+    if GREEDY in names:
+        items = [Item(tuple(prompt), len(prompt)) for prompt in prompts.values()]
+        loaded[GREEDY] = Heldout(GREEDY, items, new_tokens=settings.greedy_tokens)
     for name in settings.answers:
         if name != TARGET_ANSWERS and answers_of(name) in names:
             loaded[answers_of(name)] = Heldout(ANSWERS, source_answers(context, template, name))
@@ -119,17 +125,26 @@ def _leading_bos(tokenizer: object) -> int | None:
     return bos if bos is not None and encode_pair(tokenizer, "a", special=True)[:1] == [bos] else None
 
 
-def _answers(context: Context, template: Template) -> list[HeldoutQuestion]:
+def _answers(context: Context, prompts: Mapping[str, list[int]]) -> list[HeldoutQuestion]:
+    stored = rows.heldout(context.run.store, evaluation_hash(context.run))
+    return [
+        HeldoutQuestion(seed_id, prompt, list(stored[seed_id].answer_ids) if seed_id in stored else [])
+        for seed_id, prompt in prompts.items()
+    ]
+
+
+def _prompts(context: Context, template: Template) -> dict[str, list[int]]:
+    """The token ids of each held-out question, by seed id. Questions that cannot be rendered are left out."""
     run = context.run
     stored = rows.heldout(run.store, evaluation_hash(run))
-    answers, refused = [], 0
+    prompts, refused = {}, 0
     for seed in seed_rows.by_role(run.store, "heldout"):
         old = stored.get(seed.id)
-        prompt_ids = list(old.prompt_ids) if old else _prompt(template, seed)
-        if prompt_ids is None:
+        prompt = list(old.prompt_ids) if old else _prompt(template, seed)
+        if prompt is None:
             refused += 1
-            continue
-        answers.append(HeldoutQuestion(seed.id, prompt_ids, list(old.answer_ids) if old else []))
+        else:
+            prompts[seed.id] = prompt
     if refused:
         context.emit(
             Note(
@@ -138,7 +153,7 @@ def _answers(context: Context, template: Template) -> list[HeldoutQuestion]:
                 "warning",
             )
         )
-    return answers
+    return prompts
 
 
 def _prompt(template: Template, seed: Seed) -> list[int] | None:

@@ -32,6 +32,7 @@ class Spec:
     batch_size: int
     answer_tokens: int
     cache: str  # folder for files that can be deleted, because they can be computed again
+
     # all held-out texts except the target's own answers, which the worker may still have to generate
     texts: dict[str, Heldout]
     answers: list[HeldoutQuestion]
@@ -92,6 +93,7 @@ class Spec:
 
 
 DEFAULT = 2048  # If config.json does not state the longest input, this number of tokens is used.
+
 # These keys of config.json are tried in this order, as in lm_eval's resolve_max_length.
 KEYS = ("n_positions", "max_position_embeddings", "n_ctx")
 
@@ -99,7 +101,7 @@ KEYS = ("n_positions", "max_position_embeddings", "n_ctx")
 def prose_window(run: Run, target: TargetModel) -> int:
     """The number of tokens per window of prose.
 
-    This is `evaluate.window`, or the target's longest input if the longest input is smaller.
+    The result is `evaluate.window`, or the target's longest input if the longest input is smaller.
     """
     return min(run.settings.evaluate.window, longest_input(target))
 

@@ -20,12 +20,13 @@ from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped
+from faq_tui.core.evaluation import greedy_answers
 from faq_tui.core.evaluation.answers import generate
 from faq_tui.core.evaluation.compare import encode_token_kl, measure
 from faq_tui.core.evaluation.environment import dense_bytes, stored_bits
 from faq_tui.core.evaluation.heldout import Heldout, shared_rows
 from faq_tui.core.evaluation.identity import UNQUANTIZED, measurement_signature
-from faq_tui.core.evaluation.kinds import ANSWERS
+from faq_tui.core.evaluation.kinds import ANSWERS, GREEDY
 from faq_tui.core.evaluation.log_probs import LogProbs, SpareMemory
 from faq_tui.core.evaluation.metrics import Metric
 from faq_tui.core.evaluation.reference import open_reference, reference_path, writing
@@ -55,13 +56,13 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     try:
         _Evaluation(order, folder, device, dtype, send, cancel).run()
     except RuntimeError as error:
-        if "can't allocate memory" in str(error):  # this is the message if the CPU's memory is full
+        if "can't allocate memory" in str(error):  # torch's message if main memory is full
             raise MemoryError from error
         raise
 
 
 class Unreadable(FaqError):
-    """A model folder cannot be loaded."""
+    """Raised if a model folder cannot be loaded."""
 
 
 @dataclass
@@ -100,7 +101,7 @@ class _Evaluation:
         model = None
         if self.order.missing_answers:
             self._plan(self.order.missing_answers * self.order.answer_tokens)
-            model = self._answering_model()
+            model = self._answering_model(self.folder)
             self._answer(model)
         if self.order.answers:
             self.texts[ANSWERS] = Heldout(ANSWERS, self.order.answer_items())
@@ -108,6 +109,13 @@ class _Evaluation:
         unmeasured, lost = self._todo(UNQUANTIZED), self._lost_references()
         todo = [text for text in self.texts if text in unmeasured or text in lost]
         self._plan(sum(self._size(text) for text in todo if text not in unmeasured))
+        if GREEDY in todo:
+            todo.remove(GREEDY)
+            model = self._answering_model(self.folder) if model is None else model
+            answers = self._greedy(UNQUANTIZED, model)
+            greedy_answers.keep_answers(self._greedy_path(), answers)
+            if GREEDY in unmeasured:
+                self._say(UNQUANTIZED, GREEDY, greedy_answers.columns(answers, answers, model))
         if not todo:
             return
         if self.order.read == LAYERS:
@@ -134,18 +142,26 @@ class _Evaluation:
                 self._say(UNQUANTIZED, text, sums, token_entropy=encode_entropies(entropies) if entropies else None)
 
     def _artefact(self, subject: str, folder: Path) -> None:
-        todo = self._todo(subject)
+        todo, model = self._todo(subject), None
+        if GREEDY in todo:
+            todo.remove(GREEDY)
+            target = greedy_answers.kept_answers(self._greedy_path(), len(self.texts[GREEDY].items))
+            if target is None:
+                raise self._deleted(self._greedy_path())
+            model = self._answering_model(folder)
+            answers = self._greedy(subject, model)
+            self._say(subject, GREEDY, greedy_answers.columns(answers, target, model))
         if not todo:
             return
-        cut = self._open(subject, folder)
+        if self.order.read == LAYERS:
+            model = None  # free the model that wrote the answers
+        cut = self._open(subject, folder) if model is None else Backbone(model)
         self._prepare(cut, todo)
         for text in todo:
             items, compared = self.texts[text].items, self.texts[text].compared
             reference = open_reference(self._reference_path(text), items, self.device) if compared else None
             if reference is None and compared:
-                raise FaqError(
-                    f"{self._reference_path(text)} was deleted during the evaluation: run the stage evaluate again"
-                )
+                raise self._deleted(self._reference_path(text))
             tick = self._tick(f"{subject} on {text}")
             token_kl: dict[int, list[float]] = {}
             differs: dict[int, list[bool]] = {}
@@ -180,6 +196,16 @@ class _Evaluation:
         prompts = [tuple(answer.prompt_ids) for answer in missing]
         generate(model, prompts, self.order.answer_tokens, self.order.batch_size, self.cancel, on_answer, tick)
 
+    def _greedy(self, subject: str, model: Any) -> greedy_answers.Answers:
+        tick = self._tick(f"greedy answers of {subject}")
+        return greedy_answers.write_answers(model, self.texts[GREEDY], self.order.batch_size, self.cancel, tick)
+
+    def _greedy_path(self) -> Path:
+        return greedy_answers.answers_path(Path(self.order.cache), self._signature(UNQUANTIZED, GREEDY))
+
+    def _deleted(self, path: Path) -> FaqError:
+        return FaqError(f"{path} was deleted during the evaluation: run the stage evaluate again")
+
     def _signature(self, subject: str, text: str) -> str:
         identity, _ = self.order.subjects[subject]
         return measurement_signature(identity, self.texts[text].digest, self.dtype, self.device)
@@ -196,9 +222,9 @@ class _Evaluation:
     def _log_probs(self, subject: str, text: str) -> LogProbs | None:
         """The target's log-probabilities on this text, shared by several models.
 
-        Returns None if no later model uses them.
+        Returns None if no other model needs the log-probabilities.
 
-        After the last model that uses them is measured, they are freed.
+        The last model that needs the log-probabilities removes them from `self.log_probs`.
         """
         subjects = list(self.order.subjects)
         later = subjects[subjects.index(subject) + 1 :]
@@ -230,14 +256,28 @@ class _Evaluation:
         return reference_path(Path(self.order.cache), self._signature(UNQUANTIZED, text))
 
     def _lost_references(self) -> set[str]:
-        """The texts on which an artefact must still be measured, but for which the target's states are missing."""
+        """The texts on which an artefact must still be measured, but for which the target's file is missing.
+
+        This file holds the target's states, or its greedy answers.
+        """
         artefacts = [subject for subject in self.order.subjects if subject != UNQUANTIZED]
-        needed = {text for subject in artefacts for text in self._todo(subject) if self.texts[text].compared}
-        return {t for t in needed if open_reference(self._reference_path(t), self.texts[t].items, "cpu") is None}
+        needed = {text for subject in artefacts for text in self._todo(subject)}
+        lost = {
+            text
+            for text in needed
+            if self.texts[text].compared
+            and open_reference(self._reference_path(text), self.texts[text].items, "cpu") is None
+        }
+        if GREEDY in needed and greedy_answers.kept_answers(self._greedy_path(), len(self.texts[GREEDY])) is None:
+            lost.add(GREEDY)
+        return lost
 
     def _forget_old_references(self) -> None:
         current = {self._reference_path(text) for text in self.texts}
-        for path in set(Path(self.order.cache, "reference").glob("*.safetensors")) - current:
+        stored = set(Path(self.order.cache, "reference").glob("*.safetensors"))
+        if GREEDY in self.texts:
+            current.add(self._greedy_path())
+        for path in (stored | set(Path(self.order.cache, "greedy").glob("*.json"))) - current:
             path.unlink(missing_ok=True)
 
     def _say(
@@ -267,34 +307,25 @@ class _Evaluation:
             self.folder, self.device, getattr(torch, self.dtype), order.trust_remote_code, order.read, check
         )
 
-    def _answering_model(self) -> Any:
-        """Load the whole target.
+    def _answering_model(self, folder: Path) -> Any:
+        """Load a whole model.
 
         Raises FaqError if the target does not fit into memory, because answers cannot be generated layer by layer.
         """
         self._free()
         if self.opening.need is not None and not self.opening.fits():
-            raise FaqError(no_memory_for_answers(self.opening.need))
-        return self.opening.whole(self.folder)
+            sampled, greedy = self.order.missing_answers > 0, GREEDY in self.texts
+            raise FaqError(no_memory_for_answers(self.opening.need, sampled, greedy))
+        return _read(folder, self.opening.whole)
 
     def _open(self, subject: str, folder: Path) -> Backbone:
-        self._free()
-        if not folder.is_dir():
-            raise Unreadable(f"no model folder at {folder}: run quantize again")
-
         def on_layer(index: int, layers: int) -> None:
             detail = f"{subject}: layer {index + 1} of {layers}"
             self.send("progress", done=self.done, total=self.total, detail=detail)
 
-        try:
-            return replace(self.opening, on_layer=on_layer).backbone(folder)
-        except (FaqError, KeyError, ValueError, OSError) as error:
-            if isinstance(error, Stopped):
-                raise
-            if isinstance(error, FaqError):
-                raise Unreadable(str(error)) from error
-            reason = " ".join(str(error).split())[:200]
-            raise Unreadable(f"{folder} cannot be read ({reason}): run quantize again") from error
+        self._free()
+        backbone: Backbone = _read(folder, replace(self.opening, on_layer=on_layer).backbone)
+        return backbone
 
     def _prepare(self, cut: Backbone, todo: list[str]) -> None:
         """Compute the states of all texts at once if the model is read layer by layer."""
@@ -310,6 +341,21 @@ class _Evaluation:
         gc.collect()
         if self.device == "cuda":
             torch.cuda.empty_cache()
+
+
+def _read(folder: Path, read: Callable[[Path], Any]) -> Any:
+    """Read the model folder with the function `read`. Raises Unreadable if this fails."""
+    if not folder.is_dir():
+        raise Unreadable(f"no model folder at {folder}: run quantize again")
+    try:
+        return read(folder)
+    except (FaqError, KeyError, ValueError, OSError) as error:
+        if isinstance(error, Stopped):
+            raise
+        if isinstance(error, FaqError):
+            raise Unreadable(str(error)) from error
+        reason = " ".join(str(error).split())[:200]
+        raise Unreadable(f"{folder} cannot be read ({reason}): run quantize again") from error
 
 
 def _as_text(blob: bytes | None) -> str | None:

@@ -17,13 +17,13 @@ from typing import Any
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.base.text import storable
 from faq_tui.core.evaluation.heldout import Item
-from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LAST_WORD, WORDS, kind_of
+from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, GREEDY, LAST_WORD, WORDS, kind_of
 from faq_tui.core.run.run import Run
 
 STARTER = "starter"  # the name of the small sets that ship with faq-tui
 PYDOC, WIKITEXT2 = "pydoc", "wikitext2"
-# For each wanted token, this number of bytes is read. On average, tokens of every tokenizer have fewer bytes than
-# this.
+# This number of bytes is read for each wanted token. The number is larger than the mean number of bytes per token of
+# any tokenizer.
 BYTES_A_TOKEN = 64
 # `is_prose` compares a paragraph of Python's language reference with these constants.
 MIN_WORDS = 20
@@ -77,7 +77,7 @@ def is_jsonl(run: Run, name: str) -> bool:
 
 
 def load_head(run: Run, name: str) -> str:
-    """The start of a text of `evaluate.perplexity`. The start is long enough for `evaluate.prose_tokens` tokens.
+    """Read the first part of a text of `evaluate.perplexity`, with at least `evaluate.prose_tokens` tokens.
 
     Raises the same errors as `load_text`.
     """
@@ -185,6 +185,9 @@ def describe(run: Run, text: str, items: Sequence[Item]) -> str:
     if kind == ANSWERS:
         who = f"the answers of source {name}" if name else "the unquantized target's own answers"
         return f"{who} to held-out seeds; token perplexity of the answers only"
+    if kind == GREEDY:
+        longest = settings.greedy_tokens
+        return f"each model's own answers to held-out seeds, by greedy decoding, of at most {longest} tokens"
     if kind == CHOICES:
         what = SMALL if name == STARTER else f"multiple-choice file {name}"
         return f'{what}; the answer of the model is the likeliest choice after "Question: … Answer:"'

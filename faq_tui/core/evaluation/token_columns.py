@@ -1,4 +1,4 @@
-"""Compute columns from the stored values of single tokens. This happens when evidence is collected.
+"""Compute columns from the stored values of single tokens. The columns are computed when evidence is collected.
 
 The stage `evaluate` stores the KL of every token, whether the top-1 tokens of the two models differ, and the entropy
 of the unquantized model's predictions. Older versions of faq-tui stored only a part of these values. Runs that such a
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# name of the KL values of single tokens, and also of a column that exists only if there are such values
+# name of the stored KL values of single tokens; a measurement with these values also has a column of this name
 TOKEN_KL = "token_kl"
 DEPARTURE = "departure"
-UNSURE = 0.2  # this share of the tokens, with the largest entropy, counts as unsure
+UNSURE = 0.2  # the model counts as unsure at this share of the tokens: those with the largest entropy
 
 
 def encode_entropies(items: dict[int, list[float]]) -> bytes:

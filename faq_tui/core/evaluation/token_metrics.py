@@ -1,6 +1,6 @@
 """Metrics of single tokens, such as the tokens with the largest KL, or the tokens of the reasoning.
 
-They are computed from the stored values of single tokens (see `token_columns`).
+These metrics are computed from the stored values of single tokens (see `token_columns`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROWS = 256  # number of resamples that are computed at once
 class TailKl(Metric):
     """The 99th percentile of KL(p || q) over all predicted tokens.
 
-    This is the smallest stored KL that at most one token in a hundred exceeds. The command `perplexity
+    The percentile is the smallest stored KL that at most one token in a hundred exceeds. The command `perplexity
     --kl-divergence` of llama.cpp prints this value as "99.0% KLD".
     """
 
@@ -66,8 +66,8 @@ class KlWhereUnsure(KlOfPart):
     """The mean KL over the tokens on which the unquantized model is unsure.
 
     These tokens are one fifth of all tokens: those at which this model's prediction has the largest entropy. The
-    entropy of a prediction p is the sum of -p log p. At tokens of large entropy, the reasoning takes its direction
-    (Wang et al. 2025, "Beyond the 80/20 rule", arXiv 2506.01939).
+    entropy of a prediction p is the sum of -p log p. The tokens with the largest entropy decide how a reasoning
+    continues (Wang et al. 2025, "Beyond the 80/20 rule", arXiv 2506.01939).
     """
 
     name, title = "kl_unsure", "KL where the target is unsure"
@@ -106,8 +106,8 @@ class KlOfAnswer(KlOfPart):
 class FirstDeparture(Ratio):
     """The mean number of tokens of an answer before the top-1 tokens of the two models first differ.
 
-    Both models read the same answer. If their top-1 tokens never differ, the whole answer counts. Up to this
-    departure, both models would write the same tokens with greedy decoding.
+    The two models read the same answer. If their top-1 tokens never differ, the whole answer counts. Before this
+    difference, both models would write the same tokens with greedy decoding.
     """
 
     name, title, unit = "departure", "tokens to first departure", "tokens"

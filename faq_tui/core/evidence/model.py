@@ -55,6 +55,7 @@ class Comparison:
     equal: str  # "samples" or "tokens": both sets have the same number of them
     ours: str  # name of our artefact
     baseline: str  # name of the artefact that our artefact is compared with
+
     # If there are several draws, the next four numbers are means over the draws, rounded to whole numbers.
     our_samples: int
     our_tokens: int
@@ -87,6 +88,7 @@ class Flips:
     text: str
     lost: tuple[int, ...]  # numbers of the items that only the unquantized model gets right
     won: tuple[int, ...]  # numbers of the items that only the quantized model gets right
+
     # Maps the number of each flipped question to (the unquantized model's choice, this model's choice).
     choices: dict[int, tuple[int, int]]
 

@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
-from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.extensions import Extension
+
+if TYPE_CHECKING:
+    from faq_tui.core.settings import Recipe
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,19 @@ class CalibrationSet:
                     if not isinstance(sample["text"], str):
                         raise TypeError
                 except (ValueError, KeyError, TypeError, RecursionError):
-                    raise FaqError(
-                        f"{self.path} is damaged in line {number}: delete the file, and run `assemble` again"
-                    ) from None
+                    raise self._damaged(number) from None
                 yield sample
+
+    def rows(self) -> Iterator[list[int]]:
+        """Yield the token ids of each sample. Raises FaqError at the first damaged line."""
+        for number, sample in enumerate(self.samples(), 1):
+            ids = sample.get("input_ids")
+            if not isinstance(ids, list) or not ids or not all(type(one) is int for one in ids):
+                raise self._damaged(number)
+            yield ids
+
+    def _damaged(self, number: int) -> FaqError:
+        return FaqError(f"{self.path} is damaged in line {number}: delete the file, and run `assemble` again")
 
     def check(self) -> None:
         """Read the whole file once before the output is written. Raises FaqError if the file is damaged."""
@@ -45,7 +57,7 @@ class CalibrationSet:
 
 
 class ExportFormat(Extension):
-    """A format for calibration sets.
+    """A format for calibration sets: one file, or a stream. `FolderFormat` is for several files.
 
     `name` is the value of `--format`. `help` is one sentence for the help of the command.
     """
@@ -56,8 +68,33 @@ class ExportFormat(Extension):
     def write(self, calibration: CalibrationSet, out: IO[bytes]) -> None:
         """Write the whole set. `out` may be a file, a pipe or standard output, so do not call its `seek`.
 
-        Raises FaqError if the set's file is damaged. If possible, raises it before anything is written to `out`.
+        Raises FaqError if the set's file is damaged. A format that can check this first leaves `out` empty.
         """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class ExportJob:
+    """What a folder for another quantizer needs beside the set. `recipe` is None if the format needs no recipe."""
+
+    target: str  # local folder or hub id of the unquantized model
+    recipe: Recipe | None
+
+
+class FolderFormat(ExportFormat):
+    """A format that is a folder of several files.
+
+    `methods` names the quantization methods whose recipes the format can hold; empty if it needs no recipe.
+    """
+
+    methods: ClassVar[tuple[str, ...]] = ()
+
+    def write(self, calibration: CalibrationSet, out: IO[bytes]) -> None:
+        del calibration, out
+        raise UsageError(f"the format {self.name} is a folder: give --output FOLDER")
+
+    def write_folder(self, calibration: CalibrationSet, job: ExportJob, folder: Path) -> None:
+        """Write the files into the empty folder `folder`. Raises FaqError if the set's file is damaged."""
         raise NotImplementedError
 
 

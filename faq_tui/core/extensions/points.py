@@ -2,7 +2,7 @@
 
 Each kind of extension has a registry with the import paths of faq-tui's own extensions of this kind.
 
-The import paths are strings. Therefore the settings can check a name without importing the module of the extension.
+The import paths are strings, so the settings can check a name without importing the module of the extension.
 """
 
 from __future__ import annotations
@@ -51,6 +51,9 @@ METRICS = Registry(
         "kl_reasoning": "faq_tui.core.evaluation.token_metrics:REASONING_KL",
         "kl_answer": "faq_tui.core.evaluation.token_metrics:ANSWER_KL",
         "departure": "faq_tui.core.evaluation.token_metrics:FIRST_DEPARTURE",
+        "greedy_departure": "faq_tui.core.evaluation.greedy_metrics:GREEDY_DEPARTURE",
+        "greedy_length": "faq_tui.core.evaluation.greedy_metrics:GREEDY_LENGTH",
+        "greedy_unended": "faq_tui.core.evaluation.greedy_metrics:GREEDY_UNENDED",
     },
 )
 DIALECTS = Registry(
@@ -94,6 +97,10 @@ EXPORTS = Registry(
         "jsonl": "faq_tui.core.export.formats:JSONL",
         "parquet": "faq_tui.core.export.formats:PARQUET",
         "text": "faq_tui.core.export.formats:TEXT",
+        "llm-compressor": "faq_tui.core.export.quantizers:LLM_COMPRESSOR",
+        "auto-round": "faq_tui.core.export.quantizers:AUTO_ROUND",
+        "gptqmodel": "faq_tui.core.export.quantizers:GPTQMODEL",
+        "imatrix": "faq_tui.core.export.quantizers:IMATRIX",
     },
 )
 REPORTS = Registry(

@@ -70,7 +70,7 @@ class Registry:
     def get(self, name: str) -> Any:
         """The extension `name`.
 
-        Raises UsageError if this extension does not exist, and FaqError if it cannot be loaded.
+        Raises UsageError if there is no extension `name`, and FaqError if the extension cannot be loaded.
         """
         if name not in self._loaded:
             self._loaded[name] = self._load(name)

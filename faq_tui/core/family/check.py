@@ -29,7 +29,7 @@ MAX_NAME = 512  # longest name of a model in characters
 def served_name(run: Run, source: Source) -> str:
     """The model that the server last reported as loaded.
 
-    If the server reported none, the result is the name in the settings.
+    If the server has not reported a model, the result is the name in the settings.
     """
     try:
         name = json.loads(_path(run).read_text(encoding="utf-8")).get(_key(source))
@@ -150,8 +150,8 @@ def target_profile(run: Run) -> ModelProfile:
 def _is_target(run: Run, name: str, source: Source) -> bool:
     """True if the source is the target.
 
-    This is so in three cases: the name of the source is `self`, the source loads the target on this machine, or the
-    source and the target are both "embedded".
+    A source is the target if its name is `self`, if it loads the target on this machine, or if the source and the
+    target are both "embedded".
     """
     if name == SELF or (source.base_url, source.model) == (LOCAL, TARGET):
         return True

@@ -3,8 +3,8 @@
 If names and lineage identify no family, the configuration and tokenizer files decide.
 
 Two models with equal tokenizer files can belong to different families. For example, DeepSeek-R1-0528-Qwen3-8B has the
-tokenizer configuration of DeepSeek, but it was tuned from Qwen3-8B. In the FAQ paper (arXiv 2601.11200, table 4) its
-elder is Qwen3-235B-A22B.
+tokenizer configuration of DeepSeek, but it was tuned from Qwen3-8B. The FAQ paper (arXiv 2601.11200, table 4) takes
+Qwen3-235B-A22B as the larger member of its family.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The program of a job's process: `python -m faq_tui.core.jobs.child RUN JOB [--only=STAGE] [--until=STAGE] [--yes]`.
 
-This program runs the same stages as `faq-tui run`. It prints nothing: all output goes to the job's files. SIGTERM
-stops it.
+This program runs the same stages as `faq-tui run`. The program prints nothing: all output goes to the job's files.
+SIGTERM stops it.
 """
 
 from __future__ import annotations

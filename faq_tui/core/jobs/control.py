@@ -25,9 +25,10 @@ from faq_tui.core.worker.parent import QUIET_THREADS
 
 State = Literal["running", "done", "failed", "stopped", "killed"]
 
-# A new job must take the lock within this time. The job first imports its modules, which takes long from a slow disk.
+# Seconds within which a new job must take the lock. The job first imports its modules, which takes long from a slow
+# disk.
 PATIENCE_S = 120.0
-RECORD_WAIT_S = 1.0  # After a job has taken the lock, its job.json must be readable within this time.
+RECORD_WAIT_S = 1.0  # Seconds within which a job's job.json must be readable after the job has taken the lock.
 TAIL = 1 << 20  # Only this number of bytes at the end of events.jsonl is searched for a stage event.
 
 

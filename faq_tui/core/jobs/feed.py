@@ -23,8 +23,8 @@ from faq_tui.core.run.events import (
 )
 from faq_tui.core.run.job_record import Job
 
-# In seconds. Deltas of the same candidate are merged if they arrive within this time. If this time were longer, the
-# displayed token rate would be wrong.
+# In seconds. Deltas of the same candidate are merged if they arrive within MERGED_S. A longer MERGED_S would make the
+# displayed token rate wrong.
 MERGED_S = 0.5
 _BREATH = 500  # A replay pauses after this number of events, so that the thread of the screen can run.
 

@@ -1,7 +1,7 @@
 """Derived scores: scores without the effect of length, and weighted mixes of several judges' scores.
 
-The stage `judge` stores these scores, so that panes need not compute them. Each time the stage runs, it computes all
-of them again, because each new candidate changes them.
+The stage `judge` stores these scores, so that panes need not compute them. Each run of the stage computes all derived
+scores again, because each new candidate changes them.
 """
 
 from __future__ import annotations
@@ -75,9 +75,9 @@ def _sum_in_words(weights: dict[str, float], zs: dict[str, float]) -> str:
 def z_scores(values: Mapping[int, float], groups: Groups) -> dict[int, float]:
     """The z-score of each candidate, by candidate id. A z-score is (score - mean of the seed's scores) / s.
 
-    `s` is the standard deviation of the differences (score - mean of the seed's scores). It is computed over all
-    seeds of the run that have at least two scores. All seeds share the same s, so that small differences within a
-    seed stay small. If all scores are equal, every z-score is 0.
+    `s` is the standard deviation of the differences (score - mean of the seed's scores). All seeds of the run that
+    have at least two scores contribute to `s`. All seeds share the same s, so that small differences within a seed
+    stay small. If all scores are equal, every z-score is 0.
     """
     differences: dict[int, float] = {}
     paired: list[float] = []
@@ -117,11 +117,11 @@ def mixed(
 def slope_of(values: Mapping[int, float], lengths: Mapping[int, int], groups: Groups) -> float | None:
     """The slope of the score over the logarithm of the length, from a linear fit within seeds.
 
-    None if there are too few candidates, or if all have the same length. `values` maps the id of each candidate to
-    the candidate's score. `lengths` maps the id to the candidate's number of tokens. The slope is fitted by ordinary
-    least squares after the mean of each seed is subtracted. This is the within estimator of a fixed-effects model.
-    Easy questions have short and probable answers. If the means were not subtracted, the difference between easy and
-    hard questions would look like an effect of length.
+    The result is None if there are too few candidates, or if all candidates have the same length. `values` maps the
+    id of each candidate to the candidate's score. `lengths` maps the id to the candidate's number of tokens. The
+    slope is fitted by ordinary least squares after the mean of each seed is subtracted. This is the within estimator
+    of a fixed-effects model. The means are subtracted because easy questions have short and probable answers:
+    otherwise the difference between easy and hard questions would look like an effect of length.
     """
     products = squares = 0.0
     count = 0
@@ -143,8 +143,8 @@ def length_controlled(
     """Returns the length-controlled scores by candidate id, and the slope.
 
     A length-controlled score is score - slope * (log length - mean log length of the run). This is an estimate of the
-    candidate's score at the run's geometric mean length. It has the same unit as the score. If no slope can be
-    fitted, the score is not changed.
+    candidate's score at the run's geometric mean length. A length-controlled score has the same unit as the score. If
+    no slope can be fitted, the score is not changed.
     """
     slope = slope_of(values, lengths, groups)
     logs = {i: math.log(lengths[i]) for i in values if lengths.get(i, 0) > 0}

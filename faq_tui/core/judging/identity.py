@@ -17,13 +17,13 @@ from faq_tui.core.regenerating import source_hash_of
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import MIX
 from faq_tui.core.store import candidates as candidate_rows
-from faq_tui.core.store import judged, picks
+from faq_tui.core.store import judged, picks, seeds
 from faq_tui.core.store.candidates import CandidateOutline
 from faq_tui.core.store.picks import Pick
 
 
 def judge_named(kind: str) -> Judge:
-    """The judge with this name. Raises UsageError if there is none."""
+    """The judge with the name `kind`. Raises UsageError if no judge has this name."""
     return cast(Judge, JUDGES.get(kind))
 
 
@@ -75,6 +75,15 @@ def current_picks(run: Run, source: str, until: float = math.inf) -> dict[str, P
     Picks that were stored after `until` (unix seconds) are ignored.
     """
     return picks.current(run.store, source, judge_id(run), source_hash_of(run.settings.sources[source]), until)
+
+
+def chosen_picks(run: Run, source: str, until: float = math.inf) -> dict[str, Pick]:
+    """Like `current_picks`, but only for seeds that are chosen now.
+
+    A seed that is not drawn any more, for example after `seeds.count` was lowered, keeps its pick in the database.
+    """
+    chosen = set(seeds.ids_by_role(run.store, "chosen"))
+    return {seed_id: pick for seed_id, pick in current_picks(run, source, until).items() if seed_id in chosen}
 
 
 def deciding_picks(run: Run, source: str) -> dict[str, Pick]:

@@ -108,7 +108,7 @@ class JudgeClient:
 
         A single answer is shown once. Several answers are shown together, in two orders.
 
-        Raises RequestRefusedError if the server refuses the request. It also raises the errors of `Retrying`.
+        Raises RequestRefusedError if the server refuses the request. All errors of `Retrying` are also possible.
         """
         unit = digest(question, [[a.reasoning, a.answer] for a in answers])
         labels = labels_of(len(answers))
@@ -167,7 +167,7 @@ class JudgeClient:
         try:
             reply = await self._retrying(lambda _server: self._form(send, schema(labels)))
         except FaqError as error:
-            # an error of the class FaqError itself means a refusal; its subclasses mean a failed server or a stop
+            # FaqError itself means that the server refused the request; its subclasses mean a failed server or a stop
             if type(error) is FaqError:
                 raise RequestRefusedError(str(error)) from None
             raise

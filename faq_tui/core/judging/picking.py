@@ -19,9 +19,9 @@ def best_candidate(
 ) -> int | None:
     """Id of the candidate with the best score. Candidates with a flag or without a score are ignored.
 
-    None if no candidate is left. Among candidates with equal scores, those that ended by themselves are preferred.
-    Among these, the candidate with the lowest number is chosen. This choice is as good as a random choice, because
-    candidates are sampled independently. Length is ignored.
+    The result is None if no candidate is left. Among candidates with equal scores, candidates that ended by
+    themselves are preferred. If several candidates are still equal, the one with the lowest number is chosen. This is
+    as good as a random choice, because candidates are sampled independently. Length is ignored.
     """
     usable = [c for c in candidates if not c.flags and scores.get(c.id) is not None]
     return max(usable, key=lambda c: (scores[c.id], c.finish_reason == FINISHED, -c.number)).id if usable else None
@@ -57,15 +57,15 @@ def agrees(standing: Standing) -> bool:
 def progress(standings: Iterable[Standing]) -> tuple[int, int]:
     """The number of reviewed seeds, and the number of seeds that a person should review.
 
-    A seed without a usable candidate needs no review, because no set can contain it. It is counted only if a person
-    has decided on it.
+    A seed without a usable candidate needs no review, because no set can contain it. A seed without a usable
+    candidate is counted only if a person has decided on this seed.
     """
     listed = [standing for standing in standings if standing.usable or standing.override is not None]
     return sum(standing.override is not None for standing in listed), len(listed)
 
 
 def clear_picks(standings: Iterable[Standing], margin: float) -> list[Standing]:
-    """The seeds that no person has decided on, and that have a clear pick.
+    """The seeds with a clear pick by the judge and without a decision by a person.
 
     The score of a clear pick is higher than the second-best score by more than `margin`. A seed with only one usable
     candidate has no second-best score, so it is left out.

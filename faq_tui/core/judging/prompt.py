@@ -1,7 +1,8 @@
 """Write the prompt of an LLM judge. The prompt has the rubric, the question, whole answers, and shortened reasoning.
 
 The number of tokens is estimated as the number of UTF-8 bytes divided by four, because the judge's tokenizer is not
-available. For English the estimate is about right. For most other writing systems, the estimate is not too low.
+available. For English text, this estimate of the number of tokens is about right. For text in most other scripts, the
+estimate is at least the true number.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ BYTES_A_TOKEN = 4
 REPLY_TOKENS = 120  # At least this number of tokens of the reply is reserved for each answer.
 TEMPLATE_TOKENS = 32  # tokens that the server's chat template adds
 SHARE = 0.9  # a prompt fills at most this share of the window, because its number of tokens is only an estimate
-# an excerpt of reasoning has at least this number of tokens, because a shorter one is useless to the judge
+# minimum number of tokens in an excerpt of reasoning; a shorter excerpt is useless to the judge
 LEAST_REASONING = 32
 MOST_TOGETHER = len(ascii_uppercase)
 
 
 @dataclass(frozen=True)
 class ShownAnswer:
-    """An answer that the judge sees. It is a candidate, or a made-up answer for the test of the judge."""
+    """An answer that the judge sees. The answer is a candidate, or an artificial answer for the test of the judge."""
 
     reasoning: str
     answer: str
@@ -53,8 +54,8 @@ def prompt_of(question: str, answers: Sequence[ShownAnswer], reasoning_tokens: i
     `rubric` replaces the criteria in faq-tui's prompt.
     """
     labels = labels_of(len(answers))
-    # The end of a block is marked by a hash of all candidates. A candidate cannot contain this hash, so it cannot
-    # forge the end of its block.
+    # In the prompt, a hash of all candidates marks the end of each candidate. No candidate can contain this hash, so
+    # no candidate can forge such a mark.
     fence = digest(question, [[a.reasoning, a.answer] for a in answers], length=8)
     values = {
         "fence": fence,

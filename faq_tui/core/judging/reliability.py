@@ -36,7 +36,7 @@ class ProbeCase:
 def probe_cases(real: Sequence[tuple[str, ShownAnswer]]) -> list[ProbeCase]:
     """The cases of the test. `real` holds pairs of a question and its real answer.
 
-    If `real` has only one pair, the case has no answer to another question.
+    If `real` has only one pair, the only case lacks the answer to another question.
     """
     words = [word for _, answer in real for word in answer.answer.split()]
     cases = []
@@ -184,8 +184,8 @@ def order_facts(store: Store, judge: str, groups: Sequence[Sequence[int]]) -> di
 
 
 def reliability_in_words(judging: Mapping[str, Any]) -> list[str]:
-    """Phrases about the judge's bias by order and about its test before use. If a result is missing, there is no
-    phrase about it.
+    """Phrases about the judge's bias by order and about its test before use. If a result is missing, its phrase is
+    left out.
 
     `judging` is the result of `judging_of`.
     """

@@ -17,7 +17,7 @@ from faq_tui.core.judging.reply_json import ALONE, SCORE_KEYS, entries, json_and
 LOWEST, HIGHEST = 1.0, 10.0
 PARTS = ("correctness", "soundness", "completeness", "form")
 OVERALL = "overall"
-# The reason may have at most this length. Without a limit, a small model may write until it reaches max_tokens.
+# maximum length of a judge's reason; without this limit, a small model may write until it reaches max_tokens
 REASON_CHARACTERS = 240
 
 
@@ -76,12 +76,13 @@ NUMBER_WORDS = {
     **{"one": 1.0, "two": 2.0, "three": 3.0, "four": 4.0, "five": 5.0},
     **{"six": 6.0, "seven": 7.0, "eight": 8.0, "nine": 9.0, "ten": 10.0},
 }
-# Matches "8" and "8/10". A server that does not enforce the schema may send a score as such a text.
+# Matches the texts "8" and "8/10". If a server does not enforce the schema, a reply may have a score in
+# this form.
 QUOTED = re.compile(r"\s*(\d{1,2}(?:\.\d+)?)\s*(?:(?:/|out of)\s*10)?\s*")
 
 
 class InvalidReplyError(ValueError):
-    """The reply does not fit the schema. The message says why, for a person and for the judge."""
+    """The reply does not fit the schema. The message gives the reason; a person and the judge read it."""
 
 
 def parse_by_schema(raw: str, labels: Sequence[str]) -> dict[str, Verdict]:
@@ -214,7 +215,7 @@ def _is_score(value: object) -> bool:
 
 
 def _number(value: object) -> float | None:
-    """Convert `value` to a score from 1 to 10. Returns None if this is not possible.
+    """Convert `value` to a score from 1 to 10. Returns None if `value` is no such score.
 
     A text is converted if it is a number such as "8", "8/10" or "80%", or a number in words.
     """

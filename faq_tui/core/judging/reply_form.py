@@ -1,7 +1,7 @@
 """Choose how a judge's server is asked for JSON: by a schema, as any JSON object, or by the prompt alone.
 
 If a server does not support a form, it may ignore the form, or refuse the request with one of many error messages.
-The form that works is remembered, so that no later request is wasted.
+Once a form has worked, it is stored, and all later requests use it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ from faq_tui.core.endpoints.window import is_about_room
 SCHEMA, OBJECT, TEXT = "json_schema", "json_object", "text"
 FORMS = (SCHEMA, OBJECT, TEXT)
 IGNORED = 4  # If this many replies in a row break the schema, the server is assumed to ignore the schema.
-# A server sends these statuses for causes other than the form of the request, such as a wrong key or too many
-# requests.
+# HTTP statuses whose cause is never the form of the reply, but for example a wrong key or too many requests
 _OTHER_STATUS = frozenset({401, 402, 403, 407, 408, 409, 413, 425, 429, 502, 503, 504})
-_REFUSES_ANYTHING = frozenset({400, 415, 422, 501})  # A server may use one of these statuses to refuse a form.
+_REFUSES_ANYTHING = frozenset({400, 415, 422, 501})  # HTTP statuses with which a server may refuse a form
 _FAILS = 500
 _FORM_WORDS = re.compile(
     r"response.?format|json.?schema|json.?object|json.?mode|structured|schema|guided|grammar|outlines|\bformat\b",
@@ -45,9 +44,9 @@ class ReplyForm:
     async def __call__(self, request: Callable[[dict[str, Any]], Awaitable[T]], schema: dict[str, Any]) -> T:
         """Await `request(parameters)`.
 
-        The parameters ask for a reply in a form of JSON. If the server refuses a form, the next form is tried. Raises
-        the same errors as the request. Until the form is known, requests wait for each other, so that only one of
-        them is refused.
+        `parameters` tells the server how to write the JSON (the form). If the server refuses a form, the next form is
+        tried. Raises the same errors as the request. Until the form is known, requests wait for each other, so that
+        only one of them is refused.
         """
         if self.known:
             return await self._tried(request, schema)
@@ -90,8 +89,8 @@ class ReplyForm:
             return False
         if _FORM_WORDS.search(f"{error.message} {_parameter(error.body)}"):
             return True
-        # Some servers answer with status 500 to a form that they do not support. When the form is known, status 500
-        # must have another cause.
+        # Some servers answer with status 500 to a form that they do not support. If a form has worked before, status
+        # 500 has another cause.
         may_refuse = error.status in _REFUSES_ANYTHING or (error.status == _FAILS and not self.known)
         return may_refuse and not self._other_refusal and not is_about_room(error.message)
 

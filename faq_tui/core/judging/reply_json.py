@@ -1,8 +1,8 @@
 """Find the JSON in a judge's reply, and find the entry of each answer in this JSON.
 
-This is needed for servers that enforce no schema. Judges put prose or Markdown around their JSON. The JSON is a list
-or an object with a key for each label, and other objects may enclose it. An entry that cannot be assigned to one
-answer is left out.
+If the server enforces no schema, a judge may put prose or Markdown around the JSON. The JSON is a list or an object
+with a key for each label, and other objects may enclose it. An entry that cannot be assigned to one answer is left
+out.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def entries(raw: str, labels: Sequence[str]) -> dict[str, Any]:
 def json_and_prose(raw: str) -> tuple[list[Any], str]:
     """Returns (JSON values, prose).
 
-    If the whole reply is JSON, it is the only value. Otherwise the function collects every JSON object and every
-    list of objects in the reply. If a part begins like JSON but is not valid, for example because the reply was cut
-    off, the whole reply counts as prose.
+    If the whole reply is JSON, the list holds only this value. If only parts of the reply are JSON, the function
+    collects every JSON object and every list of objects. If a part begins like JSON but is not valid, for example
+    because the reply was cut off, the whole reply counts as prose.
     """
     try:
         # strict=False allows the line breaks that models write into strings

@@ -11,8 +11,8 @@ from faq_tui.core.judging.llm_client import AnswerVerdicts, JudgeClient, Request
 from faq_tui.core.judging.prompt import MOST_TOGETHER, PromptBudget, ShownAnswer, budget_for
 from faq_tui.core.settings import JudgeSettings
 
-# A function that gets three values: the index of an answer, the verdicts on the answer, and the mode. The verdicts
-# are None if the answer is too long to be shown.
+# A function that gets three values: the index of an answer, the verdicts on the answer, and the mode. If an answer is
+# too long for the judge's window, its verdicts are None.
 Ready = Callable[[int, AnswerVerdicts | None, str], None]
 LISTWISE, POINTWISE = "listwise", "pointwise"
 
@@ -57,7 +57,7 @@ class SeedJudge:
     async def __call__(self, question: str, answers: Sequence[ShownAnswer], ready: Ready) -> None:
         """Score the answers to one question.
 
-        `ready` is called for each answer with its verdicts. It is not called for an answer on which the judge failed.
+        `ready` is called once for each answer, except for an answer on which the judge failed.
 
         Raises EndpointError if the server cannot be reached.
         """
@@ -79,7 +79,7 @@ class SeedJudge:
         try:
             outcomes = await self.client(question, answers, budget)
         except RequestRefusedError:
-            return False  # The server does not report its window. The request is probably too long.
+            return False  # the request is probably too long for the server, which does not report its window
         except GaveUpError as failure:
             self._failed(failure, len(answers))
             return True

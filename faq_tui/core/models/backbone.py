@@ -1,6 +1,6 @@
 """A causal model without its lm_head.
 
-It returns all hidden states. The logits are computed later, for a few positions at a time.
+The model returns all hidden states. The logits are computed later, for a few positions at a time.
 
 With a vocabulary of 150,000 tokens, the logits of a batch of four windows take gigabytes. The hidden states take only
 a hundredth of this memory.
@@ -14,8 +14,8 @@ from typing import Any
 
 from faq_tui.core.base.errors import FaqError
 
-# Largest allowed difference between the logits of `LmHead` and the model's own, as a share of the largest logit.
-# Rounding to bfloat16 causes a smaller difference; a head with another scale causes a much larger difference.
+# Largest allowed difference between the logits of `LmHead` and the model's own logits, as a share of the largest
+# logit. Rounding to bfloat16 causes a smaller difference; a head with another scale causes a much larger difference.
 TOLERANCE = 0.03
 
 
@@ -23,18 +23,19 @@ TOLERANCE = 0.03
 class LmHead:
     """logits = cap(scale * (states @ weight.T + bias)).
 
-    Here cap(x) is softcap * tanh(x / softcap). If `softcap` is None, cap(x) is x.
+    The function cap(x) is softcap * tanh(x / softcap). If `softcap` is None, cap(x) is x.
     """
 
     weight: Any  # [vocabulary, hidden]
     bias: Any = None  # [vocabulary] or None
+
     # Cohere's models multiply the logits by logit_scale; Granite's models divide them by logits_scaling
     scale: float = 1.0
     softcap: float | None = None  # used by Gemma
 
     @classmethod
     def of(cls, model: Any) -> LmHead:
-        """The head of `model`. Raises FaqError if its output layer has an unsupported form."""
+        """The head of `model`. Raises FaqError if the model's output layer has an unsupported form."""
         layer = model.get_output_embeddings()
         weight = getattr(layer, "weight", None)
         if weight is None or weight.dim() != 2 or not weight.is_floating_point():
@@ -81,13 +82,13 @@ class Backbone:
     def prepare(self, rows: Sequence[Sequence[int]]) -> None:
         """Announce the rows for which `states` will be called.
 
-        A model that is read layer by layer computes the states of these rows now.
+        A model that is read layer by layer computes the states during this call.
         """
 
     def states(self, rows: Sequence[Sequence[int]]) -> Any:
         """Hidden states [rows, longest row, hidden] for rows of token ids. The rows may have different lengths.
 
-        Values after the end of a row have no meaning.
+        Values after the end of a shorter row have no meaning.
         """
         import torch
 

@@ -40,7 +40,7 @@ class WeightFormat:
     kernels: ClassVar[Kernels] = {}
 
     def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
-        """The dense state dict of a folder. All its tensors have the torch dtype `dtype`.
+        """The dense state dict of a folder. All tensors have the torch dtype `dtype`.
 
         `name.weight` has the shape [out_features, in_features].
         """
@@ -61,7 +61,10 @@ class WeightFormat:
         """
 
     def problems(self, quantization: Config, tensors: set[str]) -> list[str]:
-        """Reasons why a server would refuse to load the folder. `tensors` has the names of all its tensors."""
+        """Reasons why a server would refuse to load the folder.
+
+        `tensors` has the names of all tensors in the folder.
+        """
         del quantization, tensors
         return []
 
@@ -125,8 +128,8 @@ def format_of_folder(folder: Path) -> WeightFormat:
 class FolderTensors(DenseTensors):
     """Reads tensors by name from all files of a folder.
 
-    If the publisher quantized the model (`published/`), `read` computes dense weights from codes and scales. Then
-    `files` contains the names of the dense weights, and no scales.
+    If the publisher quantized the model (`published/`), `read` computes dense weights from codes and scales. For such
+    a model, `files` has the names of the dense weights, and no scales.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -187,8 +190,8 @@ def lacking(quantization: Config, keys: tuple[str, ...]) -> list[str]:
 def incomplete(tensors: set[str], parts: tuple[str, ...]) -> list[str]:
     """A list of problems with the packed weights.
 
-    The list has one sentence if there are no packed weights (`X.qweight`), or if one of their `parts` is missing.
-    Otherwise the list is empty.
+    The list has one sentence if there are no packed weights (`X.qweight`), or if one of their `parts` is missing;
+    otherwise it is empty.
     """
     modules = [name.removesuffix(".qweight") for name in tensors if name.endswith(".qweight")]
     lost = sorted(f"{module}.{part}" for module in modules for part in parts if f"{module}.{part}" not in tensors)
@@ -198,9 +201,9 @@ def incomplete(tensors: set[str], parts: tuple[str, ...]) -> list[str]:
 
 
 def load_dense(folder: Path, dtype: Any, device: str, trust_remote_code: bool = False) -> Any:
-    """A Hugging Face causal LM in eval mode. All its parameters have the torch dtype `dtype` and are on `device`.
+    """A Hugging Face causal LM in eval mode, with all parameters in the torch dtype `dtype` and on `device`.
 
-    The folder's format computes dense weights in float32 and rounds them to `dtype` once. Then transformers loads the
+    The folder's format computes dense weights in float32 and rounds them to `dtype` once. transformers loads the
     dense state dict, so that fused experts and tied heads have the same form as in the unquantized model. If a format
     also quantizes activations, the model rounds the inputs of the quantized modules. A model that its publisher
     quantized (`published/`) becomes a plain dense model, whose weights are first rounded to the dtype of config.json.
@@ -209,7 +212,7 @@ def load_dense(folder: Path, dtype: Any, device: str, trust_remote_code: bool = 
     """
     with without_code(folder, trust_remote_code) as safe, step("loading a model"):
         model, report = _load(safe, dtype, trust_remote_code)
-    # transformers itself would only warn, and fill the missing weights with random numbers
+    # if weights are missing, transformers only warns, and fills them with random numbers
     if report["missing_keys"]:
         raise FaqError(f"{folder} lacks the weights {', '.join(sorted(report['missing_keys'])[:3])}: make it again")
     return model.to(device).eval()

@@ -15,10 +15,10 @@ class DenseTensors(ABC):
 
     @abstractmethod
     def read(self, name: str) -> Any:
-        """The tensor `name`. A tensor that is computed from codes is float32; others have their stored dtype."""
+        """The tensor `name`. A tensor that is computed from codes is float32. Other tensors keep the file's dtype."""
 
     def read_as(self, name: str, dtype: Any) -> Any:
-        """The tensor `name`. It is cast to `dtype` if it has a floating-point type."""
+        """The tensor `name`, cast to `dtype` if it holds floating-point numbers."""
         tensor = self.read(name)
         return tensor.to(dtype) if tensor.is_floating_point() else tensor
 

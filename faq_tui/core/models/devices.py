@@ -108,8 +108,8 @@ def used_devices(device: str) -> str:
 def peak_memory_mb(device: str) -> float:
     """Peak memory of this process in MB.
 
-    For "cuda", it is the peak on the GPU that this process used most. For any other device, it is the peak resident
-    set size.
+    For "cuda", the result is the peak on the GPU that this process used most. For any other device, the result is the
+    peak resident set size.
     """
     if device == "cuda":
         return round(max(_gpu_peaks()) / 1e6, 1)

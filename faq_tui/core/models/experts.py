@@ -1,7 +1,7 @@
 """Split fused experts into single matrices that can be quantized one by one.
 
 transformers fuses the experts of a layer into two tensors. The older GPT models have modules `Conv1D`, whose
-weights have swapped axes. These modules become ordinary Linear modules, too.
+weights have swapped axes. `Conv1D` modules become ordinary Linear modules, too.
 """
 
 from __future__ import annotations
@@ -163,8 +163,8 @@ def unfuse_block(fused: Any) -> Any:
             each, flat = chosen.shape[-1], chosen.reshape(-1)
             order = torch.argsort(flat, stable=True)
             tokens, shares = order // each, weights.reshape(-1)[order, None]
-            # `ends` has the index at which the tokens of each expert end. Only in this line does the CPU wait for the
-            # GPU.
+            # `ends` has the index at which the tokens of each expert end. The next line is the only one in which the
+            # CPU waits for the GPU.
             ends = torch.bincount(flat, minlength=layout.count).cumsum(0)[: layout.count].tolist()
             for expert, start, end in zip(self, [0, *ends], ends, strict=False):
                 if end > start:
@@ -174,7 +174,7 @@ def unfuse_block(fused: Any) -> Any:
             return result
 
     class SortedExperts(Unfused):
-        """Llama 4 passes a copy of all tokens to each expert. In this copy, the tokens of other experts are zero."""
+        """Llama 4 passes a copy of all tokens to each expert, in which the tokens of other experts are zero."""
 
         def tokens_of(self, _number: int, states: Any, *_: Any) -> Any:
             return torch.arange(states.numel() // states.shape[-1] // layout.count, device=states.device)

@@ -1,6 +1,6 @@
 """Check whether the files in a folder are a model that can be loaded.
 
-For this check, only the headers of the weights files are read, not the weights.
+The check reads only the headers of the weights files, not the weights.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ ADAPTER = "adapter_config.json"
 _EMBEDDING = re.compile(
     r"(?:^|\.)(?:embed_tokens|wte|embed_in|word_embeddings|tok_embeddings|(?:backbone|model)\.embeddings?)\.weight$"
 )
-# A tensor whose name matches this pattern is inside a layer or another tower, so it is not the token embedding.
+# A tensor whose name matches this pattern is in a layer, or in a vision or audio part, so it is not the token
+# embedding.
 _ELSEWHERE = re.compile(r"\.\d+\.|(?:^|\.)(?:vision|visual|audio|encoder|mtp)")
 FETCH = "fetch the model again"
 
@@ -26,7 +27,7 @@ FETCH = "fetch the model again"
 def no_model_in(folder: Path) -> str:
     """The end of an error sentence about a folder without config.json.
 
-    It says what the folder holds, and which folder the user should name.
+    The text says what the folder holds, and which folder the user should name.
     """
     names = _names(folder)
     if ADAPTER in names:
@@ -48,7 +49,7 @@ def check_folder(key: str, folder: Path, weights: bool = True) -> None:
     """Raise UsageError if `folder` has no model that can be loaded. `key` is the setting that names the folder.
 
     The function reads config.json, and detects tokenizer files that are only pointers of Git LFS. If `weights` is
-    true, it also reads the headers of the weights. The messages name the folder.
+    true, the function also reads the headers of the weights. The messages name the folder.
     """
     if not (folder / "config.json").is_file():
         raise UsageError(f"{key} {folder} {no_model_in(folder)}")

@@ -31,7 +31,7 @@ def import_gptqmodel() -> Any:
         del worker, error
 
     # By default, gptqmodel calls os._exit(1) after an exception in one of its threads. With this line, quantize()
-    # raises the exception.
+    # raises the exception instead.
     threadx._DeviceWorker._abort_process = keep_running
     return gptqmodel
 
@@ -40,8 +40,8 @@ def import_gptqmodel() -> Any:
 def scratch_folder(out: Path) -> Iterator[Path]:
     """A temporary working directory inside `out`, for gptqmodel's logs/ and offloaded modules.
 
-    By default, gptqmodel offloads modules to a folder in /tmp, which is often in memory. That folder remains when the
-    process is killed or calls os._exit. The folder from this function is removed together with `out`.
+    By default, gptqmodel offloads modules to a folder in /tmp, which is often in memory. The folder in /tmp remains
+    when the process is killed or calls os._exit. The folder from this function is removed together with `out`.
     """
     folder = out / ".work"
     folder.mkdir(parents=True)

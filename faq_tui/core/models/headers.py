@@ -135,8 +135,8 @@ def quantized_shapes(folder: Path) -> dict[str, tuple[int, int]]:
 def packed_shapes(folder: Path, bits: int) -> dict[str, tuple[int, int]]:
     """(out_features, in_features) of all modules with packed weights in a GPTQ or AWQ folder.
 
-    GPTQ packs the codes of neighbouring inputs into a word, and AWQ those of neighbouring outputs. `scales` has one
-    column per output.
+    GPTQ packs the codes of neighbouring inputs into one 32-bit word, and AWQ packs the codes of neighbouring outputs.
+    `scales` has one column per output.
     """
     tensors, shapes = tensors_of(folder), {}
     for name, (_, shape, _) in tensors.items():

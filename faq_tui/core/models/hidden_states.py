@@ -44,8 +44,9 @@ def states_bytes(stack: Stack, tokens: int, dtype: Any) -> int:
 def place_of_states(size: int, device: str, scratch: Path | None = None) -> StatesPlace:
     """The place for hidden states of `size` bytes.
 
-    The states stay on the device if they need at most a third of the device's free memory. Otherwise they go to host
-    memory if they need at most half of the free host memory. Otherwise they go to disk, into the folder `scratch`.
+    The states stay on the device if they need at most a third of the device's free memory. Otherwise the states go to
+    host memory if they need at most half of the free host memory. If they do not fit there either, they go to disk,
+    into the folder `scratch`.
     """
     if device != "cpu":
         free = free_bytes(device)

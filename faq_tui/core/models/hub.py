@@ -5,6 +5,7 @@ A hub model is downloaded first.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -16,6 +17,7 @@ from faq_tui.core.base.steps import BYTES, StepProgress, step
 # Patterns of the files to download. Weights are downloaded only as safetensors, not as .bin, .pth, .gguf or .onnx.
 WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken", "*.jinja", "*.py", "LICENSE*"]
 SMALL = ["*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja"]  # all files except weights and code
+LOOK_UP_TIMEOUT_S = 5.0
 AGAIN = ["consolidated*"]  # Mistral's second copy of the weights is not downloaded
 
 
@@ -41,7 +43,10 @@ def local_folder(model: str, only_config: bool = False) -> Path:
         patterns = SMALL if only_config else WANTED
         with step(f"downloading {model}", BYTES, at_once=False) as progress:
             bars = _bars(progress)
-            return Path(snapshot_download(model, allow_patterns=patterns, ignore_patterns=AGAIN, tqdm_class=bars))
+            folder = Path(snapshot_download(model, allow_patterns=patterns, ignore_patterns=AGAIN, tqdm_class=bars))
+        if not only_config:
+            fetch_card(model, folder.name)  # the folder has the name of the downloaded revision
+        return folder
     except HFValidationError as error:
         raise UsageError(f"target model {model!r} is neither a folder nor a hub id: check the path") from error
     except LocalEntryNotFoundError as error:
@@ -54,8 +59,30 @@ def local_folder(model: str, only_config: bool = False) -> Path:
         ) from error
 
 
-def _bars(progress: StepProgress) -> type[Any]:
-    """The class of the progress bars of a download. It draws nothing, and reports the bytes that are written."""
+CARD = "README.md"
+
+
+def fetch_card(model: str, revision: str | None = None) -> None:
+    """Download the card of a hub model into the cache, because it states the licence. No error is raised: a model
+    without a card can be used, too.
+
+    The card is not in WANTED: a cache that an earlier version of faq-tui filled has no card, and would then count as
+    incomplete when the hub cannot be reached.
+    """
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+
+    with suppress(Exception):
+        # None: the cache does not know whether the hub has a card
+        if try_to_load_from_cache(model, CARD, revision=revision) is None:
+            silent = _bars(None)
+            hf_hub_download(model, CARD, revision=revision, etag_timeout=LOOK_UP_TIMEOUT_S, tqdm_class=silent)
+
+
+def _bars(progress: StepProgress | None) -> type[Any]:
+    """The class of a download's progress bars. The bars draw nothing, and report the bytes that are written.
+
+    Without `progress`, the bars report nothing.
+    """
     from tqdm.auto import tqdm
 
     class ReportedBar(tqdm):  # type: ignore[misc, unused-ignore]
@@ -68,21 +95,18 @@ def _bars(progress: StepProgress) -> type[Any]:
 
         def update(self, n: float | None = 1) -> None:
             self.written += int(n or 0)
-            if self.counts and self.total:
+            if self.counts and self.total and progress is not None:
                 progress.advance(self.written, int(self.total))
 
     return ReportedBar
-
-
-LOOK_UP_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
 class HubModel:
     """The hub's facts about a model."""
 
-    weights: int | None  # bytes of the weights that would be downloaded; None if the hub does not say it
-    gated: bool  # True if its owner must grant access
+    weights: int | None  # bytes of the weights that would be downloaded; None if unknown
+    gated: bool  # True if the model's owner must grant access
 
 
 def look_up(model: str) -> HubModel | None:

@@ -59,7 +59,7 @@ def open_shell(folder: Path, trust_remote_code: bool) -> Stack:
 
 
 def _shell(folder: Path, trust_remote_code: bool, dtype: Any = None, tensors: Any = None) -> tuple[Any, Stack]:
-    """The model without weights, and its layers. Its buffers have values, and its experts are unfused.
+    """The model without weights, and its layers. The buffers have values, and the experts are unfused.
 
     If `dtype` is None, the model is built in the dtype of its config. `tensors` reads dense tensors by name; by
     default, the tensors are read from the files.
@@ -95,7 +95,8 @@ class _Source:
     def __init__(self, stack: Stack, tensors: Any, exact: Any, dtype: Any = None) -> None:
         """A parameter keeps the dtype of the file if its name contains a word of `exact`.
 
-        If `dtype` is given, such a parameter is float32, as in the model that transformers loads.
+        If `dtype` is given, a parameter with a word of `exact` in its name is float32, as in the model that
+        transformers loads.
         """
         config = stack.base.config
         self._stack, self._tensors, self._exact, self._given = stack, tensors, tuple(exact), dtype
@@ -134,8 +135,8 @@ class _Source:
     def _tied(self) -> bool:
         """True if the embedding is also the head.
 
-        The config of a multimodal model and the config of its text part may contradict each other. Then the head is
-        tied if the files have no tensor for it.
+        In a multimodal model, the main config and the config of the text part may contradict each other. If they do,
+        the head counts as tied if the files have no tensor for the head.
         """
         assert self._stack.places is not None
         config, places = self._stack.model.config, self._stack.places.places

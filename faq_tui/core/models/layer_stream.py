@@ -161,7 +161,7 @@ def _read(stack: Stack, index: int, device: str) -> Any:
 
 
 def release(layer: Any) -> None:
-    """Free the layer's parameters. Its buffers stay in memory, because no file holds them."""
+    """Free the layer's parameters. The layer's buffers stay in memory, because no file holds them."""
     for module in layer.modules():
         for name, parameter in module.named_parameters(recurse=False):
             module._parameters[name] = type(parameter)(parameter.data.to("meta"), requires_grad=False)
@@ -172,7 +172,7 @@ def return_freed_memory() -> None:
     """Return freed memory to the system if the C library is glibc.
 
     Without this call, glibc keeps freed blocks of up to 32 MiB for later use. Most matrices of a small model are
-    smaller than this, so the process would slowly grow to the size of the model.
+    smaller than 32 MiB, so the process would slowly grow to the size of the model.
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,6 +1,6 @@
 """Decide from the headers of a model's files whether the whole model fits into memory.
 
-If it does not fit, the model is read layer by layer. This module does not import torch.
+If the whole model does not fit, it is read layer by layer. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -77,9 +77,11 @@ def need_of(tensors: Tensors, item_bytes: int) -> MemoryNeed:
     return MemoryNeed(whole, resident, max(layers.values(), default=0), len(layers))
 
 
-def no_memory_for_answers(need: MemoryNeed) -> str:
-    """A sentence for a target that must write held-out answers, but does not fit into memory."""
+def no_memory_for_answers(need: MemoryNeed, sampled: bool, greedy: bool) -> str:
+    """A sentence for a target that must write sampled or greedy answers, but does not fit into memory."""
+    remedies = ["evaluate.answers to the name of a source, or to []"] if sampled else []
+    remedies += ["evaluate.greedy_tokens to 0"] if greedy else []
     return (
         f"the target's weights take {need.whole / GIB:.1f} GiB, which is more than the free memory; only a model "
-        "that is read as a whole can write held-out answers: set evaluate.answers to the name of a source, or to []"
+        f"that is read as a whole can write held-out answers: set {' and '.join(remedies)}"
     )

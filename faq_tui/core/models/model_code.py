@@ -22,8 +22,9 @@ from faq_tui.core.settings import EMBEDDED
 
 KEYS = ("auto_map", "custom_generate", "custom_pipelines")
 ELSEWHERE = "configuration_files"  # the value of this key names files that are read instead of config.json
-FOLDER = "custom_generate"  # the name of a folder; transformers runs the file generate.py in it
-# Large data files. These files are not searched for code, because no library runs code that they name.
+FOLDER = "custom_generate"  # the name of a folder; transformers runs the file generate.py in this folder
+
+# Large data files, which are not searched for code, because no library runs code that they name.
 _DATA = ("tokenizer.json", INDEX)
 
 
@@ -32,7 +33,7 @@ def named_code(folder: Path) -> str:
 
     A file with invalid JSON is ignored, because no library can read it either.
     """
-    names = next(os.walk(folder), ("", [], []))[2]  # empty if the folder cannot be read; the loader will report this
+    names = next(os.walk(folder), ("", [], []))[2]  # if the folder cannot be read, the loader will report it
     for path in (folder / name for name in sorted(names) if _is_json(name)):
         keys: list[str] = []
         try:
@@ -50,10 +51,10 @@ def named_code(folder: Path) -> str:
 def without_code(folder: Path, trusted: bool) -> Iterator[Path]:
     """A folder from which a library can load the model without running untrusted code.
 
-    The result is `folder` itself if it is `trusted` or has no code. Otherwise it is a temporary folder with the same
-    name, which has links to the files. The temporary folder has no .py files, and its JSON files lack the keys that
-    name code. The temporary folder is removed at the end of the block. Raises UsageError if a JSON file cannot be
-    read.
+    The result is `folder` itself if it is `trusted` or has no code. Otherwise the result is a temporary folder with
+    the same name, which has links to the files. The temporary folder has no .py files, and its JSON files lack the
+    keys that name code. The temporary folder is removed at the end of the block. Raises UsageError if a JSON file
+    cannot be read.
     """
     if trusted or not (named_code(folder) or _has_python(folder)):
         yield folder
@@ -129,9 +130,10 @@ def _without(value: Any, keys: list[str]) -> Any:
 def _names_code(key: str, value: Any) -> bool:
     """True if the key of a JSON file names code.
 
-    A key whose value is a number names no code. For example, such a key may be a token in vocab.json.
+    A key whose value is a number names no code. For example, a token in vocab.json may look like a key that names
+    code.
     """
-    if key == ELSEWHERE:  # we check only the JSON files of the folder, not the files that this key names
+    if key == ELSEWHERE:  # this key names other files, which are not checked here
         names = value if isinstance(value, list) else [value]
         return not all(isinstance(name, str) and name.endswith(".json") and "/" not in name for name in names)
     return key in KEYS and isinstance(value, (dict, list, str)) and bool(value)

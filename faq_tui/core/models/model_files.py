@@ -61,7 +61,7 @@ class ModelFiles:
     def lineage(self) -> tuple[str, ...]:
         """The models from which this model was made.
 
-        Their names come from the config (`_name_or_path`) and from the model card (`base_model`).
+        The names of these models come from the config (`_name_or_path`) and from the model card (`base_model`).
         """
         named = self._config.get("_name_or_path")
         card = self._text("README.md").partition("\n---")[0]

@@ -58,8 +58,8 @@ class Opening:
     def open(self, folder: Path) -> Any:
         """A Hugging Face causal LM, or a `LayerStream`.
 
-        In some models, the layers cannot be read one at a time. With `read` "auto", such a model is read as a whole,
-        even if it does not fit into memory. With `read` "layers", the function raises FaqError.
+        In some models, the layers cannot be read one at a time. If `read` is "auto", a model of this kind is read as
+        a whole, even if it does not fit into memory. If `read` is "layers", the function raises FaqError.
         """
         if not self.by_layers():
             return self.whole(folder)

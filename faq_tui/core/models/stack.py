@@ -75,7 +75,9 @@ class Inputs:
     """
 
     hidden: list[Any] = field(default_factory=list)  # one tensor [rows, tokens, hidden] per batch
-    # Maps the shape (rows, tokens) of a batch to a list with one dict of other arguments for each layer.
+
+    # Maps the shape (rows, tokens) of a batch to a list that has, for each layer, a dict of the arguments besides the
+    # hidden states.
     arguments: dict[tuple[int, int], list[dict[str, Any]]] = field(default_factory=dict)
 
     def of(self, batch: int, layer: int) -> dict[str, Any]:
@@ -120,7 +122,7 @@ def capture(
     the base to the device `back`. Hidden states are kept on the device `store`. If `store` is a function, it gets the
     hidden states of a batch and returns the tensor to keep. Raises UnsupportedModel if the model computes something
     between two layers, or if an argument besides the hidden states depends on the tokens. `Inputs.arguments` has only
-    one set of arguments for all batches of the same shape, so it cannot hold such an argument.
+    one set of arguments for all batches of the same shape, so it cannot hold an argument that depends on the tokens.
     """
     import torch
 
@@ -226,7 +228,7 @@ def computed(stack: Stack, hidden: Any) -> Iterator[None]:
 def _replaced(layers: Any, forward_of: Callable[[Any], Callable[..., Any]]) -> Iterator[None]:
     try:
         for layer in layers:
-            layer.forward = forward_of(layer)  # this attribute of the object hides the method of the class
+            layer.forward = forward_of(layer)  # this attribute hides the class's method `forward`
         yield
     finally:
         for layer in layers:

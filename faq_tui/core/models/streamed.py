@@ -16,7 +16,7 @@ from faq_tui.core.models.model_code import without_code
 def open_stream(
     folder: Path, dtype: Any, device: str, trust_remote_code: bool, check: Callable[[], None] = lambda: None
 ) -> LayerStream:
-    """The model in `folder` as a stream of layers. It computes the same as the model that `load_dense` returns.
+    """The model in `folder` as a stream of layers, with the same results as the model that `load_dense` returns.
 
     `folder` holds dense weights, weights in the format of a quantization method, or weights in a published format.
     Raises FaqError if faq-tui cannot read the folder's format, and UnsupportedModel if the model's layers cannot be

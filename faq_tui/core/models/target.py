@@ -12,6 +12,7 @@ from typing import Any
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.models.folder_check import no_model_in
+from faq_tui.core.models.hub import cached_folder
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED
 
@@ -65,8 +66,8 @@ def fingerprint(run: Run) -> str:
 
     The hash of a folder covers the configuration, and the name, size and samples of each file. The hash of a hub
     model covers only the id. The hash is computed without a network and without torch. Further training changes
-    almost all weights, so a few samples are enough to detect it. A copy in another folder or with another date has
-    the same hash.
+    almost all weights, so a few samples are enough to detect it. A copy of the target in another folder or with
+    another date has the same hash.
     """
     target = run.settings.target
     if target.model == EMBEDDED:
@@ -74,8 +75,29 @@ def fingerprint(run: Run) -> str:
 
         return digest(EMBEDDED, GGUF_SHA256, CONVERTER_VERSION)
     folder = local_target(run)
-    if folder is None:
-        return digest("hub", target.model)
+    return digest("hub", target.model) if folder is None else _hash_of_folder(folder)
+
+
+def content_fingerprint(run: Run) -> str:
+    """A hash of the target's files, if they are on this machine; otherwise the result of `fingerprint`.
+
+    Two names of the same files have the same hash: "embedded" and the path of its folder, or a hub id and the path of
+    its folder in the cache. Signatures cannot use this hash, because a download would change it.
+    """
+    name = run.settings.target.model
+    if name == EMBEDDED:
+        from faq_tui.core.embedded import cached_model
+
+        cached = cached_model()
+        folder = cached.folder if cached else None
+    else:
+        folder = local_target(run) or cached_folder(name)
+    if folder is None or not (folder / "config.json").is_file():
+        return fingerprint(run)
+    return _hash_of_folder(folder)
+
+
+def _hash_of_folder(folder: Path) -> str:
     config = (folder / "config.json").read_text(encoding="utf-8", errors="replace")
     files = sorted(path for path in folder.iterdir() if path.suffix in KEPT and path.is_file())
     return digest("folder", config, [(path.name, path.stat().st_size, _spots(path)) for path in files])
@@ -88,7 +110,7 @@ def _spots(path: Path) -> str:
 
 @lru_cache(maxsize=4096)
 def _hash_of_spots(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001  a key of the cache
-    """A hash of samples of the file. For a small file, the whole file is hashed.
+    """A hash of samples of the file, or of the whole file if the file is small.
 
     The hash is cached, because it is often needed. A new size or `mtime_ns` makes the cached hash invalid.
     """

@@ -57,11 +57,12 @@ class TensorMap:
 
     @classmethod
     def of(cls, model: Any, stored: Iterable[str], decoded: Container[str] = ()) -> TensorMap:
-        """The map of `model`, whose experts are fused by transformers. `stored` has the names in the files.
+        """The map of `model`, whose experts are fused by transformers. `stored` has the names of the tensors
+        in the model's files.
 
         `decoded` has the names of the tensors that are computed from codes; their axes are always [out, in].
-        The map leaves out a parameter if the files have no tensor for it, or if transformers computes it in another
-        way.
+        The map leaves out a parameter if the files have no tensor for it, or if transformers computes it in a way
+        that the map cannot describe.
         """
         blocks = dict(fused_blocks(model))
         single = dict.fromkeys(_single_matrices(blocks), True)

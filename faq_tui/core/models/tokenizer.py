@@ -57,8 +57,8 @@ def load_tokenizer(target: TargetModel, key: str = "target.model") -> Any:
     return tokenizer
 
 
-# This number of characters of tokenizer.json is read. This part is enough, because the added tokens precede the
-# vocabulary, which may take 100 MB.
+# Only the first HEAD characters of tokenizer.json are read. These characters contain the added tokens, which
+# precede the vocabulary. The vocabulary may take 100 MB.
 HEAD = 4 << 20
 _ADDED = re.compile(r'"added_tokens"\s*:\s*')
 
@@ -66,8 +66,8 @@ _ADDED = re.compile(r'"added_tokens"\s*:\s*')
 def special_tokens(run: Run) -> frozenset[str]:
     """The target's special tokens, and its added tokens that mark reasoning or have angle brackets.
 
-    Such added tokens (for example <think>) are not always marked as special. The set is empty if the target's files
-    are not on this machine or list no such tokens.
+    The added tokens that mark reasoning (for example <think>) are not always marked as special. The set is empty if
+    the target's files are not on this machine or list no such tokens.
     """
     return frozenset(text for entry in _entries(_files(run, run.settings.target.model)) if (text := _special(entry)))
 

@@ -1,6 +1,6 @@
 """Facts about a model's tokenizer and chat template.
 
-A worker process tries both on short conversations, and the results are cached.
+A worker process tries the tokenizer and the template on short conversations, and the results are cached.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
 VERSION = 1  # Increase this number if new code finds other facts in the same files.
+
 # the file extensions of files from which a tokenizer and a template are loaded
 SUFFIXES = (".json", ".jinja", ".model", ".txt", ".tiktoken", ".py")
 INDEX = ".index.json"  # the end of the names of files that only list tensors
@@ -35,8 +36,8 @@ Roles = tuple[str, ...]
 class ShapeFacts:
     """The facts about one conversation.
 
-    Each field of type str is "" if the template can write the conversation. Otherwise the field holds the reason for
-    the failure.
+    Each field of type str is "" if the template can write the conversation; otherwise it holds the reason for the
+    failure.
     """
 
     question: str  # the result for the conversation without an answer
@@ -59,6 +60,7 @@ class TokenizerFacts:
     # pairs (token, id) of the first ordinary tokens that have no row in the embedding
     beyond: tuple[tuple[str, int], ...]
     beyond_count: int  # the number of all ordinary tokens that have no row in the embedding
+
     # pairs (token, id) of the first special tokens that have no row in the embedding
     special_beyond: tuple[tuple[str, int], ...]
     # triples (name, token, id) of named tokens without a row in the embedding, such as ("eos_token", "</s>", 32000)
@@ -81,9 +83,8 @@ def tokenizer_facts(
 ) -> TokenizerFacts:
     """Try the tokenizer and the chat template on conversations with the roles in `shapes`.
 
-    This takes about three seconds. The facts are stored in the run's cache. If the files change, the facts are
-    determined again. Raises UsageError if the tokenizer cannot be loaded, or if the template takes too much time or
-    memory.
+    The trial takes about three seconds. The facts are stored in the run's cache. If the files change, the trial is
+    repeated. Raises UsageError if the tokenizer cannot be loaded, or if the template takes too much time or memory.
     """
     key = digest(VERSION, _hash_of_files(model.folder), model.trusted, model.rows, sorted(shapes), _installed())
     path = run.cache / f"tokenizer-{key[:16]}.json"

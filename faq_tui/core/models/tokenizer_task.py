@@ -1,7 +1,7 @@
 """The worker's task `check_tokenizer`: try a model's tokenizer and chat template on short conversations.
 
-A chat template is a program that strangers wrote. Therefore a child process runs the template. Its time and its
-memory are limited.
+A chat template is a program that strangers wrote. Therefore a child process runs the template, with limits on its
+time and memory.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 
 
 def _tried(template: Template, roles: Sequence[str]) -> dict[str, Any]:
-    """The results of one conversation. "" stands for success. Any other text is the reason for a failure."""
+    """The results of one conversation. A text is the reason for a failure, or "" after a success."""
     messages = [{"role": role, "content": f"Text {number}."} for number, role in enumerate(roles, 1)]
     ids: list[int] = []
 
@@ -115,8 +115,8 @@ def _takes_parts(template: Template, messages: Sequence[dict[str, str]]) -> bool
     parts = [{**message, "content": [{"type": "text", "text": message["content"]}]} for message in messages]
     with suppress(NotAssembledError):
         text = template.render(parts)
-        # Some templates expect plain text. If such a template gets a list of parts, it may write the list itself, for
-        # example [{'type': 'text', …}], instead of the texts in the list.
+        # Some templates expect plain text. For a list of parts, the output of these templates may contain the list in
+        # Python's notation, for example [{'type': 'text', …}], instead of the texts in the list.
         return "'type':" not in text and all(message["content"] in text for message in messages)
     return False
 
@@ -183,8 +183,7 @@ def _limit_memory() -> None:
 def _limited_time() -> Iterator[None]:
     """Raise `_OutOfTimeError` if the block needs more than `SECONDS` of processor time.
 
-    A single operation in C cannot be interrupted. Therefore the operating system ends the process after
-    `HARD_SECONDS`.
+    A single operation in C cannot be interrupted, so the operating system ends the process after `HARD_SECONDS`.
     """
 
     def stop(*_: object) -> None:

@@ -71,4 +71,4 @@ GENERAL = (
 SPECIAL = ("aime24", "aime25", "math500", "livecodebench_v5", "livecodebench_v6")
 # The columns "grmc" and "sdc" of tables 4 and 5 are means of columns of tables 6 to 9.
 MEANS: dict[str, tuple[str, ...]] = {"grmc": GENERAL, "sdc": SPECIAL}
-AVERAGE = "avg"  # a column with the mean of other columns; it is computed and not measured, so it has no cells
+AVERAGE = "avg"  # the paper's mean over other columns; it is not compared with results of a run

@@ -84,7 +84,7 @@ heldout = 32                     # (our choice) further seeds, which only the ev
 
 
 def _names(experiment: Experiment, target: str) -> bool:
-    """True if `target` is the target's name in the paper. Such a name is not a hub id."""
+    """True if `target` is the target's name in the paper. Names in the paper are not hub ids."""
     return target == experiment.model
 
 

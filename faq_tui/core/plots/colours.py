@@ -1,8 +1,8 @@
 """The colours of heat maps and surfaces: one map from low (dark violet) to high (orange).
 
-The colours are stops of matplotlib's map inferno (CC0), without its darkest and its lightest part. They become evenly
-lighter, so that equal steps of a value look equally large, even in black and white. They can be seen on dark and on
-light backgrounds.
+The colours are stops of matplotlib's map inferno (CC0), without its darkest and its lightest part. The colours become
+evenly lighter, so that equal steps of a value look equally large, even in black and white. All colours can be seen on
+dark and on light backgrounds.
 """
 
 from __future__ import annotations

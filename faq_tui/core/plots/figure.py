@@ -1,4 +1,4 @@
-"""A figure of polygons, lines and labels, as SVG and as PNG. Both show the same figure.
+"""Write a figure of polygons, lines and labels as SVG and as PNG.
 
 The SVG is written by hand. The PNG is drawn by Pillow.
 """

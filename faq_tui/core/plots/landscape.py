@@ -25,7 +25,7 @@ EIGHTHS = " ▁▂▃▄▅▆▇█"
 SHADES = " ·░▒▓"  # characters for values that are not peaks; a peak is drawn as █
 SHADE_STYLES = ("", "low", "low", "middle", "high")
 HALF = "▀"  # the foreground colours the upper half of a cell, the background the lower half
-LEAST_RAMP, LONGEST_RAMP = 4, 48  # in cells: the width of the ramp of a legend
+LEAST_RAMP, LONGEST_RAMP = 4, 48  # the smallest and the largest width of a legend's colour bar, in cells
 
 
 def pool(values: Floats, columns: int) -> Floats:
@@ -105,8 +105,8 @@ def heat(landscape: Floats, width: int, height: int, top: float, colours: bool =
 def legend(width: int, top: float, colours: bool = False) -> str:
     """The numbers 0, the smallest peak and the end of the scale, with the scale's colours or shades between them.
 
-    The legend has at most `width` characters. If the space is too small for all three numbers, the middle one is left
-    out. Returns "" if the space is too small even for the other two.
+    The legend has at most `width` characters. If there is no space for three numbers, the middle one is left out.
+    Returns "" if there is no space for two numbers.
     """
     middle, end = f"{PEAK * top:.3g}", f"{top:.3g}"
     room = width - len(f"0  {end}")

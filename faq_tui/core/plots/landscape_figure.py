@@ -26,6 +26,7 @@ TICKS = 4  # an axis has this many equal steps
 TOP, BOTTOM, LEFT, GAP, LEGEND = 84, 58, 76, 84, 96  # in pixels: margins, gap between panels, width of the legend
 MAP_WIDTH, MAP_HEIGHT = 512, 384
 BAR = 16  # width of the legend's bar
+
 # The surface: its grid, the direction from which it is seen, and the height of its vertical axis. The other two axes
 # have the length 1.
 SURFACE_TOKENS, SURFACE_CHANNELS = 48, 72
@@ -70,7 +71,8 @@ def heat_figure(title: str, panels: Sequence[Panel], top: float) -> Figure:
 def surface_figure(title: str, panels: Sequence[Panel], top: float) -> Figure:
     """A surface in three dimensions for each panel. `top` is the end of the scale, and of the vertical axis.
 
-    The grid of the surface is coarser than the landscape. Each of its points is the largest value around it.
+    The grid of the surface is coarser than the landscape. Each point of the grid is the largest value around this
+    point.
     """
     width = len(panels) * SURFACE_WIDTH + LEGEND
     figure = Figure(title, width, TOP + SURFACE_HEIGHT)
@@ -126,10 +128,10 @@ def _legend(figure: Figure, left: float, top: float, height: float, end: float) 
 
 
 class _Surface:
-    """Draws one panel. A place is (channel, token, value), each from 0 to 1."""
+    """Draws one panel. A point of the surface has a channel, a token and a value, each from 0 to 1."""
 
     def __init__(self, figure: Figure, panel: Panel, top: float, x: float, y: float) -> None:
-        """(x, y) is where the middle of the ground is drawn."""
+        """(x, y) is the position of the middle of the ground in the figure."""
         self._figure, self._panel, self._top, self._x, self._y = figure, panel, top, x, y
         cells = pool(pool(panel.cells.T, SURFACE_TOKENS).T, SURFACE_CHANNELS)
         self._grid = [[min(1.0, value / top) if top > 0 else 0.0 for value in row] for row in cells.tolist()]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from faq_tui.core.plots.curve import _ONE_AT_A_TIME, LEAST_HEIGHT, LEAST_WIDTH
 from faq_tui.core.plots.overlay import _round_step
 
-AXES = 12, 4  # width and height in cells that are reserved for the frame and the ticks; plotext needs less
+AXES = 12, 4  # cells reserved for the frame and the ticks (width, height); plotext needs fewer cells
 APART = 1.1  # two points with at least this distance, in cells, do not overlap
 SMALLEST_SPREAD = 1e-290
 MARGIN = 0.08  # share of the range that stays empty at each end
@@ -67,7 +67,7 @@ def _apart(
     """Returns (point, x, y) for each point, where (x, y) is the place at which the point is drawn.
 
     If the cell of a point is occupied, the point moves to a free cell. If there is no free cell, the point stays
-    where it is. `step` is the width and the height of a cell, in the units of x and y. Both numbers may be slightly
+    where it is. `step` is the width and the height of a cell, in the units of x and y. `step` may be slightly
     larger than a real cell.
     """
     placed: list[tuple[Point, float, float]] = []
@@ -94,6 +94,6 @@ def _ends(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _ticks(low: float, high: float, most: int) -> list[float]:
-    """At most `most` + 1 round numbers between `low` and `high`."""
+    """The ticks of an axis from `low` to `high`: round numbers, at most `most` + 1 of them."""
     step = _round_step((high - low) / most)
     return [n * step for n in range(math.ceil(low / step), math.floor(high / step) + 1)]

@@ -28,8 +28,8 @@ from faq_tui.core.models.headers import linear_shapes, tensors_of
 from faq_tui.core.quantizing.layer_profile import LayerProfile
 from faq_tui.core.settings.recipe import Recipe
 
-# One batch of rows may take this much GPU memory, in bytes. The costs were measured on a GPU with sixteen times this
-# memory.
+# GPU memory in bytes that one batch of rows may take. The costs were measured on a GPU whose memory is sixteen times
+# larger.
 WORK = 9_400_000_000
 
 
@@ -40,7 +40,7 @@ class MethodCost:
     `seconds` gives a factor for each term of `layer_terms`: the GPU seconds that one unit of the term takes in each
     layer. `gpu_bytes` and `host_bytes` give factors for terms of `memory_terms`: the bytes that one unit of the term
     takes. The defaults are a rough guess for a method that reads the whole model. If data/quantize_costs.json has no
-    measured rows for a cost key, the estimate uses only the sums of terms. The `source` of such an estimate is empty.
+    measured rows for a cost key, the estimate uses only the sums of terms, and its `source` is empty.
     """
 
     seconds: Mapping[str, float] = field(
@@ -54,18 +54,19 @@ class MethodCost:
         3.5  # number of forward passes through a layer: one for each group of modules, and one for the layer's output
     )
     whole_model: bool = False  # True if the method always reads the whole model into host memory
-    # True for the methods in sequential/. These methods read one layer at a time, and solve matrices of the same
-    # shape together. If the GPU is small, they keep the hidden states in host memory. (gptqmodel solves one matrix
-    # after the other.)
+
+    # True for the methods in sequential/, which read one layer at a time, and solve matrices of the same shape
+    # together. If the GPU is small, the methods in sequential/ keep the hidden states in host memory. (gptqmodel
+    # solves one matrix after the other.)
     walk: bool = False
-    # True if the method stores two additional things: the hidden states of the unquantized model, and a second matrix
-    # for each Hessian. The second matrix has the size of the Hessian.
+    # True if the method also stores the hidden states of the unquantized model, and a second matrix for each Hessian.
+    # The second matrix has the size of the Hessian.
     twofold: bool = False
     solves: bool = True  # True if the method computes Hessians and uses them to quantize column by column
 
 
 def cost_of(key: str) -> MethodCost:
-    """The factors of a cost key. Raises UsageError if there is no such method."""
+    """The factors of the cost key `key`. Raises UsageError if the key names an unknown method."""
     name, _, engine = key.partition("@")
     method = METHODS.get(name)
     cost: MethodCost = method.engine_costs[engine] if engine else method.cost
@@ -104,8 +105,8 @@ def memory_terms(profile: LayerProfile, work: float = WORK) -> dict[str, float]:
 
     `states` is the size of all tokens' hidden states between two layers. The walk of sequential/ keeps these states
     on the GPU (`gpu_states`). If the states take more than a sixth of the GPU's free memory, the walk keeps them in
-    host memory (`host_states`). `inputs` is the size of the inputs of all modules in a layer. A batch of rows may
-    take `work` bytes. Callers pass a sixteenth of the free memory.
+    host memory (`host_states`). `inputs` is the size of the inputs of all modules in a layer. `work` is the number of
+    bytes that a batch of rows may take. Callers pass a sixteenth of the free memory as `work`.
     """
     states = 2.0 * profile.tokens * profile.hidden
     on_gpu = 6 * states < 16 * work
@@ -133,8 +134,8 @@ def summed(factors: Mapping[str, float], terms: Mapping[str, float]) -> float:
 
 
 # Host memory in bytes after torch, transformers and gptqmodel are imported. The memory check must never refuse a job
-# that could run. Therefore it uses the smallest amount that any version of these libraries takes. For an estimate,
-# the usual amount is used.
+# that could run, so it uses the smallest amount that any version of these libraries takes. Estimates use the amount
+# that these libraries usually take.
 LIBRARIES_AT_LEAST = 800_000_000
 LIBRARIES_USUALLY = 1_500_000_000
 
@@ -168,10 +169,12 @@ def min_host_memory(target: Path, key: str) -> int:
 
 STARTUP = 18.0  # seconds that a worker needs to import torch, transformers and gptqmodel, and to save its result
 READING = 5e8  # speed of reading and writing the model, in bytes per second
+
 # Rough speeds of a CPU: for each term in `layer_seconds`, the number of units per second.
 SPEEDS = {"forward": 6e10, "hessian": 6e10, "solve": 3e10, "column": 1e4}
 # Each measured row has a distance from the job, and the nearest rows are used. If the estimate for the job is 1.5
-# times the measured time of the row, the distance is log(1.5). A row of another GPU gets this much in addition.
+# times the measured time of the row, the distance is log(1.5). OTHER_GPU is added to the distance of a row that was
+# measured on another GPU than the job's.
 OTHER_GPU = math.log(1.5)
 
 
@@ -225,7 +228,7 @@ def layer_seconds(key: str, profile: LayerProfile, device: str) -> float:
         return summed(cost.seconds, layer_terms(cost, profile))
     attention = 2 * profile.longest * profile.hidden  # number of multiply-adds per token that compute attention
     forward = 2 * cost.passes * profile.tokens * (profile.weights * profile.active + attention)
-    # A module may get only a share of the tokens. The cost of such a module is multiplied by this share.
+    # If a module gets only a share of the tokens, its cost is multiplied by the share (`profile.active`).
     hessian = 2 * profile.tokens * profile.active * sum(i * i * n for _, i, n in profile.shapes)
     solve = sum((i * i * o + 2 * i**3) * n for o, i, n in profile.shapes)
     columns = profile.columns_together if cost.walk else profile.columns

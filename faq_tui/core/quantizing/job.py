@@ -23,7 +23,7 @@ class QuantizationJob:
     device: str = "auto"  # cpu | cuda | auto
     backend: str = "auto"
     trust_remote_code: bool = False
-    checkpoints: Path | None = None  # a folder for this artefact only; None if the job makes no checkpoints
+    checkpoints: Path | None = None  # folder for the artefact's checkpoints; None if there are none
     checkpoint_s: float = (
         600.0  # seconds that must pass between two checkpoints; a job that takes less time makes no checkpoint
     )

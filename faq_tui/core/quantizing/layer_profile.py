@@ -19,9 +19,10 @@ LAYER = re.compile(r"\.(\d+)\.")
 
 @dataclass(frozen=True)
 class LayerProfile:
-    """The sizes of a model's average layer and of a calibration set. The cost of a quantization depends on them.
+    """The sizes of a model's average layer and of a calibration set.
 
-    `shapes` has one entry (out_features, in_features, count) for each shape of weight matrix in a layer.
+    The cost of a quantization depends on these sizes. `shapes` has one entry (out_features, in_features, count) for
+    each shape of weight matrix in a layer.
     """
 
     shapes: tuple[tuple[int, int, float], ...]

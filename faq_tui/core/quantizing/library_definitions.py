@@ -20,8 +20,8 @@ BROKEN = frozenset(
 def known_types() -> frozenset[str]:
     """The values of `model_type` for which the installed GPTQModel has a definition.
 
-    They are read from the source of the library, because importing it takes seconds. The set is empty if the library
-    is not installed, or if its source has another form.
+    This function reads the values from the library's source files, because importing the library takes seconds. The
+    set is empty if the library is not installed, or if this function cannot find the values in the source files.
     """
     spec = importlib.util.find_spec("gptqmodel")
     places = [] if spec is None else list(spec.submodule_search_locations or [])

@@ -74,8 +74,8 @@ class LayerFiles:
 def _parts(new: LayerFiles, places: TensorMap | None) -> dict[str, list[tuple[str, Place]]]:
     """Maps each fused or transposed tensor of new modules to a list of pairs (module, place of the module).
 
-    A module with its own tensor [out, in] is not listed. A packed module with swapped axes is not listed either,
-    because packed tensors have only one form.
+    The map leaves out modules that have a separate tensor [out, in]. The map also leaves out packed modules with
+    swapped axes, because packed tensors have only one form.
     """
     parts: dict[str, list[tuple[str, Place]]] = {}
     for key, place in ({} if places is None else places.places).items():
@@ -88,7 +88,10 @@ def _parts(new: LayerFiles, places: TensorMap | None) -> dict[str, list[tuple[st
 
 
 def _with_parts(name: str, tensor: Any, held: list[tuple[str, Place]], new: LayerFiles) -> dict[str, Any]:
-    """The tensors that replace the tensor `name`. `held` lists the modules in this tensor, with their places."""
+    """The tensors that replace the tensor `name`.
+
+    `held` lists the modules in the tensor `name`, with their places.
+    """
     if any(new.modules[module] != [f"{module}{WEIGHT}"] for module, _ in held):
         return {part: new.read(part) for module, _ in held for part in new.modules[module]}
     tensor = tensor.clone()
@@ -115,9 +118,10 @@ def write_model(
     If `new` has tensors of a module X, they replace the tensor `X.weight` of the target. If the publisher quantized
     the target, all other weights are written as dense weights, and the publisher's quantization is removed from
     config.json. The function also writes config.json and the index. `check` is called before each file is written and
-    may raise an exception. `places` names the modules that are stored in another form, such as a part of a fused
-    tensor. A dense weight is then written into this part; packed tensors replace the fused tensor. Raises FaqError if
-    the weight of a module of `new` is missing from the target's files.
+    may raise an exception. `places` names the modules that the target stores in another form, such as a part of a
+    fused tensor. The new dense weight of a module replaces only the module's part of the fused tensor. Packed tensors
+    replace the whole fused tensor. Raises FaqError if the weight of a module of `new` is missing from the target's
+    files.
     """
     from safetensors import safe_open
     from safetensors.torch import save_file

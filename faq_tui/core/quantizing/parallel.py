@@ -17,15 +17,15 @@ from faq_tui.core.worker.forked import GPU_DRIVERS
 
 Parallel = int | Literal["auto"]
 
-# If the target's weights take more bytes than this, "auto" makes one artefact after the other on a CPU. A worker for
-# a smaller target uses little more than one processor core.
+# If the target's weights take more than SMALL_TARGET bytes, "auto" makes one artefact after the other on a CPU. A
+# worker for a smaller target uses little more than one processor core.
 SMALL_TARGET = 1 << 30
 ON_CPU = 2  # number of artefacts of a small target that "auto" makes at the same time on a CPU
 
 
 @dataclass(frozen=True)
 class WorkerPlace:
-    """Where an artefact is made.
+    """The resources for one worker: its GPU or its number of threads.
 
     `env` has environment variables for the worker. `threads` is the number of processor threads that the worker may
     use; None means that there is no limit.
@@ -50,7 +50,7 @@ class Hardware:
     """The parts of this machine on which the number of workers depends."""
 
     gpus: tuple[str, ...] = ()  # values of CUDA_VISIBLE_DEVICES, one for each GPU that this process may use
-    free: Mapping[str, int] = field(default_factory=dict)  # maps such a value to the GPU's free bytes, if known
+    free: Mapping[str, int] = field(default_factory=dict)  # maps a value in `gpus` to the GPU's free bytes, if known
     gpu_name: str = ""
     other_gpu: bool = False  # True if there is a GPU that cannot be assigned, such as an AMD GPU
     cores: int = 1
@@ -60,7 +60,7 @@ class Hardware:
 def places(
     setting: Parallel, device: str, target: Path | None, missing: Sequence[MissingArtefact]
 ) -> list[WorkerPlace]:
-    """One place for each artefact that can be made at the same time on this machine. There is at least one place.
+    """One place for each artefact that can be made at the same time on this machine. The list has at least one place.
 
     `setting` is `quantize.parallel`, and `device` is `target.device`. `target` is the folder of the target; None if
     its files are not on this machine.
@@ -114,9 +114,10 @@ def cores() -> int:
 def thread_limit(wanted: int | None, target_bytes: int, device: str) -> int | None:
     """The number of processor threads with which a worker computes; None if there is no limit.
 
-    `wanted` is the limit of the worker's place. The number of threads changes the order of sums, and thereby the last
-    bits of a Hessian. Therefore the worker for a small target on a CPU never computes with more threads than if two
-    artefacts were made at the same time. So "auto" makes equal artefacts, one after the other or two at a time.
+    `wanted` is the limit in the worker's `WorkerPlace`. The number of threads changes the order of sums, and thereby
+    the last bits of a Hessian. For a small target on a CPU, a worker that runs alone therefore uses no more threads
+    than each of two simultaneous workers. The artefacts are therefore the same, whether "auto" makes them one after
+    the other or two at a time.
     """
     if device != "cpu" or target_bytes > SMALL_TARGET:
         return wanted
@@ -128,8 +129,8 @@ def assignable(visible: str | None, gpus: Sequence[GpuInfo]) -> tuple[str, ...]:
     """For each visible GPU, a value of CUDA_VISIBLE_DEVICES that shows only this GPU.
 
     `visible` is the present value of this variable; None if the variable is not set. CUDA ignores a wrong entry and
-    all entries after it, and so does this function. If a GPU is split by MIG, only an entry of the variable can name
-    a part of it. Without such an entry, CUDA shows only one part, so the result is empty.
+    all entries after it, and so does this function. If MIG splits a GPU into parts, only the variable can name the
+    parts. If the variable is not set, CUDA shows only one part, so the result is empty.
     """
     if visible is None:
         return () if any(gpu.split for gpu in gpus) else tuple(gpu.uuid for gpu in gpus)

@@ -197,8 +197,8 @@ def not_finite(folder: Path, tensors: Iterable[str]) -> str | None:
     source = FolderTensors(folder)
     for name in tensors:
         tensor = source.read(name)
-        # If a value is NaN or infinite, so is the minimum or the maximum. Unlike a mask of all values (`isfinite`),
-        # these two numbers need no extra memory.
+        # If a value is NaN or infinite, then the minimum or the maximum is also NaN or infinite. The minimum and the
+        # maximum need no extra memory, but a mask of all values (`isfinite`) would need it.
         if tensor.numel() and not all(bool(end.isfinite()) for end in tensor.aminmax()):
             return name
     return None

@@ -1,8 +1,8 @@
 """Report the progress of a quantization as messages of the worker child.
 
-gptqmodel calls `module_done`, `solved`, `broken` and `layer_done` in its own threads. An exception in such a thread
-would end the run without a clear error. Therefore these methods record errors, and raise none. `check` raises the
-first recorded error in the thread that calls `check`.
+gptqmodel calls `module_done`, `solved`, `broken` and `layer_done` in its own threads. An exception in a thread of
+gptqmodel would end the run without a clear error, so the four methods record errors instead of raising them. `check`
+raises the first recorded error in the thread that calls `check`.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ NO_SCALE = "not applicable"
 
 @dataclass(frozen=True)
 class Loss:
-    value: float | None  # if the module was only rounded, this is None, and `note` gives the reason
+    value: float | None  # None if the module was only rounded; `note` then gives the reason
     note: str = ""
     broken: str = ""  # the reason why the module cannot be used; "" if there is none
 

@@ -20,7 +20,9 @@ from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
 VERSION = 1  # increase this number if new code finds other refusals for the same files
-# Every method supports these architectures, if their layers have only these matrices. No process is started for them.
+
+# Every method supports the architectures PLAIN_TYPES if all matrices in their layers match PLAIN. For these models,
+# no worker process is needed.
 PLAIN_TYPES = {"llama", "mistral", "qwen2", "qwen3"}
 PLAIN = re.compile(r"model\.layers\.\d+\.(?:self_attn\.[qkvo]_proj|mlp\.(?:gate|up|down)_proj)")
 
@@ -28,8 +30,8 @@ PLAIN = re.compile(r"model\.layers\.\d+\.(?:self_attn\.[qkvo]_proj|mlp\.(?:gate|
 def check_recipes(run: Run, folder: Path, cancel: CancelToken, log: Path) -> None:
     """Raise UsageError if a recipe cannot quantize the model in `folder`.
 
-    This takes some seconds for an unusual model. The result is stored in the run's cache. It is determined again if
-    the files, the recipes or the packages change.
+    The check takes some seconds for an unusual model. The result is stored in the run's cache. If the files, the
+    recipes or the packages change, the check runs again.
     """
     config, recipes = read_config(folder), [recipe.identity() for recipe in run.settings.recipes]
     if config.get("model_type") in PLAIN_TYPES and all(map(PLAIN.fullmatch, linear_shapes(folder))):

@@ -1,6 +1,6 @@
 """The worker's task `check_recipes`: find the recipes that cannot quantize the target.
 
-The task builds the target without weights, which needs torch. Therefore a child process runs it.
+A child process runs the task, because the task builds the target (without weights) and needs torch.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from faq_tui.core.settings.recipe import recipe_of_worker
 
 
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
-    """Send one message `checked`: `refusals` has one sentence for each recipe, "" if the recipe works.
+    """Send one message `checked` with `refusals`, a list of texts.
 
-    The keys of `spec` are path, trust_remote_code and recipes.
+    For each recipe, the list has the reason why the recipe cannot quantize the target, or "" if it can. The keys of
+    `spec` are path, trust_remote_code and recipes.
     """
     trusted, refusals = bool(spec["trust_remote_code"]), []
     with without_code(Path(spec["path"]), trusted) as folder:

@@ -70,7 +70,7 @@ def doubts(folder: Path) -> list[str]:
 def serve_commands(folder: Path, format: WeightFormat = DENSE) -> dict[str, str]:
     """Map the name of each engine that can load the format to the command that serves the folder.
 
-    These engines read the format from config.json.
+    The engines read the format from config.json.
 
     The result is empty if no engine can load the format. The folder need not exist.
     """
@@ -93,7 +93,7 @@ def _has_template(folder: Path) -> bool:
 
 
 def _weights(folder: Path) -> list[str]:
-    """If the index and the files do not match, return a list with one problem. Otherwise return an empty list.
+    """Return a list with one problem if the index and the files do not match, else an empty list.
 
     Without an index, servers load every file.
     """

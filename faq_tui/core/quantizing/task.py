@@ -4,7 +4,7 @@ The task checks the job, quantizes the model, completes the folder and reports t
 
 The first message is `quantize_started`. For each layer, the task sends `layer_started`, then a message `module`
 whenever a module is solved, and then `layer_done`. The last messages are `saving` and `quantized`. Layers are packed
-in the background. Therefore `layer_done` for a layer may be sent after `layer_started` for the next layer.
+in the background, so `layer_done` for a layer may be sent after `layer_started` for the next layer.
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ def check_job(job: QuantizationJob, method: Method, cancel: CancelToken) -> tupl
 def vocab_size(config: dict[str, Any], folder: Path, trust_remote_code: bool) -> int:
     """The vocabulary size.
 
-    A multimodal config has the value under `text_config`. If the config does not have the value at all, the default
-    of the config's class is used.
+    In a multimodal config, the vocabulary size is under `text_config`. If the config has no vocabulary size, the
+    default of the config's class is used.
     """
     size = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
     if size is None:

@@ -28,10 +28,10 @@ from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.seeds import Seed
 
 SAMPLE = 3  # number of candidates from which the cost of all candidates is estimated
-# these settings influence an answer, but need not be set
+# optional settings that influence an answer
 ANSWER_KEYS = ("extra_body", "chat_template_kwargs", "leave_out")
-# A second request for a candidate adds this number to the sampling seed. No question has so many candidates, so the
-# new sampling seed differs from those of the question's other candidates.
+# A second request for a candidate adds this number to the sampling seed. The number is larger than the number of
+# candidates per question, so no two requests for a question have the same sampling seed.
 SEED_STEP = 1000
 
 # Matches "Answer:", "**Final answer:**" and "### Answer:" at the start of a line. The possessive `*+` prevents
@@ -89,7 +89,7 @@ def pending_candidates(run: Run, source: Source) -> list[PendingCandidate]:
 
     Seeds that already have candidates come first, so that as few seeds as possible are incomplete after a stop.
     """
-    stored = rows.numbers(run.store, source_hash_of(source))
+    stored = rows.numbers(run.store, source_hash_of(source), source.candidates)
     begun = Counter(seed_id for seed_id, _ in stored)
     seeds = sorted(seed_rows.by_role(run.store, "chosen"), key=lambda seed: not begun[seed.id])
     missing = [
@@ -104,7 +104,7 @@ def pending_candidates(run: Run, source: Source) -> list[PendingCandidate]:
 def unusable_candidates(run: Run, source: Source, first_order: int) -> list[PendingCandidate]:
     """The candidates that are stored but unusable, and are to be requested again.
 
-    The first of them gets the order `first_order`.
+    The first candidate in the list gets the order `first_order`.
 
     The flags of the stored candidate and the present settings determine the policy of the new request.
     """
@@ -121,7 +121,10 @@ def unusable_candidates(run: Run, source: Source, first_order: int) -> list[Pend
 
 
 def cost_sample(pending: Sequence[PendingCandidate]) -> list[PendingCandidate]:
-    """`SAMPLE` candidates of seeds with different lengths; [] if at most `SAMPLE` candidates are pending."""
+    """Choose `SAMPLE` pending candidates, whose seeds have different lengths, for an estimate of the cost.
+
+    The result is empty if at most `SAMPLE` candidates are pending.
+    """
     if len(pending) <= SAMPLE:
         return []
     first = {candidate.seed.id: candidate for candidate in reversed(pending)}
@@ -144,8 +147,8 @@ class Question:
 def question_for(seed: Seed, source: Source) -> Question:
     """The request for a seed.
 
-    If the settings and the seed both have a system turn, the two are sent as one turn. It begins with the text from
-    the settings.
+    If the settings and the seed both have a system turn, one system turn is sent: first the text from the settings,
+    then the text of the seed.
     """
     messages = [dict(message) for message in seed.messages]
     prompt = _prompt(source)
@@ -194,8 +197,8 @@ def first_request(source: Source, number: int) -> RequestPolicy:
 def next_request(source: Source, policy: RequestPolicy, candidate: Candidate) -> RequestPolicy | None:
     """The policy for a second request of an unusable candidate; None if the settings ask for no second request.
 
-    If a candidate was cut off while it repeated itself, more tokens would only bring more repetitions. So the setting
-    `on_flagged`, not `on_truncated`, applies to such a candidate.
+    If a candidate was cut off while it repeated itself, more tokens would only bring more repetitions. Therefore the
+    setting `on_flagged` applies to a candidate that repeats itself, even if it was cut off.
     """
     if not candidate.flags or policy.again:
         return None
@@ -213,9 +216,9 @@ def next_request(source: Source, policy: RequestPolicy, candidate: Candidate) ->
 
 
 def better_candidate(first: Candidate, second: Candidate) -> Candidate:
-    """The usable candidate of the two.
+    """Return the usable one of two candidates.
 
-    If both are unusable, the result is the candidate with fewer flags. If both have equally many flags, the result is
-    `second`.
+    If both candidates are unusable, the result is the candidate with fewer flags. If both candidates have equally
+    many flags, the result is `second`.
     """
     return first if len(first.flags) < len(second.flags) else second

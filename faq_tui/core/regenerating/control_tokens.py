@@ -62,8 +62,8 @@ class ControlTokens:
     def _special_in(self, text: str) -> str | None:
         """A special token that the text contains; None if there is none.
 
-        Some models have thousands of special tokens. To be fast, the search looks for their first two characters, and
-        compares whole tokens only there.
+        Some models have thousands of special tokens. To be fast, the search compares whole tokens only at places
+        where the text has the first two characters of a token.
         """
         for start, lengths in self._lengths.items():
             at = text.find(start)

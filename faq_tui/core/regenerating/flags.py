@@ -1,4 +1,4 @@
-"""Find and name the flags of candidates that are unusable for a calibration set. No model is needed for this."""
+"""Find and name the flags of candidates that are unusable for a calibration set. The checks need no model."""
 
 from __future__ import annotations
 

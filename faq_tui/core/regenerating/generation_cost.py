@@ -18,7 +18,7 @@ from faq_tui.core.settings import Source
 from faq_tui.core.store import Store
 from faq_tui.core.store.candidates import Tally, tally, tally_before
 
-# these numbers are used to estimate the length of prompts until a server has reported token counts
+# until a server has reported token counts, the length of a prompt is estimated with these two numbers
 CHARACTERS_PER_TOKEN, TEMPLATE_TOKENS = 4.0, 30
 
 MEASURED, EARLIER, BOUND = "measured", "earlier settings", "at most"
@@ -34,8 +34,8 @@ class GenerationCost:
     completion_tokens: int
     seconds: float | None  # None if too few candidates have finished
     cost: float | None  # in the currency of the settings' price; None if the settings have no price
-    # What the numbers are based on: MEASURED means candidates with the same settings, EARLIER means candidates with
-    # earlier settings, and BOUND means max_tokens.
+    # How the cost was estimated: MEASURED means from candidates with the same settings, EARLIER means from candidates
+    # with earlier settings, and BOUND means from max_tokens.
     basis: str
 
     @property
@@ -60,11 +60,11 @@ class GenerationCost:
 def estimate_cost(store: Store, name: str, source: Source, pending: Sequence[PendingCandidate]) -> GenerationCost:
     """Estimate the cost from the seeds' lengths and from finished candidates.
 
-    If at least `SAMPLE` candidates were finished with the present settings, the estimate is based on them. Otherwise
-    the estimate is based on candidates that were generated with earlier settings. If fewer than `SAMPLE` such
-    candidates exist, the result is an upper bound, which is computed from max_tokens.
+    If at least `SAMPLE` candidates were finished with the present settings, the estimate is based on these
+    candidates. If there are fewer, the estimate is based on candidates that were generated with earlier settings. If
+    there are also fewer than `SAMPLE` of the latter, the result is an upper bound, computed from max_tokens.
     """
-    counts, basis = tally(store, source_hash_of(source)), MEASURED
+    counts, basis = tally(store, source_hash_of(source), source.candidates), MEASURED
     if counts.counted < SAMPLE:
         counts, basis = tally_before(store, name, source_hash_of(source)), EARLIER
     if counts.counted < SAMPLE:

@@ -15,11 +15,11 @@ from importlib.resources import files
 
 LEAST_LETTERS = 12  # the language of a text with fewer letters is uncertain
 LEAST_WORDS = 15  # if several languages use the script, the language of a text with fewer words is uncertain
-# At least this share of a text's words must be function words (such as "the" and "of"). In prose the share is 0.2 to
-# 0.5.
+# At least this share of a text's words must be function words (such as "the" and "of"). In usual prose, the share of
+# function words is 0.2 to 0.5.
 LEAST_SHARE = 0.12
-# For the two most likely languages, the function words in the text are counted. The larger count must be at least
-# LEAST_LEAD times the smaller count.
+# The text must have at least LEAST_LEAD times as many function words of the most likely language as of the second
+# most likely language.
 LEAST_LEAD = 1.3
 SCRIPT_SHARE = 0.6  # at least this share of a text's letters must belong to one script
 
@@ -114,7 +114,10 @@ def _script(letter: str) -> str | None:
 
 
 def asks_for_another(question: str) -> bool:
-    """True if the question names a language or asks for a translation. Then the answer may be in any language."""
+    """True if the question names a language or asks for a translation.
+
+    If a question names a language, the answer may be in any language.
+    """
     return _TRANSLATE.search(question) is not None or any(
         names.search(question) for _, names in _languages().values()
     )
@@ -132,6 +135,7 @@ def in_another_language(question: str, answer: str, language: str | None = None)
     expected = language_of(question) or (language or "").casefold().partition("-")[0]
     if expected in _languages():
         return (expected, answered) if expected != answered else None
-    # The script is known even for a short question. An answer in another script is in another language.
+    # Even if the question is too short to find its language, its script is known. If question and answer have
+    # different scripts, they have different languages.
     script = _main_script(_prose(question))
     return (script, answered) if script is not None and script != script_of_language(answered) else None

@@ -28,8 +28,7 @@ from faq_tui.core.worker.parent import without_keys
 
 DIALECT = "local"  # the dialect that is stored for replies of a local model
 
-# Maps the number `order` of each candidate to the candidate's request. The worker uses this number as the
-# candidate's id.
+# Maps the number `order` of each candidate to the candidate's request. The worker uses `order` as the candidate's id.
 Requests = dict[int, tuple[PendingCandidate, RequestPolicy]]
 
 
@@ -45,7 +44,8 @@ class LocalGenerator:
     def __call__(self, pending: list[PendingCandidate]) -> None:
         """Generate and store all pending candidates.
 
-        Raises UsageError if there is no such model. It may also raise FaqError or Stopped.
+        Raises UsageError if there is no such model. Raises FaqError if the worker fails, and Stopped if the run is
+        stopped.
         """
         requests = {one.order: (one, one.first_request(self.source)) for one in pending}
         while requests:

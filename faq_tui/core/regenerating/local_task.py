@@ -95,7 +95,8 @@ class _Writer:
         self._clamped = False
 
     def row(self, item: dict[str, Any]) -> _Row | None:
-        """The tokenized item. None if the chat template refuses the question, or if there is no room for an answer.
+        """Tokenize the item. Returns None if the chat template refuses the question, or if the model's window has no
+        room for an answer.
 
         If the template has no system role, the text of the system turn is written at the beginning of the first
         question.
@@ -217,7 +218,7 @@ class _Writer:
     def _send_delta(self, row: _Row) -> None:
         """Send the row's new text, at most ten times a second.
 
-        If the last character is incomplete, the text is sent later.
+        If the last character is still incomplete, nothing is sent before it is complete.
         """
         now = time.monotonic()
         if now - row.sent_at < DELTA_PERIOD_S:
@@ -251,8 +252,8 @@ def next_tokens(logits: Any, sampling: dict[str, Any], dice: list[random.Random]
     """Draw one token id for each row of `logits` [rows, vocabulary] (float32). Row i uses only the generator
     `dice[i]`.
 
-    Each row draws one uniform random number and inverts the cumulative distribution at this number. So neither the
-    device's generator nor the other rows influence a row's token.
+    Each row draws one uniform random number and inverts the cumulative distribution at this number. Therefore a row's
+    token depends neither on the device's random generator nor on the other rows.
     """
     import torch
 
@@ -262,8 +263,8 @@ def next_tokens(logits: Any, sampling: dict[str, Any], dice: list[random.Random]
     if sampling["top_k"] > 0:
         probs[:, sampling["top_k"] :] = 0
     total = probs.sum(-1, keepdim=True)
-    # A token is kept if the total probability of all more probable tokens is at most top_p. So the first token is
-    # always kept.
+    # A token is kept if the total probability of all more probable tokens is at most top_p. Therefore the most
+    # probable token is always kept.
     probs[(probs / total).cumsum(-1) - probs / total > sampling["top_p"]] = 0
     probs[probs < sampling["min_p"] * probs[:, :1]] = 0
     cumulated = probs.double().cumsum(-1)

@@ -1,6 +1,6 @@
 """Detect that a growing text repeats itself, so that its stream can be ended.
 
-This check is stricter than `loop_in`, which checks finished texts, because a growing text may still stop repeating
+`loop_in` checks finished texts. The check of a growing text is stricter, because the text may still stop repeating
 itself. Each check reads only the end of the text. A check is made after every `CHECK_EVERY` new characters. For a
 stream of 100 tokens per second, the checks take less than 0.1% of a CPU core.
 """
@@ -14,12 +14,12 @@ from faq_tui.core.regenerating.flags import loop_in
 CHECK_EVERY = 2_000  # number of new characters between two checks
 TAIL = 16_000  # number of characters at the end of the text that a check reads
 PERIODIC = 4_000  # at least this number of characters at the end must be exactly periodic
-REPEATS = 4  # the period must occur at least this number of times
+REPEATS = 4  # the period must occur at least this many times
 # The text is searched for an earlier occurrence of its last MARK characters. The period is the distance between the
 # two occurrences.
 MARK = 100
-# Repetitions may differ in a few characters, so the text is also compressed. If compression makes the text more than
-# this many times smaller, the text repeats itself.
+# Repetitions that differ in a few characters are found by compression. If compression makes the text more than this
+# many times smaller, the text repeats itself.
 RATIO = 16.0
 CHECKS = 2  # number of successive checks that must find a repetition
 

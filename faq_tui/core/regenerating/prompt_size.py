@@ -1,7 +1,8 @@
 """Count the tokens of a prompt, to compute how many tokens of a server's window are left for the answer.
 
 Models of one family have the same tokenizer. If the target's files are on this machine, a prompt for a source of its
-family is counted with the target's tokenizer and chat template. Otherwise the number of tokens is estimated.
+family is counted with the target's tokenizer and chat template. For all other sources, the number of tokens is
+estimated.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Counter = Callable[[Question], int]
 class Room:
     """The number of tokens that the window leaves for the answer.
 
-    The number is None if it is not known. A number of 0 or less means that no token is left.
+    `tokens` is None if the number is unknown. If `tokens` is 0 or negative, the window has no room for an answer.
     """
 
     tokens: int | None
@@ -51,7 +52,8 @@ class PromptSizes:
         """
         estimate = room(window, question.messages)
         most = sum(len(message["content"].encode("utf-8", "replace")) for message in question.messages)
-        # A token has at least one byte. If even the number of bytes fits into the window, no counting is needed.
+        # A text has at most as many tokens as bytes. If the number of bytes fits into the window, the tokens need not
+        # be counted.
         if window is None or most + TEMPLATE_TOKENS + max_tokens <= window:
             return Room(estimate, False)
         async with self._lock:

@@ -173,7 +173,7 @@ class _CandidateRequest:
     def _limit(self, server: Server, left: int | None) -> int:
         """The number of tokens that the answer may have.
 
-        `left` is the number of tokens that the window leaves for the answer. It is None if it is not known.
+        `left` is the number of tokens that the window leaves for the answer; None if this number is unknown.
 
         If prompt and answer together may be too long for the window, max_tokens is left out of the request. Without
         max_tokens, the answer may fill the rest of the window. Only the server can count the prompt's tokens exactly.
@@ -200,7 +200,7 @@ class _CandidateRequest:
         self._emit(CandidateRetried(*self._who, attempt, wait_s, reason))
 
     def _on_refusal(self, server: Server, fault: RequestFault, message: str) -> None:
-        """After a refusal, choose another way to limit the answer, if this can help.
+        """Handle a refused request: if another way to limit the answer can help, choose it for the next attempt.
 
         Raises GaveUpError if the server can never answer this request. Raises FaqError if the server would also
         refuse the requests for all other candidates.
@@ -257,11 +257,11 @@ class SharedRefusals:
             self._any_answered = True
 
     def add(self, ticket: int, seed_id: str, reason: str, about_room: bool) -> bool:
-        """Count a refusal. Returns True if the server would refuse further requests, too.
+        """Count a refusal. Returns True if the server probably refuses all requests.
 
-        Once any request has been answered, a refusal because of the window is not counted: then only this prompt is
-        too long. The result stays False until all requests that were sent before the first counted refusal have
-        ended, because these requests may still succeed.
+        After the first answered request, a refusal because of the window is not counted, because only the refused
+        prompt is too long for the window. The result stays False until all requests that were sent before the first
+        counted refusal have ended, because these requests may still succeed.
         """
         self._undecided.discard(ticket)
         if about_room and self._any_answered:

@@ -19,7 +19,7 @@ class SwallowedAnswers:
     def add(self, reply: Reply) -> bool:
         """Count a reply.
 
-        Returns True if no reply had an answer, and at least `ENOUGH` replies consisted only of reasoning.
+        Returns True if no reply so far had an answer, and at least `ENOUGH` replies consisted only of reasoning.
         """
         self._any_answer = self._any_answer or bool(reply.answer)
         if reply.finish_reason == "stop" and reply.reasoning and not reply.answer and reply.dialect not in NO_FIELD:

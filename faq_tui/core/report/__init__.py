@@ -9,11 +9,12 @@ sources, candidates, judge, picks, sets, recipes. `family_notices.py` writes not
 elder (a larger model of the target's family).
 
 `markdown.py` writes the document as Markdown. The document has these sections: `answer.py` gives the answer in one
-line, followed by every metric of every comparison in words. `tables.py` writes a table of models and a table of
-comparisons. `flips.py` lists labelled items that only one of two models answers correctly: the model before or after
-quantization. `spikes.py` lists activation spikes on each calibration set, and the errors of the layers. `paper.py`
-lists the paper's own figures for the same model and method. `benchmarks.py` lists results of public benchmarks with
-their standard errors. `run_section.py` lists the models, data and settings of the run.
+line, followed by every metric of every comparison in words. `cost.py` says what the run cost. `tables.py` writes a
+table of models and a table of comparisons. `flips.py` lists labelled items that only one of two models answers
+correctly: the model before or after quantization. `spikes.py` lists activation spikes on each calibration set, and
+the errors of the layers. `paper.py` lists the paper's own figures for the same model and method. `benchmarks.py`
+lists results of public benchmarks with their standard errors. `run_section.py` lists the models, data and settings of
+the run.
 
 `formatting.py` formats numbers, and escapes markup in text that comes from outside of faq-tui. `html/` writes the
 document as one HTML file.

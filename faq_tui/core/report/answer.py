@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from faq_tui.core.evaluation.kinds import PROSE
+from faq_tui.core.evaluation.kinds import ANSWERS, PROSE
 from faq_tui.core.evaluation.metrics import KL
 from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE
 from faq_tui.core.extensions import METRICS
@@ -162,6 +162,30 @@ def _line(c: dict[str, Any], counts: Counter[str]) -> str:
     return f"With the same {what}{than}: {', '.join(parts)} ({sizes})."
 
 
+def effect(c: dict[str, Any], body: dict[str, Any]) -> str:
+    """The size of the difference on one text, by the text's main metric, as a sentence of Markdown.
+
+    If held-out answers were measured, they are this text. The result is empty if nothing was measured.
+    """
+    texts = sorted((t for t in body["texts"] if t["name"] in c["texts"]), key=lambda text: text["kind"] != ANSWERS)
+    if not texts or c["same"]:
+        return ""
+    metric, draws = texts[0]["metrics"][0], c["draws"]
+    outcome = c["texts"][texts[0]["name"]][metric]
+    theirs, ours = (formatting.value(metric, outcome[side]) for side in ("baseline", "ours"))
+    difference = outcome["difference"]
+    share = ""
+    if outcome["baseline"] and difference["value"] is not None and not METRICS.get(metric).percent:
+        share = f" ({100 * difference['value'] / outcome['baseline']:+.0f}%)"
+    pair = f"{escape(c['recipe'])}, {escape(c['source'])}, at equal {c['equal']}"
+    change, interval = formatting.change(metric, difference["value"]), formatting.interval(metric, difference)
+    return (
+        f"{pair}: {formatting.metric_title(metric)} on {escape(texts[0]['title'])} {ours}, and {theirs} with "
+        f"{escape(_held_against(c))}; difference {change}{share}, 95% interval {interval} "
+        f"from {draws} {'draw' if draws == 1 else 'draws'}."
+    )
+
+
 CAVEAT = (
     "The intervals account for the random choice of held-out items. They do not account for the random choice of "
     "calibration seeds: in our own tests (SmolLM2-135M, GPTQ INT4), a new draw of the seeds changed KL by about "
@@ -215,8 +239,8 @@ def _nothing(body: dict[str, Any]) -> str:
     if not body["run"]["sources"]:
         return "There is nothing to compare, because the settings have no source."
     return (
-        "There is nothing to compare: no model with regenerated data and its baseline were measured on the same "
-        "held-out text."
+        "There is nothing to compare. A comparison needs a model with regenerated data and its baseline, and both "
+        "must be measured on the same held-out text."
     )
 
 

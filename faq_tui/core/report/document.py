@@ -9,10 +9,11 @@ from typing import Any
 
 import faq_tui
 from faq_tui.core.evaluation import environment
-from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LAST_WORD, PROSE, WORDS
+from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, GREEDY, LAST_WORD, PROSE, WORDS
 from faq_tui.core.evidence import Comparison, Evidence, collect
 from faq_tui.core.extensions import METRICS
 from faq_tui.core.report.benchmarks import benchmarks
+from faq_tui.core.report.cost import cost
 from faq_tui.core.report.facts import what_was_run
 from faq_tui.core.report.family_notices import notices
 from faq_tui.core.report.flips import flips
@@ -60,8 +61,9 @@ def document(run: Run, evidence: Evidence | None = None) -> dict[str, Any]:
         "texts": _texts(evidence, known),
         "models": [asdict(row) for row in evidence.rows],
         "comparisons": [_comparison(comparison) for comparison in evidence.comparisons],
-        # the key exists only if it has entries, so that the report of a run that an older version made stays the same
+        # an empty `draws_needed` is left out, so that reports of runs by older versions do not change
         **({"draws_needed": [asdict(one) for one in evidence.draws_needed]} if evidence.draws_needed else {}),
+        "cost": cost(run),
         "flips": flips(run, evidence),
         "paper": paper(run),
         "spikes": spikes(run),
@@ -103,6 +105,8 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
 def title(name: str, kind: str) -> str:
     """The name of a held-out text as readers see it."""
     rest = name.partition(":")[2]
+    if kind == GREEDY:
+        return "greedy answers"
     if kind == PROSE or not rest:
         return name
     return TITLES[kind].format(rest)

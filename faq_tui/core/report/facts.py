@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from faq_tui.core.assembly.draws import overlap
 from faq_tui.core.extensions import JUDGES
-from faq_tui.core.judging.identity import current_picks, judge_named
+from faq_tui.core.judging.identity import chosen_picks, judge_named
 from faq_tui.core.judging.summary import judging_in_words, judging_of, named_in
 from faq_tui.core.models.target import fingerprint
 from faq_tui.core.regenerating.candidate_requests import prompt_version, source_hash_of
@@ -71,9 +71,9 @@ def what_was_run(run: Run) -> dict[str, Any]:
 
 
 def _source(run: Run, name: str, source: Source) -> dict[str, Any]:
-    source_hash = source_hash_of(source)
-    counts = candidate_rows.tally(run.store, source_hash)
-    picks = current_picks(run, name).values()
+    wanted = run.store, source_hash_of(source), source.candidates
+    counts = candidate_rows.tally(*wanted)
+    picks = chosen_picks(run, name).values()
     used = Counter(pick.picked_by for pick in picks if pick.candidate_id is not None)
     return {
         "name": name,
@@ -85,8 +85,8 @@ def _source(run: Run, name: str, source: Source) -> dict[str, Any]:
         "candidates_per_seed": source.candidates,
         "candidates": counts.candidates,
         "fit": counts.candidates - counts.unusable,
-        "unfit": dict(candidate_rows.flag_counts(run.store, source_hash)),
-        "with_reasoning": counts.candidates - candidate_rows.count_unreasoned(run.store, source_hash),
+        "unfit": dict(candidate_rows.flag_counts(*wanted)),
+        "with_reasoning": counts.candidates - candidate_rows.count_unreasoned(*wanted),
         "picked_by_judge": used["judge"],
         "picked_by_person": used["person"],
         "without_pick": sum(pick.candidate_id is None for pick in picks),

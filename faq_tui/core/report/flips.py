@@ -1,6 +1,6 @@
 """The section on flips.
 
-An item flips if only one of two models answers it correctly: before or after quantization.
+An item flips if quantization changes the model's answer from right to wrong, or from wrong to right.
 """
 
 from __future__ import annotations

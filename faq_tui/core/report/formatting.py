@@ -10,6 +10,7 @@ from typing import Any
 from faq_tui.core.extensions import METRICS
 
 LONGEST = 200  # longer texts are cut to this many characters
+
 # Unicode categories: control, format (such as the characters that reverse the direction of a line), surrogate,
 # private use, line separator and paragraph separator.
 INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
@@ -36,7 +37,7 @@ def escape(text: object, longest: int = LONGEST) -> str:
 
 MISSING = "–"
 HUGE = 1e6
-NO_SHARE = 100  # from this share on (10000%), a share has no meaning for a reader
+NO_SHARE = 100  # shares of 100 or more, that is, 10000% or more, are shown as ">10000" (see `percent`)
 
 
 def metric_title(metric: str) -> str:

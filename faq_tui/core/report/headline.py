@@ -1,4 +1,4 @@
-"""The answer of the whole report in one sentence, and the section that begins with it."""
+"""The answer of the whole report in one sentence, and the report's first section, which begins with this sentence."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections import defaultdict
 from typing import Any
 
 from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE
-from faq_tui.core.report.answer import BOTH_WAYS, MIXED, headline, in_short, overall, verdict_counts
+from faq_tui.core.report.answer import BOTH_WAYS, MIXED, by_pair, effect, headline, in_short, overall, verdict_counts
+from faq_tui.core.report.cost import cost_line
 from faq_tui.core.report.formatting import escape
 
 LONGEST = 600  # largest number of characters of the sentence
@@ -31,7 +32,18 @@ def verdict(body: dict[str, Any]) -> list[str]:
     if len({(c["recipe"], c["source"]) for c in body["comparisons"]}) > 1:
         lines += [f"**{escape(one_sentence(body), LONGEST)}.**", ""]
     lines += in_short(body)
+    lines += in_numbers(body)
     return lines + [f"> **{escape(n['source'])}**: {n['message']}.\n" for n in body["notices"]]
+
+
+def in_numbers(body: dict[str, Any]) -> list[str]:
+    """What the run cost, and the size of each difference with its interval, as lines of Markdown."""
+    if not body["comparisons"]:
+        return []
+    effects = [sentence for comparison in by_pair(body) if (sentence := effect(comparison, body))]
+    costs = cost_line(body)
+    lines = [costs, ""] if costs else []
+    return [*lines, "In numbers:", "", *(f"- {sentence}" for sentence in effects), ""] if effects else lines
 
 
 def one_sentence(body: dict[str, Any]) -> str:
@@ -62,5 +74,5 @@ def one_sentence(body: dict[str, Any]) -> str:
 
 
 def _named(names: list[str], total: int) -> str:
-    """The names in brackets. Returns "" if there are many names, or if `names` has all `total` names."""
+    """The names in brackets. Returns "" if there are over two names, or if `names` contains all `total` names."""
     return f" ({', '.join(names)})" if len(names) <= 2 and len(names) < total else ""

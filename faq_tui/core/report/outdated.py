@@ -13,6 +13,7 @@ from faq_tui.core.evaluation.metrics import token_metrics
 from faq_tui.core.evaluation.source_answers import source_generation
 from faq_tui.core.evaluation.texts import state
 from faq_tui.core.run.run import Run
+from faq_tui.core.settings.evaluate import as_before
 from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.stages import all_rows
 
@@ -49,7 +50,7 @@ def figures_signature(run: Run) -> str:
 def figure_conditions(run: Run) -> list[Any]:
     """Everything that the measurements of one model depend on, except the model and the benchmarks."""
     settings, target = run.settings.evaluate, run.settings.target
-    measured = settings.model_dump(exclude=NO_MEASUREMENT)
+    measured = as_before(settings.model_dump(exclude=NO_MEASUREMENT))
     named = (*settings.perplexity, *settings.word_perplexity, *settings.last_word, *settings.multiple_choice)
     files = [[name, state(run, name)] for name in named]
     answer_hashes = [

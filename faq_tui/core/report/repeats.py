@@ -44,9 +44,9 @@ def _sentence(one: dict[str, Any], title: str) -> str:
 
 
 def _needs(wanted: Sequence[dict[str, Any]], unit: str) -> Iterator[str]:
-    """Say what each width of the interval needs: a number of draws, or more items or seeds.
+    """Say what an interval of each width needs: a number of draws, or more items or seeds.
 
-    Successive widths share one phrase if they need more of the same.
+    If several widths in a row need more items (or more seeds), one phrase names all of these widths.
     """
     for lacking, group in groupby(wanted, key=lambda width: width["lacking"]):
         widths = list(group)

@@ -15,8 +15,8 @@ from faq_tui.core.run.run import in_use, lock_owner, locked_folder
 from faq_tui.core.run.server_record import live_servers
 from faq_tui.core.settings import load_settings
 
-# The entries of a run's folder that faq-tui writes. The files that make the folder a run come last. So if the
-# deletion fails halfway, the run is still listed, and a person can try again.
+# The entries of a run's folder that faq-tui writes. The files that make the folder a run come last, so the run is
+# still listed if the deletion fails halfway, and a person can try again.
 OWN = (
     *("models", ".cache", "activations", "calibration", "token_kinds", "reports", "jobs", "batch", ".units"),
     *("faq.db-wal", "faq.db-shm", "faq.db", "faq.toml", ".lock"),
@@ -119,7 +119,7 @@ def _refuse_inputs(folder: Path) -> None:
     try:
         settings = load_settings(folder / "faq.toml")
     except UsageError:
-        return  # a damaged run can be deleted
+        return  # a damaged run can be deleted, too
     inputs = {"target.model": settings.target.model, "seeds.path": settings.seeds.path}
     for name, source in settings.sources.items():
         inputs |= {f"sources.{name}.model": source.model, f"sources.{name}.files": source.files or source.model}

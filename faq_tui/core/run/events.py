@@ -160,7 +160,7 @@ class CandidateRetried(Event):
 class LoopEnded(Event):
     """A candidate repeated itself, so faq-tui ended the candidate's stream.
 
-    This saved at most `saved_tokens` tokens.
+    Ending the stream saved at most `saved_tokens` tokens.
     """
 
     seed_id: str

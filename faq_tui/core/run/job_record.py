@@ -14,7 +14,7 @@ from faq_tui.core.base.files import atomic_text
 from faq_tui.core.base.process import process_identity
 
 FILE = "job.json"
-LOG_PREFIX = "faq-tui: "  # in a job's log, the line that says why the job ended begins with this text
+LOG_PREFIX = "faq-tui: "  # a line in a job's log with the reason for the job's end begins with this text
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,10 @@ def _write(folders: list[Path]) -> None:
 
 
 def _is_text(name: str) -> bool:
-    """False if the name has bytes that are not UTF-8. The state file cannot store such a name unchanged."""
+    """False if the name has bytes that are not UTF-8.
+
+    The state file cannot store a name that is not UTF-8 unchanged.
+    """
     return not any("\ud800" <= character <= "\udfff" for character in name)
 
 

@@ -1,6 +1,6 @@
 """A run is a folder with the settings, database and artefacts of one target model.
 
-Only one process may write to it, or several processes that work on different units (`unit_locks.py`).
+Only one process at a time may write to a run, or several processes that work on different units (`unit_locks.py`).
 """
 
 from __future__ import annotations
@@ -107,9 +107,9 @@ def run_folder(folder: Path) -> Path:
 
 @contextmanager
 def open_run(folder: Path, read_only: bool = False) -> Iterator[Run]:
-    """The run in `folder`. Raises UsageError if there is none.
+    """The run in `folder`. Raises UsageError if the folder holds no run.
 
-    If the database turns out to be damaged, or cannot be written, while the block runs, FaqError is raised.
+    Raises FaqError if the block finds that the database is damaged or cannot be written.
     """
     folder = run_folder(folder)
     settings = load_settings(folder / "faq.toml")
@@ -182,7 +182,7 @@ def lock_owner(folder: Path) -> Owner | None:
             owner = _written(fd)
             if _lives(owner.pid) or time.monotonic() > deadline:
                 return owner
-            # Either the last holder has not ended yet, or the next holder has not written its pid into the file yet.
+            # Either the last holder of the lock has not ended yet, or the next holder has not written its pid yet.
             time.sleep(0.005)
         return None
     finally:

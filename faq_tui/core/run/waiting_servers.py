@@ -6,8 +6,8 @@ from pathlib import Path
 
 from faq_tui.core.run.events import ServerBack, ServerWaiting, from_json, line_start
 
-# The event ServerWaiting is repeated before each probe. So the last ServerWaiting event is near the end of the file,
-# even if many other events follow it.
+# The event ServerWaiting is repeated before each probe, so the last ServerWaiting event is near the end of the
+# file, even if many other events follow it.
 READ_BYTES = 8 << 20
 _LINES = (line_start(ServerWaiting), line_start(ServerBack))
 

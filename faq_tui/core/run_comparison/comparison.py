@@ -24,7 +24,7 @@ class RunSide:
 
     folder: Path
     target: str
-    answer: str  # the answer of its report in one sentence, or the reason why there is none
+    answer: str  # the answer of the run's report in one sentence, or the reason why there is no report
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,13 @@ def compare_runs(one: Path, other: Path) -> RunComparison:
     with open_run(one, read_only=True) as ours, open_run(other, read_only=True) as theirs:
         targets = ours.settings.target.model, theirs.settings.target.model
         mine, others = measured_evidence(ours), measured_evidence(theirs)
+        differences = setting_differences(ours.settings, theirs.settings)
+        if mine.target == others.target:  # two names of the same model make no difference
+            differences = tuple(one for one in differences if one.key != "target.model")
         return RunComparison(
             RunSide(one, targets[0], mine.answer),
             RunSide(other, targets[1], others.answer),
-            setting_differences(ours.settings, theirs.settings),
+            differences,
             reasons(targets, mine, others),
             common_panels((mine.body, others.body)),
             compare_picks(ours, theirs),

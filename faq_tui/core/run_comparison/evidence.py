@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from faq_tui.core.base.errors import FaqError, UsageError
-from faq_tui.core.evaluation.identity import UNQUANTIZED
+from faq_tui.core.base.hashing import digest
+from faq_tui.core.evaluation.identity import UNQUANTIZED, unquantized_hash
+from faq_tui.core.models.target import content_fingerprint, fingerprint
 from faq_tui.core.report.document import document
 from faq_tui.core.report.forest import EQUALS, ForestPanel, ForestRow, panels
 from faq_tui.core.report.headline import one_sentence
@@ -20,27 +22,41 @@ LETTERS = ("A", "B")
 
 @dataclass(frozen=True)
 class MeasuredEvidence:
-    """The evidence of one run. `body` is the report as data. If there is no report, `body` is None."""
+    """The evidence of one run.
+
+    `body` is the report as data. If there is no report, `body` is None. `target` is a hash of the target's files, or
+    of its name if the files are not found. So two names of the same files have the same hash.
+    """
 
     body: dict[str, Any] | None
     answer: str  # the answer of the report in one sentence, or the reason why there is no report
     conditions: dict[
         str, tuple[str, str, str]
     ]  # maps each measured text to (hash of the target, hash of the text, dtype.device)
+    target: str = ""
 
 
 def measured_evidence(run: Run) -> MeasuredEvidence:
+    target, known = _targets(run)
     conditions = {}
     for text, signature in measurements.signatures_of(run.store, UNQUANTIZED).items():
-        target, items, where = (*signature.split(".", 2), "", "")[:3]
-        conditions[text] = target, items, where
+        measured, items, where = (*signature.split(".", 2), "", "")[:3]
+        conditions[text] = target if measured == known else measured, items, where
     try:
         body = document(run)
     except UsageError:
-        return MeasuredEvidence(None, "Nothing is measured yet", conditions)
+        return MeasuredEvidence(None, "Nothing is measured yet", conditions, target)
     except (FaqError, OSError) as error:
-        return MeasuredEvidence(None, f"The evidence cannot be read: {error}", conditions)
-    return MeasuredEvidence(body, one_sentence(body), conditions)
+        return MeasuredEvidence(None, f"The evidence cannot be read: {error}", conditions, target)
+    return MeasuredEvidence(body, one_sentence(body), conditions, target)
+
+
+def _targets(run: Run) -> tuple[str, str]:
+    """Return two hashes: of the target's files, and of the target as new measurements are signed."""
+    try:
+        return content_fingerprint(run), unquantized_hash(fingerprint(run))
+    except (FaqError, OSError):  # the files of the target were moved or deleted
+        return digest("target", run.settings.target.model), ""
 
 
 def common_panels(bodies: Sequence[dict[str, Any] | None]) -> tuple[ForestPanel, ...]:
@@ -72,7 +88,7 @@ def reasons(targets: tuple[str, str], one: MeasuredEvidence, other: MeasuredEvid
     shared = [text for text in one.conditions if text in other.conditions]
     different = [text for text in shared if one.conditions[text][0] != other.conditions[text][0]]
     found = []
-    if different or (not shared and targets[0] != targets[1]):
+    if different or (not shared and one.target != other.target):
         names = f"{targets[0]} and {targets[1]}" if targets[0] != targets[1] else f"two versions of {targets[0]}"
         found.append(f"The runs have different targets ({names}), so their figures are not comparable.")
     if one.body is None or other.body is None:

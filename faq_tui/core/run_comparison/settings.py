@@ -12,7 +12,7 @@ from faq_tui.core.regenerating.candidate_requests import prompt_version
 from faq_tui.core.settings.recipe import Recipe
 from faq_tui.core.settings.schema import Settings
 
-SECRET = "extra_headers"  # values of this table may be keys, so they are never shown
+SECRET = "extra_headers"  # the values of this table may be API keys, so they are never shown
 HIDDEN = "(not shown)"
 PRESENT = "present"
 ABSENT = "–"  # shown if a run does not have the key
@@ -33,7 +33,7 @@ class SettingDifference:
 
 
 def setting_differences(one: Settings, other: Settings) -> tuple[SettingDifference, ...]:
-    """The keys whose values differ, in the order of the schema. A default counts as a value.
+    """The keys whose values differ, in the order of the schema. If a run does not set a key, the default is compared.
 
     The recipes of both runs are paired by the names of their artefacts. If only one run has a source, a set or a
     recipe, one line says so.

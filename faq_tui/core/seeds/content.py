@@ -17,8 +17,8 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.files import atomic_text
 from faq_tui.core.seeds.files import named_files
 
-# A hash is kept only if its file has not changed for this many seconds. Otherwise, a file that changes twice within
-# one tick of the file system's clock could keep the hash of its first content.
+# The hash of a file is stored only if the file has not changed for this many seconds. A newer file may change again
+# without a new modification time, and then the stored hash would be wrong.
 SETTLED_S = 3.0
 
 
@@ -34,9 +34,10 @@ class Kept:
         self._known: dict[str, Any] = known if isinstance(known, dict) else {}
 
     def get(self, name: str, state: Any, compute: Callable[[], Any], keep: bool = True) -> Any:
-        """Return the value of `name` if it was kept for the same `state`. Otherwise compute it and keep it.
+        """Return the stored value of `name` if it was computed for the same `state`; else compute the value and store
+        it.
 
-        `state` is a value that JSON can hold. If the file cannot be written, the value is computed again next time.
+        `state` is a value that JSON can hold. If the value cannot be stored, the next call computes it again.
         """
         found = self._known.get(name)
         if isinstance(found, list) and len(found) == 2 and found[0] == state:
@@ -44,7 +45,8 @@ class Kept:
         value = compute()
         if keep:
             self._known[name] = [state, value]
-            with suppress(OSError, FaqError), atomic_text(self._path) as file:  # FaqError means that the disk is full
+            # `atomic_text` raises FaqError if the disk is full
+            with suppress(OSError, FaqError), atomic_text(self._path) as file:
                 json.dump(self._known, file)
         return value
 

@@ -14,8 +14,7 @@ from faq_tui.core.seeds.formats.opening import plain_suffix
 
 MOST_FILES = 100_000
 MAGIC = re.compile(r"[*?[]")
-# Names of files that contain no rows. Such files are in folders from the hub, and in folders that `save_to_disk` of
-# `datasets` has written.
+# names of files without rows in folders from the hub and in folders written by `save_to_disk` of `datasets`
 NO_ROWS = (*SAVED, "dataset_infos.json", "dataset_info.json", "config.json")
 SPLIT_NAMES = {"valid": "validation", "val": "validation", "dev": "validation", "eval": "validation"}
 SPLIT = re.compile(r"(train|test|validation|valid|val|dev|eval)(?![a-z])", re.IGNORECASE)
@@ -74,7 +73,7 @@ def files_of_folder(path: Path, name: str, split: str, known: Callable[[str], bo
 def split_of(path: Path) -> str:
     """The name of a split at the start of the file's name; "" if there is none.
 
-    For example, it is `train` in `train-00000-of-00002.parquet`.
+    For `train-00000-of-00002.parquet`, the result is `train`.
     """
     match = SPLIT.match(path.name)
     found = match[1].lower() if match else ""

@@ -19,7 +19,7 @@ _NO_COMMA = re.compile(r"\}\s*\n\s*\{")
 def python_literal(text: str) -> Any:
     """The list or dict in the text; None for any other text.
 
-    The text can be hostile. It is parsed only if it is short and consists of strings, numbers and brackets.
+    The text can be hostile. Therefore only a short text of strings, numbers and brackets is parsed.
     """
     if len(text) > LONGEST or "'" not in text:
         return None

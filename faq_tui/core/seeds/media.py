@@ -78,7 +78,7 @@ def media_in_text(text: str) -> Media | None:
         return None
     for match in PLACEHOLDER.finditer(text):
         name = next(name for name in match.groups() if name).lower()
-        if f"</{name}>" not in text.lower():  # with such a closing tag, the text is HTML
+        if f"</{name}>" not in text.lower():  # if the text also has the closing tag, it is HTML
             return KINDS[name]
     return KINDS["image"] if VISION_START in text else None
 

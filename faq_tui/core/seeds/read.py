@@ -45,9 +45,9 @@ def read_records(path: Path, settings: Seeds) -> Records:
 def format_of(path: Path, name: str) -> SeedFormat:
     """The format that reads `name`, the value of `seeds.path`. If `name` is a file, its path is `path`.
 
-    Formats of faq-tui are tried before formats of other packages. Formats of files are tried before data sets. If the
-    content of a file is certainly in another format than its file extension says, the format of the content is used.
-    Raises UsageError if there is no such file, or no format for it.
+    Formats of faq-tui are tried before formats of other packages. Formats of files are tried before data sets. If a
+    file's content is certainly not in the format of its file extension, the format of the content is used. Raises
+    UsageError if there is no such file, or no format for it.
     """
     if path.is_dir():
         if is_dataset_folder(path):
@@ -117,8 +117,8 @@ def _of_content(path: Path, suffix: str) -> SeedFormat | None:
     if by_suffix is not None and by_suffix.name not in SEED_FORMATS.builtin:
         return None
     if suffix in (".txt", ".json", ".jsonl", ".ndjson"):
-        # The suffix decides, because the content could mislead: a line of plain text may be JSON. Each of the two
-        # JSON formats can also read the files of the other one.
+        # The suffix decides, because the content could mislead: a line of plain text may be JSON. The formats for
+        # JSON and for JSON lines can each read the files of the other.
         return None
     return _builtin("jsonl") if _begins_as_json(head.removeprefix(b"\xef\xbb\xbf").lstrip()) else None
 

@@ -6,7 +6,8 @@ EMPTY, DUPLICATE, BROKEN = "empty", "duplicate", "broken"
 ENCODING, NO_QUESTION, TOOLS = "encoding", "no question", "tools"
 IMAGE, AUDIO, VIDEO = "image", "audio", "video"
 
-# The parts that can be left out of a row that is used. Each text completes the sentence "in 3 seeds …".
+# The parts of a row that can be left out while the rest of the row becomes a seed. Each text completes the sentence
+# "in 3 seeds …".
 LEFT_OUT = {
     TOOLS: "the turns from the first tool call on are left out",
     "system": "the text of the system column is left out, since the chat has a system turn",

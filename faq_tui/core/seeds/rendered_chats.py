@@ -1,6 +1,6 @@
 """Read a chat that was written into one text, for example with the chat template of a model.
 
-Data sets for fine-tuning often have such a text in the field `text`. Without this module, the whole chat with its
+Data sets for fine-tuning often have a rendered chat in the field `text`. Without this module, the whole chat with its
 control tokens and its answer would be the question.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-LONGEST_TEXT = 1 << 20  # longer texts are not searched
+LONGEST_TEXT = 1 << 20  # in longer texts, faq-tui does not look for a chat
 _ROLE = r"(system|developer|user|human|assistant|model|gpt|tool|function|observation)"
 # Each pattern matches the beginning of a turn. The pattern's group captures the role of the turn.
 _MARKED = (

@@ -89,7 +89,10 @@ def read_seed(raw: Any, settings: Seeds, origin: str) -> SeedOfRecord:
 
 
 def _whole(seed: Seed) -> Seed:
-    """Return the seed. Raises ShapeError if its text is not valid Unicode, or if it has a placeholder for media."""
+    """Check the seed, and return it.
+
+    Raises ShapeError if a text of the seed is not valid Unicode, or if the seed has a placeholder for media.
+    """
     for text in (*(message["content"] for message in seed.messages), seed.answer or ""):
         if text != storable(text):
             raise ShapeError("contains a lone surrogate, which is not a valid character")
@@ -151,7 +154,7 @@ def _further(raw: dict[str, Any], settings: Seeds, depth: int) -> Chat | None:
 
 
 def _of_prompt(raw: dict[str, Any], prompt: str, settings: Seeds) -> Chat:
-    """Make a chat from the question in the field `prompt`. The field may also contain turns."""
+    """Make a chat from the field `prompt`, which contains a question or a list of turns."""
     value = _value(raw, prompt)
     turns = as_turns(value) or (turns_in_text(value) if isinstance(value, str) else None)
     if turns:
@@ -253,8 +256,7 @@ def _with_system(chat: Chat, raw: dict[str, Any], settings: Seeds) -> Chat:
 def _instruction(raw: dict[str, Any], chat: Chat) -> str:
     """The text of the field `instruction`.
 
-    The result is "" if there is no such text, if the question contains this text, or if this text contains the
-    question.
+    The result is "" if the field has no text, or if one of the two texts instruction and question contains the other.
     """
     given = raw.get("instruction")
     if not isinstance(given, str) or len(chat.messages) != 1:
@@ -272,8 +274,8 @@ def _user(text: str) -> dict[str, str]:
 def _field(raw: dict[str, Any], named: str | None, usual: tuple[str, ...]) -> str | None:
     """The name of the field with the text.
 
-    If the settings name a field, `named` is this field. Otherwise the first field with a usual name that has text is
-    used.
+    If the settings name a field, `named` is this field. If the settings name no field, the first field with a usual
+    name that has text is used.
     """
     if named is not None:
         return named if _has(raw, named) else None

@@ -98,7 +98,7 @@ def as_turns(value: Any) -> list[Any] | None:
     """The turns in a value that is certainly a chat. None for every other value.
 
     Three kinds of values are certainly a chat: a list of turns, an object with a list of roles and a list of texts,
-    and a JSON text that contains one of these.
+    and a JSON text of such a list or object.
     """
     if isinstance(value, str):
         parsed = parsed_json(value)
@@ -157,7 +157,7 @@ def _transposed(value: Mapping[str, Any]) -> list[Any] | None:
 
 
 def _given_role(turn: Any) -> str | None:
-    """The role as it is written in the turn; None if the turn has no role."""
+    """The role exactly as the turn names it; None if the turn has no role."""
     if not isinstance(turn, dict):
         return None
     for key in ROLE_KEYS:

@@ -67,7 +67,7 @@ class SettingGroup:
 
 
 def groups_of(raw: Mapping[str, Any]) -> list[SettingGroup]:
-    """The sections of the file with these values, in the order of the schema."""
+    """The sections of the file with the values `raw`, in the order of the schema."""
     groups: list[SettingGroup] = []
     for name, field in Settings.model_fields.items():
         help_text = comment_of(field)
@@ -148,7 +148,7 @@ def _help(table: KeyPath, inner: tuple[str, ...], field: FieldInfo) -> str:
 
 
 def _kind(table: KeyPath, inner: tuple[str, ...], field: FieldInfo) -> tuple[Kind, tuple[Any, ...]]:
-    """The form of the key, and the values of a choice."""
+    """The kind of form field for the key, and the possible values if the kind is "choice"."""
     members = list(_members(field.annotation))
     optional = type(None) in members
     none: tuple[Any, ...] = (None,) if optional else ()
@@ -245,4 +245,4 @@ def _number(text: str) -> Any:
             return kind(text)
         except ValueError:
             continue
-    return text  # a word such as "off", or a mistake; the check of the settings will report a mistake
+    return text  # a word such as "off"; the check of the settings reports wrong words

@@ -1,4 +1,4 @@
-"""Change values in the text of a run's `faq.toml`. Comments, order and line ends of the file stay.
+"""Change values in the text of a run's `faq.toml`. The file keeps its comments, its order and its line endings.
 
 A change is accepted only if the new text has exactly the wanted values and all comments of the old text. Otherwise
 the change is refused, and the person has to edit the file.
@@ -60,7 +60,7 @@ def value_at(raw: Any, path: Iterable[str | int]) -> Any:
 
 
 def with_changes(raw: Mapping[str, Any], changes: Iterable[Change]) -> dict[str, Any]:
-    """The values after the changes. `raw` stays as it is. Raises UsageError if a section is no table."""
+    """A copy of the values `raw` with the changes. Raises UsageError if a section is no table."""
     changed = copy.deepcopy(dict(raw))
     for change in changes:
         here: Any = changed
@@ -127,7 +127,7 @@ def _changed(text: str, change: Change) -> str:
                     return new
                 reason = "a comment would be lost"
         except (TOMLKitError, tomllib.TOMLDecodeError, LookupError, TypeError, ValueError, AttributeError):
-            continue  # this way does not fit the form of the file
+            continue  # this function cannot handle the form of the file, so try the next function
     raise UsageError(f"`{dotted(change.path)}` cannot be changed here, because {reason}: change it in your editor")
 
 
@@ -144,7 +144,8 @@ def _counted(comments: list[str]) -> dict[str, int]:
     return {comment: comments.count(comment) for comment in set(comments)}
 
 
-# The ways to change the text. A way may fail or give a wrong result, so `_changed` checks the result of each way.
+# The functions that change the text. Each of these functions may fail or give a wrong result, so `_changed` checks
+# the results.
 
 
 def _replaced(text: str, change: Change, raw: Mapping[str, Any]) -> str:
@@ -167,7 +168,7 @@ def _replaced(text: str, change: Change, raw: Mapping[str, Any]) -> str:
 
 
 def _inserted(text: str, change: Change, raw: Mapping[str, Any]) -> str:
-    """Write a line for the key: below the comment that shows the key, or below the last key of the section."""
+    """Add a line for the key: below the comment that shows the key, or else below the last key of the section."""
     if len(change.inner) > 1 and value_at(raw, change.path[:-1]) is not None:
         return _inserted(text, Change((*change.table, change.inner[0]), change.inner[1:], change.value), raw)
     lines = text.splitlines(keepends=True)
@@ -195,7 +196,7 @@ def _is_whole(line: str) -> bool:
 
 
 def _rebuilt(text: str, change: Change, raw: Mapping[str, Any]) -> str:
-    """Write the inline table that holds the key anew."""
+    """Replace the inline table that contains the key by a new one."""
     if len(change.inner) < 2 or not isinstance(whole := value_at(raw, change.path[:-1]), dict):
         raise KeyError(change.path[-1])
     value = {key: item for key, item in whole.items() if key != change.inner[-1]}
@@ -205,9 +206,9 @@ def _rebuilt(text: str, change: Change, raw: Mapping[str, Any]) -> str:
 
 
 def _by_library(text: str, change: Change, raw: Mapping[str, Any]) -> str:  # noqa: ARG001
-    """Let the library tomlkit choose the place.
+    """Change the text with the library tomlkit, which chooses the line.
 
-    The library handles sections without a head, and strings that look like a head.
+    The library handles sections without a heading `[…]`, and strings that look like a heading.
     """
     document = tomlkit.parse(text)
     holder: Any = document
@@ -256,7 +257,7 @@ def _removed(text: str, change: Change, raw: Mapping[str, Any]) -> str:
 
 
 def _section(lines: list[str], table: KeyPath) -> tuple[int, int]:
-    """The lines of a section: the index of its head, and the index after its last line. Raises StopIteration."""
+    """The lines of a section: the index of its heading, and the index after its last line. Raises StopIteration."""
     heads: list[tuple[int, KeyPath]] = []
     counts: dict[str, int] = {}
     for index, line in enumerate(lines):
@@ -273,7 +274,7 @@ def _section(lines: list[str], table: KeyPath) -> tuple[int, int]:
 
 
 def _path_of(head: Any, counts: dict[str, int]) -> KeyPath:
-    """The path of a section's head. Tables of a list, such as `[[recipes]]`, are numbered with `counts`."""
+    """The path in a section's heading. Tables of a list, such as `[[recipes]]`, are numbered with `counts`."""
     path: list[str | int] = []
     while head:
         if isinstance(head, list):

@@ -1,7 +1,8 @@
 """Write the lines of a new `faq.toml` from the schema: each key with a value, and its description as a comment.
 
-A key that is not set is written as a comment. If such a key has a default value, the line shows this value. For a key
-without a default value, the line shows an example, and the description states what happens without the key.
+A key that is not set is written as a comment. If a key that is not set has a default value, its line shows this
+value. For a key without a default value, the line shows an example, and the description states what happens without
+the key.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def keys_text(
     """The keys of a section, one per line.
 
     The keys in `values` and `live` are written first. All other keys follow as comments. `values` maps keys to their
-    values. The keys in `live` get their defaults. The keys in `without` are omitted.
+    values. The keys in `live` are written with their defaults. The keys in `without` are omitted.
     """
     values = values or {}
     fields = {field.alias or name: field for name, field in model.model_fields.items()}

@@ -115,8 +115,8 @@ def _put(document: tomlkit.TOMLDocument, recipes: Recipes) -> None:
         recipes[-1].add(tomlkit.nl())
     if "recipes" in document:
         if not isinstance(document["recipes"], AoT):
-            # An inline array may stand between other keys. Tables cannot be written there, so the list moves to the
-            # end.
+            # If `recipes` is an inline array, other keys may follow it. `[[recipes]]` tables cannot be written before
+            # these keys, so the list moves to the end.
             del document["recipes"]
             document.append("recipes", array)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -33,9 +33,10 @@ RUNS_CODE = frozenset({"live_code_bench"})
 
 
 def expand(engine: str, tasks: Sequence[str]) -> tuple[str, ...]:
-    """The tasks of this engine. Each task is listed only once.
+    """The tasks of the program `engine` ("lm_eval" or "evalscope"). Each task is listed only once.
 
-    The name of a list is replaced by the tasks of the list. A list with tasks of the other engine is left out.
+    If `tasks` contains the name of a list, the tasks of this list replace the name. A list of the other program's
+    tasks is left out.
 
     >>> expand("lm_eval", ["ppl3", "piqa"])
     ('wikitext', 'c4', 'lambada_openai', 'piqa')
@@ -48,7 +49,7 @@ def expand(engine: str, tasks: Sequence[str]) -> tuple[str, ...]:
 
 
 def misplaced(engine: str, tasks: Sequence[str]) -> list[str]:
-    """The names in `tasks` that stand for lists whose tasks belong to the other engine."""
+    """The entries of `tasks` that are names of task lists for the other program."""
     return [task for task in tasks if task in LISTS and LISTS[task][0] != engine]
 
 
@@ -112,7 +113,7 @@ def _url(value: str | None) -> str | None:
 
 
 def _own_lists(engine: str, other: str) -> Any:
-    """Make a validator that refuses a list if all of its tasks belong to the engine `other`."""
+    """Make a validator that refuses a named task list if its tasks belong to the program `other`."""
 
     def check(tasks: tuple[str, ...]) -> tuple[str, ...]:
         wrong = misplaced(engine, tasks)
@@ -225,6 +226,15 @@ class Evalscope(_BenchmarkSection):
     _check_url = field_validator("base_url")(_url)
 
 
+# Keys that older versions of faq-tui do not have. With the value given here, a key has no effect.
+ADDED_LATER: Mapping[str, Any] = {"greedy_tokens": 0}
+
+
+def as_before(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of `[evaluate]` without keys that have no effect, so that hashes of older versions stay valid."""
+    return {key: value for key, value in values.items() if key not in ADDED_LATER or value != ADDED_LATER[key]}
+
+
 TARGET_ANSWERS = "target"  # value of `answers` if the unquantized target writes the answers
 
 
@@ -266,6 +276,13 @@ class Evaluate(Section):
         Field(description='model that answers the held-out seeds: "target", or the name of a source'),
     ] = (TARGET_ANSWERS,)
     answer_tokens: Annotated[Count, Field(description="longest held-out answer, in tokens")] = 256
+    greedy_tokens: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="longest greedy answer of each model to the held-out seeds, in tokens; 0: no greedy answers",
+        ),
+    ] = 0
 
     last_word: Annotated[
         tuple[str, ...],
@@ -290,7 +307,7 @@ class Evaluate(Section):
     ] = 1
     repeat_share: Annotated[
         float,
-        Field(gt=0.0, lt=1.0, description="how large a part of all seeds is in each draw, if draws overlap"),
+        Field(gt=0.0, lt=1.0, description="share of all seeds that each draw uses, if draws overlap"),
     ] = 0.5
 
     batch_size: Annotated[Count, Field(description="number of windows or items in a batch")] = 4

@@ -194,6 +194,6 @@ class JudgeSettings(Section):
             retries=self.retries,
             **{name: getattr(self, name) for name in REQUEST_KEYS},
         )
-        if "patience_s" not in self.model_fields_set:  # `AnsweredServers` checks whether the person set this key
+        if "patience_s" not in self.model_fields_set:  # `AnsweredServers` checks if faq.toml sets it
             return endpoint
         return endpoint.model_copy(update={"patience_s": self.patience_s})

@@ -68,7 +68,7 @@ def parse_toml(text: str, where: str = "faq.toml") -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class SettingProblem:
-    """A refused value. `location` is the path of its key; it is empty if the problem concerns several keys."""
+    """A refused value. `location` is the path of the value's key; it is empty if several keys cause the problem."""
 
     location: tuple[int | str, ...]
     sentence: str
@@ -88,7 +88,7 @@ def check_values(raw: Mapping[str, Any], folder: Path) -> tuple[Settings | None,
 
 
 def _unusable(value: Any, location: tuple[int | str, ...] = ()) -> Iterator[SettingProblem]:
-    """Yield each value that no key can have.
+    """Yield a problem for each value that is invalid for every key.
 
     Paths and requests cannot contain the character NUL. By the definition of TOML, integers have at most 64 bits;
     neither the database nor JSON could hold larger ones.

@@ -158,8 +158,8 @@ class Recipe(Section):
     def folder(self, set_name: str) -> str:
         """Name of the artefact's folder under `models/`.
 
-        The name contains the `mark` of the recipe. It also contains the preset's name if the preset sets keys that
-        only this method has.
+        The name contains the `mark` of the recipe. The name also contains the preset's name if the preset sets keys
+        that only this method has.
         """
         group = "c" if self.group_size == -1 else str(self.group_size)
         preset = f"-{self.preset}" if set(self.presets.get(self.preset or "", ())) - set(COMMON) else ""
@@ -267,15 +267,15 @@ def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _position(listed_values: Sequence[Any], value: Any) -> int:
-    """Index of the value in the list.
+    """Index of the value in the list of values.
 
-    A value that is not in the list is a method's default. For such a value, the result is 0.
+    The value may be a method's default that is not in the list. If the value is not in the list, the result is 0.
     """
     return listed_values.index(value) if value in listed_values else 0
 
 
 def _options(method: Any, key: str, given: Any, several: bool) -> list[Any]:
-    """The values of `key` with which one method is combined.
+    """The values of `key` for the recipes of one method.
 
     The list is empty if the method uses its default value.
     """
@@ -327,8 +327,8 @@ def _relocated(error: Any, index: int) -> InitErrorDetails:
 def recipe_of_worker(values: Mapping[str, Any]) -> Recipe:
     """Build the recipe in the worker.
 
-    `values` is the result of `Recipe.identity`, which the pipeline sends to the worker as JSON. So a missing key has
-    the value of older artefacts, which may differ from the default.
+    `values` is the result of `Recipe.identity`, which the pipeline sends to the worker as JSON. If a key is missing
+    in `values`, it gets the value that older artefacts have, which may differ from the default.
 
     Raises UsageError.
     """

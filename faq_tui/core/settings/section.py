@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
-# this value means the small model that faq-tui downloads, or its server
+# this value stands for the small model that faq-tui downloads, or for a server with this model
 EMBEDDED = "embedded"
 BASELINE = "baseline"
 TOKENS_SUFFIX = "-tokens"

@@ -22,7 +22,7 @@ from faq_tui.core.settings.section import EMBEDDED, AddedLater, Count, Fraction,
 LOCAL = "local"  # value of base_url if the model is loaded on this machine in a child process
 TARGET = "target"  # value of `model` if a local source uses the run's target
 
-OFF: Literal["off"] = "off"  # requests do not contain a sampling key that has this value
+OFF: Literal["off"] = "off"  # if a sampling key has this value, requests do not contain the key
 T = TypeVar("T")
 
 
@@ -129,7 +129,11 @@ class Endpoint(Section):
     retries: Annotated[int, Field(ge=0, le=100, description="how many times a failed request is repeated")] = 5
     retry_wait_s: Annotated[
         float,
-        Field(ge=0, le=60, description="longest wait before the second try, in seconds; it doubles with each try"),
+        Field(
+            ge=0,
+            le=60,
+            description="longest wait before the first retry, in seconds; each further retry doubles this time",
+        ),
     ] = 0.5
     connect_timeout_s: Annotated[float, Field(gt=0, description="longest wait for a connection, in seconds")] = 10.0
     idle_timeout_s: Annotated[
@@ -223,9 +227,9 @@ class Source(Endpoint):
     # candidate once more with another sampling seed. `drop` sends no second request. An unusable candidate is stored
     # and shown, but never picked.
     on_truncated: Annotated[OnUnfit, Field(description="what to do if a candidate is cut off or empty")] = "retry"
-    on_flagged: Annotated[OnUnfit, Field(description="what to do if a candidate is unusable for another reason")] = (
-        "other_seed"
-    )
+    on_flagged: Annotated[
+        OnUnfit, Field(description="what to do if a candidate is unusable, but neither cut off nor empty")
+    ] = "other_seed"
     retry_room: Annotated[
         float, Field(ge=1.0, le=16.0, description="a retry uses max_tokens multiplied by this number")
     ] = 2.0
@@ -278,8 +282,8 @@ def checked_url(value: str) -> str:
 def name_the_target(raw: Any) -> Any:
     """In local sources, replace the model "target" by the target's name.
 
-    This happens before the settings are checked. So the candidates of a local source become stale when the target
-    changes.
+    The function runs before the settings are checked. So the candidates of a local source become stale when the
+    target changes.
     """
     try:
         model = raw["target"]["model"]
@@ -290,5 +294,5 @@ def name_the_target(raw: Any) -> Any:
             for name, source in raw["sources"].items()
         }
     except (TypeError, KeyError, AttributeError):
-        return raw  # the checks of the schema report the mistake
+        return raw  # `raw` has a wrong form; the schema reports this later
     return {**raw, "sources": sources}

@@ -10,12 +10,13 @@ from pydantic import Field, field_validator
 from faq_tui.core.extensions import SEED_FORMATS
 from faq_tui.core.settings.section import AddedLater, Count, DescribedBy, Section
 
-# Encodings of the names of hosts. No file is written in them, and decoding a long line takes very long.
+# Encodings of host names. Files do not use these encodings, and decoding a long line with them is very slow.
 NAMES_OF_HOSTS = ("idna", "punycode")
 
 
 def seed_kinds() -> str:
-    """The comment of the key `seeds.path`. It lists the suffixes of seed files and all other possible values."""
+    """The comment of the key `seeds.path`. The comment lists the suffixes of seed files and all other possible
+    values."""
     formats = SEED_FORMATS.all()
     endings = [suffix.removeprefix(".") for one in formats for suffix in one.suffixes]
     others = [one.title for one in formats if not one.suffixes]

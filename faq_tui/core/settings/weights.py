@@ -1,7 +1,7 @@
 """The recipe keys that weight the calibration tokens: `sink_share` and `token_weights`.
 
 If a method can weight tokens in its Hessians, its recipe is a subclass of `WeightedRecipe`. This subclass declares
-both keys with the types of this module.
+`sink_share` and `token_weights` with the types of this module.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ TokenWeightsKey = Annotated[
     KindWeights, Field(description="weight of each kind of tokens in the Hessian"), AddedLater()
 ]
 WEIGHTS_ADDED_LATER: Mapping[str, Any] = {"sink_share": OFF, "token_weights": KindWeights().by_kind()}
-# The reason why methods of the library GPTQModel have neither of these keys.
+# The error message if a recipe sets one of these keys for a method of the library GPTQModel.
 COUNTED_ONCE: Mapping[str, str] = dict.fromkeys(
     WEIGHTS_ADDED_LATER,
     f"the library GPTQModel counts every token once; use {METHODS_WITH_WEIGHTS}, "
@@ -107,5 +107,6 @@ def kind_weights_of(recipe: Recipe) -> dict[str, float] | None:
 
 
 def is_weighted(recipe: Recipe) -> bool:
-    """True if the recipe weights tokens. Only faq-tui's own quantization can do this, not the library GPTQModel."""
+    """True if the recipe weights tokens. Only faq-tui's own quantization can weight tokens, not the library
+    GPTQModel."""
     return sink_share_of(recipe) is not None or kind_weights_of(recipe) is not None

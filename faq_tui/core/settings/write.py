@@ -27,8 +27,8 @@ SETTINGS = Settings.model_fields
 BENCHMARKS: dict[str, type[Section]] = {"lm_eval": LmEval, "evalscope": Evalscope, "serve": Serve}
 HEAD = """\
 # Settings of one faq-tui run. You can edit this file at any time. The next run redoes only what your changes affect.
-# A line such as "# key = value" shows a key that is not set, with its default. If the comment of a key states the
-# default, the value in the line is only an example.
+# In a line such as "# retries = 5", the "#" means that the key `retries` is not set, and 5 is the key's default.
+# If the comment of a key contains "default:", the comment states the default, and the value after "=" is an example.
 """
 NO_SOURCE = """\
 # There is no source yet, so faq-tui will make only the baseline. Give a larger model of the target's family:
@@ -126,7 +126,7 @@ def _elder(url: str, model: str, key_env: str | None = None) -> str:
 
 
 def _itself() -> str:
-    """The text of the source `self`: the target on this machine."""
+    """The section `[sources.self]` of faq.toml. This source is the target, which runs on this machine."""
     head = head_text("[sources.self]", SETTINGS["sources"])
     return head + keys_text(
         Source, {"base_url": LOCAL, "model": TARGET}, ("candidates", "concurrency", "reasoning", "sampling")
@@ -149,7 +149,7 @@ def _group_size(target: str, method: str = DEFAULT_METHOD) -> str:
     """The group size of a new recipe.
 
     If the method has only one group size, the result is this size. If 128 divides the target's widths, the size is
-    128, as in the paper. Otherwise it is the largest of 64, 32 and 16 that divides the widths.
+    128, as in the paper. Otherwise the group size is the largest of 64, 32 and 16 that divides the widths.
     """
     possible = model_of(method).choices("group_size")
     if len(possible) == 1:

@@ -17,7 +17,7 @@ from faq_tui.core.settings.write import Choices, init_text, write_settings
 from faq_tui.core.store import Store
 
 Origin = Literal["server", "self", "none"]
-USUAL_SEEDS = Seeds(path="starter")  # the defaults for the numbers of seeds come from this object
+USUAL_SEEDS = Seeds(path="starter")  # holds the default numbers of seeds
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ def draft_run(draft: Draft) -> Iterator[Run]:
 def checked_folder(name: str, here: Path) -> Path:
     """The folder of the new run.
 
-    A relative name begins in `here`. Raises UsageError if a run cannot be created there.
+    A relative `name` is a path from the folder `here`. Raises UsageError if a run cannot be created in the named
+    folder.
     """
     if not name.strip() or not name.isprintable():
         raise UsageError("type a name for the run's folder, for example my-run")

@@ -19,7 +19,7 @@ class PlanReport(StepReport):
 
 
 def look_at_plan(draft: Draft, name: str, here: Path) -> PlanReport:
-    """The plan of the run, which will be in the folder `name`. A relative name begins in `here`."""
+    """The plan of the run, which will be in the folder `name`. A relative `name` is a path from the folder `here`."""
     try:
         folder = checked_folder(name, here)
         with draft_run(draft) as run:

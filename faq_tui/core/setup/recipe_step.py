@@ -18,7 +18,7 @@ from faq_tui.core.setup.step_report import Line, StepReport, sentence
 from faq_tui.core.setup.target_step import TargetReport
 
 FULL_BITS = 16  # bits of an unquantized weight
-SPARE = 1.15  # the disk space is multiplied by this factor, for scales, 16-bit embeddings, logs and calibration sets
+SPARE = 1.15  # factor on the disk space of the weights: room for scales, 16-bit embeddings, logs and calibration sets
 DOCTOR_ROLES = {"ok": "", "warning": "warning", "failed": "bad"}
 
 

@@ -36,7 +36,7 @@ class ServerReport(StepReport):
     model: str = ""
     models: tuple[str, ...] = ()
     window: int | None = None  # largest number of tokens of prompt and answer together; None if not reported
-    # where the reply to the trial question contained the reasoning; "" if no trial question was sent
+    # the part of the reply to the trial question that contained the reasoning; "" if no trial question was sent
     reasoning: str = ""
     rate: float | None = None  # tokens per second of one request
     badge: str = ""  # the verdict on the family
@@ -57,7 +57,8 @@ def look_at_source(draft: Draft) -> ServerReport:
 
 
 def look_at_server(draft: Draft) -> ServerReport:
-    """List the server's models. If the draft names a model, also ask it one short question, and check its family.
+    """List the server's models. If the draft names one of them, also ask this model a short question, and check its
+    family.
 
     This function takes up to about a minute, so the app calls it in a thread.
     """
@@ -131,7 +132,7 @@ async def _models(client: Client, endpoint: Endpoint) -> dict[str, dict[str, Any
 
 
 def _without_model(found: ServerReport) -> ServerReport:
-    """Refuse the step until a model is chosen."""
+    """Return the report with a problem: no model is chosen yet."""
     if not found.models:
         problem = "the server does not list its models: type the name of the larger model"
     else:

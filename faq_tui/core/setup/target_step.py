@@ -24,7 +24,7 @@ EXAMPLES = 'a hub id such as Qwen/Qwen3-8B, a model folder, or "embedded"'
 
 @dataclass(frozen=True)
 class TargetReport(StepReport):
-    """`name` is the value for the settings: a relative path has become absolute."""
+    """`name` is the value for `target.model`; a relative path in the answer is stored as an absolute path."""
 
     name: str = ""
     folder: Path | None = None  # the model's folder if its files are on this machine
@@ -36,7 +36,8 @@ class TargetReport(StepReport):
 def look_at_target(answer: str, here: Path) -> TargetReport:
     """Check the target.
 
-    A relative path begins in `here`. For a hub id, the function asks the hub, which takes at most a few seconds.
+    A relative path starts at the folder `here`. For a hub id, the function asks the hub, which takes at most a few
+    seconds.
     """
     answer = answer.strip()
     try:

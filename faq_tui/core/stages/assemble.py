@@ -38,16 +38,19 @@ VERSION = 2  # increase this number if new code makes other token ids from the s
 
 
 def signature(run: Run) -> str:
-    """A hash of the settings, the seeds and the picks. It stays the same if a person confirms a judge's pick."""
+    """A hash of the settings, the seeds and the picks.
+
+    The hash stays the same if a person confirms a judge's pick.
+    """
     return _signature(run, {name: list(deciding_picks(run, name).values()) for name in run.settings.sources})
 
 
 def holds(run: Run, row: StageRow) -> bool:
-    """True if a signature by an earlier version of faq-tui still holds.
+    """True if the stage is up to date, although its signature comes from an earlier version of faq-tui.
 
-    The signatures of earlier versions also contained who had picked each candidate: the judge or a person. Such a
-    signature is computed again from the present picks. In this computation, a pick counts as a person's if a person
-    had picked for this seed when the stage began.
+    The signatures of earlier versions also contained who had picked each candidate: the judge or a person. A
+    signature of an earlier version is computed again from the present picks. For the computation, a person is the
+    picker of a seed if a person had picked for the seed when the stage began.
     """
     picked: dict[str, list[Pick]] = {}
     for name in run.settings.sources:
@@ -123,7 +126,7 @@ def _draws(run: Run, chosen: Sequence[Seed]) -> list[list[Seed]]:
 
 
 def ranked(run: Run, role: str) -> list[Seed]:
-    """The seeds with the role `role` in random order. So for every n, the first n seeds are a random sample.
+    """The seeds with the role `role` in random order. For every n, the first n of these seeds are a random sample.
 
     The order depends only on `seeds.sample_seed`.
     """
@@ -151,7 +154,7 @@ def _material(run: Run, chosen: Sequence[Seed], draw: int) -> Material:
 def _prose(run: Run, template: Template, begin: float) -> Callable[[str, int], Iterator[Sample]]:
     """A function that makes calibration rows from the prose file of a set.
 
-    `begin` is the share of the text that lies before the place where this draw begins to read.
+    `begin` (0 to 1) is the share of the text that lies before the first piece of the rows.
     """
 
     def rows(set_name: str, longest: int) -> Iterator[Sample]:

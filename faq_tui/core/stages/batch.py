@@ -15,8 +15,8 @@ from faq_tui.core.stages.pipeline import all_stages, is_current
 def check_before_batch(run: Run) -> list[str]:
     """Returns warnings about the run. A person may continue in spite of the warnings.
 
-    Raises UsageError if the seeds are not up to date, or if the target cannot be quantized with the recipes in the
-    settings. In both cases, the answers of the batch could not be used.
+    Raises UsageError if the batch's answers could not be used: if the seeds are not up to date, or if the target
+    cannot be quantized with the recipes in the settings.
     """
     if not is_current(run, next(stage for stage in all_stages() if stage.name == "seeds")):
         raise UsageError(f"the seeds are not up to date: first run `faq-tui run {run.folder} --only seeds`")

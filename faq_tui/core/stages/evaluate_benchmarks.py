@@ -1,4 +1,4 @@
-"""Measure the public benchmarks. This is the last part of the stage `evaluate`.
+"""Measure the public benchmarks, the last part of the stage `evaluate`.
 
 Each result is stored as soon as it is measured. If a task cannot run (its data, program or server is missing), a
 warning is stored. `status` and the report show this warning. All other tasks still run. The next run tries the failed
@@ -85,7 +85,7 @@ class _Benchmarks:
             self._try(self._evalscope, requests)
 
     def _try(self, work: Callable[[list[BenchmarkRequest]], None], requests: list[BenchmarkRequest]) -> None:
-        """Run `work`. If `work` raises an error, store this error for every request that has no result."""
+        """Run `work`. If `work` raises an error, store the error for every request without a result."""
         try:
             if requests:
                 work(requests)

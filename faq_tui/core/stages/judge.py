@@ -1,6 +1,6 @@
 """The stage `judge`: each judge in the settings scores the candidates that it has not scored yet.
 
-Then the stage picks a candidate for each seed.
+Afterwards, the stage picks a candidate for each seed.
 
 The stage reads a candidate's text only if the candidate has no score yet.
 """
@@ -88,7 +88,8 @@ def _score(context: Context, kind: str, outlines: Sequence[CandidateOutline], do
 def _with_texts(run: Run, outlines: Sequence[CandidateOutline]) -> list[Item]:
     seeds = {seed.id: seed for seed in seed_rows.by_role(run.store, "chosen")}
     texts = candidate_rows.by_ids(run.store, (outline.id for outline in outlines))
-    # If a source was renamed, its stored candidates still have the old name. The outlines have the new name.
+    # If a source was renamed, its stored candidates still have the source's old name, but the outlines have its new
+    # name.
     return [(seeds[o.seed_id], replace(texts[o.id], source=o.source)) for o in outlines]
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.embedded import cached_model
 from faq_tui.core.evaluation.environment import stored_bits
-from faq_tui.core.evaluation.identity import evaluation_hash
+from faq_tui.core.evaluation.identity import evaluation_hash, texts
+from faq_tui.core.evaluation.kinds import GREEDY
 from faq_tui.core.models.devices import first_gpu, free_bytes
 from faq_tui.core.models.hub import cached_folder
 from faq_tui.core.models.memory_need import GIB, LAYERS, WHOLE, MemoryNeed, memory_need, no_memory_for_answers
@@ -42,7 +43,7 @@ class TargetMemory:
     def too_small(self) -> str:
         """Say which memory is too small for the chosen way to read the weights: "GPU" or "host".
 
-        Returns "" if both are large enough.
+        Returns "" if the GPU memory and the host memory are large enough.
         """
         on_gpu = self.need.on_device if self.by_layers else self.need.whole
         on_host = self.need.on_host if self.by_layers else self.need.whole
@@ -67,7 +68,7 @@ class TargetMemory:
 def target_memory(run: Run) -> TargetMemory | None:
     """The memory that the target needs in judging, activations and evaluation.
 
-    Returns None if its files are not on this machine.
+    Returns None if the target's files are not on this machine.
     """
     target = run.settings.target
     if target.model == EMBEDDED:
@@ -90,12 +91,13 @@ def target_memory(run: Run) -> TargetMemory | None:
 
 def memory_notices(run: Run, stages: Sequence[str]) -> list[str]:
     """Sentences about the target's memory that a person must read before the stages in `stages` run."""
-    if "evaluate" not in stages or not _answers_missing(run):
+    sampled, greedy = _answers_missing(run), GREEDY in texts(run)
+    if "evaluate" not in stages or not (sampled or greedy):
         return []
     memory = target_memory(run)
     if memory is None or memory.read == WHOLE or memory.need.fits(memory.host, memory.gpu):
         return []
-    return [no_memory_for_answers(memory.need)]
+    return [no_memory_for_answers(memory.need, sampled, greedy)]
 
 
 def _answers_missing(run: Run) -> bool:

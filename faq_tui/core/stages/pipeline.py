@@ -1,7 +1,7 @@
 """The loop that runs the stages in order.
 
 A stage is a function of a context. The stage reads the results of earlier stages and stores every unit of work
-as soon as it is finished. When the stage is called again, it does only the missing work. So a run can be resumed. A
+as soon as it is finished. A run can be resumed, because a stage that is called again does only the missing work. A
 stage is stale if its signature, a hash of its settings and inputs, has changed.
 """
 

@@ -12,6 +12,7 @@ from faq_tui.core.base.errors import FaqError, Stopped
 from faq_tui.core.base.files import full_disk_is_clear, replace_folder
 from faq_tui.core.cluster.node import PLACED
 from faq_tui.core.cluster.pool import ClusterPool
+from faq_tui.core.model_card.files import write_first_card
 from faq_tui.core.models.dense import format_of_folder
 from faq_tui.core.models.hub import cached_folder
 from faq_tui.core.models.target import TargetModel
@@ -187,7 +188,7 @@ class Production:
         self.context.emit(StageProgress(STAGE, self.ended, len(self.todo), names))
 
     def _share(self, job: WantedArtefact, twin: Artefact) -> None:
-        # this folder may hold an artefact that was made earlier from another set of this name
+        # an older artefact may be in this folder, made from another set with the same name
         shutil.rmtree(self.run.models / job.name, ignore_errors=True)
         _record(self.run, job, twin.name, twin.bits, 0.0)
         self.context.emit(Note(f"{job.name} has the same token ids as {twin.name}, so both share the same weights"))
@@ -247,6 +248,7 @@ class Production:
         """Move the artefact's folder to models/, and record the artefact."""
         run, name, half = self.run, job.name, self._half(job.name)
         complete_manifest(half, name, run, job.set_row)
+        write_first_card(run, half, name, job.set_row.name)
         folder = run.models / name
         replace_folder(half, folder)
         _record(run, job, None, result["average_bits"], result["seconds"])
@@ -260,7 +262,7 @@ class Production:
             self.context.emit(Note(f"serve it with: {command}"))
 
     def _forget(self, name: str) -> None:
-        """Remove an artefact from those that are being made, and remove its incomplete folder."""
+        """Remove an artefact from `running`, and remove its incomplete folder."""
         self.running.pop(name, None)
         shutil.rmtree(self._half(name), ignore_errors=True)
 
@@ -277,8 +279,7 @@ class Production:
 def _twin(run: Run, name: str, signatures: dict[str, str]) -> Artefact | None:
     """Another complete artefact with the same signature as the artefact `name`; None if there is none.
 
-    The other artefact must match the settings. The result always has its own folder: it does not share the folder of
-    a third artefact.
+    The found artefact must match the settings, and must not share the folder of a third artefact.
     """
     signature = signatures[name]
     for other in artefacts_with(run.store, signature):

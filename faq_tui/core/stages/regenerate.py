@@ -23,6 +23,7 @@ from faq_tui.core.regenerating.remote import RemoteGenerator
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note, StageStarted
 from faq_tui.core.run.run import Run
+from faq_tui.core.stages.unused import KEPT, unused_candidates
 from faq_tui.core.store import candidates as rows
 from faq_tui.core.store import seeds as seed_rows
 
@@ -43,6 +44,9 @@ def execute(context: Context) -> str:
     total = sum(map(len, pending.values()))
     all_together = sum(s.candidates for s in run.settings.sources.values()) * seed_rows.counts(run.store)["chosen"]
     context.emit(StageStarted(STAGE, total, "candidates", all_together - total))
+    unused = unused_candidates(run)
+    if unused:
+        context.emit(Note(f"{unused.in_words()} will not be used; {KEPT}"))
     if total:
         refuse_unquantizable(run, recipes="quantize" in context.selected)
         for text in family_warnings(run):
@@ -117,7 +121,7 @@ def _after_sample(
     The sample gives an estimate of the cost. Raises UsageError if a person must first agree to this cost.
     """
     source, store = recorder.source, context.run.store
-    if rows.tally(store, recorder.source_hash).candidates == 0:
+    if rows.tally(store, recorder.source_hash, source.candidates).candidates == 0:
         sample = cost_sample(pending) or pending
         context.emit(Note(f"{recorder.name}: {len(sample)} candidates first, to estimate the cost of the others"))
         generate(sample)
@@ -131,20 +135,22 @@ def _after_sample(
 
 
 def _every_source_has_candidates(run: Run) -> bool:
-    return all(rows.tally(run.store, source_hash_of(source)).candidates for source in run.settings.sources.values())
+    sources = run.settings.sources.values()
+    return all(rows.tally(run.store, source_hash_of(one), one.candidates).candidates for one in sources)
 
 
 def _summary(context: Context) -> str:
     run = context.run
     parts = []
     for name, source in run.settings.sources.items():
-        tally = rows.tally(run.store, source_hash_of(source))
-        why = counts_in_words(rows.flag_counts(run.store, source_hash_of(source)))
+        wanted = run.store, source_hash_of(source), source.candidates
+        tally = rows.tally(*wanted)
+        why = counts_in_words(rows.flag_counts(*wanted))
         parts.append(
             f"{name}: {tally.candidates} candidates, {tally.completion_tokens} tokens, {tally.unusable} unusable"
             f"{f' ({why})' if why else ''}"
         )
-        unreasoned = rows.count_unreasoned(run.store, source_hash_of(source)) if source.reasoning == "native" else 0
+        unreasoned = rows.count_unreasoned(*wanted) if source.reasoning == "native" else 0
         if unreasoned:
             context.emit(
                 Note(

@@ -1,4 +1,7 @@
-"""The stage `report`: write the report to reports/, one file per report format."""
+"""The stage `report`: write the report to reports/, one file per report format, and the artefacts' model cards.
+
+If a card cannot be written or is missing, the stage still counts as done: `faq-tui push` makes the card again.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,14 @@ from faq_tui.core.evaluation.metrics import metrics_of
 from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE
 from faq_tui.core.extensions import METRICS
 from faq_tui.core.judging.identity import current_picks
+from faq_tui.core.model_card.files import write_cards
 from faq_tui.core.report import benchmarks, spikes
 from faq_tui.core.report.document import SCHEMA, document
 from faq_tui.core.report.formats import report_files, write
 from faq_tui.core.run.context import Context
-from faq_tui.core.run.events import ReportWritten, StageStarted
+from faq_tui.core.run.events import Note, ReportWritten, StageStarted
 from faq_tui.core.run.run import Run
+from faq_tui.core.settings.evaluate import as_before
 from faq_tui.core.store.measurements import all_measurements
 from faq_tui.core.store.stages import StageRow
 
@@ -27,15 +32,16 @@ WORDS = (BETTER, LEANS_BETTER, WORSE, LEANS_WORSE, WITHIN_NOISE, SAME, UNKNOWN)
 
 
 def signature(run: Run) -> str:
-    """A hash of everything that the report shows. It stays the same if a person confirms a judge's pick."""
+    """A hash of everything that the report shows. The hash stays the same if a person confirms a judge's pick."""
     return _signature(run, [digest("picks", _picked(run))])
 
 
 def holds(run: Run, row: StageRow) -> bool:
-    """True if a signature by an earlier version of faq-tui still holds.
+    """True if the stage is up to date, although its signature comes from an earlier version of faq-tui.
 
-    The signatures of earlier versions contained the number of stored picks. Such a signature is computed again from
-    the number of picks at the start of the stage. The picked candidates must also be the same as at that time.
+    The signatures of earlier versions contained the number of stored picks. A signature of an earlier version is
+    computed again from the number of picks at the start of the stage. The picked candidates must still be the same as
+    at the start of the stage.
     """
     query = "SELECT count(*), max(id) FROM picks WHERE created <= ?"
     stored = tuple(run.store.db.execute(query, (row.started,)).fetchone())
@@ -54,19 +60,15 @@ def _signature(run: Run, picks: Sequence[object]) -> str:
     measured = sorted((m.subject, m.text, m.signature) for m in all_measurements(run.store).values())
     artefacts = [[a.name, a.signature, a.same_as, a.samples, a.tokens] for a in wanted_artefacts(run)]
     inputs = (measured, benchmarks.fingerprint(run), spikes.fingerprint(run), artefacts, *picks)
-    return digest(
-        SCHEMA,
-        run.settings.model_dump(exclude={"cluster"}),
-        sorted(subjects(run).items()),
-        *inputs,
-        *_added_metrics(run),
-    )
+    settings = run.settings.model_dump(exclude={"cluster"})  # a cluster has no effect on results
+    settings["evaluate"] = as_before(settings["evaluate"])
+    return digest(SCHEMA, settings, sorted(subjects(run).items()), *inputs, *_added_metrics(run))
 
 
 def _added_metrics(run: Run) -> list[list[str]]:
     """Returns [names], with the names of the metrics that other packages define.
 
-    Returns [] if there are no such metrics.
+    Returns [] if other packages define no metrics.
     """
     names = {metric.name for text in texts(run) for metric in metrics_of(kind_of(text))} - METRICS.builtin.keys()
     return [sorted(names)] if names else []
@@ -82,6 +84,8 @@ def execute(context: Context) -> str:
     body = document(run)
     for path in write(run, body):
         context.emit(ReportWritten(str(path)))
+    for problem in write_cards(run, body):
+        context.emit(Note(problem, "warning"))
     mains = {text["name"]: text["metrics"][0] for text in body["texts"]}
     verdicts = [o[mains[text]]["verdict"] for c in body["comparisons"] for text, o in c["texts"].items()]
     listed = [word for word in WORDS if word in verdicts or word in (BETTER, WORSE, WITHIN_NOISE)]

@@ -20,6 +20,7 @@ from faq_tui.core.seeds.read import STARTER, starter_path
 from faq_tui.core.seeds.reasons import DUPLICATE, ENCODING, LEFT_OUT, ShapeError, in_short, reason_of
 from faq_tui.core.seeds.shapes import SeedOfRecord, read_seed
 from faq_tui.core.settings import Seeds
+from faq_tui.core.store import candidates
 from faq_tui.core.store import seeds as rows
 from faq_tui.core.store.seeds import Seed
 from faq_tui.core.store.stages import StageRow
@@ -32,15 +33,15 @@ MOST_READ_AGAIN = 64 << 20  # at most this many bytes of seed files are read aga
 def signature(run: Run) -> str:
     """A hash of the settings and of the contents of the seed files.
 
-    The modification time of a file does not matter. So a run stays finished when its files are copied to another
-    machine, or when faq-tui, which contains the starter seeds, is installed again.
+    The modification time of a file does not matter, so the stage stays finished if the run's files are copied to
+    another machine. The stage also stays finished if faq-tui, which contains the starter seeds, is installed again.
     """
     content = content_of(_path(run), run.settings.seeds.path, _kept(run))
     return SIGNED_BY_CONTENT + _digest(run, content)
 
 
 def holds(run: Run, row: StageRow) -> bool:
-    """True if a signature by an earlier version of faq-tui still holds.
+    """True if the stage is up to date, although its signature comes from an earlier version of faq-tui.
 
     The signatures of earlier versions contained the size and the modification time of each seed file. If only the
     time has changed, but the stage would draw exactly the stored seeds again, the signature still holds.
@@ -66,12 +67,31 @@ def _kept(run: Run) -> Kept:
     return Kept(run.cache / "seed_files.json")
 
 
-def _draws_the_stored(run: Run) -> bool:
-    """True if reading the seed files again would give exactly the stored seeds and roles."""
+def would_draw(run: Run) -> tuple[str, ...] | None:
+    """The ids of the seeds that the stage would choose now.
+
+    None if the seed files cannot be read, or are larger than `MOST_READ_AGAIN`, or if the seeds are a data set.
+    """
+    files = named_files(_path(run), run.settings.seeds.path)
+    if not files or sum(file.stat().st_size for file in files) > MOST_READ_AGAIN:
+        return None
+    found = _read_silently(run)
+    return None if found is None else tuple(_drawn(run, [seed.id for seed in found])[0])
+
+
+def _read_silently(run: Run) -> list[Seed] | None:
+    """The seeds of the files, without events. None if they cannot be read."""
     context = Context(run, lambda _event: None, CancelToken(), "")
     try:
-        found = list(_good_seeds(context, _Problems(context)))
-    except FaqError:
+        return list(_good_seeds(context, _Problems(context)))
+    except (FaqError, OSError):
+        return None
+
+
+def _draws_the_stored(run: Run) -> bool:
+    """True if reading the seed files again would give exactly the stored seeds and roles."""
+    found = _read_silently(run)
+    if found is None:
         return False
     stored = rows.stored_seeds(run.store)
     if found != [seed for seed, _ in stored]:
@@ -84,6 +104,7 @@ def _draws_the_stored(run: Run) -> bool:
 def execute(context: Context) -> str:
     run, settings = context.run, context.run.settings.seeds
     context.emit(StageStarted("seeds", None, "seeds"))
+    before = set(rows.ids_by_role(run.store, "chosen"))
     problems = _Problems(context)
     total = rows.replace_all(run.store, _good_seeds(context, problems))
     rows.record_skips(run.store, problems.reasons)
@@ -96,6 +117,7 @@ def execute(context: Context) -> str:
         raise UsageError(f"{settings.path} contains only one seed: {repeats} more lines repeat it; add other seeds")
     problems.emit_notes()
     _draw(context, total)
+    _note_undrawn(context, before)
     counts = rows.counts(run.store)
     return (
         f"{total} seeds{problems.summary()}: {counts['chosen']} to regenerate, {counts['heldout']} held out, "
@@ -181,7 +203,7 @@ def _good_seeds(context: Context, problems: _Problems) -> Iterator[Seed]:
 def _draw(context: Context, total: int) -> None:
     """Draw the seeds by a hash of their id and `sample_seed`.
 
-    So if a few seeds are added to the file, most of the drawn seeds stay the same.
+    Therefore most of the drawn seeds stay the same if a few seeds are added to the file.
     """
     run, settings = context.run, context.run.settings.seeds
     repeats = run.settings.evaluate.repeats
@@ -196,6 +218,19 @@ def _draw(context: Context, total: int) -> None:
             )
         )
     rows.assign_roles(run.store, chosen_ids, heldout_ids)
+
+
+def _note_undrawn(context: Context, before: set[str]) -> None:
+    """Say how many candidates are not used any more, because their seeds are not drawn again."""
+    store = context.run.store
+    lost = before.difference(rows.ids_by_role(store, "chosen"))
+    count = candidates.count_of_seeds(store, lost)
+    if count:
+        what = "candidate" if count == 1 else "candidates"
+        text = (
+            f"{count} {what} of {len(lost)} {_seeds(len(lost))} that are not drawn any more will not be used; they "
+        )
+        context.emit(Note(f"{text}stay in the database, and the old numbers in [seeds] use them again"))
 
 
 def _drawn(run: Run, seed_ids: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -55,9 +55,9 @@ def check_place(run: Run) -> None:
 def check_models(run: Run, stages: Sequence[str], cancel: CancelToken, log: Path, lenient: bool = False) -> Findings:
     """Check the target and the local sources for the stages named in `stages`.
 
-    This takes some seconds, or almost no time if the same files were checked before. Raises UsageError at the first
-    problem. If the target is a hub id that cannot be downloaded now, this is an error only if one of `stages` loads
-    the target and `lenient` is false; otherwise it causes a notice.
+    The check takes some seconds, or almost no time if the same files were checked before. Raises UsageError at the
+    first problem. A target that cannot be downloaded now is a problem if `lenient` is false and one of `stages` loads
+    the target. In all other cases, the failed download only causes a notice.
     """
     chosen = seed_rows.by_role(run.store, "chosen")
     shapes = _shapes(chosen)
@@ -102,8 +102,8 @@ def _roles(seed: Seed) -> Roles:
 def _target(run: Run, stages: Sequence[str], notices: list[str], lenient: bool) -> ModelFolder | None:
     """The target's folder; None if the target is embedded.
 
-    The result is also None if the target is a hub id that cannot be downloaded now, and `lenient` is true or no stage
-    needs the tokenizer.
+    If a hub id cannot be downloaded now, the function raises UsageError, or returns None if `lenient` is true or no
+    stage needs the tokenizer.
     """
     target = run.settings.target
     if target.model == EMBEDDED:
@@ -182,7 +182,7 @@ def _pending_local(run: Run, stages: Sequence[str]) -> dict[str, Source]:
 
 
 def _local_sources(run: Run, stages: Sequence[str]) -> Iterator[ModelFolder]:
-    """The models of local sources. Raises UsageError if one is missing or cannot be loaded."""
+    """The models of local sources. Raises UsageError if a model is missing or cannot be loaded."""
     target = run.settings.target
     for name, source in _pending_local(run, stages).items():
         key, folder = f"sources.{name}.model", run.resolve(source.model)
@@ -234,7 +234,7 @@ def _about_the_end(model: ModelFolder, facts: TokenizerFacts) -> Iterator[str]:
 
 
 def _about_seeds(run: Run, model: ModelFolder, facts: TokenizerFacts, chosen: Sequence[Seed]) -> Iterator[str]:
-    """Refuse a template that can render no seed with its answer. Yield notices about changed and lost seeds."""
+    """Refuse a template that cannot render any seed with its answer. Yield notices about changed and lost seeds."""
     sources = run.settings.sources.values()
     reasons = any(source.reasoning != "off" for source in sources)
 

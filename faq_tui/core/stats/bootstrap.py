@@ -3,8 +3,8 @@
 Items (windows, answers, questions) are drawn with replacement, and every subject gets the same items (Efron and
 Tibshirani 1993, "An introduction to the bootstrap", chapter 13). Intervals are expanded percentile intervals
 (Hesterberg 2015, "What teachers should know about the bootstrap"). For n items, plain percentile intervals are too
-narrow by the factor sqrt((n - 1) / n). They also ignore that Student's t has longer tails than the normal
-distribution. Both errors matter if there are few items.
+narrow by the factor sqrt((n - 1) / n). Plain percentile intervals also ignore that Student's t has longer tails than
+the normal distribution. These errors of plain percentile intervals matter if there are few items.
 
 If a recipe was run on several draws of its calibration set, the bootstrap first resamples the draws and then the
 items. All draws were measured on the same items. With few draws, only few different resamples of the draws exist. For
@@ -57,7 +57,7 @@ class Measure(Protocol):
 class Estimate:
     """A value and its 95% interval [low, high].
 
-    Both ends are None if there are too few items, or if a value is not finite.
+    `low` and `high` are None if there are too few items, or if a value is not finite.
     """
 
     value: float
@@ -75,7 +75,7 @@ def of_metric(metric: Measure, sums: Draws, resamples: int) -> Estimate:
 
 
 def difference(metric: Measure, ours: Draws, theirs: Draws, resamples: int) -> Estimate:
-    """Estimate metric(ours) - metric(theirs). Both sides use the same resampled items and draws."""
+    """Estimate metric(ours) - metric(theirs). `ours` and `theirs` use the same resampled items and draws."""
     return compared(metric, ours, theirs, resamples)[0]
 
 
@@ -102,7 +102,7 @@ def recovered(
     The share is 1 if our data recovers everything that quantization lost, and 0 if our data recovers nothing.
 
     Returns None if the baseline is not significantly worse than the unquantized model. Also returns None if a value
-    is not finite. This happens if the baseline loses nothing in one of the resamples.
+    is not finite. A value is not finite if, for example, the baseline loses nothing in one of the resamples.
     """
     mine, base = _paired(ours, baseline)
     _same_items(mine[0], unquantized)

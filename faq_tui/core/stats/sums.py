@@ -23,8 +23,8 @@ class Sums:
     """
 
     columns: dict[str, Array]
-    # Values of single tokens by name, in the order of the items. The column `tokens` says how many values each item
-    # has.
+    # Maps a name to the values of single tokens, in the order of the items. The column `tokens` says how many values
+    # each item has.
     tokens: dict[str, Array] = field(default_factory=dict)
 
     @classmethod

@@ -18,7 +18,7 @@ class ActivationsRow:
     """Statistics of the target's activations on one calibration set."""
 
     set_name: str
-    signature: str  # hash of target, settings and token ids
+    signature: str  # hash of the target, the settings and the token ids
     samples: int  # number of samples on which activations were measured
     tokens: int
     seconds: float

@@ -20,7 +20,7 @@ class Artefact:
     recipe: dict[str, Any]  # result of Recipe.identity
     set_name: str
     # Artefacts with the same recipe and the same token ids share the folder of one of them. `same_as` is the name of
-    # the artefact that owns this folder, or None if this artefact has its own folder.
+    # the artefact that owns the shared folder, or None if this artefact has its own folder.
     same_as: str | None
     samples: int
     tokens: int

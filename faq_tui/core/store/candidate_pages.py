@@ -65,16 +65,18 @@ def count(store: Store) -> int:
     return int(store.db.execute(f"SELECT count(*) FROM seeds WHERE {CHOSEN}").fetchone()[0])
 
 
-def answered(store: Store, source_hash: str, seed_ids: Iterable[str]) -> dict[str, CandidateCounts]:
+def answered(store: Store, source_hash: str, wanted: int, seed_ids: Iterable[str]) -> dict[str, CandidateCounts]:
     """Maps each seed id to counts of the source's candidates. Omits seeds that have neither candidates nor failures.
+
+    Only candidates with the numbers 1 to `wanted` are counted.
 
     This function runs two queries for each seed, so call it only for the seeds on the screen.
     """
-    query = "SELECT flags FROM candidates WHERE generation = ? AND seed_id = ?"
+    query = "SELECT flags FROM candidates WHERE generation = ? AND seed_id = ? AND number <= ?"
     counts = {}
     for seed_id in seed_ids:
-        flags = [row["flags"] for row in store.db.execute(query, (source_hash, seed_id))]
-        failed = len(candidates.failures_of_seed(store, source_hash, seed_id))
+        flags = [row["flags"] for row in store.db.execute(query, (source_hash, seed_id, wanted))]
+        failed = sum(number <= wanted for number in candidates.failures_of_seed(store, source_hash, seed_id))
         if flags or failed:
             cut = sum("truncated" in json.loads(text) for text in flags)
             counts[seed_id] = CandidateCounts(len(flags), cut, sum(text != "[]" for text in flags), failed)
@@ -89,28 +91,28 @@ def candidates_of(store: Store, source_hash: str, seed_id: str) -> dict[int, Can
 
 @dataclass(frozen=True)
 class Totals:
-    """Counts of one source's candidates for chosen seeds.
-
-    Candidates that were made with earlier settings of the source are not counted.
-    """
+    """Counts of one source's wanted candidates."""
 
     candidates: int
     truncated: int
     tokens: int  # total number of generated tokens
 
 
-def totals(path: Path, source_hash: str) -> Totals:
+def totals(path: Path, source_hash: str, wanted: int) -> Totals:
     """Count a source's candidates for chosen seeds. The function reads every row.
 
-    It opens a separate database connection, so it can run in a thread.
+    Only candidates with the numbers 1 to `wanted` of each seed are counted.
+
+    The function opens a separate database connection, so it can run in a thread.
     """
     db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5.0)
     try:
         query = (
             "SELECT count(*), coalesce(sum(flags LIKE '%\"truncated\"%'), 0), coalesce(sum(completion_tokens), 0)"
-            f" FROM candidates WHERE generation = ? AND seed_id IN (SELECT id FROM seeds WHERE {CHOSEN})"
+            " FROM candidates WHERE generation = ? AND number <= ?"
+            f" AND seed_id IN (SELECT id FROM seeds WHERE {CHOSEN})"
         )
-        return Totals(*map(int, db.execute(query, (source_hash,)).fetchone()))
+        return Totals(*map(int, db.execute(query, (source_hash, wanted)).fetchone()))
     finally:
         db.close()
 

@@ -2,8 +2,11 @@
 
 The key of each candidate is a hash of the seed, the source's settings and the candidate's number.
 
-Candidates contain long texts. The code for signatures, status and picks needs no texts, so this code reads only
-outlines and counts. Failed candidates are in a table of failures until they are requested again.
+A candidate is *wanted* if its seed is chosen, if the source made it with its present settings, and if its number is
+not above the setting `candidates` of the source. If a person lowers this setting, the other candidates stay stored.
+
+Candidates contain long texts. The code for signatures, status and picks needs no texts, so it reads only outlines
+(candidates without texts) and counts. Failed candidates are in a table of failures until they are requested again.
 """
 
 from __future__ import annotations
@@ -19,10 +22,13 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.base.text import storable
 from faq_tui.core.store.database import Store
 
+REPLACED = "-replaced"  # the end of the generation of a candidate that another one has replaced
+
 _CURRENT = (
     " FROM candidates c JOIN seeds s ON s.id = c.seed_id"
     " WHERE c.generation = ? AND s.present AND NOT s.excluded AND s.role = 'chosen'"
 )
+_WANTED = f"{_CURRENT} AND c.number <= ?"
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,8 @@ def replace_worse(store: Store, candidate: Candidate) -> int:
     Returns the id of the candidate that is valid afterwards.
 
     If the stored candidate has fewer flags, the stored candidate stays valid, and `candidate` is not stored. A
-    replaced candidate is no longer counted. Its row stays in the database, because scores may refer to the row.
+    replaced candidate is no longer counted. The row of the replaced candidate stays in the database, because scores
+    may refer to the row.
     """
     key = candidate_key(candidate.seed_id, candidate.source_hash, candidate.number)
     with store.writing() as db:
@@ -108,10 +115,18 @@ def replace_worse(store: Store, candidate: Candidate) -> int:
             if len(_flags(stored["flags"])) < len(candidate.flags):
                 return int(stored["id"])
             db.execute(
-                "UPDATE candidates SET key = key || '-' || id, generation = generation || '-replaced' WHERE id = ?",
-                (stored["id"],),
+                "UPDATE candidates SET key = key || '-' || id, generation = generation || ? WHERE id = ?",
+                (REPLACED, stored["id"]),
             )
         return _insert(db, candidate)
+
+
+def count_of_seeds(store: Store, seed_ids: Iterable[str]) -> int:
+    """The number of stored candidates of these seeds, from all sources and settings."""
+    query = (
+        "SELECT count(*) FROM candidates WHERE seed_id IN (SELECT value FROM json_each(?)) AND generation NOT LIKE ?"
+    )
+    return int(store.db.execute(query, (json.dumps(list(seed_ids)), f"%{REPLACED}")).fetchone()[0])
 
 
 def discard(store: Store, ids: Sequence[int]) -> None:
@@ -159,14 +174,8 @@ def by_ids(store: Store, ids: Iterable[int]) -> dict[int, Candidate]:
 
 
 def outlines(store: Store, source: str, source_hash: str, candidates: int) -> list[CandidateOutline]:
-    """The candidates that `current` returns, without texts.
-
-    For each seed, the result has only the candidates with the numbers 1 to `candidates`.
-    """
-    query = (
-        f"SELECT c.id, c.seed_id, c.number, c.flags, c.finish_reason{_CURRENT} AND c.number <= ?"
-        " ORDER BY s.position, c.number"
-    )
+    """The wanted candidates without texts. `candidates` is the number of candidates that a seed should have."""
+    query = f"SELECT c.id, c.seed_id, c.number, c.flags, c.finish_reason{_WANTED} ORDER BY s.position, c.number"
     return [
         CandidateOutline(row["id"], row["seed_id"], source, row["number"], _flags(row["flags"]), row["finish_reason"])
         for row in store.db.execute(query, (source_hash, candidates))
@@ -174,11 +183,8 @@ def outlines(store: Store, source: str, source_hash: str, candidates: int) -> li
 
 
 def unusable(store: Store, source_hash: str, candidates: int) -> list[Candidate]:
-    """The candidates of `current` that have at least one flag.
-
-    The result has only candidates with the numbers 1 to `candidates` of each seed.
-    """
-    query = f"SELECT c.*{_CURRENT} AND c.number <= ? AND c.flags <> '[]' ORDER BY s.position, c.number"
+    """The wanted candidates that have at least one flag."""
+    query = f"SELECT c.*{_WANTED} AND c.flags <> '[]' ORDER BY s.position, c.number"
     return [candidate_of(row) for row in store.db.execute(query, (source_hash, candidates))]
 
 
@@ -188,10 +194,10 @@ def is_stored(store: Store, seed_id: str, source_hash: str, number: int) -> bool
     return store.db.execute("SELECT 1 FROM candidates WHERE key = ?", (key,)).fetchone() is not None
 
 
-def numbers(store: Store, source_hash: str) -> set[tuple[str, int]]:
-    """The pair (seed id, number) of each candidate that `current` returns. This function reads no text."""
-    query = f"SELECT c.seed_id, c.number{_CURRENT}"
-    return {(row["seed_id"], row["number"]) for row in store.db.execute(query, (source_hash,))}
+def numbers(store: Store, source_hash: str, candidates: int) -> set[tuple[str, int]]:
+    """The pair (seed id, number) of each wanted candidate. This function reads no text."""
+    query = f"SELECT c.seed_id, c.number{_WANTED}"
+    return {(row["seed_id"], row["number"]) for row in store.db.execute(query, (source_hash, candidates))}
 
 
 @dataclass(frozen=True)
@@ -204,13 +210,14 @@ class Tally:
     completion_tokens: int = 0
     counted: int = 0  # number of candidates whose completion tokens are known
     seconds: float = 0.0  # sum of the counted candidates' generation times, in seconds
+
     # number of counted candidates with a known generation time; the time of a batch file's answers is not known
     timed: int = 0
 
 
-def tally(store: Store, source_hash: str) -> Tally:
-    """Counts of the candidates that `current` returns. This function reads no text."""
-    return _tally(store, _CURRENT, source_hash)
+def tally(store: Store, source_hash: str, candidates: int) -> Tally:
+    """Counts of the wanted candidates. This function reads no text."""
+    return _tally(store, _WANTED, source_hash, candidates)
 
 
 def tally_before(store: Store, source: str, source_hash: str) -> Tally:
@@ -218,7 +225,7 @@ def tally_before(store: Store, source: str, source_hash: str) -> Tally:
     return _tally(store, " FROM candidates c WHERE c.source = ? AND c.generation <> ?", source, source_hash)
 
 
-def _tally(store: Store, rows: str, *values: str) -> Tally:
+def _tally(store: Store, rows: str, *values: str | int) -> Tally:
     query = (
         "SELECT count(*), coalesce(sum(c.flags <> '[]'), 0),"
         " coalesce(sum(c.prompt_tokens), 0), coalesce(sum(c.completion_tokens), 0), count(c.completion_tokens),"
@@ -228,30 +235,58 @@ def _tally(store: Store, rows: str, *values: str) -> Tally:
     return Tally(*store.db.execute(query, values).fetchone())
 
 
-def saved_tokens(store: Store, source_hash: str) -> int:
+@dataclass(frozen=True)
+class MeasuredLengths:
+    """The lengths of prompt, reasoning and answer together, in tokens, of candidates without a flag."""
+
+    candidates: int
+    mean: float
+    longest: int
+
+
+def lengths(store: Store, source_hash: str, candidates: int, most: int) -> MeasuredLengths:
+    """The lengths of the wanted candidates. A length above `most` counts as `most`."""
+    return _lengths(store, _WANTED, most, source_hash, candidates)
+
+
+def lengths_before(store: Store, source: str, source_hash: str, most: int) -> MeasuredLengths:
+    """The lengths of the candidates that this source made with earlier settings."""
+    earlier = " FROM candidates c WHERE c.source = ? AND c.generation <> ?"
+    return _lengths(store, earlier, most, source, source_hash)
+
+
+def _lengths(store: Store, rows: str, most: int, *values: str | int) -> MeasuredLengths:
+    each = "min(?, coalesce(c.prompt_tokens, 0) + c.completion_tokens)"
+    query = f"SELECT count(*), coalesce(avg({each}), 0), coalesce(max({each}), 0){rows}"
+    query += " AND c.completion_tokens IS NOT NULL AND c.flags = '[]'"
+    return MeasuredLengths(*store.db.execute(query, (most, most, *values)).fetchone())
+
+
+def saved_tokens(store: Store, source_hash: str, candidates: int) -> int:
     """The number of tokens that were saved because looping candidates were ended early.
 
-    Only candidates that `current` returns are counted.
+    Only wanted candidates are counted.
     """
     query = (
-        f"SELECT coalesce(sum(max(0, c.max_tokens - c.completion_tokens)), 0){_CURRENT} AND c.finish_reason = 'loop'"
+        f"SELECT coalesce(sum(max(0, c.max_tokens - c.completion_tokens)), 0){_WANTED} AND c.finish_reason = 'loop'"
     )
-    return int(store.db.execute(query, (source_hash,)).fetchone()[0])
+    return int(store.db.execute(query, (source_hash, candidates)).fetchone()[0])
 
 
-def count_unreasoned(store: Store, source_hash: str) -> int:
-    """The number of candidates of `current` that have no reasoning. This function reads the reasoning texts."""
-    query = f"SELECT count(*){_CURRENT} AND c.reasoning = ''"
-    return int(store.db.execute(query, (source_hash,)).fetchone()[0])
+def count_unreasoned(store: Store, source_hash: str, candidates: int) -> int:
+    """The number of wanted candidates that have no reasoning. This function reads the reasoning texts."""
+    query = f"SELECT count(*){_WANTED} AND c.reasoning = ''"
+    return int(store.db.execute(query, (source_hash, candidates)).fetchone()[0])
 
 
-def flag_counts(store: Store, source_hash: str) -> Counter[str]:
-    """For each flag, the number of candidates of `current` that have this flag.
+def flag_counts(store: Store, source_hash: str, candidates: int) -> Counter[str]:
+    """For each flag, the number of wanted candidates that have this flag.
 
     A candidate may have several flags.
     """
-    query = f"SELECT c.flags{_CURRENT} AND c.flags <> '[]' ORDER BY s.position, c.number"
-    return Counter(flag for row in store.db.execute(query, (source_hash,)) for flag in _flags(row["flags"]))
+    query = f"SELECT c.flags{_WANTED} AND c.flags <> '[]' ORDER BY s.position, c.number"
+    rows = store.db.execute(query, (source_hash, candidates))
+    return Counter(flag for row in rows for flag in _flags(row["flags"]))
 
 
 def candidate_of(row: sqlite3.Row) -> Candidate:
@@ -303,10 +338,7 @@ def failed_numbers(store: Store, source_hash: str) -> set[tuple[str, int]]:
 
 
 def count_failures(store: Store, source_hash: str, candidates: int) -> int:
-    """The number of failed candidates of chosen seeds.
-
-    Only candidates with the numbers 1 to `candidates` are counted.
-    """
+    """The number of wanted candidates that could not be generated."""
     query = (
         "SELECT count(*) FROM failed_candidates f JOIN seeds s ON s.id = f.seed_id WHERE f.generation = ?"
         " AND f.number <= ? AND s.present AND NOT s.excluded AND s.role = 'chosen'"

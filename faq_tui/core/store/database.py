@@ -15,7 +15,7 @@ from faq_tui.core.base.file_systems import is_shared
 from faq_tui.core.base.files import full_disk
 from faq_tui.core.store import migrate
 
-MEMORY = ":memory:"  # SQLite's name for a database that is no file
+MEMORY = ":memory:"  # SQLite's name for a database in memory
 
 
 class Store:
@@ -54,8 +54,8 @@ class Store:
     def _use_journal(self, mode: str) -> None:
         """Switch to write-ahead logging, or to the rollback journal ("DELETE").
 
-        If another process opens the file at the same moment, SQLite fails without waiting. Therefore this function
-        tries several times.
+        If another process opens the file at the same moment, SQLite fails without waiting, so this function tries
+        several times.
         """
         for wait_s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0):
             try:

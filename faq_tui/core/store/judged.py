@@ -51,11 +51,17 @@ def standings(store: Store, view: View) -> list[Standing]:
         flags.append(bool(unusable))
         if score is not None and not unusable:
             scores.append(score)
-    # Picks of candidates that were made with earlier settings of the source are ignored, as in `picks.current`.
-    ids = store.db.execute("SELECT id FROM candidates WHERE generation = ?", (view.source_hash,))
-    ours: set[int | None] = {None, *(row["id"] for row in ids)}
+    # Picks of candidates that were made with earlier settings of the source are ignored, as in `picks.current`. If
+    # the setting `candidates` was lowered, the judge has to pick again among the remaining candidates.
+    query = "SELECT id, number FROM candidates WHERE generation = ?"
+    numbers = dict(store.db.execute(query, (view.source_hash,)).fetchall())
+    ours: set[int | None] = {None, *numbers}
     by_judge = picks.judged_by(store, view.source, view.judge).items()
-    judged = {seed_id: chosen for seed_id, chosen in by_judge if chosen in ours}
+    judged = {
+        seed_id: chosen
+        for seed_id, chosen in by_judge
+        if chosen is None or numbers.get(chosen, view.candidates + 1) <= view.candidates
+    }
     by_people = picks.overrides(store, view.source).items()
     overrides = {seed_id: pick for seed_id, pick in by_people if pick.candidate_id in ours}
     return [
@@ -83,17 +89,14 @@ def usable_groups(store: Store, source_hash: str, candidates: int) -> list[list[
     return list(groups.values())
 
 
-def count_scored(store: Store, source_hash: str, judge: str) -> int:
-    """Number of candidates that this judge scored.
-
-    A candidate is counted if its seed is chosen and if it was made with the source settings `source_hash`.
-    """
+def count_scored(store: Store, source_hash: str, candidates: int, judge: str) -> int:
+    """Number of wanted candidates that this judge scored."""
     query = (
         "SELECT count(m.score) FROM candidates c JOIN seeds s ON s.id = c.seed_id"
         " JOIN scores m ON m.candidate_id = c.id AND m.judge = ?"
-        " WHERE c.generation = ? AND s.present AND NOT s.excluded AND s.role = 'chosen'"
+        " WHERE c.generation = ? AND c.number <= ? AND s.present AND NOT s.excluded AND s.role = 'chosen'"
     )
-    return int(store.db.execute(query, (judge, source_hash)).fetchone()[0])
+    return int(store.db.execute(query, (judge, source_hash, candidates)).fetchone()[0])
 
 
 def scores_by_candidate(store: Store, judge: str, candidate_ids: Sequence[int]) -> dict[int, ScoreRow]:
@@ -131,7 +134,7 @@ def last_override(store: Store, source: str, who: str | None = None, seed_id: st
 
 
 def same_batch(store: Store, source: str, override: Override) -> list[str]:
-    """The ids of all seeds with a valid override from the same transaction as `override`, in file order.
+    """The ids of all seeds whose valid override was stored in the same transaction as `override`, in file order.
 
     When a person accepts many picks at once, these picks are stored in one transaction and have the same time.
     """

@@ -66,6 +66,7 @@ class Measurement:
         str, list[float]
     ]  # columns with one value per item: tokens, nll and kl (nats), agree (number of equal top-1 tokens)
     token_kl: bytes | None = None  # KL divergence of each token, encoded by evaluation.compare.encode_token_kl
+
     # Entropy of the unquantized model's prediction of each token, encoded by evaluation.token_columns.
     token_entropy: bytes | None = None
 

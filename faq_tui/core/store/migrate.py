@@ -4,9 +4,9 @@ A migration is a file `migrations/NNNN_name.sql`. The numbers determine the orde
 is applied, its name is recorded in the table `migrations` of the database. Numbers may have gaps, and a lower number
 may be added later. A released file must never be renamed or edited.
 
-Versions of faq-tui up to 0ebf15d recorded no names. These versions only stored the number of applied files
-(`COUNTED`) in `PRAGMA user_version`. faq-tui still writes this number. So an old version can still open a database if
-it knows all migrations that were applied.
+Versions of faq-tui up to 0ebf15d recorded no names, but only the number of applied files (`COUNTED`) in `PRAGMA
+user_version`. faq-tui still writes this number, so that an old version can open a database if the old version knows
+all applied migrations.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _refuse_newer(db: sqlite3.Connection, path: Path) -> None:
 
 
 def _record_counted(db: sqlite3.Connection) -> None:
-    """Record the names of migrations that were applied by an older faq-tui, which stored only their number."""
+    """Store the names of the applied migrations if an older faq-tui has stored only the number of migrations."""
     db.execute("BEGIN IMMEDIATE")
     try:
         db.execute(TABLE)
@@ -136,9 +136,10 @@ def _record_counted(db: sqlite3.Connection) -> None:
 def _count(applied: Collection[str]) -> int:
     """The new `user_version`.
 
-    The value is usually the number of applied migrations. Version 0ebf15d of faq-tui refuses a database with a
-    `user_version` above `len(COUNTED)`. It cannot use a database with a migration that is not in COUNTED. So the
-    value for such a database is always above `len(COUNTED)`, even if fewer migrations were applied.
+    The value is usually the number of applied migrations. Version 0ebf15d of faq-tui cannot use a database with a
+    migration that is not in COUNTED, and refuses a database only if `user_version` is above `len(COUNTED)`. Therefore
+    a migration that is not in COUNTED raises `user_version` above `len(COUNTED)`, even if fewer migrations were
+    applied.
     """
     return len(applied) if set(applied) <= set(COUNTED) else max(len(applied), len(COUNTED) + 1)
 

@@ -87,7 +87,7 @@ def scores_of(store: Store, judge: str) -> dict[int, float | None]:
 
 
 def details_of(store: Store, judge: str) -> dict[int, dict[str, Any]]:
-    """Maps candidate ids to the values from which the scores of one judge were computed."""
+    """Maps each candidate id to the values from which one judge's score was computed."""
     return dict(each_details(store, judge))
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from faq_tui.core.store.database import Store
 
 SHOWN_CHARACTERS = 400  # maximum number of characters of a question that a row shows
+
 # number of seeds that a search reads in its first step, and the largest number that it reads in a later step
 FIRST_STRETCH, STRETCH = 2000, 65_536
 
@@ -36,24 +37,24 @@ _MADE = (
     "(SELECT count(*) FROM candidates c WHERE c.generation = :source_hash AND c.seed_id = s.id"
     " AND c.number <= :candidates)"
 )
-# Picks of candidates that were made with earlier settings of the source are ignored, as in `picks.current`.
+# Picks of candidates that were made with earlier settings of the source are ignored, as in `judged.standings`.
 _LAST = (
     "(SELECT CASE WHEN p.candidate_id IS NULL OR EXISTS (SELECT 1 FROM candidates k"
-    " WHERE k.id = p.candidate_id AND k.generation = :source_hash) THEN p.action END"
+    " WHERE k.id = p.candidate_id AND k.generation = :source_hash{which}) THEN p.action END"
     " FROM picks p WHERE p.source = :source AND p.seed_id = s.id AND {by} ORDER BY p.id DESC LIMIT 1)"
 )
 _PARTS = {
     "made": _MADE,
-    "person": _LAST.format(by="p.picked_by = 'person'"),
-    "judge": _LAST.format(by="p.picked_by = 'judge' AND p.who = :judge"),
+    "person": _LAST.format(by="p.picked_by = 'person'", which=""),
+    "judge": _LAST.format(by="p.picked_by = 'judge' AND p.who = :judge", which=" AND k.number <= :candidates"),
 }
 _STATE = "CASE " + " ".join(f"WHEN {test} THEN '{name}'" for name, test in STATES.items()) + " END"
 STATE_SQL = _STATE.format(**_PARTS)
 
 _FILE = "rtrim(rtrim(s.origin, '0123456789'), ':')"
 
-# The stored JSON can contain these words outside the texts of the messages. If the searched text is a part of such a
-# word, the JSON must be parsed.
+# The JSON in which a seed's messages are stored can contain the texts in _SKELETON outside the contents of the
+# messages. If the text that a person looks for is a part of a text in _SKELETON, the JSON must be parsed.
 _SKELETON = ("role", "content", "system", "user", "assistant", "tool", "[{", "}]", ": ", "}, {", ", ")
 
 _IDS = re.compile("[0-9a-f]{1,12}")
@@ -77,8 +78,7 @@ class View:
 class SeedFilter:
     """A filter of the list.
 
-    A field that is None or "" is ignored. Each remaining field is a test. The list shows the seeds that pass every
-    test.
+    A field that is None or "" is ignored. The list shows the seeds that match all other fields.
     """
 
     # Text to search for in messages, answers and labels, or the start of an id. The case of ASCII letters is ignored.
@@ -117,7 +117,7 @@ def total(db: sqlite3.Connection) -> int:
 
 
 def newest_position(store: Store) -> int:
-    """The position of the last seed; -1 if there are no seeds. A database index makes this fast."""
+    """The position of the last seed; -1 if there are no seeds. A database index makes the query fast."""
     return _last_position(store.db)
 
 
@@ -132,7 +132,7 @@ def is_dense(db: sqlite3.Connection, count: int) -> bool:
 def matches(db: sqlite3.Connection, view: View, seed_filter: SeedFilter) -> Iterator[list[int]]:
     """Yield lists of the positions of matching seeds, in file order.
 
-    Each query scans many rows. During a query, SQLite releases Python's global interpreter lock. So the screen stays
+    Each query scans many rows. During a query, SQLite releases Python's global interpreter lock, so the screen stays
     fast if another thread runs the queries.
     """
     where, values = _where(seed_filter)

@@ -29,7 +29,7 @@ class Seed:
     def id(self) -> str:
         """A hash of the question alone.
 
-        So two rows with the same question but different answers are the same seed.
+        Therefore two rows with the same question but different answers are the same seed.
         """
         return digest(self.messages, length=12)
 
@@ -70,8 +70,8 @@ def replace_all(store: Store, seeds: Iterable[Seed]) -> int:
 def record_skips(store: Store, skipped: Mapping[str, int]) -> None:
     """Store the number of skipped rows by reason.
 
-    This function creates the table when the first row is skipped. A migration would prevent earlier versions of
-    faq-tui from opening the database.
+    This function creates the table when the first row is skipped, and no migration creates it: with a new migration,
+    earlier versions of faq-tui could not open the database.
     """
     if not skipped and not skips(store.db):
         return
@@ -116,6 +116,11 @@ def ids_by_role(store: Store, role: str) -> list[str]:
     """Ids of the seeds that `by_role` returns, in the same order."""
     query = "SELECT id FROM seeds WHERE present AND NOT excluded AND role = ? ORDER BY position"
     return [row["id"] for row in store.db.execute(query, (role,))]
+
+
+def excluded(store: Store) -> set[str]:
+    """Ids of the seeds that a person has excluded."""
+    return {row["id"] for row in store.db.execute("SELECT id FROM seeds WHERE excluded")}
 
 
 def get(store: Store, seed_id: str) -> Seed | None:
@@ -192,7 +197,7 @@ def toggle_tag(store: Store, seed_id: str, tag: str, who: str) -> Edit:
 
 
 def undo_edit(store: Store, who: str) -> Edit | None:
-    """Undo the newest edit that is not undone yet, and return that edit. Returns None if there is no such edit."""
+    """Undo the newest edit that is not undone yet, and return that edit. Returns None if there is no edit to undo."""
     with store.writing() as db:
         row = db.execute(
             "SELECT * FROM seed_edits e WHERE undoes IS NULL"

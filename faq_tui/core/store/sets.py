@@ -20,10 +20,12 @@ class SetRow:
     tokens: int
     tokens_full: int  # number of tokens of the set before its samples were cut
     by_person: int  # number of samples whose candidate was picked by a person
+
     # maps each reason to the number of conversations that could not become samples
     refused: dict[str, int]
     answered: int = 0  # number of samples that have an answer, even if a part of the answer was cut off
     whole_answers: int = 0  # number of samples whose answer is still complete
+
     # Maps each form of rendering (template, generation_prompt, inline or raw) to the number of samples with this
     # form.
     ways: dict[str, int] = field(default_factory=dict)

@@ -13,20 +13,21 @@ ENDED = ("done", "stopped", "failed")
 class TriedAnswer:
     """Collects the messages about one answer. One thread may call `take` while another thread reads the answer.
 
-    `texts[i]` has the new characters that token i completes. It is "" if the characters of the token are not complete
-    yet. `ids[i]` is the id of token i. A server sends no ids. Then `ids` is empty, and each text is one delta.
+    `ids[i]` is the id of token i. `texts[i]` has the new characters that token i completes; "" if token i completes
+    no character. A server sends no ids, so `ids` is empty for its answers, and each text is one delta.
     """
 
     name: str
     state: AnswerState = "waiting"
-    opened: str = ""  # text at the end of the prompt that belongs to the answer: an opening tag of reasoning
+    # the opening tag of the reasoning if the prompt ends with this tag; the tag belongs to the answer
+    opened: str = ""
     ids: list[int] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     # "stop": the model ended its answer; "length": max_tokens was reached; "stopped": the person stopped the answer
     finish_reason: str = ""
     prompt_tokens: int | None = None
     tokens: int | None = None  # number of generated tokens, as reported at the end of the answer
-    seconds: float = 0.0  # from the end of the loading until the last token
+    seconds: float = 0.0  # time from the end of loading to the last token
     load_seconds: float | None = None
     memory_mb: float | None = None  # peak memory of the process, or of one GPU; None if a server has the model
     problem: str = ""  # one sentence; "" if the answer has not failed
@@ -37,7 +38,7 @@ class TriedAnswer:
 
     @property
     def count(self) -> int | None:
-        """The number of generated tokens. None while a server has not reported it."""
+        """The number of generated tokens; None if the server has not reported this number yet."""
         return len(self.ids) if self.ids or (self.tokens is None and not self.texts) else self.tokens
 
     @property
@@ -61,7 +62,7 @@ class TriedAnswer:
                 self.state = "answering"
                 self.opened, self.prompt_tokens = message["opened"], message["prompt_tokens"]
             case "tokens":
-                # the texts come first, because a reader that sees the ids also reads their texts
+                # add the texts before the ids, so that another thread never sees an id without its text
                 self.texts += message["texts"]
                 self.ids += message["ids"]
                 self.seconds = message["seconds"]

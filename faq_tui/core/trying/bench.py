@@ -25,7 +25,7 @@ Hear = Callable[[str, dict[str, Any]], None]
 
 
 def asks_server(settings: Settings) -> bool:
-    """True if [evaluate.serve] has a command. Then a server that the command starts answers, not a worker child.
+    """True if [evaluate.serve] has a command. The command starts a server, which answers instead of a worker child.
 
     `faq-tui init` writes this section without a command.
     """
@@ -50,7 +50,7 @@ def room_for(run: Run) -> int:
 
 
 class TryBench:
-    """Asks models, and keeps those loaded that fit into memory together.
+    """Asks models. After an answer, a model stays loaded as long as the memory suffices.
 
     `ask` blocks until all answers have ended; `stop` and `close` may be called in another thread meanwhile.
     """

@@ -13,13 +13,13 @@ class AnswerComparison:
     """An answer compared with the unquantized model's answer.
 
     `equal` is the number of equal tokens at the beginning; without token ids, it is the number of equal characters.
-    `departed` is true if the next token differs, or if only one of the answers ends there. While the
-    answers are streamed, a token is compared only when both models have generated it.
+    `departed` is true if the tokens after the equal ones differ, or if only one answer ends after the equal tokens.
+    While the answers are streamed, a token is compared only when both models have generated it.
     """
 
     same: str  # the text of the equal tokens, with the opening tag of reasoning
     first: str  # the text of the first token that differs; "" if there is none
-    later: str  # the text after `first`, without the tokens in `open`
+    later: str  # the compared text after `first`
     open: str  # the text of the tokens that are not compared yet
     equal: int
     departed: bool
@@ -28,13 +28,13 @@ class AnswerComparison:
 
 
 def compare(reference: TriedAnswer, answer: TriedAnswer) -> AnswerComparison:
-    """Compare `answer` with the unquantized model's `reference`. Both may still be streamed."""
+    """Compare `answer` with the unquantized model's answer `reference`. The answers need not be complete."""
     texts, by_token = list(answer.texts), _has_ids(reference) and _has_ids(answer)
     ours: Sequence[object]
     theirs: Sequence[object]
     if by_token:
         ids = list(answer.ids)
-        texts = texts[: len(ids)]  # at this moment, another thread may be adding tokens
+        texts = texts[: len(ids)]  # another thread may add tokens between the two copies
         ours, theirs = ids[: len(texts)], list(reference.ids)
     else:
         texts = [*"".join(texts)]
@@ -63,7 +63,7 @@ def _has_ids(answer: TriedAnswer) -> bool:
 
 
 def _ends_differ(reference: TriedAnswer, answer: TriedAnswer) -> bool:
-    """True if both answers have the same tokens, but only one model has ended its answer there."""
+    """For two answers with the same tokens: true if only one model has ended its answer after the last token."""
     return reference.state == "done" and reference.finish_reason != answer.finish_reason
 
 
@@ -71,7 +71,8 @@ def _cut(opened: str, texts: list[str], equal: int, departed: bool, by_token: bo
     same, rest = opened + "".join(texts[:equal]), texts[equal:]
     if not departed:
         return AnswerComparison(same, "", "", "".join(rest), equal, False, by_token)
-    # If the first token completes no character, mark the characters of the first later token that completes one.
+    # If the first token that differs completes no character, the text of the next token that completes one is marked,
+    # too.
     shown = next((index for index, text in enumerate(rest) if text), len(rest))
     first, later = "".join(rest[: shown + 1]), "".join(rest[shown + 1 :])
     return AnswerComparison(same, first, later, "", equal, True, by_token, ends=not rest)

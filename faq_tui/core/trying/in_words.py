@@ -31,7 +31,9 @@ def memory_in_words(megabytes: float) -> str:
 
 
 def departure_in_words(found: AnswerComparison, reference: TriedAnswer, answer: TriedAnswer) -> str:
-    """How far the answer equals the unquantized model's answer. "" if nothing can be compared yet."""
+    """A phrase that says up to which token the answer equals the unquantized model's answer; "" if there is nothing
+    to compare yet.
+    """
     if reference.state in ("failed", "waiting", "loading") or answer.state in ("failed", "waiting", "loading"):
         return ""
     unit = "token" if found.by_token else "character"

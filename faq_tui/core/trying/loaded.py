@@ -17,7 +17,7 @@ from faq_tui.core.trying.request import TryRequest
 from faq_tui.core.worker import run_worker
 
 Hear = Callable[[dict[str, Any]], None]
-PATIENCE_S = 1.0  # if an answer has not ended this many seconds after a stop, its process is ended
+PATIENCE_S = 1.0  # seconds after a stop until the child process is ended if the answer still continues
 LAST = ("answered", "failed", "stopped")  # the messages that end an answer
 
 
@@ -34,26 +34,26 @@ class LoadedModel:
         self._number = 0  # number of the next prompt
         self._hear: Hear = lambda _message: None
         self._loaded: dict[str, Any] | None = None  # the child's message `loaded`
-        self._ended = threading.Event()  # set if no answer is being generated
+        self._ended = threading.Event()  # this event is set while no answer is generated
         self._ended.set()
 
     @property
     def is_open(self) -> bool:
-        """True if the child runs. Its model then needs memory."""
+        """True if the child runs, so that its model takes memory."""
         return self._thread is not None and self._thread.is_alive()
 
     def answer(self, request: TryRequest, hear: Hear, stopped: Callable[[], bool] = lambda: False) -> None:
         """Answer one prompt, and return when the answer has ended.
 
-        `hear` gets the messages. It is called in this thread and in the thread that watches the child. If the model
-        must be loaded, the first message is `loading`. `task.run` describes the other messages. If the answer fails,
-        the last message is `failed`. After `stop`, it is `answered` or `stopped`.
+        `hear` gets the messages. The calling thread and the thread that watches the child both call `hear`. If the
+        model must be loaded, the first message is `loading`. `task.run` describes the other messages. If the answer
+        fails, the last message is `failed`. After a call of `stop`, the last message is `answered` or `stopped`.
 
         `stopped` returns True if the person asked for a stop before this answer began.
         """
         with self._lock:
             if self._cancel.is_set and self._thread is not None:
-                self._thread.join()  # the child is ending, and cannot answer
+                self._thread.join()  # the old child is about to end and cannot answer
             self._hear = hear
             self._ended.clear()
             if stopped():
@@ -105,7 +105,7 @@ class LoadedModel:
         self._thread = threading.Thread(
             target=self._work, args=(self._cancel, self._inbox), name="try-model", daemon=True
         )
-        self._hear({"kind": "loading"})  # from here on, `stop` ends the new child
+        self._hear({"kind": "loading"})  # from this call on, `stop` ends the new child
         self._thread.start()
 
     def _work(self, cancel: CancelToken, inbox: TemporaryDirectory[str]) -> None:

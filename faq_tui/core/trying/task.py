@@ -23,7 +23,7 @@ from faq_tui.core.models.memory_need import GIB
 if TYPE_CHECKING:
     from faq_tui.core.trying.request import TryRequest
 
-SEND_PERIOD_S = 0.05  # tokens are collected for this long before they are sent
+SEND_PERIOD_S = 0.05  # tokens are collected for this many seconds before they are sent
 LOOK_PERIOD_S = 0.02  # seconds between two looks for the next prompt
 KEPT_TOKENS = 8  # this many earlier tokens are decoded again, because a character may consist of several tokens
 LONGEST_CHARACTER = 8  # if this many tokens in a row complete no character, their bytes are not valid UTF-8
@@ -35,14 +35,14 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
     `spec` holds the entries of `TargetModel.spec`, the target's name as `name`, the artefact's `folder` (None for the
     unquantized target) and `inbox`.
 
-    The task sends `loaded` (seconds, memory_mb). For each prompt it sends `answering` (opened,
-    prompt_tokens), then `tokens` (ids, texts, seconds) several times, and `answered` (rest, finish_reason, seconds,
-    tokens, memory_mb). If the chat template refuses the prompt, the task sends only `failed` (message). `TriedAnswer`
-    describes these values. Each of these messages has the `number` of its prompt.
+    After loading, the task sends the message `loaded` (fields: seconds, memory_mb). For each prompt it sends
+    `answering` (opened, prompt_tokens), then `tokens` (ids, texts, seconds) several times, and `answered` (rest,
+    finish_reason, seconds, tokens, memory_mb). If the chat template refuses the prompt, the task sends only `failed`
+    (message). `TriedAnswer` describes these values. Each message about a prompt also has the `number` of the prompt.
     """
-    # The task has nothing to save. So a stop ends this process at once, even in the middle of loading.
+    # The task has nothing to save, so SIGTERM ends this process at once, even while the model is being loaded.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    cancel.check()  # the stop may have come before this line
+    cancel.check()  # a stop may have been requested before SIGTERM got this effect
     inbox = Path(spec["inbox"])
     started = time.monotonic()
     writer = _writer(spec, send)
@@ -58,7 +58,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 
 
 def _next_request(inbox: Path, number: int) -> TryRequest:
-    # This import takes long, so it is done only after `run` has made a stop end the process at once.
+    # This slow import comes only now, after `run` has set SIGTERM to end the process at once.
     from faq_tui.core.trying.request import TryRequest
 
     path = inbox / f"{number}.json"
@@ -99,7 +99,7 @@ class PieceDecoder:
         self._decoded = 0  # number of ids whose characters were already returned
 
     def add(self, token: int) -> str:
-        """The characters that `token` completes. It is "" if its last character is not complete yet."""
+        """Decode `token`, and return the characters that it completes; "" if it completes none."""
         self._ids.append(token)
         text = self._rest()
         if text.endswith("\ufffd") and len(self._ids) - self._decoded < LONGEST_CHARACTER:

@@ -31,12 +31,13 @@ Hear = Callable[[dict[str, Any]], None]
 def ask_server(
     run: Run, target: TargetModel, model: TriedModel, request: TryRequest, hear: Hear, cancel: CancelToken, job: str
 ) -> None:
-    """Start the server, ask it, and stop it. If a server of the artefact already runs, only ask it.
+    """Start the model's server, ask it, and stop it. A server of the artefact that already runs is asked and keeps
+    running.
 
     `hear` gets the messages of the task `try`, but without token ids.
 
-    The server's output is appended to the log of `job`. Raises FaqError if the command or the request fails. If the
-    person cancels while the server starts, raises Stopped; a later cancel ends the answer with the reason "stopped".
+    The server's output is appended to the log of `job`. Raises FaqError if the command or the request fails. Raises
+    Stopped if the person cancels while the server starts. A later cancel ends the answer with the reason "stopped".
     """
     hear({"kind": "loading"})
     started = time.monotonic()

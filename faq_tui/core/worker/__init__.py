@@ -1,8 +1,8 @@
 """Run model work (torch, gptqmodel) in a child process.
 
-So a crash ends only the child and not the pipeline. Causes are, for example, CUDA, an `os._exit` in a
-quantizer's thread, and the out-of-memory killer of Linux. When the child ends, all its memory is freed. The output of
-the child's native code goes to the job's log.
+A crash ends only the child, not the pipeline. Crashes can come from CUDA, from an `os._exit` in a quantizer's thread,
+or from the out-of-memory killer of Linux. When the child ends, all its memory is freed. The output of the child's
+native code goes to the job's log.
 """
 
 from faq_tui.core.worker.parent import run_worker

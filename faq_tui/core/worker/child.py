@@ -45,7 +45,7 @@ TASKS = {
 }
 
 
-# short tasks: a person waits for the result, and the task needs only seconds of processor time
+# tasks that need only seconds of processor time, and whose results a person waits for
 SHORT = {"check_tokenizer", "check_recipes"}
 
 

@@ -50,7 +50,7 @@ def main() -> None:
         # this lock.
         return
     gc.collect()
-    # Without `freeze`, a child's garbage collection would write to the shared memory pages. Then Linux would copy
+    # Without `freeze`, a child's garbage collection would write to the shared memory pages, and Linux would copy
     # these pages.
     gc.freeze()
     server.send(json.dumps({"ready": True}).encode())
@@ -83,14 +83,14 @@ def import_libraries() -> None:
 def _ends_with(server: socket.socket) -> Iterator[None]:
     """End this process if the parent ends while the `with` block runs.
 
-    A thread watches the parent. This thread ends together with the block.
+    A thread watches the parent until the block ends.
     """
     over = threading.Event()
 
     def watch() -> None:
         while not over.is_set():
             if select.select([server], [], [], POLL_S)[0]:
-                # The parent sends nothing before it gets `ready`. So the socket is readable only if the parent has
+                # The parent sends nothing before it gets `ready`, so the socket is readable only if the parent has
                 # closed it.
                 os._exit(1)
 
@@ -133,7 +133,7 @@ def _start_child(server: socket.socket, children: dict[int, tuple[int, int]]) ->
         pid = os.fork()
         if pid == 0:
             server.close()
-            # Only the server holds the pipes. So the parent notices when the server dies.
+            # Only the server holds the pipes, so the parent notices when the server dies.
             for fd in (pipe, *children, *(other for _, other in children.values())):
                 os.close(fd)
             _become_worker(json.loads(request), *its)

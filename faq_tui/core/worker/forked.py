@@ -33,7 +33,7 @@ MAX_ANSWER = 1 << 10  # maximum size of an answer in bytes
 
 
 class ForkedChild:
-    """A child of the fork server. It has the members of `subprocess.Popen` that `run_worker` uses."""
+    """A child of the fork server, with the members of `subprocess.Popen` that `run_worker` uses."""
 
     def __init__(self, pid: int, pidfd: int, pipe: int) -> None:
         self.pid = pid
@@ -67,7 +67,7 @@ class ForkedChild:
 
 
 class _Server:
-    """A fork server. Its children inherit the environment variables of the server."""
+    """A fork server. The children inherit the environment variables of the server."""
 
     def __init__(self, environment: dict[str, str], folder: Path, log: int) -> None:
         self.environment = environment

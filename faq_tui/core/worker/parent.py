@@ -31,8 +31,8 @@ FETCHING = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # tokens with which a worker 
 GRACE_S = 10.0  # seconds from a request to stop until the child is killed
 LEAVING_S = 1.0  # seconds from the end of the messages until the child is killed
 
-# On a full disk, a Rust or C++ library does not raise OSError, but an error of another class. The message of this
-# error contains the number of the system's error.
+# On a full disk, a Rust or C++ library does not raise OSError, but an error of another class. The error's message
+# contains the system's error number, which this pattern finds.
 FULL_DISK = re.compile(rf"\[?(?:os error|Errno) (?:{'|'.join(map(str, FULL))})\b|No space left on device")
 
 # Torch raises OutOfMemoryError only if its GPU allocator fails. Torch raises other errors if cuBLAS or cuSOLVER gets
@@ -47,8 +47,8 @@ SMALLER = {
     "try": "fewer models at once, a shorter answer or a smaller model",
 }
 
-# A waiting OpenMP thread can keep a processor core busy. On a shared machine, this makes torch and llama.cpp about
-# thirty times slower.
+# A waiting OpenMP thread can keep a processor core busy. On a shared machine, busy waiting makes torch and llama.cpp
+# about thirty times slower.
 QUIET_THREADS = {"OMP_WAIT_POLICY": "passive", "TOKENIZERS_PARALLELISM": "false"}
 
 
@@ -64,8 +64,8 @@ def run_worker(
     """Run `task`, a name in `child.TASKS`, until the task finishes.
 
     `spec` has the inputs of the task, as values that JSON can hold. `on_step` gets the reports on steps, and
-    `on_message` gets all other messages except the last one. Both are called on the calling thread, in the order of
-    the messages. The child's stdout and stderr are appended to `log`.
+    `on_message` gets all other messages except the last one. This function calls both callbacks on the calling
+    thread, in the order of the messages. The child's stdout and stderr are appended to `log`.
 
     Raises `Stopped` after a cancel. If the child raised a `FaqError`, this function raises it again. If the child
     died, this function raises a `FaqError` that says how the child died.
@@ -109,7 +109,7 @@ def run_worker(
 def prepare_worker(log: Path, env: dict[str, str] | None = None) -> None:
     """Import the libraries of a worker now, so that the first `run_worker` with this `env` starts at once.
 
-    The imports take several seconds. They run in the background.
+    The imports take several seconds, and run in the background.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -139,7 +139,7 @@ def _start(task: str, log: Path, environment: dict[str, str], stdin: int, channe
 
 
 def _end(child: Child) -> None:
-    """Wait up to `LEAVING_S` seconds for the child to end. If it does not end, kill it."""
+    """Wait up to `LEAVING_S` seconds for the child to end, and then kill it if it still runs."""
     try:
         child.wait(LEAVING_S)
     except subprocess.TimeoutExpired:

@@ -76,7 +76,7 @@ class WorkerPool:
         self._threads[key].start()
 
     def next(self) -> tuple[str, Message | Ended]:
-        """Wait for the next message of a worker, or for the end of a worker. Returns it with the worker's key.
+        """Return the next message or the end of a worker, with the worker's key. Waits if there is none yet.
 
         Call this method only while a worker runs. The end of a worker comes after all its messages. This method
         calls `report` with the reports on steps.

@@ -1,4 +1,5 @@
-"""Textual's driver for the app behind a web page. It talks to the server through standard input and output.
+"""Textual's driver for the app behind a web page. The driver exchanges data with the server through standard input
+and output.
 
 The process shows several apps one after the other: the list of runs, a run, the list again. Textual's own driver
 expects one app for each process. Therefore this driver sends the greeting only once, does not tell the page that an
@@ -77,11 +78,11 @@ class BrowserDriver(WebDriver):
                         self._on_meta(kind, payload)
                 for event in parser.tick():
                     self.process_message(event)
-            if not self.exit_event.is_set():  # standard input has ended: the server is gone
+            if not self.exit_event.is_set():  # standard input ends when the server has ended
                 self.on_meta("quit", {})
 
     def on_meta(self, packet_type: str, payload: dict[str, object]) -> None:
-        if packet_type == "resize":  # the next app begins with this size
+        if packet_type == "resize":  # the next app in this process reads its first size from these variables
             os.environ["COLUMNS"], os.environ["ROWS"] = str(payload["width"]), str(payload["height"])
         elif packet_type == "quit":
             self.connection.quit = True

@@ -1,6 +1,6 @@
 """The server of the app's web page. Each open page has its own process, which runs the app.
 
-The first part of each path is a random token. Without it, the server answers 403 and nothing else.
+The first part of each path is a random token. The server answers a request without the token only with status 403.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'self' data:; connect-src 'self' ws: wss:; frame-ancestors 'none'; "
     "style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'",
-    "Referrer-Policy": "no-referrer",  # the address holds the token
+    "Referrer-Policy": "no-referrer",  # the address of the page contains the token and must not reach other sites
     "X-Content-Type-Options": "nosniff",
 }
 
@@ -96,7 +96,7 @@ class PageProcess(AppService):
 
     def _build_environment(self, width: int = 80, height: int = 24) -> dict[str, str]:
         environment = super()._build_environment(width, height)
-        for name in ("TMUX", "STY"):  # tmux or screen around the server is not around the page
+        for name in ("TMUX", "STY"):  # the server may run in tmux or screen, but the page does not
             environment.pop(name, None)
         return {**environment, "TEXTUAL_DRIVER": DRIVER, "COLORTERM": "truecolor", "TERM": "xterm-256color"}
 
@@ -118,7 +118,7 @@ class PageProcess(AppService):
         await self.remote_close()
 
     async def end(self) -> None:
-        """Ask the app to leave. If it does not leave in time, kill its process."""
+        """Ask the app to leave. If the app does not leave in time, kill its process."""
         process = self._process
         if process is None:
             return
@@ -195,7 +195,7 @@ class PageServer:
 
 
 async def _pass_on(text: str, websocket: web.WebSocketResponse, process: PageProcess) -> None:
-    """Pass a message of the page to the app. A message of another form is ignored."""
+    """Pass a message of the page to the app. A message with an unknown form is ignored."""
     try:
         kind, *rest = json.loads(text)
     except (ValueError, TypeError, RecursionError):

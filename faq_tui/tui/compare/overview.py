@@ -10,7 +10,7 @@ from faq_tui.tui.panes.evidence.words import STYLES
 from faq_tui.tui.widgets.flow import Part
 from faq_tui.tui.widgets.short import middle, padded
 
-MOST_KEY, MOST_VALUE = 48, 60  # in cells: the widths of the table's columns
+MOST_KEY, MOST_VALUE = 48, 60  # maximum widths of the table's columns in cells
 GAP = 2
 HOW_TO_READ = (
     "A and B are the runs. Each line is a 95% interval, and ● is the difference from the baseline of this run. If a "
@@ -43,7 +43,10 @@ def _style(line: str, verdict: str) -> str:
 
 
 def _stacked(lines: list[Line]) -> list[Part | None]:
-    """Each line as a part. A part gets a line break only if the part before it has the same style."""
+    """Convert each line to a part.
+
+    `FlowView` joins neighbouring parts of the same style, so the second one begins with a line break.
+    """
     parts: list[Part | None] = []
     before = None
     for text, style in lines:

@@ -1,4 +1,4 @@
-"""The screen that compares two runs. It covers the program from which it was opened."""
+"""The screen that compares two runs. Both the list of runs and the app of one run can open this screen."""
 
 from __future__ import annotations
 

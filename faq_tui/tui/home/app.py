@@ -1,4 +1,7 @@
-"""The program that shows all runs. It ends when the user opens a run; the caller then opens this run in `FaqApp`."""
+"""The program that shows all runs.
+
+When the user opens a run, this program ends, and its caller opens the run in `FaqApp`.
+"""
 
 from __future__ import annotations
 
@@ -77,8 +80,8 @@ class HomeApp(ShellApp):
         clock: Callable[[], float] = time.time,
         select: Path | None = None,
     ) -> None:
-        """`here` is the folder in which runs are searched. `notice` is a message about the run that was open before.
-        `select` is the run that is selected first.
+        """`here` is the folder in which the app looks for runs. `select` is the run that is selected first. `notice`
+        is a message about the run that was open before.
 
         Tests replace `clock`.
         """
@@ -131,7 +134,8 @@ class HomeApp(ShellApp):
     # Show what the scanner thread has read.
 
     def _pump(self) -> None:
-        self._complete = self._scanner.complete  # read this before the results, so that none of them is missing
+        # read `complete` before the results: if it is true, the results are complete, too
+        self._complete = self._scanner.complete
         news, gone = self._scanner.take(), self._scanner.take_gone()
         self._stale.update(self._scanner.take_stale())
         for run in news:

@@ -37,7 +37,10 @@ class ChooseRunScreen(ModalScreen[Path | None]):
     ]
 
     def __init__(self, opened: Path, clock: Callable[[], float] = time.time) -> None:
-        """`opened` is the folder of the open run. The list has runs beside it and runs that were opened before."""
+        """`opened` is the folder of the open run.
+
+        The list has the other runs in the same parent folder, and runs that the user opened before.
+        """
         super().__init__()
         self._opened = opened.resolve()
         self._scanner = RunScanner(self._opened.parent)

@@ -81,7 +81,7 @@ def state_in_words(run: RunSummary) -> str:
 def short_verdict(verdict: str) -> str:
     """Shorten a verdict: leave out the comparisons that show no difference.
 
-    If no comparison shows a difference, return "no difference".
+    If no comparison shows a difference, the result is "no difference".
     """
     parts = [part for part in verdict.split(", ") if part.rpartition(" ")[2] in ("better", "worse")]
     return ", ".join(parts) or "no difference"
@@ -111,7 +111,7 @@ def matches(run: RunSummary, text: str) -> bool:
 def details(run: RunSummary, stale: list[str] | None) -> list[tuple[str, str]]:
     """Lines about the selected run, each with its role.
 
-    `stale` names the stages that are out of date. It is None until these stages are known.
+    `stale` names the stages that are out of date; None if they are not computed yet.
     """
     lines = [(str(run.folder), "strong")]
     if run.state == "broken":

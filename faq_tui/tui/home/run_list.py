@@ -52,7 +52,7 @@ class RunList(QueueList):
         shape = filled(columns(width), width - len(CURSOR))
         line = Text(self.mark(index), no_wrap=True, end="")
         parts = cells(run, self.name_of(run), self._clock(), width)
-        # The line under the cursor has one colour, so that the bar is easy to see.
+        # The whole line under the cursor has one colour, so that it looks like a bar.
         styled = ((text, "" if index == self.cursor else self.style_of(role)) for text, role in parts)
         return line.append_text(row(shape, styled))
 
@@ -62,5 +62,5 @@ class RunList(QueueList):
             return ""
         try:
             return str(self.get_component_rich_style(f"run--{role}", partial=True))
-        except KeyError:  # the list has no styles before its first layout
+        except KeyError:  # before the first layout, Textual knows no styles of the list
             return ""

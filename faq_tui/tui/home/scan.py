@@ -55,14 +55,14 @@ class RunScanner:
         return _all_of(self._stale)
 
     def ask_stale(self, folder: Path) -> None:
-        """Find out which stages of this run are out of date."""
+        """Start a thread that finds out which stages of this run are out of date."""
         threading.Thread(target=self._find_stale, args=(folder,), name="find-stale", daemon=True).start()
 
     def _find_stale(self, folder: Path) -> None:
         try:
             stale = stale_stages(folder)
         except Exception:  # noqa: BLE001  a fault in one run must not end the app
-            stale = []  # the row of the run says what is wrong
+            stale = []  # the run's row in the list shows the fault
         self._stale.put((folder, stale))
 
     def _scan(self) -> None:

@@ -1,4 +1,4 @@
-"""The screen of the panes, and the widget that switches them. Neither of these widgets draws a background."""
+"""The screen of the panes, and the widget that switches the panes. For speed, both draw no background."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from textual.widgets import ContentSwitcher
 class BaseScreen(Screen[Any]):
     """A screen that is not redrawn when the focus moves.
 
-    Textual's own screen redraws everything when the focus moves. Here the widgets show the focus, so this is not
-    necessary.
+    Textual's own screen redraws everything when the focus moves. This screen need not be redrawn, because each widget
+    shows by itself that it has the focus.
     """
 
     BLANK: ClassVar[bool] = True  # the panes cover the whole screen, so Textual need not draw its background

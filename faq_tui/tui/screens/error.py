@@ -26,7 +26,7 @@ class ErrorScreen(TextDialog):
     HINT = "press y to copy, esc to close, ↓ and ↑ to scroll"
 
     class Copy(Message):
-        """The person copies the text."""
+        """The person wants to copy the text."""
 
         def __init__(self, text: str) -> None:
             super().__init__()

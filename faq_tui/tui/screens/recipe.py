@@ -88,8 +88,8 @@ class RecipeScreen(Dialog[Values]):
     def _keys(self, values: Values) -> dict[str, Any]:
         """The keys for faq.toml. Default values are left out.
 
-        If all sets are chosen, the key `sets` is also left out. The recipe then also uses the sets of sources that
-        are added later.
+        If all sets are chosen, the key `sets` is also left out. A recipe without the key `sets` uses all sets. If a
+        person adds a source later, the recipe then uses the new source's sets, too.
         """
         usual = {key: field.default for key, field in model_of(values["method"]).model_fields.items()}
         tables = {key: value.model_dump() for key, value in usual.items() if isinstance(value, Section)}

@@ -13,7 +13,10 @@ EVERYTHING, UNTIL_JUDGE, ONLY, STAY = "everything", "until-judge", "only", "stay
 
 
 class RunMenu(ChoiceScreen):
-    """Shows the plan, and asks what to run. A thread makes the plan, so the menu may open without it."""
+    """Shows the plan, and asks what to run.
+
+    A thread makes the plan, so the menu may open before the plan is ready.
+    """
 
     def __init__(self, plan: RunPlan | None, only: str | None, failure: str = "") -> None:
         """`only` is the stage of the visible pane; None if the pane has no stage.

@@ -22,7 +22,7 @@ from faq_tui.tui.shell import ShellApp
 
 
 class SettingsActions(ShellApp):
-    """Shows and edits the settings of the run. When the file changes, uses its new settings."""
+    """Shows and edits the settings of the run. When `faq.toml` changes on disk, the app uses the new settings."""
 
     opened: Run
     session: Session
@@ -36,7 +36,7 @@ class SettingsActions(ShellApp):
         """Show the run with other settings in the header and the panes."""
         raise NotImplementedError
 
-    # The file on disk. A thread calls the first two methods.
+    # What happens when the file on disk changes. A thread calls `_on_settings` and `_on_refused`.
 
     def _on_settings(self, settings: Settings) -> None:
         self._from_thread(lambda: self._read_again(settings))
@@ -51,7 +51,7 @@ class SettingsActions(ShellApp):
             return  # the app has ended
 
     def _read_again(self, settings: Settings) -> None:
-        """Use the settings of the changed file. If a pane of this app has changed the file, no message is shown."""
+        """Use the settings of the changed file. Show a message, except if this app itself has changed the file."""
         known = self.opened.settings == settings or any(pane.run.settings == settings for pane in self.panes.values())
         self.use_settings(settings)
         if not known:

@@ -27,12 +27,14 @@ class SettingsDraft:
     groups: list[SettingGroup] = field(default_factory=list)
     typed: dict[KeyPath, Any] = field(default_factory=dict)  # the changed values as the form holds them
     settings: Settings | None = None  # the settings after the changes; None if they are invalid
-    problems: dict[KeyPath, str] = field(default_factory=dict)  # () is the path of problems with several keys
+    # maps the path of a key to its problem; the path is () if a problem concerns several keys
+    problems: dict[KeyPath, str] = field(default_factory=dict)
 
     def read(self) -> bool:
-        """Read the file, and drop the changes that it now contains. Returns True if its values have changed.
+        """Read the file. Drop each unsaved change that the file now contains. Returns True if values in the file have
+        changed.
 
-        Raises UsageError if the file cannot be read or is not TOML. The draft then stays as it is.
+        If the file cannot be read or is not TOML, the draft stays as it is, and UsageError is raised.
         """
         try:
             text = self.path.read_text(encoding="utf-8-sig")
@@ -94,7 +96,7 @@ class SettingsDraft:
         return next(iter(self.problems.values()), "")
 
     def _path_of(self, location: tuple[int | str, ...]) -> KeyPath:
-        """The path of the key that contains `location`, where the schema found a problem; () if there is none."""
+        """The path of the key in which the schema found a problem at `location`; () if no key contains `location`."""
         return next((path for path in self.keys if location[: len(path)] == path), ())
 
 
@@ -126,7 +128,7 @@ def field_id(key: SettingKey) -> str:
 
 
 def field_of(key: SettingKey, draft: SettingsDraft) -> Field:
-    """The field of the form for the key. It also shows the default value."""
+    """The field of the form for the key. The field also shows the key's default value."""
     value = initial_value(key, draft.raw)
     edited = draft.typed.get(key.path, NOT_EDITED)
     if key.kind not in ("switch", "choice"):

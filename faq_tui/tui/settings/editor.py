@@ -24,7 +24,8 @@ USUAL = ("nano", "vi")  # editors to try if no variable is set
 def editor_command(environ: Mapping[str, str], which: Callable[[str], str | None] = shutil.which) -> list[str]:
     """The command line of the editor, without the file.
 
-    It is `$VISUAL`, else `$EDITOR`. If neither is set, it is nano or vi. Raises UsageError if there is no editor.
+    The command is the value of `$VISUAL`, or of `$EDITOR` if `$VISUAL` is not set. Without both variables, it is nano
+    or vi. Raises UsageError if there is no editor.
     """
     for name in VARIABLES:
         text = environ.get(name, "").strip()
@@ -44,7 +45,8 @@ def editor_command(environ: Mapping[str, str], which: Callable[[str], str | None
 
 
 def edit_file(app: App[Any], command: list[str], path: Path) -> int:
-    """Run the editor on the file until it ends. Returns its exit code. Raises UsageError if it cannot start.
+    """Run the editor on the file until the editor ends. Returns the editor's exit code. Raises UsageError if the
+    editor cannot start.
 
     The descriptors 1 and 2 point to the app's log, so the editor gets the descriptor that Textual draws on.
     """
@@ -62,11 +64,13 @@ def edit_file(app: App[Any], command: list[str], path: Path) -> int:
 
 def _run(command: list[str], terminal: int) -> int:
     """Run a program on the terminal. Ctrl+C goes only to the program."""
-    # The program would inherit SIG_IGN, but it does not inherit a function.
+    # Here, a handler that does nothing ignores Ctrl+C. SIG_IGN must not be set, because the program would inherit
+    # SIG_IGN and ignore Ctrl+C, too.
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         with subprocess.Popen(command, stdin=0, stdout=terminal, stderr=terminal) as process:
             return process.wait()
     finally:
-        with suppress(TypeError):  # the earlier handler was not installed by Python
+        # `signal.signal` raises TypeError if the earlier handler was not installed by Python
+        with suppress(TypeError):
             signal.signal(signal.SIGINT, before)

@@ -40,7 +40,7 @@ MOVE_PAUSE_S = 0.1  # a section is shown when the cursor has stayed on it for th
 PAUSE_S = 0.4  # the effect of a change is computed when the person has not typed for this long
 SAVE, DISCARD, STAY = "save", "discard", "stay"
 LIST_KEYS = "↓ ↑ section · enter keys · / search · E editor · ctrl+s save · esc leave"
-FORM_KEYS = "↓ ↑ key · enter choose · ctrl+r undo · ctrl+s save · esc sections"
+FORM_KEYS = "↓ ↑ key · enter choose · ctrl+z undo · ctrl+r reset · ctrl+s save · esc back"
 CHECKING = "Looking at what this makes out of date …"
 READ_ONLY = "this is a replay, which cannot change faq.toml"
 
@@ -54,7 +54,7 @@ class SettingsScreen(ModalScreen[None]):
     VERTICAL_BREAKPOINTS = [(0, "-low"), (18, "-high")]  # noqa: RUF012  as in Textual
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "save", "Save", priority=True),
-        Binding("ctrl+r", "undo", "Undo", priority=True),
+        Binding("ctrl+r", "reset", "Reset", priority=True),
         Binding("down", "field(1)", show=False, priority=True),
         Binding("up", "field(-1)", show=False, priority=True),
         Binding("escape", "back", "Back"),
@@ -80,7 +80,7 @@ class SettingsScreen(ModalScreen[None]):
 
     @dataclass
     class Computed(Message):
-        """A thread has computed the effect of the changes, or why they cannot be saved."""
+        """A thread has computed the effect of the changes, or found the reason why they cannot be saved."""
 
         number: int
         effect: Effect | str
@@ -97,8 +97,8 @@ class SettingsScreen(ModalScreen[None]):
         self.draft = SettingsDraft(folder / "faq.toml")
         self.draft.read()
         self.index = -1  # index of the shown section; -1 before the first one is shown
-        self.effect: Effect | str | None = None  # None while it is being computed, and if there are no changes
-        self.broken = ""  # why the file on disk cannot be read; "" if it can
+        self.effect: Effect | str | None = None  # None without changes, and while the effect is being computed
+        self.broken = ""  # why the file on disk cannot be read; "" if the file was read
         self._ids: dict[str, SettingKey] = {}  # the keys of the shown section
         self._computed = 0  # number of computations that began; only the last one is shown
         self._timer: Timer | None = None
@@ -228,7 +228,7 @@ class SettingsScreen(ModalScreen[None]):
 
     def _compute_soon(self) -> None:
         self.effect = None
-        self._computed += 1  # a computation that is still running is then outdated
+        self._computed += 1  # the result of a computation with an older number is ignored
         if self._timer is not None:
             self._timer.stop()
             self._timer = None
@@ -293,7 +293,7 @@ class SettingsScreen(ModalScreen[None]):
     def action_field(self, by: int) -> None:
         (self.focus_next if by > 0 else self.focus_previous)()
 
-    def action_undo(self) -> None:
+    def action_reset(self) -> None:
         """Set the focused field back to the value in the file."""
         row = next((one for one in self._form.rows if one.control is self.focused), None)
         if row is not None:
@@ -355,7 +355,7 @@ class SettingsScreen(ModalScreen[None]):
         await self._save()
 
     async def _save(self) -> bool:
-        """Save the changes. Returns False, and says why, if they cannot be saved."""
+        """Save the changes. If the changes cannot be saved, show the reason and return False."""
         if not self.draft.typed:
             self.app.notify("Nothing is changed.")
             return True

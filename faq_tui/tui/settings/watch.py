@@ -10,15 +10,16 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.settings import Settings, load_settings
 
 LOOK_EVERY_S = 1.0
-SETTLE_S = 0.3  # an editor may write the file in two steps; a mistake is reported only if it stays this long
+# a mistake in the file is reported only after this many seconds, because an editor may write the file in two steps
+SETTLE_S = 0.3
 
 
 class SettingsWatch:
     """Compares the content of the file every second.
 
-    If the content is valid, `on_read` gets the settings; otherwise `on_refused` gets the loader's error message. Both
-    are called on the thread. The first comparison always reports the content, because the file may have changed since
-    the run was opened.
+    If the content is valid, `on_read` gets the settings; otherwise `on_refused` gets the loader's error message. The
+    watching thread calls these two functions. The first comparison always reports the content, because the file may
+    have changed since the run was opened.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class SettingsWatch:
         self._wake.set()
 
     def _watch(self) -> None:
-        seen: object = self  # `self` differs from every content
+        seen: object = self  # a start value that differs from every content
         while not self._closed:
             self._wake.clear()
             content = self._content()
@@ -61,7 +62,7 @@ class SettingsWatch:
             return str(error)
 
     def _read(self, content: bytes | str) -> bool:
-        """Call `on_read` or `on_refused`. Returns False, without a call, if the file changed meanwhile."""
+        """Call `on_read` or `on_refused`. If the file has changed again meanwhile, call neither and return False."""
         try:
             settings = load_settings(self._path)
         except UsageError as error:

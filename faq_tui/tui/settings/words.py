@@ -5,6 +5,7 @@ from __future__ import annotations
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.run_plan import Effect
 from faq_tui.core.setup import step_report
+from faq_tui.core.stages.unused import KEPT
 from faq_tui.tui.duration import clock_time
 
 RESULTS = {
@@ -23,7 +24,7 @@ def effect_in_words(effect: Effect, saved: bool = False) -> str:
     """
     sentences = []
     if effect.stale:
-        time = f" (about {clock_time(effect.seconds)} of work)" if effect.seconds else ""
+        time = f" (about {clock_time(effect.seconds)} of work)" if effect.seconds and round(effect.seconds) else ""
         names = ", ".join(filter(None, (_result(name, effect.artefacts) for name in effect.stale)))
         sentences.append(f"Out of date {'now' if saved else 'after saving'}: {names}{time}.")
     else:
@@ -31,6 +32,10 @@ def effect_in_words(effect: Effect, saved: bool = False) -> str:
     if effect.current:
         names = ", ".join(RESULTS.get(name, name) for name in effect.current)
         sentences.append(f"Up to date again: {names}.")
+    if effect.unused:
+        sentences.append(f"Unused {'now' if saved else 'after saving'}: {effect.unused.in_words()}; {KEPT}.")
+    if effect.unused.returning:
+        sentences.append(f"Used again: {effect.unused.returning:,} stored candidates.")
     return " ".join(sentences)
 
 

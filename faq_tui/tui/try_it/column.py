@@ -18,12 +18,15 @@ FIRST, LATER, OPEN = "answer--first", "answer--later", "answer--open"
 
 
 class AnswerText(LiteralText):
-    """The text of one answer. Its roles have the colours of the theme."""
+    """The text of one answer. The colours of equal and of different text come from the theme."""
 
     COMPONENT_CLASSES = {FIRST, LATER, OPEN}  # noqa: RUF012  Textual reads this name
 
     def show_answer(self, answer: TriedAnswer, found: AnswerComparison | None) -> None:
-        """Show the answer. `found` compares it with the unquantized model's answer; None for that answer itself."""
+        """Show the answer.
+
+        `found` is its comparison with the unquantized model's answer; None if `answer` is the latter.
+        """
         if answer.state == "failed":
             self.show(plain(answer.problem, limit=LIMIT) if not answer.text else self._failed(answer))
         elif found is None:
@@ -42,7 +45,7 @@ class AnswerText(LiteralText):
             part = plain(words, limit=left)
             if role:
                 style = self.get_component_rich_style(role, partial=True)
-                # if the part has only line breaks or spaces, its style alone is hard to see
+                # a style on nothing but line breaks or spaces is hard to see, so a sign is added
                 part = Text("⏎") + part if role == FIRST and not part.plain.strip() else part
                 part.stylize(style)
             text.append_text(part)

@@ -42,7 +42,7 @@ class TryRunner:
         return self._thread is not None and self._thread.is_alive()
 
     def ask(self, models: Sequence[TriedModel], request: TryRequest) -> None:
-        """Let the models answer. An earlier prompt must have ended."""
+        """Let the models answer. Call this only when all answers to an earlier prompt have ended."""
         self._thread = threading.Thread(target=self._ask, args=(list(models), request), name="try-it", daemon=True)
         self._thread.start()
 
@@ -57,7 +57,7 @@ class TryRunner:
         self._bench.close()
         if self._thread is not None:
             self._thread.join()
-        end_server()  # the fork server holds torch in memory, and nothing else in the app needs it
+        end_server()  # end the fork server, because it keeps torch in memory and nothing else in the app needs it
 
     def drain(self) -> list[Message]:
         """The messages since the last call, in order."""

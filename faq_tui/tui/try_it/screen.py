@@ -25,6 +25,7 @@ from faq_tui.tui.clipboard import copy_text
 from faq_tui.tui.footer import KeyFooter
 from faq_tui.tui.try_it.column import AnswerColumn
 from faq_tui.tui.try_it.runner import TrySource
+from faq_tui.tui.widgets.line_input import LineInput
 from faq_tui.tui.widgets.menu import Group, Menu
 from faq_tui.tui.widgets.text import LiteralText
 
@@ -43,7 +44,7 @@ class TryScreen(ModalScreen[str]):
     """The screen Try it. When the screen is closed, it returns the last prompt. The answers are not stored."""
 
     DEFAULT_CSS = (Path(__file__).parent / "try_it.tcss").read_text(encoding="utf-8")
-    AUTO_FOCUS = ""  # after a menu, the prompt must not get the focus again
+    AUTO_FOCUS = ""  # no widget gets the focus automatically: after a menu, the prompt must not have it
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back"),
         Binding("q", "leave", show=False),
@@ -64,7 +65,10 @@ class TryScreen(ModalScreen[str]):
     def __init__(
         self, source: TrySource, known: Sequence[TriedModel], chosen: Sequence[TriedModel], prompt: str = ""
     ) -> None:
-        """`known` are all models that can be tried. `chosen` are those in the columns, the unquantized one first."""
+        """`known` lists all models that can be tried.
+
+        `chosen` lists the models in the columns, the unquantized one first.
+        """
         super().__init__()
         self._source, self._known = source, list(known)
         self._chosen = list(chosen)[:MOST_COLUMNS]
@@ -72,12 +76,12 @@ class TryScreen(ModalScreen[str]):
         self._answers = [TriedAnswer(model.name) for model in self._chosen]
         self._asked = False  # True if the columns show answers
         self._column = 1  # the column that a small window shows
-        self._waits = False  # True if the prompt is asked as soon as the stopped answers have ended
+        self._waits = False  # True if a new prompt waits until the stopped answers have ended
 
     def compose(self) -> ComposeResult:
         with Vertical(id="try"):
             yield LiteralText(id="try-title")
-            yield Input(
+            yield LineInput(
                 self._request.prompt,
                 placeholder="Write a question, then press enter",
                 max_length=LONGEST_PROMPT,
@@ -114,7 +118,7 @@ class TryScreen(ModalScreen[str]):
         self.call_after_refresh(self._draw)
 
     def _arrange(self) -> None:
-        """Put the columns side by side, or one below the other. In a small window, show only one of them."""
+        """Put the columns side by side, or one below the other. In a small window, show only one column."""
         count, width, height = len(self._chosen), self.app.size.width, self.app.size.height - FRAME
         wide, high = width // count >= LEAST_WIDTH, height // count >= LEAST_HEIGHT
         self._column = min(self._column, count)
@@ -198,7 +202,7 @@ class TryScreen(ModalScreen[str]):
         self._ask()
 
     def _ask(self) -> None:
-        """Ask the chosen models. If they still answer an earlier prompt, stop them first."""
+        """Ask the chosen models. If a model still answers an earlier prompt, stop all answers first."""
         try:
             self._request.check()
         except UsageError as error:
@@ -287,7 +291,8 @@ class TryScreen(ModalScreen[str]):
         if number <= len(self._chosen):
             self._column = number
             self._arrange()
-            self.call_after_refresh(self._draw)  # a hidden column gets its width only with the refresh
+            # draw after the refresh, because a column that was hidden has no width before it
+            self.call_after_refresh(self._draw)
 
     def action_scroll(self, lines: int, pages: int = 0) -> None:
         for column in self._columns:

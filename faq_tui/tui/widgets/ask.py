@@ -6,6 +6,7 @@ from textual.app import ComposeResult
 from textual.widgets import Input
 
 from faq_tui.tui.widgets.dialog import Dialog
+from faq_tui.tui.widgets.line_input import LineInput
 
 LONGEST = 500  # maximum number of characters
 
@@ -24,7 +25,7 @@ class Ask(Dialog[str]):
         self._value = value
 
     def body(self) -> ComposeResult:
-        yield Input(self._value, max_length=LONGEST, compact=True)
+        yield LineInput(self._value, max_length=LONGEST, compact=True)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self.dismiss(event.value)

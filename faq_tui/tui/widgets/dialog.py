@@ -30,7 +30,8 @@ class Dialog(ModalScreen[T | None]):
     DEFAULT_CSS = (Path(__file__).parent / "dialog.tcss").read_text(encoding="utf-8")
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Close")]
     HINT: ClassVar[str] = ""  # the text in the lower border that names the keys
-    # True if a click outside the box closes the dialog. Use it only if the dialog then loses no input.
+    # True if a click outside the box closes the dialog. Set True only for a dialog that a person can close without
+    # losing input.
     CLOSED_BY_CLICK: ClassVar[bool] = False
     cancelled: T | None = None
 

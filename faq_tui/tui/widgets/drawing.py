@@ -1,4 +1,4 @@
-"""A widget that shows lines of ANSI text as they are. It draws thousands of coloured cells quickly."""
+"""A widget that shows lines of ANSI text as they are. The widget draws thousands of coloured cells quickly."""
 
 from __future__ import annotations
 

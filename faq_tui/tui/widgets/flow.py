@@ -1,7 +1,7 @@
 """A scrolling view of one long text that grows at its end.
 
-The text may grow ten times per second. This view then draws only the changed lines, without a new layout. Textual's
-`ScrollView` would need a layout of the whole screen each time.
+The text may grow ten times per second. At each growth, this view draws only the changed lines, without a new layout.
+Textual's `ScrollView` would need a layout of the whole screen each time.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Flow:
     def __init__(self, width: int) -> None:
         self.width = max(1, width)
         self.lines: list[FlowLine] = []
-        self._open = False  # True if text that is appended next continues the last line
+        self._open = False  # True if the next appended text continues the last line
 
     def append(self, text: str, style: str = "") -> None:
         """Add text. If the last line has the same style, continue this line."""
@@ -58,7 +58,10 @@ class Flow:
 
 
 def wrap(paragraph: str, width: int) -> list[str]:
-    """Lines of at most `width` cells, broken at spaces if possible. Only the spaces at line breaks are removed."""
+    """Lines of at most `width` cells, broken at spaces if possible.
+
+    No character is removed, except the spaces at line breaks.
+    """
     if len(paragraph) <= width and cell_len(paragraph) <= width:
         return [paragraph]
     fits = _fits_narrow if paragraph.isascii() else _fits_wide
@@ -72,7 +75,8 @@ def wrap(paragraph: str, width: int) -> list[str]:
         lines.append(paragraph[start:stop])
         start = stop + 1 if stop < end and paragraph[stop] == " " else stop
     if paragraph.endswith(" ") and not lines[-1].endswith(" "):
-        lines[-1] += " "  # this space is beyond the edge; it separates the last word from later text
+        # keep the space beyond the right edge, because it separates the last word from text that is added later
+        lines[-1] += " "
     return lines
 
 
@@ -87,7 +91,7 @@ def _fits_wide(text: str, start: int, width: int) -> int:
     """
     stop = min(len(text), start + width)
     if text[start:stop].isascii():
-        return stop  # each ASCII character has one cell, so no search is needed
+        return stop  # in ASCII text, each character takes one cell, so the end of the line is known without a search
     while stop > start + 1 and cell_len(text[start:stop]) > width:
         over = cell_len(text[start:stop]) - width
         stop -= max(1, over // 2)
@@ -99,8 +103,8 @@ def _fits_wide(text: str, start: int, width: int) -> int:
 class FlowView(Widget, can_focus=False):
     """Shows parts of text.
 
-    `grow` adds text at the end. It then scrolls to the end, except if the user has scrolled up. One scroll step is
-    half the height of the view. If new text fits without scrolling, only the cells of this text are drawn.
+    `grow` adds text at the end, and scrolls to the end unless the user has scrolled up. One scroll step is half the
+    height of the view. If new text fits without scrolling, only the cells of this text are drawn.
     """
 
     ALLOW_SELECT = False
@@ -109,7 +113,8 @@ class FlowView(Widget, can_focus=False):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self.top = 0  # index of the line on the first row
-        self._parts: list[Part | None] = []  # None is a gap; the parts are kept for wrapping at another width
+        # all parts, kept to wrap them again at another width; None stands for a gap
+        self._parts: list[Part | None] = []
         self._flow = Flow(1)
         self._sticks = True  # scroll to the end until the user scrolls up
         self._thumb = range(0)

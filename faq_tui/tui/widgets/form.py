@@ -17,6 +17,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Input, OptionList, Select
 
+from faq_tui.tui.widgets.line_input import LineInput
 from faq_tui.tui.widgets.text import LiteralText
 
 NO_YES = (("no", False), ("yes", True))
@@ -40,8 +41,10 @@ class Field:
     label: str = ""
     help: str | Callable[[Any], str] = ""
     choices: tuple[tuple[str, Any], ...] = ()
-    placeholder: str = ""  # the text that an empty `text` or `number` shows
-    # If the user has already changed the initial value, this value is shown first. Comparisons of fields ignore it.
+    # The text that an empty `text` or `number` shows. Comparisons of fields ignore it, because it may change while
+    # the user types.
+    placeholder: str = dataclass_field(default="", compare=False)
+    # the changed value if the user changed this field in an earlier form; comparisons of two fields ignore it
     edited: Any = dataclass_field(default=NOT_EDITED, compare=False)
 
 
@@ -120,7 +123,7 @@ class FieldRow(Vertical):
 class Form(Vertical):
     """The fields, one below the other. A changed value has a bold label.
 
-    `check` gets all values. It returns a dict that maps the key of each refused value to the reason. If a key has no
+    `check` gets all values, and returns a dict that maps the key of each refused value to the reason. If a key has no
     field, for example "", the reason is about the whole form. A reason is shown only after the user has changed the
     value or submitted the form.
     """
@@ -136,7 +139,7 @@ class Form(Vertical):
     def __init__(self, fields: Sequence[Field], check: Check = lambda _values: {}) -> None:
         super().__init__()
         self._fields, self._check = fields, check
-        self._submitted = False  # True once the user has tried to submit these values
+        self._submitted = False  # True after the user has tried to submit the form
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="rows"):
@@ -168,7 +171,10 @@ class Form(Vertical):
                 row = kept.get(field.key)
                 if row is None:
                     new.append(FieldRow(field))
-                elif new:
+                    continue
+                if isinstance(row.control, Input):
+                    row.control.placeholder = field.placeholder
+                if new:
                     await box.mount(*new, before=row)
                     new = []
             if new:
@@ -177,7 +183,7 @@ class Form(Vertical):
         self._validate()
 
     def submit(self) -> None:
-        """Post Submitted if no value is refused. Otherwise go to the first refused value."""
+        """Post Submitted if no value is refused; else go to the first refused value."""
         self._submitted = True
         if not self._validate():
             self.post_message(self.Submitted(self.values))
@@ -211,7 +217,7 @@ class Form(Vertical):
 
 
 def typed(text: str) -> Any:
-    """The typed text, converted to a number if possible. The check refuses other text."""
+    """Convert the typed text to a number. Text that is no number stays text, and the form's check refuses it."""
     for kind in (int, float):
         try:
             return kind(text)
@@ -229,4 +235,4 @@ def _control(field: Field) -> Any:
         choices = field.choices if field.kind == "choice" else NO_YES
         return Select(choices, value=value, allow_blank=False, compact=True, id=field.key)
     text = "" if value is None else str(value)
-    return Input(text, placeholder=field.placeholder, compact=True, id=field.key)
+    return LineInput(text, placeholder=field.placeholder, compact=True, id=field.key)

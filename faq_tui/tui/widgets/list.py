@@ -35,8 +35,12 @@ class LineList(ScrollView, can_focus=False):
 
     DEFAULT_CSS = (Path(__file__).parent / "list.tcss").read_text(encoding="utf-8")
     COMPONENT_CLASSES = {"list--cursor"}  # noqa: RUF012  Textual reads this name
-    HEADS = 0  # number of heading lines at the top; the list scrolls to them if the cursor is on the line below
-    TO_THE_EDGE = False  # if True, the cursor's bar is as wide as the list while there is no scrollbar
+    # number of heading lines at the top; when the cursor reaches the first line below them, the list scrolls to its
+    # top
+    HEADS = 0
+    # A list keeps a column free for its scrollbar. If True, the cursor's bar also covers this column while the list
+    # has no scrollbar.
+    TO_THE_EDGE = False
     count: reactive[int] = reactive(0, repaint=False)
     # Do not repaint the whole list: a move of the cursor changes only two lines.
     cursor: reactive[int] = reactive(0, repaint=False)
@@ -57,7 +61,7 @@ class LineList(ScrollView, can_focus=False):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._top, self._base = 0, Style()  # first visible line, and base style of the lines
-        self._width, self._room = 0, 0  # in cells: the width of the cursor's bar, and the width of a line's text
+        self._width, self._room = 0, 0  # width in cells of the cursor's bar and of a line's text
 
     def line(self, index: int, width: int) -> Text:
         """One line in at most `width` cells."""
@@ -89,7 +93,7 @@ class LineList(ScrollView, can_focus=False):
         return max(0, min(cursor, self.count - 1))
 
     def watch_cursor(self, before: int, now: int) -> None:
-        self.into_view()  # this may scroll; then all lines are drawn
+        self.into_view()  # if this call scrolls, all lines are drawn again
         self.refresh_lines(before)
         self.refresh_lines(now)
         self.post_message(self.LineHighlighted(now))
@@ -147,8 +151,8 @@ class QueueList(LineList):
 def index_of(entry: T | None, entries: Sequence[T], otherwise: int) -> int:
     """The new index of the cursor after the entries were read again.
 
-    If `entry` is in `entries`, return its index. Otherwise return the valid index that is nearest to `otherwise`. If
-    `entries` is empty, return -1.
+    If `entry` is in `entries`, return its index. If `entry` is missing, return the valid index that is nearest to
+    `otherwise`. If `entries` is empty, return -1.
     """
     if entry is not None and entry in entries:
         return entries.index(entry)

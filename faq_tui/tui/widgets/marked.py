@@ -11,8 +11,8 @@ from rich.text import Text
 from faq_tui.core.chat import dialects
 from faq_tui.tui.widgets.text import plain
 
-# These special tokens are used if the target's tokens are not known. They belong to ChatML and Llama 3, DeepSeek,
-# Gemma, Llama 2 and Mistral. The dialects add the tokens around reasoning.
+# The special tokens of ChatML and Llama 3, DeepSeek, Gemma, Llama 2 and Mistral. The screen uses these tokens if the
+# target's tokens are not known. The dialects add the tokens around reasoning.
 FAMILIES = (
     r"<\|[^|<>\s]{1,40}\|>|<｜[^｜<>]{1,40}｜>|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_turn>"
     r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS)\]|<</?SYS>>"

@@ -49,7 +49,7 @@ def joined_with_dots(parts: Iterable[str], width: int) -> str:
 
 
 class ShortText(LiteralText):
-    """One line, such as a name. If it is wider than the widget, its middle is cut."""
+    """One line of text, such as a name. If the text is wider than the widget, the middle of the text is cut."""
 
     DEFAULT_CSS = "ShortText { height: 1; text-wrap: nowrap; }"
 

@@ -31,8 +31,8 @@ class LiteralText(Static):
             resizes, pending = self._may_resize(before, self._shown), self._layout_required
             self.update(self._shown, layout=resizes)
             if resizes and pending:
-                # An earlier request for a layout is still open. Textual ignores a second request now, and may lay out
-                # the old text. So ask again after the next refresh.
+                # While an earlier request for a layout is open, Textual ignores a second request, and may lay out the
+                # old text. Therefore the layout is requested again after the next refresh.
                 self.call_after_refresh(self.refresh, layout=True)
 
     def _may_resize(self, before: Text, now: Text) -> bool:

@@ -1,6 +1,6 @@
 """The position of a scroll bar's thumb in whole rows.
 
-If the thumb moved in parts of a row, every new line of text would redraw it.
+With a position in parts of a row, the thumb would be drawn again for every new line of text.
 """
 
 from __future__ import annotations

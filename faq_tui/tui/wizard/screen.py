@@ -32,7 +32,7 @@ from faq_tui.tui.wizard.steps import Answers, WizardState, all_steps, sample_lin
 PAUSE_S = 0.6  # seconds without typing after which an answer is checked
 CHECKING = Line("Checking …", "dim")
 LATER = 'If the server does not run yet, choose "no model for now", and add the server to faq.toml later.'
-KEYS = "tab next field · ctrl+s {next} · esc {back} · page up/down scroll"
+KEYS = "tab next field · ctrl+z undo · ctrl+s {next} · esc {back} · page up/down scroll"
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ class WizardScreen(ModalScreen[NewRun | None]):
         self.report: StepReport | None = None  # the report on the present answers; None while they are checked
         self._pause_s, self._timer = pause_s, None
         self._checks = 0  # number of checks that began; only the result of the last one is shown
-        # `_go_on` is true if the user has asked for the next step, or for the run, before the check has ended.
+        # `_go_on`: the user wants to continue, but the check of the answers has not ended. `_start`: start the run
+        # after its creation.
         self._go_on, self._start = False, True
         self._touched = False  # True if the user has changed an answer of this step, or tried to go on
         self._initial: Answers = {}
@@ -166,7 +167,7 @@ class WizardScreen(ModalScreen[NewRun | None]):
             self.state.server = ServerReport()
             self.state.answers["model"] = self._initial["model"] = ""
             if not self._model_is_text():
-                await self._show_fields()  # the models of another server are not known yet
+                await self._show_fields()  # show a text field again, because the models of the new server are unknown
         self._check_soon()
 
     async def _show_fields(self) -> None:
@@ -209,10 +210,13 @@ class WizardScreen(ModalScreen[NewRun | None]):
         step = self.steps[self.index]
         step.keep(self.state, report)
         self.report = report
+        if step.has_defaults:
+            async with self._changing:
+                await self._show_fields()
         names = getattr(report, "models", ())
         if names and self._model_is_text():
             async with self._changing:
-                await self._show_fields()  # the list of models replaces the text field
+                await self._show_fields()  # a list of models replaces the text field for the model's name
             if report.problem:
                 self._touched = False
                 self._check_now()

@@ -27,6 +27,7 @@ ORIGINS = (
     ("no model for now", "none"),
 )
 FITTING = "fits the model"  # label of the choice that takes the group size from the model
+DEFAULT = "(default)"
 LONGEST_LABEL = 60  # maximum number of characters of a model's name in the list
 
 
@@ -57,7 +58,7 @@ class WizardState:
             model=self.text("model") or self.server.model,
             key_env=self.text("key_env"),
             method=method,
-            # The answers may still contain values for another method.
+            # `bits` and `size` may still be values for the method that was chosen before.
             bits=bits if bits in possible else possible[0],
             group_size=size if size in model.choices("group_size") else None,
             count=self.seeds.count,
@@ -66,8 +67,12 @@ class WizardState:
 
 
 class WizardStep:
-    """One step. `look` may be slow, so a thread calls it with a copy of the state."""
+    """One step. `look` may be slow, so a thread calls it with a copy of the state.
 
+    If `has_defaults` is true, the report decides the defaults that the fields show.
+    """
+
+    has_defaults: ClassVar[bool] = False
     title: ClassVar[str]  # one or two words for the line of steps
     question: ClassVar[str]
 
@@ -98,18 +103,32 @@ class TargetStep(WizardStep):
 
 
 class SeedsStep(WizardStep):
+    has_defaults = True
     title = "Questions"
     question = "Which questions are typical for the work of the model?"
 
-    def fields(self, state: WizardState, initial: Answers) -> list[Field]:  # noqa: ARG002
+    def fields(self, state: WizardState, initial: Answers) -> list[Field]:
         text = (
             "A text file with one question per line, JSON lines, CSV or Parquet; the id of a data set on the hub; or "
             '"starter" for 256 questions that come with faq-tui.'
         )
-        return [Field("seeds", initial.get("seeds") or None, label="Questions", help=text)]
+        count, heldout = state.seeds.usual
+        more = "More questions make a larger calibration set, and take longer."
+        return [
+            Field("seeds", initial.get("seeds") or None, label="Questions", help=text),
+            Field(
+                "count", initial.get("count"), "number", label="Regenerate", placeholder=f"{count:,} {DEFAULT}",
+                help=f"Number of questions that get new answers. {more}",
+            ),
+            Field(
+                "heldout", initial.get("heldout"), "number", label="Hold out", placeholder=f"{heldout:,} {DEFAULT}",
+                help="Number of further questions, which only the comparison of the quantized models uses.",
+            ),
+        ]  # fmt: skip
 
     def look(self, state: WizardState) -> StepReport:
-        return look_at_seeds(state.text("seeds"), state.here)
+        answers = state.answers
+        return look_at_seeds(state.text("seeds"), state.here, answers.get("count"), answers.get("heldout"))
 
     def keep(self, state: WizardState, report: Any) -> None:
         state.seeds = report
@@ -161,7 +180,7 @@ class RecipeStep(WizardStep):
     question = "How is the model quantized?"
 
     def fields(self, state: WizardState, initial: Answers) -> list[Field]:
-        """The method, and its keys that allow more than one value."""
+        """The fields for the method, and for those keys of the method that allow more than one value."""
         method = state.answers.get("method") or DEFAULT_METHOD
         methods = tuple((METHODS.get(name).title, name) for name in METHODS.names())
         chosen = initial.get("method") or DEFAULT_METHOD

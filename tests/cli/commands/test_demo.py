@@ -36,7 +36,7 @@ def test_a_headless_demo_ends_with_the_time_of_each_stage(tmp_path: Path, monkey
                 with run.store.writing() as db:
                     db.execute("UPDATE stages SET finished = started + ? WHERE stage = ?", (seconds, name))
 
-    monkeypatch.setattr(document, "document", lambda _run: {})
+    monkeypatch.setattr(document, "document", lambda _run: {"comparisons": []})
     monkeypatch.setattr(formats, "render_document", lambda *_: "# A model")
     monkeypatch.setattr(answer, "in_short", lambda _body: [])
     monkeypatch.setattr(foreground, "run_in_foreground", pretend)

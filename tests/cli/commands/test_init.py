@@ -172,7 +172,10 @@ def test_init_asks_on_a_terminal_and_asks_again(tmp_path: Path, terminals: list[
             ("is neither a folder nor a hub id", "Qwen/Qwen3-8B"),
             ("Questions", "theirs.txt"),
             ("no seed file at", "mine.txt"),
-            ("3. Why is number 2 odd?", ""),  # the question for the model follows; enter takes the server
+            ("Number of questions to regenerate [16]", "none"),
+            ("is not a valid integer range", "12"),
+            ("Number of questions to hold out [4]", ""),
+            ("regenerates 12 and holds out 4", ""),  # the question for the model follows; enter takes the server
             ("URL of the server", "http://127.0.0.1:9/v1"),
             ("Connection refused", server.url),
             ("serves fake-8b", "gptq"),
@@ -185,7 +188,7 @@ def test_init_asks_on_a_terminal_and_asks_again(tmp_path: Path, terminals: list[
         assert shown.wait() == 0
     settings = load_settings(tmp_path / "my-run" / "faq.toml")
     assert settings.target.model == "Qwen/Qwen3-8B" and settings.seeds.path == str(tmp_path / "mine.txt")
-    assert (settings.seeds.count, settings.seeds.heldout) == (16, 4)
+    assert (settings.seeds.count, settings.seeds.heldout) == (12, 4)
     assert (settings.sources["elder"].base_url, settings.sources["elder"].model) == (server.url, "fake-8b")
 
 
@@ -204,6 +207,9 @@ def test_init_asks_only_what_is_missing_and_ctrl_c_writes_nothing(
     shown = asked(terminals, tmp_path, "my-run", "--target", "embedded")
     shown.wait_for(b"2 of 5")
     shown.press(b"starter\r")
+    for question in (b"to regenerate [224]", b"to hold out [32]"):
+        shown.wait_for(question)
+        shown.press(b"\r")
     shown.wait_for(b"the target itself, on this machine")
     shown.press(b"\r")
     shown.wait_for(b"Quantization method")

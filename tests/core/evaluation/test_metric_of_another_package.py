@@ -15,7 +15,7 @@ import torch
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.evaluation.compare import compare, decode_token_kl
 from faq_tui.core.evaluation.identity import UNQUANTIZED
-from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, KINDS, LAST_WORD, PROSE, WORDS
+from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, GREEDY, KINDS, LAST_WORD, PROSE, WORDS
 from faq_tui.core.evaluation.metrics import KL, KlDivergence, Metric, Ratio, all_metrics, main_metric, metrics_of
 from faq_tui.core.extensions import METRICS
 from faq_tui.core.models.backbone import LmHead
@@ -87,6 +87,7 @@ def test_the_metrics_of_each_kind_come_with_the_main_one_first() -> None:
         WORDS: ["word_perplexity", "byte_perplexity", "kl", "top1", "kl_p99"],
         LAST_WORD: ["accuracy", "last_perplexity", "kl", "flips"],
         CHOICES: ["accuracy", "accuracy_norm", "flips"],
+        GREEDY: ["greedy_departure", "greedy_length", "greedy_unended"],
     }
     assert main_metric(PROSE) is KL
 

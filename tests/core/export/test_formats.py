@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from faq_tui.core.base.errors import ExitCode, FaqError
-from faq_tui.core.export import CalibrationSet, ExportFormat, formats
+from faq_tui.core.export import CalibrationSet, ExportFormat, FolderFormat, formats
 from faq_tui.core.extensions import EXPORTS, REPORTS, Registry
 from faq_tui.core.report.formats import ReportFormat, render_document, report_files
 from tests.support.made_up import made_up_run, measure_all
@@ -27,8 +27,10 @@ def test_every_format_is_whole(registry: Registry, base: type[ExportFormat | Rep
     for name in registry.builtin:
         one = registry.get(name)
         assert isinstance(one, base) and one.name == name
-        assert one.title and re.fullmatch(r"[A-Z].*\.", one.help) and re.fullmatch(r"\.[a-z]+", one.suffix)
-    assert len({one.suffix for one in registry.all()}) == len(registry.names())
+        suffix = "" if isinstance(one, FolderFormat) else r"\.[a-z]+"
+        assert one.title and re.fullmatch(r"[A-Z].*\.", one.help) and re.fullmatch(suffix, one.suffix)
+    files = [one for one in registry.all() if not isinstance(one, FolderFormat)]
+    assert len({one.suffix for one in files}) == len(files)
 
 
 @pytest.mark.parametrize(("command", "registry"), [("export", EXPORTS), ("report", REPORTS)])
@@ -38,7 +40,7 @@ def test_every_list_of_formats_is_that_of_the_registry(command: str, registry: R
     for one in registry.all():
         assert f"{one.name} {one.help}" in shown
     page = (ROOT / "docs/guide/commands.md").read_text(encoding="utf-8")
-    (listed,) = re.findall(rf"^\| `faq-tui {command} [^`]*--format ([a-z|\\]+)", page, re.MULTILINE)
+    (listed,) = re.findall(rf"^\| `faq-tui {command} [^`]*--format ([a-z|\\-]+)", page, re.MULTILINE)
     assert listed.split("\\|") == list(registry.builtin)
 
 
@@ -108,7 +110,7 @@ def test_a_set_in_the_format_of_another_package(tmp_path: Path) -> None:
     path = run / "calibration" / "elder.jsonl"
     path.write_text("".join(json.dumps({"text": "x", "input_ids": ids}) + "\n" for ids in ([1, 2], [3])))
     shown = " ".join(faq_tui_process("export", "--help", **INSTALLED).out.split())
-    assert "jsonl|parquet|text|toy_ids" in shown and "toy_ids The token ids of a sample a line" in shown
+    assert "|imatrix|toy_ids]" in shown and "toy_ids The token ids of a sample a line" in shown
     place = tmp_path / "out.ids"
     command = ("export", run, "--set", "elder", "--format", "toy_ids", "-o", place)
     assert faq_tui_process(*command, **INSTALLED).code == ExitCode.DONE

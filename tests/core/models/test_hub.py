@@ -47,3 +47,15 @@ def test_a_download_reports_its_bytes(tmp_path: Path) -> None:
         }  # fmt: skip
         assert "%|" not in err, "no bar of the hub's own is drawn"
         assert downloaded(hub, tmp_path)[:2] == ([], names)
+
+
+def test_the_card_comes_with_the_model_but_is_not_needed(tmp_path: Path) -> None:
+    """A cache of an earlier version has no card. It must still count as complete when the hub is gone."""
+    files = {"README.md": b"---\nlicense: mit\n---\n", "config.json": b"{}", "model.safetensors": bytes(1000)}
+    with fake_hub(MODEL, files) as hub:
+        _, names, _ = downloaded(hub, tmp_path)
+    assert names == sorted(files)
+    (card,) = tmp_path.rglob("snapshots/*/README.md")
+    card.unlink()
+    _, names, _ = downloaded(hub, tmp_path)
+    assert names == ["config.json", "model.safetensors"]

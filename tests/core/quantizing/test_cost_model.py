@@ -246,7 +246,8 @@ def test_doctor_says_a_line_a_recipe_and_refuses_what_cannot_fit(
         gptq, spqr, library = recipe_checks(run)
         assert "based on a measurement of the library's on GPU" in library.found
         assert gptq.name == "recipe gptq-w4g64" and gptq.state == "ok"
-        assert "based on a measurement of measured on GPU" in gptq.found and "no set is assembled yet" in gptq.found
+        assert "based on a measurement of measured on GPU" in gptq.found
+        assert "tokens in a set: 4 rows of " in gptq.found
         assert "a rough guess" in spqr.found
         monkeypatch.setattr(recipes, "free_bytes", lambda _device: 10**6)
         gptq, spqr, library = recipe_checks(run)

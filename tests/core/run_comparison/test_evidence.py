@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,8 @@ def test_why_figures_are_not_comparable(
 
 
 def test_a_run_without_evidence_is_compared_by_its_target() -> None:
-    assert reasons(("a", "a"), evidence(SAME), evidence({}, None)) == ()
-    (sentence,) = reasons(("a", "b"), evidence({}, None), evidence({}, None))
+    assert reasons(("a", "b"), evidence(SAME), evidence({}, None)) == (), "two names of one model"
+    (sentence,) = reasons(("a", "b"), evidence({}, None), replace(evidence({}, None), target="another"))
     assert "different targets (a and b)" in sentence
 
 

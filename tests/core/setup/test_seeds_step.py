@@ -43,6 +43,30 @@ def test_chats(tmp_path: Path) -> None:
     assert "too few to show whether the data helped" in words(report) and report.count == 1
 
 
+@pytest.mark.parametrize(
+    ("count", "heldout", "kept", "words_"),
+    [
+        (None, None, (16, 4), "regenerates 16 and holds out 4"),
+        (5, None, (5, 4), "regenerates 5 and holds out 4"),
+        (None, 0, (16, 0), "regenerates 16 and holds out 0"),
+        (300, 10, (300, 10), "fewer than you ask for (300 and 10), because the file has only 20 usable questions"),
+        (0, None, None, "the number of questions to regenerate must be a whole number from 1 to"),
+        (1.5, None, None, "the number of questions to regenerate must be"),
+        ("many", None, None, "the number of questions to regenerate must be"),
+        (1, -1, None, "the number of questions to hold out must be a whole number from 0 to"),
+        (True, 1, None, "the number of questions to regenerate must be"),
+    ],
+)
+def test_the_numbers_of_questions(
+    tmp_path: Path, count: object, heldout: object, kept: tuple[int, int] | None, words_: str
+) -> None:
+    (tmp_path / "mine.txt").write_text("".join(f"Why is number {n} odd?\n" for n in range(20)))
+    report = look_at_seeds("mine.txt", tmp_path, count, heldout)
+    assert words_ in (words(report) if kept else report.problem)
+    if kept:
+        assert not report.problem and (report.count, report.heldout) == kept and report.usual == (16, 4)
+
+
 def test_the_starter_seeds() -> None:
     report = look_at_seeds("starter", Path())
     assert report.name == "starter" and (report.usable, report.count, report.heldout) == (256, 224, 32)

@@ -327,22 +327,11 @@ def test_left_padding_does_not_change_what_is_likely(models: tuple[Any, Any]) ->
     alone: dict[int, list[int]] = {}
 
     prompts = [tuple(range(3, 3 + length)) for length in (2, 9, 5)]
-    import faq_tui.core.evaluation.answers as answers
-
-    sampling = answers._sampling
-
-    def greedy(*args: Any) -> Any:
-        config = sampling(*args)
-        config.do_sample = False
-        return config
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(answers, "_sampling", greedy)
-        generate(model, prompts, 12, 1, CancelToken(), together.__setitem__, lambda tokens: None)
-        for index, prompt in enumerate(prompts):
-            answer: dict[int, list[int]] = {}
-            generate(model, [prompt], 12, 1, CancelToken(), answer.__setitem__, lambda tokens: None)
-            alone[index] = answer[0]
+    generate(model, prompts, 12, 1, CancelToken(), together.__setitem__, lambda tokens: None, greedy=True)
+    for index, prompt in enumerate(prompts):
+        answer: dict[int, list[int]] = {}
+        generate(model, [prompt], 12, 1, CancelToken(), answer.__setitem__, lambda tokens: None, greedy=True)
+        alone[index] = answer[0]
     assert together == alone
 
 

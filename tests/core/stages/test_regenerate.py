@@ -270,7 +270,7 @@ def test_a_silent_server_times_out(server: FakeServer, tmp_path: Path) -> None:
 def test_a_key_that_is_not_set_is_a_mistake_of_the_settings(server: FakeServer, tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", server.url, source='api_key_env = "FAKE_KEY"')
     said = refused(ExitCode.USAGE, "run", folder, *REGENERATE, FAKE_KEY="")
-    assert said == f"$FAKE_KEY is not set: export the key for {server.url} in it"
+    assert said == f"$FAKE_KEY is not set: set this environment variable to the key for {server.url}"
 
 
 def test_the_key_is_written_nowhere(server: FakeServer, tmp_path: Path) -> None:

@@ -173,8 +173,8 @@ def test_totals_are_read_at_any_path(tmp_path: Path, name: str) -> None:
     path = tmp_path / name / "faq.db"
     store = opened(path)
     candidates.add(store, candidate(flags=("truncated",)))
-    assert candidate_pages.totals(path, "g1") == candidate_pages.Totals(1, 1, 4)
-    assert candidate_pages.totals(path, "g2") == candidate_pages.Totals(0, 0, 0)
+    assert candidate_pages.totals(path, "g1", 3) == candidate_pages.Totals(1, 1, 4)
+    assert candidate_pages.totals(path, "g2", 3) == candidate_pages.Totals(0, 0, 0)
 
 
 def test_a_removed_file_takes_no_change_and_a_database_in_memory_does(tmp_path: Path) -> None:

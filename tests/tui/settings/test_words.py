@@ -17,6 +17,7 @@ from faq_tui.tui.settings.words import effect_in_words, sentence
             "Out of date after saving: sets, 2 artefacts, evidence (about 14:02 of work).",
         ),
         (Effect(("quantize", "report"), 1), "Out of date after saving: 1 artefact, report."),
+        (Effect(("report",), 0, (), 0.2), "Out of date after saving: report."),
         (Effect(("quantize", "report"), 0), "Out of date after saving: report."),
         (Effect(current=("evaluate",)), "This makes nothing out of date. Up to date again: evidence."),
     ],

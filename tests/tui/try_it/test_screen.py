@@ -180,9 +180,9 @@ async def test_a_small_terminal_shows_one_model_and_digits_switch() -> None:
         await pilot.resize_terminal(120, 36)
         await until(pilot, lambda: "molecules" in text_of(app) and "reaches" in text_of(app))
         await pilot.resize_terminal(60, 60)
-        await until(pilot, lambda: "molecules" in text_of(app) and "reaches" in text_of(app))
-        boxes = [column.region for column in app.screen_of_try.query(AnswerColumn)]
-        assert len({box.y for box in boxes}) == 3, "one below the other"
+        columns = app.screen_of_try.query(AnswerColumn)
+        await until(pilot, lambda: len({column.region.y for column in columns}) == 3)  # one below the other
+        assert "molecules" in text_of(app) and "reaches" in text_of(app)
 
 
 async def test_stop_and_the_next_prompt() -> None:

@@ -140,6 +140,35 @@ async def test_the_answers_become_the_settings(here: Path) -> None:
     assert settings.sources["self"].base_url == "embedded"
 
 
+async def test_the_number_of_questions(here: Path) -> None:
+    """The defaults fit the size of the file; other numbers are checked, and become the settings."""
+    app = WizardHost(here)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await type_in(pilot, "embedded")
+        await go_to(pilot, 2)
+        await type_in(pilot, "mine.txt")
+        await until(pilot, lambda: "16 (default)" in shown(app) and "4 (default)" in shown(app))
+        await pilot.press("tab", *"30")
+        await until(pilot, lambda: "These are fewer than you ask for (30 and 4)" in shown(app))
+        await pilot.press("ctrl+u", *"1.5")
+        await until(pilot, lambda: "The number of questions to regenerate must be a whole number" in shown(app))
+        await pilot.press("ctrl+s")
+        assert app.wizard.index == 1
+        await pilot.press("ctrl+u", *"9", "tab", "2")
+        await until(pilot, lambda: "regenerates 9 and holds out 2" in shown(app))
+        await go_to(pilot, 3)
+        await pilot.press("escape")
+        await until(pilot, lambda: app.wizard.index == 1)
+        assert app.wizard.state.answers["count"] == 9, "the way back keeps the numbers"
+        for step in (3, 4, 5):
+            await go_to(pilot, step)
+        assert "regenerate 9 and hold out 2" in shown(app)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: app.result)
+    seeds = load_settings(here / "my-run" / "faq.toml").seeds
+    assert (seeds.count, seeds.heldout) == (9, 2)
+
+
 async def test_a_server_is_probed_while_one_types(here: Path) -> None:
     app = WizardHost(here)
     with FakeServer(Behaviour()) as server:

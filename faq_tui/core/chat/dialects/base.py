@@ -20,8 +20,8 @@ class ReasoningDialect(Extension):
     name: str
     title: str
     help: str
-    # The tags before and after the reasoning in a model's text, without white space around the tags. Both tags are ""
-    # if the dialect only names response fields.
+    # The tags before and after the reasoning in a model's text, without white space around the tags. If the dialect
+    # has only response fields and no tags, `open` and `close` are "".
     open: str = ""
     close: str = ""
     # The same tags with the white space that the model writes around the tags. The defaults are `open` and `close`.
@@ -33,7 +33,7 @@ class ReasoningDialect(Extension):
     # True if a chat template may end the prompt with `open`, so that a reply contains only `close`.
     opened_by_prompt: bool = False
     quotable: bool = False  # True if a question may contain the tags as plain text, even if they are special tokens
-    in_templates: bool = True  # False if it is not known in which form a chat template expects the reasoning
+    in_templates: bool = True  # False if chat templates expect the reasoning in an unknown form
     plain: tuple[int, int] = (0, 0)  # number of times that `open` and `close` occur in a turn without reasoning
 
     def __post_init__(self) -> None:
@@ -49,7 +49,7 @@ class ReasoningDialect(Extension):
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """`open` and `close`; an empty tuple if the dialect has no tags."""
+        """The pair (`open`, `close`); an empty tuple if the dialect has no tags."""
         return (self.open, self.close) if self.open else ()
 
     def split(self, text: str) -> tuple[str, str, bool] | None:

@@ -74,7 +74,7 @@ GPT_OSS = _Channels(
     open="<|channel|>analysis<|message|>",
     close="<|end|><|start|>assistant<|channel|>final<|message|>",
     special_tokens=("<|channel|>", "<|message|>", "<|start|>", "<|end|>"),
-    plain=(0, 1),  # even without reasoning, the answer is in the channel `final`
+    plain=(0, 1),  # an answer is in the channel `final` even if there is no reasoning
 )
 
 
@@ -123,7 +123,8 @@ class _FirstLine(ReasoningDialect):
     def split_reply(self, text: str) -> Parts | None:
         name = self.open.partition(">")[2]
         bare = text.lstrip().partition("\n")
-        if bare[0].strip() == name and bare[1]:  # without the special tokens, the end of the reasoning is not known
+        # the server removed the special tokens, so the end of the reasoning is unknown
+        if bare[0].strip() == name and bare[1]:
             return bare[2].strip(), "", False
         return self.split(text)
 

@@ -61,7 +61,10 @@ def dialect_of_template(template: str) -> ReasoningDialect | None:
 
 
 def opened_by(prompt: str) -> str:
-    """The opening tag at the end of a prompt, or "". The reply to such a prompt does not repeat this tag."""
+    """The opening tag at the end of a prompt, or "".
+
+    If the prompt ends with an opening tag, the reply does not repeat it.
+    """
     return next((dialect.open for dialect in tag_dialects() if prompt.rstrip().endswith(dialect.open)), "")
 
 
@@ -103,7 +106,7 @@ def begins_with_reasoning(text: str) -> bool:
 
 
 class ReasoningStream:
-    """Splits a reply while it arrives. The result is only for the screen.
+    """Splits a reply into reasoning and answer while the reply arrives. Only the screen uses the result.
 
     When the reply is finished, `split_reply` splits the whole reply, and that result is stored.
 
@@ -136,7 +139,7 @@ class ReasoningStream:
         return out, ""
 
     def _begin(self) -> bool:
-        """Find out whether the text begins with reasoning. Returns False if this is not known yet."""
+        """Find out whether the text begins with reasoning. Returns False if the text is still too short to know."""
         start = self._held.lstrip()
         if not start or any(d.open.startswith(start) and d.open != start for d in self._dialects):
             return False

@@ -103,7 +103,10 @@ def _closes(text: str, opening: str, closing: str) -> bool:
 
 
 def unwrapped(answer: str, reasoned: bool) -> str:
-    """Remove the end tokens after the answer. If there was reasoning, remove tags around the whole answer, too."""
+    """Remove the end tokens after the answer.
+
+    If the reply has reasoning, remove tags around the whole answer, too.
+    """
     answer = without_end_tokens(answer)
     opening = _OPEN_ANSWER.match(answer) if reasoned else None
     if opening is None or not _is_tag(opening):

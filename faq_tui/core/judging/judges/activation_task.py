@@ -17,9 +17,9 @@ from faq_tui.core.models.layer_stream import LayerStream
 
 MODULES = ("o_proj",)
 TOGETHER = 16  # number of rows that are measured together and share one set of histograms
-# number of rows that are measured together if the model is loaded layer by layer; each pass loads all layers
+# the same number if the model is loaded layer by layer; it is larger, because each group of rows loads all layers
 TOGETHER_BY_LAYERS = 512
-# The outlier layers are the layers with the highest crest on the reference. The number below is the share of outlier
+# The outlier layers are the layers with the highest crest on the reference. OUTLIER_LAYERS is the share of outlier
 # layers among all layers. Even for a small model, there is at least one outlier layer.
 OUTLIER_LAYERS = 0.25
 Absmax = Any  # numpy array [channels]: the largest |x| of each channel

@@ -1,5 +1,5 @@
-"""The base class of judges. A judge scores candidates. It also lists everything that affects its scores, and puts the
-scores into words.
+"""The base class of judges. A judge scores candidates, lists everything that affects its scores, and describes the
+scores in words.
 
 The registry `faq_tui.core.extensions.JUDGES` finds a judge by its name, which is the value of `kind` in `[judge]` of
 `faq.toml`. Other modules call only the methods of this class; their code does not depend on the name of a judge.
@@ -48,8 +48,8 @@ class Judge(Extension, ABC):
     short: str  # heading of the judge's scores in the judge pane, three or four letters
     version: str = "1"  # Change the version if a code change gives the same candidate another score.
     keys: tuple[str, ...] = ()  # the optional keys of `[judge]` that this judge reads
-    required: tuple[str, ...] = ()  # the `keys` that must be set
-    shaping: tuple[str, ...] = ()  # the `keys` that affect a score
+    required: tuple[str, ...] = ()  # the `keys` that the user must set
+    shaping: tuple[str, ...] = ()  # the `keys` whose values affect a score
     needs_target: bool = False  # True if the scores depend on the target's weights
     length_matters: bool = False  # True if length affects the score; `judge.length_control` removes this effect
     explains: bool = False  # True if the judge itself wrote the reason for a score
@@ -82,7 +82,7 @@ class Judge(Extension, ABC):
     def column_id(self, run: Run) -> str:
         """A hash of all inputs that affect a score, except the candidate.
 
-        Scores are stored under this hash. They are reused as long as the hash stays the same.
+        Scores are stored under this hash. Stored scores are reused until the hash changes.
         """
         settings = {key: getattr(run.settings.judge, key) for key in self.shaping}
         return digest("judge", self.name, self.version, settings, fingerprint(run) if self.needs_target else "")

@@ -47,7 +47,7 @@ class LlmJudge(Judge):
         *(*REQUEST_KEYS, *shaping[1:], "max_model_len", "probe"),
     )
     explains = True
-    replaces = True  # a candidate is scored again when it is compared with other candidates
+    replaces = True  # a comparison with other candidates gives a candidate a new score
     close = 1.0  # one step on the scale from 1 to 10
 
     def column_id(self, run: Run) -> str:
@@ -67,10 +67,10 @@ class LlmJudge(Judge):
         scores: Mapping[int, float | None],
         details: Callable[[], Mapping[int, Mapping[str, Any]]],
     ) -> list[CandidateOutline]:
-        """Returns the candidates to score. In mode pointwise, they are the candidates without a score.
+        """Returns the candidates to score. Mode pointwise scores each candidate without a score.
 
-        In mode listwise, they are all candidates of each seed with a candidate that has no score or was not compared
-        with the others.
+        Mode listwise compares all candidates of a seed. If one candidate of a seed has no score, or was not compared
+        with the others, all candidates of the seed are scored again.
         """
         if settings.mode == POINTWISE:
             return [candidate for candidate in candidates if candidate.id not in scores]
@@ -164,7 +164,7 @@ async def _probe(
 ) -> ProbeRow | None:
     """Test the judge before its use, and return the result.
 
-    Returns None if the judge failed on a part of the test. Then the next run repeats the test.
+    Returns None if the judge failed on a part of the test, so that the next run repeats the test.
     """
     firsts = [group[0] for group in _by_seed(items)]
     of_seed = {seed.id: (_question(seed), ShownAnswer(c.reasoning, c.answer)) for seed, c in reversed(firsts)}

@@ -29,7 +29,7 @@ class PublishedFormat:
     """A form in which publishers quantize the weights of their models.
 
     `quant_method` is its name in `quantization_config`. `title` is its name in sentences. `packed_refusal` says
-    why recipes that write packed weights cannot quantize such a model; it is "" if they can.
+    why recipes that write packed weights cannot quantize a model in this form; "" means that these recipes can.
     """
 
     quant_method: str

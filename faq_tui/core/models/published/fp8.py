@@ -16,9 +16,9 @@ SCALE_TYPES = {"F32", "BF16", "F16", "F8_E8M0", "U8"}
 class Fp8Blocks(PublishedFormat):
     """FP8 codes (E4M3) with one scale for each block of `weight_block_size`, or for the whole matrix.
 
-    The tensor X has the scales X_scale_inv. In spite of this name, the scales are multiplied: w = code * scale
-    (`weight_dequant` in inference/kernel.py of DeepSeek-V3). The blocks at the right and lower edge may be smaller.
-    A tensor with more than two axes is a stack of matrices.
+    The tensor X has the scales X_scale_inv. In spite of the name X_scale_inv, the codes are multiplied by the scales:
+    w = code * scale (`weight_dequant` in inference/kernel.py of DeepSeek-V3). The blocks at the right and lower edge
+    of a matrix may be smaller. A tensor with more than two axes is a stack of matrices.
     """
 
     quant_method = "fp8"
@@ -59,7 +59,7 @@ class Fp8Blocks(PublishedFormat):
         rows, columns = block
         wide = scales.repeat_interleave(columns, -1)[..., : codes.shape[-1]]
         dense = torch.empty(codes.shape, dtype=dtype)
-        for row in range(scales.shape[-2]):  # one row of blocks at a time needs little memory
+        for row in range(scales.shape[-2]):  # decoding one row of blocks at a time saves memory
             part = slice(row * rows, (row + 1) * rows)
             dense[..., part, :] = (codes[..., part, :].to(torch.float32) * wide[..., row, None, :]).to(dtype)
         return dense

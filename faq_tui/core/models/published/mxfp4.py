@@ -8,6 +8,7 @@ from typing import Any
 from faq_tui.core.models.published.base import Packed, PublishedFormat, StoredTensor, pairs, real_scales
 
 BYTES = 16  # bytes of a block: 32 values of 4 bits
+
 # The values of the E2M1 codes 0 to 15, in table 5 of the OCP Microscaling Formats (MX) Specification 1.0. The highest
 # bit is the sign.
 VALUES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0)
@@ -51,7 +52,7 @@ class Mxfp4(PublishedFormat):
         experts, out, blocks, _ = codes.shape
         values, scales = torch.tensor(VALUES), real_scales(scales)
         dense = torch.empty(experts, blocks * 2 * BYTES, out, dtype=dtype)
-        for expert in range(experts):  # one expert at a time needs little memory
+        for expert in range(experts):  # decoding one expert at a time saves memory
             each = codes[expert].to(torch.int32)
             wide = values[torch.stack([each & 15, each >> 4], -1)].reshape(out, blocks, 2 * BYTES)
             dense[expert] = (wide * scales[expert, :, :, None]).reshape(out, -1).t().to(dtype)

@@ -15,7 +15,7 @@ from faq_tui.core.models.published.fp8 import SCALE, Fp8Blocks
 from faq_tui.core.models.published.mxfp4 import Mxfp4
 
 FORMATS: tuple[PublishedFormat, ...] = (Fp8Blocks(), Mxfp4())
-KEYS = ("quantization_config", "compression_config")  # older compressed-tensors folders have the second key
+KEYS = ("quantization_config", "compression_config")  # the second key is from older compressed-tensors folders
 WIDTHS = {"bfloat16": 2, "float16": 2, "float32": 4}  # bytes of a value
 READABLE = " or ".join(f"{one.title} (quant_method {one.quant_method})" for one in FORMATS)
 
@@ -41,7 +41,7 @@ class DenseView:
     """The tensors of a published folder in their dense form.
 
     `tensors` has the file, shape and size in bytes of each dense tensor. `packed` has the tensors that are computed
-    from codes and scales. `dtype` is the torch name of their dtype, which is the dtype of config.json.
+    from codes and scales. The dtype of these tensors is the dtype of config.json; `dtype` is its torch name.
     """
 
     format: PublishedFormat
@@ -68,7 +68,7 @@ def dense_view(
     """The dense view of a folder with the tensors `stored`; None if its format is not one of FORMATS.
 
     `size` returns the number of bytes of a stored tensor. Raises UsageError if the codes and scales do not fit
-    together. Also raises UsageError if there are FP8 codes, but config.json does not say how they are quantized.
+    together, or if config.json does not say how the FP8 codes are quantized.
     """
     config = _config(folder)
     quantization = quantization_in(config)
@@ -107,7 +107,7 @@ def dtype_of(config: Mapping[str, Any]) -> str:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    """The content of config.json. The dict is empty if the file cannot be read; other checks report this error."""
+    """The content of config.json, or {} if the file cannot be read. Other checks report unreadable files."""
     try:
         body = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -40,9 +40,9 @@ class AwqFormat(DecodedFormat):
     def tensors(self, folder: Path, quantization: Config, dtype: Any) -> DenseTensors:
         """Compute w = scale * (q - zero).
 
-        In each word, the columns are in the order that AWQ's first CUDA kernel needs. This function restores the
-        original order of the columns. The function `convert_awq_file` of gptqmodel keeps the kernel's order, so its
-        dense weights have their columns in the wrong order.
+        In each 32-bit word, the columns are in the order that AWQ's first CUDA kernel needs. This function restores
+        the original order of the columns. The function `convert_awq_file` of gptqmodel keeps the kernel's order, so
+        its dense weights have their columns in the wrong order.
         """
         import torch
 

@@ -1,5 +1,6 @@
-"""The base class of quantization methods. It declares a method's settings, checks, cost, quantizer and weight format.
+"""The base class of quantization methods.
 
+A subclass declares the settings, the checks, the cost, the quantizer and the weight format of a method.
 This module and the modules of the methods do not import torch at the top. Each function that needs torch imports it.
 """
 
@@ -28,8 +29,8 @@ class Method(Extension):
     """A quantization method.
 
     `recipe` is the pydantic model of the method's settings. `cost` holds the factors from which the method's
-    time and memory are estimated. An engine may need factors that differ from `cost`. `engine_costs` maps the name of
-    such an engine to its factors. `format` reads and checks the weights that the method stores.
+    time and memory are estimated. If an engine needs factors that differ from `cost`, `engine_costs` maps the name of
+    the engine to its factors. `format` reads and checks the weights that the method stores.
     """
 
     recipe: type[Recipe]
@@ -38,7 +39,7 @@ class Method(Extension):
     engine_costs: Mapping[str, MethodCost] = MappingProxyType({})
 
     def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
-        """Raise UsageError if the target cannot be quantized by `recipe`. This check runs before the costly work.
+        """Raise UsageError if the target cannot be quantized by `recipe`. The check runs before the costly work.
 
         `config` is the content of the target's config.json. `shapes` maps each module's name to (out_features,
         in_features).

@@ -1,4 +1,4 @@
-"""GPTAQ (Li et al. 2025, arXiv:2504.02692). GPTAQ is GPTQ that also corrects errors in a layer's inputs."""
+"""GPTAQ (Li et al. 2025, arXiv:2504.02692). GPTAQ extends GPTQ: it also corrects errors in a layer's inputs."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Gptaq(EngineMethod):
     recipe = GptaqRecipe
     format = GPTQ_FORMAT
     cuda_backend = "gptq_torch"
-    # The measurements do not determine the factor `hessian`. The value of `hessian` is the computed time of two
+    # The measurements are too few to fit the factor `hessian`, so its value is the computed time of two
     # float32 products at 50 TFLOP/s.
     cost = MethodCost(
         seconds={"column": 5.83e-4, "hessian": 8e-14, "weight": 3.54e-9},
@@ -83,10 +83,9 @@ class Gptaq(EngineMethod):
     )
 
     def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
-        """Like `Method.preflight`.
+        """Like `Method.preflight`, but also raises UsageError if the experts get only routed tokens.
 
-        It also raises UsageError if the recipe does not give every token to every expert. GPTAQ needs all tokens
-        for every expert.
+        GPTAQ needs every token for every expert.
         """
         if getattr(recipe, "experts", None) != "all" and expert_count(config) > 0:
             raise UsageError(

@@ -89,7 +89,7 @@ class SolveBatch:
     few: bool
 
     def weights(self, modules: dict[str, Any]) -> list[Any]:
-        """The weights [batch, out, in] for each position in the lists of `modules`.
+        """A list of stacked weights [batch, out, in], one for each position in the lists of `modules`.
 
         Raises UnsolvableMatrix if a weight is not finite.
         """

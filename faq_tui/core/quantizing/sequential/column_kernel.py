@@ -4,7 +4,7 @@ Each column is corrected for the errors of the columns before it.
 
 Each column needs about ten operations on one row of numbers. If each operation were a separate CUDA kernel, launching
 the kernels would take longer than the arithmetic. In this kernel, one program does all operations of a run for
-OUTPUTS outputs. The program keeps the run's columns of these outputs in registers.
+OUTPUTS outputs, and keeps all weights that these operations need in registers.
 """
 
 from __future__ import annotations
@@ -131,10 +131,9 @@ def quantize_run(columns: Any, ahead: Any, drift: Any, grid: RunGrid, codes: Any
     """Quantize a run of columns on CUDA. For each column, the result is the same as that of `Rule.column`.
 
     Each column in `columns` [..., run, out] is corrected for the errors of the columns before it, and then quantized.
-    Afterwards, `columns` holds the corrected values, which are not quantized. `ahead` and `drift` have the shape
-    [..., run, run]. They are parts of the matrices `ahead` and `drift` in solver.walk. `drift` may be None. The
-    function writes `codes` (as floats), `values` and `errors`, all [..., run, out]. The last dimension of every
-    tensor must be contiguous.
+    Afterwards, `columns` holds the corrected values, which are not quantized. `ahead` and `drift`, [..., run, run],
+    are parts of the matrices with the same names in solver.walk. `drift` may be None. The function writes `codes` (as
+    floats), `values` and `errors`, all [..., run, out]. The last dimension of every tensor must be contiguous.
     """
     import triton
 
@@ -148,7 +147,8 @@ def quantize_run(columns: Any, ahead: Any, drift: Any, grid: RunGrid, codes: Any
     limit, diagonal, outliers = (
         (grid.scale, grid.scale, codes) if grid.limit is None else (grid.limit, grid.diagonal, grid.outliers)
     )
-    with steps.step("building a GPU kernel", at_once=not _kernel.cache_info().currsize):  # the first call compiles it
+    # the first call compiles the kernel
+    with steps.step("building a GPU kernel", at_once=not _kernel.cache_info().currsize):
         _kernel()[(triton.cdiv(outputs, OUTPUTS), columns.shape[0] if wide else 1)](
             *(
                 columns,

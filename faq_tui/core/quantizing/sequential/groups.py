@@ -28,7 +28,7 @@ class ModuleGroup:
         return any(EXPERT.search(name) for name in self.modules)
 
 
-# This is the reason for a refusal if a recipe sets token weights, and the experts are separate modules.
+# The reason why a recipe with token weights is refused if the experts of the model are separate modules.
 SEPARATE_EXPERTS = "the model's own code chooses the tokens of each expert, so these tokens cannot be weighted"
 
 

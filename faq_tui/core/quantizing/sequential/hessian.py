@@ -29,7 +29,7 @@ class UnsolvableHessian(FaqError):
 class Hessian:
     """Accumulates H, the weighted mean 2 Σ w x xᵀ / Σ w over all calibration tokens x, in float32 on their device.
 
-    Without weights, w is 1 for every token. GPTAQ also needs C, the weighted mean of 2 (x̃ - x) xᵀ. Here x̃ is the
+    Without weights, w is 1 for every token. GPTAQ also needs C, the weighted mean of 2 (x̃ - x) xᵀ, where x̃ is the
     module's input in the unquantized model, for the same token. C is accumulated only if `drift` is true. `tokens` is
     the number of tokens with a weight above 0, and `weight` is the sum of their weights.
     """
@@ -134,6 +134,7 @@ class Factor:
     order: Any  # [..., in] int64
     dead: Any  # [..., in] bool, true for each column of W whose input is always zero
     damp: Any  # [...] on the CPU; damp · mean(|diag H|) was added to the diagonal of H
+
     # P [..., in, in] in solving order, for GPTAQ. The values of a column times these factors are added to later
     # columns. For methods other than GPTAQ, this is None.
     drift: Any = None
@@ -142,7 +143,7 @@ class Factor:
 def factorize(mean: Any, damp: float, by_activation: bool, group: int = 0) -> Factor:
     """Compute the Cholesky factor U of the inverse of each Hessian in `mean`, [..., in, in].
 
-    This is the first step of SpQR (Dettmers et al. 2023) and of GPTQ (Frantar et al. 2022). With `by_activation`,
+    SpQR (Dettmers et al. 2023) and GPTQ (Frantar et al. 2022) begin with this step. With `by_activation`,
     columns are sorted by the diagonal of H. The largest value comes first, and dead columns come last. Without
     `by_activation`, the columns keep their order. If `group` is not 0, groups of `group` neighbouring columns stay
     together. Then the groups are sorted by their largest diagonal element, and the columns are sorted within each

@@ -1,7 +1,7 @@
 """Keep the outputs of a layer's modules, so that a later pass through the layer need not compute them again.
 
-The engine runs a layer once for each group of modules, to record the inputs of the group. In each of these passes,
-the part of the layer before the group gets the same inputs and has the same weights as in all later passes.
+The engine runs a layer once for each group of modules, to record the inputs of the group. In all later passes, the
+part of the layer before this group gets the same inputs and has the same weights, so it computes the same outputs.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ class KeptOutputs:
     """The outputs of the direct children of a layer, and of its Linear modules.
 
     An output is kept only if all weights of the module, and of the modules before it in the pass, are quantized
-    already. Such an output cannot change any more. A kept output is discarded if other code has changed it in place.
-    The outputs take at most `room` bytes.
+    already, so that the output cannot change any more. A kept output is discarded if other code has changed it in
+    place. The outputs take at most `room` bytes.
     """
 
     def __init__(self, layer: Any, linears: Mapping[str, Any], room: int) -> None:
@@ -81,7 +81,7 @@ class KeptOutputs:
             return
         self._kept[batch, name] = output
         self._room -= output.size
-        for inner in self._modules:  # inner modules are not called again
+        for inner in self._modules:  # if this output is reused, the modules inside it are not called
             if inner.startswith(f"{name}."):
                 self._discard((batch, inner))
 

@@ -47,7 +47,7 @@ CUDA_MULTIPLE = 32
 
 
 # A function that takes a layer's number. If an earlier attempt has quantized this layer, the function returns a dict
-# from the full name of each module to its weight [out, in]. Otherwise the function returns None.
+# from the full name of each module to its weight [out, in], else None.
 Restore = Callable[[int], dict[str, Any] | None]
 # A function that is called when a layer is done. The function gets the number of the layer, and a dict from the full
 # name of each module to its solved matrix.
@@ -124,8 +124,8 @@ class LayerWalk:
         except UnsupportedModel:
             if weights is not None or self.multiple or multiple == 1:
                 raise
-            # A module gets other tokens than its layer, so the added tokens cannot get the weight 0 there. Try
-            # without padding.
+            # A module gets other tokens than its layer, so the padding tokens cannot get the weight 0 in this module.
+            # Try again without padding.
             self._run(rows, None)
 
     def pads(self) -> bool:
@@ -176,7 +176,7 @@ class LayerWalk:
     def _layer(
         self, index: int, layer: Any, inputs: Inputs, unquantized: Inputs | None, place: StatesPlace
     ) -> dict[str, SolvedMatrix] | None:
-        """Quantize one layer in place. Then replace the layer's inputs by the outputs of the quantized layer.
+        """Quantize one layer in place, and replace the layer's inputs by the outputs of the quantized layer.
 
         Inputs and outputs are hidden states.
 
@@ -252,7 +252,7 @@ class LayerWalk:
     ) -> dict[str, Hessian]:
         """The Hessians of a group.
 
-        Modules that share an input have one Hessian. This Hessian has the name of the first of these modules.
+        Modules that share an input have one Hessian, which has the name of the first of the modules.
         """
         shared = dict.fromkeys(group.inputs.values())
         if teacher is not None and (group.experts or len(shared) > 1):

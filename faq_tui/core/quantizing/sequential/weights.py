@@ -59,10 +59,10 @@ def token_weights(
 ) -> TokenWeights:
     """Compute the weights of all tokens. `lengths` holds the number of tokens of each row.
 
-    `sink_share` is the share of the first tokens in the sum of all weights. If it is None, the first tokens have the
-    weight 1. `by_kind` maps names in `token_kinds.KINDS` to weights; the other kinds have the weight 1. If `by_kind`
-    is given, `kinds` must hold the kind of each token of each row, an index into `KINDS`. Raises UsageError if all
-    tokens after the first ones have the weight 0.
+    `sink_share` is the share of the first tokens in the sum of all weights. If `sink_share` is None, the first tokens
+    have the weight 1. `by_kind` maps names in `token_kinds.KINDS` to weights; the other kinds have the weight 1. If
+    `by_kind` is given, `kinds` must hold the kind of each token of each row, an index into `KINDS`. Raises UsageError
+    if all tokens after the first ones have the weight 0.
     """
     values = [1.0, *(float((by_kind or {}).get(kind, 1.0)) for kind in KINDS if kind != SINK)]
     rest = [bytes([OTHER]) * (length - 1) for length in lengths] if kinds is None else [row[1:] for row in kinds]
@@ -102,7 +102,7 @@ def padded(
 
 @dataclass(frozen=True)
 class Weighted:
-    """The weights of the tokens that a module gets in one call.
+    """The weights of the tokens that a module processes in one call.
 
     `classes` holds the class of each token, int64 [tokens]. `values` holds the weight of each class.
     """
@@ -128,8 +128,8 @@ class Weighted:
     def parts(self) -> list[tuple[float, Any]]:
         """Each weight above 0, with the indices of the tokens that have this weight.
 
-        All tokens with the same weight go into one matrix product. So the inputs themselves are not scaled, and they
-        lose no precision. The list is made once for all modules, because finding the tokens makes the GPU wait.
+        All tokens with the same weight go into one matrix product. Therefore the inputs are not scaled, and lose no
+        precision. The list is made once for all modules, because finding the tokens makes the GPU wait.
         """
         found = []
         for weight in sorted({value for value in self.values if value > 0}):

@@ -16,7 +16,7 @@ from faq_tui.core.endpoints.chunks import BrokenStreamError
 from faq_tui.core.endpoints.client import MOST_ERROR_BYTES, StatusError, message_of
 
 DEEPEST = 4  # the completion may be nested in at most this many objects
-# fields that may hold the completion, or an object with the completion
+# names of fields that may hold the completion, or an object that holds the completion
 INSIDE = ("response", "body", "result", "data")
 
 
@@ -93,7 +93,7 @@ def _layers(row: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _object(value: Any) -> dict[str, Any] | None:
-    """Return `value` if it is an object. If it is the JSON text of an object, parse it. Otherwise return None."""
+    """Return `value` if it is a JSON object. A text that holds a JSON object is parsed. Otherwise return None."""
     if isinstance(value, str) and value.lstrip()[:1] == "{":
         try:
             value = json.loads(value)

@@ -16,8 +16,8 @@ _ID = re.compile(r"faq-([\w.-]{1,24})-([0-9a-f]{12})-([1-9][0-9]?)-([0-9a-f]{16}
 class CustomId:
     """Identifies a candidate. `source_hash` is the hash of the settings with which the answer was requested.
 
-    `name` only helps a person to recognise the source. It does not identify the candidate, because sources with equal
-    settings share their candidates.
+    `name` only helps a person to recognise the source. `name` is not needed to identify the candidate, because
+    sources with equal settings share their candidates.
     """
 
     name: str  # the result of `plain_name`
@@ -32,14 +32,14 @@ class CustomId:
 def plain_name(source: str) -> str:
     """The source's name for file names and ids: at most 24 ASCII letters, digits, `_` and `-`.
 
-    If the name is too long or has other characters, the result ends with a hash of the name. So the results for two
-    sources always differ.
+    If the name is too long or has other characters, the result ends with a hash of the name. Therefore two sources
+    never get the same name.
     """
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", source)
     return plain if plain == source and 0 < len(plain) <= LONGEST_NAME else f"{plain[:17]}-{digest(source, length=6)}"
 
 
 def parse_custom_id(text: str) -> CustomId | None:
-    """Split a `custom_id` into its parts. Returns None if faq-tui did not write it."""
+    """Split a `custom_id` into its parts. Returns None if the text is not a `custom_id` of faq-tui."""
     match = _ID.fullmatch(text)
     return CustomId(match[1], match[2], int(match[3]), match[4]) if match else None

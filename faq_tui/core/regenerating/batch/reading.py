@@ -32,8 +32,8 @@ from faq_tui.core.store import seeds as seed_rows
 LONGEST_LINE = 1 << 25  # limit in bytes; longer lines are skipped
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # PowerShell writes files in UTF-16
 SAY_EVERY = 1000  # number of lines between two messages about the progress
-# The function `opened` adds this advice to its errors. The advice is removed here, because it is right only for files
-# of seeds.
+# Matches the advice about `seeds.encoding` in the errors of `opened`. For batch files, this advice is wrong, so it is
+# removed.
 ADVICE = re.compile(r"[;:] set (another )?seeds\.encoding.*")
 
 
@@ -162,7 +162,7 @@ def _lines_of(path: Path) -> Iterator[tuple[int, bytes | None]]:
     Raises UsageError as `opened` does.
     """
     encoding = None
-    with suppress(UsageError):  # if this fails, the call of `opened` below raises the same error
+    with suppress(UsageError):  # if `first_bytes` fails here, `opened` raises the same error below
         encoding = "utf-16" if first_bytes(path, 2) in UTF_16 else None
     with opened(path, encoding) as file:
         number = 0

@@ -54,14 +54,14 @@ def write_batch(
 ) -> list[BatchFile]:
     """Write a request for each missing candidate of the sources `names`.
 
-    By default, these are all sources with a server. Each source has separate files: `batch/SOURCE.jsonl` in the run's
-    folder, or in the folder `output`. If `output` is a file, the requests are written into it; with several sources,
-    each source's name is added to the file's name. A file has at most `limit` requests and `MOST_BYTES` bytes. If a
-    source needs several files, they are numbered from 1: `SOURCE.1.jsonl`. No file is written for a source without
-    missing candidates. `max_model_len` is the model's window, as in `body_of`.
+    Without `names`, the requests of all sources with a server are written. The requests of a source are written into
+    `batch/SOURCE.jsonl` in the run's folder, or in the folder `output`. If `output` is a file, the requests are
+    written into it; with several sources, each source's name is added to the file's name. A file has at most `limit`
+    requests and `MOST_BYTES` bytes. If a source needs several files, they are numbered from 1: `SOURCE.1.jsonl`. No
+    file is written for a source without missing candidates. `max_model_len` is the model's window, as in `body_of`.
 
-    Raises UsageError if the run has no such source. Also raises UsageError if several files are needed but `output`
-    is a device or a pipe.
+    Raises UsageError if the run has no such source. If several files are needed, but `output` is a device or a pipe,
+    UsageError is raised, too.
     """
     sources = _sources(run, names)
     pending = {name: pending_candidates(run, source) for name, source in sources.items()}
@@ -98,9 +98,7 @@ def _sources(run: Run, names: Sequence[str]) -> dict[str, Source]:
 
 
 def _place(run: Run, name: str, output: Path | None, several: bool) -> tuple[Path, bool]:
-    """Returns the path of the source's file. The second value is True if only faq-tui writes into the folder of this
-    file.
-    """
+    """Returns (path of the source's file, True if only faq-tui writes into the folder of this file)."""
     if output is None:
         return run.folder / FOLDER / f"{plain_name(name)}.jsonl", True
     if output.is_dir():
@@ -177,8 +175,8 @@ def _write_file(path: Path, lines: list[bytes], name: str, source: Source) -> Ba
 def _remove_earlier(path: Path, written: set[Path]) -> None:
     """Remove the requests that an earlier call wrote for the source, so that nobody sends them a second time.
 
-    A file is removed only if it begins with a request. So the output file of a batch is kept, even if it has the name
-    of a request file.
+    A file is removed only if it begins with a request. Therefore an output file of a batch is never removed, even if
+    it has the name of a request file.
     """
     numbered = re.compile(re.escape(path.stem) + r"(\.[0-9]+)?" + re.escape(path.suffix))
     for old in path.parent.iterdir():

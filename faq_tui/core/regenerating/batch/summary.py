@@ -89,7 +89,7 @@ class BatchSummary:
     def in_words(self) -> list[str]:
         """The lines that the command prints.
 
-        They contain texts from servers, so the caller must pass them through `sanitize`.
+        The lines contain texts from servers, so the caller must pass each line through `sanitize`.
         """
         lines = [line for name, counts in self.sources.items() for line in _source_lines(name, counts)]
         if self.other_settings:

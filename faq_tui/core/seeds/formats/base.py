@@ -46,11 +46,15 @@ class SeedFormat(Extension):
     """
 
     suffixes: tuple[str, ...] = ()
-    # True if `records` itself unpacks files with `opening.opened`. Otherwise `records` gets an unpacked copy.
+    # True if the method `records` unpacks compressed files with `opening.opened`. If False, `records` gets the path
+    # of an unpacked copy.
     unpacks = False
 
     def recognises(self, path: Path, name: str) -> bool:
-        """True if this format reads `name`, the value of `seeds.path`. If `name` is a file, its path is `path`."""
+        """True if this format reads `name`, the value of `seeds.path`.
+
+        If `name` names a file, `path` is the path of this file.
+        """
         del name
         return path.suffix.lower() in self.suffixes
 

@@ -27,8 +27,8 @@ class Delimited(SeedFormat):
 
     def records(self, path: Path, settings: Seeds) -> Records:
         csv.field_size_limit(LONGEST_CELL)
-        # Bytes that are not UTF-8 are read as lone surrogates. Therefore each such byte can be reported with the
-        # number of its line.
+        # Bytes that are not UTF-8 are read as lone surrogates. This makes it possible to report each invalid byte
+        # with the number of its line.
         with opened(path, settings.encoding) as raw:
             file = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
             lines = iter(file)
@@ -54,8 +54,8 @@ class Delimited(SeedFormat):
     def _delimiter_in(self, first: str, settings: Seeds) -> str:
         """The delimiter of the first line.
 
-        Usually it is the delimiter of this format. If the line lacks this delimiter and contains exactly one other
-        kind of delimiter, that delimiter is used.
+        The delimiter of a table is usually the delimiter of its format. If the line lacks this delimiter and contains
+        exactly one other kind of delimiter, that delimiter is used.
         """
         if self.delimiter in first or first.strip().strip('"') == settings.prompt_field:
             return self.delimiter

@@ -1,4 +1,4 @@
-"""Read a data set of the `datasets` library. Its name is an id, such as `openai/gsm8k`, or a folder.
+"""Read a data set of the `datasets` library. The name of a data set is an id, such as `openai/gsm8k`, or a folder.
 
 No code of a data set is run: the library loads only files of rows.
 """
@@ -77,7 +77,7 @@ def _rows(path: Path, settings: Seeds) -> Iterator[dict[str, Any]]:
 
 
 def _undecoded(rows: Any) -> Any:
-    """The same rows, but images, sounds and films in them will not be decoded."""
+    """The rows with images, sounds and films left as bytes or paths."""
     import datasets
 
     media = (datasets.Image, datasets.Audio, datasets.Video)

@@ -22,7 +22,7 @@ BROKEN_AT_FIRST = 20  # if this many lines at the beginning are all broken, the 
 CHUNK = 1 << 20  # number of bytes that are read at once
 LONGEST_FIRST_LINE = 1 << 24  # only this many characters are searched for the end of the first line
 LONGEST_ROW = 1 << 28  # maximum length of one row of a list, in characters
-# maximum length, in characters, of an object that holds the list; such an object is read as a whole
+# maximum length in characters of an object that holds the list of seeds, because the whole object is read into memory
 LONGEST_OBJECT = 1 << 32
 SPACE = " \t\r\n"
 
@@ -40,12 +40,12 @@ def rows_of_lines(path: Path, settings: Seeds) -> Records:
             raw = json.loads(text)
         except (ValueError, RecursionError) as error:
             if first and (text in ("[", "{") or (text.startswith("[") and not text.endswith("]"))):
-                yield from rows_of_document(path, settings)  # one JSON value may extend over several lines
+                yield from rows_of_document(path, settings)  # the file may be one JSON value on several lines
                 return
             first = False
             broken += 1
             if not good and broken > BROKEN_AT_FIRST:
-                break  # the error is raised below
+                break  # the code after the loop raises the error
             yield Problem(item.line, f"not JSON ({one_line(error)})")
             continue
         if not good and not broken and isinstance(raw, list) and not as_turns(raw):
@@ -148,7 +148,7 @@ class _Document:
         return self._end()
 
     def whole(self) -> str:
-        """The rest of the text."""
+        """Read the file to its end, and return all text that is not processed yet."""
         while self._more():
             if len(self._text) > LONGEST_OBJECT:
                 raise self.fail("its JSON object is too long to be read at once; write JSON lines instead")
@@ -264,13 +264,14 @@ def _rows_of_columns(data: dict[str, Any]) -> list[Any]:
         columns = [[one[name] for name in columns[0]] for one in columns]
     if not all(isinstance(one, list) and len(one) == len(columns[0]) for one in columns):
         return []
-    if any(isinstance(value, dict) for one in columns for value in one):  # these lists contain rows, not values
+    # lists of objects hold rows, not the values of a column
+    if any(isinstance(value, dict) for one in columns for value in one):
         return []
     return [dict(zip(data, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def _several_objects(text: str) -> list[Any] | None:
-    """The JSON objects in the text, in order; None if there is other text between them."""
+    """The JSON objects in the text, in order; None if the text contains anything else."""
     decoder, found, at = json.JSONDecoder(), list[Any](), 0
     text = text.strip(SPACE)
     while at < len(text):

@@ -43,14 +43,16 @@ TAR_AT = 257  # position of the text `ustar` in a tar archive
 MOST_GROWTH = 250
 FREE_BYTES = 1 << 28  # the growth is checked only after this many bytes were unpacked
 BUFFER = 1 << 17
-ZSTD_CHUNK = 1 << 12  # number of compressed bytes that are unpacked in one step; they may become 100 MiB of text
+# number of compressed bytes that are unpacked in one step; even so few bytes may become 100 MiB of text
+ZSTD_CHUNK = 1 << 12
 ENDS_EARLY = (EOFError, OSError, zlib.error, lzma.LZMAError)
 
 
 def plain_suffix(path: Path) -> str:
-    """The suffix in lower case, without a suffix for compression. For `a.JSONL.gz`, it is `.jsonl`.
+    """The suffix of the file in lower case, without a suffix for compression. For `a.JSONL.gz`, the result is
+    `.jsonl`.
 
-    "" if there is none.
+    The result is "" if the file has no other suffix.
     """
     suffix = path.suffix.lower()
     return Path(path.stem).suffix.lower() if suffix in PACKED_SUFFIXES else suffix
@@ -162,7 +164,8 @@ def _decompressor(raw: BinaryIO, packing: str, path: Path) -> IO[bytes]:
 class _Pieces(io.RawIOBase):
     """A readable file whose bytes are produced in pieces of any size."""
 
-    _left = memoryview(b"")  # a view, because copying the rest at each read would take quadratic time
+    # a memoryview, because slices of bytes would copy the rest at each read and take quadratic time
+    _left = memoryview(b"")
 
     def readable(self) -> bool:
         return True

@@ -61,7 +61,7 @@ class EvidenceViewState:
     right: str = ""
 
     def fitted(self, loaded: LoadedEvidence) -> EvidenceViewState:
-        """Adapt these choices to the loaded evidence.
+        """Adapt the user's choices to the loaded evidence.
 
         If the model `left` or `right` no longer exists, the models of the first comparison replace it.
         """

@@ -13,8 +13,9 @@ from textual.containers import Vertical, VerticalScroll
 
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.evaluation.compare import decode_token_kl
+from faq_tui.core.evaluation.greedy_answers import LENGTH, SAME, TARGET_LENGTH, UNENDED
 from faq_tui.core.evaluation.identity import UNQUANTIZED
-from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LABELLED, LAST_WORD, PROSE, kind_of
+from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, GREEDY, LABELLED, LAST_WORD, PROSE, kind_of
 from faq_tui.core.run.run import Run
 from faq_tui.core.stats.sums import Sums
 from faq_tui.core.store.measurements import one_item, token_kl_of
@@ -38,7 +39,7 @@ HIGHEST, HIGH = 0.95, 0.85
 LEGEND = "bold red: highest 5% of KL · yellow: next 10% · underlined: other top-1"
 UNMARKED = "The tokens of these models are not stored, because an older faq-tui measured them."
 HIGHEST_STYLE, HIGH_STYLE, OTHER_STYLE = "bold red", "yellow", "underline"
-END_OF_LINE = "↵\n"  # stands for a marked line break, whose mark would otherwise be invisible
+END_OF_LINE = "↵\n"  # shown for a line break with a mark, because the mark of a plain line break would be invisible
 Parts = list[tuple[str, str] | None]
 
 
@@ -63,8 +64,8 @@ def entries(loaded: LoadedEvidence, view_state: EvidenceViewState) -> list[Entry
     texts = sorted((text.name for text in loaded.evidence.texts), key=lambda name: kind_of(name) not in LABELLED)
     listed: list[Entry] = []
     for text in texts:
-        labelled = kind_of(text) in LABELLED
-        listed += _flipped(loaded, view_state, text) if labelled else _most_different(loaded, view_state, text)
+        entries = ENTRIES.get(kind_of(text), _most_different)
+        listed += entries(loaded, view_state, text)
     return listed
 
 
@@ -92,6 +93,25 @@ def _most_different(loaded: LoadedEvidence, view_state: EvidenceViewState, text:
         tokens = int(target.columns["tokens"][number])
         cells = ("KL 0", f"{theirs[number]:.4f}", f"{ours[number]:.4f}")
         yield Entry(text, number, cells, f"{unit} {number + 1} of {len(target)}, {tokens:,} tokens")
+
+
+def _other_answers(loaded: LoadedEvidence, view_state: EvidenceViewState, text: str) -> Iterator[Entry]:
+    """The greedy answers to each question.
+
+    First come questions for which the left and the right model depart from the target at different places.
+    """
+    sides = _three_sums(loaded, view_state, text)
+    if any(sums is None or SAME not in sums.columns for sums in sides):
+        return
+    target, left, right = (sums.columns for sums in sides if sums is not None)
+    for number in (-abs(left[SAME] - right[SAME])).argsort(kind="stable")[:MOST_DIFFERENT].tolist():
+        cells = tuple(f"{int(columns[LENGTH][number]):,} tokens" for columns in (target, left, right))
+        yield Entry(
+            text, number, (cells[0], cells[1], cells[2]), f"greedy answer {number + 1} of {len(target[SAME])}"
+        )
+
+
+ENTRIES = {LAST_WORD: _flipped, CHOICES: _flipped, GREEDY: _other_answers}
 
 
 def _three_sums(
@@ -140,7 +160,7 @@ class Words:
     def legend(self) -> str:
         """A line that explains the marks.
 
-        Its percentages are shares of the tokens of both models. "top-1" is the likeliest token.
+        The percentages in the legend are shares of the tokens of both models. "top-1" is the likeliest token.
         """
         return LEGEND if self.marks else UNMARKED
 
@@ -193,6 +213,8 @@ def item_parts(loaded: LoadedEvidence, entry: Entry, words: Words) -> Parts:
         context, _, word = str(body["passage"]).rpartition(" ")
         return [(context, ""), (f"\nThe last word must be: {word}", "bold")]
     what = loaded.about.get(entry.text, "")
+    if kind == GREEDY:
+        return [(str(words.body.get("question") or words.body.get("context") or ""), "bold"), (f"\n{what}", "dim")]
     if words.pieces:
         before = words.body.get("question") or words.body.get("context", "")
         parts = [(before, "bold" if "question" in words.body else "")] if before else []
@@ -224,6 +246,10 @@ def model_parts(loaded: LoadedEvidence, entry: Entry, name: str) -> Parts:
 
 def _figures(figures: dict[str, float]) -> list[str]:
     """Lines with figures about the item's predicted tokens. Each line has one figure."""
+    if LENGTH in figures:
+        length, target, same = (int(figures[name]) for name in (LENGTH, TARGET_LENGTH, SAME))
+        end = ", no end" if figures[UNENDED] else ""
+        return [f"{length:,} tokens{end}; unquantized {target:,}", f"the first {same:,} tokens are the same"]
     tokens = figures.get("tokens", 0.0)
     if not tokens:
         return []
@@ -251,7 +277,10 @@ def as_text(loaded: LoadedEvidence, view_state: EvidenceViewState, entry: Entry,
 
 
 class ItemView(Vertical):
-    """One item: its text, and below it the result of each model. It is empty until `show` is called."""
+    """Shows one item: its text, and below the text the result of each model.
+
+    The view is empty until `show` is called.
+    """
 
     def compose(self) -> ComposeResult:
         yield ShortText(id="item-title")
@@ -270,8 +299,8 @@ class ItemView(Vertical):
         self.set_class(bool(words.pieces), "-words")
         models = (UNQUANTIZED, view_state.left, view_state.right)
         for box, model in zip(self.query(ModelBox), models, strict=True):
-            # For an item without labels, the box of the unquantized model would have no marks. So hide it, and give
-            # its space to the boxes of the other models.
+            # For an item without labels, the unquantized model has no marks to show. The box of the unquantized model
+            # is hidden, so that the boxes of the other models have more space.
             box.display = model != UNQUANTIZED or not words.pieces
             parts = model_parts(loaded, entry, model)
             if words.pieces:

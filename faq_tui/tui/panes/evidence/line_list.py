@@ -62,7 +62,10 @@ class Lines(LineList):
 
 
 class Detail(FlowView):
-    """The explanation of the selected row. Its box has one height for all rows, so the list above does not move."""
+    """The explanation of the selected row.
+
+    The box has the same height for every row, so that the list above stays in place.
+    """
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -72,7 +75,7 @@ class Detail(FlowView):
         self._lines = LEAST
 
     def fit(self, texts: Sequence[str], most: int) -> None:
-        """Set a height that fits every text in `texts`, up to `most` lines including the border."""
+        """Set the height so that every text in `texts` fits, but at most `most` lines including the border."""
         self._texts, self._most = texts, most
         width = self.size.width - BAR
         if width <= 0:  # the widget has no size yet; `on_resize` calls this method again

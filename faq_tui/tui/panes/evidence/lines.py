@@ -30,7 +30,7 @@ HEADS = {
 }
 ALWAYS = ("value", "verdict")  # columns that are shown on every page
 LEAST_NAME, MOST_NAME = 18, 40
-# Maps a column to the number of empty cells before it. For other columns, this number is GAP.
+# Maps a column to the number of empty cells before it. A column that is missing here has GAP empty cells.
 GAPS = {"value": 1, "interval": 1}
 GAP = 2
 ITEM_CELL = 13  # minimum width of a column for an item's model
@@ -56,7 +56,7 @@ def pages_of(rows: Iterable[TableRow], width: int) -> list[Page]:
     }
     longest = max([LEAST_NAME, *(cell_len(row.name) for row in models)])
     pages = _pages(columns, width - min(longest, MOST_NAME))
-    if len(pages) > 1:  # check whether fewer pages are needed if the column of names is narrower
+    if len(pages) > 1:  # with a narrower column of names, fewer pages may be enough
         fewer = _pages(columns, width - LEAST_NAME)
         pages = fewer if len(fewer) < len(pages) else pages
     rest = width - max(sum(column.gap + column.width for column in page.values()) for page in pages)

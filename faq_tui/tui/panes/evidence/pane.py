@@ -71,10 +71,11 @@ class EvidencePane(Pane):
         self.entries: list[Entry] = []
         self.opened: Entry | None = None
         self._cursors: dict[str, int] = {}  # maps a view to the last position of its cursor
-        # (rows, width, pages): the pages of columns that were computed for these rows and this width.
+        # The last computed pages of columns, as (rows, width, pages): the pages are valid only for these rows and
+        # this width.
         self._fitted: tuple[object, int, list[Page]] | None = None
         self._seen: object = None
-        self._described: LoadedEvidence | None = None  # the evidence that the text of the view `run` shows
+        self._described: LoadedEvidence | None = None  # the evidence from which the view `run` was last filled
         self.reader = Reader(run.folder, self._post_loaded)
 
     def _post_loaded(self, loaded: LoadedEvidence) -> None:
@@ -129,7 +130,7 @@ class EvidencePane(Pane):
         event.stop()
         self._draw_head()
         self._fit_detail()
-        self.refresh_bindings()  # the columns depend on the width
+        self.refresh_bindings()  # the width decides which columns are shown, and so which keys have an effect
 
     def on_line_list_line_clicked(self, event: LineList.LineClicked) -> None:
         if event.again and self.view_state.view == "items":
@@ -195,14 +196,16 @@ class EvidencePane(Pane):
 
     @property
     def _paper(self) -> bool:
-        """True if the paper's figures are shown. By default, they are shown if they fit."""
+        """True if the paper's figures are shown. Without a choice by the user, they are shown if they fit."""
         if self.view_state.paper is None:
             return self.room.width >= WIDE and bool(self.loaded.paper)
         return self.view_state.paper
 
     @property
     def _only_paper(self) -> bool:
-        """True if the paper's figures are shown instead of the lines, because there is no room for both."""
+        """True if the pane is too small for both the table and the paper's figures, so that it shows only the
+        figures.
+        """
         small = self.room.width < WIDE and self.room.height < ROOM_FOR_PAPER
         return self._paper and small and self.opened is None
 

@@ -170,7 +170,7 @@ def _alone(row: ModelRow, text: str, metric: str, indent: str) -> TableRow:
 
 
 def _mean(row: ModelRow, draws: int, metric: str, number: float) -> TableRow:
-    """The table row with the mean over several draws of a set. `row` is the model of the first draw."""
+    """The table row with the mean over several draws of a set. `row` is the artefact of the first draw."""
     return TableRow(
         MODEL,
         f"    {row.set_name or row.name}",
@@ -184,7 +184,7 @@ def _mean(row: ModelRow, draws: int, metric: str, number: float) -> TableRow:
 def _compared(
     alone: TableRow, row: ModelRow, c: Comparison, outcome: MetricOutcome, metric: str, base: ModelRow
 ) -> TableRow:
-    """Add the comparison of two models to the table row `alone`, and return the new row.
+    """Return the table row `alone` of one model, extended by its comparison with another model.
 
     `row` is the model of a source's set, and `base` is the model of the baseline.
     """

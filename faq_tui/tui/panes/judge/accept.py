@@ -11,6 +11,7 @@ from textual.widgets import Input
 from faq_tui.core.judging.picking import clear_picks
 from faq_tui.core.store.judged import Standing
 from faq_tui.tui.widgets.dialog import Dialog
+from faq_tui.tui.widgets.line_input import LineInput
 from faq_tui.tui.widgets.text import LiteralText
 
 LONGEST = 12  # maximum number of characters of the margin
@@ -40,7 +41,7 @@ class AcceptClear(Dialog[float]):
             "second-best score by more than this margin:",
             classes="question",
         )
-        yield Input(f"{self._margin:g}", max_length=LONGEST, compact=True)
+        yield LineInput(f"{self._margin:g}", max_length=LONGEST, compact=True)
         yield LiteralText(self._effect(f"{self._margin:g}"), classes="effect")
 
     def on_input_changed(self, event: Input.Changed) -> None:

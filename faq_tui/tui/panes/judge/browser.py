@@ -39,7 +39,10 @@ BAR, BAR_FROM = 20, 100  # width of the progress bar, and minimum width of a pan
 
 
 class JudgeBrowser(Pane):
-    """Shows one seed at a time, and moves between seeds and candidates. The class JudgePane adds decisions."""
+    """Shows one seed at a time, and moves between seeds and candidates.
+
+    The subclass JudgePane adds the person's decisions.
+    """
 
     SPEC = JUDGE
 
@@ -137,7 +140,7 @@ class JudgeBrowser(Pane):
         self._read_case()
 
     def _read_case(self) -> None:
-        """Read the current seed. If another seed was read before, select the candidate that the current seed uses."""
+        """Read the current seed. If the seed is new on the screen, select the candidate that the seed uses."""
         before, standing = self.case, self.queue.now
         self.case = read_case(self.run.store, self.view, standing) if standing else None
         if self.case is None or (before is not None and before.standing.seed_id == self.case.standing.seed_id):
@@ -216,8 +219,8 @@ class JudgeBrowser(Pane):
     def _compared(self, case: Case) -> tuple[int, int]:
         """The indexes of the two compared candidates.
 
-        On the left is the candidate that the seed uses, or the first candidate if the seed uses none. On the right is
-        the selected candidate, or the candidate after it if the selected candidate is already on the left.
+        The left candidate is the one that the seed uses, or the first one if the seed uses none. The right candidate
+        is the selected one. If the selected candidate is already on the left, the next candidate is on the right.
         """
         ids = [candidate.id for candidate in case.candidates]
         used = None if self.blind and case.standing.override is None else case.counts
@@ -228,7 +231,7 @@ class JudgeBrowser(Pane):
         width = self.room.width - (LIST_WIDTH if self.has_class("-list") else 0)
         candidates, room = case.candidates, min(MOST_BOXES, max(1, width // BOX_WIDTH))
         if len(candidates) > room and width < 3 * BOX_WIDTH:
-            room = 1  # if only two of three candidates fit, show one candidate at full width
+            room = 1  # if only two of three or more candidates fit side by side, show one candidate at full width
         first = max(0, min(self.chosen - room // 2, len(candidates) - room))
         visible = candidates[first : first + room]
         self._draw_tabs(case)
@@ -288,7 +291,7 @@ class JudgeBrowser(Pane):
         if self._candidates:
             self.chosen = (self.chosen + by) % len(self._candidates)
             if self.case is not None and self.has_class("-diff") and self.chosen == self._compared(self.case)[0]:
-                # The candidate would be compared with itself, so move once more.
+                # Skip the candidate on the left side, because it must not be compared with itself.
                 self.chosen = (self.chosen + by) % len(self._candidates)
             self._draw()
 
@@ -333,7 +336,7 @@ class JudgeBrowser(Pane):
     def action_blind(self) -> None:
         self.blind = not self.blind
         if self.blind and self.queue.now is not None and self.queue.now.override is None:
-            self.chosen = 0  # the selection could reveal the judge's pick
+            self.chosen = 0  # select the first candidate, because the old selection could reveal the judge's pick
         self._draw()
 
     def action_compare(self) -> None:

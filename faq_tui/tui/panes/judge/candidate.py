@@ -23,7 +23,7 @@ from faq_tui.tui.widgets.text import LiteralText
 # A limit in characters. Reasoning above the limit is folded at first. A judge's explanation above the limit is shown
 # below the answer.
 LONG = 400
-LONG_IF_LOW = 40  # the same limit for reasoning in a box with few lines
+LONG_IF_LOW = 40  # the limit in characters above which reasoning is folded at first in a box with few lines
 LABEL_STYLE = "bold cyan"
 
 
@@ -44,7 +44,7 @@ def score_in_words(row: ScoreRow | None) -> str:
 def reason_of(row: ScoreRow | None, columns: Sequence[ScoreRow]) -> str:
     """The first explanation that a judge wrote.
 
-    If no judge wrote an explanation, return the reason in `row`. This is the score by which the judge picks.
+    `row` is the score by which the judge picks. If no judge wrote an explanation, return the reason in `row`.
     """
     explained = next((c.reason for c in columns if c.reason and JUDGES.get(c.kind).explains), "")
     return explained or (row.reason if row is not None else "")
@@ -129,7 +129,7 @@ class CandidateTabs(LiteralText):
 
 
 def title(case: Case, candidate: Candidate, blind: bool, whole: bool = True) -> Text:
-    """The title of the box, such as `2  8 of 10  picked by judge`. The method `score` explains `whole`."""
+    """The title of the box, such as `2  8 of 10  picked by judge`. `whole` has the same meaning as in `score`."""
     line = Text.assemble((f" {candidate.number} ", "bold reverse"), no_wrap=True, overflow="ellipsis")
     for words, style in (score(case, candidate, blind, whole), picked(case, candidate, blind)):
         if words:

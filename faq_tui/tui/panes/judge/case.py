@@ -39,7 +39,9 @@ class Case:
 
 def read_case(store: Store, view: View, standing: Standing) -> Case:
     made = candidates.of_seed(store, view.source, view.source_hash, standing.seed_id)
-    kept = tuple(candidate for candidate in made if candidate.number <= view.candidates)
+    # After the setting `candidates` was lowered, a person's earlier pick of another candidate is still valid.
+    picked = standing.override.candidate_id if standing.override else None
+    kept = tuple(candidate for candidate in made if candidate.number <= view.candidates or candidate.id == picked)
     seed = seeds.get(store, standing.seed_id)
     return Case(
         standing,

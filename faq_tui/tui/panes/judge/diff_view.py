@@ -81,5 +81,6 @@ def _add(text: Text, name: str, pieces: list[Piece], style: str) -> None:
     for words, differs in pieces:
         shown = plain(words)
         if differs:
-            shown.stylize(style, len(shown.plain) - len(shown.plain.lstrip()))  # do not strike through the space
+            # do not strike through the space before the words
+            shown.stylize(style, len(shown.plain) - len(shown.plain.lstrip()))
         text.append_text(shown)

@@ -48,7 +48,7 @@ class JudgeQueue:
     def progress(self) -> tuple[int, int]:
         """Return the number of reviewed seeds and the number of seeds to review.
 
-        Both numbers include seeds that the filter hides.
+        The two numbers of seeds include seeds that the filter hides.
         """
         return progress(self.everything)
 
@@ -72,7 +72,7 @@ class JudgeQueue:
         return moved
 
     def move_to(self, seed_id: str) -> bool:
-        """Go to a seed. Returns False if the filter excludes it."""
+        """Go to a seed. Returns False if the filter hides the seed."""
         index = next((i for i, standing in enumerate(self.shown) if standing.seed_id == seed_id), None)
         if index is None:
             return False

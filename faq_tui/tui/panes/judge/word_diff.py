@@ -37,7 +37,7 @@ def differing(pieces: Sequence[Piece]) -> int:
 
 
 def _common(left: list[str], right: list[str]) -> list[tuple[int, int, int]]:
-    """Return the runs of common words in order, as (start in the left text, start in the right text, length)."""
+    """Return the sequences of common words in order, as (start in the left text, start in the right text, length)."""
     words = [token.strip() for token in left], [token.strip() for token in right]
     counts = Counter(words[0]), Counter(words[1])
     pairs = sum(count * counts[1][word] for word, count in counts[0].items())
@@ -49,7 +49,7 @@ def _common(left: list[str], right: list[str]) -> list[tuple[int, int, int]]:
         last_a, last_b, last = kept[-1] if kept else (0, 0, 0)
         before = max(a - last_a - last, b - last_b - last)
         after = max(next_a - a - size, next_b - b - size)
-        if size >= min(before, after, 8):  # skip a run that probably matches by chance
+        if size >= min(before, after, 8):  # skip a sequence of words that probably match by chance
             kept.append((a, b, size))
     return kept
 

@@ -63,13 +63,17 @@ class ArtefactActions(Pane):
             cards.STOP_SERVER: lambda: self._stop_server(server),
             cards.TRY: self.action_try_it,
             cards.EXPORT: lambda: self._ask_place(card),
+            cards.PUSH: lambda: self.notify(copy_text(self.app, card.push_command), markup=False),
             cards.DELETE: lambda: self._ask_deletion(card),
         }
         if answer in actions:
             self._guarded(actions[answer])
 
     def _guarded(self, do: Callable[[], None]) -> None:
-        """Run `do`, and show its FaqError. By itself, the app shows errors of actions, but not of dialogs."""
+        """Run `do`, and show its FaqError.
+
+        Without this method, the app would show errors of actions, but not of answers to dialogs.
+        """
         try:
             do()
         except FaqError as error:
@@ -142,7 +146,10 @@ class ArtefactActions(Pane):
         self.read_again()
 
     def _in_thread(self, name: str, work: Callable[[], str]) -> None:
-        """Do slow work in a thread. Show the sentence that `work` returns, or its error."""
+        """Do slow work in a thread.
+
+        Afterwards, show the sentence that `work` returns, or the error that it raises.
+        """
 
         def run() -> None:
             try:

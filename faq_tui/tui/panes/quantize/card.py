@@ -16,7 +16,7 @@ from faq_tui.tui.screens.choice import Answer, ChoiceScreen
 from faq_tui.tui.widgets.text import LiteralText, plain
 
 COPY, SERVE, STOP_SERVER, TRY = "copy", "serve", "stop-server", "try"
-EXPORT, DELETE, CLOSE = "export", "delete", "close"
+EXPORT, PUSH, DELETE, CLOSE = "export", "push", "delete", "close"
 YES, KEEP = "yes", "keep"
 LOOK_S = 0.5  # seconds between two looks at the state of the server
 LABEL = 10  # width of the labels in cells
@@ -71,6 +71,7 @@ class CardScreen(ChoiceScreen):
                 choices.append(Answer("s", SERVE, "Serve it in the background; it keeps running without the app"))
             choices.append(Answer("t", TRY, "Try it beside the unquantized model"))
             choices.append(Answer("e", EXPORT, "Copy the folder to another place"))
+            choices.append(Answer("p", PUSH, "Copy the command that uploads it to the hub"))
             choices.append(Answer("d", DELETE, "Delete it from the disk"))
         return (*choices, Answer("escape", CLOSE, "Close"))
 

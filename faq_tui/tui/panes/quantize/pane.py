@@ -60,7 +60,7 @@ class QuantizePane(ArtefactActions):
         self.cursor = 0
         self.following = True
         self.view = "grid"
-        self.problem = ""  # the reason why the queue cannot be read; "" if it can
+        self.problem = ""  # the reason why the queue cannot be read; "" if the queue was read
         self._read_for: object = None
         self._grids: dict[str, tuple[object, LossTable]] = {}
         self._curve_of: object = None
@@ -230,7 +230,7 @@ class QuantizePane(ArtefactActions):
         return self._kept(current.name, key, lambda: from_manifest(read_manifest(folder) or {}))
 
     def _kept(self, name: str, key: object, make: Callable[[], LossTable]) -> LossTable:
-        """The table that `make` returns.
+        """Return the table of losses that `make` computes.
 
         The table is cached until `key` changes. After each call of `make`, the widgets are arranged again.
         """
@@ -358,7 +358,7 @@ class QuantizePane(ArtefactActions):
             raise UsageError("a quantization is starting and its recipe is not known yet; try again in a few seconds")
 
     def _edit(self, change: Callable[[Path], Settings], index: int | None = None) -> None:
-        """Change faq.toml, then show the change.
+        """Change faq.toml, and show the pane with the new settings.
 
         If an artefact of the recipe `index` is being quantized now, change nothing.
         """

@@ -80,7 +80,8 @@ def describe(recipe: Recipe) -> str:
 def outcome(queued: Queued, live: ArtefactLive | None) -> str:
     """The result of an artefact in words.
 
-    For a finished artefact, this is its size and time. For a running one, it is the layer that is being quantized.
+    For a finished artefact, the words are its size and time. For a running artefact, they are the layer that is being
+    quantized.
     """
     if live is not None:
         return f"layer {min(len(live.layer_done) + 1, live.layers)} of {live.layers}"

@@ -80,7 +80,8 @@ class CandidateView(Vertical):
             self.flow.show([])
         parts: list[Part | None] = []
         if growing.reasoning.length > self._read[0]:
-            if self._read[1]:  # the answer has begun before this reasoning, so show the whole text again
+            # new reasoning came after the beginning of the answer, so show the whole text again in the right order
+            if self._read[1]:
                 self._read = [0, 0]
                 self.flow.show([])
             parts.append((growing.reasoning.since(self._read[0]), REASONING))

@@ -14,17 +14,21 @@ from textual.app import App
 
 from faq_tui.core.store import candidate_pages as queries
 from faq_tui.core.store.candidate_pages import Totals
-from faq_tui.tui.duration import clock_time
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.waiting import waiting_in_words
 
 
-def count_totals(app: App[Any], path: Path, source_hash: str, on_totals: Callable[[Totals], None]) -> None:
-    """Count on a thread, then call `on_totals` on the app's thread. If the count fails, `on_totals` is not called."""
+def count_totals(
+    app: App[Any], path: Path, source_hash: str, wanted: int, on_totals: Callable[[Totals], None]
+) -> None:
+    """Count on a thread, then call `on_totals` on the app's thread. If the count fails, `on_totals` is not called.
+
+    `wanted` is the number of candidates that a seed should have.
+    """
 
     def count() -> None:
         try:
-            app.call_from_thread(on_totals, queries.totals(path, source_hash))
+            app.call_from_thread(on_totals, queries.totals(path, source_hash, wanted))
         except Exception:  # noqa: BLE001  without a count, the pane shows no totals; the app may be closing
             return
 
@@ -34,13 +38,15 @@ def count_totals(app: App[Any], path: Path, source_hash: str, on_totals: Callabl
 def figures(live: LiveState, totals: Totals | None, expected: int, now: float) -> list[str]:
     """The progress and rate of the running regeneration. If no regeneration is running, return the totals.
 
+    The line of the job shows the time left.
+
     `expected` is the number of candidates that all sources together should have.
     """
     regeneration = live.regeneration
     if live.is_running("regenerate") and live.stage is not None:
-        stage, left = live.stage, live.seconds_left(now)
+        stage = live.stage
         waits = waiting_in_words(live.waiting.values(), now)
-        made = f"{stage.already + stage.done:,} of {stage.already + (stage.total or 0):,} candidates"
+        made = f"{stage.finished:,} of {stage.all_units:,} candidates"
         if waits:  # nothing is generated now, so there is neither a rate nor a time left
             return [waits, made, f"{regeneration.retried:,} retried", f"{regeneration.failed:,} failed"]
         return [
@@ -50,7 +56,6 @@ def figures(live: LiveState, totals: Totals | None, expected: int, now: float) -
             f"{regeneration.truncated:,} truncated",
             f"{regeneration.retried:,} retried",
             f"{regeneration.failed:,} failed",
-            f"{clock_time(left)} left" if left is not None else "time left not known yet",
         ]
     if totals is None:
         return [f"{expected:,} candidates to generate"]

@@ -39,7 +39,7 @@ FIGURES_EVERY_S = 0.5
 
 
 class RegeneratePane(Pane):
-    """The pane Regenerate. It reads finished candidates from the database, and growing ones from the live state."""
+    """The pane Regenerate. Finished candidates come from the database, and growing candidates from the live state."""
 
     SPEC = REGENERATE
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(REGENERATE.actions)]
@@ -56,7 +56,7 @@ class RegeneratePane(Pane):
         self.follower = Follower()
         self._finished: dict[int, Candidate] = {}  # finished candidates of the selected seed, by number
         self._lost: dict[int, str] = {}  # maps the number of each failed candidate to the reason
-        self._loaded: tuple[object, ...] = ()  # what the pane showed when `_finished` was last read
+        self._loaded: tuple[object, ...] = ()  # the value of `read_for` when `_finished` was last read
         self._queue_drawn = self._figures_drawn = 0.0
         self._stage: tuple[str, str] | None = None  # (name, state) of the stage at the last tick
         self._totals: Totals | None = None
@@ -95,6 +95,7 @@ class RegeneratePane(Pane):
         self.live = live
         if self.source not in self.run.settings.sources:
             self.source = next(iter(self.run.settings.sources), "")
+        self.number = max(1, min(self.number, self.candidates))
         self.page.load()
         seed_id = selected_seed(self.app)
         if seed_id is not None and not self.following:
@@ -114,7 +115,7 @@ class RegeneratePane(Pane):
         changed = stage != self._stage
         if changed:
             self._stage = stage
-            self.page.load()  # after a change of the stage, there may be new seeds
+            self.page.load()  # a new stage, or a new state of the stage, may mean new seeds
             self._count()
         self.draw(all_of_it=changed)
 
@@ -143,7 +144,7 @@ class RegeneratePane(Pane):
         self._moved()
 
     def draw(self, all_of_it: bool = True) -> None:
-        """Draw what has changed. If `all_of_it` is false, leave out the parts that are slow to draw."""
+        """Draw what has changed. If `all_of_it` is false, parts that are slow to draw are drawn less often."""
         now = self.now
         if all_of_it or abs(now - self._figures_drawn) >= FIGURES_EVERY_S:
             self._figures_drawn = now
@@ -157,7 +158,7 @@ class RegeneratePane(Pane):
         names = list(self.run.settings.sources)
         expected = sum(s.candidates for s in self.run.settings.sources.values()) * self.page.total
         if self._totals is not None and self.settings is not None and not self.live.is_running("regenerate"):
-            # The totals count only the candidates of the shown source, so `expected` must count only these, too.
+            # The totals count the candidates of the shown source alone, so `expected` must count the same candidates.
             expected = self.settings.candidates * self.page.total
         which = f"source {self.source}"
         if len(names) > 1:
@@ -173,7 +174,8 @@ class RegeneratePane(Pane):
         source = self.settings
         if source is None or empty:
             return
-        counts = queries.answered(self.run.store, source_hash_of(source), [s.seed_id for s in self.page.seeds])
+        on_page = [seed.seed_id for seed in self.page.seeds]
+        counts = queries.answered(self.run.store, source_hash_of(source), source.candidates, on_page)
         self.queue.set_states(counts, source.candidates, self.source, self.live.regeneration)
         title = f"{self.page.total:,} seeds" + (" · following" if self.following else "")
         self.query_one("#queue-title", LiteralText).show(title)
@@ -230,7 +232,8 @@ of the target's family under [sources.elder] in faq.toml."
             return
         known = [known_capabilities(self.run.store, url, source.model).left_out for url in source.urls]
         self._left_out = tuple(dict.fromkeys(name for names in known for name in names))
-        count_totals(self.app, self.run.store.path, source_hash_of(source), partial(self._counted, self.source))
+        counted = partial(self._counted, self.source)
+        count_totals(self.app, self.run.store.path, source_hash_of(source), source.candidates, counted)
 
     def _counted(self, source: str, totals: Totals) -> None:
         if source == self.source:

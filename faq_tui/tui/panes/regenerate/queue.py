@@ -26,8 +26,8 @@ NOTHING = CandidateCounts()
 class Follower:
     """Chooses the candidate to show.
 
-    The follower stays with one candidate until this candidate is finished or gets no more text. Then the follower
-    changes to the candidate that received text last.
+    The follower stays with one candidate until this candidate is finished or gets no more text. After that, the
+    follower changes to the candidate that received text last.
     """
 
     def __init__(self) -> None:
@@ -123,7 +123,8 @@ class SeedPage:
     def _load_around(self, position: int, row: int) -> None:
         """Fill the page around the seed at `position`, and select this seed.
 
-        Put the seed on the line `row` of the page, or lower if the last lines of the page would otherwise stay empty.
+        If possible, the seed is on the line `row` of the page. Near the end of the queue, the seed is on a lower
+        line, so that the page is full.
         """
         ahead = queue.before(self._store, position, row)
         here = queue.after(self._store, position - 1, self.height - len(ahead))
@@ -137,7 +138,7 @@ def state_of(answered: CandidateCounts, expected: int, writing: int, failed: int
     """The state of a seed as (words, style). `expected` is the number of candidates that the seed should have."""
     if writing:
         return f"writing {answered.done}/{expected}", "bold cyan"
-    if failed := max(failed, answered.failed):  # failed in this job, or in an earlier job
+    if failed := max(failed, answered.failed):  # number of candidates that failed in this job or in an earlier one
         return f"{failed} failed", "bold red"
     if answered.done < expected:
         return (f"waiting {answered.done}/{expected}" if answered.done else "waiting"), "dim"

@@ -9,7 +9,7 @@ from faq_tui.core.store.seed_pages import STATES, SeedFilter
 from faq_tui.tui.widgets.menu import Group
 
 STATE, LENGTH, CATEGORY, FILE, TAG = "State", "Length of the question", "Category", "File", "Tag"
-ANY = ""  # if a group has this value, it does not filter the seeds
+ANY = ""  # the value of a group in the menu that does not filter the seeds
 LENGTHS: dict[str, tuple[int | None, int | None]] = {
     "up to 100 characters": (None, 100),
     "101 to 500 characters": (101, 500),

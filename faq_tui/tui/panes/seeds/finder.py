@@ -99,7 +99,7 @@ class Finder:
 
     @contextmanager
     def _interruptible(self, number: int, db: sqlite3.Connection) -> Iterator[None]:
-        """Let `stop` interrupt this connection while it is open."""
+        """While this context is open, `stop` can interrupt the queries of the connection `db`."""
         with self._lock:
             if number != self._number:
                 raise sqlite3.OperationalError("interrupted")
@@ -119,7 +119,7 @@ class Finder:
                 names = seed_pages.categories(db), seed_pages.origins(db), seed_pages.tags(db)
                 self._post(SeedFacts(count, dense, *names, seed_pages.roles(db), skips(db)))
         except (FaqError, sqlite3.OperationalError):
-            return  # leave this count out; the next count replaces it
+            return  # post no counts now; the next call counts again
 
     def _post(self, message: Message) -> None:
         try:

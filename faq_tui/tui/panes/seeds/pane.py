@@ -60,7 +60,7 @@ class SetsRead(Message):
 class SeedsPane(Pane):
     """The pane Seeds. The pane reads one page of rows at a time from the database.
 
-    A search runs on a thread. While it runs, its matches are added to the list.
+    A search runs on a thread. While the search runs, its matches are added to the list.
     """
 
     SPEC = SEEDS
@@ -162,7 +162,9 @@ class SeedsPane(Pane):
 
     def on_resize(self, event: Resize) -> None:
         self.set_class(event.size.width >= WIDE, "-wide")
-        self.call_after_refresh(self._draw_heading)
+
+    def on_seed_list_resized(self) -> None:
+        self._draw_heading()
 
     def text_to_copy(self) -> str | None:
         return self.query_one(SeedPreview).whole or None
@@ -226,8 +228,6 @@ class SeedsPane(Pane):
         self._draw_heading()
         self._draw_preview()
         empty = not self.list.positions and not self._searching
-        if self.has_class("-empty") and not empty:
-            self.call_after_refresh(self._draw_heading)  # the list has no width until it is laid out
         self.set_class(empty, "-empty")
         if empty:
             nothing = "No seeds loaded. Press r to start the run."

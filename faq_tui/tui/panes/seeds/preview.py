@@ -35,7 +35,7 @@ class SampleSets:
         if not self._asked:
             self._asked = True
             self.special = spelled(special_tokens(self._run))
-        # `any` stops at the first changed set. So make the list first, to refresh all sets.
+        # A generator inside `any` would stop at the first changed set, but every set must be refreshed.
         changed = [index.refresh() for index in self.indexes.values()]
         return any(changed)
 
@@ -94,7 +94,7 @@ class SeedPreview(Vertical):
 
 
 def turns(seed: Seed) -> list[tuple[str, str]]:
-    """(role, text) of each message and of the original answer, which comes last."""
+    """The pairs (role, text) of all messages, and at the end of the original answer."""
     messages = [(message["role"], message["content"]) for message in seed.messages]
     return [*messages, ("original answer", seed.answer)] if seed.answer else messages
 

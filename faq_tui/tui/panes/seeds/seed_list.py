@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 from rich.style import Style
+from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
@@ -16,8 +17,7 @@ from faq_tui.tui.widgets.table import Cell, Column, filled, row_strip
 
 GAP = 2
 LENGTH_WIDTH = 12  # a longer number is shown in thousands or millions, so that its unit is not cut
-# Widths of a line in cells. A line of at least the first width has the column language. A line of at least the second
-# width also has the column origin. A line of at least the third width has a wider column origin.
+# Minimum widths of a line, in cells, for the column language, for the column origin, and for a wider column origin.
 LANGUAGE_FROM, ORIGIN_FROM, WIDE_ORIGIN_FROM = 97, 113, 151
 LEAST_QUESTION = 10
 STATE_STYLES = {
@@ -90,6 +90,9 @@ class SeedList(LineList):
     tokens: reactive[Mapping[str, int]] = reactive(dict)  # maps seed ids to known numbers of tokens
     candidates: reactive[int] = reactive(0)  # number of candidates that each seed should have
 
+    class Resized(Message):
+        """The list has another size."""
+
     def __init__(self, fetch: Fetch) -> None:
         super().__init__()
         self._fetch = fetch
@@ -126,7 +129,7 @@ class SeedList(LineList):
                 self.refresh_lines(index)
 
     def row(self, index: int) -> SeedListRow | None:
-        """The row at an index of the list. This reads the whole page that holds the row."""
+        """The row at an index of the list. If the row was not read yet, the whole page around it is read."""
         if not 0 <= index < self.count:
             return None
         position = self.positions[index]
@@ -143,6 +146,7 @@ class SeedList(LineList):
 
     def on_resize(self) -> None:
         self._height = self.size.height
+        self.post_message(self.Resized())
 
     def strip(self, index: int, width: int, base: Style) -> Strip:
         row = self.row(index)

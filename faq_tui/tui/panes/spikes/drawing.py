@@ -1,4 +1,4 @@
-"""Draw the Spikes pane as ANSI text from max-pooled data. The functions run on a thread."""
+"""Draw the Spikes pane as ANSI text from max-pooled data. The pane calls these functions on a thread."""
 
 from __future__ import annotations
 

@@ -128,7 +128,10 @@ def _window(side: Side, first: int, last: int) -> Floats:
 
 
 def _title(side: Side, top: float, is_highest: bool, width: int) -> str:
-    """The name of the set, its highest value and its number of peaks. If they do not fit, the number is left out."""
+    """The name of the set, its highest value and its number of peaks.
+
+    If the text is too long, the number of peaks is left out.
+    """
     name, value = f"{'▲ ' if is_highest else ''}{sanitize(side.name)}", f"{side.highest:.3g}"
     short = f"{name}: highest {value}"
     text = f"{short}, {peaks(side.landscape, top)} peaks"

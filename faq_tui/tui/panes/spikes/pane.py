@@ -27,8 +27,8 @@ from faq_tui.tui.panes.spikes.view_state import VIEWS, SpikesViewState
 from faq_tui.tui.widgets.drawing import DrawingView, strips_of
 from faq_tui.tui.widgets.text import LiteralText
 
-NARROW = 110  # width in cells; if the pane is narrower, the sentence above the drawing needs three lines
-LOW = 12  # height in lines; a lower pane hides the sentence, so that the drawing gets its lines
+NARROW = 110  # width of the pane in cells below which the sentence above the drawing gets three lines
+LOW = 12  # height of the pane in lines below which the sentence is hidden, so that the drawing has more lines
 NOTHING = (
     "No activations yet. The stage activations, which follows assemble, runs each\n"
     "calibration set through the target once. [activations] in faq.toml selects\n"
@@ -37,7 +37,7 @@ NOTHING = (
 
 
 class Drawing(DrawingView):
-    """The widget with the drawing. If the sentence above it grows, the widget gets lower and is drawn again."""
+    """The widget with the drawing. When the widget's size changes, the drawing is made again."""
 
     class Resized(Message):
         """The widget has another size."""

@@ -42,9 +42,9 @@ class SpikesViewState:
         return tuple(dict.fromkeys((self.left, self.right)))
 
     def fitted(self, seen: Overview) -> SpikesViewState:
-        """This state, adapted to `seen`.
+        """A copy of this state, adapted to the measured activations `seen`.
 
-        A layer, module or set that is not in `seen` is replaced by one that is in `seen`.
+        If `seen` lacks the layer, the module or a set of this state, another one from `seen` replaces it.
         """
         if not seen.sets:
             return self
@@ -60,12 +60,14 @@ class SpikesViewState:
         return replace(fitted, module=module, layer=layer)
 
     def _at(self, seen: Overview, place: tuple[str, int] | None) -> SpikesViewState:
-        """This state at `place`, or at the first layer of the first module if `place` is None."""
+        """A copy of this state with the module and layer `place`; the first module and its first layer if `place` is
+        None.
+        """
         module, layer = place or (seen.modules[0], seen.layers(seen.modules[0])[0])
         return replace(self, module=module, layer=layer)
 
     def at_difference(self, seen: Overview) -> SpikesViewState:
-        """This state at the place where the two sets differ most."""
+        """A copy of this state with the module and layer where the two sets differ most."""
         return replace(self, chose_place=False).fitted(seen)
 
     def other_layer(self, seen: Overview, by: int) -> SpikesViewState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from faq_tui.core.endpoints.chunks import BrokenStreamError
 from faq_tui.core.endpoints.client import StatusError
 from faq_tui.core.regenerating.batch.answers import UnreadableLineError, is_same_model, result_of
 from tests.support.batch_runner import FORMS, completion, refusal, result_line
+from tests.support.paths import ROOT
 
 ID = "faq-elder-0123456789ab-1-0123456789abcdef"
 ANSWER = completion("It is a river.", "Let me think.")
@@ -153,3 +155,19 @@ def test_any_json_is_an_answer_a_failure_or_unreadable(response: Any, body: Any,
 )
 def test_the_model_that_an_answer_names(asked: str, answered: Any, same: bool) -> None:
     assert is_same_model(asked, answered) is same
+
+
+def test_the_program_for_ray_in_the_guide_converts_requests_and_answers() -> None:
+    """The rows are those of `ray.data.read_text`, and of the deployment's reply with the columns of the request."""
+    page = (ROOT / "docs/guide/generation.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {"__name__": "answer"}
+    exec(compile(program, "answer.py", "exec"), names)
+    body = {"model": "m", "messages": [{"role": "user", "content": "Why?"}], "max_tokens": 9}
+    line = json.dumps({"custom_id": ID, "method": "POST", "url": "/v1/chat/completions", "body": body})
+    said = completion("It is a river.", "Let me think.")
+    request = names["to_request"]({"text": line})
+    assert request["request_kwargs"] == {**body, "stream": False} and request["method"] == "chat"
+    answer = names["to_answer"]({"text": line, **request, **said})
+    assert reply_of(answer) == reply_of(result_line(ID, said, FORMS[0]))
+    assert result_of(json.dumps(answer)).custom_id == ID

@@ -114,6 +114,21 @@ async def test_pick_1_pick_2_pick_3_are_rows_with_who_and_when(run_folder: Path)
     assert all(abs(time.time() - row[-1]) < 60 for row in after[len(before) :])
 
 
+async def test_after_the_number_of_candidates_was_lowered(run_folder: Path) -> None:
+    """The judge's pick of a candidate that the settings no longer ask for is not shown. A person's pick stays."""
+    async with opened(run_folder, goes_on=False) as judge:
+        await judge.press("n", "3", "n")
+        await judge.sees("seed 3 of 4", "judge's pick: 3")
+    settings = run_folder / "faq.toml"
+    settings.write_text(settings.read_text().replace("[sources.elder]\n", "[sources.elder]\ncandidates = 2\n"))
+    async with opened(run_folder, (120, 36)) as judge:
+        await judge.press("n")
+        await judge.sees("Now: candidate 3, by", "judge's pick: 1", "Answer 3 of elder")
+        await judge.press("n")
+        await judge.sees("seed 3 of 4", "not judged yet", "Answer 2 of elder")
+        await judge.misses("Answer 3 of elder")
+
+
 async def test_half_an_answer_is_refused_and_a_loop_is_not(run_folder: Path) -> None:
     async with opened(run_folder, goes_on=False) as judge:
         await judge.press("3")

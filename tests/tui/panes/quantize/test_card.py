@@ -136,6 +136,9 @@ async def test_copy_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         await card(app, pilot)
         await pilot.press("y")
         assert copied == [f"vllm serve {run.models / EQUAL}"] and "copied" in told(app)
+        await card(app, pilot)
+        await pilot.press("p")
+        assert copied[1:] == [f"faq-tui push {run.folder} {EQUAL} USER/{EQUAL}"]
 
 
 async def test_try_it_opens_with_the_selected_artefact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

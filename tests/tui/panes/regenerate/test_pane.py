@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,23 @@ async def test_source(tmp_path: Path) -> None:
             assert "source elder (1 of 2)" in app.screen_text
 
 
+async def test_a_lower_number_of_candidates(tmp_path: Path) -> None:
+    """No count is above the setting, and the selection moves to a candidate that the setting still asks for."""
+    with bare_run(tmp_path / "run", count=1) as run:
+        for number in (1, 2, 3):
+            answer(run, seed_ids(run)[0], number)
+        elder = run.settings.sources["elder"].model_copy(update={"candidates": 2})
+        fewer = run.settings.model_copy(update={"sources": {"elder": elder}})
+        async with opened(run) as (app, pane, pilot):
+            await pilot.press("l", "l")
+            assert "done 3/3" in app.screen_text and pane.number == 3
+            pane.use_run(replace(run, settings=fewer))
+            pane.shown(app.live)
+            await pilot.pause(0.2)
+            assert "done 2/2" in app.screen_text and "2 of 2 candidates" in app.screen_text
+            assert "200 tokens" in app.screen_text and pane.number == 2
+
+
 async def test_retry(tmp_path: Path) -> None:
     """regenerate.retry."""
     with bare_run(tmp_path / "run") as run:
@@ -267,11 +285,14 @@ async def test_figures(tmp_path: Path) -> None:
             text = " ".join(app.screen_text.split())
             for words in (
                 "11 of 90 candidates", "20 tokens/s", "2 in flight", "1 truncated", "1 retried", "1 failed",
-                "13:10 left",
             ):  # fmt: skip
                 assert words in text, (words, text)
+            assert app.live.seconds_left(app.now) is None
+            app.now += 10
+            app.hear(e.StageProgress("regenerate", 2, 80))
+            assert app.live.seconds_left(app.now) == 780, "as many are done as were generated at the same time"
             app.now += 60
-            app.hear(e.StageProgress("regenerate", 1, 80))
+            app.hear(e.StageProgress("regenerate", 2, 80))
             await pilot.pause()
             assert "· 0 tokens/s" in app.screen_text, "silence is said, not the last good figure"
 

@@ -17,12 +17,14 @@ from faq_tui.core.quantizing.sequential.hessian import Factor
 from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
 
 TINY = 6e-8  # the smallest positive float16
+
 # The search for a scale tries STEPS ranges of a group. The first range is the whole range. The last range is slightly
 # larger than LEAST_RANGE times the whole range. For each range, the search computes the sum of |error|^NORM over all
 # weights, as Frantar's reference code does (quant.py).
 STEPS, LEAST_RANGE, NORM = 80, 0.2, 2.4
-# On CUDA, the search tries all ranges. Elsewhere it first tries every COARSE-th range, from large to small, and stops
-# after PATIENCE ranges in a row that improve no output. Then it tries the ranges next to the best one.
+# On CUDA, the search tries all ranges. On a CPU, the search first tries every COARSE-th range, from large to small,
+# and stops after PATIENCE consecutive ranges that improve no output. Then the search tries the ranges next to the
+# best one.
 COARSE, PATIENCE = 4, 3
 SHARES = [1 - step / STEPS * (1 - LEAST_RANGE) for step in range(STEPS)]
 
@@ -33,8 +35,8 @@ class GridChoice:
 
     `symmetric` fixes the zero point in the middle of the codes. With `search`, the scale with the least rounding
     error is used. Without `search`, the scale is so large that the grid covers the largest weight. With `scattered`,
-    a group consists of `group_size` columns that are consecutive in solving order. In the matrix, these columns may
-    be far apart. Without `scattered`, a group consists of neighbouring columns, and the solving order must keep them
+    a group consists of `group_size` columns that are consecutive in solving order, but may be far apart in the
+    matrix. Without `scattered`, a group consists of neighbouring columns, and the solving order must keep them
     together.
     """
 
@@ -54,7 +56,7 @@ class GridChoice:
 class Packable:
     """A quantized matrix.
 
-    The dequantized weight is ŵ = scale · (code - zero). Here `scale` and `zero` belong to the column's group.
+    The dequantized weight is ŵ = scale · (code - zero), with the `scale` and the `zero` of the column's group.
 
     In the shapes, `...` stands for one batch dimension or for no dimension.
     """
@@ -128,7 +130,7 @@ def fit(weights: Any, grid: GridChoice) -> tuple[Any, Any]:
         return scale, zero
     shares = torch.tensor(SHARES, dtype=low.dtype, device=low.device)
     best, at = _rounding_error(weights, scale, zero, grid.most), torch.zeros_like(low, dtype=torch.int64)
-    worse = 0  # number of ranges in a row that improved no output
+    worse = 0  # number of consecutive ranges that improved no output
     for step in range(COARSE, STEPS, COARSE):
         worse += 1
         other = torch.full_like(at, step)

@@ -56,7 +56,7 @@ ScaleSearch = Annotated[
 class EngineRecipe(WeightedRecipe, GptqmodelRecipe):
     """The recipe of an `EngineMethod`. A subclass declares the keys `engine`, `experts` and `scale_search`.
 
-    It also declares the keys of a `WeightedRecipe`.
+    The subclass also declares the keys of a `WeightedRecipe`.
     """
 
     added_later: ClassVar[Mapping[str, Any]] = {
@@ -126,7 +126,7 @@ class EngineMethod(GptqmodelMethod):
         return f"faq-tui's own engine (walk) cannot run this recipe ({why})" if why else ""
 
     def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
-        """Like `Method.preflight`. It also raises UsageError if a recipe with token weights needs GPTQModel."""
+        """Like `Method.preflight`, but also raises UsageError if a recipe with token weights needs GPTQModel."""
         super().preflight(recipe, config, shapes)
         if is_weighted(recipe) and (why := refusal_of_shapes(recipe, expert_count(config), shapes)):
             raise UsageError(weights_need_walk(why))

@@ -100,7 +100,8 @@ def search_scale(
     low, high = low.contiguous(), high.contiguous()
     scales, zeros = torch.empty_like(low), torch.empty_like(low)
     tried = torch.tensor(shares, dtype=torch.float32, device=weights.device)
-    with steps.step("building a GPU kernel", at_once=not _kernel.cache_info().currsize):  # the first call compiles it
+    # the first call compiles the kernel
+    with steps.step("building a GPU kernel", at_once=not _kernel.cache_info().currsize):
         _kernel()[(triton.cdiv(outputs, OUTPUTS), weights.shape[0] if wide else 1)](
             *(weights, low, high, tried, scales, zeros, outputs, columns),
             *(weights.stride(0) if wide else 0, weights.stride(-2), float(most), float((most + 1) // 2), tiny, norm),

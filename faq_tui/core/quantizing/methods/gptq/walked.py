@@ -67,7 +67,7 @@ def refusal(recipe: Any, target: Path, trust_remote_code: bool) -> str:
 
 
 def refusal_of_shapes(recipe: Any, experts: int, shapes: Mapping[str, tuple[int, int]]) -> str:
-    """The reason for a refusal that follows from the number of experts or the shapes of the weights, or ""."""
+    """Say why the walk cannot quantize weights of these shapes or this number of experts; "" if it can."""
     if why := _refusal_of_experts(recipe, experts):
         return why
     each = WORD // recipe.bits
@@ -107,8 +107,8 @@ def _refusal_of_experts(recipe: Any, experts: int) -> str:
 def cost_key(name: str, recipe: Any, profile: LayerProfile) -> str:
     """Implements `Method.cost_key` for the method `name`: `name@walk` for the walk, else `name`.
 
-    The function uses only the recipe and the profile, but `refusal` also reads the target. Therefore this function
-    may return the key of the walk for a job that runs on GPTQModel.
+    The function uses only the recipe and the profile, but `refusal` also reads the target, so this function may
+    return the key of the walk for a job that runs on GPTQModel.
     """
     each = WORD // recipe.bits
     odd = any(out % each or columns % each for out, columns, _ in profile.shapes)
@@ -124,10 +124,12 @@ def by_engine(
     cancel: CancelToken,
     by_library: Callable[[], EngineResult],
 ) -> EngineResult:
-    """Quantize with the recipe's engine. Implements `Method.quantize`. The argument `by_library` runs GPTQModel.
+    """Quantize with the recipe's engine. Implements `Method.quantize`.
 
-    Some models call their layers in a way that the walk does not support. The walk notices such calls only when it
-    runs. If engine = "auto", GPTQModel then quantizes the model.
+    `by_library` is a function that quantizes with GPTQModel.
+
+    Some models call their layers in a way that the walk does not support. The walk notices an unsupported call only
+    when it runs. If engine = "auto", GPTQModel then quantizes the model.
     """
     from faq_tui.core.models.stack import UnsupportedModel
 

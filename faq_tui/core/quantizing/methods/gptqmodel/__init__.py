@@ -1,1 +1,1 @@
-"""The code that GPTQ, GPTAQ and AWQ share. The library GPTQModel runs these three methods."""
+"""The code with which GPTQ, GPTAQ and AWQ run on the library GPTQModel."""

@@ -18,7 +18,7 @@ from faq_tui.core.quantizing.progress import QuantizationProgress, Send
 
 
 class Checkpoint:
-    """The checkpoints of one artefact in `folder`. An earlier attempt may have left checkpoints there."""
+    """The checkpoints of one artefact in `folder`. `folder` may hold checkpoints of an earlier attempt."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -78,14 +78,14 @@ def supports(model: Any) -> bool:
     gptq_checkpoint.signal = SimpleNamespace(
         SIGINT=None, SIGTERM=None, getsignal=lambda _number: None, signal=lambda _number, _handler: None
     )
-    # gptqmodel's own `_source_identity` reads all weights again. It also refuses symbolic links, but the files of a
-    # hub cache are symbolic links.
+    # gptqmodel's own `_source_identity` reads all weights again. `_source_identity` also refuses symbolic
+    # links, but the files of a hub cache are symbolic links.
     gptq_checkpoint._source_identity = _files_of
     return True
 
 
 def _files_of(model: Any) -> dict[str, str]:
-    """Maps file names to hashes.
+    """A dict from the name of each file to a hash.
 
     The files are config.json and all safetensors files. A hash depends on the size and the modification time of the
     file.

@@ -45,8 +45,8 @@ def quantize(
     This function implements `Method.quantize` for every method of gptqmodel.
 
     The model reads exactly `rows` (token ids), in their order, one row per batch. After a cancel, the function raises
-    `Stopped` at the end of the current step. It raises FaqError as soon as a module cannot be quantized; the message
-    names the layer and the module.
+    `Stopped` at the end of the current step. The function raises FaqError as soon as a module cannot be quantized;
+    the message names the layer and the module.
     """
     gptqmodel = import_gptqmodel()
     cancel.check()
@@ -87,7 +87,7 @@ def _checkpoint(
 ) -> Checkpoint | None:
     """The job's checkpoint.
 
-    Returns None if the job needs no checkpoints because it is short, or if gptqmodel cannot resume such a job.
+    Returns None if the job is too short to need checkpoints, or if gptqmodel cannot resume it.
 
     gptqmodel 7.7 also writes checkpoints of AWQ, but cannot resume from them ("checkpoint tensor schema differs").
     """
@@ -149,7 +149,7 @@ def _quantized(
         if checkpoint is not None:
             checkpoint.begin_at(
                 len(_layers(model)), progress, send
-            )  # this call is needed, because gptqmodel calls no callback if the checkpoint contains all layers
+            )  # if the checkpoint contains all layers, gptqmodel calls no callback, so report the layers here
         progress.send("saving")
         model.save(str(job.out))
     return {} if checkpoint is None or checkpoint.resumed_at is None else {"resumed_at_layer": checkpoint.resumed_at}
@@ -214,8 +214,8 @@ def _rows_to(progress: QuantizationProgress) -> Iterator[None]:
     original = LoopProcessor.log_new_row
 
     def log_new_row(processor: Any, row: dict[str, Any]) -> None:
-        # If a module's loss is NaN, gptqmodel quantizes the module again without a Hessian. In this case, the
-        # module's log row has the loss 0.0.
+        # If a module's loss is NaN, gptqmodel quantizes the module again without a Hessian, and writes the loss 0.0
+        # into the module's log row.
         solver = processor.tasks.get(row["module"])
         given_up = bool(getattr(getattr(solver, "qcfg", None), "mock_quantization", False))
         progress.module_done({**row, "loss": "nan"} if given_up else row)

@@ -66,7 +66,7 @@ class GptqmodelMethod(Method):
         return f"{why}; use another method" if why else ""
 
     def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
-        """Like `Method.preflight`. It also raises UsageError if GPTQModel would read FP8 or MXFP4 weights."""
+        """Like `Method.preflight`, but also raises UsageError if GPTQModel would read FP8 or MXFP4 weights."""
         super().preflight(recipe, config, shapes)
         published = format_named(quantization_in(config))
         why = "" if published is None else self.needs_library(recipe, config, shapes)

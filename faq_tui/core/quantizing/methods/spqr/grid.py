@@ -109,8 +109,8 @@ def likely_outliers(weights: Any, diagonal: Any, bits: int, threshold: Any) -> A
     The error of a row is E = sum(((ŵ - w) / U_jj)²). To test a weight, the error E is computed without this weight.
     The weight is an outlier if E falls by more than `threshold`. `diagonal` holds U_jj and has the shape [...,
     group]. `threshold` is a number, or has the shape [..., out]. The grid of a row depends only on its minimum and
-    maximum. Therefore a new grid is needed only to test the minimum and the maximum. For any other weight, the
-    grid stays the same, and only the weight's term is removed from the sum.
+    maximum, so a new grid is needed only to test the minimum and the maximum. For any other weight, the grid stays
+    the same, and only the weight's term is removed from the sum.
     """
     import torch
 

@@ -31,14 +31,14 @@ class Knobs:
     scale_group: int = 16  # number of output rows that share one second-level scale
 
 
-# The scales and zeros of a group of columns. Scales and zeros are either quantized at the second level, or float16
+# The scales and zeros of a group of columns. Scales and zeros are quantized at the second level, or they are float16
 # [..., out].
 Pair = tuple[Any, Any]
 
 
 @dataclass
 class Quantized:
-    """Quantized matrices in solving order. In this order, column `order[p]` is at position p.
+    """Quantized matrices in solving order: column `order[p]` is at position p.
 
     `...` stands for a batch dimension or for no dimension.
     """

@@ -81,7 +81,7 @@ class Spqr(Method):
     ) -> EngineResult:
         """This function implements `Method.quantize`.
 
-        It writes the dense weights, and also the codes in the folder `spqr` beside them.
+        The method writes the dense weights into `job.out`, and the codes into its subfolder `spqr`.
         """
         from safetensors.torch import save_file
 

@@ -72,9 +72,10 @@ def to_tensors(name: str, quantized: Quantized, order: Any, knobs: Knobs, weight
 
     `weight` is the exported matrix. The stored outliers have the dtype of `weight`. `codes` are packed row by row.
     `scale` and `zero` are float16 [groups, out]. If scales and zeros are quantized at the second level, `scale` and
-    `zero` hold packed 3-bit codes instead. Then four further tensors [groups, runs] are made: `scale_step`,
-    `scale_least`, `zero_step` and `zero_least`. `crow`, `col` and `values` are a CSR matrix of the outliers. The
-    columns of the CSR matrix are in solving order. `order` maps each position in solving order to its column.
+    `zero` hold packed 3-bit codes instead. With a second level, there are four further tensors [groups, runs]:
+    `scale_step`, `scale_least`, `zero_step` and `zero_least`. `crow`, `col` and `values` are a CSR matrix of the
+    outliers. The columns of the CSR matrix are in solving order. `order` maps each position in solving order to its
+    column.
     """
     import torch
 

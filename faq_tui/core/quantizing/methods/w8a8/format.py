@@ -22,7 +22,7 @@ ACTIVATIONS = {"num_bits": 8, "type": "int", "symmetric": True, "strategy": "tok
 class Int8Format(DecodedFormat):
     """The format that vLLM reads with its class CompressedTensorsW8A8Int8.
 
-    Its config groups have the target `Linear`, and each quantized weight has a scale.
+    In this format, the config groups have the target `Linear`, and each quantized weight has a scale.
     """
 
     quant_method = "compressed-tensors"

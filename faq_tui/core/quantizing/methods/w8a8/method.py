@@ -107,8 +107,8 @@ class W8a8(Method):
         shapes = {name: made[f"{name}.weight"][1] for name in scaled}
         path = job.out / "config.json"
         config = json.loads(path.read_text(encoding="utf-8"))
-        # Servers treat routers as linear layers, and would quantize them. Therefore routers are in the list of
-        # ignored modules.
+        # Servers treat routers as linear layers and would quantize them, so routers are in the list of ignored
+        # modules.
         ignored = [*sorted(set(linear_shapes(target, whole=True)) - set(shapes)), "lm_head"]
         config["quantization_config"] = quantization_config(ignored)
         path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
