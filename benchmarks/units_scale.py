@@ -21,6 +21,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from machine import about, load, publish, table
 
@@ -95,13 +96,13 @@ def measure(units: int) -> dict[str, float]:
     from faq_tui.core.run.context import Context
     from faq_tui.core.run.events import recorded
     from faq_tui.core.run.run import open_run
-    from faq_tui.core.stages import production, quantize
+    from faq_tui.core.stages import pools, quantize
     from faq_tui.core.store.units import UnitRow, put_unit
     from faq_tui.core.units import units_of
     from faq_tui.core.worker.pool import WorkerPool
 
-    production.WorkerPool = partial(WorkerPool, run=no_op)  # type: ignore[misc, assignment]
-    with tempfile.TemporaryDirectory() as name:
+    workers = mock.patch.object(pools, "WorkerPool", partial(WorkerPool, run=no_op))
+    with workers, tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_run(folder, units)
         began = time.monotonic()

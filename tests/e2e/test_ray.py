@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from faq_tui.core.base.cancel import CancelToken
-from faq_tui.core.base.errors import Stopped, UsageError
+from faq_tui.core.base.errors import ExitCode, Stopped, UsageError
 from faq_tui.core.cluster.connection import connected
 from faq_tui.core.cluster.pool import ClusterPool, TaskNeeds
 from faq_tui.core.run.run import open_run
@@ -49,6 +49,8 @@ perplexity = ["seeds.txt"]
 window = 32
 prose_tokens = 128
 answer_tokens = 4
+last_word = []
+multiple_choice = []
 """
 
 
@@ -106,7 +108,7 @@ def test_a_lost_machine_and_a_killed_driver_cost_nothing_that_was_finished(
     first = quantize(run)
     wait_for(first, lambda: len(done()) >= 2)
     cluster.remove_node(cluster.worker_nodes.copy().pop(), allow_graceful=False)
-    wait_for(first, lambda: len(done()) >= 4)
+    wait_for(first, lambda: any(event.get("attempt") == 2 for event in events(run)))
     first.send_signal(signal.SIGKILL)
     first.wait()
     kept = done()
@@ -127,6 +129,18 @@ def test_a_lost_machine_and_a_killed_driver_cost_nothing_that_was_finished(
     assert not again & set(kept[:2])
     machines = [event["nodes"] for event in found if event["event"] == "ClusterNodes"]
     assert len(machines[0]) == 3 and len(machines[-1]) == 2
+    assert not list((run / "models").glob(".half-*"))
+
+
+def test_a_stop_ends_the_job_at_a_safe_point(assembled: Path, cluster: Any, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(assembled, run)
+    process = quantize(run)
+    wait_for(process, lambda: any(event["event"] == "UnitStarted" for event in events(run)))
+    process.terminate()
+    assert process.wait(60) == ExitCode.STOPPED
+    last = events(run)[-1]
+    assert last["event"] == "StageFailed" and last["exit_code"] == ExitCode.STOPPED
     assert not list((run / "models").glob(".half-*"))
 
 

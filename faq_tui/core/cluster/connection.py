@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from typing import Any
 from faq_tui.core.base.errors import EndpointError, UsageError
 
 LOCAL = "local"
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # otherwise Ray sends statistics to its makers
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -47,6 +50,7 @@ def connected(address: str) -> Iterator[Any]:
     os.environ |= {name: os.environ.get(name, value) for name, value in wanted.items()}
     import ray
 
+    handlers = {number: signal.getsignal(number) for number in STOPPING}
     common: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
     try:
         if address == LOCAL:
@@ -59,10 +63,18 @@ def connected(address: str) -> Iterator[Any]:
             f"no Ray cluster answers at cluster.address = {address!r} ({reason}): start one with `ray start --head`, "
             'or set "local"'
         ) from None
+    _restore(handlers)
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _restore(handlers: dict[signal.Signals, Any]) -> None:
+    """Undo Ray's handlers of signals: its handler of SIGTERM ends the job at once, without a safe point."""
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def nodes_of(ray: Any) -> list[ClusterNode]:

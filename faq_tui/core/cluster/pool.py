@@ -48,7 +48,7 @@ class _Task:
     needs: TaskNeeds
     reference: Any  # Ray's reference to the task's result
     attempt: str = ""  # name of the newest attempt
-    attempts: int = 0
+    attempts: int = 0  # number of attempts that began to work
     node: str = ""
     earlier: set[str] = field(default_factory=set)  # names of earlier attempts, whose machines were lost
 
@@ -175,12 +175,12 @@ class ClusterPool:
             return None  # a machine that seemed lost still works
         if attempt != task.attempt:
             task.earlier.add(task.attempt)
-            task.attempt, task.attempts = attempt, task.attempts + 1
+            task.attempt = attempt
         if message["kind"] == STEPPED:
             report(WorkStep(**message["step"]))
             return None
         if message["kind"] == PLACED:
-            task.node = message["node"]
+            task.node, task.attempts = message["node"], task.attempts + 1
             message = {**message, "attempt": task.attempts}
         if message["kind"] == ENDED:
             return self._end(key)
@@ -212,6 +212,10 @@ class ClusterPool:
             error = self._take(task, result)
         except self._ray.exceptions.TaskCancelledError:
             error = Stopped("stopped by request; finished work is kept")
+        except self._ray.exceptions.RayTaskError as failure:  # an error that no worker child reports
+            with self._log.open("a", encoding="utf-8", errors="replace") as file:
+                file.write(f"{failure}\n")
+            error = FaqError(f"{key} failed on its machine ({_last_line(failure)}): see the output in {self._log}")
         except self._ray.exceptions.RayError as failure:
             error = FaqError(f"{key} was lost with its machine more than {self._retries} times ({_short(failure)})")
         del self._tasks[key]
@@ -265,6 +269,11 @@ class ClusterPool:
                 f"{key} needs {needs.cpus:g} CPU, {needs.gpus:g} GPU{memory}, but no machine of the cluster has it: "
                 f"{', '.join(node.in_words() for node in self._nodes)}: add a larger machine, or change the recipe"
             )
+
+
+def _last_line(error: BaseException) -> str:
+    """The last line of the error's text, which is the exception of the task."""
+    return (str(error).strip().splitlines() or [""])[-1][:200]
 
 
 def _short(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def test_a_machine_fetches_a_parcel_once_until_it_changes(tmp_path: Path) -> Non
 
 
 def test_files_of_a_run_are_kept_from_other_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parcels.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     root = own_root("/runs/a")
     assert root != own_root("/runs/b") and root == own_root("/runs/a")
     assert root.parent.stat().st_mode & 0o777 == 0o700
