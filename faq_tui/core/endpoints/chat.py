@@ -220,8 +220,8 @@ class Completion:
             self.usage = chunk["usage"]
             self._usages += 1
             # Most servers send the usage only in the last chunk, so the first usage shows the end of the response. If
-            # a chunk without a usage follows, the response has not ended.
-            self.ended |= self._usages == 1
+            # a chunk without a usage or a chunk with choices follows, the response had not ended.
+            self.ended = self._usages == 1 or (self.ended and not chunk.get("choices"))
         else:
             self.ended = False
         choices = chunk.get("choices") or ()

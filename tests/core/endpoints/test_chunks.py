@@ -214,3 +214,25 @@ async def test_json_that_is_no_completion(body: bytes) -> None:
 def test_bytes_that_are_not_utf_8_are_named() -> None:
     with pytest.raises(BrokenStreamError, match="UTF-8"):
         chunks_of(b'data: {"choices": "na\xefve"}\n\n')
+
+
+def chunk(text: str | None, usage: bool) -> dict[str, Any]:
+    choices = [] if text is None else [{"index": 0, "delta": {"content": text}}]
+    return {"choices": choices, **({"usage": {"completion_tokens": 3}} if usage else {})}
+
+
+@pytest.mark.parametrize(
+    ("chunks", "ended"),
+    [
+        ([chunk("a", False), chunk("b", True)], True),
+        ([chunk("a", False), chunk("b", True), chunk(None, True)], True),
+        ([chunk("a", True), chunk("b", False)], False),
+        ([chunk("a", True), chunk("b", True)], False),  # a server that sends the usage in every chunk
+        ([chunk("a", True), chunk("b", True), chunk(None, True)], False),
+    ],
+)
+def test_the_first_usage_shows_the_end_unless_more_choices_follow(chunks: list[dict[str, Any]], ended: bool) -> None:
+    taken = Completion(lambda *_: None, 1)
+    for one in chunks:
+        taken.take(one, "delta")
+    assert taken.ended is ended
