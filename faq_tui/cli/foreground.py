@@ -16,7 +16,7 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import ExitCode, FaqError
 from faq_tui.core.run.events import Emit, Event, Note, to_json
 from faq_tui.core.run.run import Run, open_run
-from faq_tui.core.settings.cluster import with_cluster
+from faq_tui.core.settings.cluster import cluster_at
 from faq_tui.core.stages.pipeline import run_pipeline, select
 from faq_tui.core.status import stage_states
 
@@ -33,7 +33,8 @@ def run_in_foreground(
     """Run the stages of the run in `folder`. `cluster` replaces the setting `cluster.address`. Raises FaqError."""
     with open_run(folder) as run, stop_on_signals() as cancel, event_output(as_json) as emit:
         if cluster is not None:
-            run = replace(run, settings=with_cluster(run.settings, cluster))
+            chosen = cluster_at(cluster, run.settings.cluster)
+            run = replace(run, settings=run.settings.model_copy(update={"cluster": chosen}))
         if stale := _stale_in_words(run, only, until):
             emit(Note(stale))
         run_pipeline(run, emit, cancel, only, until, confirmed=confirmed, retry_unusable=retry_unusable)

@@ -27,7 +27,7 @@ LOG_LINES = 200
 
 
 @dataclass(frozen=True)
-class Order:
+class TaskOrder:
     """A task. `probe` is a file with the text `token`. If this machine sees it, it shares the run's folder."""
 
     key: str
@@ -43,7 +43,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Result:
+class TaskResult:
     """The end of a task.
 
     `missing` is true if this machine does not see the run's folder and got no files. `out` is the path of the result
@@ -60,8 +60,8 @@ class Result:
     log: str = ""
 
 
-def work(order: Order, mailbox: Any) -> Result:
-    """Run the task on this machine, and return its `Result`. The messages of the worker child go to the mailbox."""
+def work(order: TaskOrder, mailbox: Any) -> TaskResult:
+    """Run the task on this machine, and return its `TaskResult`. The messages of the worker child go to the mailbox."""
     post = _Post(order.key, mailbox)
     try:
         return _work(order, post)
@@ -69,12 +69,12 @@ def work(order: Order, mailbox: Any) -> Result:
         post.send({"kind": ENDED}, now=True)
 
 
-def _work(order: Order, post: _Post) -> Result:
+def _work(order: TaskOrder, post: _Post) -> TaskResult:
     shared = _sees(order)
     if order.version != __version__:
-        return Result(_other_version(order.version), ExitCode.USAGE)
+        return TaskResult(_other_version(order.version), ExitCode.USAGE)
     if not shared and order.parcels is None:
-        return Result(missing=True)
+        return TaskResult(missing=True)
     post.send({"kind": PLACED, "node": socket.gethostname()}, now=True)
     spec, log = (dict(order.spec), Path(order.log)) if shared else _fetched(order)
     key = PLACES[order.task].out
@@ -84,17 +84,17 @@ def _work(order: Order, post: _Post) -> Result:
         _run(order, spec, log, post)
     except FaqError as error:
         tail = "" if shared else "\n".join(log_tail(log, LOG_LINES))
-        return Result(str(error), int(error.exit_code), log=tail)
+        return TaskResult(str(error), int(error.exit_code), log=tail)
     out = str(spec[key]) if key else ""
     if shared or not out:
-        return Result(out=out)
+        return TaskResult(out=out)
     import ray
 
     files = listing(Path(out))
-    return Result(out=out, files=files, pieces=tuple(ray.put(piece) for piece in pieces(Path(out), files)))
+    return TaskResult(out=out, files=files, pieces=tuple(ray.put(piece) for piece in pieces(Path(out), files)))
 
 
-def _sees(order: Order) -> bool:
+def _sees(order: TaskOrder) -> bool:
     try:
         return Path(order.probe).read_text(encoding="utf-8") == order.token
     except OSError:
@@ -108,7 +108,7 @@ def _other_version(version: str) -> str:
     )
 
 
-def _fetched(order: Order) -> tuple[dict[str, Any], Path]:
+def _fetched(order: TaskOrder) -> tuple[dict[str, Any], Path]:
     """Fetch the files of the task. Returns the spec with the paths of this machine, and the path of the log."""
     import ray
 
@@ -121,7 +121,7 @@ def _fetched(order: Order) -> tuple[dict[str, Any], Path]:
     return moved(order.task, order.spec, here, own), own / "log.txt"
 
 
-def _run(order: Order, spec: dict[str, Any], log: Path, post: _Post) -> None:
+def _run(order: TaskOrder, spec: dict[str, Any], log: Path, post: _Post) -> None:
     """Run the worker child. Ray raises KeyboardInterrupt in this thread to stop the task."""
     cancel, failure = CancelToken(), list[BaseException]()
 

@@ -19,7 +19,7 @@ from faq_tui.core.base.errors import ExitCode, FaqError, Stopped, UsageError
 from faq_tui.core.base.steps import WorkStep, report
 from faq_tui.core.cluster.connection import ClusterNode, nodes_of
 from faq_tui.core.cluster.mailbox import Letter, Mailbox
-from faq_tui.core.cluster.node import ENDED, PLACED, STEPPED, Order, Result, work
+from faq_tui.core.cluster.node import ENDED, PLACED, STEPPED, TaskOrder, TaskResult, work
 from faq_tui.core.cluster.parcels import Parcel, pack, unpack
 from faq_tui.core.cluster.places import PLACES, inputs_of
 from faq_tui.core.worker.pool import Ended, Message
@@ -44,7 +44,7 @@ class TaskNeeds:
 
 @dataclass
 class _Task:
-    order: Order
+    order: TaskOrder
     needs: TaskNeeds
     reference: Any  # Ray's reference to the task's result
     attempt: str = ""  # name of the newest attempt
@@ -126,7 +126,7 @@ class ClusterPool:
         """
         needs = needs or TaskNeeds()
         self._refuse_if_too_large(key, needs)
-        order = Order(
+        order = TaskOrder(
             *(key, task, spec, dict(env), str(self._log), str(self._run), str(self._probe), self._token, __version__)
         )
         self._tasks[key] = _Task(order, needs, self._submit(order, needs))
@@ -154,7 +154,7 @@ class ClusterPool:
                 self._look_at_nodes()
                 self._find_silent()
 
-    def _submit(self, order: Order, needs: TaskNeeds) -> Any:
+    def _submit(self, order: TaskOrder, needs: TaskNeeds) -> Any:
         if not self._shared:
             order = replace(order, parcels=self._packed(order))
         options: dict[str, Any] = {"num_cpus": needs.cpus, "num_gpus": needs.gpus, "max_retries": self._retries}
@@ -162,7 +162,7 @@ class ClusterPool:
             options["memory"] = int(needs.memory)
         return self._remote.options(**options, name=order.key).remote(order, self._mailbox)
 
-    def _packed(self, order: Order) -> dict[str, Parcel]:
+    def _packed(self, order: TaskOrder) -> dict[str, Parcel]:
         for path in inputs_of(order.task, order.spec):
             if path not in self._parcels:
                 self._parcels[path] = pack(Path(path), self._ray.put)
@@ -205,7 +205,7 @@ class ClusterPool:
         """Take the result of a task. Returns None if the task was given to Ray again."""
         task = self._tasks[key]
         try:
-            result: Result = self._ray.get(task.reference)
+            result: TaskResult = self._ray.get(task.reference)
             if result.missing:
                 self._send_files(task)
                 return None
@@ -232,7 +232,7 @@ class ClusterPool:
             )
         task.reference = self._submit(task.order, task.needs)
 
-    def _take(self, task: _Task, result: Result) -> FaqError | None:
+    def _take(self, task: _Task, result: TaskResult) -> FaqError | None:
         """Move the task's files to their place. Returns the task's error."""
         if result.log:
             with self._log.open("a", encoding="utf-8", errors="replace") as file:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import Field, ValidationError, field_validator
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.settings.section import Count, Section
-
-if TYPE_CHECKING:
-    from faq_tui.core.settings.schema import Settings
 
 SCHEME = "ray://"
 
@@ -41,10 +38,9 @@ class ClusterSettings(Section):
         raise ValueError('must be "auto", "local" or "ray://HOST:PORT"')
 
 
-def with_cluster(settings: Settings, address: str) -> Settings:
-    """The settings with another `cluster.address`. Raises UsageError if the address has another form."""
+def cluster_at(address: str, settings: ClusterSettings) -> ClusterSettings:
+    """The settings with another address. Raises UsageError if the address has another form."""
     try:
-        cluster = ClusterSettings.model_validate({**settings.cluster.model_dump(), "address": address})
+        return ClusterSettings.model_validate({**settings.model_dump(), "address": address})
     except ValidationError:
         raise UsageError(f'--cluster {address}: the address must be "auto", "local" or "ray://HOST:PORT"') from None
-    return settings.model_copy(update={"cluster": cluster})
