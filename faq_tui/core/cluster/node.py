@@ -61,7 +61,7 @@ class TaskResult:
 
 
 def work(order: TaskOrder, mailbox: Any) -> TaskResult:
-    """Run the task on this machine, and return its `TaskResult`. The messages of the worker child go to the mailbox."""
+    """Run the task on this machine. The messages of the worker child go to the mailbox."""
     post = _Post(order.key, mailbox)
     try:
         return _work(order, post)
