@@ -18,8 +18,8 @@ class ClusterSettings(Section):
     address: Annotated[
         str | None,
         Field(
-            description='"auto": the cluster of this machine; "ray://HOST:PORT": a cluster elsewhere; "local": a new '
-            "cluster of this machine alone; default: no cluster",
+            description='"auto" (the cluster of this machine), "local" (a new one), or "ray://HOST:PORT"; '
+            "default: no cluster",
             examples=["auto"],
         ),
     ] = None
