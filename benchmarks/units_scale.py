@@ -94,9 +94,11 @@ def measure(units: int) -> dict[str, float]:
     """Make all artefacts of a new run, and list its units before and after."""
     from faq_tui.core.base.cancel import CancelToken
     from faq_tui.core.run.context import Context
-    from faq_tui.core.run.events import recorded
+    from faq_tui.core.run.event_file import EventFile
     from faq_tui.core.run.run import open_run
+    from faq_tui.core.settings.secrets import secrets_of_run
     from faq_tui.core.stages import pools, quantize
+    from faq_tui.core.stages.pipeline import recorded_without_secrets
     from faq_tui.core.store.units import UnitRow, put_unit
     from faq_tui.core.units import units_of
     from faq_tui.core.worker.pool import WorkerPool
@@ -112,8 +114,8 @@ def measure(units: int) -> dict[str, float]:
             began = time.monotonic()
             found = units_of(run)
             listing = time.monotonic() - began
-            record = resources.enter_context((folder / "events.jsonl").open("w", encoding="utf-8"))
-            emit = recorded(record, lambda _event: None)
+            record = resources.enter_context(EventFile(folder / "events.jsonl"))
+            emit = recorded_without_secrets(record, lambda _event: None, secrets_of_run(run.settings))
             began = time.monotonic()
             quantize.execute(Context(run, emit, CancelToken(), "job", ("quantize",), resources))
             made = time.monotonic() - began

@@ -1,3 +1,3 @@
 """faq-tui does Family-Aware Quantization (FAQ) in one terminal, from the seed file to the quantized model."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import click
 
 from faq_tui import __version__
+from faq_tui.core.base import torch_free
 from faq_tui.core.base.errors import ExitCode, FaqError
 
 # For each command, the name of its module in faq_tui.cli.commands. Only the module of the called command is loaded.
@@ -88,6 +91,10 @@ def main() -> None:
     # the variable when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    torch_free.declare()
+    # The encoding of the terminal may lack characters. They are then written as escapes such as \\u6a21.
+    if isinstance(sys.stdout, io.TextIOWrapper) and codecs.lookup(sys.stdout.encoding).name != "utf-8":
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         sys.exit(_call())
     except BrokenPipeError:  # the program that read our output has ended, such as `head` in `faq-tui … | head`

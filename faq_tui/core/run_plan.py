@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from faq_tui.core.artefact_queue import queue_of
 from faq_tui.core.judging.identity import chosen_picks
-from faq_tui.core.regenerating.candidate_requests import pending_candidates
+from faq_tui.core.regenerating.candidate_requests import each_pending
 from faq_tui.core.regenerating.generation_cost import estimate_cost
 from faq_tui.core.run.run import Run, lock_owner
 from faq_tui.core.settings import Settings
@@ -148,8 +148,8 @@ def _generation_seconds(run: Run) -> float | None:
     """
     total = 0.0
     for name, source in run.settings.sources.items():
-        pending = pending_candidates(run, source)
-        seconds = estimate_cost(run.store, name, source, pending).seconds if pending else 0.0
+        expected = estimate_cost(run.store, name, source, each_pending(run, source))
+        seconds = expected.seconds if expected.candidates else 0.0
         if seconds is None:
             return None
         total += seconds

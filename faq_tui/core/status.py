@@ -7,11 +7,11 @@ from typing import Any
 
 from faq_tui.core.benchmarking import plan as benchmark_plan
 from faq_tui.core.endpoints.capabilities import Capabilities
-from faq_tui.core.judging.identity import chosen_picks, judge_id
+from faq_tui.core.judging.identity import count_scored, pick_counts
 from faq_tui.core.judging.summary import judging_of
 from faq_tui.core.paper.cells import paper_cells
 from faq_tui.core.regenerating import source_hash_of
-from faq_tui.core.regenerating.candidate_requests import pending_candidates
+from faq_tui.core.regenerating.candidate_requests import each_pending
 from faq_tui.core.regenerating.generation_cost import estimate_cost
 from faq_tui.core.run.context import Stage
 from faq_tui.core.run.run import Run, lock_owner
@@ -19,7 +19,7 @@ from faq_tui.core.run.waiting_servers import servers_waiting
 from faq_tui.core.stages.pipeline import all_stages, is_current
 from faq_tui.core.store import benchmarks, candidates, seeds, server_capabilities, stages
 from faq_tui.core.store.artefacts import all_artefacts
-from faq_tui.core.store.judged import count_scored
+from faq_tui.core.store.candidates import Tally
 from faq_tui.core.store.sets import all_sets
 
 SCHEMA = 1
@@ -112,36 +112,35 @@ def _stage(run: Run, stage: Stage, row: stages.StageRow | None, busy: bool, earl
 def _source(run: Run, name: str) -> dict[str, Any]:
     source = run.settings.sources[name]
     source_hash = source_hash_of(source)
-    wanted = run.store, source_hash, source.candidates
-    counts = candidates.tally(*wanted)
-    current = chosen_picks(run, name).values()
+    counts = candidates.tally(run.store, source_hash, source.candidates)
+    picks = pick_counts(run, name)
     return {
         "model": source.model,
         "candidates": counts.candidates,
         "wanted": source.candidates * seeds.counts(run.store)["chosen"],
-        "failed": candidates.count_failures(*wanted),
+        "failed": candidates.count_failures(run.store, source_hash, source.candidates),
         "unfit": counts.unusable,
         "tokens": counts.completion_tokens,
-        "saved_tokens": candidates.saved_tokens(*wanted),
-        "scored": count_scored(*wanted, judge_id(run)),
-        "picked": sum(p.candidate_id is not None for p in current),
-        "picked_by_person": sum(p.picked_by == "person" and p.candidate_id is not None for p in current),
-        "rejected": sum(p.candidate_id is None for p in current),
+        "saved_tokens": counts.saved_tokens,
+        "scored": count_scored(run, name),
+        "picked": picks.picked,
+        "picked_by_person": picks.by_person,
+        "rejected": picks.rejected,
         "outdated": candidates.tally_before(run.store, name, source_hash).candidates,
-        "to_come": _to_come(run, name),
+        "to_come": _to_come(run, name, counts),
     }
 
 
-def _to_come(run: Run, name: str) -> dict[str, Any]:
+def _to_come(run: Run, name: str, counts: Tally) -> dict[str, Any]:
     """The number of candidates that the next regeneration will request from this source, and their estimated cost."""
     source = run.settings.sources[name]
-    pending = pending_candidates(run, source)
+    pending = each_pending(run, source)
     row = stages.all_rows(run.store).get("regenerate")
     # If the stage is done, each failed candidate was refused by the server. The next job does not request it again.
     if row is not None and row.state == "done":
         failed = candidates.failed_numbers(run.store, source_hash_of(source))
-        pending = [one for one in pending if (one.seed.id, one.number) not in failed]
-    expected = estimate_cost(run.store, name, source, pending)
+        pending = (one for one in pending if (one.seed.id, one.number) not in failed)
+    expected = estimate_cost(run.store, name, source, pending, counts)
     return {
         "candidates": expected.candidates,
         "tokens": expected.tokens,

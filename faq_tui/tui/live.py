@@ -149,6 +149,14 @@ class Regeneration:
                 if len(self.failures) < KEPT_FAILURES:
                     self.failures[key] = event.reason
 
+    def add(self, totals: e.CandidateTotals) -> None:
+        """Count candidates whose own events are not in the file any more."""
+        self.settled += totals.settled
+        self.failed += totals.failed
+        self.truncated += totals.truncated
+        self.retried += totals.retried
+        self.tokens += totals.tokens
+
     def _done(self, event: e.CandidateDone, growing: GrowingCandidate | None, at: float) -> None:
         self.settled += 1
         self.tokens += event.completion_tokens
@@ -286,6 +294,8 @@ class LiveState:
         match event:
             case e.CandidateStarted() | e.CandidateRetried() | e.CandidateDone() | e.CandidateFailed():
                 self.regeneration.apply(event, at)
+            case e.CandidateTotals():
+                self.regeneration.add(event)
             case e.StageStarted() | e.StageProgress() | e.StageDone() | e.StageFailed():
                 self._stage(event, at)
             case e.MeasurementReady():

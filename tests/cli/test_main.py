@@ -16,6 +16,7 @@ from tests.support.shell import (
     FAQ_TUI,
     environment,
     faq_tui_process,
+    make_run,
     refused,
 )
 
@@ -87,5 +88,12 @@ def test_a_user_without_a_home_is_asked_to_set_it(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError(reason)
 
-    monkeypatch.setattr("faq_tui.core.run.run.open_run", fail)
+    monkeypatch.setattr("faq_tui.core.run.run.open_to_look", fail)
     assert refused(ExitCode.USAGE, "status", tmp_path).startswith("$HOME is not set")
+
+
+def test_a_terminal_without_unicode_gets_escapes(tmp_path: Path) -> None:
+    make_run(tmp_path / "ünïcödé", seeds=1)
+    shown = faq_tui_process("status", tmp_path / "ünïcödé", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert shown.code == 0, shown.err
+    assert "\\u" in shown.out or "\\x" in shown.out

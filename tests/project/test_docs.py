@@ -32,6 +32,7 @@ DOCS = ROOT / "docs"
 PAGES = [
     "../README.md",
     "../CONTRIBUTING.md",
+    "../SECURITY.md",
     *sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")),
 ]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -34,14 +34,14 @@ def command(run_folder: Path, set_name: str, kind: str, output: Path | None, rec
 
     from faq_tui.core.base.files import whole_file
     from faq_tui.core.export import FolderFormat, export, export_folder
-    from faq_tui.core.run.run import open_run
+    from faq_tui.core.run.run import open_to_look
 
     if EXPORTS.get(kind).binary and output is None and sys.stdout.isatty():
         raise click.UsageError(f"the format {kind} is binary: give --output FILE, or redirect standard output")
     folder = isinstance(EXPORTS.get(kind), FolderFormat)
     if recipe is not None and not folder:
         raise click.UsageError(f"the format {kind} needs no recipe: leave out --recipe")
-    with open_run(run_folder) as run:
+    with open_to_look(run_folder) as run:
         if folder and output is not None:
             export_folder(run, set_name, kind, output, recipe)
             click.echo(output)

@@ -16,7 +16,7 @@ from faq_tui.core.extensions import REPORTS
 def command(run_folder: Path, kind: str) -> None:
     """Print the results measured in RUN so far, and the conclusions from them."""
     from faq_tui.core.report.formats import render
-    from faq_tui.core.run.run import open_run
+    from faq_tui.core.run.run import open_to_look
 
-    with open_run(run_folder) as run:
+    with open_to_look(run_folder) as run:
         click.echo(render(run, kind))

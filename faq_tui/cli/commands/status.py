@@ -13,10 +13,10 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print the status as one JSON object.")
 def command(run_folder: Path, as_json: bool) -> None:
     """Show the progress of RUN, and which stages are stale."""
-    from faq_tui.core.run.run import open_run
+    from faq_tui.core.run.run import open_to_look
     from faq_tui.core.status import status_of
 
-    with open_run(run_folder) as run:
+    with open_to_look(run_folder) as run:
         status = status_of(run)
     if as_json:
         click.echo(json.dumps(status, indent=2, ensure_ascii=False))

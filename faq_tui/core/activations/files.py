@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faq_tui.core.activations.module_refs import ModuleRef
-from faq_tui.core.base.files import full_disk_is_clear
+from faq_tui.core.base.files import full_disk_is_clear, private_folder
 from faq_tui.core.run.run import Run
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def write(path: Path, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> N
 
     half = path.with_name(f".{path.name}.{os.getpid()}.half")
     with full_disk_is_clear(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         try:
             half.write_bytes(save(dict(tensors), {"faq": json.dumps({"schema": SCHEMA, **about})}))
             half.replace(path)

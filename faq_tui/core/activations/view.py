@@ -16,7 +16,7 @@ from faq_tui.core.activations.module_refs import ModuleRef
 from faq_tui.core.activations.statistics import METRICS
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.files import atomic_text, whole_file
-from faq_tui.core.base.text import sanitize
+from faq_tui.core.base.text import csv_cell, sanitize
 from faq_tui.core.evaluation.identity import wanted_artefacts
 from faq_tui.core.plots import figure
 from faq_tui.core.plots.figure import Figure
@@ -178,5 +178,5 @@ def _by_layer(seen: Overview, module: str, names: Sequence[str]) -> Iterable[lis
 def _table(path: Path, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     with atomic_text(path) as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(head)
-        writer.writerows(rows)
+        writer.writerow(map(csv_cell, head))
+        writer.writerows(map(csv_cell, row) for row in rows)

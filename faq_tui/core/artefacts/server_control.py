@@ -10,13 +10,13 @@ import threading
 import time
 
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.base.files import full_disk_is_clear
+from faq_tui.core.base.files import full_disk_is_clear, private_folder
 from faq_tui.core.base.process import send_signal
 from faq_tui.core.quantizing.output import is_whole
 from faq_tui.core.run.run import Run
 from faq_tui.core.run.server_record import ArtefactServer, job_of, read_server
 from faq_tui.core.store.artefacts import Artefact
-from faq_tui.core.worker.parent import QUIET_THREADS
+from faq_tui.core.worker.parent import QUIET_THREADS, without_keys
 
 PATIENCE_S = 60.0  # a new server process must write its record within this time
 
@@ -34,7 +34,7 @@ def start_server(run: Run, artefact: Artefact) -> ArtefactServer:
         raise FaqError(f"{artefact.name} has no complete folder: quantize it again")
     folder = run.jobs / job_of(artefact.name)
     with full_disk_is_clear(run.folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         with (folder / "log.txt").open("wb") as log:
             child = subprocess.Popen(
                 # -P: do not import a folder `torch/` of the run's folder instead of the library
@@ -44,7 +44,7 @@ def start_server(run: Run, artefact: Artefact) -> ArtefactServer:
                 stderr=log,
                 start_new_session=True,  # a terminal that closes sends no signal to the server
                 cwd=run.folder,
-                env={**os.environ, **QUIET_THREADS},
+                env={**os.environ, **QUIET_THREADS, **without_keys(run.settings)},
             )
     threading.Thread(target=child.wait, daemon=True, name=f"reap-{child.pid}").start()
     deadline = time.monotonic() + PATIENCE_S

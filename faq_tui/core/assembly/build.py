@@ -10,7 +10,7 @@ from functools import partial
 from itertools import chain
 
 from faq_tui.core.assembly.blend import Blend, interleaved
-from faq_tui.core.assembly.matching import cut_evenly, cut_to_tokens, mix, only, shared_seeds
+from faq_tui.core.assembly.matching import Keep, cut_evenly, cut_to_tokens, mix, only, shared_seeds
 from faq_tui.core.assembly.sample import MIN_TOKENS, Sample, Truncated, answer_cut, cut_to_budget, truncate
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.chat.render import Rendered, render_answered, render_raw, render_seed
@@ -22,13 +22,19 @@ from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.picks import Pick
 from faq_tui.core.store.seeds import Seed
 
+Candidates = Callable[[int], Candidate | None]  # reads the candidate with this id
+
 
 class Collector:
-    """Makes samples in the order of the given seeds. For each set, `refused` counts the refused seeds by reason."""
+    """Makes samples in the order of the given seeds. For each set, `refused` counts the refused seeds by reason.
 
-    def __init__(self, template: Template, settings: Assemble) -> None:
+    `keep` stores the long parts of each sample, so that a set may be larger than the memory (see `spool`).
+    """
+
+    def __init__(self, template: Template, settings: Assemble, keep: Keep = lambda sample: sample) -> None:
         self.template = template
         self.settings = settings
+        self.keep = keep
         self.refused: dict[str, Counter[str]] = defaultdict(Counter)
 
     def baseline(self, set_name: str, seeds: Iterable[Seed], plan: SetPlan) -> Iterator[Sample]:
@@ -49,9 +55,9 @@ class Collector:
         self,
         set_name: str,
         source: str,
-        seeds: Sequence[Seed],
+        seeds: Iterable[Seed],
         picks: Mapping[str, Pick],
-        candidates: Mapping[int, Candidate],
+        candidates: Candidates,
         plan: SetPlan,
     ) -> Iterator[Sample]:
         """For each seed, make a sample of the seed and its picked candidate."""
@@ -95,7 +101,7 @@ class Collector:
     ) -> Sample:
         if len(kept.ids) < MIN_TOKENS:
             raise NotAssembledError(f"shorter than {MIN_TOKENS} tokens")
-        return Sample(
+        sample = Sample(
             seed_id=seed.id,
             candidate_id=candidate_id,
             source=source,
@@ -109,16 +115,17 @@ class Collector:
             way=rendered.way,
             kinds=with_sink(kept.kinds),
         )
+        return self.keep(sample)
 
     def reasons(self, set_name: str) -> str:
         """The reasons why seeds of the set were refused, each with its number of seeds, as one phrase."""
         return ", ".join(f"{count} {reason}" for reason, count in self.refused[set_name].items()) or "no seeds"
 
 
-def _picked(pick: Pick | None, candidates: Mapping[int, Candidate]) -> tuple[Pick, Candidate]:
+def _picked(pick: Pick | None, candidates: Candidates) -> tuple[Pick, Candidate]:
     if pick is None:
         raise NotAssembledError("not judged")
-    candidate = candidates.get(pick.candidate_id or 0)
+    candidate = candidates(pick.candidate_id or 0)
     if candidate is None:
         raise NotAssembledError("rejected by a person" if pick.picked_by == "person" else "no candidate was usable")
     return pick, candidate
@@ -138,10 +145,10 @@ class Material:
     The seeds of a draw are in random order. Therefore, for every n, the first n seeds are a random sample.
     """
 
-    chosen: Sequence[Seed]
-    reserve: Callable[[], Iterable[Seed]]  # loads further seeds, for which no source has generated answers
+    chosen: Iterable[Seed]  # is read several times
+    reserve: Callable[[], Iterable[Seed]]  # reads further seeds, for which no source has generated answers
     picks: Mapping[str, Mapping[str, Pick]]  # maps a source's name and a seed's id to the pick
-    candidates: Mapping[int, Candidate]
+    candidates: Candidates
     key: object  # random seed for mixing the sources of a set
     # `prose(name of the set, longest)` yields rows of prose with at most `longest` tokens each.
     prose: Callable[[str, int], Iterator[Sample]] = lambda _name, _longest: iter(())
@@ -262,7 +269,7 @@ class Builder:
             return samples
         if blend is None:
             if count is not None:
-                samples = cut_evenly(samples, budget, self.collector.template.decode)
+                samples = self._cut_evenly(samples, budget)
             else:
                 samples = self._cut(self._widened(name, plan, samples, budget), budget)
         if abs(tokens(samples) - budget) > EQUAL * budget:
@@ -301,7 +308,7 @@ class Builder:
         else:
             conversations = samples[: max(1, count - math.ceil(blend.of_budget(budget) / blend.longest))]
             rest = budget - blend.of_budget(budget)
-            conversations = cut_evenly(conversations, rest, self.collector.template.decode)
+            conversations = self._cut_evenly(conversations, rest)
             prose = self._prose_for(blend, conversations, budget)
         rows, needed = count - len(conversations), math.ceil(prose / blend.longest)
         if len(conversations) == len(samples) and rows > needed + 1:  # there are too few seeds to fill the set
@@ -345,6 +352,9 @@ class Builder:
 
     def _cut(self, samples: Sequence[Sample], budget: int) -> list[Sample]:
         return cut_to_tokens(samples, budget, self.collector.template.decode)
+
+    def _cut_evenly(self, samples: Sequence[Sample], budget: int) -> list[Sample]:
+        return cut_evenly(samples, budget, self.collector.template.decode, self.collector.keep)
 
 
 def tokens(samples: Sequence[Sample]) -> int:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.run.run import Run
 from faq_tui.core.store import seeds as seed_rows
-from faq_tui.core.store.seeds import Seed
 
 
-def draws(seeds: Sequence[Seed], count: int, repeats: int, share: float, key: object) -> list[list[Seed]]:
-    """Choose the seeds of each draw: a part of `seeds`, in the same order. All draws have the same number of seeds.
+def draws(seeds: Sequence[str], count: int, repeats: int, share: float, key: object) -> list[list[str]]:
+    """Choose the seeds of each draw: a part of the ids `seeds`, in the same order. All draws have the same number of
+    seeds.
 
     If there are at least `count` x `repeats` seeds, no two draws share a seed, and each draw has `count` seeds. If no
     two draws share a seed, the first draw is the same as with `repeats = 1`.
@@ -39,14 +39,14 @@ def size_of_draw(total: int, count: int, share: float) -> int:
     return count if total > count else max(1, round(share * total))
 
 
-def _random_seeds(seeds: Sequence[Seed], size: int, key: object) -> list[Seed]:
-    kept = {seed.id for seed in sorted(seeds, key=lambda seed: digest("draw", key, seed.id))[:size]}
-    return [seed for seed in seeds if seed.id in kept]
+def _random_seeds(seeds: Sequence[str], size: int, key: object) -> list[str]:
+    kept = set(sorted(seeds, key=lambda seed_id: digest("draw", key, seed_id))[:size])
+    return [seed_id for seed_id in seeds if seed_id in kept]
 
 
-def in_words(draws_made: Sequence[Sequence[Seed]]) -> str:
+def in_words(draws_made: Sequence[Sequence[str]]) -> str:
     """A sentence that says how several draws overlap."""
-    every = {seed.id for seeds in draws_made for seed in seeds}
+    every = {seed_id for seeds in draws_made for seed_id in seeds}
     sizes = f"every set is drawn {len(draws_made)} times, from {len(draws_made[0])} seeds each"
     if len(every) == sum(map(len, draws_made)):
         return f"{sizes}; no two draws share a seed"

@@ -11,6 +11,7 @@ from faq_tui.core.assembly.sample import MIN_TOKENS, Sample, shortened
 from faq_tui.core.base.hashing import digest
 
 Decode = Callable[[tuple[int, ...]], str]
+Keep = Callable[[Sample], Sample]  # stores the long parts of a sample elsewhere, see `spool`
 
 
 def cut_to_tokens(samples: Sequence[Sample], budget: int, decode: Decode) -> list[Sample]:
@@ -29,15 +30,17 @@ def cut_to_tokens(samples: Sequence[Sample], budget: int, decode: Decode) -> lis
             continue
         missing = MIN_TOKENS - left
         if left > 0 and missing > 0 and out and out[-1].n_tokens - missing >= MIN_TOKENS:
-            out[-1] = _cut(out[-1], out[-1].n_tokens - missing, decode)
+            out[-1] = shortened(out[-1], out[-1].n_tokens - missing, decode)
             left = MIN_TOKENS
         if left >= MIN_TOKENS:
-            out.append(_cut(sample, left, decode))
+            out.append(shortened(sample, left, decode))
         break
     return out
 
 
-def cut_evenly(samples: Sequence[Sample], budget: int, decode: Decode) -> list[Sample]:
+def cut_evenly(
+    samples: Sequence[Sample], budget: int, decode: Decode, keep: Keep = lambda sample: sample
+) -> list[Sample]:
     """Keep every sample, but cut the longest samples to a common length, so that `budget` tokens remain in total.
 
     Use this function for sets that need equal numbers of samples and also equal numbers of tokens. If the budget is
@@ -60,12 +63,8 @@ def cut_evenly(samples: Sequence[Sample], budget: int, decode: Decode) -> list[S
         n_tokens = min(sample.n_tokens, cap)
         if sample.n_tokens > cap and spare:
             n_tokens, spare = n_tokens + 1, spare - 1
-        out.append(sample if n_tokens == sample.n_tokens else _cut(sample, n_tokens, decode))
+        out.append(sample if n_tokens == sample.n_tokens else keep(shortened(sample, n_tokens, decode)))
     return out
-
-
-def _cut(sample: Sample, n_tokens: int, decode: Decode) -> Sample:
-    return shortened(sample, n_tokens, decode(sample.input_ids[:n_tokens]))
 
 
 def shared_seeds(sets: Iterable[Sequence[Sample]]) -> set[str]:

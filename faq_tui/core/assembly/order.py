@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from faq_tui.core.assembly.build import Order
@@ -18,6 +18,7 @@ from faq_tui.core.models.target import TargetModel
 from faq_tui.core.run.context import Context
 from faq_tui.core.settings import SetPlan
 from faq_tui.core.store import picks as pick_rows
+from faq_tui.core.store.seeds import Seed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
 
 
-def ordering(context: Context, target: TargetModel, questions: Mapping[str, str]) -> Order:
+def ordering(context: Context, target: TargetModel, seeds: Iterable[Seed]) -> Order:
     """Return a function that sorts the samples of a set. The field `select` of the set's plan names the order.
 
-    `questions` maps each seed's id to the text of its question. With `judge`, samples with a better score come first.
+    `seeds` yields every seed that may have a sample. With `judge`, samples with a better score come first.
     Samples without a score come last. Samples with equal scores stay in the order of the draw. With `diversity`, the
     first samples have questions that differ as much as possible. With `coverage`, the first samples cover the
     target's outlier channels. With `centroid`, `entropy` and `experts`, the target also reads each sample (see
@@ -41,6 +42,7 @@ def ordering(context: Context, target: TargetModel, questions: Mapping[str, str]
             scores = pick_rows.scores_of(context.run.store, judge_id(context.run))
             return sorted(samples, key=lambda sample: _rank(scores.get(sample.candidate_id or 0)))
         if plan.select == "diversity":
+            questions = {seed.id: seed.question for seed in seeds}
             texts = [questions[sample.seed_id] for sample in samples]
             return [samples[index] for index in diverse_order(texts, context.cancel.check)]
         if plan.select == "coverage":

@@ -122,12 +122,13 @@ def check_prose(run: Run) -> None:
     The number of prose tokens in a set is known only after the stage `assemble`. Before the stage, this function
     computes a lower bound for the characters of the prose file from the characters of all questions.
     """
-    chosen = seed_rows.by_role(run.store, "chosen")
+    plans = {name: plan for name, plan in run.settings.set_plans().items() if plan.prose_share}
+    if not plans:
+        return
+    chosen = seed_rows.SeedList(run.store, seed_rows.ids_by_role(run.store, "chosen"))
     questions = sum(len(seed.question) for seed in chosen)
     held_out = {run.resolve(name) for name in _held_out(run)}
-    for name, plan in run.settings.set_plans().items():
-        if not plan.prose_share:
-            continue
+    for name, plan in plans.items():
         text, key = read_prose(run, name), f"sets.{name}.prose_file"
         if run.resolve(plan.prose_file or "") in held_out:
             raise UsageError(

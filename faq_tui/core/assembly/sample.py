@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from faq_tui.core.base.files import atomic_text
-from faq_tui.core.base.hashing import digest
+from faq_tui.core.base.hashing import LongList, digest
 from faq_tui.core.chat.render import Rendered
 from faq_tui.core.chat.template import NotAssembledError
 
@@ -100,11 +100,12 @@ MIN_TOKENS = 11  # gptqmodel silently drops rows with fewer tokens
 FIELDS = ("seed_id", "candidate_id", "source", "text", "input_ids", "n_tokens", "n_tokens_full", "picked_by")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One sample of a set. The JSONL file has exactly the fields in `FIELDS`.
 
-    Other programs read these fields, so the names must not change.
+    Other programs read these fields, so the names must not change. `spool.StoredSample` keeps the long fields in a
+    file.
     """
 
     seed_id: str
@@ -135,13 +136,26 @@ def write_set(path: Path, samples: Sequence[Sample]) -> None:
 
 def ids_hash(samples: Sequence[Sample]) -> str:
     """A hash of the token ids. Sets with equal token ids have equal hashes."""
-    return digest([sample.input_ids for sample in samples])
+    return digest(LongList(lambda: (sample.input_ids for sample in samples), batch=1))
 
 
-def shortened(sample: Sample, n_tokens: int, text: str) -> Sample:
-    """A copy of the sample with only its first `n_tokens` token ids. `text` is the text of these tokens."""
+def shortened(sample: Sample, n_tokens: int, decode: Callable[[tuple[int, ...]], str]) -> Sample:
+    """A copy of the sample with only its first `n_tokens` token ids. `decode` returns the text of token ids."""
     ids, kinds = sample.input_ids[:n_tokens], sample.kinds[:n_tokens]
-    return replace(sample, input_ids=ids, n_tokens=n_tokens, text=text, kinds=kinds)
+    return Sample(
+        seed_id=sample.seed_id,
+        candidate_id=sample.candidate_id,
+        source=sample.source,
+        text=decode(ids),
+        input_ids=ids,
+        n_tokens=n_tokens,
+        n_tokens_full=sample.n_tokens_full,
+        picked_by=sample.picked_by,
+        answered=sample.answered,
+        answer_end=sample.answer_end,
+        way=sample.way,
+        kinds=kinds,
+    )
 
 
 _SEED = re.compile(rb'\{"seed_id": "([^"]*)"')

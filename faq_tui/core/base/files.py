@@ -17,6 +17,7 @@ from faq_tui.core.base.errors import FaqError
 
 # These error numbers mean: no space is left, the disk quota is exceeded, or the file is too large.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600  # permissions: only the owner
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 # In these folders, Linux lists the open files of a process.
 DESCRIPTORS = re.compile(r"/dev/fd|/proc/[^/]+(/task/[^/]+)?/fd")
@@ -42,18 +43,37 @@ def full_disk_is_clear(where: Path) -> Iterator[None]:
         raise full_disk(where) from None
 
 
+def private_folder(path: Path) -> Path:
+    """Create the folder and its missing parents so that only their owner can read them, whatever the umask is.
+
+    An existing folder keeps its permissions.
+    """
+    for folder in reversed((path, *path.parents)):
+        if not folder.exists():
+            folder.mkdir(PRIVATE_FOLDER, exist_ok=True)
+    return path
+
+
+def private(path: str, flags: int) -> int:
+    """The `opener` of a file that only its owner can read. An existing file keeps its permissions."""
+    return os.open(path, flags, PRIVATE_FILE)
+
+
 @contextmanager
 def atomic_text(path: Path) -> Iterator[IO[str]]:
-    """Open a temporary UTF-8 file for writing.
+    """Open a temporary UTF-8 file for writing. Only its owner can read it.
 
-    When the block ends, the file is moved to `path`. If the block fails, the file is deleted.
+    When the block ends, the file is moved to `path`. If the block fails, the file is deleted. If a file exists at
+    `path`, the new file gets its permissions.
     """
     # processes of other machines may have the same pid
     half = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.half")
     with full_disk_is_clear(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         try:
-            with half.open("w", encoding="utf-8", errors="replace") as file:
+            with open(half, "w", encoding="utf-8", errors="replace", opener=private) as file:
+                if path.exists():
+                    shutil.copymode(path, half)
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from faq_tui.core.base.errors import FaqError
 
 NICENESS = 10  # with this niceness, a process gets a tenth of the normal CPU time
+MOST_SWEEPS = 50
+_PR_SET_PDEATHSIG = 1
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -63,6 +68,36 @@ def send_signal(pid: int, began: str, number: signal.Signals) -> bool:
         if held >= 0:
             os.close(held)
     return True
+
+
+def die_with_parent() -> None:
+    """Let Linux kill this process when the thread that started it ends. Call this function in a new child process."""
+    with suppress(OSError, AttributeError):  # another C library has no prctl
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def kill_marked(name: str, value: str) -> None:
+    """Kill all other processes whose environment has the variable `name` with this value.
+
+    A process inherits the environment of the process that started it. So this function also finds the processes that
+    have left the session of a program.
+    """
+    for _ in range(MOST_SWEEPS):  # a process may start another one just before it is killed
+        found = [pid for pid in _marked(f"{name}={value}".encode()) if pid != os.getpid()]
+        if not found:
+            return
+        for pid in found:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.02)
+
+
+def _marked(entry: bytes) -> Iterator[int]:
+    for place in Path("/proc").iterdir():
+        if place.name.isdecimal():
+            with suppress(OSError):  # the process has ended, or it belongs to another user
+                if entry in (place / "environ").read_bytes().split(b"\0"):
+                    yield int(place.name)
 
 
 def lower_priority() -> None:

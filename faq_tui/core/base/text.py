@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")  # a spreadsheet runs a cell that begins with one of these
 # These characters change the direction in which a terminal shows text.
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -46,6 +47,25 @@ _SAFE = _Safe()
 def storable(text: str) -> str:
     """Replace each lone surrogate by U+FFFD. JSON and file names can contain surrogates, but UTF-8 text cannot."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if not text.isascii() else text
+
+
+def with_joined_surrogates(text: str) -> str:
+    """Join each surrogate pair into one character, and replace lone surrogates by U+FFFD.
+
+    The two halves of a pair may have come in two parts of a stream.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def csv_cell(value: object) -> object:
+    """The value for a cell of a CSV file. A spreadsheet would run a text such as `=1+1` as a formula, so such a text
+    gets an apostrophe before it. Numbers stay as they are.
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
 
 
 def duration(seconds: float, exact: bool = False) -> str:

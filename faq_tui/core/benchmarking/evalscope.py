@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.base.files import atomic_text
+from faq_tui.core.base.files import atomic_text, private_folder
+from faq_tui.core.base.secrets import without_credentials
 from faq_tui.core.benchmarking import evalscope_runner
 from faq_tui.core.benchmarking.faults import explain
 from faq_tui.core.benchmarking.guard import guarded
@@ -27,7 +28,9 @@ from faq_tui.core.benchmarking.serving import ServedModel, without_proxy
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings.evaluate import EVALSCOPE, Evalscope, split_subset
+from faq_tui.core.settings.secrets import has_credentials, secrets_of_run
 from faq_tui.core.settings.source import OFF
+from faq_tui.core.worker.parent import without_keys
 
 IN_EXTRA_BODY = ("top_k", "min_p", "repetition_penalty")  # parameters that OpenAI's API does not have
 FIND = "import importlib.util, sys; sys.exit(0 if importlib.util.find_spec('evalscope') else 3)"
@@ -63,19 +66,27 @@ def run_evalscope(
     If the benchmark is stopped, the answers received so far stay in the run's cache and are not requested again.
     """
     settings = context.run.settings.evaluate.evalscope
+    if has_credentials(served.base_url):
+        raise FaqError(
+            f"{request.task} cannot run on {without_credentials(served.base_url)}, because evalscope would write the "
+            "user, the password and the query of its base_url to files: give the key by api_key_env"
+        )
     work = context.run.cache / "evalscope" / request.signature
-    work.mkdir(parents=True, exist_ok=True)
+    private_folder(work)
     order, answer = work / "order.json", work / "answer.json"
     answer.unlink(missing_ok=True)
     with atomic_text(order) as file:
         json.dump(_order(context.run, request.task, served, work), file)
     command = [python, str(Path(evalscope_runner.__file__)), str(order), str(answer)]
     log = context.run.log(context.job)
-    env = {**without_proxy(), "PYTHONUNBUFFERED": "1"}
-    with guarded(command, log, env, work) as guard:
-        while guard.poll() is None:
-            context.cancel.wait(0.2)
-            context.cancel.check()
+    env = {**without_proxy(), **without_keys(context.run.settings, settings.api_key_env), "PYTHONUNBUFFERED": "1"}
+    try:
+        with guarded(command, log, env, work) as guard:
+            while guard.poll() is None:
+                context.cancel.wait(0.2)
+                context.cancel.check()
+    finally:  # evalscope stores the server's answers, and a server may repeat the key
+        secrets_of_run(context.run.settings).scrub(work)
     try:
         body = json.loads(answer.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -104,6 +104,8 @@ def _names(error: BaseException) -> list[str]:
 
 
 if __name__ == "__main__":
+    # Python searches the folder of this file first, and would import the module `evalscope` of faq-tui from it.
+    sys.path[:] = [path for path in sys.path if Path(path or ".").resolve() != Path(__file__).resolve().parent]
     main(Path(sys.argv[1]), Path(sys.argv[2]))
     sys.stdout.flush()
     sys.stderr.flush()

@@ -3,11 +3,15 @@
 The program itself does not notice when faq-tui ends. The guard notices it, because the end of faq-tui closes the
 guard's stdin. The guard ends the program and all processes that the program started. The guard first sends SIGTERM to
 these processes, and SIGKILL a few seconds later. The guard also ends the program if the guard itself gets SIGTERM.
+
+If the guard is killed, the operating system kills the program, and faq-tui kills the processes that the program has
+started. They are found by a mark in their environment, even if they have left the program's session.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -16,9 +20,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from faq_tui.core.base.files import private_folder
+from faq_tui.core.base.process import die_with_parent, kill_marked
+
 Guard = subprocess.Popen[bytes]
 
 GRACE_S = 5.0  # seconds between SIGTERM and SIGKILL
+MARK = "FAQ_TUI_GUARDED"  # an environment variable that the program and its processes inherit
 NOT_FOUND = 127  # exit code for a missing program, as in a shell
 
 
@@ -27,7 +35,8 @@ def guarded(
     command: Sequence[str], log: Path, env: dict[str, str], folder: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `command` under a guard until the end of the block. The output of `command` is appended to `log`."""
-    log.parent.mkdir(parents=True, exist_ok=True)
+    mark = secrets.token_hex(16)
+    private_folder(log.parent)
     with log.open("ab") as output:
         guard = subprocess.Popen(
             [sys.executable, "-m", "faq_tui.core.benchmarking.guard", *command],
@@ -36,7 +45,7 @@ def guarded(
             stderr=output,
             start_new_session=True,  # Ctrl-C in the terminal must not reach the program
             cwd=folder,
-            env={**os.environ, **env},
+            env={**os.environ, **env, MARK: mark},
         )
     try:
         yield guard
@@ -48,11 +57,14 @@ def guarded(
         except subprocess.TimeoutExpired:
             guard.kill()
             guard.wait()
+        kill_marked(MARK, mark)
 
 
 def main() -> None:
     try:
-        program = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True)
+        program = subprocess.Popen(
+            sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=die_with_parent
+        )
     except OSError as error:
         print(f"{sys.argv[1]}: {error.strerror}", file=sys.stderr)
         sys.exit(NOT_FOUND)
@@ -69,6 +81,8 @@ def main() -> None:
         if stopping.wait(0.2):
             _end(program)
     _signal(program.pid, signal.SIGKILL)  # end the processes that the program left behind
+    if mark := os.environ.get(MARK):
+        kill_marked(MARK, mark)
     os._exit(program.returncode if program.returncode >= 0 else 128 - program.returncode)
 
 

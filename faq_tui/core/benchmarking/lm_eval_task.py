@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
@@ -24,6 +25,7 @@ from faq_tui.core.models.devices import device_of, dtype_name
 from faq_tui.core.models.hub import local_folder
 from faq_tui.core.models.model_code import without_code
 from faq_tui.core.settings.evaluate import LM_EVAL
+from faq_tui.core.settings.secrets import basic_authorization
 
 Send = Callable[..., None]
 # Names of the methods of lm_eval that call the model.
@@ -135,24 +137,34 @@ def _served(spec: dict[str, Any]) -> Any:
     settings, served = spec["settings"], spec["served"]
     with without_code(local_folder(spec["target"]), spec["trust_remote_code"]) as target:
         lm = LocalCompletionsAPI(
-            base_url=f"{served['base_url']}/completions",
+            base_url=completions_url(served["base_url"]),
             model=served["model"],
             tokenizer=str(target),
             tokenizer_backend="huggingface",
             max_length=settings["max_length"] or 2048,
             batch_size=1,
             num_concurrent=settings["batch_size"],
-            header=header_of(settings["api_key_env"]),
+            header=header_of(settings["api_key_env"], served["base_url"]),
             trust_remote_code=spec["trust_remote_code"],
         )
     checked_before_scoring(lm)
     return lm
 
 
-def header_of(api_key_env: str | None) -> dict[str, str]:
-    """The HTTP header with the API key. Without this header, lm_eval would send OPENAI_API_KEY to the server."""
+def completions_url(base_url: str) -> str:
+    """The URL for completions, without user and password, because lm_eval writes the URL into its messages."""
+    parts = urlsplit(base_url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], path=f"{parts.path}/completions"))
+
+
+def header_of(api_key_env: str | None, base_url: str = "") -> dict[str, str]:
+    """The HTTP header with the API key, or with the user and the password of `base_url`.
+
+    Without this header, lm_eval would send OPENAI_API_KEY to the server.
+    """
     key = os.environ.get(api_key_env or "", "").strip()
-    return {"Authorization": f"Bearer {key or 'none'}"}
+    basic = basic_authorization(base_url)
+    return {"Authorization": basic if basic and not key else f"Bearer {key or 'none'}"}
 
 
 def _free() -> None:

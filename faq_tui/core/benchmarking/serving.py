@@ -27,7 +27,7 @@ from faq_tui.core.models.target import TargetModel
 from faq_tui.core.run.context import Context
 from faq_tui.core.settings import Endpoint
 from faq_tui.core.settings.evaluate import SERVE
-from faq_tui.core.worker.parent import QUIET_THREADS
+from faq_tui.core.worker.parent import QUIET_THREADS, without_keys
 
 ASK_TIMEOUT_S = 10.0
 MOST_NAME = 200  # an error shows at most this many characters of a model name
@@ -140,7 +140,8 @@ def _started(context: Context, subject: Subject) -> Iterator[ServedModel]:
     values = {"{folder}": str(subject.folder), "{port}": str(port), "{name}": name}
     command = [_filled(part, values) for part in settings.command]
     log = context.run.log(context.job)
-    with guarded(command, log, QUIET_THREADS, log.parent) as guard:
+    env = {**QUIET_THREADS, **without_keys(context.run.settings)}
+    with guarded(command, log, env, log.parent) as guard:
         url = f"http://{HOST}:{port}/v1"
         waited = 0.0
         while not (names := _answers(url)):

@@ -16,6 +16,7 @@ from typing import Any
 from faq_tui import __version__
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import ExitCode, FaqError, Stopped, UsageError
+from faq_tui.core.base.files import private, private_folder
 from faq_tui.core.base.steps import WorkStep, report
 from faq_tui.core.cluster.connection import ClusterNode, nodes_of
 from faq_tui.core.cluster.mailbox import Letter, Mailbox
@@ -86,7 +87,7 @@ class ClusterPool:
         self._remote: Any = None
 
     def __enter__(self) -> ClusterPool:
-        self._probe.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(self._probe.parent)
         for old in self._probe.parent.glob("probe-*"):
             old.unlink(missing_ok=True)
         self._probe.write_text(self._token, encoding="utf-8")
@@ -213,7 +214,7 @@ class ClusterPool:
         except self._ray.exceptions.TaskCancelledError:
             error = Stopped("stopped by request; finished work is kept")
         except self._ray.exceptions.RayTaskError as failure:  # an error that no worker child reports
-            with self._log.open("a", encoding="utf-8", errors="replace") as file:
+            with open(self._log, "a", encoding="utf-8", errors="replace", opener=private) as file:
                 file.write(f"{failure}\n")
             error = FaqError(f"{key} failed on its machine ({_last_line(failure)}): see the output in {self._log}")
         except self._ray.exceptions.RayError as failure:
@@ -235,7 +236,7 @@ class ClusterPool:
     def _take(self, task: _Task, result: TaskResult) -> FaqError | None:
         """Move the task's files to their place. Returns the task's error."""
         if result.log:
-            with self._log.open("a", encoding="utf-8", errors="replace") as file:
+            with open(self._log, "a", encoding="utf-8", errors="replace", opener=private) as file:
                 file.write(f"{result.log}\n")
         if result.error:
             kinds = {ExitCode.USAGE: UsageError, ExitCode.STOPPED: Stopped}

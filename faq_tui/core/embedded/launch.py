@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.base.files import private_folder
 from faq_tui.core.embedded.cache import Say
 from faq_tui.core.embedded.served_file import ensure_served
 from faq_tui.core.worker.parent import QUIET_THREADS
@@ -40,7 +41,7 @@ def running_server(log: Path, say: Say = lambda _: None) -> Iterator[EmbeddedSer
     if importlib.util.find_spec("xllamacpp") is None:
         raise UsageError("the embedded server needs the package xllamacpp: pip install 'faq-tui[embedded]'")
     ensure_served(say)
-    log.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(log.parent)
     with log.open("ab") as output:
         child = subprocess.Popen(
             [sys.executable, "-m", "faq_tui.core.embedded.server", "--lifeline"],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from faq_tui.core.base.files import private_folder
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Endpoint
@@ -35,7 +36,7 @@ class AnsweredServers:
         if key in self._known:
             return
         self._known.add(key)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(self._path.parent)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(f"{key}\n")
 

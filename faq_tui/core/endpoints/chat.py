@@ -9,12 +9,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from faq_tui.core.base.secrets import NO_SECRETS, Secrets
+from faq_tui.core.base.text import with_joined_surrogates
 from faq_tui.core.chat.dialects import ReasoningStream, response_fields, split_reply
 from faq_tui.core.endpoints.chunks import END, MESSAGE, BrokenStreamError, ErrorChunkError, chat_chunks, is_error
 from faq_tui.core.endpoints.client import Client, StatusError
 from faq_tui.core.endpoints.cumulative_text import CumulativeText
 from faq_tui.core.endpoints.finish import FAILED, ending_of, finish_reason_of
 from faq_tui.core.endpoints.message_parts import REFUSAL, THOUGHT, TOOL, pieces_of
+from faq_tui.core.endpoints.pace import Pace
 from faq_tui.core.endpoints.parameter_trials import ParameterTrials
 from faq_tui.core.endpoints.request_body import chat_body, has_limit
 from faq_tui.core.settings import Sampling
@@ -24,6 +27,8 @@ MOST_TOKENS = (1 << 31) - 1  # largest number of tokens in a reply if the reques
 
 # if chunks have more characters than this on average, the number of tokens is estimated from the characters
 MOST_CHARACTERS_PER_TOKEN = 8
+# A chunk usually holds a token or more. If a request has a limit, but far more chunks come, the server ignores it.
+SLACK = 256
 DELTA_PERIOD_S = 0.1  # new text of a reply is collected for at least this time before `on_delta` gets it
 DELTAS_PER_S = 400  # largest number of calls of `on_delta` per second, for all open replies together
 
@@ -153,15 +158,16 @@ async def _exchange(
     on_delta: OnDelta | None,
     on_accepted: Callable[[], None],
 ) -> dict[int, Reply | BrokenStreamError]:
-    """Send one request and read its choices.
+    """Send one request and read its choices. `on_accepted` is called each time a part of the reply arrives.
 
-    If the body has no limit of tokens, each choice is cut off after `most_tokens` tokens.
-
-    `on_accepted` is called each time a part of the reply arrives.
+    If the body has no limit of tokens, each choice is cut off after `most_tokens` tokens. If the server ignores the
+    limit in the body, each choice is cut off later.
     """
     cut_here, expected = not has_limit(body), body.get("n", 1)
     started = time.monotonic()
-    completion = Completion(on_delta, expected if isinstance(expected, int) else 1, most_tokens if cut_here else None)
+    ceiling = most_tokens if cut_here else 2 * most_tokens + SLACK
+    pace = Pace(client.longest_wait_s)
+    completion = Completion(on_delta, expected if isinstance(expected, int) else 1, ceiling, client.secrets)
     StreamedChoice.open_now += 1
     try:
         async with aclosing(chat_chunks(client, body)) as arriving:
@@ -170,6 +176,7 @@ async def _exchange(
                 for chunk in chunks:
                     completion.take(chunk, part)
                 on_accepted()
+                pace.check(sum(choice.characters for choice in completion.choices.values()))
     except _CutError:
         on_accepted()
     except OSError:
@@ -196,9 +203,11 @@ class _CutError(Exception):
 class Completion:
     """Builds the choices from a stream of chunks, or from one whole response if the server cannot stream."""
 
-    def __init__(self, on_delta: OnDelta | None, expected: int, ceiling: int | None = None) -> None:
-        """`expected` is the number of choices in the request. `StreamedChoice` explains `ceiling`."""
-        self._ceiling = ceiling
+    def __init__(
+        self, on_delta: OnDelta | None, expected: int, ceiling: int | None = None, secrets: Secrets = NO_SECRETS
+    ) -> None:
+        """`expected` is the number of choices in the request. `StreamedChoice` explains `ceiling` and `secrets`."""
+        self._ceiling, self._secrets = ceiling, secrets
         self.choices: dict[int, StreamedChoice] = {}
         self.usage: Any = None
         self.ended = False  # True if the latest chunk or [DONE] shows that the response is complete
@@ -215,7 +224,9 @@ class Completion:
         if not isinstance(chunk, dict):
             raise BrokenStreamError("a chunk is not a JSON object")
         if is_error(chunk):
-            raise ErrorChunkError(chunk, any(choice.begun for choice in self.choices.values()))
+            raise ErrorChunkError(
+                self._secrets.masked_in(chunk), any(choice.begun for choice in self.choices.values())
+            )
         if chunk.get("usage"):
             self.usage = chunk["usage"]
             self._usages += 1
@@ -238,7 +249,9 @@ class Completion:
             choice = self.choices.get(index)
             if choice is None:
                 choice = self.choices[index] = StreamedChoice(
-                    self._on_delta if index == 0 else None, self._ceiling if part == "delta" else None
+                    self._on_delta if index == 0 else None,
+                    self._ceiling if part == "delta" else None,
+                    self._secrets,
                 )
             choice.add(choice.delta_of(body, part), finish_reason_of(body))
         if len(self.choices) == self._expected and all(choice.cut for choice in self.choices.values()):
@@ -250,12 +263,12 @@ class StreamedChoice:
 
     open_now = 0  # number of open choices of all clients in this process
 
-    def __init__(self, on_delta: OnDelta | None, ceiling: int | None = None) -> None:
+    def __init__(self, on_delta: OnDelta | None, ceiling: int | None = None, secrets: Secrets = NO_SECRETS) -> None:
         """If `ceiling` is not None, this class cuts the choice off after `ceiling` tokens.
 
-        The caller sets a ceiling if the request has no max_tokens.
+        `secrets` are masked in all texts, even if a secret comes in several chunks.
         """
-        self._ceiling = ceiling
+        self._ceiling, self._secrets = ceiling, secrets
         self._chunks = 0  # number of chunks with text; each chunk holds one or more tokens
         self.cut = False  # True if faq-tui cut the choice off, because of `ceiling` or `on_delta`
         self._cut_tokens = 0  # number of tokens if the choice was cut off; may be an estimate
@@ -271,12 +284,12 @@ class StreamedChoice:
         self._split = ReasoningStream()
         self._on_delta = on_delta
         self._pending = ["", ""]
-        self._characters = 0
+        self.characters = 0
         self._sent = time.monotonic()
 
     @property
     def begun(self) -> bool:
-        return self._characters > 0
+        return self.characters > 0
 
     @property
     def finished(self) -> bool:
@@ -293,7 +306,7 @@ class StreamedChoice:
                 return
             self._chunks += 1
         if finish_reason:
-            self._finish_reason = finish_reason
+            self._finish_reason = self._secrets.masked(finish_reason)
         for kind, text, name in pieces:
             if kind == THOUGHT:
                 # If a reply has two fields with reasoning, both hold the same text. Only the field that came first is
@@ -302,26 +315,27 @@ class StreamedChoice:
                     self._field = name
                     text = self._reasoning.new_part(text)
                     self._pending[0] += text
-                    self._characters += len(text)
+                    self.characters += len(text)
             elif kind == TOOL:
                 self._called_tool = True
             elif kind == REFUSAL:
                 self._refusal.append(text)
-                self._characters += len(text)
+                self.characters += len(text)
             else:
                 text = self._content.new_part(text)
-                self._characters += len(text)
+                self.characters += len(text)
                 if self._on_delta:
                     reasoning, answer = ("", text) if self._field else self._split.feed(text)
                     self._pending[0] += reasoning
                     self._pending[1] += answer
-        if self._characters > MOST_CHARACTERS:
+        if self.characters > MOST_CHARACTERS:
             raise BrokenStreamError(f"the reply passed {MOST_CHARACTERS} characters")
         if self._on_delta and (self._pending[0] or self._pending[1]):
             now = time.monotonic()
             if now - self._sent >= max(DELTA_PERIOD_S, StreamedChoice.open_now / DELTAS_PER_S):
-                ended = self._on_delta(*map(_whole, self._pending))
-                self._pending, self._sent = ["", ""], now
+                ready, held = zip(*(self._secrets.split(text) for text in self._pending), strict=True)
+                ended = self._on_delta(*map(with_joined_surrogates, ready))
+                self._pending, self._sent = list(held), now
                 if ended and not self._finish_reason:
                     self.cut, self._finish_reason, self._cut_tokens = True, ended, self._at_least()
 
@@ -333,13 +347,13 @@ class StreamedChoice:
         """
         if (not self.finished and self.whole is None) or ending_of(self._finish_reason) == FAILED:
             raise BrokenStreamError(f"the stream ended with finish_reason {self._finish_reason or 'missing'}")
-        content = _whole(self._content.text())
+        content = self._shown(self._content.text())
         if self._field:
-            reasoning, answer, closed = _whole(self._reasoning.text()).strip(), content.strip(), True
+            reasoning, answer, closed = self._shown(self._reasoning.text()).strip(), content.strip(), True
         else:
             reasoning, answer, closed = split_reply(content)
         if self._on_delta and any(self._pending):
-            self._on_delta(*map(_whole, self._pending))
+            self._on_delta(*map(self._shown, self._pending))
         usage = usage if isinstance(usage, dict) else {}
         completion = self._cut_tokens if self.cut else _count(usage.get("completion_tokens"))
         if completion is not None and (completion > max_tokens or (completion == 0 and (reasoning or answer))):
@@ -356,7 +370,7 @@ class StreamedChoice:
             seconds=round(seconds, 3),
             dialect=self._field or ("inline" if reasoning or not closed else "none"),
             whole=self.whole is not False,
-            refusal=_whole("".join(self._refusal)),
+            refusal=self._shown("".join(self._refusal)),
             called_tool=self._called_tool,
         )
 
@@ -374,22 +388,13 @@ class StreamedChoice:
         text = body.get("text")
         return {"content": text} if other is None and isinstance(text, str) else other
 
+    def _shown(self, text: str) -> str:
+        return with_joined_surrogates(self._secrets.masked(text))
+
     def _at_least(self) -> int:
         """The least number of tokens that can have arrived so far."""
-        return max(self._chunks, self._characters // MOST_CHARACTERS_PER_TOKEN)
+        return max(self._chunks, self.characters // MOST_CHARACTERS_PER_TOKEN)
 
 
 def _count(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else None
-
-
-def _whole(text: str) -> str:
-    """Join each surrogate pair into one character, even if its halves came in two chunks.
-
-    Replace lone surrogates by U+FFFD.
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text

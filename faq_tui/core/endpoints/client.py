@@ -11,13 +11,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import unquote, urlsplit
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.base.secrets import Secrets
 from faq_tui.core.endpoints.capabilities import LearnedCapabilities
 from faq_tui.core.endpoints.stream_ends import StreamEnds
 from faq_tui.core.endpoints.transport import CutOffError, IdleError, Transport
 from faq_tui.core.settings import Endpoint
+from faq_tui.core.settings.secrets import secrets_of_endpoint
 from faq_tui.core.settings.source import LOCAL
 
 MOST_ERROR_BYTES = 1 << 16
@@ -77,16 +78,6 @@ def api_key(endpoint: Endpoint) -> str:
 def key_of(endpoint: Endpoint) -> str | None:
     """The API key. None if the endpoint names no environment variable, or if the variable is not set."""
     return (os.environ.get(endpoint.api_key_env, "").strip() or None) if endpoint.api_key_env else None
-
-
-def secrets_of(endpoint: Endpoint) -> list[str]:
-    """The values that no message may show: the API key, the password in base_url, and the values of headers that come
-    from the environment.
-    """
-    named = [value[1:] for value in endpoint.extra_headers.values() if value.startswith("$")]
-    password = unquote(urlsplit(endpoint.base_url).password or "")
-    secrets = [key_of(endpoint), password, *(os.environ.get(name, "").strip() for name in named)]
-    return [secret for secret in secrets if secret]
 
 
 class Response:
@@ -155,7 +146,9 @@ class Client:
                 f"the key in ${endpoint.api_key_env} has characters that are not allowed in HTTP headers: "
                 "set this environment variable to the right key"
             )
-        self._transport = Transport(endpoint, key, _refuse)
+        # A server may repeat a key in its response. The key must not be stored, so it is masked in all responses.
+        self.secrets = secrets_of_endpoint(endpoint)
+        self._transport = Transport(endpoint, key, self._refuse)
 
     async def __aenter__(self) -> Self:
         self._transport.open()
@@ -218,13 +211,16 @@ class Client:
     async def get_json(self, path: str) -> Any:
         """Send a GET request, and return the parsed body. Raises the errors of `request` and of `Response.json`."""
         async with self.request("GET", path) as response:
-            return await response.json()
+            return self.secrets.masked_in(await response.json())
+
+    async def _refuse(self, raw: Any) -> None:
+        """Raise StatusError unless the status is 200."""
+        if raw.status_code != 200:
+            raise await _refusal(raw, self.secrets)
 
 
-async def _refuse(raw: Any) -> None:
-    """Raise StatusError unless the status is 200. At most MOST_ERROR_BYTES of the body are read."""
-    if raw.status_code == 200:
-        return
+async def _refusal(raw: Any, secrets: Secrets) -> StatusError:
+    """The error of a response, without secrets. At most MOST_ERROR_BYTES of the body are read."""
     import httpx2
 
     body = bytearray()
@@ -235,12 +231,14 @@ async def _refuse(raw: Any) -> None:
                 if len(body) > MOST_ERROR_BYTES:
                     break
     try:
-        parsed = json.loads(body)
+        parsed = secrets.masked_in(json.loads(body))
         message = message_of(parsed)
     except (ValueError, RecursionError):
         parsed, message = None, _plain_text(raw, body)
     wait, location = _wait_of(raw.headers), raw.headers.get("location")
-    raise StatusError(raw.status_code, message, wait, location, parsed)
+    # A location may repeat the query of the request, which may hold a key.
+    location = None if location is None else secrets.masked(location)
+    return StatusError(raw.status_code, secrets.masked(message), wait, location, parsed)
 
 
 def _wait_of(headers: Mapping[str, str]) -> str | None:

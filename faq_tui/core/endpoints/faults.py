@@ -13,10 +13,11 @@ import time
 from dataclasses import dataclass
 
 from faq_tui.core.endpoints.chunks import BrokenStreamError
-from faq_tui.core.endpoints.client import NotAnApiError, StatusError, secrets_of
+from faq_tui.core.endpoints.client import NotAnApiError, StatusError
 from faq_tui.core.endpoints.proxies import proxy_for
 from faq_tui.core.endpoints.transport import REFUSES_USER, CutOffError, ProxyError
 from faq_tui.core.settings import Endpoint
+from faq_tui.core.settings.secrets import secrets_of_endpoint
 
 RETRY_STATUS = frozenset({408, 409, 425, 429})
 BUSY_STATUS = frozenset({429, 503})
@@ -42,7 +43,6 @@ LONGEST_RETRY_AFTER_S = 900.0  # longest wait in seconds that a server can ask f
 LONGEST_WAIT_S = 60.0  # longest wait in seconds between two tries, unless the server asks for a longer wait
 _WITH_UNIT = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?(ms|s)")
 _UNITS = {"ms": 1000.0, "s": 1.0}  # units per second
-SECRET_LENGTH = 8  # a key with fewer characters is a placeholder such as "EMPTY", not a secret
 
 
 @dataclass(frozen=True)
@@ -204,9 +204,7 @@ def _clean(text: str, endpoint: Endpoint) -> str:
 
     If the text were shortened first, the shortened text could end with a part of a secret.
     """
-    for secret in secrets_of(endpoint):
-        text = text.replace(secret, "***") if len(secret) >= SECRET_LENGTH else text
-    return _short(text)
+    return _short(secrets_of_endpoint(endpoint).masked(text))
 
 
 def _bounded(seconds: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from faq_tui.core.base.secrets import without_credentials
 from faq_tui.core.endpoints.capabilities import UNKNOWN, Capabilities, LearnedCapabilities
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note
@@ -43,7 +44,7 @@ def stored_in(
     def save(capabilities: Capabilities) -> None:
         rows.put(store, base_url, model, capabilities.to_json())
 
-    return LearnedCapabilities(known, rows.shown_url(base_url), say, save)
+    return LearnedCapabilities(known, without_credentials(base_url), say, save)
 
 
 def known_capabilities(store: Store, base_url: str, model: str) -> Capabilities:

@@ -6,16 +6,16 @@ when a client is opened, because the import takes a second.
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import Any
-from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.endpoints.proxies import SOCKS_PROXIES, EnvironmentProxy, proxy_for
 from faq_tui.core.settings import Endpoint
+from faq_tui.core.settings.secrets import basic_authorization
 
 # Every request has its own connection. Servers such as llama.cpp close a connection after a stream, or when it is
 # idle. A second request on the same connection could fail.
@@ -59,7 +59,9 @@ class Transport:
         """
         self._endpoint, self._on_head = endpoint, on_head
         self._url = urlsplit(endpoint.base_url)
-        self._authorization = (_basic(self._url) if endpoint.api_key_env is None else None) or f"Bearer {key}"
+        self._authorization = (
+            basic_authorization(endpoint.base_url) if endpoint.api_key_env is None else None
+        ) or f"Bearer {key}"
         self._extra_headers = extra_headers(endpoint)
         self._proxy = proxy_for(endpoint.base_url)
         self._client: Any = None  # an openai.AsyncOpenAI; it is made for the first request
@@ -272,14 +274,6 @@ def _with_latin_1(url: str) -> str:
         quote(unquote(text).encode().decode("latin-1"), safe="") for text in (parts.username, parts.password or "")
     ]
     return urlunsplit(parts._replace(netloc=f"{':'.join(pair)}@{parts.netloc.rpartition('@')[2]}"))
-
-
-def _basic(url: SplitResult) -> str | None:
-    """The header value `Basic …` for a URL that contains a user and a password. None for other URLs."""
-    if url.username is None:
-        return None
-    pair = f"{unquote(url.username)}:{unquote(url.password or '')}"
-    return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
 
 @cache

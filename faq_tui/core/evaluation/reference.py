@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.base.files import full_disk_is_clear
+from faq_tui.core.base.files import full_disk_is_clear, private_folder
 from faq_tui.core.evaluation.heldout import Item, starts
 from faq_tui.core.models.backbone import LmHead
 
@@ -99,7 +99,7 @@ def writing(path: Path, items: Sequence[Item], head: LmHead) -> Iterator[Writer]
     if head.bias is not None:
         shapes["bias"] = tuple(head.bias.shape)
     with full_disk_is_clear(path), ExitStack() as stack:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         _remove_abandoned(path.parent)
         try:
             stack.enter_context(_in_use(half))

@@ -13,12 +13,14 @@ import traceback
 from pathlib import Path
 from types import FrameType
 
+from faq_tui.core.base import torch_free
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import ExitCode, FaqError
 from faq_tui.core.run.job_record import LOG_PREFIX
 
 
 def main() -> None:
+    torch_free.declare()
     cancel = CancelToken()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from faq_tui.core.base.errors import ExitCode, FaqError, Stopped, UsageError
-from faq_tui.core.base.files import full_disk_is_clear
+from faq_tui.core.base.files import full_disk_is_clear, private_folder
 from faq_tui.core.base.process import process_identity, send_signal
 from faq_tui.core.run.events import STAGE_LINES, Event, StageDone, StageFailed, StageSkipped, from_json
 from faq_tui.core.run.job_record import LOG_PREFIX, Job, new_id, read_job
@@ -44,7 +44,7 @@ def start(folder: Path, only: str | None = None, until: str | None = None, confi
         raise in_use(folder, owner)
     job_folder = folder / "jobs" / new_id()
     with full_disk_is_clear(folder):
-        job_folder.mkdir(parents=True)
+        private_folder(job_folder)
         child = _spawn(folder, job_folder, only, until, confirmed)
     # A thread waits for the end of the child. Without this thread, the ended child would remain as a zombie process.
     threading.Thread(target=child.wait, daemon=True, name=f"reap-{child.pid}").start()

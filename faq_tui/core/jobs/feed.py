@@ -5,22 +5,17 @@ New events are read while the job writes them.
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 from faq_tui.core.jobs.control import is_running
-from faq_tui.core.run.events import (
-    DELTA_LINE,
-    SETTLED_LINES,
-    CandidateDelta,
-    Event,
-    Timed,
-    candidate_of_line,
-    from_json,
-)
+from faq_tui.core.run.event_file import end_of_short_form, short_form
+from faq_tui.core.run.events import CandidateDelta, Event, Timed, from_json
 from faq_tui.core.run.job_record import Job
 
 # In seconds. Deltas of the same candidate are merged if they arrive within MERGED_S. A longer MERGED_S would make the
@@ -34,56 +29,61 @@ def follow(
 ) -> Iterator[Timed | None]:
     """Yield every event of the job in order. While there is no new event, yield None about every `poll_s` seconds.
 
-    The stream ends after the job's last event, or when `stopped` is set. With `skip_settled`, the text deltas of
-    every attempt that ended before this call are skipped. Finished candidates can be read from the database. Invalid
-    lines are skipped.
+    The stream ends after the job's last event, or when `stopped` is set. With `skip_settled`, the
+    events before this call are replaced by fewer events, which give the same state of the job. Invalid lines are
+    skipped.
     """
-    settled = _settled(job.events, stopped) if skip_settled else {}
     while not job.events.exists():
         if stopped.is_set() or not is_running(job):
             return
         yield None
         stopped.wait(poll_s)
-    with job.events.open("rb") as file:
-        half, offset = b"", 0
+    file: IO[bytes] = job.events.open("rb")
+    try:
+        if skip_settled:
+            yield from _events(short_form(file, lambda: not stopped.is_set()))
+        half = b""
         while not stopped.is_set():
             # First check whether the job is running, and then read. In this order, no line is missed if the job ends
             # during the reading.
             running = is_running(job)
             while (line := file.readline()) and not stopped.is_set():
-                offset += len(line)
                 half += line
                 if not half.endswith(b"\n"):
                     continue  # an incomplete line at the end of the file
                 line, half = half, b""
-                if settled and line.startswith(DELTA_LINE) and offset < settled.get(candidate_of_line(line), 0):
-                    continue
-                try:
-                    timed = from_json(line)
-                except ValueError:
-                    continue
-                yield timed
+                yield from _events([line])
+            if (newer := _replaced(job.events, file)) is not None:
+                file.close()
+                file, half = newer, b""
+                continue
             if not running:
                 return
             yield None
             stopped.wait(poll_s)
+    finally:
+        file.close()
 
 
-def _settled(path: Path, stopped: threading.Event) -> dict[bytes, int]:
-    """For each candidate, the offset in the file at which the candidate's last finished attempt ends."""
-    offsets: dict[bytes, int] = {}
-    offset = 0
+def _events(lines: Iterable[bytes]) -> Iterator[Timed]:
+    for line in lines:
+        try:
+            timed = from_json(line)
+        except ValueError:
+            continue
+        yield timed
+
+
+def _replaced(path: Path, file: IO[bytes]) -> IO[bytes] | None:
+    """If the job has replaced its file by a shorter one, the new file, at the first line that `file` did not have."""
     try:
-        with path.open("rb") as file:
-            for line in file:
-                offset += len(line)
-                if line.startswith(SETTLED_LINES):
-                    offsets[candidate_of_line(line)] = offset
-                if stopped.is_set():
-                    break
-    except FileNotFoundError:
-        pass
-    return offsets
+        if os.path.samestat(path.stat(), os.fstat(file.fileno())):
+            return None
+        newer = path.open("rb")
+    except OSError:
+        return None
+    newer.seek(end_of_short_form(newer.readline()))
+    return newer
 
 
 class Feed:

@@ -7,7 +7,9 @@ text of candidates.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
+from operator import or_
 from typing import cast
 
 from faq_tui.core.base.hashing import digest
@@ -19,7 +21,8 @@ from faq_tui.core.settings import MIX
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import judged, picks, seeds
 from faq_tui.core.store.candidates import CandidateOutline
-from faq_tui.core.store.picks import Pick
+from faq_tui.core.store.judged import CandidateLayout
+from faq_tui.core.store.picks import Pick, PickCounts
 
 
 def judge_named(kind: str) -> Judge:
@@ -69,12 +72,38 @@ def usable_groups(run: Run) -> list[list[int]]:
     ]
 
 
+def layout_of(run: Run, name: str) -> CandidateLayout:
+    """The ids of the candidates of the source `name` under its present settings."""
+    source = run.settings.sources[name]
+    return judged.layout(run.store, source_hash_of(source), source.candidates)
+
+
+def scores_of(run: Run, judge: str) -> Iterator[float | None]:
+    """Yield the scores by this judge of the candidates in `usable_groups`. Candidates without a row are omitted."""
+    marks = bytearray()
+    for name in run.settings.sources:  # sources with equal settings share their candidates
+        usable = layout_of(run, name).usable
+        marks = bytearray(map(or_, marks, usable)) + usable[len(marks) :] if marks else usable
+    return judged.marked_scores(run.store, judge, marks)
+
+
+def count_scored(run: Run, name: str) -> int:
+    """The number of this source's candidates for chosen seeds that have a score that decides the pick."""
+    every = layout_of(run, name).every
+    return sum(score is not None for score in judged.marked_scores(run.store, judge_id(run), every))
+
+
 def current_picks(run: Run, source: str, until: float = math.inf) -> dict[str, Pick]:
     """Map each seed's id to its pick under the present settings of the source and of the judge.
 
     Picks that were stored after `until` (unix seconds) are ignored.
     """
     return picks.current(run.store, source, judge_id(run), source_hash_of(run.settings.sources[source]), until)
+
+
+def pick_counts(run: Run, source: str) -> PickCounts:
+    """Counts of the picks that `chosen_picks` returns."""
+    return picks.count_current(run.store, source, judge_id(run), source_hash_of(run.settings.sources[source]))
 
 
 def chosen_picks(run: Run, source: str, until: float = math.inf) -> dict[str, Pick]:

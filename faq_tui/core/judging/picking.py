@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from faq_tui.core.judging.identity import judge_named
 from faq_tui.core.settings import MIX
@@ -54,14 +55,38 @@ def agrees(standing: Standing) -> bool:
     return standing.judged and standing.override is not None and standing.override.candidate_id == standing.judge_pick
 
 
-def progress(standings: Iterable[Standing]) -> tuple[int, int]:
-    """The number of reviewed seeds, and the number of seeds that a person should review.
+@dataclass(frozen=True)
+class ReviewCounts:
+    """The progress of a review, as counts of seeds.
 
     A seed without a usable candidate needs no review, because no set can contain it. A seed without a usable
     candidate is counted only if a person has decided on this seed.
     """
-    listed = [standing for standing in standings if standing.usable or standing.override is not None]
-    return sum(standing.override is not None for standing in listed), len(listed)
+
+    reviewed: int = 0  # seeds that a person has decided on
+    listed: int = 0  # seeds that a person should review
+    agreed: int = 0  # seeds where the person agrees with the judge
+    decided_by_both: int = 0  # seeds that both a person and the judge have decided on
+
+    @classmethod
+    def of(cls, standings: Iterable[Standing]) -> ReviewCounts:
+        counts = [0, 0, 0, 0]
+        for standing in standings:
+            for place, counted in enumerate(_counted(standing)):
+                counts[place] += counted
+        return cls(*counts)
+
+    def changed(self, before: Standing, after: Standing) -> ReviewCounts:
+        """The counts after the decision on one seed has changed."""
+        now = (self.reviewed, self.listed, self.agreed, self.decided_by_both)
+        old, new = _counted(before), _counted(after)
+        return ReviewCounts(*(count - was + is_ for count, was, is_ in zip(now, old, new, strict=True)))
+
+
+def _counted(standing: Standing) -> tuple[bool, bool, bool, bool]:
+    """In which counts of `ReviewCounts` the seed is."""
+    decided = standing.override is not None
+    return decided, decided or standing.usable, agrees(standing), decided and standing.judged
 
 
 def clear_picks(standings: Iterable[Standing], margin: float) -> list[Standing]:
@@ -78,9 +103,3 @@ def clear_picks(standings: Iterable[Standing], margin: float) -> list[Standing]:
         and standing.margin is not None
         and standing.margin > margin
     ]
-
-
-def agreement(standings: Iterable[Standing]) -> tuple[int, int]:
-    """Returns (number of seeds where a person agrees with the judge, number of seeds that both have decided on)."""
-    both = [standing for standing in standings if standing.override is not None and standing.judged]
-    return sum(map(agrees, both)), len(both)

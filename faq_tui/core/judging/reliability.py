@@ -7,7 +7,8 @@ gives every answer a 10 follows the schema, but its scores are useless.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -17,7 +18,7 @@ from faq_tui.core.judging.prompt import ShownAnswer
 from faq_tui.core.stats.auc import auc, interval
 from faq_tui.core.store import Store
 from faq_tui.core.store.judge_log import ProbeRow
-from faq_tui.core.store.picks import details_of
+from faq_tui.core.store.picks import orders_of
 
 LEAST_AUC = 0.7
 REAL, SHUFFLED, GARBAGE = "real", "shuffled", "garbage"
@@ -130,32 +131,29 @@ class OrderBias:
     by_place: tuple[float, ...]  # mean score of the answers at each position in the prompt
 
 
-def bias_of(groups: Sequence[Sequence[Sequence[tuple[int, float]]]]) -> OrderBias:
+def bias_of(groups: Iterable[Sequence[Sequence[tuple[int, float]]]]) -> OrderBias:
     """The effect of the order over all groups in `groups`.
 
     A group holds two pairs for each answer: (position, score) in the first order, and (position, score) in the second
     order.
     """
-    changed = tied = 0
-    scores_at: dict[int, list[float]] = {}
+    count = changed = tied = 0
+    scores_at: dict[int, array[float]] = {}
     for group in groups:
-        winners = [_best([answer[turn][1] for answer in group]) for turn in range(TURNS)]
-        changed += not winners[0] & winners[1]
-        tied += len(_best([sum(score for _, score in answer) for answer in group])) > 1
+        count += 1
+        tops = [max(answer[turn][1] for answer in group) for turn in range(TURNS)]
+        changed += not any(all(answer[turn][1] == tops[turn] for turn in range(TURNS)) for answer in group)
+        sums = [sum(score for _, score in answer) for answer in group]
+        tied += sums.count(max(sums)) > 1
         for answer in group:
             for position, score in answer:
-                scores_at.setdefault(position, []).append(score)
+                scores_at.setdefault(position, array("d")).append(score)
     return OrderBias(
-        len(groups),
+        count,
         changed,
         tied,
         tuple(sum(scores_at[position]) / len(scores_at[position]) for position in sorted(scores_at)),
     )
-
-
-def _best(scores: Sequence[float]) -> set[int]:
-    top = max(scores)
-    return {index for index, score in enumerate(scores) if score == top}
 
 
 def order_facts(store: Store, judge: str, groups: Sequence[Sequence[int]]) -> dict[str, Any] | None:
@@ -165,15 +163,9 @@ def order_facts(store: Store, judge: str, groups: Sequence[Sequence[int]]) -> di
     seeds. `judge` is the id of the judge's scores. Each group holds the ids of the usable candidates of one seed and
     source.
     """
-    details = details_of(store, judge)
-    seen = []
-    for group in groups:
-        scores = [details.get(i, {}).get("orders", []) for i in group]
-        if len(group) > 1 and all(len(s) == TURNS and all(score is not None for _, score in s) for s in scores):
-            seen.append(scores)
-    if not seen:
+    bias = bias_of(orders_of(store, judge, [group for group in groups if len(group) > 1]))
+    if not bias.groups:
         return None
-    bias = bias_of(seen)
     return {
         "seeds": bias.groups,
         "changed": bias.changed,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
 from faq_tui.core.extensions import JUDGES
-from faq_tui.core.judging.identity import column_id, judge_id, judge_named, shown_id, usable_groups
+from faq_tui.core.judging.identity import column_id, judge_id, judge_named, scores_of, shown_id, usable_groups
 from faq_tui.core.run.run import Run
 from faq_tui.core.store import picks as rows
 
@@ -21,7 +23,6 @@ def judging_of(run: Run) -> dict[str, Any]:
     judge = run.settings.judge
     kinds = judge.kinds()
     groups = usable_groups(run)
-    ours = {i for group in groups for i in group}
     facts: dict[str, Any] = dict.fromkeys(FACTS)
     for kind in kinds:
         details = judge_named(kind).facts(run, groups)
@@ -30,23 +31,26 @@ def judging_of(run: Run) -> dict[str, Any]:
         "picks_by": judge.picks_by,
         "weights": judge.weights(),
         "judge": judge_id(run),
-        "columns": [_column(run, kind, ours) for kind in kinds],
+        "columns": [_column(run, kind, groups) for kind in kinds],
         **facts,
     }
 
 
-def _column(run: Run, kind: str, ours: set[int]) -> dict[str, Any]:
+def _column(run: Run, kind: str, groups: Sequence[Sequence[int]]) -> dict[str, Any]:
     """A summary of one judge's scores of the run's present candidates."""
     identity, shown = column_id(run, kind), shown_id(run, kind)
-    scores = {i: score for i, score in rows.scores_of(run.store, identity).items() if i in ours}
-    known = [score for score in scores.values() if score is not None]
-    details = rows.each_details(run.store, shown) if shown != identity else iter(())
-    slope = next((d["slope"] for i, d in details if i in ours and d.get("slope") is not None), None)
+    known, unscored = array("d"), 0
+    for score in scores_of(run, identity):
+        if score is None:
+            unscored += 1
+        else:
+            known.append(score)
+    slope = _slope(run, shown, groups) if shown != identity else None
     return {
         "kind": kind,
         "judge": identity,
         "scored": len(known),
-        "unscored": len(scores) - len(known),
+        "unscored": unscored,
         "mean": round(fmean(known), 6) if known else None,
         "low": min(known, default=None),
         "high": max(known, default=None),
@@ -54,6 +58,13 @@ def _column(run: Run, kind: str, ours: set[int]) -> dict[str, Any]:
         "length_slope": slope,
         "picks": kind in run.settings.judge.weights(),
     }
+
+
+def _slope(run: Run, shown: str, groups: Sequence[Sequence[int]]) -> float | None:
+    """The slope of the length control. It is stored with each score."""
+    ours = {candidate_id for group in groups for candidate_id in group}
+    details = rows.each_details(run.store, shown)
+    return next((d["slope"] for i, d in details if i in ours and d.get("slope") is not None), None)
 
 
 def judging_in_words(judging: dict[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.models.headers import INDEX
 from faq_tui.core.models.hub import cached_folder, local_folder
 from faq_tui.core.run.run import Run
-from faq_tui.core.settings import EMBEDDED
+from faq_tui.core.settings import EMBEDDED, Settings
 
 KEYS = ("auto_map", "custom_generate", "custom_pipelines")
 ELSEWHERE = "configuration_files"  # the value of this key names files that are read instead of config.json
@@ -166,6 +166,22 @@ def untrusted_code(run: Run, fetch: bool = False) -> str:
                 "trust_remote_code = true under [target] if you trust its author, or use a folder that names no code"
             )
     return ""
+
+
+def allowed_code(settings: Settings) -> list[str]:
+    """A sentence for each setting that allows foreign code. The job's events record them as the person's consent."""
+    lm_eval, evalscope = settings.evaluate.lm_eval, settings.evaluate.evalscope
+    found = []
+    if settings.target.trust_remote_code:
+        found.append("Python code of the target's folder may run, because trust_remote_code = true under [target]")
+    if lm_eval.tasks and lm_eval.include_path:
+        found.append(f"Python code in {lm_eval.include_path} may run, because include_path names it")
+    for name, section in (("lm_eval", lm_eval), ("evalscope", evalscope)):
+        if section.tasks and section.allow_code_execution:
+            found.append(
+                f"code that a model writes may run, because allow_code_execution = true under evaluate.{name}"
+            )
+    return found
 
 
 def _folder(run: Run, model: str, fetch: bool) -> Path | None:

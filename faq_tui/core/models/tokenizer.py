@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from faq_tui.core.base import torch_free
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.chat import dialects
 from faq_tui.core.models.model_code import without_code
@@ -22,10 +23,12 @@ def tokenizer_of(model: str | Path, trusted: bool) -> Any:
 
     Raises the errors of transformers.
     """
-    from transformers import AutoTokenizer
-
     folder = Path(model)
-    with without_code(folder, trusted) if folder.is_dir() else nullcontext(model) as safe:
+    # trusted code of a model's folder may need torch
+    light = torch_free.hidden_torch() if torch_free.is_declared() and not trusted else nullcontext()
+    with light, without_code(folder, trusted) if folder.is_dir() else nullcontext(model) as safe:
+        from transformers import AutoTokenizer
+
         return AutoTokenizer.from_pretrained(safe, trust_remote_code=trusted)
 
 

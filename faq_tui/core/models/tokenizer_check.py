@@ -91,10 +91,8 @@ def tokenizer_facts(
     body = _IN_PROCESS.get(key) or _stored(path)
     if body is None:
         body = _tried(run, model, shapes, cancel, log)
-        with suppress(OSError, FaqError):
-            run.cache.mkdir(parents=True, exist_ok=True)
-            with atomic_text(path) as file:
-                json.dump(body, file)
+        with suppress(OSError, FaqError), atomic_text(path) as file:
+            json.dump(body, file)
     _IN_PROCESS[key] = body
     return _facts(body, sorted(shapes))
 

@@ -6,18 +6,16 @@ time and memory.
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.util
 import math
 import resource
 import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from faq_tui.core.base import torch_free
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.chat.render import Rendered, fitting_turns, history, render_answered, render_seed
@@ -44,8 +42,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
     tokenizer cannot be loaded, or if the template takes too much time or memory.
     """
     trusted = bool(spec["trust_remote_code"])
-    if not trusted:
-        _hide_torch()  # The import of torch takes seconds, and no tokenizer needs torch.
+    torch_free.declare()
     from faq_tui.core.models.tokenizer import load_tokenizer
 
     target = TargetModel(spec["name"], spec["path"], trusted, "cpu", "auto")
@@ -145,25 +142,6 @@ def _beyond(tokenizer: Any, rows: int | None) -> dict[str, Any]:
         "special_beyond": [[token, number] for number, token in beyond if token in specials][:LISTED],
         "named_beyond": [list(entry) for entry in named if entry[2] is not None and entry[2] >= rows],
     }
-
-
-class _NoTorch(importlib.abc.MetaPathFinder):
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:  # noqa: ARG002
-        if name.partition(".")[0] == "torch":
-            raise ModuleNotFoundError("torch is not loaded here", name=name)
-
-
-def _hide_torch() -> None:
-    """Make transformers believe that torch is not installed, so that this process does not import torch."""
-    if "torch" in sys.modules:
-        return
-    find = importlib.util.find_spec
-
-    def without_torch(name: str, package: str | None = None) -> Any:
-        return None if name.partition(".")[0] == "torch" else find(name, package)
-
-    sys.meta_path.insert(0, _NoTorch())
-    importlib.util.find_spec = without_torch
 
 
 def _limit_memory() -> None:

@@ -43,10 +43,8 @@ def check_recipes(run: Run, folder: Path, cancel: CancelToken, log: Path) -> Non
     refusals = _stored(path, len(recipes))
     if refusals is None:
         refusals = _found(run, folder, trusted, recipes, cancel, log)
-        with suppress(OSError, FaqError):
-            run.cache.mkdir(parents=True, exist_ok=True)
-            with atomic_text(path) as file:
-                json.dump(refusals, file)
+        with suppress(OSError, FaqError), atomic_text(path) as file:
+            json.dump(refusals, file)
     for recipe, why in zip(run.settings.recipes, refusals, strict=True):
         if why:
             raise UsageError(f"{recipe.method} cannot quantize {folder}: {why}")

@@ -10,9 +10,9 @@ the request asks for no reasoning.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 from faq_tui.core.base.hashing import digest
@@ -89,16 +89,21 @@ def pending_candidates(run: Run, source: Source) -> list[PendingCandidate]:
 
     Seeds that already have candidates come first, so that as few seeds as possible are incomplete after a stop.
     """
-    stored = rows.numbers(run.store, source_hash_of(source), source.candidates)
-    begun = Counter(seed_id for seed_id, _ in stored)
-    seeds = sorted(seed_rows.by_role(run.store, "chosen"), key=lambda seed: not begun[seed.id])
-    missing = [
-        (seed, number)
-        for seed in seeds
-        for number in range(1, source.candidates + 1)
-        if (seed.id, number) not in stored
-    ]
-    return [PendingCandidate(seed, number, order) for order, (seed, number) in enumerate(missing)]
+    return list(each_pending(run, source))
+
+
+def each_pending(run: Run, source: Source) -> Iterator[PendingCandidate]:
+    """Yield the candidates that `pending_candidates` returns, without a list of all their seeds."""
+    missing = rows.seeds_to_complete(run.store, source_hash_of(source), source.candidates)
+    seeds = seed_rows.SeedList(run.store, [seed_id for seed_id, _ in missing])
+    order = count()
+    for seed, (_, numbers) in zip(seeds, missing, strict=True):
+        for number in numbers:
+            yield PendingCandidate(seed, number, next(order))
+
+
+def has_pending(run: Run, source: Source) -> bool:
+    return bool(rows.seeds_to_complete(run.store, source_hash_of(source), source.candidates))
 
 
 def unusable_candidates(run: Run, source: Source, first_order: int) -> list[PendingCandidate]:

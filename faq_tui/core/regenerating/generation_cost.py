@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from faq_tui.core.base.text import duration
 from faq_tui.core.regenerating.candidate_requests import (
     SAMPLE,
     PendingCandidate,
-    pending_candidates,
+    each_pending,
     question_for,
     source_hash_of,
 )
@@ -57,33 +57,40 @@ class GenerationCost:
         return f"{self.source}: {self.candidates:,} candidates to come, {', '.join(parts)}, {how}"
 
 
-def estimate_cost(store: Store, name: str, source: Source, pending: Sequence[PendingCandidate]) -> GenerationCost:
+def estimate_cost(
+    store: Store, name: str, source: Source, pending: Iterable[PendingCandidate], made: Tally | None = None
+) -> GenerationCost:
     """Estimate the cost from the seeds' lengths and from finished candidates.
 
     If at least `SAMPLE` candidates were finished with the present settings, the estimate is based on these
     candidates. If there are fewer, the estimate is based on candidates that were generated with earlier settings. If
-    there are also fewer than `SAMPLE` of the latter, the result is an upper bound, computed from max_tokens.
+    there are also fewer than `SAMPLE` of the latter, the result is an upper bound, computed from max_tokens. `made`
+    is the tally of the source's candidates, if it is known.
     """
-    counts, basis = tally(store, source_hash_of(source), source.candidates), MEASURED
+    counts, basis = made or tally(store, source_hash_of(source), source.candidates), MEASURED
     if counts.counted < SAMPLE:
         counts, basis = tally_before(store, name, source_hash_of(source)), EARLIER
     if counts.counted < SAMPLE:
         counts, basis = Tally(), BOUND
-    characters = sum(len(m["content"]) for one in pending for m in question_for(one.seed, source).messages)
-    prompt = round(characters / CHARACTERS_PER_TOKEN) + TEMPLATE_TOKENS * len(pending)
+    number = characters = 0
+    for one in pending:
+        number += 1
+        if not counts.prompt_tokens:
+            characters += sum(len(m["content"]) for m in question_for(one.seed, source).messages)
+    prompt = round(characters / CHARACTERS_PER_TOKEN) + TEMPLATE_TOKENS * number
     if counts.prompt_tokens:
-        prompt = round(counts.prompt_tokens / counts.candidates * len(pending))
+        prompt = round(counts.prompt_tokens / counts.candidates * number)
     each = counts.completion_tokens / counts.counted if counts.counted else float(source.sampling.most_tokens)
-    written = round(each * len(pending))
+    written = round(each * number)
     at_once = source.concurrency * len(source.urls)
     seconds = None
-    if counts.timed and pending:
+    if counts.timed and number:
         each_s = counts.seconds / counts.timed
-        seconds = each_s * max(1.0, len(pending) / at_once)
+        seconds = each_s * max(1.0, number / at_once)
     cost = None
     if source.price is not None:
         cost = (prompt * source.price.input + written * source.price.output) / 1e6
-    return GenerationCost(name, len(pending), prompt, written, seconds, cost, basis)
+    return GenerationCost(name, number, prompt, written, seconds, cost, basis)
 
 
 def needs_consent(source: Source, expected: GenerationCost) -> bool:
@@ -109,7 +116,7 @@ def consent_sentences(run: Run) -> list[str]:
     for name, source in run.settings.sources.items():
         if source.price is None and not source.confirm_over_tokens:
             continue
-        expected = estimate_cost(run.store, name, source, pending_candidates(run, source))
+        expected = estimate_cost(run.store, name, source, each_pending(run, source))
         if needs_consent(source, expected):
             sentences.append(expected.sentence())
     return sentences

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict
 from typing import Any
-from urllib.parse import urlsplit
 
 from faq_tui.core.assembly.draws import overlap
+from faq_tui.core.base.secrets import without_credentials
 from faq_tui.core.extensions import JUDGES
 from faq_tui.core.judging.identity import chosen_picks, judge_named
 from faq_tui.core.judging.summary import judging_in_words, judging_of, named_in
@@ -19,7 +19,7 @@ from faq_tui.core.regenerating.candidate_requests import prompt_version, source_
 from faq_tui.core.report.family_notices import kinships, target_name
 from faq_tui.core.report.formatting import escape
 from faq_tui.core.run.run import Run
-from faq_tui.core.settings import EMBEDDED, Recipe, Source
+from faq_tui.core.settings import Recipe, Source
 from faq_tui.core.settings.sets import plain_name
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import seeds as seed_rows
@@ -42,7 +42,7 @@ def what_was_run(run: Run) -> dict[str, Any]:
         "judge": {
             "kind": judge.kind,
             "model": judge.model,
-            "url": without_credentials(judge.base_url),
+            "url": None if judge.base_url is None else without_credentials(judge.base_url),
             "judging": judging_of(run) if settings.sources else None,
         },
         "assemble": settings.assemble.model_dump(),
@@ -91,17 +91,6 @@ def _source(run: Run, name: str, source: Source) -> dict[str, Any]:
         "picked_by_person": used["person"],
         "without_pick": sum(pick.candidate_id is None for pick in picks),
     }
-
-
-def without_credentials(url: str | None) -> str | None:
-    """Keep only scheme, host, port and path of a URL, because its other parts may contain a key."""
-    if url is None or url == EMBEDDED:
-        return url
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "(a URL that cannot be read)"
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 # Maximum number of characters in the description of a judge: its name, model and URL.

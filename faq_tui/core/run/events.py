@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import IO, Any
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,17 @@ class CandidateFailed(Event):
 
 
 @dataclass(frozen=True)
+class CandidateTotals(Event):
+    """Counts of candidates of the current stage, in place of their events (see `event_file.py`)."""
+
+    settled: int
+    failed: int
+    truncated: int
+    retried: int
+    tokens: int
+
+
+@dataclass(frozen=True)
 class ScoreReady(Event):
     seed_id: str
     source: str
@@ -319,17 +330,6 @@ def from_json(line: str | bytes) -> Timed:
         raise ValueError(f"the line is not an event: {error}") from None
 
 
-def recorded(file: IO[str], emit: Emit) -> Emit:
-    """Returns a function that writes each event to `file` as a line, and then passes the event to `emit`."""
-
-    def write_and_emit(event: Event) -> None:
-        file.write(to_json(event) + "\n")
-        file.flush()
-        emit(event)
-
-    return write_and_emit
-
-
 # Most lines of a long file are events of the class CandidateDelta. To be fast, the code below compares only the first
 # bytes of a line and does not parse the line.
 
@@ -340,13 +340,11 @@ def line_start(kind: type[Event]) -> bytes:
 
 
 DELTA_LINE = line_start(CandidateDelta)
-SETTLED_LINES = tuple(
-    map(line_start, (CandidateDone, CandidateRetried, CandidateFailed))
-)  # the kinds of events that end an attempt at a candidate
 STAGE_LINES = tuple(map(line_start, (StageStarted, StageSkipped, StageDone, StageFailed)))
 
 
 def candidate_of_line(line: bytes) -> bytes:
     """The part `"seed_id": …, "source": …, "index": N` of a candidate's line, which identifies the candidate."""
     begin = line.find(b'"seed_id": ')
-    return line[begin : line.find(b", ", line.find(b', "index": ', begin) + 2)]
+    end = line.find(b", ", line.find(b', "index": ', begin) + 2)
+    return line[begin : end if end >= 0 else line.rfind(b"}")]

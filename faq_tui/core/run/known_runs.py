@@ -64,7 +64,6 @@ def forget(folder: Path) -> None:
 def _write(folders: list[Path]) -> None:
     names = [str(folder) for folder in folders[:MOST_REMEMBERED]]
     path = state_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_text(path) as file:
         json.dump({"runs": [name for name in names if _is_text(name)]}, file)
 

@@ -17,10 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.errors import FaqError, UsageError, system_reason
+from faq_tui.core.base.files import PRIVATE_FILE
 from faq_tui.core.base.process import process_identity
 from faq_tui.core.run.unit_locks import holders, units_in_use
 from faq_tui.core.settings import Settings, load_settings
 from faq_tui.core.store import Store
+from faq_tui.core.store.database import MEMORY
+
+DATABASE = "faq.db"
 
 
 @dataclass(frozen=True)
@@ -111,9 +115,25 @@ def open_run(folder: Path, read_only: bool = False) -> Iterator[Run]:
 
     Raises FaqError if the block finds that the database is damaged or cannot be written.
     """
+    with _opened(folder, lambda path: Store(path, read_only)) as run:
+        yield run
+
+
+@contextmanager
+def open_to_look(folder: Path) -> Iterator[Run]:
+    """The same as `open_run`, for a command that only shows what is stored.
+
+    It works on a full disk and in a read-only folder. If there is no database yet, an empty one in memory is used.
+    """
+    with _opened(folder, lambda path: Store(path, read_only=True) if path.exists() else Store(Path(MEMORY))) as run:
+        yield run
+
+
+@contextmanager
+def _opened(folder: Path, open_store: Callable[[Path], Store]) -> Iterator[Run]:
     folder = run_folder(folder)
     settings = load_settings(folder / "faq.toml")
-    store = Store(folder / "faq.db", read_only)
+    store = open_store(folder / DATABASE)
     try:
         yield Run(folder, settings, store)
     except sqlite3.ProgrammingError:
@@ -149,7 +169,7 @@ def locked_folder(folder: Path, job: str = "") -> Iterator[None]:
 
     Raises FaqError if another process holds the lock, or works on a unit of the run.
     """
-    fd = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    fd = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
     try:
         while not _try(fd, fcntl.LOCK_EX):
             owner = lock_owner(folder)

@@ -26,6 +26,7 @@ from urllib.parse import quote, unquote
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.files import PRIVATE_FILE, private_folder
 
 FOLDER = ".units"
 WHOLE_RUN = ".lock"
@@ -127,8 +128,8 @@ def _write(fd: int) -> None:
 
 
 def _open(path: Path) -> int:
-    path.parent.mkdir(exist_ok=True)
-    return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    private_folder(path.parent)
+    return os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
 
 
 def _take(fd: int, kind: int, patience_s: float = TESTED_S) -> bool:

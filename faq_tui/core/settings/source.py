@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from faq_tui.core.base.secrets import without_credentials
 from faq_tui.core.settings.prompt_file import QuestionFile, TextFile
 from faq_tui.core.settings.request_keys import (
     PATIENCE_S,
@@ -177,10 +178,8 @@ class Endpoint(Section):
 
     @property
     def shown_url(self) -> str:
-        """`base_url` without the user and the password, for messages."""
-        before, slashes, after = self.base_url.partition("//")
-        host, slash, path = after.partition("/")
-        return f"{before}{slashes}{host.rpartition('@')[2]}{slash}{path}"
+        """`base_url` without the user, the password and the query, for messages."""
+        return without_credentials(self.base_url)
 
     @property
     def urls(self) -> tuple[str, ...]:

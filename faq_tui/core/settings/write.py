@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.errors import UsageError
-from faq_tui.core.base.files import atomic_text
+from faq_tui.core.base.files import atomic_text, private_folder
 from faq_tui.core.settings.cluster import ClusterSettings
 from faq_tui.core.settings.comments import head_text, keys_text, recipe_text
 from faq_tui.core.settings.evaluate import Evalscope, Evaluate, LmEval, Serve
@@ -177,7 +177,8 @@ def write_settings(folder: Path, text: str) -> Path:
         raise UsageError(f"{path} exists already: edit it, or choose another folder")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file, but a run is a folder: choose another path")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     with atomic_text(path) as file:
         file.write(text)
     return path

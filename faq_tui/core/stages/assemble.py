@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 
 from faq_tui.core.assembly import Sample, ids_hash, write_set
 from faq_tui.core.assembly.build import Builder, Collector, Material, tokens
 from faq_tui.core.assembly.draws import draws, in_words
 from faq_tui.core.assembly.order import ordering
 from faq_tui.core.assembly.prose import Prose, read_prose, state
-from faq_tui.core.base.hashing import digest
+from faq_tui.core.assembly.spool import SampleSpool
+from faq_tui.core.base.hashing import LongList, digest, sorted_by_digest
 from faq_tui.core.chat.template import Template
 from faq_tui.core.chat.token_kinds import write_kinds
 from faq_tui.core.judging.identity import current_picks, deciding_picks, judge_id
@@ -29,7 +32,7 @@ from faq_tui.core.settings.sets import default_names, draw_name
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.picks import Pick
-from faq_tui.core.store.seeds import Seed
+from faq_tui.core.store.seeds import SeedList
 from faq_tui.core.store.sets import SetRow, add_set, all_sets, remove_set
 from faq_tui.core.store.stages import StageRow
 
@@ -64,8 +67,9 @@ def holds(run: Run, row: StageRow) -> bool:
 
 
 def _signature(run: Run, picked: Mapping[str, Sequence[Pick]]) -> str:
-    picks = {name: [[p.seed_id, p.candidate_id, p.picked_by] for p in found] for name, found in picked.items()}
-    seeds = [[[seed.id, seed.answer] for seed in ranked(run, role)] for role in ("chosen", "pool")]
+    picks = {name: LongList(partial(_rows_of, found)) for name, found in picked.items()}
+    ids = {role: ranked(run, role) for role in ("chosen", "pool")}
+    seeds = [LongList(partial(seed_rows.answers_of, run.store, of_role)) for of_role in ids.values()]
     plans = {name: plan.model_dump() for name, plan in run.settings.set_plans().items()}
     for name, plan in run.settings.set_plans().items():
         if plan.prose_share:
@@ -73,24 +77,33 @@ def _signature(run: Run, picked: Mapping[str, Sequence[Pick]]) -> str:
     judge = judge_id(run) if any(plan["select"] == "judge" for plan in plans.values()) else ""
     assemble = [run.settings.assemble.model_dump()]
     if run.settings.evaluate.repeats > 1:
-        assemble.append({"draws": [[seed.id for seed in seeds] for seeds in draws_of(run)]})
+        assemble.append({"draws": _draws(run, ids["chosen"])})
     return digest(VERSION, assemble, sorted(plans.items()), judge, fingerprint(run), sorted(picks.items()), seeds)
 
 
+def _rows_of(picks: Sequence[Pick]) -> Iterator[list[object]]:
+    return ([pick.seed_id, pick.candidate_id, pick.picked_by] for pick in picks)
+
+
 def execute(context: Context) -> str:
+    with closing(SampleSpool(context.run.cache)) as spool:
+        return _assemble(context, spool)
+
+
+def _assemble(context: Context, spool: SampleSpool) -> str:
     run, settings = context.run, context.run.settings
     names = settings.all_set_names()
     context.emit(StageStarted(STAGE, len(names), "sets"))
     target = find_target(run, lambda text: context.emit(Note(text)))
     template = Template(load_tokenizer(target))
     chosen = ranked(run, "chosen")
-    order = ordering(context, target, {seed.id: seed.question for seed in chosen})
+    order = ordering(context, target, SeedList(run.store, chosen))
     default, drawn = default_names(settings.sources), _draws(run, chosen)
-    sets: dict[str, list[Sample]] = {}
+    made: dict[str, str] = {}
     if len(drawn) > 1:
         context.emit(Note(in_words(drawn)))
     for number, seeds in enumerate(drawn, 1):
-        collector = Collector(template, settings.assemble)
+        collector = Collector(template, settings.assemble, spool.keep)
         material = replace(_material(run, seeds, number), prose=_prose(run, template, (number - 1) / len(drawn)))
         builder = Builder(collector, material, settings.set_plans(), order, context.cancel.check)
         built = builder.plain(default, settings.assemble.common_seeds)
@@ -98,14 +111,14 @@ def execute(context: Context) -> str:
             built |= builder.twins({name: built[name] for name in default})
         for name in settings.set_names():
             _store(context, collector, name, built[name], draw_name(name, number))
-            sets[draw_name(name, number)] = built[name]
+            made[draw_name(name, number)] = f"{len(built[name])} samples, {tokens(built[name])} tokens"
         for text in builder.warnings:
             context.emit(Note(text, "warning"))
     for name in all_sets(run.store).keys() - set(names):  # delete the sets that are no longer in the settings
         for folder in (run.calibration, run.token_kinds):
             (folder / f"{name}.jsonl").unlink(missing_ok=True)
         remove_set(run.store, name)
-    return "; ".join(f"{name}: {len(sets[name])} samples, {tokens(sets[name])} tokens" for name in names)
+    return "; ".join(f"{name}: {made[name]}" for name in names)
 
 
 def intact(run: Run) -> bool:
@@ -115,38 +128,36 @@ def intact(run: Run) -> bool:
     return all((run.calibration / f"{name}.jsonl").is_file() for name in run.settings.all_set_names())
 
 
-def draws_of(run: Run) -> list[list[Seed]]:
-    """The chosen seeds of each draw of the calibration sets."""
+def draws_of(run: Run) -> list[list[str]]:
+    """The ids of the chosen seeds of each draw of the calibration sets."""
     return _draws(run, ranked(run, "chosen"))
 
 
-def _draws(run: Run, chosen: Sequence[Seed]) -> list[list[Seed]]:
+def _draws(run: Run, chosen: Sequence[str]) -> list[list[str]]:
     evaluate, seeds = run.settings.evaluate, run.settings.seeds
     return draws(chosen, seeds.count, evaluate.repeats, evaluate.repeat_share, seeds.sample_seed)
 
 
-def ranked(run: Run, role: str) -> list[Seed]:
-    """The seeds with the role `role` in random order. For every n, the first n of these seeds are a random sample.
+def ranked(run: Run, role: str) -> list[str]:
+    """The ids of the seeds with the role `role` in random order. For every n, the first n are a random sample.
 
     The order depends only on `seeds.sample_seed`.
     """
-    key = run.settings.seeds.sample_seed
-    return sorted(seed_rows.by_role(run.store, role), key=lambda seed: digest(key, seed.id))
+    return sorted_by_digest(run.settings.seeds.sample_seed, seed_rows.ids_by_role(run.store, role))
 
 
-def _material(run: Run, chosen: Sequence[Seed], draw: int) -> Material:
+def _material(run: Run, chosen: Sequence[str], draw: int) -> Material:
     """The seeds, picks and candidates for one draw of the sets.
 
     The order of the reserve seeds differs between draws.
     """
     key = run.settings.seeds.sample_seed if draw == 1 else (run.settings.seeds.sample_seed, draw)
     picks = {name: current_picks(run, name) for name in run.settings.sources}
-    picked = (pick.candidate_id for of_seed in picks.values() for pick in of_seed.values() if pick.candidate_id)
     return Material(
-        chosen=chosen,
-        reserve=lambda: sorted(ranked(run, "pool"), key=lambda seed: digest(key, seed.id)),
+        chosen=SeedList(run.store, chosen),
+        reserve=lambda: SeedList(run.store, sorted_by_digest(key, ranked(run, "pool"))),
         picks=picks,
-        candidates=candidate_rows.by_ids(run.store, picked),
+        candidates=partial(candidate_rows.get, run.store),
         key=key,
     )
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.judging.derive import derive
-from faq_tui.core.judging.identity import column_id, judge_id, judge_named, outlines_of, usable_groups
+from faq_tui.core.judging.identity import column_id, judge_id, judge_named, layout_of, outlines_of, usable_groups
 from faq_tui.core.judging.judges.base import Item, Score
 from faq_tui.core.judging.picking import best_candidate
 from faq_tui.core.judging.summary import judging_in_words, judging_of
@@ -31,7 +31,7 @@ STAGE = "judge"
 
 
 def signature(run: Run) -> str:
-    candidates = {name: [c.id for c in outlines_of(run, name)] for name in run.settings.sources}
+    candidates = {name: layout_of(run, name).ids.tolist() for name in run.settings.sources}
     columns = [column_id(run, kind) for kind in run.settings.judge.kinds()]
     return digest(judge_id(run), columns, sorted(candidates.items()))
 
@@ -58,7 +58,9 @@ def execute(context: Context) -> str:
 def _pending(run: Run, kind: str, usable: Sequence[CandidateOutline]) -> list[CandidateOutline]:
     identity = column_id(run, kind)
     scores = rows.scores_of(run.store, identity)
-    return judge_named(kind).pending(run.settings.judge, usable, scores, lambda: rows.details_of(run.store, identity))
+    return judge_named(kind).pending(
+        run.settings.judge, usable, scores, lambda: rows.ScoreDetails(run.store, identity)
+    )
 
 
 def _score(context: Context, kind: str, outlines: Sequence[CandidateOutline], done: int, total: int) -> int:

@@ -15,13 +15,26 @@ from functools import partial
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped, UsageError
-from faq_tui.core.base.files import full_disk_is_clear
+from faq_tui.core.base.files import full_disk_is_clear, private_folder
+from faq_tui.core.base.secrets import Secrets
 from faq_tui.core.base.steps import WorkStep, reported_to
-from faq_tui.core.models.model_code import NO_MODEL, refuse_code
+from faq_tui.core.models.model_code import NO_MODEL, allowed_code, refuse_code
 from faq_tui.core.run.context import Context, Stage
-from faq_tui.core.run.events import Emit, Note, Preparing, StageDone, StageFailed, StageSkipped, recorded
+from faq_tui.core.run.event_file import EventFile
+from faq_tui.core.run.events import (
+    Emit,
+    Event,
+    Note,
+    Preparing,
+    StageDone,
+    StageFailed,
+    StageSkipped,
+    from_json,
+    to_json,
+)
 from faq_tui.core.run.job_record import new_id, write_job
 from faq_tui.core.run.run import Run, locked
+from faq_tui.core.settings.secrets import secrets_of_run
 from faq_tui.core.stages.memory_check import memory_notices
 from faq_tui.core.stages.set_check import check_sets
 from faq_tui.core.stages.target_check import check_models, check_place
@@ -85,21 +98,39 @@ def run_pipeline(
             check_place(run)
             refuse_code(run)
         folder = run.jobs / job
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         names = tuple(stage.name for stage in selected)
         write_job(folder, only, until, names)
-        with (folder / "events.jsonl").open("a", encoding="utf-8", errors="replace") as record:
-            checks = ModelChecks(names)
+        with EventFile(folder / "events.jsonl") as record:
+            checks, secrets = ModelChecks(names), secrets_of_run(run.settings)
             for stage in selected:
                 # A server that a stage starts is stopped at the end of that stage, to free memory for the next stage.
                 with ExitStack() as resources:
+                    # Other programs and libraries write into the job's log, and may write a key into it.
+                    resources.callback(secrets.scrub, run.log(job))
                     context = Context(
-                        *(run, recorded(record, emit), cancel, job, names, resources),
+                        *(run, recorded_without_secrets(record, emit, secrets), cancel, job, names, resources),
                         confirmed=confirmed,
                         retry_unusable=retry_unusable and stage.name == "regenerate",
                     )
                     with reported_to(partial(emit_step, context.emit)):
                         _run_stage(context, stage, checks)
+
+
+def recorded_without_secrets(record: EventFile, emit: Emit, secrets: Secrets) -> Emit:
+    """Returns a function that writes each event to the file, and then passes the event to `emit`.
+
+    If an event contains a secret, for example in the error message of another program, the secret is masked.
+    """
+
+    def write_and_emit(event: Event) -> None:
+        line = to_json(event)
+        if (masked := secrets.masked(line)) != line:
+            event, _ = from_json(masked)
+        record.write(event)
+        emit(event)
+
+    return write_and_emit
 
 
 def emit_step(emit: Emit, step: WorkStep) -> None:
@@ -128,7 +159,7 @@ class ModelChecks:
         if "assemble" in self.stages:
             check_sets(run)
         findings = check_models(run, self.stages, context.cancel, run.log(context.job))
-        for notice in [*findings.notices, *memory_notices(run, self.stages)]:
+        for notice in [*findings.notices, *memory_notices(run, self.stages), *allowed_code(run.settings)]:
             context.emit(Note(notice, "warning"))
         self.done = True
 
@@ -139,7 +170,7 @@ def _run_stage(context: Context, stage: Stage, checks: ModelChecks) -> None:
     try:
         summary = _execute_if_stale(context, stage, checks)
     except BaseException as error:  # noqa: BLE001  every end of a stage is recorded, even by Ctrl-C
-        failure = as_faq_error(context, stage, error)
+        failure = without_secrets(context, as_faq_error(context, stage, error))
         state = "stopped" if isinstance(failure, Stopped) else "failed"
         stage_rows.end(store, stage.name, state, str(failure))
         context.emit(StageFailed(stage.name, str(failure), int(failure.exit_code)))
@@ -167,6 +198,11 @@ def _execute_if_stale(context: Context, stage: Stage, checks: ModelChecks) -> st
     context.cancel.check()
     checks.before(context, stage)
     return stage.execute(context)
+
+
+def without_secrets(context: Context, failure: FaqError) -> FaqError:
+    message = secrets_of_run(context.run.settings).masked(str(failure))
+    return failure if message == str(failure) else type(failure)(message)
 
 
 def as_faq_error(context: Context, stage: Stage, error: BaseException) -> FaqError:

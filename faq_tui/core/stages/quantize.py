@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.files import private_folder
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.models.target import find_target, fingerprint
 from faq_tui.core.quantizing.output import is_whole
@@ -151,7 +152,7 @@ def finished(run: Run, signatures: dict[str, str]) -> set[str]:
 
 def _sweep(models: Path) -> None:
     """Remove the incomplete folders that killed processes left behind."""
-    models.mkdir(parents=True, exist_ok=True)
+    private_folder(models)
     for entry in models.glob(f"{HALF}*"):
         shutil.rmtree(entry, ignore_errors=True)
 

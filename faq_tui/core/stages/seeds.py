@@ -8,7 +8,7 @@ from pathlib import Path
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, UsageError
-from faq_tui.core.base.hashing import digest
+from faq_tui.core.base.hashing import digest, sorted_by_digest
 from faq_tui.core.chat.dialects import begins_with_reasoning
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note, SeedSkipped, StageStarted
@@ -20,7 +20,7 @@ from faq_tui.core.seeds.read import STARTER, starter_path
 from faq_tui.core.seeds.reasons import DUPLICATE, ENCODING, LEFT_OUT, ShapeError, in_short, reason_of
 from faq_tui.core.seeds.shapes import SeedOfRecord, read_seed
 from faq_tui.core.settings import Seeds
-from faq_tui.core.store import candidates
+from faq_tui.core.store import candidates, seed_search
 from faq_tui.core.store import seeds as rows
 from faq_tui.core.store.seeds import Seed
 from faq_tui.core.store.stages import StageRow
@@ -108,6 +108,7 @@ def execute(context: Context) -> str:
     problems = _Problems(context)
     total = rows.replace_all(run.store, _good_seeds(context, problems))
     rows.record_skips(run.store, problems.reasons)
+    seed_search.build(run.store, context.cancel.check)
     if not total:
         unread = problems.reasons.get(ENCODING, 0)
         hint = f", and set seeds.encoding, because {unread} of them are not in UTF-8" if unread else ""
@@ -236,7 +237,7 @@ def _note_undrawn(context: Context, before: set[str]) -> None:
 def _drawn(run: Run, seed_ids: Sequence[str]) -> tuple[list[str], list[str]]:
     """The ids of the seeds to regenerate, and the ids of the held-out seeds."""
     settings = run.settings.seeds
-    ranked = sorted(seed_ids, key=lambda seed_id: digest(settings.sample_seed, seed_id))
+    ranked = sorted_by_digest(settings.sample_seed, seed_ids)
     chosen, heldout = role_counts(settings, len(ranked), run.settings.evaluate.repeats)
     return ranked[:chosen], ranked[len(ranked) - heldout :]
 

@@ -6,6 +6,7 @@ Each module reads and writes one group of tables. No other module has SQL for th
 `migrate.py` applies each file `migrations/NNNN_name.sql` once.
 `seeds.py` stores the seeds, their roles and people's edits.
 `seed_pages.py` reads pages of the list of seeds that match a filter.
+`seed_search.py` indexes the texts of the seeds, for searches in very long lists.
 `candidates.py` stores candidates of the sources and failed requests.
 `candidate_pages.py` reads pages of the list of chosen seeds, with counts of their candidates.
 `picks.py` stores scores and picks.

@@ -10,11 +10,10 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from faq_tui.core.store import candidates
 from faq_tui.core.store.candidates import Candidate, candidate_of
-from faq_tui.core.store.database import Store
+from faq_tui.core.store.database import Store, connect_to_read
 
 CHOSEN = "present AND NOT excluded AND role = 'chosen'"
 
@@ -105,7 +104,7 @@ def totals(path: Path, source_hash: str, wanted: int) -> Totals:
 
     The function opens a separate database connection, so it can run in a thread.
     """
-    db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5.0)
+    db = connect_to_read(path, timeout_s=5.0)
     try:
         query = (
             "SELECT count(*), coalesce(sum(flags LIKE '%\"truncated\"%'), 0), coalesce(sum(completion_tokens), 0)"

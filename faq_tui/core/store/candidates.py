@@ -24,9 +24,19 @@ from faq_tui.core.store.database import Store
 
 REPLACED = "-replaced"  # the end of the generation of a candidate that another one has replaced
 
+# CROSS JOIN: SQLite reads the chosen seeds in order, and then the candidates of each seed. Both are in indexes.
 _CURRENT = (
-    " FROM candidates c JOIN seeds s ON s.id = c.seed_id"
-    " WHERE c.generation = ? AND s.present AND NOT s.excluded AND s.role = 'chosen'"
+    " FROM seeds s INDEXED BY seeds_chosen CROSS JOIN candidates c ON c.generation = ? AND c.seed_id = s.id"
+    " WHERE s.present AND NOT s.excluded AND s.role = 'chosen'"
+)
+
+
+# The two ranges of the index are empty if the source's settings never changed; `<>` would read every candidate.
+_COUNTED = "source, flags, finish_reason, prompt_tokens, completion_tokens, seconds, max_tokens"
+_EARLIER = (
+    f" FROM (SELECT {_COUNTED} FROM candidates WHERE generation < ?"
+    f" UNION ALL SELECT {_COUNTED} FROM candidates WHERE generation > ?) c"
+    " WHERE c.source = ?"
 )
 _WANTED = f"{_CURRENT} AND c.number <= ?"
 
@@ -57,7 +67,7 @@ class Candidate:
     why: dict[str, str] = field(default_factory=dict, hash=False)  # maps each flag to the reason for it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CandidateOutline:
     """A candidate without its texts. Hashing, counting and picking use this class."""
 
@@ -156,7 +166,7 @@ def _insert(db: sqlite3.Connection, candidate: Candidate) -> int:
 
 def current(store: Store, source: str, source_hash: str) -> list[Candidate]:
     """All candidates for chosen seeds that one source made with its present settings, in seed order."""
-    query = f"SELECT c.*{_CURRENT} ORDER BY s.position, c.number"
+    query = f"SELECT c.*{_CURRENT} ORDER BY s.position, s.id, c.number"
     return [replace(candidate_of(row), source=source) for row in store.db.execute(query, (source_hash,))]
 
 
@@ -164,6 +174,11 @@ def of_seed(store: Store, source: str, source_hash: str, seed_id: str) -> list[C
     """One seed's candidates that one source made with its present settings, ordered by number."""
     query = "SELECT * FROM candidates WHERE generation = ? AND seed_id = ? ORDER BY number"
     return [replace(candidate_of(row), source=source) for row in store.db.execute(query, (source_hash, seed_id))]
+
+
+def get(store: Store, candidate_id: int) -> Candidate | None:
+    row = store.db.execute("SELECT * FROM candidates WHERE id = ?", (candidate_id,)).fetchone()
+    return None if row is None else candidate_of(row)
 
 
 def by_ids(store: Store, ids: Iterable[int]) -> dict[int, Candidate]:
@@ -175,7 +190,7 @@ def by_ids(store: Store, ids: Iterable[int]) -> dict[int, Candidate]:
 
 def outlines(store: Store, source: str, source_hash: str, candidates: int) -> list[CandidateOutline]:
     """The wanted candidates without texts. `candidates` is the number of candidates that a seed should have."""
-    query = f"SELECT c.id, c.seed_id, c.number, c.flags, c.finish_reason{_WANTED} ORDER BY s.position, c.number"
+    query = f"SELECT c.id, c.seed_id, c.number, c.flags, c.finish_reason{_WANTED} ORDER BY s.position, s.id, c.number"
     return [
         CandidateOutline(row["id"], row["seed_id"], source, row["number"], _flags(row["flags"]), row["finish_reason"])
         for row in store.db.execute(query, (source_hash, candidates))
@@ -184,7 +199,7 @@ def outlines(store: Store, source: str, source_hash: str, candidates: int) -> li
 
 def unusable(store: Store, source_hash: str, candidates: int) -> list[Candidate]:
     """The wanted candidates that have at least one flag."""
-    query = f"SELECT c.*{_WANTED} AND c.flags <> '[]' ORDER BY s.position, c.number"
+    query = f"SELECT c.*{_WANTED} AND c.flags <> '[]' ORDER BY s.position, s.id, c.number"
     return [candidate_of(row) for row in store.db.execute(query, (source_hash, candidates))]
 
 
@@ -194,10 +209,27 @@ def is_stored(store: Store, seed_id: str, source_hash: str, number: int) -> bool
     return store.db.execute("SELECT 1 FROM candidates WHERE key = ?", (key,)).fetchone() is not None
 
 
-def numbers(store: Store, source_hash: str, candidates: int) -> set[tuple[str, int]]:
-    """The pair (seed id, number) of each wanted candidate. This function reads no text."""
-    query = f"SELECT c.seed_id, c.number{_WANTED}"
-    return {(row["seed_id"], row["number"]) for row in store.db.execute(query, (source_hash, candidates))}
+def seeds_to_complete(store: Store, source_hash: str, candidates: int) -> list[tuple[str, tuple[int, ...]]]:
+    """The chosen seeds that lack candidates with the numbers 1 to `candidates`, as (seed id, missing numbers).
+
+    Seeds that already have a candidate come first. Otherwise the seeds are in file order.
+    """
+    made = (
+        "SELECT number FROM candidates c WHERE c.generation = :source_hash AND c.seed_id = s.id"
+        " AND c.number <= :candidates"
+    )
+    query = (
+        f"SELECT s.id, (SELECT json_group_array(number) FROM ({made})) AS made FROM seeds s INDEXED BY seeds_chosen"
+        " WHERE s.present AND NOT s.excluded AND s.role = 'chosen'"
+        f" AND (SELECT count(*) FROM ({made})) < :candidates"
+        " ORDER BY made = '[]', s.position"
+    )
+    wanted = tuple(range(1, candidates + 1))
+    rows = store.db.execute(query, {"source_hash": source_hash, "candidates": candidates})
+    return [
+        (seed_id, wanted if numbers == "[]" else tuple(n for n in wanted if n not in json.loads(numbers)))
+        for seed_id, numbers in rows
+    ]
 
 
 @dataclass(frozen=True)
@@ -213,6 +245,7 @@ class Tally:
 
     # number of counted candidates with a known generation time; the time of a batch file's answers is not known
     timed: int = 0
+    saved_tokens: int = 0  # number of tokens that were saved because looping candidates were ended early
 
 
 def tally(store: Store, source_hash: str, candidates: int) -> Tally:
@@ -222,7 +255,7 @@ def tally(store: Store, source_hash: str, candidates: int) -> Tally:
 
 def tally_before(store: Store, source: str, source_hash: str) -> Tally:
     """Counts of the candidates that this source made with earlier settings."""
-    return _tally(store, " FROM candidates c WHERE c.source = ? AND c.generation <> ?", source, source_hash)
+    return _tally(store, _EARLIER, source_hash, source_hash, source)
 
 
 def _tally(store: Store, rows: str, *values: str | int) -> Tally:
@@ -230,7 +263,9 @@ def _tally(store: Store, rows: str, *values: str | int) -> Tally:
         "SELECT count(*), coalesce(sum(c.flags <> '[]'), 0),"
         " coalesce(sum(c.prompt_tokens), 0), coalesce(sum(c.completion_tokens), 0), count(c.completion_tokens),"
         " coalesce(sum(CASE WHEN c.completion_tokens IS NULL THEN 0 ELSE c.seconds END), 0.0),"
-        f" coalesce(sum(c.completion_tokens IS NOT NULL AND c.seconds > 0), 0){rows}"
+        " coalesce(sum(c.completion_tokens IS NOT NULL AND c.seconds > 0), 0),"
+        " coalesce(sum(CASE WHEN c.finish_reason = 'loop' THEN max(0, c.max_tokens - c.completion_tokens) END), 0)"
+        f"{rows}"
     )
     return Tally(*store.db.execute(query, values).fetchone())
 
@@ -262,17 +297,6 @@ def _lengths(store: Store, rows: str, most: int, *values: str | int) -> Measured
     return MeasuredLengths(*store.db.execute(query, (most, most, *values)).fetchone())
 
 
-def saved_tokens(store: Store, source_hash: str, candidates: int) -> int:
-    """The number of tokens that were saved because looping candidates were ended early.
-
-    Only wanted candidates are counted.
-    """
-    query = (
-        f"SELECT coalesce(sum(max(0, c.max_tokens - c.completion_tokens)), 0){_WANTED} AND c.finish_reason = 'loop'"
-    )
-    return int(store.db.execute(query, (source_hash, candidates)).fetchone()[0])
-
-
 def count_unreasoned(store: Store, source_hash: str, candidates: int) -> int:
     """The number of wanted candidates that have no reasoning. This function reads the reasoning texts."""
     query = f"SELECT count(*){_WANTED} AND c.reasoning = ''"
@@ -284,7 +308,7 @@ def flag_counts(store: Store, source_hash: str, candidates: int) -> Counter[str]
 
     A candidate may have several flags.
     """
-    query = f"SELECT c.flags{_WANTED} AND c.flags <> '[]' ORDER BY s.position, c.number"
+    query = f"SELECT c.flags{_WANTED} AND c.flags <> '[]' ORDER BY s.position, s.id, c.number"
     rows = store.db.execute(query, (source_hash, candidates))
     return Counter(flag for row in rows for flag in _flags(row["flags"]))
 
@@ -298,7 +322,7 @@ def candidate_of(row: sqlite3.Row) -> Candidate:
 
 
 def _flags(text: str) -> tuple[str, ...]:
-    return tuple(json.loads(text))
+    return tuple(json.loads(text)) if text != "[]" else ()
 
 
 def add_failure(store: Store, failure: Failure) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from faq_tui.core.store import picks
@@ -12,7 +13,7 @@ from faq_tui.core.store.picks import Pick, ScoreRow
 from faq_tui.core.store.seed_pages import View
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Standing:
     """The decisions on one chosen seed that has at least one candidate."""
 
@@ -40,10 +41,10 @@ class Override:
 def standings(store: Store, view: View) -> list[Standing]:
     """All seeds of the view's source, in file order."""
     query = (
-        "SELECT c.seed_id, c.flags <> '[]', m.score FROM seeds s"
-        " JOIN candidates c ON c.generation = :source_hash AND c.seed_id = s.id AND c.number <= :candidates"
-        " LEFT JOIN scores m ON m.candidate_id = c.id AND m.judge = :judge"
-        " WHERE s.role = 'chosen' AND s.present AND NOT s.excluded ORDER BY s.position, c.number"
+        "SELECT c.seed_id, c.flags <> '[]', m.score FROM seeds s INDEXED BY seeds_chosen"
+        " CROSS JOIN candidates c ON c.generation = :source_hash AND c.seed_id = s.id AND c.number <= :candidates"
+        " LEFT JOIN scores m INDEXED BY scores_by_judge ON m.judge = :judge AND m.candidate_id = c.id"
+        " WHERE s.role = 'chosen' AND s.present AND NOT s.excluded ORDER BY s.position, s.id, c.number"
     )
     by_seed: dict[str, tuple[list[float], list[bool]]] = {}
     for seed_id, unusable, score in store.db.execute(query, vars(view)):
@@ -73,30 +74,63 @@ def standings(store: Store, view: View) -> list[Standing]:
     ]
 
 
+@dataclass(frozen=True)
+class CandidateLayout:
+    """The ids of one source's candidates for chosen seeds."""
+
+    ids: array[int]  # the candidates with the planned numbers, in the order of seeds and numbers
+    groups: list[list[int]]  # for each seed in file order, the `ids` without a flag; seeds without any are omitted
+    every: bytearray  # 1 at each of the `ids`
+
+    @property
+    def usable(self) -> bytearray:
+        """1 at each id in `groups`."""
+        marks = bytearray(len(self.every))
+        for group in self.groups:
+            for candidate_id in group:
+                marks[candidate_id] = 1
+        return marks
+
+
+def layout(store: Store, source_hash: str, candidates: int) -> CandidateLayout:
+    """The candidates that were made with the source settings `source_hash`. `candidates` is the planned number for
+    each seed.
+    """
+    return store.known(("layout", source_hash, candidates), lambda: _read_layout(store, source_hash, candidates))
+
+
+def _read_layout(store: Store, source_hash: str, candidates: int) -> CandidateLayout:
+    query = (
+        "SELECT s.position, c.id, c.flags = '[]' FROM seeds s INDEXED BY seeds_chosen"
+        " CROSS JOIN candidates c ON c.generation = ? AND c.seed_id = s.id AND c.number <= ?"
+        " WHERE s.role = 'chosen' AND s.present AND NOT s.excluded ORDER BY s.position, s.id, c.number"
+    )
+    last = store.db.execute("SELECT max(id) FROM candidates").fetchone()[0] or 0
+    ids, groups, every, here = array("q"), list[list[int]](), bytearray(last + 1), -1
+    for position, candidate_id, usable in store.db.execute(query, (source_hash, candidates)):
+        every[candidate_id] = 1
+        ids.append(candidate_id)
+        if usable and position == here:
+            groups[-1].append(candidate_id)
+        elif usable:
+            groups.append([candidate_id])
+            here = position
+    return CandidateLayout(ids, groups, every)
+
+
 def usable_groups(store: Store, source_hash: str, candidates: int) -> list[list[int]]:
     """The ids of the candidates without a flag, for each chosen seed in file order.
 
     A candidate is left out if its number is larger than `candidates`.
     """
-    query = (
-        "SELECT c.seed_id, c.id FROM seeds s JOIN candidates c ON c.generation = ? AND c.seed_id = s.id"
-        " WHERE c.number <= ? AND c.flags = '[]' AND s.role = 'chosen' AND s.present AND NOT s.excluded"
-        " ORDER BY s.position, c.number"
-    )
-    groups: dict[str, list[int]] = {}
-    for seed_id, candidate_id in store.db.execute(query, (source_hash, candidates)):
-        groups.setdefault(seed_id, []).append(candidate_id)
-    return list(groups.values())
+    return layout(store, source_hash, candidates).groups
 
 
-def count_scored(store: Store, source_hash: str, candidates: int, judge: str) -> int:
-    """Number of wanted candidates that this judge scored."""
-    query = (
-        "SELECT count(m.score) FROM candidates c JOIN seeds s ON s.id = c.seed_id"
-        " JOIN scores m ON m.candidate_id = c.id AND m.judge = ?"
-        " WHERE c.generation = ? AND c.number <= ? AND s.present AND NOT s.excluded AND s.role = 'chosen'"
-    )
-    return int(store.db.execute(query, (judge, source_hash, candidates)).fetchone()[0])
+def marked_scores(store: Store, judge: str, marks: bytearray) -> Iterator[float | None]:
+    """Yield the scores by this judge of the candidates whose ids are marked. Candidates without a row are omitted."""
+    for candidate_id, score in store.db.execute("SELECT candidate_id, score FROM scores WHERE judge = ?", (judge,)):
+        if candidate_id < len(marks) and marks[candidate_id]:
+            yield score
 
 
 def scores_by_candidate(store: Store, judge: str, candidate_ids: Sequence[int]) -> dict[int, ScoreRow]:

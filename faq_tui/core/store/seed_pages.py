@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from faq_tui.core.store import seed_search
 from faq_tui.core.store.database import Store
 
 SHOWN_CHARACTERS = 400  # maximum number of characters of a question that a row shows
@@ -140,6 +141,9 @@ def matches(db: sqlite3.Connection, view: View, seed_filter: SeedFilter) -> Iter
         f"SELECT json_group_array(s.position) FROM seeds s INDEXED BY seeds_browse WHERE {where}"
         " AND s.position >= :from_position AND s.position < :to_position"
     )
+    if (few := _few_positions(db, seed_filter)) is not None:
+        yield from _matches_among(db, few, where, {**vars(view), **values})
+        return
     end = _last_position(db) + 1
     start, size = 0, FIRST_STRETCH
     while start < end:
@@ -148,6 +152,27 @@ def matches(db: sqlite3.Connection, view: View, seed_filter: SeedFilter) -> Iter
         if positions:
             yield sorted(positions)
         start, size = start + size, min(STRETCH, size * 4)
+
+
+def _few_positions(db: sqlite3.Connection, seed_filter: SeedFilter) -> list[int] | None:
+    """The positions of all seeds that may match, from the index of texts; None if the index does not help."""
+    found = seed_search.positions(db, seed_filter.text)
+    if found is None or not _IDS.fullmatch(seed_filter.text):
+        return found
+    query = f"SELECT position FROM seeds WHERE present AND id GLOB ? LIMIT {seed_search.MOST_POSITIONS}"
+    return sorted({*found, *(position for (position,) in db.execute(query, (f"{seed_filter.text}*",)))})
+
+
+def _matches_among(
+    db: sqlite3.Connection, positions: list[int], where: str, values: dict[str, object]
+) -> Iterator[list[int]]:
+    query = (
+        "SELECT json_group_array(s.position) FROM json_each(:positions) j CROSS JOIN seeds s INDEXED BY seeds_browse"
+        f" ON s.present AND s.position = j.value WHERE {where}"
+    )
+    found = json.loads(db.execute(query, {**values, "positions": json.dumps(positions)}).fetchone()[0])
+    if found:
+        yield sorted(found)
 
 
 def rows_at(store: Store, view: View, positions: Sequence[int]) -> dict[int, SeedListRow]:

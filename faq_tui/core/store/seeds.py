@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.base.text import storable
+from faq_tui.core.store import seed_search
 from faq_tui.core.store.database import Store
 
 
@@ -56,6 +57,7 @@ def replace_all(store: Store, seeds: Iterable[Seed]) -> int:
         for position, s in enumerate(seeds)
     )
     with store.writing() as db:
+        seed_search.forget(db)
         db.execute("UPDATE seeds SET present = 0, role = 'pool'")
         db.executemany(
             "INSERT INTO seeds (id, position, label, category, language, messages, answer, origin, length)"
@@ -114,8 +116,39 @@ def by_role(store: Store, role: str) -> list[Seed]:
 
 def ids_by_role(store: Store, role: str) -> list[str]:
     """Ids of the seeds that `by_role` returns, in the same order."""
-    query = "SELECT id FROM seeds WHERE present AND NOT excluded AND role = ? ORDER BY position"
-    return [row["id"] for row in store.db.execute(query, (role,))]
+    where = "INDEXED BY seeds_chosen WHERE role = 'chosen'" if role == "chosen" else "WHERE role = :role"
+    query = f"SELECT id FROM seeds {where} AND present AND NOT excluded ORDER BY position"
+    return [seed_id for (seed_id,) in store.db.execute(query, {"role": role})]
+
+
+BATCH = 256  # number of seeds that are read at once
+_LISTED = "FROM json_each(?) j CROSS JOIN seeds s ON s.id = j.value ORDER BY j.key"
+
+
+@dataclass(frozen=True)
+class SeedList:
+    """The seeds with these ids, in this order. They are read from the database each time they are iterated."""
+
+    store: Store
+    ids: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[Seed]:
+        for part in _parts(self.ids):
+            for row in self.store.db.execute(f"SELECT s.* {_LISTED}", (part,)).fetchall():
+                yield _seed(row)
+
+
+def answers_of(store: Store, ids: Sequence[str]) -> Iterator[list[str | None]]:
+    """Yield [id, original answer] for each of these seeds, in this order."""
+    for part in _parts(ids):
+        yield from map(list, store.db.execute(f"SELECT s.id, s.answer {_LISTED}", (part,)).fetchall())
+
+
+def _parts(ids: Sequence[str]) -> Iterator[str]:
+    return (json.dumps(ids[start : start + BATCH]) for start in range(0, len(ids), BATCH))
 
 
 def excluded(store: Store) -> set[str]:
@@ -143,7 +176,8 @@ def find(store: Store, text: str) -> str:
 
     Raises UsageError if no seed or more than one seed matches.
     """
-    query = "SELECT id FROM seeds WHERE id = ?1 OR label = ?1 OR substr(id, 1, length(?1)) = ?1 LIMIT 3"
+    # an id has the digits 0 to f, so the ids that begin with the text are between the text and the text with a g
+    query = "SELECT id FROM seeds WHERE label = ?1 OR (id >= ?1 AND id < ?1 || 'g') LIMIT 3"
     named = [row["id"] for row in store.db.execute(query, (text,))]
     if text in named or len(named) == 1:
         return str(text if text in named else named[0])

@@ -6,9 +6,9 @@ import json
 import time
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from faq_tui.core.base.hashing import digest
+from faq_tui.core.base.secrets import without_credentials
 from faq_tui.core.base.text import storable
 from faq_tui.core.store.database import Store
 
@@ -24,7 +24,7 @@ class CapabilityRow:
 
 def put(store: Store, base_url: str, model: str, facts: dict[str, Any]) -> None:
     """Store the facts about the model on this server. Earlier facts are replaced."""
-    row = (digest(base_url), storable(model), storable(shown_url(base_url)), json.dumps(facts), time.time())
+    row = (digest(base_url), storable(model), storable(without_credentials(base_url)), json.dumps(facts), time.time())
     with store.writing() as db:
         db.execute("INSERT OR REPLACE INTO server_capabilities VALUES (?, ?, ?, ?, ?)", row)
 
@@ -40,11 +40,3 @@ def all_rows(store: Store) -> list[CapabilityRow]:
     """The facts about all models on all servers, in the order of the URLs."""
     query = "SELECT url, model, facts FROM server_capabilities ORDER BY url, model"
     return [CapabilityRow(row["url"], row["model"], json.loads(row["facts"])) for row in store.db.execute(query)]
-
-
-def shown_url(base_url: str) -> str:
-    """The URL without user, password and query, because these parts may be secret."""
-    if "://" not in base_url:
-        return base_url
-    parts = urlsplit(base_url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -56,7 +56,7 @@ def _draws(run: Run) -> Iterator[tuple[str, str, list[str]]]:
     """
     if not local_sources(run):
         return
-    draws = [[seed.id for seed in seeds] for seeds in draws_of(run)]
+    draws = draws_of(run)
     left = set(seed_rows.ids_by_role(run.store, "chosen")).difference(*draws)
     draws[0] += sorted(left)
     drawn: set[str] = set()

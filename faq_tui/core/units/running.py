@@ -11,15 +11,25 @@ from functools import partial
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped, UsageError
-from faq_tui.core.base.files import full_disk_is_clear
+from faq_tui.core.base.files import full_disk_is_clear, private_folder
 from faq_tui.core.base.steps import reported_to
 from faq_tui.core.models.model_code import refuse_code
 from faq_tui.core.run.context import Context, Stage
-from faq_tui.core.run.events import Emit, Note, UnitDone, UnitFailed, UnitStarted, recorded
+from faq_tui.core.run.event_file import EventFile
+from faq_tui.core.run.events import Emit, Note, UnitDone, UnitFailed, UnitStarted
 from faq_tui.core.run.run import Owner, Run, in_use, lock_owner
 from faq_tui.core.run.unit_locks import taking_turns, working_on
+from faq_tui.core.settings.secrets import secrets_of_run
 from faq_tui.core.stages import activations, evaluate, evaluate_benchmarks, quantize, regenerate
-from faq_tui.core.stages.pipeline import ModelChecks, all_stages, as_faq_error, emit_step, is_current
+from faq_tui.core.stages.pipeline import (
+    ModelChecks,
+    all_stages,
+    as_faq_error,
+    emit_step,
+    is_current,
+    recorded_without_secrets,
+    without_secrets,
+)
 from faq_tui.core.stages.target_check import check_place
 from faq_tui.core.store import stages as stage_rows
 from faq_tui.core.store.units import UnitRow, put_unit
@@ -76,11 +86,14 @@ def _waits(run: Run, unit: Unit) -> str:
 
 def _attempt(run: Run, unit: Unit, emit: Emit, cancel: CancelToken, confirmed: bool) -> None:
     job = job_of(unit.name)
-    folder = run.jobs / job
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = private_folder(run.jobs / job)
+    (folder / "events.jsonl").unlink(missing_ok=True)  # the file holds the last attempt
+    secrets = secrets_of_run(run.settings)
     started = time.monotonic()
-    with (folder / "events.jsonl").open("w", encoding="utf-8", errors="replace") as record, ExitStack() as resources:
-        emit = recorded(record, emit)
+    with EventFile(folder / "events.jsonl") as record, ExitStack() as resources:
+        # Other programs and libraries write into the log, and may write a key into it.
+        resources.callback(secrets.scrub, run.log(job))
+        emit = recorded_without_secrets(record, emit, secrets)
         context = Context(run, emit, cancel, job, (unit.stage,), resources, confirmed=confirmed)
         emit(UnitStarted(unit.name, socket.gethostname(), 1))
         state, failure, summary = "done", None, ""
@@ -90,7 +103,7 @@ def _attempt(run: Run, unit: Unit, emit: Emit, cancel: CancelToken, confirmed: b
                 ModelChecks((unit.stage,)).before(context, _stage(unit.stage))
                 summary = _work(context, unit)
         except BaseException as error:  # noqa: BLE001  every end of a unit is recorded, even by Ctrl-C
-            failure = as_faq_error(context, _stage(unit.stage), error)
+            failure = without_secrets(context, as_faq_error(context, _stage(unit.stage), error))
             state = "stopped" if isinstance(failure, Stopped) else "failed"
         seconds = round(time.monotonic() - started, 2)
         message = summary if failure is None else str(failure)

@@ -10,15 +10,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import ExitCode, FaqError, Stopped, UsageError
-from faq_tui.core.base.files import FULL, full_disk
+from faq_tui.core.base.files import FULL, full_disk, private_folder
 from faq_tui.core.base.steps import WorkStep, report
+from faq_tui.core.settings.secrets import HUB_TOKENS, key_variables
 from faq_tui.core.worker.child import SHORT, STEP
 from faq_tui.core.worker.forked import ForkedChild, fork_child, start_server
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 Child = subprocess.Popen[bytes] | ForkedChild
 
-FETCHING = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # tokens with which a worker downloads gated models
 GRACE_S = 10.0  # seconds from a request to stop until the child is killed
 LEAVING_S = 1.0  # seconds from the end of the messages until the child is killed
 
@@ -70,7 +70,7 @@ def run_worker(
     Raises `Stopped` after a cancel. If the child raised a `FaqError`, this function raises it again. If the child
     died, this function raises a `FaqError` that says how the child died.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(log.parent)
     read_fd, write_fd = os.pipe()
     stdin_fd, lifeline_fd = os.pipe()
     lifeline = os.fdopen(lifeline_fd, "wb")
@@ -111,7 +111,7 @@ def prepare_worker(log: Path, env: dict[str, str] | None = None) -> None:
 
     The imports take several seconds, and run in the background.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(log.parent)
     with log.open("ab") as output:
         start_server(log.parent, {**os.environ, **QUIET_THREADS, **(env or {})}, output.fileno())
 
@@ -196,18 +196,7 @@ def _raise_if_failed(
 def without_keys(settings: Settings, needed: str | None = None) -> dict[str, str]:
     """Environment variables for a worker that must not see API keys.
 
-    The settings name the variables with keys in `api_key_env`, or as "$NAME" in `extra_headers`. The result sets each
-    of these variables to "", except the variable `needed` and those in FETCHING.
+    The result sets each variable that the settings name for a key to "", except the variable `needed` and the tokens
+    of the hub.
     """
-    return dict.fromkeys(set(_named(settings.model_dump())) - {*FETCHING, needed}, "")
-
-
-def _named(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        if name := value.get("api_key_env"):
-            yield str(name)
-        for header in (value.get("extra_headers") or {}).values():
-            if header.startswith("$"):
-                yield header[1:]
-        for inner in value.values():
-            yield from _named(inner)
+    return dict.fromkeys(key_variables(settings) - {*HUB_TOKENS, needed}, "")

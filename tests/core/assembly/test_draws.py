@@ -30,17 +30,19 @@ def seeds_of(count: int) -> list[Seed]:
     return [Seed(({"role": "user", "content": f"Question {n}?"},), None, f"x:{n}") for n in range(count)]
 
 
+def ids_of(count: int) -> list[str]:
+    return [seed.id for seed in seeds_of(count)]
+
+
 @given(st.integers(1, 40), st.integers(1, 12), st.integers(1, 4), st.floats(0.1, 0.9), st.integers(0, 3))
 def test_draws_are_of_one_size_and_share_seeds_only_where_they_must(
     total: int, count: int, repeats: int, share: float, key: int
 ) -> None:
-    seeds = seeds_of(total)
-    found = draws(seeds, count, repeats, share, key)
-    ids = [[seed.id for seed in part] for part in found]
-    assert len(found) == repeats and len({len(part) for part in ids}) == 1
-    order = [seed.id for seed in seeds]
+    order = ids_of(total)
+    ids = draws(order, count, repeats, share, key)
+    assert len(ids) == repeats and len({len(part) for part in ids}) == 1
     assert all(part == sorted(part, key=order.index) and len(set(part)) == len(part) for part in ids)
-    assert ids == [[seed.id for seed in part] for part in draws(seeds, count, repeats, share, key)]
+    assert ids == draws(order, count, repeats, share, key)
     together = [seed_id for part in ids for seed_id in part]
     if repeats == 1:
         assert ids[0] == order
@@ -53,8 +55,8 @@ def test_draws_are_of_one_size_and_share_seeds_only_where_they_must(
 
 
 def test_a_person_is_told_whether_draws_share_seeds() -> None:
-    assert in_words(draws(seeds_of(12), 4, 3, 0.5, 0)).endswith("no two draws share a seed")
-    assert "draws share seeds" in in_words(draws(seeds_of(6), 4, 3, 0.5, 0))
+    assert in_words(draws(ids_of(12), 4, 3, 0.5, 0)).endswith("no two draws share a seed")
+    assert "draws share seeds" in in_words(draws(ids_of(6), 4, 3, 0.5, 0))
 
 
 def test_every_set_and_artefact_has_a_name_for_each_draw() -> None:
@@ -154,8 +156,8 @@ def test_where_draws_share_seeds_the_interval_excludes_zero_about_five_times_in_
         tokens = dice.integers(100, 200, 32).astype(float)
         ours: list[Sums] = []
         theirs: list[Sums] = []
-        for drawn in draws(seeds, 24, 3, 0.5, number):
-            of_draw = np.mean([pull[seed.id] for seed in drawn])
+        for drawn in draws([seed.id for seed in seeds], 24, 3, 0.5, number):
+            of_draw = np.mean([pull[seed_id] for seed_id in drawn])
             for side, shift in ((ours, of_draw), (theirs, 0.0)):
                 kl = (1.0 + shift + 0.005 * dice.standard_normal(32)) * tokens
                 side.append(Sums.of({"tokens": tokens, "kl": kl}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ def test_a_set_is_written_as_the_contract_says(tmp_path: Path, templates: dict[s
 
 def test_equal_ids_hash_alike() -> None:
     def change(edit: Callable[[dict[str, Any]], dict[str, Any]]) -> str:
-        return ids_hash([Sample(**edit(vars(sample(20))))])
+        return ids_hash([Sample(**edit(asdict(sample(20))))])
 
     assert ids_hash([sample(20)]) == change(lambda values: values | {"source": "elder", "picked_by": "judge"})
     assert ids_hash([sample(20)]) != change(lambda values: values | {"input_ids": (1, 2)})

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faq_tui.core.base.text import amount, duration, sanitize, size
+from faq_tui.core.base.text import amount, csv_cell, duration, sanitize, size
 
 ANY = st.text(st.characters(), max_size=60)  # surrogates and controls too
 BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
@@ -70,3 +70,12 @@ def test_durations(seconds: float, about: str, exact: str) -> None:
 def test_amounts(done: int, total: int, text: str) -> None:
     assert amount(done, total) == text
     assert text.endswith(size(total))
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
+def test_a_spreadsheet_runs_no_formula(text: str) -> None:
+    assert csv_cell(text) == f"'{text}"
+
+
+def test_other_cells_stay() -> None:
+    assert [csv_cell(value) for value in (-1.5, "a=b", "", None)] == [-1.5, "a=b", "", None]

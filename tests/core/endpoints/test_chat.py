@@ -12,6 +12,7 @@ import pytest
 from faq_tui.core.base.errors import ExitCode
 from faq_tui.core.endpoints import Client, Reply, look, stream_chat, stream_choices
 from faq_tui.core.endpoints.chunks import BrokenStreamError
+from faq_tui.core.endpoints.client import StatusError
 from faq_tui.core.settings import Endpoint, Sampling
 from tests.support.fake_server import Behaviour, FakeServer, Fault, answer_of, reasoning_of
 from tests.support.shell import events, faq_tui, make_run, question, refused, rows
@@ -316,3 +317,48 @@ async def test_response_format_is_sent_as_a_json_schema(server: FakeServer) -> N
     await reply_of(server, Behaviour(), response_format=wanted)
     body = server.requests[0].body
     assert body["response_format"] == wanted and "guided_json" not in body
+
+
+async def test_a_key_that_the_server_repeats_is_masked(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "sk-planted-in-the-environment-77"
+    monkeypatch.setenv("PLANTED_KEY", key)
+    server.behaviour = Behaviour(
+        deltas=lambda asked: [
+            *({"reasoning": piece} for piece in (f"I got {asked.key[:9]}", f"{asked.key[9:]} as key")),
+            *({"content": piece} for piece in ("It is ", asked.key[:5], asked.key[5:20], f"{asked.key[20:]}.")),
+        ],
+        pieces_per_s=7,  # the pieces of the key come in several calls of `on_delta`
+        finish=lambda asked: f"stop {asked.key}",
+    )
+    shown: list[tuple[str, str]] = []
+    endpoint = Endpoint(base_url=server.url, model="fake-8b", api_key_env="PLANTED_KEY")
+    async with Client(endpoint) as client:
+        reply = await stream_chat(
+            client,
+            "fake-8b",
+            MESSAGES,
+            Sampling(),
+            1,
+            {},
+            lambda *parts: shown.append(parts),
+        )
+    assert (reply.reasoning, reply.answer, reply.finish_reason) == ("I got *** as key", "It is ***.", "stop ***")
+    assert len(shown) > 2
+    assert ["".join(parts) for parts in zip(*shown, strict=True)] == ["I got *** as key", "It is ***."]
+
+
+@pytest.mark.parametrize("where", ["refusal", "stream", "models"])
+async def test_a_key_in_an_error_or_a_list_of_models_is_masked(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    key = "sk-planted-in-the-environment-77"
+    monkeypatch.setenv("PLANTED_KEY", key)
+    fault = Fault("error" if where == "stream" else "status", 400, f"Incorrect key {key}")
+    server.behaviour = Behaviour(fault=lambda asked: fault, models=("fake-8b", f"model-of-{key}"))
+    async with Client(Endpoint(base_url=server.url, model="fake-8b", api_key_env="PLANTED_KEY")) as client:
+        if where == "models":
+            assert key not in repr(await client.get_json("/models"))
+            return
+        with pytest.raises((StatusError, BrokenStreamError)) as error:
+            await stream_chat(client, "fake-8b", MESSAGES, Sampling(), 1, {})
+    assert "Incorrect key ***" in str(error.value) and key not in repr(vars(error.value))

@@ -20,6 +20,7 @@ from faq_tui.core.endpoints import Client, chat, client, stream_chat
 from faq_tui.core.endpoints.chunks import BrokenStreamError
 from faq_tui.core.endpoints.client import StatusError
 from faq_tui.core.endpoints.faults import explain
+from faq_tui.core.endpoints.pace import LEAST_CHARACTERS
 from faq_tui.core.endpoints.probe import look
 from faq_tui.core.endpoints.transport import CutOffError, IdleError
 from faq_tui.core.settings import Endpoint, Sampling
@@ -235,7 +236,7 @@ async def test_a_server_that_drips_is_given_up(
 
 async def test_pings_before_each_chunk_do_not_end_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "IDLE_TIMES", 0.02)
-    chunk = json.dumps({"choices": [{"index": 0, "delta": {"content": "a"}}]}).encode()
+    chunk = json.dumps({"choices": [{"index": 0, "delta": {"content": "a" * LEAST_CHARACTERS}}]}).encode()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -250,7 +251,8 @@ async def test_pings_before_each_chunk_do_not_end_a_stream(monkeypatch: pytest.M
     listening = await asyncio.start_server(serve, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
     async with Client(patient(url)) as asking:
-        assert (await stream_chat(asking, "m", MESSAGES, Sampling(), 0, {})).answer == "a" * 8
+        reply = await stream_chat(asking, "m", MESSAGES, Sampling(), 0, {})
+        assert reply.answer == "a" * 8 * LEAST_CHARACTERS
     listening.close()
 
 

@@ -84,4 +84,4 @@ def test_no_message_shows_the_password_in_base_url(error: Exception) -> None:
     fault = explain(error, endpoint)
     assert fault is not None
     assert "password" not in fault.advice + fault.reason, "neither as it is written nor decoded"
-    assert "me:s" not in fault.advice and endpoint.shown_url == "http://host:8000/v1?a=b"
+    assert "me:s" not in fault.advice and endpoint.shown_url == "http://host:8000/v1"

@@ -14,6 +14,7 @@ from faq_tui.core.run.events import (
     CandidateDone,
     CandidateRetried,
     CandidateStarted,
+    CandidateTotals,
     Event,
     Note,
     to_json,
@@ -46,8 +47,10 @@ def test_following_from_the_start_sees_every_event_in_order(server: FakeServer, 
     fed: list[Event] = []
     while not feed.ended:
         fed += feed.drain()
-    settled = [event for event, _ in seen if not isinstance(event, CandidateDelta)]
-    assert fed == settled and len(settled) < len(seen)
+    assert not any(isinstance(event, CandidateDelta | CandidateDone) for event in fed)
+    done = [event for event, _ in seen if isinstance(event, CandidateDone)]
+    tokens = sum(event.completion_tokens for event in done)
+    assert CandidateTotals(len(done), 0, 0, 0, tokens) in fed and len(fed) < len(seen)
 
 
 def test_half_a_line_unknown_kinds_and_noise(tmp_path: Path) -> None:
@@ -79,10 +82,13 @@ def test_settled_deltas_are_left_out_of_a_late_start(tmp_path: Path) -> None:
     retried = CandidateRetried("s", source, 2, 1, 0.5, "cut")
     begun = CandidateStarted("s", source, 2)
     with live(tmp_path) as job:
-        write(job, delta(1, "a"), delta(2, "half"), delta(12, "x"), done, retried, begun, delta(2, "new"))
-    everything = [delta(1, "a"), delta(2, "half"), delta(12, "x"), done, retried, begun, delta(2, "new")]
+        twelfth = CandidateStarted("s", source, 12)
+        before = [begun, delta(1, "a"), delta(2, "half"), twelfth, delta(12, "x")]
+        everything = [*before, done, retried, begun, delta(2, "new")]
+        write(job, *everything)
     assert replayed(job) == everything
-    assert replayed(job, skip_settled=True) == [delta(12, "x"), done, retried, begun, delta(2, "new")]
+    settled = CandidateTotals(1, 0, 0, 0, 9)
+    assert replayed(job, skip_settled=True) == [settled, twelfth, delta(12, "x"), retried, begun, delta(2, "new")]
 
 
 def test_a_screen_that_is_behind_gets_merged_deltas(tmp_path: Path) -> None:

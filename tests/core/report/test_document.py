@@ -11,11 +11,11 @@ import pytest
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.base.secrets import without_credentials
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.judging.identity import judge_id
 from faq_tui.core.regenerating import source_hash_of
 from faq_tui.core.report.document import document
-from faq_tui.core.report.facts import without_credentials
 from faq_tui.core.report.formats import render
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Event, ReportWritten

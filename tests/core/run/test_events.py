@@ -12,7 +12,6 @@ import pytest
 from faq_tui.core.run.events import (
     DELTA_LINE,
     KINDS,
-    SETTLED_LINES,
     STAGE_LINES,
     CandidateDelta,
     CandidateDone,
@@ -93,7 +92,6 @@ def test_kinds_of_lines_are_told_apart_by_their_first_bytes() -> None:
 
     starting: dict[bytes | tuple[bytes, ...], set[str]] = {
         DELTA_LINE: {"CandidateDelta"},
-        SETTLED_LINES: {"CandidateDone", "CandidateRetried", "CandidateFailed"},
         STAGE_LINES: {"StageStarted", "StageSkipped", "StageDone", "StageFailed"},
     }
     for starts, names in starting.items():

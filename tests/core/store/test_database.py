@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -14,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.base.errors import ExitCode, FaqError, UsageError
 from faq_tui.core.store import Store, candidate_pages, candidates, database, picks, seeds, stages
+from faq_tui.core.store.database import connect_to_read
 from faq_tui.core.store.migrate import COUNTED, TABLE, all_migrations
 from tests.support.paths import ROOT
 from tests.support.store_bench import candidate, opened, seed
@@ -188,3 +190,62 @@ def test_a_removed_file_takes_no_change_and_a_database_in_memory_does(tmp_path: 
     stages.begin(memory, "judge", "signature", "job")
     assert list(stages.all_rows(memory)) == ["judge"]
     memory.close()
+
+
+def test_what_is_known_is_read_again_after_a_change_of_any_connection(tmp_path: Path) -> None:
+    one, other = Store(tmp_path / "faq.db"), Store(tmp_path / "faq.db")
+    reads: list[str] = []
+
+    def read() -> int:
+        reads.append("read")
+        return len(reads)
+
+    assert [one.known("a", read), one.known("a", read), one.known("b", read)] == [1, 1, 2]
+    stages.begin(other, "seeds", "signature", "job")
+    assert one.known("a", read) == 3
+    stages.end(one, "seeds", "done")
+    assert [one.known("a", read), one.known("a", read)] == [4, 4]
+
+
+def test_the_log_of_a_killed_process_is_read_where_no_file_can_be_created(tmp_path: Path) -> None:
+    """On a full disk, and in a read-only folder, SQLite cannot create its third file. Here, a folder prevents it."""
+    path = tmp_path / "faq.db"
+    store = Store(path)
+    store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with store.writing() as db:
+        db.execute("INSERT INTO migrations VALUES ('only in the log', 0)")
+    copy = tmp_path / "killed" / "faq.db"
+    (copy.parent / "faq.db-shm").mkdir(parents=True)
+    for end in ("", "-wal"):
+        shutil.copy(f"{path}{end}", f"{copy}{end}")
+    store.close()
+    found = connect_to_read(copy).execute("SELECT count(*) FROM migrations WHERE name = 'only in the log'")
+    assert found.fetchone() == (1,)
+    assert sorted(one.name for one in copy.parent.iterdir()) == ["faq.db", "faq.db-shm", "faq.db-wal"]
+
+
+def test_a_file_system_without_locks_is_named_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "LOCK_WAIT_S", 0.3)
+    path = tmp_path / "faq.db"
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    began = time.monotonic()
+    with pytest.raises(FaqError, match=r"locked by another process.* has no file locks: move the run"):
+        Store(path)
+    assert time.monotonic() - began < 3
+
+
+def test_a_file_that_cannot_be_written_is_not_called_damaged(tmp_path: Path) -> None:
+    """SQLite cannot open a folder. A read-only disk has the same effect, but root cannot make a folder read-only."""
+    (tmp_path / "faq.db").mkdir()
+    with pytest.raises(FaqError, match=r"cannot be written .* check the permissions") as error:
+        Store(tmp_path / "faq.db")
+    assert error.value.exit_code == ExitCode.FAILED
+
+
+def test_a_damaged_file_is_to_be_restored(tmp_path: Path) -> None:
+    path = tmp_path / "faq.db"
+    opened(path, 50).close()
+    path.write_bytes(path.read_bytes()[:4096] + b"\xff" * (path.stat().st_size - 4096))
+    with pytest.raises(UsageError, match=r"malformed.*restore a copy of the file"):
+        Store(path)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.errors import UsageError
-from faq_tui.core.base.files import is_stream, whole_file
+from faq_tui.core.base.files import is_stream, private_folder, whole_file
 from faq_tui.core.endpoints.capabilities import UNKNOWN, Capabilities
 from faq_tui.core.endpoints.remembered import known_capabilities
 from faq_tui.core.endpoints.request_body import chat_body
@@ -166,7 +166,7 @@ def _write(lines: Iterator[bytes], path: Path, limit: int, name: str, source: So
 
 
 def _write_file(path: Path, lines: list[bytes], name: str, source: Source) -> BatchFile:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     with whole_file(path) as file:
         file.writelines(lines)
     return BatchFile(path, name, source.model, len(lines), sum(map(len, lines)))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
-from faq_tui.core.judging.picking import admits, agreement, progress
+from faq_tui.core.judging.picking import ReviewCounts, admits
 from faq_tui.core.store import Store
 from faq_tui.core.store.judged import Standing, standings
 from faq_tui.core.store.picks import Pick
@@ -26,11 +27,15 @@ class JudgeQueue:
     everything: list[Standing] = field(default_factory=list)
     shown: list[Standing] = field(default_factory=list)
     due: float = 0.0  # earliest time of the next read, on the clock time.monotonic
+    _counts: ReviewCounts = field(default_factory=ReviewCounts)
+    _places: dict[str, int] = field(default_factory=dict)  # maps a seed id to its index in `everything`
 
     def read(self, store: Store, view: View) -> None:
         """Read the seeds again. The current seed stays, even if the filter excludes it now."""
         began = time.monotonic()
         self.everything = standings(store, view)
+        self._counts = ReviewCounts.of(self.everything)
+        self._places = {standing.seed_id: index for index, standing in enumerate(self.everything)}
         self.due = time.monotonic() + max(READ_EVERY_S, READ_SHARE * (time.monotonic() - began))
         self._narrow(keep=True)
 
@@ -43,21 +48,28 @@ class JudgeQueue:
         return self.shown[self.index] if 0 <= self.index < len(self.shown) else None
 
     def agreement(self) -> tuple[int, int]:
-        return agreement(self.everything)
+        return self._counts.agreed, self._counts.decided_by_both
 
     def progress(self) -> tuple[int, int]:
         """Return the number of reviewed seeds and the number of seeds to review.
 
         The two numbers of seeds include seeds that the filter hides.
         """
-        return progress(self.everything)
+        return self._counts.reviewed, self._counts.listed
 
     def decided(self, pick: Pick) -> None:
         """Take over a person's decision that was just stored. This is faster than reading all seeds again."""
-        for standings_ in (self.everything, self.shown):
-            index = next((i for i, one in enumerate(standings_) if one.seed_id == pick.seed_id), None)
-            if index is not None:
-                standings_[index] = replace(standings_[index], override=pick)
+        place = self._places.get(pick.seed_id)
+        if place is None:
+            return
+        before = self.everything[place]
+        after = self.everything[place] = replace(before, override=pick)
+        self._counts = self._counts.changed(before, after)
+        now = self.now
+        if now is not None and now.seed_id == pick.seed_id:
+            self.shown[self.index] = after
+        else:
+            self.shown = [after if one.seed_id == pick.seed_id else one for one in self.shown]
 
     def count(self, name: str) -> int:
         return sum(admits(name, standing, self.kind) for standing in self.everything)
@@ -92,7 +104,7 @@ class JudgeQueue:
 
         Seeds without a usable candidate are skipped. Returns False if all seeds are reviewed.
         """
-        around = (*range(self.index + 1, len(self.shown)), *range(self.index))
+        around = chain(range(self.index + 1, len(self.shown)), range(self.index))
         seeds = self.shown
         return self._go_to(next((i for i in around if seeds[i].override is None and seeds[i].usable), None))
 

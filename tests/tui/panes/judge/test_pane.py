@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from faq_tui.core.judging.picking import FILTERS, admits, agreement
+from faq_tui.core.judging.picking import FILTERS, ReviewCounts, admits
 from faq_tui.core.run.run import open_run
 from faq_tui.core.source_views import views_of
 from faq_tui.core.store import candidates, judged, picks, seed_pages, seeds
@@ -260,7 +260,8 @@ def test_what_each_filter_admits(run_folder: Path) -> None:
             "truncated or unusable": [0, 3],
             "overridden": [1, 2],
         }
-        assert agreement(found) == (1, 2)
+        counts = ReviewCounts.of(found)
+        assert (counts.agreed, counts.decided_by_both) == (1, 2)
 
 
 async def test_blind_hides_marks_reasons_and_the_judges_pick(run_folder: Path) -> None:

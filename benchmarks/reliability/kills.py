@@ -1,0 +1,374 @@
+"""Kill whole runs with SIGKILL at random moments in every stage, and compare what they end with.
+
+    python benchmarks/reliability/kills.py [--kills 200] [--seed 0] [--seconds 3600] [--out FILE]
+
+A run has a tiny random target, an elder and an LLM judge on a local server, two calibration sets, activations, one
+artefact of gptq, spqr and w8a8 each, and the evaluation. An attempt is killed in the first stage that is not
+finished, after a random part of the time that this stage takes. Each kill hits the command (`parent`), one of the
+processes that it started (`child`), or all of them (`both`). After each kill the program checks that:
+
+- no process of the run is left; after the death of a child, the command ends by itself,
+- the database passes SQLite's integrity check, `status` can read the run, and no finished row is lost,
+- the next attempt does not ask the server for a candidate or a judge's reply that was stored.
+
+When an attempt ends by itself, its files and rows are compared with those of an undisturbed run, and a new run begins
+(`run_contents.py` says what is compared). The exit status is 1 if a check failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+from machine import about, load, publish, table  # noqa: E402
+from run_contents import contents, rows_of  # noqa: E402
+
+from tests.support.fake_server import Asked, Behaviour, FakeServer  # noqa: E402
+from tests.support.judge_bench import is_judge, judging, marks  # noqa: E402
+from tests.support.shell import environment, write_seeds  # noqa: E402
+from tests.support.tiny import make_tiny_model  # noqa: E402
+
+STAGES = ("seeds", "regenerate", "judge", "assemble", "activations", "quantize", "evaluate", "report")
+WHO = ("parent", "child", "both")
+MARK = "FAQ_TUI_KILLS"  # an environment variable that all processes of an attempt inherit
+SPREAD = 1.6  # a kill comes at most this many times the stage's undisturbed duration after its begin
+PATIENCE_S = 900.0
+ORPHAN_S = 60.0
+SEEDS = 12
+SETTINGS = """
+[target]
+model = "target"
+[seeds]
+path = "seeds.jsonl"
+count = 10
+heldout = 2
+[sources.elder]
+base_url = "{url}"
+model = "fake-8b"
+candidates = 2
+concurrency = 3
+[judge]
+kind = "llm"
+base_url = "{url}"
+model = "judge-72b"
+concurrency = 3
+probe = 0
+[assemble]
+max_tokens = 96
+[[recipes]]
+method = "gptq"
+engine = "walk"
+group_size = 64
+sets = ["elder"]
+[[recipes]]
+method = "spqr"
+group_size = 64
+sets = ["elder"]
+[[recipes]]
+method = "w8a8"
+sets = ["elder"]
+[quantize]
+checkpoint_s = 0
+[evaluate]
+perplexity = ["prose.txt"]
+window = 32
+prose_tokens = 128
+answer_tokens = 4
+last_word = []
+multiple_choice = []
+"""
+
+
+@dataclass
+class Outcome:
+    kills: Counter[tuple[str, str]] = field(default_factory=Counter)  # (stage, who) to the number of kills
+    ended_first: int = 0  # attempts that ended before their kill
+    runs: int = 0
+    equal: int = 0
+    asked_twice: int = 0  # stored candidates and judge's replies that were requested again
+    lost: int = 0  # rows that were there before a kill, and not after it
+    orphans: int = 0
+    unreadable: int = 0  # kills after which the database or `status` failed
+    bad_ends: int = 0  # commands that did not end with a sentence and an exit code after the death of a child
+
+    @property
+    def failed(self) -> bool:
+        bad = (self.asked_twice, self.lost, self.orphans, self.unreadable, self.bad_ends)
+        return any(bad) or self.equal != self.runs
+
+
+def make(folder: Path, model: Path, url: str) -> Path:
+    folder.mkdir()
+    shutil.copytree(model, folder / "target")
+    write_seeds(folder / "seeds.jsonl", SEEDS)
+    prose = "".join(f"The {n}th line of the prose weighs the boxes of question {n * 7}.\n" for n in range(60))
+    (folder / "prose.txt").write_text(prose)
+    (folder / "faq.toml").write_text(SETTINGS.format(url=url))
+    return folder
+
+
+def start(folder: Path, mark: str) -> subprocess.Popen[bytes]:
+    with (folder / "stderr.txt").open("wb") as errors:
+        return subprocess.Popen(
+            [sys.executable, "-m", "faq_tui", "run", str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            env=environment(**{MARK: mark}),
+        )
+
+
+def processes(mark: str) -> list[int]:
+    """The living processes of an attempt. Zombies have an empty environment, so they do not count."""
+    wanted, found = f"{MARK}={mark}".encode(), []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+    return found
+
+
+def events(folder: Path, known: set[Path]) -> list[dict[str, Any]]:
+    """The events of the attempt that began after the jobs in `known`."""
+    new = [path for path in (folder / "jobs").glob("*/events.jsonl") if path.parent not in known]
+    lines = [line for path in new for line in path.read_bytes().split(b"\n")[:-1]]
+    return [json.loads(line) for line in lines]
+
+
+def begun(found: list[dict[str, Any]]) -> str:
+    """The stage that an attempt is in, or "" before the first stage that has work."""
+    return next((e["stage"] for e in reversed(found) if e["event"] == "StageStarted"), "")
+
+
+def attempt(
+    folder: Path, lasts: dict[str, float], dice: random.Random, who: str, outcome: Outcome
+) -> tuple[int | None, str]:
+    """One command. Returns its exit status, or None if it was killed, and the stage in which it was killed."""
+    mark, known = uuid.uuid4().hex, set((folder / "jobs").glob("*"))
+    process = start(folder, mark)
+    deadline = time.monotonic() + PATIENCE_S
+    before_all = dice.random() < 0.05  # a few kills come before the first stage
+    while not before_all and process.poll() is None and not (stage := begun(events(folder, known))):
+        assert time.monotonic() < deadline, "no stage began"
+        time.sleep(0.02)
+    if before_all:
+        time.sleep(dice.uniform(0, 2.0))
+    elif process.poll() is None:
+        until = time.monotonic() + dice.uniform(0, SPREAD * lasts[stage])
+        while time.monotonic() < until and process.poll() is None:
+            time.sleep(0.01)
+    if process.poll() is not None:
+        outcome.ended_first += 1
+        return process.returncode, ""
+    at = begun(events(folder, known)) or "before"
+    children = [pid for pid in processes(mark) if pid != process.pid]
+    if who == "child" and not children:
+        who = "parent"
+    hit = {"parent": [process.pid], "child": [dice.choice(children)] if children else [], "both": children}[who]
+    for pid in [*hit, *([process.pid] if who == "both" else [])]:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    outcome.kills[at, who] += 1
+    try:
+        code = process.wait(PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        outcome.bad_ends += 1
+        print(f"the command hung after the death of a child in {at}", file=sys.stderr)
+        return None, at
+    said = (folder / "stderr.txt").read_text(errors="replace")
+    if who == "child" and (code not in (0, 1) or "Traceback" in said or (code == 1 and "faq-tui: " not in said)):
+        outcome.bad_ends += 1
+        print(f"after the death of a child in {at}: exit status {code}: {said[-500:]}", file=sys.stderr)
+    deadline = time.monotonic() + ORPHAN_S
+    while (left := processes(mark)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if left:
+        outcome.orphans += len(left)
+        print(f"left after a kill of {who} in {at}: {[command_of(pid) for pid in left]}", file=sys.stderr)
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    return (code if who == "child" and code == 0 else None), at
+
+
+def command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[:200]
+    except OSError:
+        return str(pid)
+
+
+def durations(folder: Path) -> dict[str, float]:
+    """The seconds of each stage of an undisturbed run."""
+    done = [event for event in events(folder, set()) if event["event"] == "StageDone"]
+    return {stage: max(0.2, next(e["seconds"] for e in done if e["stage"] == stage)) for stage in STAGES}
+
+
+def check(folder: Path, before: dict[str, set[str]], outcome: Outcome, at: str) -> dict[str, set[str]]:
+    """Check a run after a kill. Returns its rows."""
+    from faq_tui.core.run.run import open_run
+    from faq_tui.core.status import status_of
+
+    try:
+        now = rows_of(folder)
+        if (folder / "faq.db").exists():
+            with open_run(folder, read_only=True) as run:
+                status_of(run)
+    except Exception as error:  # noqa: BLE001  any failure counts
+        outcome.unreadable += 1
+        print(f"after a kill in {at}: {type(error).__name__}: {error}", file=sys.stderr)
+        return before
+    for name in ("seeds", "candidates", "scores", "judge_replies", "artefacts"):
+        if missing := before.get(name, set()) - now.get(name, set()):
+            outcome.lost += len(missing)
+            print(f"lost {len(missing)} rows of {name} after a kill in {at}", file=sys.stderr)
+    return now
+
+
+def repeated(server: FakeServer, kept: set[tuple[str, int]], asked: Counter[Any]) -> int:
+    now = server.stats().asked
+    return sum(now[key] > asked[key] for key in kept)
+
+
+def kept_keys(folder: Path, server: FakeServer) -> set[tuple[str, int]]:
+    """What the server was asked for each stored candidate, and for each stored reply of the judge."""
+    if not (folder / "faq.db").exists():
+        return set()
+    with closing(sqlite3.connect(folder / "faq.db")) as db:
+        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'judge_replies'").fetchone():
+            return set()
+        query = "SELECT s.messages, c.sampling_seed FROM candidates c JOIN seeds s ON s.id = c.seed_id"
+        found = {(json.loads(messages)[-1]["content"], int(number or 0)) for messages, number in db.execute(query)}
+        raws = {raw for (raw,) in db.execute("SELECT raw FROM judge_replies WHERE error = ''")}
+    # A judge's prompt is not stored, so it is found by its reply.
+    return found | {(a.question, a.number) for a in list(server.requests) if is_judge(a) and judged(a) in raws}
+
+
+def judged(asked: Asked) -> str:
+    """Scores that depend only on the text of an answer, and on the prompt through the reason."""
+    reason = f"reply {hashlib.sha256(asked.question.encode()).hexdigest()[:12]}"
+    return marks(asked, lambda text, _place: 1 + int(hashlib.sha256(text.encode()).hexdigest(), 16) % 9, reason)
+
+
+def behaviour_of(pieces_per_s: float) -> Behaviour:
+    return judging(judged, pieces_per_s=pieces_per_s)
+
+
+def one_run(
+    folder: Path,
+    server: FakeServer,
+    lasts: dict[str, float],
+    dice: random.Random,
+    outcome: Outcome,
+    is_enough: Callable[[], bool],
+) -> None:
+    """Kill one run until it ends by itself. Once there were enough kills, the run is left alone."""
+    before: dict[str, set[str]] = {}
+    kept, asked = set[tuple[str, int]](), Counter[Any](server.stats().asked)
+    while True:
+        who = dice.choice(WHO)
+        code: int | None = None
+        at = ""
+        if is_enough():
+            code = start(folder, uuid.uuid4().hex).wait(PATIENCE_S)
+        else:
+            code, at = attempt(folder, lasts, dice, who, outcome)
+        server.wait_for(lambda stats: stats.in_flight == 0)
+        outcome.asked_twice += (again := repeated(server, kept, asked))
+        if again:
+            print(f"{again} stored answers were requested again before the kill in {at}", file=sys.stderr)
+        before = check(folder, before, outcome, at)
+        kept, asked = kept_keys(folder, server), Counter(server.stats().asked)
+        print(f"{outcome.kills.total()} kills, the last in {at or 'no stage'}", file=sys.stderr, flush=True)
+        if code is not None:
+            assert code == 0, (folder / "stderr.txt").read_text(errors="replace")[-2000:]
+            return
+
+
+def undisturbed(folder: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "faq_tui", "run", str(folder)], check=True, capture_output=True, env=environment()
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=3600.0, help="no new kill after this time")
+    parser.add_argument("--keep", type=Path, help="folder for the undisturbed run, which a later call uses again")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    began, loaded, outcome, dice = time.monotonic(), load(), Outcome(), random.Random(options.seed)
+    with tempfile.TemporaryDirectory(prefix="faq-tui-kills-") as name, ExitStack() as stack:
+        work, kept = Path(name), options.keep or Path(name)
+        first, port = kept / "undisturbed", kept / "port.txt"  # the address of the server is a part of the settings
+        is_known = port.exists()
+        server = stack.enter_context(FakeServer(behaviour_of(60), int(port.read_text()) if is_known else 0))
+        if not is_known:
+            kept.mkdir(exist_ok=True)
+            make_tiny_model(kept / "model")
+            undisturbed(make(first, kept / "model", server.url))
+            port.write_text(str(server.port))
+        lasts, expected = durations(first), contents(first)
+        print(f"an undisturbed run: {len(expected)} parts, seconds by stage: {lasts}", file=sys.stderr, flush=True)
+
+        def is_enough() -> bool:
+            return bool(outcome.kills.total() >= options.kills or time.monotonic() - began > options.seconds)
+
+        while not is_enough():
+            folder = make(work / f"run-{outcome.runs}", kept / "model", server.url)
+            one_run(folder, server, lasts, dice, outcome, is_enough)
+            outcome.runs += 1
+            made = contents(folder)
+            outcome.equal += made == expected
+            for part in sorted(made.keys() | expected.keys()):
+                if made.get(part) != expected.get(part):
+                    print(f"run {outcome.runs}: {part} differs", file=sys.stderr)
+            print(
+                f"{time.monotonic() - began:.0f} s: {outcome.kills.total()} kills, {outcome.runs} runs, "
+                f"{outcome.equal} equal",
+                file=sys.stderr,
+                flush=True,
+            )
+            shutil.rmtree(folder)
+    places = ("before", *STAGES)
+    rows = [[stage, *(str(outcome.kills[stage, who]) for who in WHO)] for stage in places]
+    rows.append(["together", *(str(sum(outcome.kills[stage, who] for stage in places)) for who in WHO)])
+    figures = (
+        f"{outcome.kills.total()} kills, {outcome.runs} runs to the end, {outcome.equal} of them equal to the "
+        f"undisturbed run in all {len(expected)} parts. Stored answers requested again: {outcome.asked_twice}. Rows "
+        f"lost: {outcome.lost}. Processes left: {outcome.orphans}. Databases or `status` that failed: "
+        f"{outcome.unreadable}. Commands without a sentence after the death of a child: {outcome.bad_ends}."
+    )
+    note = f"seed {options.seed}; load {loaded:.1f} before, {load():.1f} after; {time.monotonic() - began:.0f} s"
+    body = f"{table(['killed in', *WHO], rows)}\n\n{figures}\n\n{note}"
+    publish("Runs killed at random moments", about("faq-tui", "torch"), body, options.out)
+    sys.exit(outcome.failed)
+
+
+if __name__ == "__main__":
+    main()
