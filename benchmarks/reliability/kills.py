@@ -1,6 +1,6 @@
 """Kill whole runs with SIGKILL at random moments in every stage, and compare what they end with.
 
-    python benchmarks/reliability/kills.py [--kills 200] [--seed 0] [--seconds 3600] [--out FILE]
+    python benchmarks/reliability/kills.py [--kills 200] [--seed 0] [--seconds 3600] [--begin evaluate] [--out FILE]
 
 A run has a tiny random target, an elder and an LLM judge on a local server, two calibration sets, activations, one
 artefact of gptq, spqr and w8a8 each, and the evaluation. An attempt is killed in the first stage that is not
@@ -49,6 +49,13 @@ from tests.support.shell import environment, write_seeds  # noqa: E402
 from tests.support.tiny import make_tiny_model  # noqa: E402
 
 STAGES = ("seeds", "regenerate", "judge", "assemble", "activations", "quantize", "evaluate", "report")
+# the tables and folders that a late stage fills
+MADE_BY: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "activations": (("activations",), ("activations",)),
+    "quantize": (("artefacts",), ("models",)),
+    "evaluate": (("measurements", "heldout_answers", "layer_errors"), ()),
+    "report": ((), ("reports",)),
+}
 WHO = ("parent", "child", "both")
 MARK = "FAQ_TUI_KILLS"  # an environment variable that all processes of an attempt inherit
 SPREAD = 1.6  # a kill comes at most this many times the stage's undisturbed duration after its begin
@@ -199,7 +206,7 @@ def attempt(
         print(f"the command hung after the death of a child in {at}", file=sys.stderr)
         return None, at
     said = (folder / "stderr.txt").read_text(errors="replace")
-    if who == "child" and (code not in (0, 1) or "Traceback" in said or (code == 1 and "faq-tui: " not in said)):
+    if who == "child" and (code not in (0, 1, 2) or "Traceback" in said or (code and "faq-tui: " not in said)):
         outcome.bad_ends += 1
         print(f"after the death of a child in {at}: exit status {code}: {said[-500:]}", file=sys.stderr)
     deadline = time.monotonic() + ORPHAN_S
@@ -277,6 +284,21 @@ def behaviour_of(pieces_per_s: float) -> Behaviour:
     return judging(judged, pieces_per_s=pieces_per_s)
 
 
+def without(undisturbed: Path, folder: Path, stage: str) -> Path:
+    """A copy of a finished run that has everything to do from `stage` on. It makes late stages quick to reach."""
+    shutil.copytree(undisturbed, folder)
+    later = STAGES[STAGES.index(stage) :]
+    with closing(sqlite3.connect(folder / "faq.db", isolation_level=None)) as db:
+        for one in later:
+            db.execute("DELETE FROM stages WHERE stage = ?", (one,))
+            for name in MADE_BY.get(one, ((), ()))[0]:
+                db.execute(f"DELETE FROM {name}")
+    for one in later:
+        for name in MADE_BY.get(one, ((), ()))[1]:
+            shutil.rmtree(folder / name, ignore_errors=True)
+    return folder
+
+
 def one_run(
     folder: Path,
     server: FakeServer,
@@ -290,8 +312,7 @@ def one_run(
     kept, asked = set[tuple[str, int]](), Counter[Any](server.stats().asked)
     while True:
         who = dice.choice(WHO)
-        code: int | None = None
-        at = ""
+        code, at = None, ""
         if is_enough():
             code = start(folder, uuid.uuid4().hex).wait(PATIENCE_S)
         else:
@@ -319,6 +340,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=3600.0, help="no new kill after this time")
+    parser.add_argument("--begin", choices=MADE_BY, help="begin with runs that are finished before this stage")
     parser.add_argument("--keep", type=Path, help="folder for the undisturbed run, which a later call uses again")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
@@ -340,7 +362,11 @@ def main() -> None:
             return bool(outcome.kills.total() >= options.kills or time.monotonic() - began > options.seconds)
 
         while not is_enough():
-            folder = make(work / f"run-{outcome.runs}", kept / "model", server.url)
+            folder = work / f"run-{outcome.runs}"
+            if options.begin is None:
+                make(folder, kept / "model", server.url)
+            else:
+                without(first, folder, options.begin)
             one_run(folder, server, lasts, dice, outcome, is_enough)
             outcome.runs += 1
             made = contents(folder)

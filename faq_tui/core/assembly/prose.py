@@ -125,7 +125,7 @@ def check_prose(run: Run) -> None:
     plans = {name: plan for name, plan in run.settings.set_plans().items() if plan.prose_share}
     if not plans:
         return
-    chosen = seed_rows.SeedList(run.store, seed_rows.ids_by_role(run.store, "chosen"))
+    chosen = seed_rows.StoredSeeds(run.store, seed_rows.ids_by_role(run.store, "chosen"))
     questions = sum(len(seed.question) for seed in chosen)
     held_out = {run.resolve(name) for name in _held_out(run)}
     for name, plan in plans.items():

@@ -116,8 +116,8 @@ def _tried(run: Run, model: ModelFolder, shapes: Sequence[Roles], cancel: Cancel
         raise
     except FaqError as error:  # the worker process failed; for example, the operating system ended it
         raise UsageError(
-            f"the tokenizer and the chat template of {model.key} {model.name} cannot be tried ({error}): "
-            "use the files of the model's publisher"
+            f"the tokenizer and the chat template of {model.key} {model.name} cannot be tried ({error}): run the "
+            "same command again; if it fails again, use the files of the model's publisher"
         ) from None
     cancel.check()  # after a request to stop, the worker process has tried only some of the shapes
     return messages[0]

@@ -95,7 +95,7 @@ def pending_candidates(run: Run, source: Source) -> list[PendingCandidate]:
 def each_pending(run: Run, source: Source) -> Iterator[PendingCandidate]:
     """Yield the candidates that `pending_candidates` returns, without a list of all their seeds."""
     missing = rows.seeds_to_complete(run.store, source_hash_of(source), source.candidates)
-    seeds = seed_rows.SeedList(run.store, [seed_id for seed_id, _ in missing])
+    seeds = seed_rows.StoredSeeds(run.store, [seed_id for seed_id, _ in missing])
     order = count()
     for seed, (_, numbers) in zip(seeds, missing, strict=True):
         for number in numbers:

@@ -32,7 +32,7 @@ from faq_tui.core.settings.sets import default_names, draw_name
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.picks import Pick
-from faq_tui.core.store.seeds import SeedList
+from faq_tui.core.store.seeds import StoredSeeds
 from faq_tui.core.store.sets import SetRow, add_set, all_sets, remove_set
 from faq_tui.core.store.stages import StageRow
 
@@ -97,7 +97,7 @@ def _assemble(context: Context, spool: SampleSpool) -> str:
     target = find_target(run, lambda text: context.emit(Note(text)))
     template = Template(load_tokenizer(target))
     chosen = ranked(run, "chosen")
-    order = ordering(context, target, SeedList(run.store, chosen))
+    order = ordering(context, target, StoredSeeds(run.store, chosen))
     default, drawn = default_names(settings.sources), _draws(run, chosen)
     made: dict[str, str] = {}
     if len(drawn) > 1:
@@ -154,8 +154,8 @@ def _material(run: Run, chosen: Sequence[str], draw: int) -> Material:
     key = run.settings.seeds.sample_seed if draw == 1 else (run.settings.seeds.sample_seed, draw)
     picks = {name: current_picks(run, name) for name in run.settings.sources}
     return Material(
-        chosen=SeedList(run.store, chosen),
-        reserve=lambda: SeedList(run.store, sorted_by_digest(key, ranked(run, "pool"))),
+        chosen=StoredSeeds(run.store, chosen),
+        reserve=lambda: StoredSeeds(run.store, sorted_by_digest(key, ranked(run, "pool"))),
         picks=picks,
         candidates=partial(candidate_rows.get, run.store),
         key=key,

@@ -24,7 +24,7 @@ from faq_tui.core.regenerating.candidate_requests import has_pending
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED, Source
 from faq_tui.core.store import seeds as seed_rows
-from faq_tui.core.store.seeds import Seed, SeedList
+from faq_tui.core.store.seeds import Seed, StoredSeeds
 
 LOADS_WEIGHTS = {"activations", "quantize", "evaluate"}
 PLAIN: Roles = ("user",)
@@ -59,7 +59,7 @@ def check_models(run: Run, stages: Sequence[str], cancel: CancelToken, log: Path
     first problem. A target that cannot be downloaded now is a problem if `lenient` is false and one of `stages` loads
     the target. In all other cases, the failed download only causes a notice.
     """
-    chosen = seed_rows.SeedList(run.store, seed_rows.ids_by_role(run.store, "chosen"))
+    chosen = seed_rows.StoredSeeds(run.store, seed_rows.ids_by_role(run.store, "chosen"))
     shapes = _shapes(chosen)
     notices: list[str] = []
     facts = None
@@ -88,7 +88,7 @@ def in_words(facts: TokenizerFacts) -> str:
     return "; ".join(words) or "accepts system turns"
 
 
-def _shapes(seeds: SeedList) -> list[Roles]:
+def _shapes(seeds: StoredSeeds) -> list[Roles]:
     """The sequences of roles to try with the chat template: `PROBES`, and the most frequent ones of the seeds."""
     counts = Counter(_roles(seed) for seed in seeds)
     frequent = [roles for roles, _ in counts.most_common(MOST_SHAPES) if len(roles) <= LONGEST_SHAPE]
@@ -233,7 +233,7 @@ def _about_the_end(model: ModelFolder, facts: TokenizerFacts) -> Iterator[str]:
         )
 
 
-def _about_seeds(run: Run, model: ModelFolder, facts: TokenizerFacts, chosen: SeedList) -> Iterator[str]:
+def _about_seeds(run: Run, model: ModelFolder, facts: TokenizerFacts, chosen: StoredSeeds) -> Iterator[str]:
     """Refuse a template that cannot render any seed with its answer. Yield notices about changed and lost seeds."""
     sources = run.settings.sources.values()
     reasons = any(source.reasoning != "off" for source in sources)
@@ -246,14 +246,14 @@ def _about_seeds(run: Run, model: ModelFolder, facts: TokenizerFacts, chosen: Se
     yield from _about(model, facts, chosen, problem, facts.specials)
 
 
-def _about_prompts(model: ModelFolder, facts: TokenizerFacts, chosen: SeedList) -> Iterator[str]:
+def _about_prompts(model: ModelFolder, facts: TokenizerFacts, chosen: StoredSeeds) -> Iterator[str]:
     yield from _about(model, facts, chosen, lambda shape: shape.prompt)
 
 
 def _about(
     model: ModelFolder,
     facts: TokenizerFacts,
-    chosen: SeedList,
+    chosen: StoredSeeds,
     problem: Callable[[ShapeFacts], str],
     specials: Sequence[str] = (),
 ) -> Iterator[str]:

@@ -229,9 +229,17 @@ def current(store: Store, source: str, judge: str, source_hash: str, until: floa
     Picks of candidates that were made with earlier settings of the source are ignored. Picks that were stored after
     `until` (unix seconds) are ignored, too.
     """
+    last = store.db.execute("SELECT max(id) FROM candidates").fetchone()[0] or 0
+    ours = bytearray(last + 1)  # 1 at the id of each candidate that was made with the present settings
+    for (candidate_id,) in store.db.execute("SELECT id FROM candidates WHERE generation = ?", (source_hash,)):
+        ours[candidate_id] = 1
+
+    def holds(candidate_id: int | None) -> bool:
+        return candidate_id is None or (candidate_id <= last and bool(ours[candidate_id]))
+
     judged = judged_by(store, source, judge, until)
-    picks = {seed_id: Pick(seed_id, source, chosen, "judge", "") for seed_id, chosen in judged.items()}
-    query = "SELECT id FROM candidates WHERE generation = ?"
-    ours: set[int | None] = {None, *(row["id"] for row in store.db.execute(query, (source_hash,)))}
-    all_picks = [*picks.items(), *overrides(store, source, until).items()]
-    return {seed_id: pick for seed_id, pick in all_picks if pick.candidate_id in ours}
+    picks = {
+        seed_id: Pick(seed_id, source, chosen, "judge", "") for seed_id, chosen in judged.items() if holds(chosen)
+    }
+    people = overrides(store, source, until)
+    return picks | {seed_id: pick for seed_id, pick in people.items() if holds(pick.candidate_id)}

@@ -126,7 +126,7 @@ _LISTED = "FROM json_each(?) j CROSS JOIN seeds s ON s.id = j.value ORDER BY j.k
 
 
 @dataclass(frozen=True)
-class SeedList:
+class StoredSeeds:
     """The seeds with these ids, in this order. They are read from the database each time they are iterated."""
 
     store: Store

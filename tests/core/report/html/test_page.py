@@ -23,6 +23,11 @@ QUIET = (
     *("--disable-background-networking", "--disable-component-update"),
 )
 
+_QUOTED = json.dumps(HOSTILE, ensure_ascii=True)
+HOSTILE_TOML = (
+    TOML.replace('"Big-8B"', _QUOTED).replace('"seeds.jsonl"', _QUOTED).replace('["pydoc"]', f"[{_QUOTED}]")
+)
+
 
 def page_of(folder: Path, toml: str = TOML, texts: tuple[str, str] = ("pydoc", "answers")) -> str:
     with made_up_run(folder, toml) as run:
@@ -56,20 +61,19 @@ def test_nothing_in_it_comes_from_elsewhere(tmp_path: Path) -> None:
 
 
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
-    quoted = json.dumps(HOSTILE, ensure_ascii=True)
-    toml = TOML.replace('"Big-8B"', quoted).replace('"seeds.jsonl"', quoted).replace('["pydoc"]', f"[{quoted}]")
     clean, hostile = (
         Page(page_of(tmp_path / str(n), t, (name, "answers")))
-        for n, (t, name) in enumerate([(TOML, "pydoc"), (toml, HOSTILE)])
+        for n, (t, name) in enumerate([(TOML, "pydoc"), (HOSTILE_TOML, HOSTILE)])
     )
     assert set(hostile.tags) <= set(clean.tags) | {"blockquote", "strong"} and not hostile.open
     assert "<script>alert(1)</script>" in hostile.seen and "\x1b" not in hostile.seen and "\u202e" not in hostile.seen
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-def test_a_browser_shows_it_without_a_network(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("toml", "text"), [(TOML, "pydoc"), (HOSTILE_TOML, HOSTILE)], ids=["plain", "hostile"])
+def test_a_browser_shows_it_without_a_network(tmp_path: Path, toml: str, text: str) -> None:
     path, picture = tmp_path / "report.html", tmp_path / "report.png"
-    path.write_text(page_of(tmp_path / "run"))
+    path.write_text(page_of(tmp_path / "run", toml, (text, "answers")))
     assert CHROMIUM is not None
     done = subprocess.run(
         [
