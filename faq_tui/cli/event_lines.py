@@ -12,6 +12,7 @@ from faq_tui.core.run.events import (
     ArtefactDone,
     CandidateFailed,
     CandidateRetried,
+    ClusterNodes,
     Event,
     LoopEnded,
     Note,
@@ -25,6 +26,9 @@ from faq_tui.core.run.events import (
     StageFailed,
     StageSkipped,
     StageStarted,
+    UnitDone,
+    UnitFailed,
+    UnitStarted,
 )
 
 SHOWN_SKIPS = 5  # maximum number of lines about skipped seeds; the summary counts all skipped seeds
@@ -85,6 +89,10 @@ _LINES: dict[type[Event], Callable[..., str]] = {
     StageSkipped: lambda e: f"{e.stage}: {e.reason}",
     StageDone: lambda e: f"{e.stage}: done in {duration(e.seconds, exact=True)} — {e.summary}",
     StageFailed: lambda e: f"{e.stage}: stopped" if e.exit_code == 4 else f"{e.stage}: failed",
+    ClusterNodes: lambda e: f"  machines of the cluster: {', '.join(e.nodes) or 'none'}",
+    UnitStarted: lambda e: f"{e.unit}: on {e.node}{f', attempt {e.attempt}' if e.attempt > 1 else ''} …",
+    UnitDone: lambda e: f"{e.unit}: done in {duration(e.seconds, exact=True)} — {e.summary}",
+    UnitFailed: lambda e: f"{e.unit}: {'stopped' if e.exit_code == 4 else 'failed'}",
     Note: lambda e: f"  {'warning: ' if e.level == 'warning' else ''}{e.message}",
     Preparing: lambda e: f"  {e.what}{f', {size(e.total)}' if e.total and e.unit == BYTES else ''} …",
     CandidateRetried: lambda e: f"  {e.source} {e.seed_id}#{e.number}: {e.reason}{_when(e.wait_s)}",

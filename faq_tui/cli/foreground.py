@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -15,6 +16,7 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import ExitCode, FaqError
 from faq_tui.core.run.events import Emit, Event, Note, to_json
 from faq_tui.core.run.run import Run, open_run
+from faq_tui.core.settings.cluster import cluster_at
 from faq_tui.core.stages.pipeline import run_pipeline, select
 from faq_tui.core.status import stage_states
 
@@ -26,12 +28,24 @@ def run_in_foreground(
     as_json: bool,
     confirmed: bool = False,
     retry_unusable: bool = False,
+    cluster: str | None = None,
 ) -> None:
-    """Run the stages of the run in `folder`. Raises FaqError."""
+    """Run the stages of the run in `folder`. `cluster` replaces the setting `cluster.address`. Raises FaqError."""
     with open_run(folder) as run, stop_on_signals() as cancel, event_output(as_json) as emit:
+        if cluster is not None:
+            chosen = cluster_at(cluster, run.settings.cluster)
+            run = replace(run, settings=run.settings.model_copy(update={"cluster": chosen}))
         if stale := _stale_in_words(run, only, until):
             emit(Note(stale))
         run_pipeline(run, emit, cancel, only, until, confirmed=confirmed, retry_unusable=retry_unusable)
+
+
+def run_unit_in_foreground(folder: Path, name: str, as_json: bool, confirmed: bool = False) -> None:
+    """Do one unit of the run in `folder`. Raises FaqError."""
+    from faq_tui.core.units import run_unit
+
+    with open_run(folder) as run, stop_on_signals() as cancel, event_output(as_json) as emit:
+        run_unit(run, name, emit, cancel, confirmed)
 
 
 def _stale_in_words(run: Run, only: str | None, until: str | None) -> str:

@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": "demo",
     "init": "init",
     "run": "run",
+    "units": "units",
     "batch": "batch",
     "status": "status",
     "pick": "pick",

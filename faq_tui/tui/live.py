@@ -226,6 +226,8 @@ class LiveState:
     # The steps that run now, before the stage's first unit of work. Each step maps to (its start time, its last
     # report). A step inside another step comes after it.
     steps: dict[str, tuple[float, e.Preparing]] = field(default_factory=dict)
+    machines: tuple[str, ...] = ()  # the machines of the cluster, in words
+    placed: dict[str, str] = field(default_factory=dict)  # maps a unit to the machine of the cluster that works on it
     measured: int = 0  # number of finished measurements
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))  # notes for the log view
 
@@ -298,6 +300,10 @@ class LiveState:
                 self._stage(event, at)
             case e.MeasurementReady():
                 self.measured += 1
+            case e.ClusterNodes():
+                self.machines = event.nodes
+            case e.UnitStarted():
+                self.placed[event.unit] = event.node
             case e.Preparing(ended=True):
                 self.steps.pop(event.what, None)
             case e.Preparing():

@@ -20,7 +20,7 @@ from tests.support.shell import (
     refused,
 )
 
-NEVER = ("torch", "transformers", "textual", "openai", "aiohttp", "httpx2")
+NEVER = ("torch", "transformers", "textual", "openai", "aiohttp", "httpx2", "ray")
 
 
 @pytest.mark.parametrize("option", ["--version", "--help"])

@@ -16,7 +16,9 @@ def objects(node: Any) -> list[dict[str, Any]]:
     return found + [inner for part in parts for inner in objects(part)]
 
 
-@pytest.mark.parametrize("name", ["status", "event", "doctor", "report", "compare", "batch-read", "batch-write"])
+@pytest.mark.parametrize(
+    "name", ["status", "event", "doctor", "report", "compare", "units", "batch-read", "batch-write"]
+)
 def test_the_schemas_are_strict(name: str) -> None:
     for part in objects(schema(name)):
         free = part.get("additionalProperties")

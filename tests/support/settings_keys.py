@@ -14,6 +14,7 @@ from faq_tui.core.settings.recipe import model_of
 
 def sections() -> dict[str, Any]:
     from faq_tui.core.settings import evaluate as b
+    from faq_tui.core.settings.cluster import ClusterSettings
     from faq_tui.core.settings.evaluate import Evaluate
     from faq_tui.core.settings.judge import JudgeSettings
     from faq_tui.core.settings.recipe import Quantize
@@ -26,7 +27,7 @@ def sections() -> dict[str, Any]:
     return {
         **{"target": Target, "seeds": Seeds, "sources.elder": Source, "judge": JudgeSettings, "assemble": Assemble},
         **{"sets.mixed": SetPlan, "activations": Activations, "recipes": SimpleNamespace(model_fields=every_recipe)},
-        **{"quantize": Quantize, "evaluate": Evaluate},
+        **{"quantize": Quantize, "cluster": ClusterSettings, "evaluate": Evaluate},
         **{"evaluate.lm_eval": b.LmEval, "evaluate.evalscope": b.Evalscope, "evaluate.serve": b.Serve},
         "preset": Preset,
     }

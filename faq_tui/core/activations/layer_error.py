@@ -132,8 +132,10 @@ def layer_error_limit(run: Run) -> int:
     return settings.layer_error_tokens if settings.enabled else 0
 
 
-def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) -> None:
+def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any, only: str | None = None) -> None:
     """Measure and store the layer errors that are missing or out of date.
+
+    `only` names the one model that is measured; None means all models.
 
     If the measurement fails, the function emits a warning.
     """
@@ -149,17 +151,19 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) 
     todo = [
         name
         for name, signature in signatures.items()
-        if name not in measured or measured[name].signature != signature
+        if only in (None, name) and (name not in measured or measured[name].signature != signature)
     ]
     if not todo:
         return
-    order = run.cache / "layer-error.json"
+    # other processes may measure other models of the run
+    stem = f"layer-error{f'-{only}' if only else ''}"
+    order = run.cache / f"{stem}.json"
     with atomic_text(order) as file:
         json.dump(rows, file)
     spec = {
         **target.spec,
         "rows": str(order),
-        "out": str(run.cache / "layer-error.npy"),
+        "out": str(run.cache / f"{stem}.npy"),
         "subjects": {name: str(run.models / name) for name in todo},
     }
 

@@ -68,7 +68,8 @@ def atomic_text(path: Path) -> Iterator[IO[str]]:
     When the block ends, the file is moved to `path`. If the block fails, the file is deleted. If a file exists at
     `path`, the new file gets its permissions.
     """
-    half = path.with_name(f".{path.name}.{os.getpid()}.half")
+    # processes of other machines may have the same pid
+    half = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.half")
     with full_disk_is_clear(path):
         private_folder(path.parent)
         for abandoned in path.parent.glob(f".{glob.escape(path.name)}.*.half"):

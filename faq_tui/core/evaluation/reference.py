@@ -6,10 +6,12 @@ computed from the states for a few hundred tokens at a time.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -91,16 +93,16 @@ def writing(path: Path, items: Sequence[Item], head: LmHead) -> Iterator[Writer]
     import numpy as np
     import torch
 
-    half = path.with_name(f".{path.name}.{os.getpid()}.half")
+    half = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.half")
     rows, width = sum(item.predicted for item in items), int(head.weight.shape[1])
     shapes = {"states": (rows, width), "weight": tuple(head.weight.shape)}
     if head.bias is not None:
         shapes["bias"] = tuple(head.bias.shape)
-    with full_disk_is_clear(path):
+    with full_disk_is_clear(path), ExitStack() as stack:
         private_folder(path.parent)
-        for abandoned in path.parent.glob(".*.half"):
-            abandoned.unlink(missing_ok=True)
+        _remove_abandoned(path.parent)
         try:
+            stack.enter_context(_in_use(half))
             offset, places, size = _lay_out(half, shapes, head)
             mapped = np.memmap(half, dtype=np.uint8, mode="r+", offset=offset, shape=(size,))
             whole = torch.from_numpy(mapped)
@@ -116,6 +118,22 @@ def writing(path: Path, items: Sequence[Item], head: LmHead) -> Iterator[Writer]
             half.replace(path)
         finally:
             half.unlink(missing_ok=True)
+
+
+@contextmanager
+def _in_use(half: Path) -> Iterator[None]:
+    """Create the file and lock it, so that no other process takes it for abandoned."""
+    with half.open("xb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove the files that killed processes left behind."""
+    for half in folder.glob(".*.half"):
+        with suppress(OSError), half.open("rb+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while a process writes the file
+            half.unlink()
 
 
 def _lay_out(

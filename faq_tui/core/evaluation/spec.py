@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from faq_tui.core.evaluation.heldout import Heldout, Item
+from faq_tui.core.evaluation.identity import UNQUANTIZED
+from faq_tui.core.evaluation.kinds import ANSWERS
 from faq_tui.core.models.hub import local_folder
 from faq_tui.core.models.target import TargetModel
 from faq_tui.core.run.run import Run
@@ -40,6 +42,35 @@ class Spec:
     stored: dict[str, dict[str, str]]  # stored[subject][text] is the signature of the stored measurement
     metrics: tuple[str, ...] = ()  # names of the metrics that have a token column
     read: str = "auto"  # auto | whole | layers: how the weights are read
+
+    def only(self, subject: str) -> Spec:
+        """The part of this description that measures one model.
+
+        The unquantized model stays, because the others are compared with it. What is stored of it is not measured
+        again.
+        """
+        kept = {UNQUANTIZED, subject}
+        return replace(
+            self,
+            subjects={name: value for name, value in self.subjects.items() if name in kept},
+            stored={name: value for name, value in self.stored.items() if name in kept},
+        )
+
+    def unmeasured(self) -> list[str]:
+        """The models without a stored measurement on one of the texts. All models if an answer is missing."""
+        if self.missing_answers:
+            return list(self.subjects)
+        digests = {name: text.digest for name, text in self.texts.items()}
+        if self.answers:
+            digests[ANSWERS] = Heldout(ANSWERS, self.answer_items()).digest
+        return [
+            subject
+            for subject, (identity, _) in self.subjects.items()
+            if any(
+                not self.stored.get(subject, {}).get(text, "").startswith(f"{identity}.{items}.")
+                for text, items in digests.items()
+            )
+        ]
 
     @property
     def missing_answers(self) -> int:

@@ -12,6 +12,7 @@ import shutil
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -66,12 +67,16 @@ def versions() -> dict[str, str | None]:
     If a package is not installed, its version is None.
     """
     installed: dict[str, str | None] = {"python": platform.python_version(), "faq_tui": faq_tui.__version__}
-    for name in ("torch", "transformers", "gptqmodel", "compressed-tensors"):
-        try:
-            installed[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            installed[name] = None
-    return installed
+    packages = ("torch", "transformers", "gptqmodel", "compressed-tensors")
+    return installed | {name: _version(name) for name in packages}
+
+
+@cache  # reading a package's metadata takes milliseconds, and each artefact has the versions in its manifest
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,8 @@ class LocalGenerator:
     def _round(self, requests: Requests) -> None:
         """Start one worker process, which answers all requests."""
         run, target = self.context.run, self.context.run.settings.target
-        path = run.cache / f"generate-{self.recorder.name}.jsonl"
+        # other processes may generate other candidates of this source
+        path = run.cache / f"generate-{self.recorder.name}-{secrets.token_hex(4)}.jsonl"
         with atomic_text(path) as file:
             for order, (pending, policy) in requests.items():
                 question = question_for(pending.seed, self.source)
@@ -76,15 +78,17 @@ class LocalGenerator:
             "sampling": self.source.sampling.neutral(),
             "batch": self.source.concurrency,
         }
-        run_worker(
-            "generate",
-            spec,
-            lambda message: self._on_message(message, requests),
-            self.context.cancel,
-            run.log(self.context.job),
-            without_keys(run.settings),
-        )
-        path.unlink(missing_ok=True)
+        try:
+            run_worker(
+                "generate",
+                spec,
+                lambda message: self._on_message(message, requests),
+                self.context.cancel,
+                run.log(self.context.job),
+                without_keys(run.settings),
+            )
+        finally:
+            path.unlink(missing_ok=True)
 
     def _folder(self) -> str:
         """The model's folder, or a hub id if the source uses the target.

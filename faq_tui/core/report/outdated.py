@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from faq_tui.core.activations.layer_error import layer_error_limit
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.benchmarking.plan import wanted
@@ -39,6 +41,14 @@ def outdated(run: Run) -> str | None:
 
 def figures_signature(run: Run) -> str:
     """A hash of everything that the figures depend on: the signature of the stage evaluate."""
+    version, measured, where, files, answer_hashes, heldout, layer_errors, *columns = figure_conditions(run)
+    more = (layer_errors, [request.signature for request in wanted(run)], *columns)
+    models = sorted(subjects(run).items())
+    return digest(version, measured, where, files, answer_hashes, models, heldout, *more)
+
+
+def figure_conditions(run: Run) -> list[Any]:
+    """Everything that the measurements of one model depend on, except the model and the benchmarks."""
     settings, target = run.settings.evaluate, run.settings.target
     measured = as_before(settings.model_dump(exclude=NO_MEASUREMENT))
     named = (*settings.perplexity, *settings.word_perplexity, *settings.last_word, *settings.multiple_choice)
@@ -48,8 +58,8 @@ def figures_signature(run: Run) -> str:
     ]
     heldout = [seed.id for seed in seed_rows.by_role(run.store, "heldout")]
     where = (target.device, target.dtype)
-    more = (layer_error_limit(run), [request.signature for request in wanted(run)], *_token_columns(run))
-    return digest(VERSION, measured, where, files, answer_hashes, sorted(subjects(run).items()), heldout, *more)
+    more = (layer_error_limit(run), *_token_columns(run))
+    return [VERSION, measured, where, files, answer_hashes, heldout, *more]
 
 
 def _token_columns(run: Run) -> list[list[str]]:

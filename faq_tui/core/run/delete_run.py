@@ -18,7 +18,7 @@ from faq_tui.core.settings import load_settings
 # The entries of a run's folder that faq-tui writes. The files that make the folder a run come last, so the run is
 # still listed if the deletion fails halfway, and a person can try again.
 OWN = (
-    *("models", ".cache", "activations", "calibration", "token_kinds", "reports", "jobs", "batch"),
+    *("models", ".cache", "activations", "calibration", "token_kinds", "reports", "jobs", "batch", ".units"),
     *("faq.db-wal", "faq.db-shm", "faq.db", "faq.toml", ".lock"),
 )
 NEEDED = ("faq.toml", "faq.db")  # a folder with these two files is a run

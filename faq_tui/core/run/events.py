@@ -200,6 +200,36 @@ class ScoreReady(Event):
 
 
 @dataclass(frozen=True)
+class UnitStarted(Event):
+    """A unit begins on a machine. `attempt` counts from 1; it grows if a machine of a cluster is lost."""
+
+    unit: str
+    node: str  # name of the machine
+    attempt: int
+
+
+@dataclass(frozen=True)
+class UnitDone(Event):
+    unit: str
+    seconds: float
+    summary: str
+
+
+@dataclass(frozen=True)
+class UnitFailed(Event):
+    unit: str
+    message: str
+    exit_code: int
+
+
+@dataclass(frozen=True)
+class ClusterNodes(Event):
+    """The machines of the cluster. This event is sent when the job has connected, and when machines come or go."""
+
+    nodes: tuple[str, ...]  # name and resources of each machine, in words
+
+
+@dataclass(frozen=True)
 class SetAssembled(Event):
     set: str
     samples: int

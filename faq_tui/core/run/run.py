@@ -1,6 +1,6 @@
 """A run is a folder with the settings, database and artefacts of one target model.
 
-Only one process at a time may write to a run.
+Only one process at a time may write to a run, or several processes that work on different units (`unit_locks.py`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 from faq_tui.core.base.errors import FaqError, UsageError, system_reason
 from faq_tui.core.base.files import PRIVATE_FILE
 from faq_tui.core.base.process import process_identity
+from faq_tui.core.run.unit_locks import holders, units_in_use
 from faq_tui.core.settings import Settings, load_settings
 from faq_tui.core.store import Store
 from faq_tui.core.store.database import MEMORY
@@ -164,13 +165,19 @@ def locked(run: Run, job: str = "") -> Iterator[None]:
 
 @contextmanager
 def locked_folder(folder: Path, job: str = "") -> Iterator[None]:
-    """The same as `locked`, for a run that is not open. Raises FaqError if another process holds the lock."""
+    """The same as `locked`, for a run that is not open.
+
+    Raises FaqError if another process holds the lock, or works on a unit of the run.
+    """
     fd = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
     try:
         while not _try(fd, fcntl.LOCK_EX):
             owner = lock_owner(folder)
             if owner is not None:
                 raise in_use(folder, owner)
+            units = holders(folder)
+            if units:
+                raise units_in_use(folder, units)
             # another process has just released the lock, or is testing whether the lock is free
             time.sleep(random.uniform(0.001, 0.01))
         os.ftruncate(fd, 0)

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_serializer, field_validator, model_validator
 
+from faq_tui.core.settings.cluster import ClusterSettings
 from faq_tui.core.settings.evaluate import TARGET_ANSWERS, Evaluate
 from faq_tui.core.settings.judge import JudgeSettings
 from faq_tui.core.settings.recipe import Quantize, Recipe, default_recipe, parse_recipes
-from faq_tui.core.settings.section import BASELINE, Count, Fraction, Section
+from faq_tui.core.settings.section import BASELINE, AddedLater, Count, Fraction, Section
 from faq_tui.core.settings.sets import (
     Assemble,
     SetPlan,
@@ -86,6 +87,9 @@ class Settings(Section):
     quantize: Annotated[
         Quantize, Field(description="how many artefacts are made at the same time, and when checkpoints are saved")
     ] = Quantize()
+    cluster: Annotated[
+        ClusterSettings, AddedLater(), Field(description="a Ray cluster that makes and evaluates the artefacts")
+    ] = ClusterSettings()
     evaluate: Annotated[
         Evaluate, Field(description="texts and benchmarks that compare artefacts with the target")
     ] = Evaluate()
@@ -177,8 +181,14 @@ class Settings(Section):
 
         The sets `NAME-tokens` have no plan, because they are cut from the default sets.
         """
-        further = further_names(self.sources, self.sets, self._asked())
-        return plans((*default_names(self.sources), *further), self.sources, self.sets)
+        return plans(self._planned(), self.sources, self.sets)
+
+    def set_plan(self, name: str) -> SetPlan | None:
+        """The plan of one set; None if the set has no plan."""
+        return plans([name], self.sources, self.sets)[name] if name in self._planned() else None
+
+    def _planned(self) -> tuple[str, ...]:
+        return (*default_names(self.sources), *further_names(self.sources, self.sets, self._asked()))
 
     def _asked(self) -> tuple[str, ...]:
         """The names of all sets that a recipe lists in its key `sets`."""

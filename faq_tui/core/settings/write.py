@@ -12,6 +12,7 @@ from typing import Any
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.files import atomic_text, private_folder
+from faq_tui.core.settings.cluster import ClusterSettings
 from faq_tui.core.settings.comments import head_text, keys_text, recipe_text
 from faq_tui.core.settings.evaluate import Evalscope, Evaluate, LmEval, Serve
 from faq_tui.core.settings.judge import JudgeSettings
@@ -82,6 +83,7 @@ def init_text(choices: Choices) -> str:
         _section("activations", Activations),
         recipe_text(group_size, c.method, c.bits),
         _section("quantize", Quantize),
+        _section("cluster", ClusterSettings),
         _section("evaluate", Evaluate, live=("perplexity",), without=BENCHMARKS),
         *(
             head_text(f"[evaluate.{name}]", Evaluate.model_fields[name]) + keys_text(model)

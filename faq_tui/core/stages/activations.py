@@ -51,7 +51,7 @@ def execute(context: Context) -> str:
     for name in all_activations(run.store).keys() - current.keys():
         path_of(run, name).unlink(missing_ok=True)
         remove_activations(run.store, name)
-    todo = _missing(run, current)
+    todo = missing(run, current)
     first: dict[str, str] = {}
     for name, signature in todo.items():
         first.setdefault(signature, name)  # if several sets are equal, only one of them is measured
@@ -68,7 +68,24 @@ def execute(context: Context) -> str:
     return f"{len(current)} sets measured at {len(_places(run))} modules"
 
 
-def _missing(run: Run, current: dict[str, str]) -> dict[str, str]:
+def measure_one(context: Context, name: str) -> str:
+    """Measure the set `name`, and no other one. Returns a summary."""
+    run = context.run
+    current = signatures(run)
+    todo = missing(run, {name: current[name]})
+    done = missing(run, current)
+    twin = next((other for other in current if other not in done and current[other] == current[name]), None)
+    if twin is not None and todo:
+        _share(context, twin, name)
+    elif todo and (reason := _measure(context, todo)):
+        context.emit(Note(f"{reason}; no activations are shown", "warning"))
+        return "nothing is measured, because the target has none of the modules"
+    row = all_activations(run.store)[name]
+    return f"{row.samples} samples, {row.tokens} tokens"
+
+
+def missing(run: Run, current: dict[str, str]) -> dict[str, str]:
+    """The part of `current`, a result of `signatures`, that is not measured yet."""
     rows = all_activations(run.store)
     return {
         name: signature

@@ -128,6 +128,11 @@ def intact(run: Run) -> bool:
     return all((run.calibration / f"{name}.jsonl").is_file() for name in run.settings.all_set_names())
 
 
+def draws_of(run: Run) -> list[list[str]]:
+    """The ids of the chosen seeds of each draw of the calibration sets."""
+    return _draws(run, ranked(run, "chosen"))
+
+
 def _draws(run: Run, chosen: Sequence[str]) -> list[list[str]]:
     evaluate, seeds = run.settings.evaluate, run.settings.seeds
     return draws(chosen, seeds.count, evaluate.repeats, evaluate.repeat_share, seeds.sample_seed)

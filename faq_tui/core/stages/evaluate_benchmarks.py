@@ -19,7 +19,7 @@ from faq_tui.core.benchmarking.plan import BenchmarkRequest, folder_of, missing,
 from faq_tui.core.benchmarking.serving import ServedModel, Subject, served
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.models.hub import local_folder
-from faq_tui.core.models.target import TargetModel
+from faq_tui.core.models.target import TargetModel, find_target
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import MeasurementReady, Note, StageProgress, StageStarted
 from faq_tui.core.run.run import Run
@@ -47,6 +47,21 @@ def execute(context: Context, target: TargetModel) -> str:
         _Benchmarks(context, target, len(todo)).run(todo)
     left = len(missing(context.run))
     return f"; {total - left} of {total} benchmark tasks are done{'; the warnings name the others' if left else ''}"
+
+
+def measure_one(context: Context, subject: str) -> str:
+    """Run the missing tasks of one model. Returns a summary. Raises FaqError if a task has no result then."""
+    run = context.run
+    target = find_target(run, lambda text: context.emit(Note(text)))
+    total = sum(request.subject == subject for request in wanted(run))
+    todo = [request for request in missing(run) if request.subject == subject]
+    if todo:
+        context.emit(StageStarted(STAGE, len(todo), "benchmark tasks", total - len(todo)))
+        _Benchmarks(context, target, len(todo)).run(todo)
+    left = [request.task for request in missing(run) if request.subject == subject]
+    if left:
+        raise FaqError(f"{len(left)} of {total} benchmark tasks have no result: {', '.join(left)}: read the warnings")
+    return f"{total} benchmark tasks"
 
 
 class _Benchmarks:

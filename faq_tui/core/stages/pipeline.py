@@ -102,22 +102,22 @@ def run_pipeline(
         names = tuple(stage.name for stage in selected)
         write_job(folder, only, until, names)
         with EventFile(folder / "events.jsonl") as record:
-            checks, secrets = _Checks(names), secrets_of_run(run.settings)
+            checks, secrets = ModelChecks(names), secrets_of_run(run.settings)
             for stage in selected:
                 # A server that a stage starts is stopped at the end of that stage, to free memory for the next stage.
                 with ExitStack() as resources:
                     # Other programs and libraries write into the job's log, and may write a key into it.
                     resources.callback(secrets.scrub, run.log(job))
                     context = Context(
-                        *(run, _recorded(record, emit, secrets), cancel, job, names, resources),
+                        *(run, recorded_without_secrets(record, emit, secrets), cancel, job, names, resources),
                         confirmed=confirmed,
                         retry_unusable=retry_unusable and stage.name == "regenerate",
                     )
-                    with reported_to(partial(_emit_step, context.emit)):
+                    with reported_to(partial(emit_step, context.emit)):
                         _run_stage(context, stage, checks)
 
 
-def _recorded(record: EventFile, emit: Emit, secrets: Secrets) -> Emit:
+def recorded_without_secrets(record: EventFile, emit: Emit, secrets: Secrets) -> Emit:
     """Returns a function that writes each event to the file, and then passes the event to `emit`.
 
     If an event contains a secret, for example in the error message of another program, the secret is masked.
@@ -133,7 +133,7 @@ def _recorded(record: EventFile, emit: Emit, secrets: Secrets) -> Emit:
     return write_and_emit
 
 
-def _emit_step(emit: Emit, step: WorkStep) -> None:
+def emit_step(emit: Emit, step: WorkStep) -> None:
     emit(Preparing(step.what, step.done, step.total, step.unit, step.ended))
 
 
@@ -145,7 +145,7 @@ def _require_earlier(run: Run, stage: Stage) -> None:
             raise UsageError(f"{earlier.name} must be up to date before {stage.name}: use `--until {stage.name}`")
 
 
-class _Checks:
+class ModelChecks:
     """Checks the models once, before the first stage that uses a model or costs money."""
 
     def __init__(self, stages: Sequence[str]) -> None:
@@ -164,13 +164,13 @@ class _Checks:
         self.done = True
 
 
-def _run_stage(context: Context, stage: Stage, checks: _Checks) -> None:
+def _run_stage(context: Context, stage: Stage, checks: ModelChecks) -> None:
     store = context.run.store
     started = time.monotonic()
     try:
         summary = _execute_if_stale(context, stage, checks)
     except BaseException as error:  # noqa: BLE001  every end of a stage is recorded, even by Ctrl-C
-        failure = _without_secrets(context, _as_faq_error(context, stage, error))
+        failure = without_secrets(context, as_faq_error(context, stage, error))
         state = "stopped" if isinstance(failure, Stopped) else "failed"
         stage_rows.end(store, stage.name, state, str(failure))
         context.emit(StageFailed(stage.name, str(failure), int(failure.exit_code)))
@@ -182,7 +182,7 @@ def _run_stage(context: Context, stage: Stage, checks: _Checks) -> None:
     context.emit(StageDone(stage.name, round(time.monotonic() - started, 2), summary))
 
 
-def _execute_if_stale(context: Context, stage: Stage, checks: _Checks) -> str | None:
+def _execute_if_stale(context: Context, stage: Stage, checks: ModelChecks) -> str | None:
     """Execute the stage and return its summary, or return None if the stage is current.
 
     The signature is computed only once, because computing it may take long.
@@ -200,12 +200,12 @@ def _execute_if_stale(context: Context, stage: Stage, checks: _Checks) -> str | 
     return stage.execute(context)
 
 
-def _without_secrets(context: Context, failure: FaqError) -> FaqError:
+def without_secrets(context: Context, failure: FaqError) -> FaqError:
     message = secrets_of_run(context.run.settings).masked(str(failure))
     return failure if message == str(failure) else type(failure)(message)
 
 
-def _as_faq_error(context: Context, stage: Stage, error: BaseException) -> FaqError:
+def as_faq_error(context: Context, stage: Stage, error: BaseException) -> FaqError:
     """Return a FaqError unchanged.
 
     Convert any other error into a FaqError with one sentence, and write its traceback to the job's log.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.errors import FaqError, Stopped
 from faq_tui.core.base.files import full_disk_is_clear, replace_folder
+from faq_tui.core.cluster.node import PLACED
+from faq_tui.core.cluster.pool import ClusterPool
 from faq_tui.core.model_card.files import write_first_card
 from faq_tui.core.models.dense import format_of_folder
 from faq_tui.core.models.hub import cached_folder
@@ -28,12 +29,14 @@ from faq_tui.core.run.events import (
     ModuleQuantized,
     Note,
     StageProgress,
+    UnitStarted,
 )
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Recipe
 from faq_tui.core.settings.weights import kind_weights_of
+from faq_tui.core.stages.pools import needs_on, pool_for
 from faq_tui.core.stages.provenance import complete_manifest
-from faq_tui.core.store.artefacts import Artefact, add_artefact, add_failure, all_artefacts
+from faq_tui.core.store.artefacts import Artefact, add_artefact, add_failure, artefacts_with
 from faq_tui.core.store.sets import SetRow
 from faq_tui.core.worker.parent import without_keys
 from faq_tui.core.worker.pool import Ended, WorkerPool
@@ -65,12 +68,16 @@ class WantedArtefact:
     signature: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Running:
-    """An artefact that is being made. `result` gets the body of the worker's message `quantized`."""
+    """An artefact that is being made. `result` gets the body of the worker's message `quantized`.
+
+    `begun` is false while the artefact waits for a machine of a cluster.
+    """
 
     job: WantedArtefact
     place: WorkerPlace
+    begun: bool
     result: dict[str, Any] = field(default_factory=dict)
 
 
@@ -85,6 +92,7 @@ class Production:
     ) -> None:
         self.context, self.run, self.target = context, context.run, target
         self.todo, self.signatures = todo, signatures
+        self.env = without_keys(self.run.settings)
         self.waiting = list(todo)
         self.running: dict[str, _Running] = {}
         self.ended = 0  # number of artefacts that are made or have failed
@@ -98,9 +106,11 @@ class Production:
         stopped: Stopped | None = None
         free: list[WorkerPlace] = []
         try:
-            with WorkerPool(self.run.log(self.context.job), self.context.cancel) as pool:
+            with pool_for(self.context) as pool:
                 while self.running or (self.waiting and stopped is None):
-                    if not self.running:
+                    if isinstance(pool, ClusterPool):  # Ray decides which of the tasks run at the same time
+                        free = [WorkerPlace(threads=self.run.settings.cluster.cpus)] * len(self.waiting)
+                    elif not self.running:
                         # If an earlier artefact downloaded the target, the memory that the target needs is now known.
                         free = self._places()
                     while stopped is None and free and (job := self._next_job()) is not None:
@@ -121,8 +131,6 @@ class Production:
         finally:
             for name in list(self.running):
                 self._forget(name)
-            with suppress(OSError):  # `rmdir` fails if the folder is missing or not empty
-                (self.run.cache / CHECKPOINTS).rmdir()
         if stopped is not None:
             raise stopped
         return [(job.name, self.failed[job.name]) for job in self.todo if job.name in self.failed]
@@ -130,24 +138,28 @@ class Production:
     def _places(self) -> list[WorkerPlace]:
         if self.run.settings.quantize.parallel == 1 or len(self.waiting) < 2:
             return places(1, self.target.device, None, ())
-        longest = self.run.settings.assemble.max_tokens
-        missing = [
-            MissingArtefact(job.recipe, job.set_row.samples, job.set_row.tokens, min(longest, job.set_row.tokens))
-            for job in self.waiting
-        ]
-        folder = Path(self.target.path) if Path(self.target.path).is_dir() else cached_folder(self.target.path)
-        return places(self.run.settings.quantize.parallel, self.target.device, folder, missing)
+        missing = [self._missing(job) for job in self.waiting]
+        return places(self.run.settings.quantize.parallel, self.target.device, self._folder(), missing)
+
+    def _missing(self, job: WantedArtefact) -> MissingArtefact:
+        longest = min(self.run.settings.assemble.max_tokens, job.set_row.tokens)
+        return MissingArtefact(job.recipe, job.set_row.samples, job.set_row.tokens, longest)
+
+    def _folder(self) -> Path | None:
+        """The folder of the target; None if its files are not on this machine."""
+        return Path(self.target.path) if Path(self.target.path).is_dir() else cached_folder(self.target.path)
 
     def _next_job(self) -> WantedArtefact | None:
         """The next artefact. If a running worker makes the same weights, the artefact waits for this worker."""
         being_made = {running.job.signature for running in self.running.values()}
         return next((job for job in self.waiting if job.signature not in being_made), None)
 
-    def _begin(self, pool: WorkerPool, job: WantedArtefact, free: list[WorkerPlace]) -> None:
+    def _begin(self, pool: WorkerPool | ClusterPool, job: WantedArtefact, free: list[WorkerPlace]) -> None:
         """Start a worker for an artefact, or let the artefact share the weights of an artefact with the same
         signature."""
         self.waiting.remove(job)
-        self._show_progress(job.name)
+        if not isinstance(pool, ClusterPool):  # on a cluster, the artefact first waits for a machine
+            self._show_progress(job.name)
         try:
             with full_disk_is_clear(self.run.models):
                 twin = _twin(self.run, job.name, self.signatures)
@@ -158,12 +170,21 @@ class Production:
             self._fail(job, error)
             return
         place = free.pop(0)
-        self.running[job.name] = _Running(job, place)
-        env = {**without_keys(self.run.settings), **place.env}
-        pool.start(job.name, STAGE, self._spec(job, place), env)
+        env, spec = {**self.env, **place.env}, self._spec(job, place)
+        if isinstance(pool, ClusterPool):
+            try:
+                needs = needs_on(pool, self.context, self._folder(), self._missing(job))
+                pool.start(job.name, STAGE, spec, env, needs)
+            except FaqError as error:
+                self._fail(job, error)
+                return
+        else:
+            pool.start(job.name, STAGE, spec, env)
+        self.running[job.name] = _Running(job, place, begun=not isinstance(pool, ClusterPool))
 
     def _show_progress(self, *begun: str) -> None:
-        names = ", ".join([*self.running, *begun])
+        made = [name for name, one in self.running.items() if one.begun]
+        names = ", ".join([*made, *begun])
         self.context.emit(StageProgress(STAGE, self.ended, len(self.todo), names))
 
     def _share(self, job: WantedArtefact, twin: Artefact) -> None:
@@ -198,6 +219,10 @@ class Production:
     def _hear(self, running: _Running, message: dict[str, Any]) -> None:
         if message["kind"] == "quantized":
             running.result.update(message)
+        if message["kind"] == PLACED:
+            running.begun = True
+            self.context.emit(UnitStarted(f"{STAGE}/{running.job.name}", message["node"], message["attempt"]))
+            self._show_progress()
         event = worker_event(running.job.name, message)
         if event:
             self.context.emit(event)
@@ -257,8 +282,8 @@ def _twin(run: Run, name: str, signatures: dict[str, str]) -> Artefact | None:
     The found artefact must match the settings, and must not share the folder of a third artefact.
     """
     signature = signatures[name]
-    for other in all_artefacts(run.store).values():
-        alike = other.signature == signature == signatures.get(other.name, signature)
+    for other in artefacts_with(run.store, signature):
+        alike = signatures.get(other.name, signature) == signature
         if alike and other.name != name and not other.same_as and is_whole(run.models / other.folder):
             return other
     return None

@@ -24,8 +24,8 @@ def _changes(run: Run, set_row: SetRow) -> dict[str, Any]:
 
     The result is empty if nothing was cut or added.
     """
-    plans, name = run.settings.set_plans(), plain_name(set_row.name)
-    plan = plans.get(name, plans.get(name.removesuffix(TOKENS_SUFFIX)))
+    name = plain_name(set_row.name)
+    plan = run.settings.set_plan(name) or run.settings.set_plan(name.removesuffix(TOKENS_SUFFIX))
     changes: dict[str, Any] = {}
     if plan is not None and plan.answers_cut is not None:
         changes["answers_cut"] = plan.answers_cut

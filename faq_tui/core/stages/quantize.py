@@ -6,6 +6,7 @@ An artefact's folder is moved to models/ only when it is complete.
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from faq_tui.core.base.errors import FaqError
@@ -76,7 +77,7 @@ def execute(context: Context) -> str:
             raise FaqError(f"set {name} is not assembled: run `faq-tui run {run.folder} --until assemble`")
     _sweep(run.models)
     signatures = {recipe.folder(name): artefact_signature(run, recipe, sets[name]) for recipe, name in jobs(run)}
-    good = _good(run, signatures)
+    good = finished(run, signatures)
     _sweep_checkpoints(run, {checkpoints(run, name, signatures[name]) for name in signatures if name not in good})
     todo = [
         WantedArtefact(recipe.folder(name), recipe, sets[name], signatures[recipe.folder(name)])
@@ -85,13 +86,43 @@ def execute(context: Context) -> str:
     ]
     context.emit(StageStarted(STAGE, len(todo), "artefacts", len(jobs(run)) - len(todo)))
     target = find_target(run, lambda text: context.emit(Note(text)))
-    failed = Production(context, target, todo, signatures).make_all()
+    try:
+        failed = Production(context, target, todo, signatures).make_all()
+    finally:
+        _sweep(run.models)  # tasks on lost machines of a cluster leave folders behind
+        with suppress(OSError):  # `rmdir` fails if the folder is missing or not empty
+            (run.cache / CHECKPOINTS).rmdir()
     if failed:
         raise _failure(failed, len(todo))
     context.emit(StageProgress(STAGE, len(todo), len(todo)))
     reused = sum(artefact.same_as is not None for artefact in all_artefacts(run.store).values())
     shared = f"; {reused} of them share the weights of another set with the same token ids" if reused else ""
     return f"{len(jobs(run))} artefacts under {run.models.name}/{shared}"
+
+
+def make_one(context: Context, name: str) -> str:
+    """Make the artefact `name`, and no other one. Returns a summary.
+
+    Other processes may make other artefacts of the run meanwhile.
+    """
+    run = context.run
+    sets = all_sets(run.store)
+    wanted = {
+        recipe.folder(set_name): WantedArtefact(
+            recipe.folder(set_name), recipe, sets[set_name], artefact_signature(run, recipe, sets[set_name])
+        )
+        for recipe, set_name in jobs(run)
+        if set_name in sets
+    }
+    run.models.mkdir(parents=True, exist_ok=True)
+    context.emit(StageStarted(STAGE, 1, "artefacts"))
+    target = find_target(run, lambda text: context.emit(Note(text)))
+    signatures = {wanted_name: one.signature for wanted_name, one in wanted.items()}
+    for _, error in Production(context, target, [wanted[name]], signatures).make_all():
+        raise error
+    context.emit(StageProgress(STAGE, 1, 1))
+    row = all_artefacts(run.store)[name]
+    return f"shares the weights of {row.same_as}" if row.same_as else f"{row.bits:.2f} bits per weight"
 
 
 def _failure(failed: list[tuple[str, FaqError]], tried: int) -> FaqError:
@@ -103,7 +134,7 @@ def _failure(failed: list[tuple[str, FaqError]], tried: int) -> FaqError:
     return type(first)(f"{name}: {first}{more}")
 
 
-def _good(run: Run, signatures: dict[str, str]) -> set[str]:
+def finished(run: Run, signatures: dict[str, str]) -> set[str]:
     """The names of the artefacts that are complete and match the settings.
 
     If an artefact uses the folder of another artefact, both artefacts must match the settings.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.family import warnings as family_warnings
@@ -76,6 +78,23 @@ def execute(context: Context) -> str:
             )
         )
     return _summary(context)
+
+
+def generate_one(context: Context, name: str, seed_ids: Collection[str]) -> str:
+    """Generate the missing candidates of one local source for some of the seeds. Returns a summary."""
+    run = context.run
+    source = run.settings.sources[name]
+    todo = [one for one in pending_candidates(run, source) if one.seed.id in seed_ids]
+    context.emit(StageStarted(STAGE, len(todo), "candidates", source.candidates * len(seed_ids) - len(todo)))
+    progress = RegenerationProgress(len(todo))
+    rows.clear_failures(run.store, source_hash_of(source), ((one.seed.id, one.number) for one in todo))
+    if todo:
+        _generate(context, CandidateRecorder(context, name, source, progress, todo), todo)
+    if progress.failed:
+        raise FaqError(
+            f"{progress.failed} of {len(todo)} candidates failed ({progress.last_failure}): run the unit again"
+        )
+    return f"{progress.done} candidates"
 
 
 def _generate(context: Context, recorder: CandidateRecorder, pending: list[PendingCandidate]) -> None:

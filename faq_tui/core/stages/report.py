@@ -60,7 +60,7 @@ def _signature(run: Run, picks: Sequence[object]) -> str:
     measured = sorted((m.subject, m.text, m.signature) for m in all_measurements(run.store).values())
     artefacts = [[a.name, a.signature, a.same_as, a.samples, a.tokens] for a in wanted_artefacts(run)]
     inputs = (measured, benchmarks.fingerprint(run), spikes.fingerprint(run), artefacts, *picks)
-    settings = run.settings.model_dump()
+    settings = run.settings.model_dump(exclude={"cluster"})  # a cluster has no effect on results
     settings["evaluate"] = as_before(settings["evaluate"])
     return digest(SCHEMA, settings, sorted(subjects(run).items()), *inputs, *_added_metrics(run))
 

@@ -17,6 +17,7 @@ Each module reads and writes one group of tables. No other module has SQL for th
 `artefacts.py` stores facts about artefacts, and the reasons why artefacts could not be made.
 `measurements.py` stores held-out answers, measurements, and the words of held-out items.
 `benchmarks.py` stores results of public benchmarks.
+`units.py` stores the last attempt at each unit of work.
 `stages.py` stores the last run of each stage.
 `server_capabilities.py` stores what servers accept and report.
 """

@@ -64,8 +64,17 @@ def all_failures(store: Store) -> dict[str, tuple[str, str]]:
     return {row["name"]: (row["signature"], row["message"]) for row in rows}
 
 
+def artefacts_with(store: Store, signature: str) -> list[Artefact]:
+    """All artefacts with this signature, the oldest first."""
+    return list(_read(store, "WHERE signature = ?", signature).values())
+
+
 def all_artefacts(store: Store) -> dict[str, Artefact]:
     """All artefacts by name, the oldest artefact first."""
+    return _read(store)
+
+
+def _read(store: Store, which: str = "", *values: str) -> dict[str, Artefact]:
     names = list(Artefact.__dataclass_fields__)
-    rows = store.db.execute(f"SELECT {', '.join(names)} FROM artefacts ORDER BY created, name")
+    rows = store.db.execute(f"SELECT {', '.join(names)} FROM artefacts {which} ORDER BY created, name", values)
     return {row["name"]: Artefact(**{**dict(row), "recipe": json.loads(row["recipe"])}) for row in rows}

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.base.file_systems import is_shared
 from faq_tui.core.base.files import PRIVATE_FILE, full_disk
 from faq_tui.core.store import migrate
 
@@ -41,8 +42,10 @@ class Store:
                 migrate.bring_up_to_date(self.db, path)
                 self.db.execute("PRAGMA query_only = ON")
                 return
-            self._use_wal()
-            self.db.execute("PRAGMA synchronous = NORMAL")
+            # Write-ahead logging needs memory that all processes share, so it cannot work across machines.
+            shared = str(path) != MEMORY and is_shared(path.parent)
+            self._use_journal("DELETE" if shared else "WAL")
+            self.db.execute(f"PRAGMA synchronous = {'FULL' if shared else 'NORMAL'}")
             self.db.execute("PRAGMA foreign_keys = ON")
             migrate.bring_up_to_date(self.db, path)
         except sqlite3.DatabaseError as error:
@@ -64,8 +67,8 @@ class Store:
             )
             raise UsageError(f"{path} is not a database that faq-tui can open ({error}): {advice}") from None
 
-    def _use_wal(self) -> None:
-        """Switch to write-ahead logging.
+    def _use_journal(self, mode: str) -> None:
+        """Switch to write-ahead logging, or to the rollback journal ("DELETE").
 
         If another process opens the file at the same moment, SQLite fails without waiting, so this function tries
         several times.
@@ -73,7 +76,7 @@ class Store:
         until = time.monotonic() + LOCK_WAIT_S
         while True:
             try:
-                self.db.execute("PRAGMA journal_mode = WAL")
+                self.db.execute(f"PRAGMA journal_mode = {mode}")
                 return
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error) or time.monotonic() > until:

@@ -36,6 +36,17 @@ def test_an_empty_file_becomes_the_newest_schema_and_opens_again(tmp_path: Path)
     assert schemas[0] and schemas[0] == schemas[1] == schemas[2]
 
 
+def test_on_a_shared_file_system_no_memory_is_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write-ahead logging works only among the processes of one machine."""
+    Store(tmp_path / "faq.db").close()
+    monkeypatch.setattr(database, "is_shared", lambda folder: folder == tmp_path)
+    store = Store(tmp_path / "faq.db")
+    assert store.db.execute("PRAGMA journal_mode").fetchone()[0] == "delete"
+    stages.begin(store, "seeds", "1", "job")
+    assert list(tmp_path.glob("faq.db?*")) == []
+    store.close()
+
+
 def test_every_migration_starts_where_the_one_before_ended(tmp_path: Path) -> None:
     for applied in range(len(all_migrations()) + 1):
         path = tmp_path / f"{applied}.db"

@@ -25,6 +25,7 @@ def figures(live: LiveState, queue: Sequence[Queued], now: float) -> list[str]:
     done = sum(queued.state == "done" for queued in queue)
     running = live.running_artefacts()
     parts = [f"{done} of {len(queue)} artefacts done"]
+    parts += machines(live) if live.is_running("quantize") else []
     if running:
         for one in running:
             parts.append(f"{one.name}: layer {min(len(one.layer_done) + 1, one.layers)} of {one.layers}")
@@ -41,6 +42,20 @@ def figures(live: LiveState, queue: Sequence[Queued], now: float) -> list[str]:
         elif stale := sum(queued.state == "stale" for queued in queue):
             parts.append(f"{stale} out of date; press r to quantize them again")
     return parts
+
+
+def machines(live: LiveState) -> list[str]:
+    """The machines of the cluster, and the artefacts that each of them makes now; nothing without a cluster."""
+    if not live.machines:
+        return []
+    on: dict[str, list[str]] = {}
+    for artefact in live.running_artefacts():
+        node = live.placed.get(f"quantize/{artefact.name}")
+        if node is not None:
+            on.setdefault(node, []).append(artefact.name)
+    count = len(live.machines)
+    parts = [f"{count} machine{'s' if count > 1 else ''} in the cluster"]
+    return parts + [f"{node}: {', '.join(names)}" for node, names in sorted(on.items())]
 
 
 def _left(live: LiveState, now: float) -> str:

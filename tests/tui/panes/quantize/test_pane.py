@@ -17,6 +17,7 @@ from faq_tui.core.settings import load_settings
 from faq_tui.core.store import stages
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.panes.quantize.pane import QuantizePane
+from faq_tui.tui.panes.quantize.queue import figures, machines
 from faq_tui.tui.screens.recipe import RecipeScreen
 from tests.support.pane_host import NOW, PaneHost
 from tests.support.pane_runs import MODULES, bare_run, loss_of, quantized_run
@@ -141,6 +142,23 @@ def test_an_old_recording_of_a_failed_artefact_shows_only_the_next_one() -> None
     live.apply(e.StageFailed("quantize", "broken", 1), 3.0)
     live.apply(e.StageStarted("quantize", 1, "artefacts"), 4.0)
     assert live.running_artefact() is None
+
+
+def test_the_machines_of_a_cluster_and_what_they_make() -> None:
+    live = LiveState()
+    live.apply(e.StageStarted("quantize", 3, "artefacts"), 0.0)
+    assert machines(live) == []
+    live.apply(e.ClusterNodes(("box1 (8 GPU, 64 CPU)", "box2 (8 GPU, 64 CPU)")), 1.0)
+    live.apply(e.StageProgress("quantize", 0, 3, f"{ELDER}, {SECOND}"), 1.0)
+    for name, node in ((ELDER, "box1"), (SECOND, "box2")):
+        live.apply(e.UnitStarted(f"quantize/{name}", node, 1), 2.0)
+        live.apply(e.ArtefactStarted(name, 12, 20, 4000), 2.0)
+    assert machines(live) == ["2 machines in the cluster", f"box1: {ELDER}", f"box2: {SECOND}"]
+    live.apply(e.ClusterNodes(("box2 (8 GPU, 64 CPU)",)), 3.0)  # box1 is lost
+    live.apply(e.UnitStarted(f"quantize/{ELDER}", "box2", 2), 3.0)
+    live.apply(e.ArtefactStarted(ELDER, 12, 20, 4000), 4.0)
+    assert machines(live) == ["1 machine in the cluster", f"box2: {SECOND}, {ELDER}"]
+    assert machines(live)[0] in figures(live, [], 5.0)
 
 
 async def test_running(tmp_path: Path) -> None:
