@@ -128,7 +128,7 @@ def test_a_run_that_cannot_be_opened_leaves_home_open(folder: Path, terminals: l
     shown = in_folder(terminals, folder.parent)
     shown.wait_to_see("1 run ", "▸ run")
     shown.press(b"\r")
-    shown.wait_to_see("is not a database", "enter Open")
+    shown.wait_to_see("cannot be written", "enter Open")
     shown.press(b"q")
     assert shown.wait() == 0
 

@@ -17,8 +17,8 @@ from faq_tui.core.store.stages import StageRow
 def command(folder: Path, headless: bool, as_json: bool) -> None:
     """Run all stages once on a small real model. The demo needs no GPU, server or account.
 
-    The demo takes three to seven minutes on two cores, after a download of 93 MB. If the demo is stopped or killed, run
-    the same command again to resume it.
+    The demo takes three to seven minutes on two cores, after a download of 93 MB. If the demo is stopped or killed,
+    run the same command again to resume it.
     """
     from faq_tui.cli.foreground import run_in_foreground
     from faq_tui.core.run.run import open_run

@@ -77,12 +77,13 @@ def command(
     With --preset, the other options override the settings of the preset. A run has only one target. If the preset's
     table has several targets, choose one with --target. Without --target, the run gets the first target of the table.
     """
-    from faq_tui.cli import init_questions
+    from faq_tui.cli import ctrl_c, init_questions
     from faq_tui.core.settings.write import write_settings
 
     asks = preset is None and not no_input and sys.stdin.isatty() and sys.stderr.isatty()
     if asks and (run_folder is None or target is None or seeds is None):
-        path = init_questions.ask_all(run_folder, target, seeds, servers)
+        with ctrl_c.ends_prompts():
+            path = init_questions.ask_all(run_folder, target, seeds, servers)
         click.echo(f"wrote {path}")
         _say_next(path.parent)
         return

@@ -58,8 +58,11 @@ def command(
 def _prompt(given: str | None) -> str:
     import sys
 
+    from faq_tui.cli import ctrl_c
+
     if given is not None:
         return given
     if sys.stdin.isatty():
-        return str(click.prompt("Prompt", err=True))
+        with ctrl_c.ends_prompts():
+            return str(click.prompt("Prompt", err=True))
     return sys.stdin.buffer.read().decode("utf-8", "replace").strip()
