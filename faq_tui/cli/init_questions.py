@@ -46,7 +46,8 @@ MOST_SHOWN = 20  # maximum number of a server's models that are listed
 def refuse(target: str | None, seeds: str | None, servers: Mapping[str, Any]) -> None:
     """Check the options in the same way as the wizard checks its answers.
 
-    Raises UsageError or EndpointError for the first option that cannot be used.
+    Print the warnings about the larger model. Raises UsageError or EndpointError for the first option that cannot be
+    used.
     """
     here = Path.cwd()
     if target is not None:
@@ -57,7 +58,10 @@ def refuse(target: str | None, seeds: str | None, servers: Mapping[str, Any]) ->
         url, model = servers.get(f"{name}_url"), servers.get(f"{name}_model")
         if url and model and url.startswith("http"):
             draft = Draft(target=target or EMBEDDED, seeds=seeds or "starter", url=url, model=model)
-            _raise_problem(look_at_server(draft), "; to write the settings without this check, add --no-check")
+            report = look_at_server(draft)
+            _raise_problem(report, "; to write the settings without this check, add --no-check")
+            if name == "elder":
+                _show(replace(report, lines=tuple(line for line in report.lines if line.role == "warning")))
 
 
 def _raise_problem(report: StepReport, hint: str = "") -> None:

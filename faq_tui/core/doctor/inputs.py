@@ -191,7 +191,11 @@ def _target(run: Run, name: str) -> Check:
 
 
 def family_checks(run: Run) -> list[Check]:
-    """One check for each source. Each server is asked once which model it has loaded."""
+    """One check for the family of each source, and one for its size if the source is not larger than the target.
+
+    Each server is asked once which model it has loaded. If the settings say that a source is the target itself, the
+    size of this source is not checked.
+    """
     ask_servers(run)
     elders = suggestions(run)
     advice = f"elders of its family: {', '.join(elders)}" if elders else "give a larger model of the target's family"
@@ -199,8 +203,8 @@ def family_checks(run: Run) -> list[Check]:
     for finding in check_sources(run):
         kin = finding.kinship
         words = f"{finding.badge}: {finding.model}; {'; '.join(kin.reasons)}"
-        well = kin.verdict == FAMILY and (kin.itself or kin.larger is not False)
-        if kin.verdict == FAMILY and not well:
-            words += "; the source is not larger than the target, so FAQ does not promise a gain"
+        well = kin.verdict == FAMILY
         checks.append(Check(f"family {finding.source}", "ok" if well else "warning", words, "" if well else advice))
+        if kin.not_larger and not finding.by_settings:
+            checks.append(Check(f"size {finding.source}", "warning", kin.not_larger, advice if well else ""))
     return checks

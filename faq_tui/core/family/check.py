@@ -1,6 +1,7 @@
 """Check which model each source's server has loaded, and whether that model belongs to the target's family.
 
 A server may use any name for its model. vLLM's list of models also contains the name of the loaded model (`root`).
+The list of llama.cpp's server contains the number of parameters (`meta.n_params`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.files import atomic_text
@@ -24,6 +26,7 @@ from faq_tui.core.settings.source import LOCAL, TARGET
 
 TIMEOUT_S = 5.0
 MAX_NAME = 512  # longest name of a model in characters
+MAX_PARAMETERS = 10**15  # a larger number of parameters is treated as a mistake of the server
 
 
 def served_name(run: Run, source: Source) -> str:
@@ -31,33 +34,44 @@ def served_name(run: Run, source: Source) -> str:
 
     If the server has not reported a model, the result is the name in the settings.
     """
-    try:
-        name = json.loads(_path(run).read_text(encoding="utf-8")).get(_key(source))
-    except (OSError, ValueError, AttributeError):
-        name = None
+    name = _reported(run, source).get("root")
     return name if isinstance(name, str) and name else source.model
 
 
+def _reported(run: Run, source: Source) -> dict[str, Any]:
+    """The stored facts that the server last reported about the model: `root` and `parameters`."""
+    try:
+        facts = json.loads(_path(run).read_text(encoding="utf-8")).get(_key(source))
+    except (OSError, ValueError, AttributeError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
 def ask_servers(run: Run) -> None:
-    """Ask every source's server which model it loaded, and store the answers."""
-    roots = {
-        _key(source): root
+    """Ask every source's server which model it loaded and how large this model is, and store the answers."""
+    facts = {
+        _key(source): reported
         for source in run.settings.sources.values()
-        if source.base_url.startswith("http") and (root := asyncio.run(_root(source)))
+        if source.base_url.startswith("http") and (reported := asyncio.run(_ask(source)))
     }
-    if roots:
+    if facts:
         with atomic_text(_path(run)) as file:
-            json.dump(roots, file)
+            json.dump(facts, file)
 
 
-async def _root(source: Source) -> str | None:
+async def _ask(source: Source) -> dict[str, Any]:
     try:
         async with Client(source) as client, asyncio.timeout(TIMEOUT_S):
             listed = models_of(await client.get_json("/models")) or {}
-        roots = [model.get("root") for name, model in listed.items() if name == source.model]
     except Exception:  # noqa: BLE001  another check reports the server's fault
-        return None
-    return next((root[:MAX_NAME] for root in roots if isinstance(root, str) and root), None)
+        return {}
+    model = listed.get(source.model, {})
+    root, meta = model.get("root"), model.get("meta")
+    facts: dict[str, Any] = {"root": root[:MAX_NAME]} if isinstance(root, str) and root else {}
+    parameters = meta.get("n_params") if isinstance(meta, dict) else None
+    if isinstance(parameters, int) and 1 < parameters < MAX_PARAMETERS:
+        facts["parameters"] = parameters
+    return facts
 
 
 def _path(run: Run) -> Path:
@@ -79,6 +93,7 @@ class Finding:
     source: str  # the source's name in the settings
     model: str  # name of the loaded model, or the name in the settings if the server reports no name
     kinship: Kinship
+    by_settings: bool = False  # True if the settings say that this source is the target itself
 
     @property
     def badge(self) -> str:
@@ -93,10 +108,12 @@ def check_sources(run: Run) -> list[Finding]:
     target = target_profile(run)
     findings = []
     for name, source in run.settings.sources.items():
-        model = target.name if _is_target(run, name, source) else served_name(run, source)
-        findings.append(
-            Finding(name, model, kinship(target, ModelProfile(model, _files(run, source.files or model))))
-        )
+        by_settings = _is_target(run, name, source)
+        model = target.name if by_settings else served_name(run, source)
+        parameters = _reported(run, source).get("parameters")
+        reported = parameters if isinstance(parameters, int) else None
+        profile = ModelProfile(model, _files(run, source.files or model), reported)
+        findings.append(Finding(name, model, kinship(target, profile), by_settings))
     return findings
 
 

@@ -17,6 +17,9 @@ from faq_tui.core.family.known import ModelFamily, bare_name, billions, by_confi
 from faq_tui.core.models.model_files import ModelFiles
 
 FAMILY, SAME_TOKENIZER, STRANGER = "family", "same tokenizer", "stranger"
+# The number of parameters in a model's name is rounded. If one size comes from a name and the other one from the
+# weights, the source counts as larger only if it exceeds the target by this factor.
+CLEARLY_LARGER = 1.25
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class ModelProfile:
 
     name: str
     files: ModelFiles | None = None
+    reported: int | None = None  # number of parameters that the model's server reports
 
     @cached_property
     def _placed(self) -> tuple[ModelFamily | None, str]:
@@ -69,6 +73,12 @@ class ModelProfile:
     def billions(self) -> float | None:
         return billions(self.name)
 
+    @cached_property
+    def counted(self) -> float | None:
+        """The number of parameters that the server reports or that the weights have, in billions."""
+        parameters = self.reported or (self.files.parameters if self.files else None)
+        return parameters / 1e9 if parameters else None
+
 
 @dataclass(frozen=True)
 class Kinship:
@@ -79,15 +89,22 @@ class Kinship:
     itself: bool = False  # True if the source is the target
     larger: bool | None = None  # True if the source is larger than the target; None if a size is unknown
     known: bool = True  # False if the verdict "stranger" is not certain, because facts are missing
+    sizes: str = ""  # the sizes of the source and the target in words; "" if a size is unknown
+
+    @property
+    def not_larger(self) -> str:
+        """Say that the source is not larger than the target, and why; "" if it is larger or a size is unknown."""
+        if self.larger is not False:
+            return ""
+        why = "it is the same model" if self.itself else self.sizes
+        return f"the source is not larger than the target: {why}, so do not expect a gain"
 
 
 def kinship(target: ModelProfile, source: ModelProfile) -> Kinship:
     """Return how `source` is related to `target`, and the reasons. Only local files are read."""
     if bare_name(target.name) and bare_name(target.name) == bare_name(source.name):
         return Kinship(FAMILY, (f"{source.title} is the target itself",), itself=True, larger=False)
-    larger = None
-    if target.billions is not None and source.billions is not None:
-        larger = source.billions > target.billions
+    larger, sizes = _compare_sizes(target, source)
     architecture = _same_architecture(target, source)
     vocabulary = None
     if target.files and source.files:
@@ -96,7 +113,26 @@ def kinship(target: ModelProfile, source: ModelProfile) -> Kinship:
     reasons = (*_of_names(target, source), *_of_files(target, source, architecture, vocabulary))
     if not known:
         reasons += (f"no file on this machine identifies the family of {_unplaced(target, source)}",)
-    return Kinship(verdict, reasons, larger=larger, known=known)
+    return Kinship(verdict, reasons, larger=larger, known=known, sizes=sizes)
+
+
+def _compare_sizes(target: ModelProfile, source: ModelProfile) -> tuple[bool | None, str]:
+    """Returns (larger, sizes) of a Kinship.
+
+    If possible, both sizes come from names, or both are numbers of parameters that were counted or reported.
+    """
+    ours, theirs, factor = target.billions, source.billions, 1.0
+    if ours is None or theirs is None:
+        ours, theirs = target.counted, source.counted
+    if ours is None or theirs is None:
+        ours, theirs, factor = target.billions or ours, source.billions or theirs, CLEARLY_LARGER
+    if ours is None or theirs is None:
+        return None, ""
+    return theirs > ours * factor, f"it has {_in_words(theirs)} parameters, and the target has {_in_words(ours)}"
+
+
+def _in_words(billions: float) -> str:
+    return f"{billions:.3g} billion" if billions >= 1 else f"{billions * 1000:.3g} million"
 
 
 def _decide(

@@ -6,11 +6,15 @@ No network is used, and no code in the files is run.
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.models.headers import tensors_of
 
 NAMES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "README.md")
 MAX_BYTES = 64 << 20
@@ -67,6 +71,17 @@ class ModelFiles:
         card = self._text("README.md").partition("\n---")[0]
         base = re.search(r"^base_model:[ \t]*(?:\n[ \t]*-[ \t]*)?[\"']?([\w./-]+)", card, re.MULTILINE)
         return tuple(name for name in (base[1] if base else None, named) if isinstance(name, str) and name)
+
+    @cached_property
+    def parameters(self) -> int | None:
+        """The number of parameters, from the headers of the weights; None if the weights are not on this machine."""
+        if "config.json" not in self.paths:
+            return None
+        try:
+            tensors = tensors_of(self.paths["config.json"].parent)
+        except (FaqError, OSError):
+            return None
+        return sum(math.prod(shape) for _, shape, _ in tensors.values()) or None
 
     @cached_property
     def vocabulary(self) -> dict[str, int]:

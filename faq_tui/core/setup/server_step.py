@@ -163,7 +163,8 @@ def _whole(found: ServerReport, draft: Draft, reply: Reply | None, fault: str) -
     lines += _reply_lines(found, reply, fault)
     with draft_run(complete) as run:
         for check in family_checks(run):
-            found = replace(found, badge=check.found.partition(":")[0])
+            if check.name.startswith("family "):
+                found = replace(found, badge=check.found.partition(":")[0])
             lines.append(Line(sentence(check.found), "good" if check.state == "ok" else "warning"))
             if check.advice:
                 lines.append(Line(sentence(check.advice), "dim"))

@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 
 from faq_tui.core.base.errors import ExitCode
+from faq_tui.core.doctor import family_checks
+from faq_tui.core.run.run import Run, open_run
 from tests.support.fake_server import Behaviour, FakeServer
 from tests.support.schemas import valid
 from tests.support.shell import faq_tui, make_run
+from tests.support.tiny import make_tiny_model
 
 TOML = """
 [target]
@@ -71,7 +74,7 @@ def family_check(folder: Path) -> dict[str, Any]:
             "family: Qwen3-235B-A22B-FP8; Qwen3-8B is a name of the Qwen3",
         ),
         ("deepseek-ai/DeepSeek-R1-0528-Qwen3-8B", "DeepSeek-R1", "warning", "so this source is a teacher"),
-        ("Qwen/Qwen3-8B", "Qwen3-4B", "warning", "the source is not larger than the target"),
+        ("Qwen/Qwen3-8B", "Qwen3-4B", "ok", "family: Qwen3-4B"),
         ("Qwen/Qwen3-8B", "mystery", "warning", "family unknown: mystery; "),
     ],
 )
@@ -82,6 +85,53 @@ def test_doctor(tmp_path: Path, target: str, elder: str, state: str, words: str)
     assert ("Qwen/Qwen3-235B-A22B" in found["advice"]) == (state == "warning")
     shown = faq_tui("doctor", tmp_path).out
     assert "family elder" in shown and words in " ".join(shown.split())
+
+
+NOT_LARGER = "the source is not larger than the target: "
+
+
+@pytest.mark.parametrize(
+    ("target", "elder", "parameters", "words"),
+    [
+        ("Qwen/Qwen3-8B", "Qwen3-4B", None, "it has 4 billion parameters, and the target has 8 billion, "),
+        ("Qwen/Qwen3-8B", "Qwen3-8B-FP8", None, "it is the same model, "),
+        ("Qwen/Qwen3-8B", "Other-8B", None, "it has 8 billion parameters, and the target has 8 billion, "),
+        ("embedded", "mystery", 134_515_008, "it has 135 million parameters, and the target has 135 million, "),
+        ("Qwen/Qwen3-8B", "mystery", 8_190_735_360, "it has 8.19 billion parameters, and the target has 8 billion, "),
+        ("Qwen/Qwen3-8B", "mystery", 32_000_000_000, ""),
+        ("Qwen/Qwen3-8B", "Qwen3-32B", 4_000_000_000, ""),
+        ("Qwen/Qwen3-8B", "mystery", None, ""),
+        ("Qwen/Qwen3-8B", "mystery", "7", ""),
+        ("Qwen/Qwen3-8B", "mystery", -7, ""),
+    ],
+)
+def test_a_source_that_is_not_larger(tmp_path: Path, target: str, elder: str, parameters: Any, words: str) -> None:
+    meta = {} if parameters is None else {"meta": {"n_params": parameters}}
+    with listing([{"id": elder, **meta}]) as url, open_draft(tmp_path, target, elder, url) as run:
+        found = [check for check in family_checks(run) if check.name == "size elder"]
+    assert [check.found for check in found] == [f"{NOT_LARGER}{words}so do not expect a gain"] * bool(words)
+    assert {check.state for check in found} <= {"warning"}
+
+
+def test_the_weights_say_how_large_a_model_is(tmp_path: Path) -> None:
+    make_tiny_model(tmp_path / "small")
+    listed = [{"id": "mystery", "meta": {"n_params": 9_000}}]
+    with listing(listed) as url, open_draft(tmp_path, "./small", "mystery", url) as run:
+        (size,) = [check for check in family_checks(run) if check.name == "size elder"]
+    assert "it has 0.009 million parameters" in size.found
+
+
+def test_a_source_that_is_the_target_by_the_settings(tmp_path: Path) -> None:
+    with open_draft(tmp_path, "Qwen/Qwen3-8B", "Qwen3-8B", "http://127.0.0.1:9/v1", "self") as run:
+        assert [check.name for check in family_checks(run)] == ["family self"]
+
+
+@contextmanager
+def open_draft(folder: Path, target: str, elder: str, url: str, name: str = "elder") -> Iterator[Run]:
+    text = TOML.format(target=target, elder=elder, url=url).replace("sources.elder", f"sources.{name}")
+    (folder / "faq.toml").write_text(text)
+    with open_run(folder) as run:
+        yield run
 
 
 def test_the_server_says_what_it_loaded_and_it_is_remembered(tmp_path: Path) -> None:

@@ -213,3 +213,12 @@ def test_init_asks_only_what_is_missing_and_ctrl_c_writes_nothing(
     shown.wait_for(b"Write the settings?")
     assert interrupted(shown) == ExitCode.STOPPED
     assert not (tmp_path / "my-run").exists()
+
+
+def test_a_model_that_is_not_larger_is_a_warning(tmp_path: Path) -> None:
+    with FakeServer(Behaviour(models=("SmolLM2-135M-Instruct",))) as server:
+        given = ("--target", "embedded", "--seeds", "starter", "--elder-url", server.url)
+        done = faq_tui("init", tmp_path / "run", *given, "--elder-model", "SmolLM2-135M-Instruct")
+    said = " ".join(done.err.split())
+    assert done.code == ExitCode.DONE and (tmp_path / "run" / "faq.toml").is_file()
+    assert "not larger than the target: it is the same model, so do not expect a gain" in said

@@ -84,3 +84,14 @@ def test_the_window_that_the_server_states() -> None:
         report = look(server.url, "two")
     assert several.problem == "choose the larger model from the server's list" and several.models == ("one", "two")
     assert report.window == 4096 and "Context window: 4,096 tokens" in words(report)
+
+
+@pytest.mark.parametrize("model", ["Qwen3-8B", "Qwen3-4B-AWQ"])
+def test_a_model_that_is_not_larger_is_a_warning(model: str) -> None:
+    with FakeServer(Behaviour(models=(model,))) as server:
+        report = look(server.url)
+        larger = look(server.url, target="Qwen/Qwen3-0.6B")
+    (warning,) = [line for line in report.lines if "not larger than the target" in line.text]
+    assert not report.problem and warning.role == "warning" and "do not expect a gain" in warning.text
+    assert ("it is the same model" in warning.text) == (model == "Qwen3-8B")
+    assert report.badge in ("family", "itself") and "not larger" not in words(larger)
