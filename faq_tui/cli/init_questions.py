@@ -146,7 +146,8 @@ def _ask_source(draft: Draft, servers: Mapping[str, Any]) -> Draft:
             continue
         _show(report)
         if not report.problem:
-            return replace(draft, origin="server", url=report.url, model=report.model)
+            draft = replace(draft, origin="server", url=report.url, model=report.model)
+            return replace(draft, window=report.window, rate=report.rate)
         if "api_key_env" in report.problem and not draft.key_env:
             key = click.prompt("        Environment variable that holds the API key", err=True)
             draft = replace(draft, key_env=str(key).strip())

@@ -7,7 +7,7 @@ from pathlib import Path
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.text import duration
 from faq_tui.core.doctor.inputs import Check
-from faq_tui.core.doctor.set_size import largest_set
+from faq_tui.core.doctor.set_size import SetSize, largest_set
 from faq_tui.core.embedded import cached_model
 from faq_tui.core.models.devices import first_gpu, free_bytes
 from faq_tui.core.models.hub import cached_folder
@@ -43,7 +43,7 @@ def recipe_checks(run: Run) -> list[Check]:
             cost,
             gpu.free if gpu else None,
             free,
-            size.words,
+            size,
         )
         for recipe, cost in zip(run.settings.recipes, costs, strict=True)
     ]
@@ -105,13 +105,14 @@ def fits(cost: QuantizationCost, gpu: int | None, host: int | None) -> str:
     return ""
 
 
-def _check(name: str, sets: int, cost: QuantizationCost, gpu: int | None, host: int | None, source: str) -> Check:
+def _check(name: str, sets: int, cost: QuantizationCost, gpu: int | None, host: int | None, size: SetSize) -> Check:
     memory = f"{cost.host_bytes / GIB:.1f} GiB of host memory"
     if cost.gpu_bytes:
         memory = f"{cost.gpu_bytes / GIB:.1f} GiB of GPU memory, {memory}"
     each = f" each for {sets} sets" if sets > 1 else ""
     basis = f"based on a measurement of {cost.source}" if cost.source else "a rough guess without a measurement"
-    text = f"about {duration(max(1, cost.seconds))}{each}, {memory}; {source}; {basis}"
+    time = f"{'at most about' if size.at_most else 'about'} {duration(max(1, cost.seconds))}"
+    text = f"{time}{each}, {memory}; {size.words}; {basis}"
     small = fits(cost, gpu, host)
     if not small:
         return Check(f"recipe {name}", "ok", text)

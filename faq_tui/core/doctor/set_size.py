@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.endpoints.remembered import known_capabilities
 from faq_tui.core.regenerating import source_hash_of
 from faq_tui.core.regenerating.candidate_requests import SAMPLE
 from faq_tui.core.regenerating.generation_cost import CHARACTERS_PER_TOKEN, TEMPLATE_TOKENS
@@ -17,7 +18,7 @@ from faq_tui.core.seeds.files import is_pattern
 from faq_tui.core.seeds.formats.hub_dataset import is_dataset_folder
 from faq_tui.core.seeds.read import STARTER, format_of, starter_path
 from faq_tui.core.seeds.reasons import ShapeError
-from faq_tui.core.settings import Source
+from faq_tui.core.settings import EMBEDDED, Source
 from faq_tui.core.settings.section import BASELINE
 from faq_tui.core.settings.sets import plain_name, twin_names
 from faq_tui.core.stages.seeds import role_counts
@@ -32,19 +33,24 @@ MOST_READ, MOST_SECONDS = 2000, 1.0  # of a seed file, at most this many rows ar
 
 @dataclass(frozen=True)
 class SetSize:
-    """`longest` is an upper limit for the tokens of one row. `words` says how the size is known."""
+    """`longest` is an upper limit for the tokens of one row. `words` says how the size is known.
+
+    If `at_most` is true, `tokens` is an upper limit, too.
+    """
 
     rows: int
     tokens: int
     longest: int
     words: str
+    at_most: bool = False
 
 
 def largest_set(run: Run) -> SetSize:
     """The size of the largest calibration set.
 
     If no set is assembled yet, the size is estimated from the lengths of the questions, and from finished candidates.
-    If a source has no candidates yet, each answer counts with the `max_tokens` of the source.
+    If a source has no candidates yet, each answer counts with the `max_tokens` of the source, or with the rest of the
+    server's window if this is less.
     """
     sets, most = all_sets(run.store).values(), run.settings.assemble.max_tokens
     if sets:
@@ -54,7 +60,7 @@ def largest_set(run: Run) -> SetSize:
     seeds, rows = _seeds_and_rows(run)
     if not seeds:
         words = f"at most {rows * most:,} tokens in a set: the seeds are not read yet, so each of the {rows:,} rows "
-        return SetSize(rows, rows * most, most, f"{words}counts with assemble.max_tokens = {most:,}")
+        return SetSize(rows, rows * most, most, f"{words}counts with assemble.max_tokens = {most:,}", True)
     estimates = [_of_source(run, name, run.settings.sources[name], seeds, rows) for name in _used_sources(run)]
     return max([_of_baseline(seeds, rows, most), *estimates], key=lambda size: size.tokens)
 
@@ -102,20 +108,38 @@ def _of_source(run: Run, name: str, source: Source, seeds: Sequence[Seed], rows:
     if found.candidates >= SAMPLE:
         return _size(rows, found.mean, found.longest, "about", how.format(f"{found.candidates:,}"))
     whole = [_prompt_tokens(seed) + source.sampling.most_tokens for seed in seeds]
-    lengths = [min(most, length) for length in whole]
+    window = window_of(run, source)
+    fitting = whole if window is None else [min(window, length) for length in whole]
+    lengths = [min(most, length) for length in fitting]
     mean_prompt = fmean(map(_prompt_tokens, seeds))
     words = f"questions of about {mean_prompt:,.0f} tokens, and answers of {name} up to max_tokens = "
     words += f"{source.sampling.most_tokens:,}"
-    if lengths != whole:
+    if fitting != whole and lengths == fitting:
+        words += f", but at most {window:,} tokens together, because this is the window of its server"
+    elif lengths != fitting:
         words += f", cut at assemble.max_tokens = {most:,}"
     return _size(rows, fmean(lengths), max(lengths), "at most", words)
+
+
+def window_of(run: Run, source: Source) -> int | None:
+    """The largest number of tokens of question and answer together that each server of the source allows.
+
+    None if a server has not reported its window yet.
+    """
+    if source.base_url == EMBEDDED:
+        from faq_tui.core.embedded.server import SLOT_TOKENS
+
+        return SLOT_TOKENS
+    windows = [known_capabilities(run.store, url, source.model).window for url in source.urls]
+    known = [window for window in windows if window is not None]
+    return max(known) if known and len(known) == len(windows) else None
 
 
 def _size(rows: int, each: float, longest: int, about: str, how: str) -> SetSize:
     tokens = max(1, round(rows * each))
     several = "row" if rows == 1 else "rows"
     words = f"{about} {tokens:,} tokens in a set: {rows:,} {several} of {each:,.0f} tokens ({how})"
-    return SetSize(rows, tokens, max(1, longest), words)
+    return SetSize(rows, tokens, max(1, longest), words, about == "at most")
 
 
 def _prompt_tokens(seed: Seed) -> int:

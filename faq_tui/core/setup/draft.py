@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from faq_tui.core.base.errors import UsageError, system_reason
+from faq_tui.core.endpoints.remembered import stored_in
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED, Seeds, parse_settings
 from faq_tui.core.settings.recipe import DEFAULT_METHOD
@@ -27,6 +28,9 @@ class Draft:
     `origin` says which model regenerates the answers: a larger model on a server, the target itself on this machine,
     or none. `count` and `heldout` are numbers of seeds. If `group_size` is None, the group size is chosen to fit the
     target.
+
+    `window` and `rate` are facts about the server and no answers: the largest number of tokens of prompt and answer
+    together, and the tokens per second of one request. They are None if they are not known.
     """
 
     target: str = EMBEDDED
@@ -42,6 +46,8 @@ class Draft:
     heldout: int = USUAL_SEEDS.heldout
     judge_url: str = ""
     judge_model: str = ""
+    window: int | None = None
+    rate: float | None = None
 
 
 def draft_text(draft: Draft) -> str:
@@ -74,7 +80,7 @@ def _text(draft: Draft) -> str:
 
 @contextmanager
 def draft_run(draft: Draft) -> Iterator[Run]:
-    """A run of the draft in a temporary folder, with an empty database in memory.
+    """A run of the draft in a temporary folder, with a database in memory that holds only the server's window.
 
     The checks of `faq-tui doctor` can use this run.
 
@@ -84,6 +90,9 @@ def draft_run(draft: Draft) -> Iterator[Run]:
     with tempfile.TemporaryDirectory(prefix="faq-tui-draft-") as folder:
         store = Store(Path(":memory:"))
         try:
+            if draft.window is not None:
+                for source in settings.sources.values():
+                    stored_in(store, source.base_url, source.model).described("", draft.window)
             yield Run(Path(folder), settings, store)
         finally:
             store.close()

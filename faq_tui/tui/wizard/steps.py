@@ -63,6 +63,8 @@ class WizardState:
             group_size=size if size in model.choices("group_size") else None,
             count=self.seeds.count,
             heldout=self.seeds.heldout,
+            window=self.server.window,
+            rate=self.server.rate,
         )
 
 

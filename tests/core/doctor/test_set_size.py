@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from faq_tui.core.doctor.set_size import SetSize, largest_set
+from faq_tui.core.endpoints.remembered import stored_in
 from faq_tui.core.regenerating import source_hash_of
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.store import candidates, seeds
@@ -63,11 +64,30 @@ def test_before_any_answer_max_tokens_of_the_source_counts(tmp_path: Path) -> No
             QUESTION + 100,
             "at most 600 tokens in a set: 4 rows of 150 tokens (questions of about 50 tokens, and answers of elder "
             "up to max_tokens = 100)",
+            at_most=True,
         )
     with opened(tmp_path, ELDER.replace("100", "5000")) as run:
         size = largest_set(run)
         assert (size.tokens, size.longest) == (4 * 2048, 2048)
         assert size.words.endswith("up to max_tokens = 5,000, cut at assemble.max_tokens = 2,048)")
+
+
+def test_the_window_of_the_server_limits_an_answer(tmp_path: Path) -> None:
+    with opened(tmp_path, ELDER.replace("100", "5000")) as run:
+        source = run.settings.sources["elder"]
+        stored_in(run.store, source.base_url, source.model).described("", 1024)
+        size = largest_set(run)
+        assert (size.tokens, size.longest, size.at_most) == (4 * 1024, 1024, True)
+        words = "but at most 1,024 tokens together, because this is the window of its server)"
+        assert size.words.endswith(f"up to max_tokens = 5,000, {words}")
+        stored_in(run.store, source.base_url, source.model).described("", 4096)
+        assert largest_set(run).tokens == 4 * 2048, "assemble.max_tokens is less than the window"
+    several = ELDER.replace('"http://127.0.0.1:9/v1"', '["http://127.0.0.1:9/v1", "http://127.0.0.1:8/v1"]')
+    with opened(tmp_path / "several", several.replace("100", "5000")) as run:
+        stored_in(run.store, "http://127.0.0.1:9/v1", "Big-8B").described("", 512)
+        assert largest_set(run).tokens == 4 * 2048, "the other server may have a larger window"
+        stored_in(run.store, "http://127.0.0.1:8/v1", "Big-8B").described("", 1024)
+        assert largest_set(run).tokens == 4 * 1024
 
 
 def test_the_number_of_rows_is_at_most_that_of_the_seeds(tmp_path: Path) -> None:
@@ -111,7 +131,7 @@ def test_seeds_that_cannot_be_read_now(tmp_path: Path, path: str) -> None:
         other = run.settings.seeds.model_copy(update={"path": path})
         run = replace(run, settings=run.settings.model_copy(update={"seeds": other}))
         words = "at most 8,192 tokens in a set: the seeds are not read yet, so each of the 4 rows counts with "
-        assert largest_set(run) == SetSize(4, 8192, 2048, f"{words}assemble.max_tokens = 2,048")
+        assert largest_set(run) == SetSize(4, 8192, 2048, f"{words}assemble.max_tokens = 2,048", True)
 
 
 def test_an_assembled_set_is_no_estimate(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -19,6 +20,16 @@ def test_the_estimate_is_that_of_doctor_and_names_the_disk(tmp_path: Path) -> No
     words = "\n".join(line.text for line in report.lines)
     assert not report.problem and report.artefacts == 4 and (report.needed or 0) > 0
     assert "each for 4 sets" in words and "of host memory" in words and "GB are free" in words
+
+
+def test_the_window_and_the_number_of_questions_limit_the_estimate(tmp_path: Path) -> None:
+    make_tiny_model(tmp_path / "model")
+    (tmp_path / "q.txt").write_text("".join(f"What is number {n}?\n" for n in range(16)))
+    target = look_at_target("model", tmp_path)
+    draft = Draft(target.name, str(tmp_path / "q.txt"), "server", "http://x/v1", "Big", group_size=16, count=14)
+    first = look_at_recipe(replace(draft, heldout=2, window=1024), target, tmp_path).lines[0].text
+    assert first.startswith("At most about ")
+    assert "at most 14,336 tokens in a set: 14 rows of 1,024 tokens" in first
 
 
 def test_a_full_disk_is_red(tmp_path: Path) -> None:
