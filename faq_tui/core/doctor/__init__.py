@@ -7,7 +7,8 @@ advice.
 from faq_tui.core.doctor.inputs import Check, endpoint_checks, family_checks, target_checks
 from faq_tui.core.doctor.machine import machine_checks
 from faq_tui.core.doctor.memory import memory_checks
-from faq_tui.core.doctor.recipes import recipe_checks
+from faq_tui.core.doctor.recipes import quantization_time, recipe_checks
+from faq_tui.core.doctor.set_size import most_answer_tokens
 
 __all__ = [
     "Check",
@@ -15,6 +16,8 @@ __all__ = [
     "family_checks",
     "machine_checks",
     "memory_checks",
+    "most_answer_tokens",
+    "quantization_time",
     "recipe_checks",
     "target_checks",
 ]

@@ -9,7 +9,7 @@ from faq_tui.core.base.text import duration
 from faq_tui.core.doctor.inputs import Check
 from faq_tui.core.doctor.set_size import SetSize, largest_set
 from faq_tui.core.embedded import cached_model
-from faq_tui.core.models.devices import first_gpu, free_bytes
+from faq_tui.core.models.devices import GpuInfo, first_gpu, free_bytes
 from faq_tui.core.models.hub import cached_folder
 from faq_tui.core.quantizing.cost_model import WORK, QuantizationCost, estimate_recipe
 from faq_tui.core.quantizing.layer_profile import profile_of
@@ -26,16 +26,11 @@ def recipe_checks(run: Run) -> list[Check]:
     if folder is None or not (folder / "config.json").is_file():
         later = "faq-tui can estimate the cost after it has downloaded the target's files"
         return [Check("recipes", "ok", later)] if run.settings.recipes else []
-    size = largest_set(run)
+    size, gpu, free = largest_set(run), _gpu(run), free_bytes("cpu")
     try:
-        profile = profile_of(folder, size.rows, size.tokens, size.longest)
+        costs = _costs(run, folder, size, gpu)
     except FaqError:
         return []  # the check of the target reports this problem
-    gpu = first_gpu() if run.settings.target.device != "cpu" else None
-    device = "cuda" if gpu or run.settings.target.device == "cuda" else "cpu"
-    work, card = (gpu.free / 16, gpu.name) if gpu else (WORK, "")
-    free = free_bytes("cpu")
-    costs = [estimate_recipe(recipe, profile, device, work, card) for recipe in run.settings.recipes]
     checks = [
         _check(
             recipe.folder("").removesuffix("-"),
@@ -55,6 +50,35 @@ def recipe_checks(run: Run) -> list[Check]:
     setting = run.settings.quantize.parallel
     found = places(setting, run.settings.target.device, folder, [missing for missing, _ in each])
     return [*checks, *together(found, [cost for _, cost in each], gpu.free if gpu else None, free)]
+
+
+def quantization_time(run: Run) -> tuple[float, bool] | None:
+    """The seconds that all artefacts take, one after another. The bool is true if the number is an upper limit.
+
+    None if the target's files are not on this machine, or if they cannot be read.
+    """
+    folder = _target(run)
+    if folder is None or not (folder / "config.json").is_file():
+        return None
+    size = largest_set(run)
+    try:
+        costs = _costs(run, folder, size, _gpu(run))
+    except FaqError:
+        return None
+    sets = [len(run.settings.sets_of(recipe)) for recipe in run.settings.recipes]
+    return sum(cost.seconds * count for cost, count in zip(costs, sets, strict=True)), size.at_most
+
+
+def _gpu(run: Run) -> GpuInfo | None:
+    return first_gpu() if run.settings.target.device != "cpu" else None
+
+
+def _costs(run: Run, folder: Path, size: SetSize, gpu: GpuInfo | None) -> list[QuantizationCost]:
+    """The cost of one artefact of each recipe. Raises FaqError if the files in `folder` cannot be read."""
+    profile = profile_of(folder, size.rows, size.tokens, size.longest)
+    device = "cuda" if gpu or run.settings.target.device == "cuda" else "cpu"
+    work, card = (gpu.free / 16, gpu.name) if gpu else (WORK, "")
+    return [estimate_recipe(recipe, profile, device, work, card) for recipe in run.settings.recipes]
 
 
 def together(

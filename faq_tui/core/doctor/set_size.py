@@ -65,6 +65,20 @@ def largest_set(run: Run) -> SetSize:
     return max([_of_baseline(seeds, rows, most), *estimates], key=lambda size: size.tokens)
 
 
+def most_answer_tokens(run: Run, name: str) -> tuple[int, int]:
+    """The number of answers that the source `name` gives, and an upper limit for the tokens of all these answers.
+
+    Second requests for an answer are not counted.
+    """
+    source, (seeds, rows) = run.settings.sources[name], _seeds_and_rows(run)
+    most, window = source.sampling.most_tokens, window_of(run, source)
+    answers = rows * source.candidates
+    if window is None:
+        return answers, answers * most
+    room = [max(1, window - _prompt_tokens(seed)) for seed in seeds] or [window]
+    return answers, round(answers * fmean(min(most, left) for left in room))
+
+
 def _seeds_and_rows(run: Run) -> tuple[list[Seed], int]:
     """Some seeds, and the number of rows of a set.
 

@@ -1,4 +1,4 @@
-"""Step 5: the plan of the run, one line for each stage."""
+"""Step 5: the plan of the run, one line for each stage, and the time of the long stages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.text import duration
+from faq_tui.core.doctor import most_answer_tokens, quantization_time
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings.source import LOCAL
 from faq_tui.core.setup.draft import Draft, checked_folder, draft_run
@@ -23,7 +25,8 @@ def look_at_plan(draft: Draft, name: str, here: Path) -> PlanReport:
     try:
         folder = checked_folder(name, here)
         with draft_run(draft) as run:
-            lines = tuple(Line(f"{stage:<11} {text}") for stage, text in _stages(run))
+            plan = [*_stages(run), *_time(run, draft.rate)]
+            lines = tuple(Line(f"{stage:<11} {text}") for stage, text in plan)
     except FaqError as error:
         return PlanReport(problem=str(error))
     return PlanReport(lines, folder=folder)
@@ -50,3 +53,27 @@ def _stages(run: Run) -> Iterator[tuple[str, str]]:
     yield "quantize", f"{models}: {methods}, once for each set"
     yield "evaluate", "compare each quantized model with the original"
     yield "report", "say whether the regenerated answers helped"
+
+
+def _time(run: Run, rate: float | None) -> Iterator[tuple[str, str]]:
+    """Yield one line with the times that can be estimated; nothing if no time can be estimated.
+
+    `rate` is the server's number of tokens per second for one request.
+    """
+    parts = []
+    if rate:
+        sizes = [most_answer_tokens(run, name) for name in run.settings.sources]
+        if sizes:
+            answers, tokens = (sum(numbers) for numbers in zip(*sizes, strict=True))
+            each = f"{answers:,} answers of at most {tokens / answers:,.0f} tokens, one after another"
+            parts.append(f"regenerate at most about {_duration(tokens / rate)} ({each}; less with several at a time)")
+    quantize = quantization_time(run)
+    if quantize is not None:
+        seconds, at_most = quantize
+        parts.append(f"quantize {'at most about' if at_most else 'about'} {_duration(seconds)} (all models)")
+    if parts:
+        yield "time", "; ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    return duration(max(1.0, seconds))

@@ -164,7 +164,7 @@ def asked(terminals: list[OnTerminal], folder: Path, *options: str) -> OnTermina
 
 def test_init_asks_on_a_terminal_and_asks_again(tmp_path: Path, terminals: list[OnTerminal]) -> None:
     (tmp_path / "mine.txt").write_text("".join(f"Why is number {n} odd?\n" for n in range(20)))
-    with FakeServer(Behaviour()) as server:
+    with FakeServer(Behaviour(max_model_len=1000, pieces_per_s=100)) as server:
         shown = asked(terminals, tmp_path)
         for question, answer in (
             ("Model to quantize", "Qwen3-8B"),
@@ -185,6 +185,7 @@ def test_init_asks_on_a_terminal_and_asks_again(tmp_path: Path, terminals: list[
             shown.wait_for(question.encode())
             shown.press(f"{answer}\r".encode())
         assert shown.wait() == 0
+    assert b"36 answers of at most 9" in shown.got, "the plan knows the speed and the window of the server"
     settings = load_settings(tmp_path / "my-run" / "faq.toml")
     assert settings.target.model == "Qwen/Qwen3-8B" and settings.seeds.path == str(tmp_path / "mine.txt")
     assert (settings.seeds.count, settings.seeds.heldout) == (12, 4)

@@ -226,6 +226,12 @@ async def test_of_several_models_the_family_comes_first(here: Path, monkeypatch:
         assert not set("\x1b") & set(text_of(app))
 
 
+def test_later_steps_know_the_window_and_the_speed_of_the_server(here: Path) -> None:
+    state = steps.WizardState(here, server=ServerReport(url="http://x/v1", model="Big", window=1024, rate=30.0))
+    draft = state.draft()
+    assert (draft.window, draft.rate) == (1024, 30.0)
+
+
 async def test_a_refused_answer_says_why_and_enter_does_not_go_on(here: Path) -> None:
     app = WizardHost(here)
     async with app.run_test(size=(80, 24)) as pilot:
