@@ -106,9 +106,10 @@ class ArtefactActions(Pane):
 
     def _started(self, server: ArtefactServer, run: Run) -> str:
         log = run.jobs / f"serve-{server.name}" / "log.txt"
+        begun = f"is served at {server.url}" if server.url else "is not served yet: its server is starting"
         return (
-            f"{server.name} is being served by process {server.pid}, which keeps running without the app. "
-            f"Enter shows its address, and stops it. Its log is {log}"
+            f"{server.name} {begun}. Process {server.pid} keeps running without the app. "
+            f"Enter shows the server's state and address, and stops it. Its log is {log}"
         )
 
     def _stop_server(self, server: ArtefactServer | None) -> None:
