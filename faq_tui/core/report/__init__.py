@@ -9,7 +9,8 @@ sources, candidates, judge, picks, sets, recipes. `family_notices.py` writes not
 elder (a larger model of the target's family).
 
 `markdown.py` writes the document as Markdown. The document has these sections: `answer.py` gives the answer in one
-line, followed by every metric of every comparison in words. `cost.py` says what the run cost. `tables.py` writes a
+line, followed by every metric of every comparison in words. `closest.py` names the model that is closest to the
+unquantized model. `cost.py` says what the run cost. `tables.py` writes a
 table of models and a table of comparisons. `flips.py` lists labelled items that only one of two models answers
 correctly: the model before or after quantization. `spikes.py` lists activation spikes on each calibration set, and
 the errors of the layers. `paper.py` lists the paper's own figures for the same model and method. `benchmarks.py`

@@ -13,6 +13,7 @@ from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, GREEDY, LAST_WORD, P
 from faq_tui.core.evidence import Comparison, Evidence, collect
 from faq_tui.core.extensions import METRICS
 from faq_tui.core.report.benchmarks import benchmarks
+from faq_tui.core.report.closest import closest
 from faq_tui.core.report.cost import cost
 from faq_tui.core.report.facts import what_was_run
 from faq_tui.core.report.family_notices import notices
@@ -63,6 +64,7 @@ def document(run: Run, evidence: Evidence | None = None) -> dict[str, Any]:
         "comparisons": [_comparison(comparison) for comparison in evidence.comparisons],
         # an empty `draws_needed` is left out, so that reports of runs by older versions do not change
         **({"draws_needed": [asdict(one) for one in evidence.draws_needed]} if evidence.draws_needed else {}),
+        "closest": closest(run, evidence),
         "cost": cost(run),
         "flips": flips(run, evidence),
         "paper": paper(run),

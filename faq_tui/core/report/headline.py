@@ -7,6 +7,7 @@ from typing import Any
 
 from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE
 from faq_tui.core.report.answer import BOTH_WAYS, MIXED, by_pair, effect, headline, in_short, overall, verdict_counts
+from faq_tui.core.report.closest import closest_lines
 from faq_tui.core.report.cost import cost_line
 from faq_tui.core.report.formatting import escape
 
@@ -37,13 +38,12 @@ def verdict(body: dict[str, Any]) -> list[str]:
 
 
 def in_numbers(body: dict[str, Any]) -> list[str]:
-    """What the run cost, and the size of each difference with its interval, as lines of Markdown."""
+    """Which model to serve, what the run cost, and the size of each difference, as lines of Markdown."""
     if not body["comparisons"]:
         return []
-    effects = [sentence for comparison in by_pair(body) if (sentence := effect(comparison, body))]
-    costs = cost_line(body)
-    lines = [costs, ""] if costs else []
-    return [*lines, "In numbers:", "", *(f"- {sentence}" for sentence in effects), ""] if effects else lines
+    effects = [f"- {sentence}" for comparison in by_pair(body) if (sentence := effect(comparison, body))]
+    costs, numbers = cost_line(body), [*closest_lines(body), *effects]
+    return [*([costs, ""] if costs else []), *(["In numbers:", "", *numbers, ""] if numbers else [])]
 
 
 def one_sentence(body: dict[str, Any]) -> str:

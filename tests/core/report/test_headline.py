@@ -69,5 +69,11 @@ def test_the_numbers_follow_the_words() -> None:
         "- gptq, elder, at equal tokens: KL on t 0.1500, and 0.2000 with baseline; difference -0.0500 (-25%), "
         "95% interval [-0.0600, -0.0400] from 1 draw."
     ) in [line.replace("−", "-") for line in lines]
+    one = {"recipe": "gptq", "model": "gptq-elder", "text": "t", "kl": 0.15, "models": 3, "serve": "vllm serve /m"}
+    body["closest"] = [one]
+    assert (
+        "- Closest to the unquantized model is **gptq-elder**: KL on t 0.1500, the lowest of 3 models of gptq. "
+        "Serve it with `vllm serve /m`."
+    ) in verdict(body)
     body["comparisons"][0]["same"] = True  # the same model twice has no difference to state
     assert not any("95% interval" in line for line in verdict(body))

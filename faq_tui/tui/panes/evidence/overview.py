@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from faq_tui.core.base.text import sanitize
 from faq_tui.core.report.forest import forest_lines
 from faq_tui.core.report.repeats import draw_sentences
 from faq_tui.tui.panes.evidence.words import STYLES, Part
 from faq_tui.tui.widgets.flow import BAR, FlowView
 
 LEAST = 60  # minimum width of the picture in cells; in a narrower view, its right edge is cut off
+MOST_ABOVE = 3  # for at most this many recipes, the closest models stand above the picture
 NO_PICTURE = "There is no difference to draw: press v for the table of models."
 HOW_TO_READ = (
     "Each line is a 95% interval; ● is the difference itself. If a line crosses zero (│), chance can explain the "
@@ -22,20 +24,31 @@ def overview_parts(body: dict[str, Any], width: int) -> list[Part]:
     is no report."""
     if not body:
         return []
-    parts: list[Part] = []
+    picture: list[Part] = []
     style = ""
     for number, line in enumerate(forest_lines(body, max(LEAST, width))):
         before, style = style, STYLES.get(line.verdict, "") if line.plot and line.verdict else ""
         if not line.verdict and line.label and not line.label.startswith(" "):
             style = "dim" if line.label.endswith(":") else "bold"
-        parts.append((f"{chr(10) if number and style == before else ''}{str(line)[: max(1, width)] or ' '}", style))
-    if not parts:
-        parts.append((NO_PICTURE, ""))
-    else:
-        parts += [None, (HOW_TO_READ, "dim")]
+        picture.append((f"{chr(10) if number and style == before else ''}{str(line)[: max(1, width)] or ' '}", style))
+    picture += [None, (HOW_TO_READ, "dim")] if picture else [(NO_PICTURE, "")]
+    closest = _closest(body)
+    # With many recipes, the picture must not be far below.
+    parts = [*closest, *picture] if len(closest) <= MOST_ABOVE * 3 else [*picture, None, *closest]
     if sentences := draw_sentences(body):
         parts += [None, ("Draws (evaluate.repeats) for a narrower interval, in % of the baseline's value", "bold")]
         parts += [("\n".join(sentences), "")]
+    return parts
+
+
+def _closest(body: dict[str, Any]) -> list[Part]:
+    """The model of each recipe that is closest to the unquantized model, and the command that serves it."""
+    parts: list[Part] = []
+    for one in body.get("closest", ()):
+        serve = f"\nServe it: {one['serve']}" if one["serve"] else ""
+        about = f"KL {one['kl']:.4f} on {one['text']}, the lowest of {one['models']} models of {one['recipe']}"
+        parts += [(sanitize(f"Closest to the unquantized model: {one['model']}"), "bold")]
+        parts += [(sanitize(f"({about}){serve}", newlines=True), ""), None]
     return parts
 
 
