@@ -50,7 +50,10 @@ class ArtefactActions(Pane):
             self.notify("This artefact is being made now. Its card can be opened when it is finished.")
             return
         if current is None or current.artefact is None or not is_whole(self.run.models / current.artefact.folder):
-            self.notify("There is no artefact on the disk here: press r to run the stages that make it.")
+            when = self.live.when("quantize")
+            self.notify(
+                f"There is no artefact on the disk here. The stage quantize makes it{f'; {when}' if when else ''}."
+            )
             return
         card = card_of(self.run, current.artefact)
         screen = cards.CardScreen(card, describe(current.recipe), may_change=not self.run.store.read_only)
