@@ -219,6 +219,7 @@ class LiveState:
     """
 
     version: int = 0
+    stages: tuple[str, ...] = ()  # the stages of the running job in their order; () if no job runs, or in a replay
     stage: StageLive | None = None
     regeneration: Regeneration = field(default_factory=Regeneration)
     artefacts: dict[str, ArtefactLive] = field(default_factory=dict)
@@ -241,6 +242,18 @@ class LiveState:
 
     def is_running(self, stage: str) -> bool:
         return self.stage is not None and self.stage.stage == stage and self.stage.state == "running"
+
+    def when(self, stage: str) -> str:
+        """When the stage runs, as the end of a sentence about the stage. "" if it is unknown, as in a replay."""
+        if self.is_running(stage):
+            return "it is running now"
+        current = self.stage.stage if self.stage is not None else ""
+        if stage in self.stages:
+            following = self.stages[self.stages.index(current) + 1 :] if current in self.stages else self.stages
+            return "it comes later in the running job" if stage in following else "the running job has finished it"
+        if self.stages:
+            return "the running job does not include it"
+        return "" if self.is_running(current) else "r starts it"
 
     def seconds_left(self, now: float) -> float | None:
         """Estimate the seconds left from the layers of the current artefacts, or from the stage's units.

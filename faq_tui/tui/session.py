@@ -134,6 +134,7 @@ class Session:
         self.outcome = None
         self.phase = "running" if running else "looking"
         self._follow(jobs.Feed(job))
+        self.live.stages = job.stages if running else ()
 
     def _ended(self, job: Job, state: State) -> None:
         if self.job != job:
@@ -142,6 +143,7 @@ class Session:
             self.job = None
             return
         self.outcome = state
+        self.live.stages = ()
         if self.phase != "starting":
             self.phase = "idle"
         if state == "killed":

@@ -68,9 +68,11 @@ async def test_a_job_is_started_left_found_again_and_stopped(slow: Path) -> None
         began = time.monotonic()
         await until(pilot, lambda: app.session.phase == "running" and " of 120 candidates" in jobs_line(app))
         assert time.monotonic() - began < 2 and app.session.job == job
+        assert app.session.live.when("evaluate") == "it comes later in the running job"
         await pilot.press("x")
         await until(pilot, lambda: "Stopping" in jobs_line(app) or app.session.outcome == "stopped")
         await until(pilot, lambda: "regenerate: stopped. Finished work is kept; r resumes it." in jobs_line(app))
+        assert app.session.live.when("evaluate") == "r starts it"
     assert jobs.state(job) == "stopped"
 
 

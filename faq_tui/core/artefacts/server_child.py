@@ -38,6 +38,8 @@ def main() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: cancel.set())
+    # Imported before the record is written: whoever waits for an early end of the command counts from the record.
+    from faq_tui.core.benchmarking.serving import served  # noqa: F401
     from faq_tui.core.run.run import open_run
     from faq_tui.core.store.artefacts import all_artefacts
 

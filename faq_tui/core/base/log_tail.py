@@ -17,8 +17,8 @@ _BAR = re.compile(r"\| \d+:\d\d:\d\d")  # matches the times in a progress bar
 _RULE = re.compile(r"(?:[A-Z]+\s)?[\s\-+=|_*#]*")
 
 
-def log_tail(path: Path, lines: int) -> list[str]:
-    """The last `lines` lines of the log, without control characters.
+def log_tail(path: Path, lines: int, start: int = 0) -> list[str]:
+    """The last `lines` lines of the log, without control characters. The first `start` bytes are not read.
 
     Colours and separator lines of tables are removed. If a line or a progress bar was drawn several times, only its
     last state is kept. Repeated lines are merged. Returns [] if there is no file.
@@ -26,12 +26,12 @@ def log_tail(path: Path, lines: int) -> list[str]:
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
-            file.seek(max(0, size - READ))
+            file.seek(max(start, size - READ))
             data = file.read(READ)
     except OSError:
         return []
     raw = data.decode("utf-8", "replace").split("\n")
-    if size > READ:
+    if size - READ > start:
         del raw[0]  # the first line is incomplete, because its beginning was not read
     shown = (_ANSI.sub("", line.rstrip("\r").rpartition("\r")[2]) for line in raw)
     kept = [line.rstrip() for line in shown if not _RULE.fullmatch(line[:LONGEST])]

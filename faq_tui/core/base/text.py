@@ -1,4 +1,4 @@
-"""Make text from models, files and servers safe for terminals and UTF-8 files. Write durations in words.
+"""Make text from models, files and servers safe for terminals and UTF-8 files. Write durations and lists in words.
 
 Measure how deeply the brackets of a text are nested.
 """
@@ -6,6 +6,7 @@ Measure how deeply the brackets of a text are nested.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")  # a spreadsheet runs a cell that begins with one of these
 # These characters change the direction in which a terminal shows text.
@@ -93,6 +94,11 @@ def amount(done: int, total: int) -> str:
     unit = size(total).rpartition(" ")[2]
     part = done / (1e9 if unit == "GB" else 1e6)
     return f"{part:.{1 if unit == 'GB' or total < 1e7 else 0}f} of {size(total)}"
+
+
+def in_a_row(words: Sequence[str]) -> str:
+    """The words as one phrase, such as `a`, `a and b` or `a, b and c`. "" if there are no words."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def bracket_depth(text: str) -> int:

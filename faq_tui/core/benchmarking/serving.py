@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,9 @@ from typing import Any
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import EndpointError, FaqError
 from faq_tui.core.base.hashing import digest
-from faq_tui.core.benchmarking.guard import NOT_FOUND, guarded
+from faq_tui.core.base.log_tail import log_tail
+from faq_tui.core.base.text import sanitize
+from faq_tui.core.benchmarking.guard import guarded
 from faq_tui.core.endpoints import Client
 from faq_tui.core.endpoints.client import NotAnApiError, StatusError
 from faq_tui.core.endpoints.faults import explain
@@ -132,26 +135,36 @@ async def _asked(endpoint: Endpoint) -> Any:
         return await client.get_json("/models")
 
 
+def require_program(name: str, command: Sequence[str], folder: Path) -> None:
+    """Raise FaqError if the program of `command`, which is to serve the model `name` in `folder`, does not exist."""
+    program = command[0]
+    # A path is relative to the folder in which the program will run, not to the folder of this process.
+    found = shutil.which(os.path.normpath(folder / program) if os.sep in program else program)
+    if found is None:
+        raise FaqError(
+            f"{name} cannot be served, because there is no program {sanitize(program)!r}: install it, or set "
+            "`command` in [evaluate.serve] to the server that you have (benchmarks can also use the `base_url` of a "
+            "running server)"
+        )
+
+
 @contextmanager
 def _started(context: Context, subject: Subject) -> Iterator[ServedModel]:
     settings = context.run.settings.evaluate.serve
     port = _free_port(subject.name)
     name = subject.name if subject.name != UNQUANTIZED else subject.target.name.rpartition("/")[2]
-    values = {"{folder}": str(subject.folder), "{port}": str(port), "{name}": name}
-    command = [_filled(part, values) for part in settings.command]
+    command = filled(settings.command, subject.folder, port, name)
     log = context.run.log(context.job)
     env = {**QUIET_THREADS, **without_keys(context.run.settings)}
+    require_program(subject.name, command, log.parent)
+    before = log.stat().st_size if log.exists() else 0
     with guarded(command, log, env, log.parent) as guard:
         url = f"http://{HOST}:{port}/v1"
         waited = 0.0
         while not (names := _answers(url)):
-            if guard.poll() == NOT_FOUND:
-                raise FaqError(
-                    f"{subject.name} cannot be served, because there is no program {command[0]!r}: install it, set "
-                    "`command` in [evaluate.serve], or set `base_url` to the URL of your server"
-                )
             if guard.poll() is not None:
-                raise FaqError(f"{command[0]} ended before it served {subject.name}: see its output in {log}")
+                last = "".join(f' The last line is: "{line}"' for line in log_tail(log, 1, before))
+                raise FaqError(f"{command[0]} ended before it served {subject.name}: see its output in {log}.{last}")
             if waited > settings.ready_timeout_s:
                 raise FaqError(f"{command[0]} did not serve {subject.name} within {waited:.0f} s: see the log {log}")
             _wait(context.cancel, 0.5)
@@ -170,10 +183,13 @@ def _answers(url: str) -> list[str]:
         return []
 
 
-def _filled(part: str, values: dict[str, str]) -> str:
-    for name, value in values.items():
-        part = part.replace(name, value)
-    return part
+def filled(command: Sequence[str], folder: Path, port: int, name: str) -> list[str]:
+    """The command in `[evaluate.serve]` with the values of its placeholders."""
+    values = {"{folder}": str(folder), "{port}": str(port), "{name}": name}
+    parts = list(command)
+    for placeholder, value in values.items():
+        parts = [part.replace(placeholder, value) for part in parts]
+    return parts
 
 
 def _free_port(name: str) -> int:

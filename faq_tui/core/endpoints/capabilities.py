@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from faq_tui.core.base.text import in_a_row
 from faq_tui.core.endpoints.refusals import refused_parameters
 from faq_tui.core.endpoints.window import is_about_room, window_in_refusal
 
@@ -66,7 +67,7 @@ class Capabilities:
         """
         parts = []
         if self.left_out:
-            parts.append(f"does not accept {_listed(self.left_out)}: requests are sent without {_it(self.left_out)}")
+            parts.append(f"does not accept {in_a_row(self.left_out)}: requests are sent without {_it(self.left_out)}")
         if self.limit_name != MAX_TOKENS and MAX_TOKENS not in self.left_out:
             parts.append(f"expects {self.limit_name} in place of {MAX_TOKENS}")
         return parts
@@ -226,10 +227,6 @@ class LearnedCapabilities:
 
 def _sendable(capabilities: Capabilities) -> tuple[tuple[str, ...], str]:
     return capabilities.left_out, capabilities.limit_name
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _it(names: tuple[str, ...]) -> str:

@@ -75,6 +75,15 @@ def _pairs(run: Run) -> Iterator[tuple[str, str, str, list[Pair]]]:
                 yield recipe.folder("").removesuffix("-"), source, equal, pairs
 
 
+def planned(run: Run) -> Iterator[tuple[str, str, str]]:
+    """Yield (recipe, source, unit) of each comparison that the settings ask for, made or not."""
+    for recipe in run.settings.recipes:
+        wanted = run.settings.sets_of(recipe)
+        for source, equal, sets in _set_pairs(run):
+            if all(name in wanted for name in sets):
+                yield recipe.folder("").removesuffix("-"), source, equal
+
+
 def _set_pairs(run: Run) -> Iterator[tuple[str, str, tuple[str, str]]]:
     """Yield (name, unit, (our set, other set)) for each comparison.
 

@@ -73,9 +73,7 @@ BY_QUESTIONS = {
     UNKNOWN: "Unknown",
 }
 TOO_LITTLE = "too little was measured to tell"
-UNFAIR = (
-    "{outcome} with the same number of questions. The fairer comparison, with the same amount of text, was not made"
-)
+UNFAIR = "{outcome} with the same number of questions. The fairer comparison, with the same amount of text, {made}"
 
 
 def in_short(body: dict[str, Any]) -> list[str]:
@@ -89,7 +87,7 @@ def in_short(body: dict[str, Any]) -> list[str]:
         ours = [c for c in by_pair(body) if (c["recipe"], c["source"]) == (recipe, source)]
         counts = verdict_counts(body, recipe, source)
         about = f" ({escape(recipe)}, {escape(source)})" if len(pairs) > 1 else ""
-        lines += [f"**In short{about}: {headline(counts)}.**", ""]
+        lines += [f"**In short{about}: {headline(counts, is_planned(body, recipe, source))}.**", ""]
         lines += [f"- {_line(c, counts[c['equal']])}" for c in ours]
         lines.append("")
     return lines
@@ -109,15 +107,21 @@ def verdict_counts(body: dict[str, Any], recipe: str, source: str) -> dict[str, 
     return {c["equal"]: _verdicts(c, body) for c in ours}
 
 
-def headline(counts: dict[str, Counter[str]]) -> str:
+def is_planned(body: dict[str, Any], recipe: str, source: str) -> bool:
+    """True if the comparison at equal tokens of a recipe and a source is planned, but not made yet."""
+    return {"recipe": recipe, "source": source} in body.get("not_yet", [])
+
+
+def headline(counts: dict[str, Counter[str]], is_planned: bool = False) -> str:
     """The answer in one line.
 
     `counts` holds the number of texts with each verdict. `counts["samples"]` is for two sets with equally many
     samples, and `counts["tokens"]` is for two sets with equally many tokens. The verdict on a text is the verdict on
-    its main metric.
+    its main metric. `is_planned` is true if the comparison at equal tokens is planned, but not made yet.
     """
     if "tokens" not in counts:
-        return UNFAIR.format(outcome=BY_QUESTIONS[overall(counts["samples"])])
+        made = "is not made yet" if is_planned else "was not made"
+        return UNFAIR.format(outcome=BY_QUESTIONS[overall(counts["samples"])], made=made)
     verdict = overall(counts["tokens"])
     gained = overall(counts.get("samples", Counter())) in (BETTER, LEANS_BETTER)
     if verdict == WITHIN_NOISE and gained:

@@ -11,6 +11,7 @@ import faq_tui
 from faq_tui.core.evaluation import environment
 from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, GREEDY, LAST_WORD, PROSE, WORDS
 from faq_tui.core.evidence import Comparison, Evidence, collect
+from faq_tui.core.evidence.compare import planned
 from faq_tui.core.extensions import METRICS
 from faq_tui.core.report.benchmarks import benchmarks
 from faq_tui.core.report.closest import closest
@@ -62,6 +63,7 @@ def document(run: Run, evidence: Evidence | None = None) -> dict[str, Any]:
         "texts": _texts(evidence, known),
         "models": [asdict(row) for row in evidence.rows],
         "comparisons": [_comparison(comparison) for comparison in evidence.comparisons],
+        "not_yet": _not_yet(run, evidence),
         # an empty `draws_needed` is left out, so that reports of runs by older versions do not change
         **({"draws_needed": [asdict(one) for one in evidence.draws_needed]} if evidence.draws_needed else {}),
         "closest": closest(run, evidence),
@@ -102,6 +104,13 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         for outcome in outcomes.values():
             del outcome["spread"]
     return body
+
+
+def _not_yet(run: Run, evidence: Evidence) -> list[dict[str, str]]:
+    """The pairs of a recipe and a source whose comparison at equal tokens is planned, but not made yet."""
+    made = {(c.recipe, c.source) for c in evidence.comparisons if c.equal == "tokens"}
+    pairs = [(recipe, source) for recipe, source, equal in planned(run) if equal == "tokens"]
+    return [{"recipe": recipe, "source": source} for recipe, source in pairs if (recipe, source) not in made]
 
 
 def title(name: str, kind: str) -> str:

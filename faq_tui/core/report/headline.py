@@ -6,7 +6,17 @@ from collections import defaultdict
 from typing import Any
 
 from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE
-from faq_tui.core.report.answer import BOTH_WAYS, MIXED, by_pair, effect, headline, in_short, overall, verdict_counts
+from faq_tui.core.report.answer import (
+    BOTH_WAYS,
+    MIXED,
+    by_pair,
+    effect,
+    headline,
+    in_short,
+    is_planned,
+    overall,
+    verdict_counts,
+)
 from faq_tui.core.report.closest import closest_lines
 from faq_tui.core.report.cost import cost_line
 from faq_tui.core.report.formatting import escape
@@ -57,7 +67,8 @@ def one_sentence(body: dict[str, Any]) -> str:
         return NOTHING
     counts = {pair: verdict_counts(body, *pair) for pair in pairs}
     if len(pairs) == 1:
-        return headline(*counts.values())
+        ((pair, of_pair),) = counts.items()
+        return headline(of_pair, is_planned(body, *pair))
     equal = "tokens" if any("tokens" in of_pair for of_pair in counts.values()) else "samples"
     found: dict[str, list[str]] = defaultdict(list)
     for (recipe, source), of_pair in counts.items():

@@ -6,12 +6,26 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from faq_tui.core.base.text import duration
+from faq_tui.core.base.text import duration, in_a_row
+from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, GREEDY, LAST_WORD, PROSE, WORDS, kind_of
 from faq_tui.core.evidence.draws_needed import DRAWS, ITEMS, MOST, SEEDS
 from faq_tui.core.extensions import METRICS
 from faq_tui.core.report.formatting import escape
 
-LACKING = {ITEMS: "more held-out items", SEEDS: "more seeds", DRAWS: f"more than {MOST} draws"}
+LACKING = {
+    ITEMS: "more held-out items (raise {setting})",
+    SEEDS: "more seeds (a longer file at `seeds.path`)",
+    DRAWS: f"more than {MOST} draws",
+}
+# The setting that limits the number of held-out items, by the kind of the held-out text.
+SETTINGS = {
+    PROSE: "`evaluate.prose_tokens`",
+    WORDS: "`evaluate.word_documents`",
+    ANSWERS: "`seeds.heldout`",
+    GREEDY: "`seeds.heldout`",
+    LAST_WORD: "`evaluate.items`, or use a longer text",
+    CHOICES: "`evaluate.items`, or use a longer text",
+}
 
 
 def draw_sentences(body: dict[str, Any]) -> list[str]:
@@ -38,13 +52,13 @@ def _sentence(one: dict[str, Any], title: str) -> str:
     else:
         wanted = [width for width in wanted if width["share"] < one["half_width"]]
         now += ";"
-    needs = "; ".join(_needs(wanted, unit)) or "the interval is narrow enough"
+    needs = "; ".join(_needs(wanted, unit, one["text"])) or "the interval is narrow enough"
     assumed = " (if draws differ as much as in our own tests)" if one["assumed"] else ""
     return f"{metric.title} on {title}: {now} {needs}{assumed}."
 
 
-def _needs(wanted: Sequence[dict[str, Any]], unit: str) -> Iterator[str]:
-    """Say what an interval of each width needs: a number of draws, or more items or seeds.
+def _needs(wanted: Sequence[dict[str, Any]], unit: str, text: str) -> Iterator[str]:
+    """Say what an interval of each width needs: a number of draws, or more items of the text or more seeds.
 
     If several widths in a row need more items (or more seeds), one phrase names all of these widths.
     """
@@ -55,8 +69,9 @@ def _needs(wanted: Sequence[dict[str, Any]], unit: str) -> Iterator[str]:
                 f"±{_percent(width['share'])}{unit} needs {_draws(width['draws'])}{_time(width)}" for width in widths
             )
         else:
-            listed = " and ".join(f"±{_percent(width['share'])}{unit}" for width in widths)
-            yield f"{listed} need{'s' if len(widths) == 1 else ''} {LACKING[lacking]}"
+            listed = in_a_row([f"±{_percent(width['share'])}{unit}" for width in widths])
+            needed = LACKING[lacking].format(setting=SETTINGS[kind_of(text)])
+            yield f"{listed} need{'s' if len(widths) == 1 else ''} {needed}"
 
 
 def _time(wanted: dict[str, Any]) -> str:

@@ -67,7 +67,10 @@ class Serve(Section):
 
     command: Annotated[
         tuple[str, ...],
-        Field(description="command line; {folder}, {port} and {name} are replaced; /v1/models must list {name}"),
+        Field(
+            min_length=1,
+            description="command line; {folder}, {port} and {name} are replaced; /v1/models must list {name}",
+        ),
     ] = (*("vllm", "serve", "{folder}", "--host", "127.0.0.1", "--port", "{port}", "--served-model-name", "{name}"),)
     ready_timeout_s: Annotated[
         float, Field(gt=0, description="longest wait until the server is ready, in seconds")

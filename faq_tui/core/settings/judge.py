@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from faq_tui.core.base.text import in_a_row
 from faq_tui.core.extensions import JUDGES
 from faq_tui.core.settings.prompt_file import TextFile
 from faq_tui.core.settings.request_keys import (
@@ -42,7 +43,7 @@ JudgeName = Annotated[str, AfterValidator(_known)]
 
 
 def _list(words: list[str]) -> str:
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else "none"
+    return in_a_row(words) or "none"
 
 
 def _every_judge() -> str:

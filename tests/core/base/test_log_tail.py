@@ -18,6 +18,17 @@ def test_last_lines(tmp_path: Path) -> None:
     assert len(log_tail(log, 100_000)) > 1000 and log_tail(log, 100_000)[0].startswith("line ")
 
 
+def test_lines_before_the_start_are_not_read(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    log.write_text("earlier\n" * 3)
+    start = log.stat().st_size
+    assert log_tail(log, 5, start) == []
+    log.write_text("earlier\n" * 3 + "now\n")
+    assert log_tail(log, 5, start) == ["now"]
+    log.write_text("earlier\n" * 3 + "now\n" * READ + "last\n")
+    assert log_tail(log, 2, start) == ["now", "last"]
+
+
 def test_overwritten_lines_rules_colours_and_control_characters(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     log.write_bytes(

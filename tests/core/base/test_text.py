@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faq_tui.core.base.text import amount, csv_cell, duration, sanitize, size
+from faq_tui.core.base.text import amount, csv_cell, duration, in_a_row, sanitize, size
 
 ANY = st.text(st.characters(), max_size=60)  # surrogates and controls too
 BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
@@ -79,3 +79,7 @@ def test_a_spreadsheet_runs_no_formula(text: str) -> None:
 
 def test_other_cells_stay() -> None:
     assert [csv_cell(value) for value in (-1.5, "a=b", "", None)] == [-1.5, "a=b", "", None]
+
+
+def test_words_in_a_row() -> None:
+    assert [in_a_row(list("abc")[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]

@@ -14,6 +14,8 @@ from faq_tui.core.assembly.draws import Overlap
 from faq_tui.core.evidence.draws_needed import MOST, WIDTHS, draws_needed, half_width
 from faq_tui.core.evidence.model import Comparison, MetricOutcome
 from faq_tui.core.report.repeats import draw_lines, draw_sentences
+from faq_tui.core.settings.evaluate import Evaluate
+from faq_tui.core.settings.target import Seeds
 from faq_tui.core.stats.bootstrap import Estimate
 from faq_tui.core.stats.t_distribution import quantile
 
@@ -86,9 +88,31 @@ def test_the_sentence_names_draws_and_time() -> None:
     half = half_width(0.015, 0.02, 3, None)
     assert draw_sentences(body_of(comparison(half, 0.02, 3))) == [
         "KL on pydoc: ±5.2% after 3 draws; ±5% needs 4 draws, about 4 min more; ±2% needs 12 draws, about 36 min "
-        "more; ±1% needs more held-out items."
+        "more; ±1% needs more held-out items (raise `evaluate.prose_tokens`)."
     ]
     (line,) = [one for one in draw_lines(body_of(comparison(0.03, None, 1))) if one.startswith("- ")]
     assert "±3% after 1 draw, without the variation between draws. With this variation, ±5% needs 3 draws" in line
-    assert "±2% and ±1% need more held-out items (if draws differ as much as in our own tests)." in line
+    needs = r"±2% and ±1% need more held-out items (raise \`evaluate.prose_tokens\`)"
+    assert f"{needs} (if draws differ as much as in our own tests)." in line
     assert draw_lines(body_of()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "setting"),
+    [
+        ("answers", "seeds.heldout"),
+        ("answers:elder", "seeds.heldout"),
+        ("greedy", "seeds.heldout"),
+        ("pydoc", "evaluate.prose_tokens"),
+        ("words:pydoc", "evaluate.word_documents"),
+        ("choices:starter", "evaluate.items"),
+        ("last_word:starter", "evaluate.items"),
+    ],
+)
+def test_three_widths_are_one_phrase_with_the_setting_of_the_text(text: str, setting: str) -> None:
+    needed = asdict(draws_needed([comparison(0.25, 0.01, 2)], KINDS, None, None)[0])
+    body = {"draws_needed": [{**needed, "text": text}], "texts": [{"name": text, "title": text}]}
+    (sentence,) = draw_sentences(body)
+    assert f"±5%, ±2% and ±1% need more held-out items (raise `{setting}`" in sentence
+    section, _, key = setting.partition(".")
+    assert key in {"seeds": Seeds.model_fields, "evaluate": Evaluate.model_fields}[section]

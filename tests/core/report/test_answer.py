@@ -68,6 +68,18 @@ def test_the_verdict_stands_in_the_first_ten_lines_without_a_term_of_the_field(t
     assert "No. The gain comes from having more text" in page
 
 
+def test_the_fairer_comparison_is_not_made_yet_if_the_settings_ask_for_it(tmp_path: Path) -> None:
+    measured = {"baseline": 0.30, "elder": 0.20}
+    with made_up_run(tmp_path / "planned", TOML) as run:
+        measure_all(run, measured)
+        assert "The fairer comparison, with the same amount of text, is not made yet" in render(run, "md")
+    toml = TOML.replace("group_size = 64", 'group_size = 64\nsets = ["baseline", "elder"]')
+    with made_up_run(tmp_path / "not planned", toml) as run:
+        measure_all(run, measured)
+        report = render(run, "md")
+        assert "was not made" in report and "not made yet" not in report
+
+
 def test_sides_that_no_held_out_text_is_measured_of_in_common_are_not_compared(tmp_path: Path) -> None:
     """As where a run was stopped between the two."""
     with made_up_run(tmp_path, TOML) as run:

@@ -32,6 +32,7 @@ def test_lists_are_the_papers_and_lambada_is_run_once() -> None:
         ('[evaluate.lm_eval]\nmode = "endpoint"', 'mode "endpoint" needs the key `base_url`'),
         ('[evaluate.lm_eval]\nbase_url = "serve"', '`base_url` is only for mode "endpoint"'),
         ('[evaluate.evalscope]\nbase_url = "host:80"', "must begin with http"),
+        ("[evaluate.serve]\ncommand = []", "evaluate.serve.command"),
         ("[evaluate.lm_eval]\nnum_fewshots = 5", "did you mean `num_fewshot`"),
     ],
 )

@@ -28,10 +28,11 @@ VIEWS = (OVERVIEW, TABLE, "scatter", "items", "run")
 BOTH = "both"
 EQUALS = ("samples", "tokens")
 MATCHES = ("tokens", BOTH, "samples")
-NOTHING = "Nothing is measured yet. The stage evaluate measures the unquantized model and every artefact."
+# The pane adds to these two sentences when the stage runs.
+NOTHING = "Nothing is measured yet. The stage evaluate measures the unquantized model and every artefact"
 STALE = (
-    "The stored measurements belong to another model, other texts or other settings. Press r to repeat the "
-    "outdated measurements."
+    "The stored measurements belong to another model, other texts or other settings. The stage evaluate repeats the "
+    "outdated measurements"
 )
 STATE = """
 SELECT (SELECT count(*) FROM measurements), (SELECT max(created) FROM measurements),

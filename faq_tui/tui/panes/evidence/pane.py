@@ -34,7 +34,7 @@ from faq_tui.tui.panes.evidence.paper import PaperView
 from faq_tui.tui.panes.evidence.scatter import ScatterBox
 from faq_tui.tui.panes.evidence.spec import EVIDENCE
 from faq_tui.tui.panes.evidence.table import TableRow
-from faq_tui.tui.panes.evidence.words import run_parts, summary
+from faq_tui.tui.panes.evidence.words import missing, run_parts, summary
 from faq_tui.tui.widgets.covered import CoveredContainer, CoveredVertical
 from faq_tui.tui.widgets.flow import FlowView
 from faq_tui.tui.widgets.list import LineList
@@ -43,6 +43,7 @@ from faq_tui.tui.widgets.text import LiteralText
 
 WIDE = 150  # minimum width in columns for a scatter plot beside the table
 ROOM_FOR_PAPER = 26  # minimum height in lines for the paper's figures below the table
+EVALUATE = "evaluate"
 READING = "Reading the measurements …"
 
 
@@ -75,6 +76,7 @@ class EvidencePane(Pane):
         # this width.
         self._fitted: tuple[object, int, list[Page]] | None = None
         self._seen: object = None
+        self._when = ""  # when the stage evaluate runs, in words
         self._described: LoadedEvidence | None = None  # the evidence from which the view `run` was last filled
         self.reader = Reader(run.folder, self._post_loaded)
 
@@ -97,7 +99,7 @@ class EvidencePane(Pane):
                 yield PaperView(id="evidence-paper")
 
     def shown(self, live: LiveState) -> None:
-        del live
+        self._when = live.when(EVALUATE)
         self.reader.look()
         self._draw()
 
@@ -106,6 +108,9 @@ class EvidencePane(Pane):
         if seen != self._seen:
             self._seen = seen
             self.reader.look()
+        if (when := live.when(EVALUATE)) != self._when:
+            self._when = when
+            self._draw()
 
     @property
     def busy(self) -> bool:
@@ -171,8 +176,8 @@ class EvidencePane(Pane):
         if not self.is_mounted:
             return
         self._arrange()
-        self.query_one("#evidence-empty", LiteralText).show(self.loaded.why)
-        self.query_one(Summary).show(summary(self.loaded, self.view_state))
+        self.query_one("#evidence-empty", LiteralText).show(missing(self.loaded, self._when))
+        self.query_one(Summary).show(summary(self.loaded, self.view_state, self._when))
         if self.loaded.evidence is None:
             return
         if self.opened is None:

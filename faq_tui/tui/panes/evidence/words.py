@@ -21,7 +21,9 @@ from faq_tui.core.stats.bootstrap import Estimate
 from faq_tui.tui.panes.evidence.data import (
     BOTH,
     EQUALS,
+    NOTHING,
     OVERVIEW,
+    STALE,
     TABLE,
     EvidenceViewState,
     LoadedEvidence,
@@ -94,8 +96,20 @@ def verdict_detail(verdict: str) -> str:
     return f"{verdict}: {MEANINGS[verdict]}"
 
 
-def summary(loaded: LoadedEvidence, view_state: EvidenceViewState) -> Text:
-    """The summary lines: warnings about all figures, how often each verdict occurs, and what the view shows."""
+def missing(loaded: LoadedEvidence, when: str) -> str:
+    """Why there is no evidence. `when` says when the stage evaluate runs (`LiveState.when`)."""
+    return _with_time(loaded.why, when) if loaded.why in (NOTHING, STALE) else loaded.why
+
+
+def _with_time(sentence: str, when: str) -> str:
+    return f"{sentence}; {when}." if when else f"{sentence}."
+
+
+def summary(loaded: LoadedEvidence, view_state: EvidenceViewState, when: str) -> Text:
+    """The summary lines: warnings about all figures, how often each verdict occurs, and what the view shows.
+
+    `when` says when the stage evaluate runs (`LiveState.when`).
+    """
     evidence = loaded.evidence
     if evidence is None:
         return Text()
@@ -117,7 +131,7 @@ def summary(loaded: LoadedEvidence, view_state: EvidenceViewState) -> Text:
                 line.append(", " if index else "").append(f"{count} {verdict}", STYLES.get(verdict, ""))
             parts += 1
     if not parts:
-        line.append(_nothing_compared(evidence), "bold")
+        line.append(_nothing_compared(evidence, when), "bold")
     compared = loaded.report["interval"]["comparisons"]
     how = f"corrected for {compared} comparisons" if compared else f"{evidence.dtype} on {evidence.device}"
     if view_state.view == TABLE:
@@ -140,10 +154,13 @@ def _counts(evidence: Evidence, equal: str) -> Counter[str]:
     )
 
 
-def _nothing_compared(evidence: Evidence) -> str:
+def _nothing_compared(evidence: Evidence, when: str) -> str:
     if len(evidence.rows) == 1:
-        return "Only the unquantized model is measured so far. The stage evaluate measures artefacts; r starts it."
-    return "There is nothing to compare yet. First measure the baseline and a set of a source."
+        return _with_time(
+            "Only the unquantized model is measured so far. The stage evaluate measures artefacts", when
+        )
+    needed = "There is nothing to compare yet. A comparison needs the baseline and a set of a source"
+    return _with_time(f"{needed}. The stage evaluate measures them", when)
 
 
 def run_parts(body: dict[str, Any]) -> list[Part]:

@@ -50,7 +50,10 @@ class ArtefactActions(Pane):
             self.notify("This artefact is being made now. Its card can be opened when it is finished.")
             return
         if current is None or current.artefact is None or not is_whole(self.run.models / current.artefact.folder):
-            self.notify("There is no artefact on the disk here: press r to run the stages that make it.")
+            when = self.live.when("quantize")
+            self.notify(
+                f"There is no artefact on the disk here. The stage quantize makes it{f'; {when}' if when else ''}."
+            )
             return
         card = card_of(self.run, current.artefact)
         screen = cards.CardScreen(card, describe(current.recipe), may_change=not self.run.store.read_only)
@@ -106,9 +109,10 @@ class ArtefactActions(Pane):
 
     def _started(self, server: ArtefactServer, run: Run) -> str:
         log = run.jobs / f"serve-{server.name}" / "log.txt"
+        begun = f"is served at {server.url}" if server.url else "is not served yet: its server is starting"
         return (
-            f"{server.name} is being served by process {server.pid}, which keeps running without the app. "
-            f"Enter shows its address, and stops it. Its log is {log}"
+            f"{server.name} {begun}. Process {server.pid} keeps running without the app. "
+            f"Enter shows the server's state and address, and stops it. Its log is {log}"
         )
 
     def _stop_server(self, server: ArtefactServer | None) -> None:

@@ -19,6 +19,7 @@ from faq_tui.core.evidence import collect
 from faq_tui.core.run import events as e
 from faq_tui.core.run.run import open_run
 from faq_tui.core.store.measurements import all_measurements
+from faq_tui.tui.live import LiveState
 from faq_tui.tui.panes.evidence.items import ModelBox
 from faq_tui.tui.panes.evidence.line_list import Lines
 from faq_tui.tui.panes.evidence.pane import EvidencePane
@@ -309,6 +310,42 @@ async def test_nothing_yet_then_a_measurement_is_ready(tmp_path: Path) -> None:
             assert "No item flipped" in app.screen_text
 
 
+def test_when_a_stage_runs() -> None:
+    live = LiveState()
+    assert live.when("evaluate") == "r starts it"
+    live.stages = ("quantize", "evaluate", "report")
+    assert live.when("evaluate") == "it comes later in the running job"
+    assert live.when("seeds") == "the running job does not include it"
+    live.apply(e.StageStarted("evaluate", 9, "measurements"), 1.0)
+    assert live.when("evaluate") == "it is running now"
+    live.apply(e.StageDone("evaluate", 9.0, ""), 2.0)
+    assert live.when("evaluate") == "the running job has finished it"
+    replay = LiveState()
+    replay.apply(e.StageStarted("quantize", 2, "artefacts"), 1.0)
+    assert replay.when("evaluate") == ""
+
+
+async def test_it_says_when_the_stage_that_measures_runs(tmp_path: Path) -> None:
+    only = "Only the unquantized model is measured so far. The stage evaluate measures artefacts"
+    with bare_run(tmp_path / "run", count=3) as run:
+        measure(run, UNQUANTIZED, 0.0, ("pydoc",))
+        pane = EvidencePane(run)
+        app = PaneHost(pane)
+
+        def text() -> str:
+            return " ".join(app.screen_text.split())
+
+        async with app.run_test(size=(120, 24)) as pilot:
+            await settled(pane, pilot)
+            assert f"{only}; r starts it." in text()
+            app.live.stages = ("quantize", "evaluate", "report")
+            app.hear(e.StageStarted("quantize", 2, "artefacts"))
+            await until(pilot, lambda: f"{only}; it comes later in the running job." in text())
+            app.hear(e.StageDone("quantize", 9.0, "2 artefacts"), e.StageStarted("evaluate", 9, "measurements"))
+            await until(pilot, lambda: f"{only}; it is running now." in text())
+            assert "r starts it" not in text()
+
+
 async def test_measurements_of_another_model(tmp_path: Path) -> None:
     with evidence_run(tmp_path / "run") as run:
         (tmp_path / "run" / "target" / "config.json").write_text('{"other": 1}')
@@ -316,7 +353,9 @@ async def test_measurements_of_another_model(tmp_path: Path) -> None:
         app = PaneHost(pane)
         async with app.run_test(size=(80, 24)) as pilot:
             await settled(pane, pilot)
-            assert "Press r to repeat the outdated measurements" in " ".join(app.screen_text.split())
+            assert "The stage evaluate repeats the outdated measurements; r starts it." in " ".join(
+                app.screen_text.split()
+            )
 
 
 async def test_a_measurement_more_is_shown_at_once(tmp_path: Path) -> None:

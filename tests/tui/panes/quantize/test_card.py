@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,6 +17,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from faq_tui.core.artefacts import server_control
 from faq_tui.core.artefacts.card import ArtefactCard, card_of
 from faq_tui.core.artefacts.deletion import ArtefactDeletion
 from faq_tui.core.artefacts.quality import quality_in_words
@@ -194,14 +197,27 @@ async def test_a_server_ends_if_its_record_is_deleted(tmp_path: Path) -> None:
         assert not run.jobs.exists()
 
 
-async def test_a_server_that_fails_says_why(tmp_path: Path) -> None:
+async def test_a_server_without_its_program_is_not_started(tmp_path: Path) -> None:
     more = '\n[evaluate.serve]\ncommand = ["no-such-program-of-faq", "{folder}"]\n'
     async with opened(tmp_path, more) as (app, _pane, pilot, run):
         await card(app, pilot)
         await pilot.press("s")
-        await until(pilot, lambda: (server := read_server(run.jobs, EQUAL)) is not None and not server.is_live, 60)
+        await until(pilot, lambda: "there is no program 'no-such-program-of-faq': install it, or set" in told(app))
+        assert "`command` in [evaluate.serve]" in told(app) and "keeps running" not in told(app)
+        assert read_server(run.jobs, EQUAL) is None
+
+
+async def test_a_server_that_ends_at_once_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_control, "SETTLE_S", 60.0)  # the machine may be busy
+    command = json.dumps([sys.executable, "-c", "import sys; print('begins'); sys.exit('no GPU \x1b[31mhere')"])
+    async with opened(tmp_path, f"\n[evaluate.serve]\ncommand = {command}\n") as (app, _pane, pilot, _run):
         await card(app, pilot)
-        await until(pilot, lambda: "there is no program" in text_of(app))
+        await pilot.press("s")
+        await until(pilot, lambda: "has already ended" in told(app), 60)
+        assert 'The last line is: "no GPU here"' in told(app) and "keeps running" not in told(app)
+        assert app._notifications and "\x1b" not in told(app)
+        await card(app, pilot)
+        await until(pilot, lambda: "not running" in text_of(app) and "no GPU here" in shown(app))
         assert "Serve it in the background" in text_of(app), "it can be tried again"
 
 
