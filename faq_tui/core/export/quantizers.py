@@ -117,6 +117,8 @@ class GptqModelExport(QuantizerFormat):
 
     def settings(self, calibration: CalibrationSet, job: ExportJob, recipe: Recipe) -> dict[str, Any]:
         del calibration, job
+        from faq_tui.core.quantizing.methods.gptq.matrix import NORM
+
         config: dict[str, Any] = {"bits": recipe.bits, "group_size": recipe.group_size}
         config["sym"] = getattr(recipe, "sym", True)
         if recipe.method == "awq":
@@ -126,8 +128,6 @@ class GptqModelExport(QuantizerFormat):
         # this option orders whole groups, so it needs more than one group
         config["act_group_aware"] = not ordered and recipe.group_size != -1
         config["damp_percent"] = getattr(recipe, "damp_percent", 0.01)
-        from faq_tui.core.quantizing.methods.gptq.matrix import NORM
-
         config["mse"] = NORM if getattr(recipe, "scale_search", False) else 0.0
         alpha = {"gptaq": {"alpha": getattr(recipe, "alpha", 0.25), "device": "auto"}}
         return {"method": recipe.method, "config": config, **(alpha if recipe.method == "gptaq" else {})}

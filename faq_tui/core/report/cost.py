@@ -14,8 +14,8 @@ from faq_tui.core.store import candidates, stages
 def cost(run: Run) -> dict[str, Any]:
     """`generated` maps each source to the tokens of its candidates. `seconds` maps each stage to its time.
 
-    Only the candidates that the settings ask for are counted.
-    If a stage was stopped and continued, its time is the time of its last part.
+    Only the candidates that the settings ask for are counted. If a stage was stopped and continued, its time is the
+    time of its last part.
     """
     tallies = {
         name: candidates.tally(run.store, source_hash_of(source), source.candidates)

@@ -54,7 +54,11 @@ class EventFile:
         self._file.close()
 
     def write(self, event: e.Event) -> None:
-        self._size += self._file.write(f"{to_json(event)}\n".encode(errors="replace"))
+        self.write_line(to_json(event))
+
+    def write_line(self, line: str) -> None:
+        """Write an event that is already a line of JSON, without a line break."""
+        self._size += self._file.write(f"{line}\n".encode(errors="replace"))
         self._file.flush()
         if self._size > self._most:
             self._compact()

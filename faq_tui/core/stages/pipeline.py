@@ -127,7 +127,7 @@ def recorded_without_secrets(record: EventFile, emit: Emit, secrets: Secrets) ->
         line = to_json(event)
         if (masked := secrets.masked(line)) != line:
             event, _ = from_json(masked)
-        record.write(event)
+        record.write_line(masked)
         emit(event)
 
     return write_and_emit

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 from faq_tui.core.regenerating import source_hash_of
@@ -14,6 +13,7 @@ from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store import stages
 from faq_tui.core.store.candidates import REPLACED
 
+MOST_DRAWS = 16  # largest number of draws that are remembered
 KEPT = "they stay in the database, and the old setting uses them again"
 
 
@@ -95,26 +95,24 @@ def drawn_next(run: Run) -> set[str]:
     signature, row = seeds_stage.signature(run), stages.all_rows(run.store).get("seeds")
     if not present or (row is not None and row.state == "done" and row.signature == signature):
         return present
-    drawn = _drawn_now(run.folder, signature, _Draw(run))
+    drawn = _drawn_now(run, signature)
     return present if drawn is None else set(drawn) - seed_rows.excluded(run.store)
 
 
-class _Draw:
-    """A run, for the cache of draws. All runs are equal, because the signature identifies the draw."""
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Draw)
-
-    def __hash__(self) -> int:
-        return 0
+# New draws, by the folder of the run and the signature of the stage `seeds`.
+_draws: dict[tuple[Path, str], tuple[str, ...] | None] = {}
 
 
-@lru_cache(maxsize=16)
-def _drawn_now(folder: Path, signature: str, draw: _Draw) -> tuple[str, ...] | None:  # noqa: ARG001  keys of the cache
-    return seeds_stage.would_draw(draw.run)
+def _drawn_now(run: Run, signature: str) -> tuple[str, ...] | None:
+    """The ids of a new draw. At most `MOST_DRAWS` draws are remembered. Several threads may call this function."""
+    key = (run.folder, signature)
+    if key in (known := dict(_draws)):
+        return known[key]
+    drawn = seeds_stage.would_draw(run)
+    if len(known) >= MOST_DRAWS:
+        _draws.clear()
+    _draws[key] = drawn
+    return drawn
 
 
 def _count(number: int, one: str, several: str) -> str:
