@@ -10,6 +10,7 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ def test_a_seed_file_with_another_time_and_the_same_content_keeps_the_run(run: P
     assert [(e["event"], e.get("stage")) for e in ended(run)] == [("StageSkipped", name) for name in STAGES]
     after = rows_of(run / "faq.db")["stages"]
     changed = [row["stage"] for row, other in zip(before, after, strict=True) if row != other]
-    assert changed == ["seeds", "report"], "these stages are signed again, in the new way"
+    assert changed == ["seeds", "assemble", "report"], "these stages are signed again, in the new way"
     (run / "seeds.jsonl").touch()
     assert states(run) == dict.fromkeys(STAGES, "done")
     seeds = run / "seeds.jsonl"
@@ -200,9 +201,12 @@ def test_agreement_before_the_set_was_made_is_signed_as_it_was(run: Path) -> Non
         with opened.store.writing() as db:
             db.execute("UPDATE picks SET created = 1.0 WHERE id = (SELECT max(id) FROM picks)")
             db.execute("UPDATE stages SET started = started + 1 WHERE stage = 'assemble'")
-        picked = {name: list(current_picks(opened, name).values()) for name in opened.settings.sources}
-        old = assemble._signature(opened, picked)
-        assert old != assemble.signature(opened) == stages.all_rows(opened.store)["assemble"].signature
+        picked = {
+            name: [(pick.seed_id, pick.candidate_id, pick.picked_by) for pick in current_picks(opened, name).values()]
+            for name in opened.settings.sources
+        }
+        old = assemble.signature_in_one(opened, {name: partial(iter, found) for name, found in picked.items()})
+        assert old not in (assemble.signature(opened), stages.all_rows(opened.store)["assemble"].signature)
         stages.sign_again(opened.store, "assemble", old)
         stage = next(stage for stage in all_stages() if stage.name == "assemble")
         assert is_current(opened, stage)

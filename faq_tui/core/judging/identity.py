@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from operator import or_
 from typing import cast
 
@@ -16,13 +15,14 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.extensions import JUDGES
 from faq_tui.core.judging.judges.base import Judge
 from faq_tui.core.regenerating import source_hash_of
+from faq_tui.core.run.remembered import remembered
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import MIX
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import judged, picks, seeds
 from faq_tui.core.store.candidates import CandidateOutline
 from faq_tui.core.store.judged import CandidateLayout
-from faq_tui.core.store.picks import Pick, PickCounts
+from faq_tui.core.store.picks import DecidingPick, Pick, PickCounts
 
 
 def judge_named(kind: str) -> Judge:
@@ -89,8 +89,15 @@ def scores_of(run: Run, judge: str) -> Iterator[float | None]:
 
 def count_scored(run: Run, name: str) -> int:
     """The number of this source's candidates for chosen seeds that have a score that decides the pick."""
-    every = layout_of(run, name).every
-    return sum(score is not None for score in judged.marked_scores(run.store, judge_id(run), every))
+    judge = judge_id(run)
+
+    def count() -> int:
+        every = layout_of(run, name).every
+        return sum(score is not None for score in judged.marked_scores(run.store, judge, every))
+
+    return int(
+        remembered(run, f"scored {name}", ("seeds", "candidates", "scores"), [judge, layout_state(run)], count)
+    )
 
 
 def current_picks(run: Run, source: str, until: float = math.inf) -> dict[str, Pick]:
@@ -103,7 +110,13 @@ def current_picks(run: Run, source: str, until: float = math.inf) -> dict[str, P
 
 def pick_counts(run: Run, source: str) -> PickCounts:
     """Counts of the picks that `chosen_picks` returns."""
-    return picks.count_current(run.store, source, judge_id(run), source_hash_of(run.settings.sources[source]))
+    judge, source_hash = judge_id(run), source_hash_of(run.settings.sources[source])
+
+    def count() -> list[int]:
+        return list(vars(picks.count_current(run.store, source, judge, source_hash)).values())
+
+    tables = ("seeds", "candidates", "picks")
+    return PickCounts(*remembered(run, f"picked {source}", tables, [judge, source_hash], count))
 
 
 def chosen_picks(run: Run, source: str, until: float = math.inf) -> dict[str, Pick]:
@@ -115,15 +128,15 @@ def chosen_picks(run: Run, source: str, until: float = math.inf) -> dict[str, Pi
     return {seed_id: pick for seed_id, pick in current_picks(run, source, until).items() if seed_id in chosen}
 
 
-def deciding_picks(run: Run, source: str) -> dict[str, Pick]:
-    """Like `current_picks`, but if a person picked the same candidate as the judge, the pick counts as the judge's.
+def deciding_picks(run: Run, source: str) -> Iterator[DecidingPick]:
+    """The picks of `current_picks`. If a person picked the same candidate as the judge, the judge is the picker.
 
     Signatures use these picks, because a person who agrees with the judge changes no calibration set.
     """
-    judged = picks.judged_by(run.store, source, judge_id(run))
-    return {
-        seed_id: replace(pick, picked_by="judge", reason="")
-        if seed_id in judged and judged[seed_id] == pick.candidate_id
-        else pick
-        for seed_id, pick in current_picks(run, source).items()
-    }
+    return picks.deciding(run.store, source, judge_id(run), source_hash_of(run.settings.sources[source]))
+
+
+def layout_state(run: Run) -> list[object]:
+    """The settings on which `layout_of` depends. JSON can hold them."""
+    sources = sorted(run.settings.sources.items())
+    return [[name, source_hash_of(source), source.candidates] for name, source in sources]

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from statistics import fmean
-from typing import Any
+from typing import Any, overload
 
 from faq_tui.core.extensions import JUDGES
-from faq_tui.core.judging.identity import column_id, judge_id, judge_named, scores_of, shown_id, usable_groups
+from faq_tui.core.judging.identity import (
+    column_id,
+    judge_id,
+    judge_named,
+    layout_state,
+    scores_of,
+    shown_id,
+    usable_groups,
+)
+from faq_tui.core.run.remembered import remembered
 from faq_tui.core.run.run import Run
 from faq_tui.core.store import picks as rows
 
+SCORED = ("seeds", "candidates", "scores")  # the tables on which the scores of present candidates depend
 FACTS = ("mode", "replies", "orders", "probe")  # facts that only some judges have
 
 
@@ -22,7 +33,7 @@ def judging_of(run: Run) -> dict[str, Any]:
     """
     judge = run.settings.judge
     kinds = judge.kinds()
-    groups = usable_groups(run)
+    groups = _Groups(lambda: usable_groups(run))
     facts: dict[str, Any] = dict.fromkeys(FACTS)
     for kind in kinds:
         details = judge_named(kind).facts(run, groups)
@@ -36,9 +47,42 @@ def judging_of(run: Run) -> dict[str, Any]:
     }
 
 
+class _Groups(Sequence[list[int]]):
+    """A list that is read from the database when it is needed for the first time."""
+
+    def __init__(self, read: Callable[[], list[list[int]]]) -> None:
+        self._read = cache(read)
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self._read())
+
+    @overload
+    def __getitem__(self, at: int) -> list[int]: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[list[int]]: ...
+    def __getitem__(self, at: int | slice) -> list[int] | list[list[int]]:
+        return self._read()[at]
+
+
 def _column(run: Run, kind: str, groups: Sequence[Sequence[int]]) -> dict[str, Any]:
     """A summary of one judge's scores of the run's present candidates."""
     identity, shown = column_id(run, kind), shown_id(run, kind)
+    inputs = [identity, shown, layout_state(run)]
+    scores = remembered(run, f"scores {kind}", SCORED, inputs, lambda: _scores(run, identity, shown, groups))
+    return {
+        "kind": kind,
+        "judge": identity,
+        **{name: scores[name] for name in ("scored", "unscored", "mean", "low", "high")},
+        "length_control": shown != identity,
+        "length_slope": scores["length_slope"],
+        "picks": kind in run.settings.judge.weights(),
+    }
+
+
+def _scores(run: Run, identity: str, shown: str, groups: Sequence[Sequence[int]]) -> dict[str, Any]:
     known, unscored = array("d"), 0
     for score in scores_of(run, identity):
         if score is None:
@@ -47,16 +91,12 @@ def _column(run: Run, kind: str, groups: Sequence[Sequence[int]]) -> dict[str, A
             known.append(score)
     slope = _slope(run, shown, groups) if shown != identity else None
     return {
-        "kind": kind,
-        "judge": identity,
         "scored": len(known),
         "unscored": unscored,
         "mean": round(fmean(known), 6) if known else None,
         "low": min(known, default=None),
         "high": max(known, default=None),
-        "length_control": shown != identity,
         "length_slope": slope,
-        "picks": kind in run.settings.judge.weights(),
     }
 
 

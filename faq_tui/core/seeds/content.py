@@ -6,49 +6,15 @@ Hashing a large file takes long, so hashes are kept in the run's cache folder un
 from __future__ import annotations
 
 import hashlib
-import json
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from faq_tui.core.base.errors import FaqError
-from faq_tui.core.base.files import atomic_text
+from faq_tui.core.base.kept import Kept
 from faq_tui.core.seeds.files import named_files
 
 # The hash of a file is stored only if the file has not changed for this many seconds. A newer file may change again
 # without a new modification time, and then the stored hash would be wrong.
 SETTLED_S = 3.0
-
-
-class Kept:
-    """Values that take long to compute, kept in a JSON file. The file may be deleted at any time."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        try:
-            known = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            known = {}
-        self._known: dict[str, Any] = known if isinstance(known, dict) else {}
-
-    def get(self, name: str, state: Any, compute: Callable[[], Any], keep: bool = True) -> Any:
-        """Return the stored value of `name` if it was computed for the same `state`; else compute the value and store
-        it.
-
-        `state` is a value that JSON can hold. If the value cannot be stored, the next call computes it again.
-        """
-        found = self._known.get(name)
-        if isinstance(found, list) and len(found) == 2 and found[0] == state:
-            return found[1]
-        value = compute()
-        if keep:
-            self._known[name] = [state, value]
-            # `atomic_text` raises FaqError if the disk is full
-            with suppress(OSError, FaqError), atomic_text(self._path) as file:
-                json.dump(self._known, file)
-        return value
 
 
 def content_of(path: Path, name: str, kept: Kept) -> list[list[str]] | None:
@@ -79,4 +45,4 @@ def _hash(file: Path, kept: Kept) -> str:
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
-    return str(kept.get(str(file), state, compute, keep=settled))
+    return str(kept.get(str(file), state, compute, keep=lambda: settled))

@@ -8,10 +8,11 @@ defines further sets.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from faq_tui.core.assembly import Sample, ids_hash, write_set
 from faq_tui.core.assembly.build import Builder, Collector, Material, tokens
@@ -22,67 +23,97 @@ from faq_tui.core.assembly.spool import SampleSpool
 from faq_tui.core.base.hashing import LongList, digest, sorted_by_digest
 from faq_tui.core.chat.template import Template
 from faq_tui.core.chat.token_kinds import write_kinds
-from faq_tui.core.judging.identity import current_picks, deciding_picks, judge_id
+from faq_tui.core.judging.identity import current_picks, deciding_picks, judge_id, layout_state
 from faq_tui.core.models.target import find_target, fingerprint
 from faq_tui.core.models.tokenizer import load_tokenizer
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note, SetAssembled, StageStarted
+from faq_tui.core.run.remembered import remembered
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings.sets import default_names, draw_name
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import seeds as seed_rows
-from faq_tui.core.store.picks import Pick
+from faq_tui.core.store.picks import DecidingPick
 from faq_tui.core.store.seeds import StoredSeeds
 from faq_tui.core.store.sets import SetRow, add_set, all_sets, remove_set
 from faq_tui.core.store.stages import StageRow
 
 STAGE = "assemble"
+SIGNED_IN_PARTS = "parts:"  # the start of signatures that contain a hash of the seeds
+Picks = Callable[[], Iterable[DecidingPick]]
 VERSION = 2  # increase this number if new code makes other token ids from the same settings and the same picks
 
 
 def signature(run: Run) -> str:
     """A hash of the settings, the seeds and the picks.
 
-    The hash stays the same if a person confirms a judge's pick.
+    The hash stays the same if a person confirms a judge's pick. The hash of the seeds is a part of it, so that a pick
+    does not require to read all seeds again.
     """
-    return _signature(run, {name: list(deciding_picks(run, name).values()) for name in run.settings.sources})
+    settings = run.settings
+    inputs = [*_small_inputs(run), layout_state(run), judge_id(run)]
+    seed_inputs = [settings.seeds.model_dump(), settings.evaluate.model_dump()]
+
+    def hash_of_seeds() -> str:
+        ids, answers = _seed_inputs(run)
+        return digest(_draws(run, ids["chosen"]) if settings.evaluate.repeats > 1 else [], answers)
+
+    def compute() -> str:
+        seeds = remembered(run, "seeds of assemble", ("seeds",), seed_inputs, hash_of_seeds)
+        picks = {name: LongList(partial(deciding_picks, run, name)) for name in settings.sources}
+        return SIGNED_IN_PARTS + digest(*inputs, sorted(picks.items()), seeds)
+
+    tables = ("seeds", "candidates", "picks")
+    return str(remembered(run, "signature of assemble", tables, [*inputs, *seed_inputs], compute))
 
 
 def holds(run: Run, row: StageRow) -> bool:
     """True if the stage is up to date, although its signature comes from an earlier version of faq-tui.
 
-    The signatures of earlier versions also contained who had picked each candidate: the judge or a person. A
-    signature of an earlier version is computed again from the present picks. For the computation, a person is the
-    picker of a seed if a person had picked for the seed when the stage began.
+    The signatures of earlier versions were one hash of all texts. Those of version 0.1.0 also contained who had
+    picked each candidate: the judge or a person. Such a signature is computed again from the present picks. For the
+    computation, a person is the picker of a seed if a person had picked for the seed when the stage began.
     """
-    picked: dict[str, list[Pick]] = {}
+    if row.signature.startswith(SIGNED_IN_PARTS):
+        return False
+    decided: dict[str, Picks] = {name: partial(deciding_picks, run, name) for name in run.settings.sources}
+    if row.signature == signature_in_one(run, decided):
+        return True
+    picked: dict[str, Picks] = {}
     for name in run.settings.sources:
         then = current_picks(run, name, until=row.started)
         persons = {seed_id for seed_id, pick in then.items() if pick.picked_by == "person"}
-        picked[name] = [
-            replace(pick, picked_by="person" if pick.seed_id in persons else "judge")
+        picked[name] = lambda persons=persons, name=name: (  # type: ignore[misc]
+            (pick.seed_id, pick.candidate_id, "person" if pick.seed_id in persons else "judge")
             for pick in current_picks(run, name).values()
-        ]
-    return row.signature == _signature(run, picked)
+        )
+    return row.signature == signature_in_one(run, picked)
 
 
-def _signature(run: Run, picked: Mapping[str, Sequence[Pick]]) -> str:
-    picks = {name: LongList(partial(_rows_of, found)) for name, found in picked.items()}
+def signature_in_one(run: Run, picked: Mapping[str, Picks]) -> str:
+    """A signature as earlier versions computed it."""
+    picks = {name: LongList(found) for name, found in picked.items()}
+    ids, answers = _seed_inputs(run)
+    version, assemble, *others = _small_inputs(run)
+    if run.settings.evaluate.repeats > 1:
+        assemble = [*assemble, {"draws": _draws(run, ids["chosen"])}]
+    return digest(version, assemble, *others, sorted(picks.items()), answers)
+
+
+def _seed_inputs(run: Run) -> tuple[dict[str, list[str]], list[LongList]]:
+    """The ids of the seeds of each role, and pairs of id and original answer."""
     ids = {role: ranked(run, role) for role in ("chosen", "pool")}
-    seeds = [LongList(partial(seed_rows.answers_of, run.store, of_role)) for of_role in ids.values()]
+    return ids, [LongList(partial(seed_rows.answers_of, run.store, of_role)) for of_role in ids.values()]
+
+
+def _small_inputs(run: Run) -> list[Any]:
+    """The parts of the signature that do not grow with the number of seeds."""
     plans = {name: plan.model_dump() for name, plan in run.settings.set_plans().items()}
     for name, plan in run.settings.set_plans().items():
         if plan.prose_share:
             plans[name]["prose"] = state(run, plan)
     judge = judge_id(run) if any(plan["select"] == "judge" for plan in plans.values()) else ""
-    assemble = [run.settings.assemble.model_dump()]
-    if run.settings.evaluate.repeats > 1:
-        assemble.append({"draws": _draws(run, ids["chosen"])})
-    return digest(VERSION, assemble, sorted(plans.items()), judge, fingerprint(run), sorted(picks.items()), seeds)
-
-
-def _rows_of(picks: Sequence[Pick]) -> Iterator[list[object]]:
-    return ([pick.seed_id, pick.candidate_id, pick.picked_by] for pick in picks)
+    return [VERSION, [run.settings.assemble.model_dump()], sorted(plans.items()), judge, fingerprint(run)]
 
 
 def execute(context: Context) -> str:

@@ -14,12 +14,21 @@ from dataclasses import replace
 
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.judging.derive import derive
-from faq_tui.core.judging.identity import column_id, judge_id, judge_named, layout_of, outlines_of, usable_groups
+from faq_tui.core.judging.identity import (
+    column_id,
+    judge_id,
+    judge_named,
+    layout_of,
+    layout_state,
+    outlines_of,
+    usable_groups,
+)
 from faq_tui.core.judging.judges.base import Item, Score
 from faq_tui.core.judging.picking import best_candidate
 from faq_tui.core.judging.summary import judging_in_words, judging_of
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note, ScoreReady, StageProgress, StageStarted
+from faq_tui.core.run.remembered import remembered
 from faq_tui.core.run.run import Run
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import picks as rows
@@ -31,9 +40,14 @@ STAGE = "judge"
 
 
 def signature(run: Run) -> str:
-    candidates = {name: layout_of(run, name).ids.tolist() for name in run.settings.sources}
-    columns = [column_id(run, kind) for kind in run.settings.judge.kinds()]
-    return digest(judge_id(run), columns, sorted(candidates.items()))
+    judge, columns = judge_id(run), [column_id(run, kind) for kind in run.settings.judge.kinds()]
+
+    def compute() -> str:
+        candidates = {name: layout_of(run, name).ids.tolist() for name in run.settings.sources}
+        return digest(judge, columns, sorted(candidates.items()))
+
+    inputs = [judge, columns, layout_state(run)]
+    return str(remembered(run, "signature of judge", ("seeds", "candidates"), inputs, compute))
 
 
 def execute(context: Context) -> str:

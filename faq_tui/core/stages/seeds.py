@@ -9,12 +9,13 @@ from pathlib import Path
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.base.hashing import digest, sorted_by_digest
+from faq_tui.core.base.kept import Kept
 from faq_tui.core.chat.dialects import begins_with_reasoning
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note, SeedSkipped, StageStarted
 from faq_tui.core.run.run import Run
 from faq_tui.core.seeds import Problem, Record, read_records
-from faq_tui.core.seeds.content import Kept, content_of
+from faq_tui.core.seeds.content import content_of
 from faq_tui.core.seeds.files import named_files, state_of
 from faq_tui.core.seeds.read import STARTER, starter_path
 from faq_tui.core.seeds.reasons import DUPLICATE, ENCODING, LEFT_OUT, ShapeError, in_short, reason_of
@@ -55,7 +56,7 @@ def holds(run: Run, row: StageRow) -> bool:
     if not files or sum(file.stat().st_size for file in files) > MOST_READ_AGAIN:
         return False
     state = [row.signature, signature(run), row.started]
-    return bool(_kept(run).get("draws the stored seeds", state, lambda: _draws_the_stored(run)))
+    return bool(_kept(run).get("draws the stored seeds", state, lambda: _draws_the_stored(run), lambda: True))
 
 
 def _digest(run: Run, files: object) -> str:

@@ -4,6 +4,7 @@ Each module reads and writes one group of tables. No other module has SQL for th
 
 `database.py` opens the file and manages transactions, read-only copies and lock timeouts.
 `migrate.py` applies each file `migrations/NNNN_name.sql` once.
+`changes.py` knows whether a table has changed since a value was computed from it.
 `seeds.py` stores the seeds, their roles and people's edits.
 `seed_pages.py` reads pages of the list of seeds that match a filter.
 `seed_search.py` indexes the texts of the seeds, for searches in very long lists.

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.base.file_systems import is_shared
 from faq_tui.core.base.files import PRIVATE_FILE, full_disk
-from faq_tui.core.store import migrate
+from faq_tui.core.store import changes, migrate
 
 T = TypeVar("T")
 LOCK_WAIT_S = 30.0  # longest wait for a lock of the database
@@ -48,6 +48,7 @@ class Store:
             self.db.execute(f"PRAGMA synchronous = {'FULL' if shared else 'NORMAL'}")
             self.db.execute("PRAGMA foreign_keys = ON")
             migrate.bring_up_to_date(self.db, path)
+            changes.watch(self.db)
         except sqlite3.DatabaseError as error:
             if _is_full(error):
                 raise full_disk(path) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -14,6 +14,7 @@ from faq_tui.core.base.text import storable
 from faq_tui.core.store.database import Store
 
 BLOCK, BLOCKS = 512, 8  # number of details that are read at once, and number of such blocks that are kept
+_NOBODY = -1  # no id of a candidate
 GROUPS = 256  # number of groups of candidates that are read at once
 _REPLACING = (
     "UPDATE SET kind = excluded.kind, score = excluded.score, reason = excluded.reason, raw = excluded.raw,"
@@ -229,17 +230,43 @@ def current(store: Store, source: str, judge: str, source_hash: str, until: floa
     Picks of candidates that were made with earlier settings of the source are ignored. Picks that were stored after
     `until` (unix seconds) are ignored, too.
     """
-    last = store.db.execute("SELECT max(id) FROM candidates").fetchone()[0] or 0
-    ours = bytearray(last + 1)  # 1 at the id of each candidate that was made with the present settings
-    for (candidate_id,) in store.db.execute("SELECT id FROM candidates WHERE generation = ?", (source_hash,)):
-        ours[candidate_id] = 1
-
-    def holds(candidate_id: int | None) -> bool:
-        return candidate_id is None or (candidate_id <= last and bool(ours[candidate_id]))
-
+    holds = _of_generation(store, source_hash)
     judged = judged_by(store, source, judge, until)
     picks = {
         seed_id: Pick(seed_id, source, chosen, "judge", "") for seed_id, chosen in judged.items() if holds(chosen)
     }
     people = overrides(store, source, until)
     return picks | {seed_id: pick for seed_id, pick in people.items() if holds(pick.candidate_id)}
+
+
+DecidingPick = tuple[str, int | None, str]  # seed id, candidate id (None if the seed was rejected), picker
+
+
+def deciding(store: Store, source: str, judge: str, source_hash: str) -> Iterator[DecidingPick]:
+    """Yield the picks of `current` in the same order.
+
+    If a person picked the same candidate as the judge, the judge is the picker.
+    """
+    holds = _of_generation(store, source_hash)
+    judged = judged_by(store, source, judge)
+    people = {
+        seed_id: pick.candidate_id for seed_id, pick in overrides(store, source).items() if holds(pick.candidate_id)
+    }
+    for seed_id, chosen in judged.items():
+        picked = people.pop(seed_id, _NOBODY)
+        if picked in (_NOBODY, chosen):
+            if holds(chosen):
+                yield seed_id, chosen, "judge"
+        else:
+            yield seed_id, picked, "person"
+    for seed_id, picked in people.items():
+        yield seed_id, picked, "person"
+
+
+def _of_generation(store: Store, source_hash: str) -> Callable[[int | None], bool]:
+    """A function that tells whether a candidate was made with the source settings `source_hash`. True for None."""
+    last = store.db.execute("SELECT max(id) FROM candidates").fetchone()[0] or 0
+    ours = bytearray(last + 1)  # 1 at the id of each of these candidates
+    for (candidate_id,) in store.db.execute("SELECT id FROM candidates WHERE generation = ?", (source_hash,)):
+        ours[candidate_id] = 1
+    return lambda candidate_id: candidate_id is None or (candidate_id <= last and bool(ours[candidate_id]))

@@ -8,8 +8,9 @@ import shutil
 from pathlib import Path
 from unittest import mock
 
+from faq_tui.core.base.kept import Kept
 from faq_tui.core.seeds import content
-from faq_tui.core.seeds.content import Kept, content_of
+from faq_tui.core.seeds.content import content_of
 
 OLD_NS = 1_700_000_000_000_000_000
 

@@ -12,6 +12,7 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.endpoints import run_bounded
 from faq_tui.core.endpoints.opened import open_pool
 from faq_tui.core.judging import reliability
+from faq_tui.core.judging.identity import layout_state
 from faq_tui.core.judging.judges.base import Item, Judge, OnScore, Score
 from faq_tui.core.judging.llm_client import AnswerVerdicts, JudgeClient
 from faq_tui.core.judging.prompt import ShownAnswer, versions
@@ -19,6 +20,7 @@ from faq_tui.core.judging.reply import PARTS
 from faq_tui.core.judging.seed_judging import LISTWISE, POINTWISE, SeedJudge
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note
+from faq_tui.core.run.remembered import remembered
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED, JudgeSettings
 from faq_tui.core.settings.prompt_file import text_of
@@ -91,7 +93,13 @@ class LlmJudge(Judge):
         return {
             "mode": run.settings.judge.mode,
             "replies": reply_counts(store, judge),
-            "orders": reliability.order_facts(store, judge, candidates),
+            "orders": remembered(
+                run,
+                f"orders {judge}",
+                ("seeds", "candidates", "scores"),
+                layout_state(run),
+                lambda: reliability.order_facts(store, judge, candidates),
+            ),
             "probe": reliability.probe_facts(probe) if probe else None,
         }
 
