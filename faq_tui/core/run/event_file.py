@@ -22,12 +22,14 @@ from faq_tui.core.run import events as e
 from faq_tui.core.run.events import DELTA_LINE, candidate_of_line, from_json, line_start, to_json
 
 MOST_BYTES = 64 << 20
-CHUNK = 4 << 20
+CHUNK = 1 << 20  # larger pieces do not fit into the processor's cache
 MOST_REREAD = 64 << 20  # text that is older than this is not shown again; the database holds it later
 KEPT_NOTES = 500
 KEPT_FAILURES = 1000
 COMPACTED = b'{"event": "Compacted"'
-FOLDED_STAGES = (b'"stage": "regenerate"', b'"stage": "judge"', b'"stage": "seeds"')
+_FOLDED = re.compile(b'"stage": "(?:regenerate|judge|seeds)"')
+_TEXT = re.escape(DELTA_LINE) + rb"[^\n]*\n"
+_TEXTS = re.compile(rb"%b(?:%b)*" % (_TEXT, _TEXT))  # neighbouring lines with text of candidates
 _TOKENS = re.compile(rb'"completion_tokens": (\d+)')
 _CUT = b'"truncated"'  # the flag of a candidate that was cut off
 _STARTED, _DONE, _RETRIED, _FAILED = (
@@ -139,24 +141,21 @@ def short_form(file: IO[bytes], check: Callable[[], bool] = lambda: True) -> Ite
 
 def _chunks(file: IO[bytes], most: int = sys.maxsize) -> Iterator[bytes]:
     """Whole lines, in pieces of about `CHUNK` bytes, with `most` bytes in total. A very long line is one piece."""
-    half = b""
-    while most > len(half) and (block := file.read(min(CHUNK, most - len(half)))):
-        lines, newline, after = (half + block).rpartition(b"\n")
-        half = after
-        if newline:
-            most -= len(lines) + 1
-            yield lines + newline
+    while block := file.read(min(CHUNK, most)):
+        if not block.endswith(b"\n"):
+            block += file.readline()
+        whole = block if block.endswith(b"\n") else block[: block.rfind(b"\n") + 1]
+        if whole:
+            yield whole
+        if len(whole) < len(block):  # the last line is incomplete
+            return
+        most -= len(block)
 
 
 def _without_text(chunk: bytes) -> Iterator[bytes]:
     """The lines that hold no text of a candidate. The other lines are skipped by a fast search."""
-    first, *others = (b"\n" + chunk).split(b"\n" + DELTA_LINE)
-    yield from first[1:].splitlines(keepends=True) if not others else (first + b"\n")[1:].splitlines(keepends=True)
-    for piece in others:
-        at = piece.find(b"\n")
-        if 0 <= at < len(piece) - 1:
-            rest = piece[at + 1 :]
-            yield from (rest if rest.endswith(b"\n") else rest + b"\n").splitlines(keepends=True)
+    for piece in _TEXTS.split(chunk):
+        yield from piece.splitlines(keepends=True)
 
 
 class Compactor:
@@ -198,14 +197,17 @@ class Compactor:
         self._settled = self._failed = self._truncated = self._retried = self._tokens = 0
 
     def add(self, line: bytes) -> None:
-        if line.startswith(DELTA_LINE):
-            self.unsettled.setdefault(candidate_of_line(line), []).append(line)
-        elif line.startswith(_CANDIDATE):
-            self._candidate(line)
+        if line.startswith(_CANDIDATE):
+            if line.startswith(DELTA_LINE):
+                self.unsettled.setdefault(candidate_of_line(line), []).append(line)
+            elif line.startswith(_TOTALS):
+                self._add_totals(line)
+            else:
+                self._candidate(line)
+        elif line.startswith(_PROGRESS) and _FOLDED.search(line):
+            self._progress[1:] = [line]  # after the first line, or as the first line
         elif line.startswith(_NOTE):
             self._notes.append(line)
-        elif line.startswith(_PROGRESS) and any(stage in line for stage in FOLDED_STAGES):
-            self._progress = [*self._progress[:1], line]
         elif line.startswith(_PASSING):
             self._pass(line)
         elif not line.startswith((*_DROPPED, COMPACTED)):
@@ -228,14 +230,12 @@ class Compactor:
             self.unsettled.clear()
 
     def _candidate(self, line: bytes) -> None:
-        if line.startswith(_TOTALS):
-            self._add_totals(line)
-            return
         key = candidate_of_line(line)
-        before = self.unsettled.pop(key, [])
-        retried = [one for one in before if one.startswith(_RETRIED)]
+        before = self.unsettled.pop(key, ())
+        retried = [one for one in before if one.startswith(_RETRIED)] if before else []
         if line.startswith(_STARTED):
-            self._failures.pop(key, None)
+            if self._failures:
+                self._failures.pop(key, None)
             self.unsettled[key] = [*retried, line]
             return
         self._retried += len(retried)
