@@ -1,0 +1,102 @@
+"""Two programs on one run at the same time: an app beside a command of the shell. Each is a process."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from faq_tui.core import jobs
+from tests.support.fake_server import Behaviour, FakeServer
+from tests.support.on_terminal import OnTerminal
+from tests.support.shell import FAQ_TUI, environment, make_run
+
+pytestmark = pytest.mark.slow
+
+PATIENCE_S = 60
+
+
+@contextmanager
+def app_on(folder: Path) -> Iterator[OnTerminal]:
+    shown = OnTerminal(*FAQ_TUI, folder)
+    try:
+        yield shown
+    finally:
+        shown.kill()
+
+
+def left(shown: OnTerminal) -> None:
+    """Leave the app with the key q. It must end with the exit code 0 and without a traceback."""
+    shown.press(b"q")
+    assert shown.wait(PATIENCE_S) == 0
+    assert b"Traceback" not in shown.got
+
+
+def until(true: Callable[[], object], *screens: OnTerminal) -> None:
+    """Wait, and read what the apps write meanwhile, because a terminal that nobody reads makes an app wait."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < deadline, ["\n".join(shown.lines()) for shown in screens]
+        for shown in screens:
+            shown.read(0.02)
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    with FakeServer(Behaviour(pieces_per_s=20)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def run(tmp_path: Path, server: FakeServer) -> Path:
+    return make_run(tmp_path / "run", server.url, seeds=6, source="candidates = 2\nconcurrency = 2")
+
+
+def command(folder: Path) -> subprocess.Popen[str]:
+    call = [*FAQ_TUI, "run", str(folder), "--until", "regenerate"]
+    return subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment())
+
+
+def generating(folder: Path, server: FakeServer) -> Callable[[], object]:
+    return lambda: server.stats().asked.total() > 0 and jobs.find_live(folder) is not None
+
+
+def candidates(folder: Path) -> int:
+    with closing(sqlite3.connect(f"file:{folder}/faq.db?mode=ro", uri=True)) as db:
+        return int(db.execute("SELECT count(*) FROM candidates").fetchone()[0])
+
+
+def test_an_app_stops_the_command_of_the_shell(run: Path, server: FakeServer) -> None:
+    with app_on(run) as shown:
+        shown.wait_to_see("Seeds", seconds=PATIENCE_S)
+        started = command(run)
+        until(generating(run, server), shown)
+        until(lambda: "regenerate" in "\n".join(shown.lines()), shown)
+        shown.press(b"x")
+        until(lambda: started.poll() is not None, shown)
+        assert started.stderr is not None
+        err = started.stderr.read()
+        assert started.returncode == 4 and "Traceback" not in err, err
+        left(shown)
+
+
+def test_the_command_ends_and_the_folder_is_deleted_while_an_app_is_open(run: Path, server: FakeServer) -> None:
+    with app_on(run) as shown:
+        shown.wait_to_see("Seeds", seconds=PATIENCE_S)
+        started = command(run)
+        until(generating(run, server), shown)
+        until(lambda: candidates(run) > 0, shown)
+        shutil.rmtree(run, ignore_errors=True)
+        until(lambda: started.poll() is not None, shown)
+        assert started.stderr is not None
+        err = started.stderr.read()
+        assert started.returncode == 1 and "Traceback" not in err, err
+        until(lambda: jobs.find_live(run) is None, shown)
+        left(shown)
