@@ -15,6 +15,7 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.extensions import JUDGES
 from faq_tui.core.judging.judges.base import Judge
 from faq_tui.core.regenerating import source_hash_of
+from faq_tui.core.regenerating.candidate_requests import layout_state
 from faq_tui.core.run.remembered import remembered
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import MIX
@@ -134,9 +135,3 @@ def deciding_picks(run: Run, source: str) -> Iterator[DecidingPick]:
     Signatures use these picks, because a person who agrees with the judge changes no calibration set.
     """
     return picks.deciding(run.store, source, judge_id(run), source_hash_of(run.settings.sources[source]))
-
-
-def layout_state(run: Run) -> list[object]:
-    """The settings on which `layout_of` depends. JSON can hold them."""
-    sources = sorted(run.settings.sources.items())
-    return [[name, source_hash_of(source), source.candidates] for name, source in sources]

@@ -13,11 +13,11 @@ from faq_tui.core.judging.identity import (
     column_id,
     judge_id,
     judge_named,
-    layout_state,
     scores_of,
     shown_id,
     usable_groups,
 )
+from faq_tui.core.regenerating.candidate_requests import layout_state
 from faq_tui.core.run.remembered import remembered
 from faq_tui.core.run.run import Run
 from faq_tui.core.store import picks as rows

@@ -50,6 +50,12 @@ def source_hash_of(source: Source) -> str:
     return digest(*settings, *([added] if added else []))
 
 
+def layout_state(run: Run) -> list[object]:
+    """The settings that determine which stored candidates count. JSON can hold them."""
+    sources = sorted(run.settings.sources.items())
+    return [[name, source_hash_of(source), source.candidates] for name, source in sources]
+
+
 def prompt_version(source: Source) -> str:
     """The version of the source's prompt.
 

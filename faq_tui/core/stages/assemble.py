@@ -23,9 +23,10 @@ from faq_tui.core.assembly.spool import SampleSpool
 from faq_tui.core.base.hashing import LongList, digest, sorted_by_digest
 from faq_tui.core.chat.template import Template
 from faq_tui.core.chat.token_kinds import write_kinds
-from faq_tui.core.judging.identity import current_picks, deciding_picks, judge_id, layout_state
+from faq_tui.core.judging.identity import current_picks, deciding_picks, judge_id
 from faq_tui.core.models.target import find_target, fingerprint
 from faq_tui.core.models.tokenizer import load_tokenizer
+from faq_tui.core.regenerating.candidate_requests import layout_state
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note, SetAssembled, StageStarted
 from faq_tui.core.run.remembered import remembered

@@ -19,13 +19,13 @@ from faq_tui.core.judging.identity import (
     judge_id,
     judge_named,
     layout_of,
-    layout_state,
     outlines_of,
     usable_groups,
 )
 from faq_tui.core.judging.judges.base import Item, Score
 from faq_tui.core.judging.picking import best_candidate
 from faq_tui.core.judging.summary import judging_in_words, judging_of
+from faq_tui.core.regenerating.candidate_requests import layout_state
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note, ScoreReady, StageProgress, StageStarted
 from faq_tui.core.run.remembered import remembered

@@ -12,12 +12,12 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.endpoints import run_bounded
 from faq_tui.core.endpoints.opened import open_pool
 from faq_tui.core.judging import reliability
-from faq_tui.core.judging.identity import layout_state
 from faq_tui.core.judging.judges.base import Item, Judge, OnScore, Score
 from faq_tui.core.judging.llm_client import AnswerVerdicts, JudgeClient
 from faq_tui.core.judging.prompt import ShownAnswer, versions
 from faq_tui.core.judging.reply import PARTS
 from faq_tui.core.judging.seed_judging import LISTWISE, POINTWISE, SeedJudge
+from faq_tui.core.regenerating.candidate_requests import layout_state
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note
 from faq_tui.core.run.remembered import remembered
