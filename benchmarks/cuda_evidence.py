@@ -5,7 +5,9 @@
                                        [--methods gptq-4@off,gptq-4@0.04,spqr-4@off,…] [--sets baseline-tokens;self]
     python benchmarks/cuda_evidence.py merge RUN parts.tar
 
-`new` writes the settings of a run whose target is its own elder. The names of `--methods` may end in a sink share.
+`new` writes the settings of a run whose target is its own elder. Besides the default sets, the run has the set `cut`
+(answers that are cut to 64 tokens) and the set `seeds` (plain seeds with as many tokens as `cut`). The names of
+`--methods` may end in a sink share.
 
 `make` first computes in RUN what all methods need: the sets, the held-out answers, and the measurements of the
 unquantized model. No server is needed if the source has `base_url = "local"`. Then `make` starts several processes at
@@ -56,7 +58,14 @@ heldout = {heldout}
 base_url = "local"
 model = "target"
 reasoning = "off"
+concurrency = 256
 sampling = {{ temperature = 0.7, max_tokens = 384 }}
+[sets.cut]
+from = "self"
+answers_cut = 64
+[sets.seeds]
+from = "baseline"
+match = {{ tokens = "cut" }}
 [evaluate]
 repeats = {draws}
 last_word = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import threading
 import time
@@ -146,11 +147,13 @@ def children_bytes() -> int:
 
 
 def gpu_used() -> int | None:
+    """The used bytes of the first visible GPU; None if they are not known."""
     try:
         import pynvml
 
         pynvml.nvmlInit()
-        return int(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(0)).used)
+        first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
+        return int(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(int(first or 0))).used)
     except Exception:  # noqa: BLE001  no library, no driver, no device: there is nothing to tell
         return None
 

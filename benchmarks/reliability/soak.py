@@ -1,9 +1,11 @@
 """Run jobs for a long time with the app open, and measure whether memory, open files and threads grow.
 
-`nice python benchmarks/reliability/soak.py [--minutes 60] [--candidates 12000] [--artefacts 50] [--out FILE]`
+    nice python benchmarks/reliability/soak.py [--minutes 60] [--candidates 12000] [--artefacts 50] [--rate 100]
+                                               [--layers 2] [--out FILE]
 
 Two jobs run one after the other, each as the app starts it. The first generates candidates from a server on loopback
-(`paced_server.py`). The second quantizes a small random model many times. While a job runs, the app shows it on a
+(`paced_server.py`), which writes `--rate` tokens per second into each stream. The second quantizes a small random
+model with `--layers` layers many times. While a job runs, the app shows it on a
 pseudo-terminal of 120×36, and this program presses keys. Each process is sampled every two seconds. The slope is a
 linear fit over the samples after the first fifth of a job; its 95 % interval is from Student's t, with the number of
 independent samples reduced by their autocorrelation of lag 1.
@@ -128,11 +130,13 @@ def stop(job: Job) -> None:
         time.sleep(0.2)
 
 
-def candidates(work: Path, env: dict[str, str], count: int, minutes: float) -> tuple[dict[str, Series], int]:
+def candidates(
+    work: Path, env: dict[str, str], count: int, minutes: float, rate: float
+) -> tuple[dict[str, Series], int]:
     folder = work / "regenerated"
     folder.mkdir()
     seeds = max(1, count // 3)
-    with serving([sys.executable, str(ROOT / "benchmarks" / "paced_server.py"), str(TOKENS)]) as url:
+    with serving([sys.executable, str(ROOT / "benchmarks" / "paced_server.py"), str(TOKENS), f"{rate:g}"]) as url:
         (folder / "faq.toml").write_text(REGENERATION.format(url=url, streams=STREAMS, seeds=seeds, candidates=3))
         write_seeds(folder / "seeds.jsonl", seeds)
         job = jobs.start(folder, until="regenerate")
@@ -146,10 +150,12 @@ def candidates(work: Path, env: dict[str, str], count: int, minutes: float) -> t
     return found, made
 
 
-def artefacts(work: Path, env: dict[str, str], count: int, minutes: float) -> tuple[dict[str, Series], int]:
+def artefacts(
+    work: Path, env: dict[str, str], count: int, minutes: float, layers: int
+) -> tuple[dict[str, Series], int]:
     folder = work / "quantized"
     folder.mkdir()
-    make = [sys.executable, "-c", MAKE_TARGET.format(layers=2), str(folder / "target")]
+    make = [sys.executable, "-c", MAKE_TARGET.format(layers=layers), str(folder / "target")]
     subprocess.run(make, env={**env, "PYTHONPATH": str(ROOT)}, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     names = [f"s{number}" for number in range(count)]
     sets = "".join(SET.format(number=number, count=12 + number % 50) for number in range(count))
@@ -195,6 +201,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0, help="longest time of each of the two jobs")
     parser.add_argument("--candidates", type=int, default=12_000)
     parser.add_argument("--artefacts", type=int, default=50)
+    parser.add_argument("--rate", type=float, default=100.0, help="tokens per second of each of the 64 streams")
+    parser.add_argument("--layers", type=int, default=2, help="layers of the quantized model")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -203,10 +211,10 @@ def main() -> None:
         work = Path(folder)
         env = environment(work / "home")
         if asked.candidates:
-            found, made = candidates(work, env, asked.candidates, asked.minutes)
+            found, made = candidates(work, env, asked.candidates, asked.minutes, asked.rate)
             rows += rows_of(f"{made:,} candidates", found)
         if asked.artefacts:
-            found, made = artefacts(work, env, asked.artefacts, asked.minutes)
+            found, made = artefacts(work, env, asked.artefacts, asked.minutes, asked.layers)
             rows += rows_of(f"{made} artefacts", found)
     head = ("job", "process", "time", "after warm-up", "at the end", "most", "slope per hour, 95 %", "flat")
     publish("Soak", about("faq-tui", "textual"), table(head, rows), asked.out)

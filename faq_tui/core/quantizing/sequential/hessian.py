@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from faq_tui.core.base.errors import FaqError
@@ -58,11 +58,9 @@ class Hessian:
 
     def _add(self, rows: Any, twins: Any, weight: float) -> None:
         """Add `rows` [tokens, in_features], which all have the same weight."""
-        inputs = rows.float()
-        with _fast_products(rows):
-            self.sum.addmm_(inputs.t(), inputs, alpha=weight)
-            if self.drift is not None:  # the sum of x̃ xᵀ; `drifts` subtracts the sum of x xᵀ
-                self.drift.addmm_(twins.float().t(), inputs, alpha=weight)
+        _add_products(self.sum, rows, rows, weight)
+        if self.drift is not None:  # the sum of x̃ xᵀ; `drifts` subtracts the sum of x xᵀ
+            _add_products(self.drift, twins, rows, weight)
         self.tokens += len(rows)
         self.weight += weight * len(rows)
 
@@ -95,24 +93,33 @@ def drifts(hessians: Sequence[Hessian]) -> Any:
     return None if sums[0] is None else _averages(sums, hessians)
 
 
-@contextmanager
-def _fast_products(inputs: Any) -> Iterator[None]:
-    """Let CUDA multiply in TF32 if `inputs` are bfloat16 or float16.
+def _add_products(total: Any, left: Any, right: Any, weight: float) -> None:
+    """Add weight · leftᵀ right to `total` [in, in]. `left` and `right` are [tokens, in], and of one dtype.
 
-    TF32 has 10 mantissa bits. float16 also has 10, and bfloat16 has 7. Therefore TF32 does not round the inputs. The
-    products are summed in float32.
+    The products are summed in float32. On CUDA, bfloat16 and float16 are multiplied as they are: a product of two
+    such numbers is exact in float32, and the GPU computes it faster than a product of two float32 numbers.
     """
     import torch
 
-    if not inputs.is_cuda or inputs.dtype not in (torch.bfloat16, torch.float16):
-        yield
-        return
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = True
+    if left.dtype in (torch.bfloat16, torch.float16) and _multiplies_half(left.device):
+        torch.addmm(total, left.t(), right, out_dtype=torch.float32, alpha=weight, out=total)
+    else:
+        total.addmm_(left.float().t(), right.float(), alpha=weight)
+
+
+@cache
+def _multiplies_half(device: Any) -> bool:
+    """True if torch can multiply 16-bit numbers on this device and sum the products in float32."""
+    import torch
+
+    if device.type != "cuda":
+        return False
     try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
+        ones = torch.ones(16, 16, dtype=torch.bfloat16, device=device)
+        torch.addmm(ones.float(), ones, ones, out_dtype=torch.float32)
+    except (RuntimeError, NotImplementedError, TypeError):
+        return False
+    return True
 
 
 def _averages(sums: Sequence[Any], hessians: Sequence[Hessian]) -> Any:
