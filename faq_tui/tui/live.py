@@ -374,3 +374,8 @@ class LiveState:
                 self.growing.clear()
             case _:
                 pass
+
+
+def with_time(sentence: str, when: str) -> str:
+    """The sentence with the time when its stage runs (`LiveState.when`). `sentence` has no full stop."""
+    return f"{sentence}; {when}." if when else f"{sentence}."

@@ -217,7 +217,7 @@ def test_a_metric_of_another_package_from_the_stage_to_the_screen(tmp_path: Path
             found = read(run.folder)
             assert found is not None
             every = EvidenceViewState(every=True)
-            assert "p99 KL on prose.txt · lower is better" in as_text(found, every)
-            assert any("the worst hundredth" in (row.detail or "") for row in table_rows(found, every))
+            assert "p99 KL on prose.txt · lower is better" in as_text(found, every, "")
+            assert any("the worst hundredth" in (row.detail or "") for row in table_rows(found, every, ""))
         assert evaluate.signature(run) == signature, "without the package nothing is measured again"
         assert not evaluated(run) and TOY not in render(run, "json")

@@ -101,7 +101,7 @@ class EvidencePane(Pane):
     def shown(self, live: LiveState) -> None:
         self._when = live.when(EVALUATE)
         self.reader.look()
-        self._draw()
+        self._fill()
 
     def tick(self, live: LiveState) -> None:
         seen = live.measured, live.stage and (live.stage.stage, live.stage.state)
@@ -110,7 +110,7 @@ class EvidencePane(Pane):
             self.reader.look()
         if (when := live.when(EVALUATE)) != self._when:
             self._when = when
-            self._draw()
+            self._fill()
 
     @property
     def busy(self) -> bool:
@@ -161,11 +161,11 @@ class EvidencePane(Pane):
             return f"{one_sentence(self.loaded.report)}.\n\n{self.query_one(EvidenceOverview).text()}"
         if self.opened is not None:
             return items.as_text(self.loaded, self.view_state, self.opened, self._words(self.opened))
-        return table.as_text(self.loaded, self.view_state)
+        return table.as_text(self.loaded, self.view_state, self._when)
 
     def _fill(self) -> None:
         """Rebuild the rows after a change of the evidence or of the view."""
-        self.rows = table.rows(self.loaded, self.view_state)
+        self.rows = table.rows(self.loaded, self.view_state, self._when)
         self.entries = items.entries(self.loaded, self.view_state)
         if self.opened is not None:
             same = [e for e in self.entries if (e.text, e.number) == (self.opened.text, self.opened.number)]

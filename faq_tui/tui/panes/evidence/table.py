@@ -11,6 +11,7 @@ from faq_tui.core.extensions import METRICS
 from faq_tui.core.report import formatting
 from faq_tui.core.report.benchmarks import against, is_shown, number
 from faq_tui.core.stats.bootstrap import Estimate
+from faq_tui.tui.live import with_time
 from faq_tui.tui.panes.evidence import words
 from faq_tui.tui.panes.evidence.data import BOTH, EQUALS, EvidenceViewState, LoadedEvidence
 
@@ -38,8 +39,11 @@ class TableRow:
         return self.name, self.value, self.interval, self.recovered, self.verdict, self.change, self.p
 
 
-def benchmark_rows(loaded: LoadedEvidence) -> Iterator[TableRow]:
-    """The rows of the benchmarks. There are no rows if the settings have no benchmarks."""
+def benchmark_rows(loaded: LoadedEvidence, when: str) -> Iterator[TableRow]:
+    """The rows of the benchmarks. There are no rows if the settings have no benchmarks.
+
+    `when` says when the stage evaluate runs (`LiveState.when`).
+    """
     results = [
         result for result in loaded.benchmarks.get("results", []) if is_shown(result, loaded.benchmarks["results"])
     ]
@@ -59,7 +63,7 @@ def benchmark_rows(loaded: LoadedEvidence) -> Iterator[TableRow]:
             f"{first['n']:,} items{_answers(first['repeats'])}; shares are fractions of 1, not percent.",
         )
         yield from (_model(result) for result in of_task)
-    yield from _missing(loaded)
+    yield from _missing(loaded, when)
 
 
 def _model(result: dict[str, Any]) -> TableRow:
@@ -86,18 +90,19 @@ def _answers(repeats: int) -> str:
     return f" × {repeats} answers" if repeats > 1 else ""
 
 
-def _missing(loaded: LoadedEvidence) -> Iterator[TableRow]:
+def _missing(loaded: LoadedEvidence, when: str) -> Iterator[TableRow]:
     missing = loaded.benchmarks.get("missing", [])
     if missing:
         yield TableRow(EMPTY)
-        yield TableRow(GROUP, "Benchmarks that are not measured", detail="Press r to measure them again.")
+        detail = with_time("The stage evaluate tries to measure them again", when)
+        yield TableRow(GROUP, "Benchmarks that are not measured", detail=detail)
     for row in missing:
         yield TableRow(
             MODEL, f"  {row['engine']} {row['task']}", value="–", detail=f"{row['subject']}: {row['message']}"
         )
 
 
-def rows(loaded: LoadedEvidence, view_state: EvidenceViewState) -> list[TableRow]:
+def rows(loaded: LoadedEvidence, view_state: EvidenceViewState, when: str) -> list[TableRow]:
     """All rows of the table. There are no rows if there is no evidence."""
     evidence = loaded.evidence
     if evidence is None:
@@ -108,7 +113,7 @@ def rows(loaded: LoadedEvidence, view_state: EvidenceViewState) -> list[TableRow
         for metric in metrics if view_state.every else metrics[:1]:
             out += [TableRow(EMPTY)] if out else []
             out += _section(loaded, evidence, text.name, metric, view_state.match)
-    return [*out, *benchmark_rows(loaded)]
+    return [*out, *benchmark_rows(loaded, when)]
 
 
 def _section(loaded: LoadedEvidence, evidence: Evidence, text: str, metric: str, match: str) -> Iterator[TableRow]:
@@ -241,7 +246,7 @@ def _upper(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def as_text(loaded: LoadedEvidence, view_state: EvidenceViewState) -> str:
+def as_text(loaded: LoadedEvidence, view_state: EvidenceViewState, when: str) -> str:
     """The table for the clipboard: one line per row, with tabs between the cells."""
     head = "model\tvalue\tinterval 95%\tloss recovered\tverdict\tchange [95%]\tcorrected p"
-    return "\n".join([head, *("\t".join(row.cells).rstrip() for row in rows(loaded, view_state))])
+    return "\n".join([head, *("\t".join(row.cells).rstrip() for row in rows(loaded, view_state, when))])

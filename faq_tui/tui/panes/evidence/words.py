@@ -18,6 +18,7 @@ from faq_tui.core.report import formatting
 from faq_tui.core.report.headline import one_sentence
 from faq_tui.core.report.run_section import run_lines
 from faq_tui.core.stats.bootstrap import Estimate
+from faq_tui.tui.live import with_time
 from faq_tui.tui.panes.evidence.data import (
     BOTH,
     EQUALS,
@@ -98,11 +99,7 @@ def verdict_detail(verdict: str) -> str:
 
 def missing(loaded: LoadedEvidence, when: str) -> str:
     """Why there is no evidence. `when` says when the stage evaluate runs (`LiveState.when`)."""
-    return _with_time(loaded.why, when) if loaded.why in (NOTHING, STALE) else loaded.why
-
-
-def _with_time(sentence: str, when: str) -> str:
-    return f"{sentence}; {when}." if when else f"{sentence}."
+    return with_time(loaded.why, when) if loaded.why in (NOTHING, STALE) else loaded.why
 
 
 def summary(loaded: LoadedEvidence, view_state: EvidenceViewState, when: str) -> Text:
@@ -156,11 +153,9 @@ def _counts(evidence: Evidence, equal: str) -> Counter[str]:
 
 def _nothing_compared(evidence: Evidence, when: str) -> str:
     if len(evidence.rows) == 1:
-        return _with_time(
-            "Only the unquantized model is measured so far. The stage evaluate measures artefacts", when
-        )
+        return with_time("Only the unquantized model is measured so far. The stage evaluate measures artefacts", when)
     needed = "There is nothing to compare yet. A comparison needs the baseline and a set of a source"
-    return _with_time(f"{needed}. The stage evaluate measures them", when)
+    return with_time(f"{needed}. The stage evaluate measures them", when)
 
 
 def run_parts(body: dict[str, Any]) -> list[Part]:

@@ -18,7 +18,7 @@ from faq_tui.core.store.picks import Pick
 from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.panes.judge.accept import AcceptClear
 from faq_tui.tui.panes.judge.browser import JudgeBrowser
-from faq_tui.tui.panes.judge.spec import JUDGE
+from faq_tui.tui.panes.judge.spec import JUDGE, RULE
 from faq_tui.tui.widgets.ask import Ask
 
 
@@ -82,7 +82,9 @@ class JudgePane(JudgeBrowser):
                 else:
                     overrides.reject(self.run, seed_id, source, why)
         except FaqError as error:
-            self.app.notify(sanitize(str(error)), severity="error", markup=False)
+            known = number in (0, *(candidate.number for candidate in self._candidates))
+            text = str(error) if known else f"{error}. {RULE}"
+            self.app.notify(sanitize(text), severity="error", markup=False)
             return
         self.reasons.pop(seed_id, None)
         numbers = {candidate.number: candidate.id for candidate in self._candidates}

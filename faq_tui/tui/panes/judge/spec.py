@@ -3,12 +3,13 @@
 from faq_tui.tui.actions import Action
 from faq_tui.tui.pane import PaneSpec
 
+RULE = "In this pane, the digits pick candidates; the line of tabs names the keys that show the panes."
 PICKS = tuple(
     Action(
         f"judge.pick_{number}",
         str(number),
         "Pick",
-        f"Choose candidate {number}.",
+        f"Choose candidate {number}. {RULE}" if number == 1 else f"Choose candidate {number}.",
         call=f"pick({number})",
     )
     for number in range(1, 10)

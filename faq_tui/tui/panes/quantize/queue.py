@@ -40,7 +40,8 @@ def figures(live: LiveState, queue: Sequence[Queued], now: float) -> list[str]:
         if ended is not None:
             parts.append(f"{ended.name} {ended.state}: {ended.message}")
         elif stale := sum(queued.state == "stale" for queued in queue):
-            parts.append(f"{stale} out of date; press r to quantize them again")
+            how = "" if live.stages else "; press r to quantize them again"
+            parts.append(f"{stale} out of date{how}")
     return parts
 
 

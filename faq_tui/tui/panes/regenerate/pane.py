@@ -20,7 +20,7 @@ from faq_tui.core.store import candidates as failure_rows
 from faq_tui.core.store.candidate_pages import Totals
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.tui.actions import bindings_of
-from faq_tui.tui.live import LiveState
+from faq_tui.tui.live import LiveState, with_time
 from faq_tui.tui.pane import Pane
 from faq_tui.tui.panes.regenerate.candidate import CandidateView
 from faq_tui.tui.panes.regenerate.figures import count_totals, figures
@@ -185,7 +185,7 @@ class RegeneratePane(Pane):
             return "This run has no source, so it will use only the baseline.\n\nTo add a source, set a larger model \
 of the target's family under [sources.elder] in faq.toml."
         if not self.page.seeds:
-            return "No seeds loaded.\n\nPress r to start the run. It reads the seeds, then sends them to the source."
+            return f"No seeds loaded.\n\n{with_time('The stage seeds reads them', self.live.when('seeds'))}"
         return ""
 
     def _draw_candidates(self, now: float) -> None:

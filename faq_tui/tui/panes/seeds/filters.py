@@ -19,7 +19,7 @@ LENGTHS: dict[str, tuple[int | None, int | None]] = {
 MEANINGS = {
     "excluded": "excluded: a person left it out",
     "held out": "held out: kept for the evaluation",
-    "unused": "unused: neither regenerated nor held out",
+    "unused": "unused: a reserve, from which the plain set can grow to equal tokens",
     "hand-picked": "hand-picked: a person chose the candidate",
     "rejected": "rejected: a person rejected all candidates",
     "picked": "picked: the judge chose the candidate",

@@ -27,7 +27,7 @@ from faq_tui.core.store.database import short_lock_timeout
 from faq_tui.core.store.seed_pages import SeedFilter, SeedListRow, View
 from faq_tui.core.store.seeds import Edit
 from faq_tui.tui.actions import bindings_of
-from faq_tui.tui.live import LiveState
+from faq_tui.tui.live import LiveState, with_time
 from faq_tui.tui.pane import Pane
 from faq_tui.tui.panes.seeds import filters
 from faq_tui.tui.panes.seeds.finder import Finder, SeedFacts, SeedsFound
@@ -79,6 +79,7 @@ class SeedsPane(Pane):
         self._search: int | None = None  # number of the search whose matches are listed
         self._searching = False
         self._seen: tuple[object, ...] = ()
+        self._when = ""  # when the stage seeds runs, in words
         self._read_at = 0.0
         self._settle: Timer | None = None
         self._reading_sets = False
@@ -105,7 +106,7 @@ class SeedsPane(Pane):
     def shown(self, live: LiveState) -> None:
         self.views = views_of(self.run)
         self.view = next((view for view in self.views if view.source == self.view.source), self.views[0])
-        self._seen = _key(live)
+        self._seen, self._when = _key(live), live.when("seeds")
         self.list.candidates = self.view.candidates
         self._reread()
         if self.facts is None:
@@ -120,7 +121,7 @@ class SeedsPane(Pane):
         if time.monotonic() - self._read_at < REREAD_EVERY_S or self._seen == _key(live):
             return
         stage_changed = self._seen[:2] != _key(live)[:2]
-        self._seen = _key(live)
+        self._seen, self._when = _key(live), live.when("seeds")
         self._reread()
         if stage_changed:
             self.finder.facts()
@@ -230,7 +231,7 @@ class SeedsPane(Pane):
         empty = not self.list.positions and not self._searching
         self.set_class(empty, "-empty")
         if empty:
-            nothing = "No seeds loaded. Press r to start the run."
+            nothing = f"No seeds loaded. {with_time('The stage seeds reads them', self._when)}"
             if self.seed_filter:
                 nothing = "no seed matches; press esc to see all seeds"
             self.query_one("#seeds-empty", LiteralText).show(nothing)
@@ -253,7 +254,12 @@ class SeedsPane(Pane):
         self.query_one("#seeds-status", LiteralText).show(line)
 
     def _roles(self) -> str:
-        names = {"chosen": "to regenerate", "heldout": "held out", "pool": "unused", "excluded": "excluded"}
+        names = {
+            "chosen": "to regenerate",
+            "heldout": "held out",
+            "pool": "unused",
+            "excluded": "excluded",
+        }
         counts = self.facts.roles if self.facts else {}
         return ", ".join(f"{counts[role]:,} {name}" for role, name in names.items() if counts.get(role))
 

@@ -54,7 +54,7 @@ def drawn(run: Run, view_state: SpikesViewState, width: int, height: int) -> lis
         and (cells := landscape(run, name, view_state.module_ref)) is not None
     ]
     if not sides:
-        return ["The files of these sets are missing. Press r to measure the sets again."]
+        return ["The files of these sets are missing. The stage activations makes them again."]
     top = max(side.highest for side in sides)
     if height < LEAST_HEIGHT:
         return _low(sides, view_state, top, width, height)

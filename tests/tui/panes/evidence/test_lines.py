@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from faq_tui.core.benchmarking.plan import wanted
+from faq_tui.core.run import events as e
 from faq_tui.core.store.benchmarks import replace_results, set_problem
 from faq_tui.tui.panes.evidence.pane import EvidencePane
+from tests.support.app_host import until
 from tests.support.evidence_run import TOML, evidence_run, in_table, line_of, settled
 from tests.support.made_up import made_up_result
 from tests.support.pane_host import PaneHost
@@ -42,4 +44,10 @@ async def test_benchmarks_stand_below_our_own_measurements(tmp_path: Path) -> No
             await settled(pane, pilot)
             assert "Benchmarks that are not measured" in app.screen_text
             assert "its data is not on this machine" in app.screen_text
+            at = next(n for n, row in enumerate(pane.rows) if row.name == "Benchmarks that are not measured")
+            assert pane.rows[at].detail == "The stage evaluate tries to measure them again; r starts it."
+            app.live.stages = ("evaluate", "report")
+            app.hear(e.StageStarted("evaluate", 9, "measurements"))
+            again = "The stage evaluate tries to measure them again; it is running now."
+            await until(pilot, lambda: pane.rows[at].detail == again)
             assert "acc of piqa" in str(pane.text_to_copy())

@@ -96,7 +96,11 @@ async def test_a_digit_without_a_candidate_changes_neither_pane_nor_pick(tmp_pat
         await judge.sees("1 2 3 Pick")
         await judge.press("4")
         await judge.sees("seed 1 of 2")
-        assert any("has no candidate 4" in sentence for sentence in said(judge.app))
+        told = next(sentence for sentence in said(judge.app) if "has no candidate 4" in sentence)
+        assert told.endswith(
+            "In this pane, the digits pick candidates; the line of tabs names the keys that show the panes."
+        )
+        await judge.sees("f1-f6 [ ]")
         assert judge.overrides() == [] and judge.app.pane.SPEC.scope == "judge"
 
 

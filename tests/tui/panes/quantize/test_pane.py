@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from faq_tui.core.artefact_queue import Queued
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.run import events as e
 from faq_tui.core.run.run import Run
-from faq_tui.core.settings import load_settings
+from faq_tui.core.settings import Recipe, load_settings
 from faq_tui.core.store import stages
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.panes.quantize.pane import QuantizePane
@@ -159,6 +160,16 @@ def test_the_machines_of_a_cluster_and_what_they_make() -> None:
     live.apply(e.ArtefactStarted(ELDER, 12, 20, 4000), 4.0)
     assert machines(live) == ["1 machine in the cluster", f"box2: {SECOND}, {ELDER}"]
     assert machines(live)[0] in figures(live, [], 5.0)
+
+
+def test_what_makes_artefacts_that_are_out_of_date() -> None:
+    live, queue = (
+        LiveState(),
+        [Queued(0, Recipe(method="gptq", bits=4, group_size=128), "baseline", ELDER, "stale", None)],
+    )
+    assert figures(live, queue, 1.0)[-1] == "1 out of date; press r to quantize them again"
+    live.stages = ("quantize", "evaluate")
+    assert figures(live, queue, 1.0)[-1] == "1 out of date", "a job is running, so r does not start one"
 
 
 async def test_running(tmp_path: Path) -> None:

@@ -321,6 +321,7 @@ async def test_an_empty_run_says_what_to_do(tmp_path: Path, toml: str) -> None:
         async with opened(run) as (app, _pane, pilot):
             await pilot.press("j", "k", "G", "g", "l", "h", "a", "s", "z", "ctrl+d")
             assert ("no source" if not toml else "No seeds loaded") in app.screen_text
+            assert ("The stage seeds reads them; r starts it." in app.screen_text) is bool(toml)
 
 
 async def test_hostile_text_is_inert_and_fast(tmp_path: Path) -> None:

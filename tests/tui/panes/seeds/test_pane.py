@@ -295,7 +295,7 @@ async def test_no_seeds_yet(tmp_path: Path) -> None:
         run.store.db.execute("UPDATE seeds SET present = 0")
     app = app_on(folder)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "No seeds loaded. Press r to start the run." in text_of(app), 5)
+        await until(pilot, lambda: "No seeds loaded. The stage seeds reads them; r starts it." in text_of(app), 5)
         await pilot.press("e", "j", "G", "enter", "u")
 
 

@@ -219,7 +219,7 @@ async def test_copy_and_files_that_are_gone(tmp_path: Path) -> None:
         assert copied is not None and "\ncrest\t" in copied and copied.startswith("elder makes")
         for name in pane.seen.sets:
             path_of(pane.run, name).write_bytes(b"no safetensors")
-        assert "are missing. Press r to measure the sets again" in await press("l")
+        assert "are missing. The stage activations makes them again" in await press("l")
 
 
 async def test_nothing_yet_then_a_set_is_ready(tmp_path: Path) -> None:
