@@ -30,7 +30,7 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.store.activations import LayerErrors, add_layer_errors, all_layer_errors
 from faq_tui.core.store.measurements import heldout
 from faq_tui.core.worker import run_worker
-from faq_tui.core.worker.parent import without_keys
+from faq_tui.core.worker.parent import WorkerDiedError, without_keys
 
 Seen = Callable[[int, int, Any], None]  # arguments: layer, number of tokens before the row, states [tokens, hidden]
 
@@ -137,7 +137,9 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any, 
 
     `only` names the one model that is measured; None means all models.
 
-    If the measurement fails, the function emits a warning.
+    If the worker child dies, it is started again once. Otherwise, one death would leave the errors out of the report,
+    because the stage is then done. If the measurement fails, or if the second child dies, too, the function emits a
+    warning.
     """
     run, limit = context.run, layer_error_limit(context.run)
     if not limit:
@@ -146,39 +148,48 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any, 
     if not rows:
         return
     what = digest(VERSION, rows, target.device, target.dtype)
-    signatures = {name: digest(what, identity) for name, identity in subjects(run).items() if name != UNQUANTIZED}
-    measured = all_layer_errors(run.store)
-    todo = [
-        name
-        for name, signature in signatures.items()
-        if only in (None, name) and (name not in measured or measured[name].signature != signature)
-    ]
-    if not todo:
+    identities = {name: one for name, one in subjects(run).items() if name != UNQUANTIZED and only in (None, name)}
+    signatures = {name: digest(what, identity) for name, identity in identities.items()}
+    if not _missing(run, signatures):
         return
     # other processes may measure other models of the run
     stem = f"layer-error{f'-{only}' if only else ''}"
-    order = run.cache / f"{stem}.json"
+    order, scratch = run.cache / f"{stem}.json", run.cache / f"{stem}.npy"
     with atomic_text(order) as file:
         json.dump(rows, file)
-    spec = {
-        **target.spec,
-        "rows": str(order),
-        "out": str(run.cache / f"{stem}.npy"),
-        "subjects": {name: str(run.models / name) for name in todo},
-    }
 
     def hear(message: dict[str, Any]) -> None:
         subject, tokens = message["subject"], sum(len(row) - 1 for row in rows)
         add_layer_errors(run.store, LayerErrors(subject, signatures[subject], text, tokens, message["errors"]))
 
+    def work() -> None:
+        todo = {name: str(run.models / name) for name in _missing(run, signatures)}
+        spec = {**target.spec, "rows": str(order), "out": str(scratch), "subjects": todo}
+        if todo:
+            run_worker("layer_error", spec, hear, context.cancel, run.log(context.job), without_keys(run.settings))
+
     try:
-        run_worker("layer_error", spec, hear, context.cancel, run.log(context.job), without_keys(run.settings))
+        try:
+            work()
+        except WorkerDiedError as error:
+            context.emit(Note(f"the errors of the layers' outputs are measured again: {error}"))
+            work()
     except Stopped:
         raise
     except FaqError as error:
         context.emit(Note(f"the errors of the layers' outputs are not measured: {error}", "warning"))
     finally:
         order.unlink(missing_ok=True)
+        scratch.unlink(missing_ok=True)
+
+
+def _missing(run: Run, signatures: dict[str, str]) -> list[str]:
+    measured = all_layer_errors(run.store)
+    return [
+        name
+        for name, signature in signatures.items()
+        if name not in measured or measured[name].signature != signature
+    ]
 
 
 def _rows(context: Context, target: TargetModel, tokenizer: Any, limit: int) -> tuple[str, Rows]:

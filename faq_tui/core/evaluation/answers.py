@@ -24,7 +24,7 @@ def generate(
     max_new_tokens: int,
     batch_size: int,
     cancel: CancelToken,
-    on_answer: Callable[[int, list[int]], None],
+    on_answers: Callable[[dict[int, list[int]]], None],
     tick: Callable[[int], None],
     greedy: bool = False,
 ) -> None:
@@ -32,11 +32,14 @@ def generate(
 
     Answers are sampled. If `greedy` is true, the model always takes the likeliest token instead.
 
-    `on_answer` gets the index of a prompt and the token ids of its answer, including the end token. `tick` gets the
-    number of newly decoded tokens. When an answer ends early, `tick` also gets the number of tokens that the answer
-    lacks to reach `max_new_tokens`. So the numbers for a prompt add up to `max_new_tokens`. Each batch has its own
-    random seed for torch: a hash of the batch's prompts. Raises Stopped after the current token if a stop was
-    requested.
+    `on_answers` gets the answers of a batch: it maps the index of each prompt to the token ids of its answer,
+    including the end token. A caller that stores all answers of a batch at once can ask for the missing answers after
+    an interruption. They are then the same as without the interruption, because the other batches stay the same.
+
+    `tick` gets the number of newly decoded tokens. When an answer ends early, `tick` also gets the number of tokens
+    that the answer lacks to reach `max_new_tokens`. So the numbers for a prompt add up to `max_new_tokens`. Each
+    batch has its own random seed for torch: a hash of the batch's prompts. Raises Stopped after the current token
+    if a stop was requested.
     """
     import torch
     from transformers import LogitsProcessorList, StoppingCriteriaList
@@ -61,8 +64,7 @@ def generate(
             )
         cancel.check()
         new = out[:, ids.shape[1] :]
-        for index, row in zip(indices, new.tolist(), strict=True):
-            on_answer(index, _until_end(row, ends))
+        on_answers({index: _until_end(row, ends) for index, row in zip(indices, new.tolist(), strict=True)})
         tick(len(indices) * (max_new_tokens - new.shape[1]))
 
 

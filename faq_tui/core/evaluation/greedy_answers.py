@@ -30,10 +30,10 @@ def write_answers(
     model: Any, text: Heldout, batch_size: int, cancel: CancelToken, tick: Callable[[int], None]
 ) -> Answers:
     """The greedy answers of a Hugging Face causal LM to the items of `text`. Raises Stopped on a request to stop."""
-    answers: Answers = [[] for _ in text.items]
+    answers: dict[int, list[int]] = {}
     prompts = [item.ids for item in text.items]
-    generate(model, prompts, text.new_tokens, batch_size, cancel, answers.__setitem__, tick, greedy=True)
-    return answers
+    generate(model, prompts, text.new_tokens, batch_size, cancel, answers.update, tick, greedy=True)
+    return [answers[index] for index in range(len(prompts))]
 
 
 def columns(answers: Sequence[Sequence[int]], target: Sequence[Sequence[int]], model: Any) -> Columns:

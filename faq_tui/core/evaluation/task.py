@@ -1,8 +1,8 @@
 """The worker child's task `evaluate`: measure one model after the other on all held-out texts.
 
-The task sends the messages `environment`, `plan`, `answer`, `progress` and `measurement`. `plan` holds the total
+The task sends the messages `environment`, `plan`, `answers`, `progress` and `measurement`. `plan` holds the total
 number of tokens and the number of processed tokens. `plan` is sent again when all held-out answers exist. The task
-sends one message `answer` for each answer. The task sends one message `measurement` for each pair of a model and a
+sends one message `answers` for each batch of answers, and one message `measurement` for each pair of a model and a
 text.
 """
 
@@ -13,7 +13,7 @@ import json
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -188,13 +188,13 @@ class _Evaluation:
         missing = [answer for answer in self.order.answers if not answer.ids]
         tick = self._tick("held-out answers")
 
-        def on_answer(index: int, ids: list[int]) -> None:
-            answer = missing[index]
-            answer.ids = ids
-            self.send("answer", seed_id=answer.seed_id, prompt_ids=answer.prompt_ids, answer_ids=ids)
+        def on_answers(batch: dict[int, list[int]]) -> None:
+            for index, ids in batch.items():
+                missing[index].ids = ids
+            self.send("answers", answers=[asdict(missing[index]) for index in batch])
 
         prompts = [tuple(answer.prompt_ids) for answer in missing]
-        generate(model, prompts, self.order.answer_tokens, self.order.batch_size, self.cancel, on_answer, tick)
+        generate(model, prompts, self.order.answer_tokens, self.order.batch_size, self.cancel, on_answers, tick)
 
     def _greedy(self, subject: str, model: Any) -> greedy_answers.Answers:
         tick = self._tick(f"greedy answers of {subject}")

@@ -56,10 +56,17 @@ class MeasurementListener:
     def on_progress(self, done: int, total: int, detail: str) -> None:
         self.context.emit(StageProgress(STAGE, done, total, detail))
 
-    def on_answer(self, seed_id: str, prompt_ids: list[int], answer_ids: list[int]) -> None:
-        text = self.tokenizer.decode(answer_ids, skip_special_tokens=True)
-        answer = HeldoutAnswer(seed_id, tuple(prompt_ids), tuple(answer_ids), text)
-        add_heldout(self.context.run.store, self.source_hash, answer)
+    def on_answers(self, answers: list[dict[str, Any]]) -> None:
+        batch = [
+            HeldoutAnswer(
+                answer["seed_id"],
+                tuple(answer["prompt_ids"]),
+                tuple(answer["ids"]),
+                self.tokenizer.decode(answer["ids"], skip_special_tokens=True),
+            )
+            for answer in answers
+        ]
+        add_heldout(self.context.run.store, self.source_hash, *batch)
 
     def on_measurement(
         self,

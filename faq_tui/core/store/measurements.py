@@ -21,20 +21,20 @@ class HeldoutAnswer:
     text: str
 
 
-def add_heldout(store: Store, source_hash: str, answer: HeldoutAnswer) -> None:
-    """Store an answer.
+def add_heldout(store: Store, source_hash: str, *answers: HeldoutAnswer) -> None:
+    """Store answers: all of them, or none if the process is killed.
 
     `source_hash` is a hash of the model that answered and of the model's settings. The hash is stored in the column
     `generation`.
     """
     with store.writing() as db:
-        db.execute(
+        db.executemany(
             "INSERT OR REPLACE INTO heldout_answers (seed_id, generation, prompt_ids, answer_ids, text)"
             " VALUES (?, ?, ?, ?, ?)",
-            (
-                *(answer.seed_id, source_hash, json.dumps(answer.prompt_ids)),
-                *(json.dumps(answer.answer_ids), answer.text),
-            ),
+            [
+                (one.seed_id, source_hash, json.dumps(one.prompt_ids), json.dumps(one.answer_ids), one.text)
+                for one in answers
+            ],
         )
 
 

@@ -94,7 +94,10 @@ def work(task_name: str, channel_fd: int) -> NoReturn:
 
     cancel = CancelToken()
     signal.signal(signal.SIGTERM, lambda *_: cancel.set())
-    spec = json.loads(read_line(0))
+    line = read_line(0)
+    if not line.endswith("\n"):
+        os._exit(1)  # the parent has ended, or has started another child in place of this one
+    spec = json.loads(line)
     follow_lifeline()
     try:
         module, function = TASKS[task_name].split(":")

@@ -49,6 +49,12 @@ class ForkedChild:
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
+    def poll(self) -> int | None:
+        """The child's exit status. None if the child still runs, even if the server has died."""
+        if self.returncode is None and not select.select([self._pidfd], [], [], 0)[0]:
+            return None
+        return self.wait()
+
     def wait(self, timeout: float | None = None) -> int:
         """The child's exit status. If the server has died, the child is killed, and the result is the status of a
         killed process.
@@ -100,7 +106,7 @@ class _Server:
             answer, held = {}, []
         finally:
             os.close(theirs)
-        if not answer:
+        if not answer or not held:  # the server has died, or this process may not open another file
             os.close(pipe)
             return None
         return ForkedChild(answer["pid"], held[0], pipe)

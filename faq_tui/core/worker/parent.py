@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import ExitCode, FaqError, Stopped, UsageError
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 Child = subprocess.Popen[bytes] | ForkedChild
 
+
+class WorkerDiedError(FaqError):
+    """Raised if a worker child died without a message about the reason."""
+
+
+POLL_S = 0.2  # seconds between two checks for a request to stop and for the child's end
 GRACE_S = 10.0  # seconds from a request to stop until the child is killed
 LEAVING_S = 1.0  # seconds from the end of the messages until the child is killed
 
@@ -68,21 +74,10 @@ def run_worker(
     thread, in the order of the messages. The child's stdout and stderr are appended to `log`.
 
     Raises `Stopped` after a cancel. If the child raised a `FaqError`, this function raises it again. If the child
-    died, this function raises a `FaqError` that says how the child died.
+    died, this function raises a `WorkerDiedError` that says how the child died.
     """
     private_folder(log.parent)
-    read_fd, write_fd = os.pipe()
-    stdin_fd, lifeline_fd = os.pipe()
-    lifeline = os.fdopen(lifeline_fd, "wb")
-    try:
-        child = _start(task, log, {**os.environ, **QUIET_THREADS, **(env or {})}, stdin_fd, write_fd, cancel)
-    except BaseException:
-        os.close(read_fd)
-        lifeline.close()
-        raise
-    finally:
-        os.close(write_fd)
-        os.close(stdin_fd)
+    child, read_fd, lifeline = _start(task, log, {**os.environ, **QUIET_THREADS, **(env or {})}, cancel)
     last: dict[str, Any] = {}
     try:
         lifeline.write(json.dumps(spec).encode() + b"\n")
@@ -116,26 +111,57 @@ def prepare_worker(log: Path, env: dict[str, str] | None = None) -> None:
         start_server(log.parent, {**os.environ, **QUIET_THREADS, **(env or {})}, output.fileno())
 
 
-def _start(task: str, log: Path, environment: dict[str, str], stdin: int, channel: int, cancel: CancelToken) -> Child:
-    """Start the child with these file descriptors. If possible, the child is forked, because a fork is faster."""
+def _start(task: str, log: Path, environment: dict[str, str], cancel: CancelToken) -> tuple[Child, int, BinaryIO]:
+    """Start the child. If possible, the child is forked, because a fork is faster.
+
+    Returns the child, the channel to read from, and the child's stdin to write to.
+    """
     folder = log.parent  # gptqmodel writes a logs/ folder into the working directory
     with log.open("ab") as output:
+
+        def fork(stdin: int, channel: int) -> Child | None:
+            return fork_child(task, folder, environment, stdin, output.fileno(), channel, cancel)
+
+        def start(stdin: int, channel: int) -> Child:
+            return subprocess.Popen(
+                [sys.executable, "-m", "faq_tui.core.worker.child", task, str(channel)],
+                stdin=stdin,
+                stdout=output,
+                stderr=output,
+                pass_fds=(channel,),
+                start_new_session=True,  # the child gets no Ctrl-C from the terminal; the parent handles Ctrl-C
+                cwd=folder,
+                env=environment,
+            )
+
         # A short task is not forked, because it needs none of the libraries that the fork server imports.
-        fds = (stdin, output.fileno(), channel)
-        forked = None if task in SHORT else fork_child(task, folder, environment, *fds, cancel)
-        if forked is not None:
+        if task not in SHORT and (forked := _with_pipes(fork)):
             return forked
         cancel.check()
-        return subprocess.Popen(
-            [sys.executable, "-m", "faq_tui.core.worker.child", task, str(channel)],
-            stdin=stdin,
-            stdout=output,
-            stderr=output,
-            pass_fds=(channel,),
-            start_new_session=True,  # the child gets no Ctrl-C from the terminal; the parent handles Ctrl-C
-            cwd=folder,
-            env=environment,
-        )
+        started = _with_pipes(start)
+        assert started is not None
+        return started
+
+
+def _with_pipes(start: Callable[[int, int], Child | None]) -> tuple[Child, int, BinaryIO] | None:
+    """Call `start` with the child's ends of two new pipes: its stdin and its channel. None if `start` returns None.
+
+    If the fork server dies while it forks, `start` returns None although the child may run. So the next attempt gets
+    other pipes. Otherwise, both children would read parts of the spec from the same pipe. When this function closes
+    the pipes of the failed attempt, its child ends.
+    """
+    read_fd, channel = os.pipe()
+    stdin, lifeline = os.pipe()
+    child = None
+    try:
+        child = start(stdin, channel)
+    finally:
+        os.close(channel)
+        os.close(stdin)
+        if child is None:
+            os.close(read_fd)
+            os.close(lifeline)
+    return None if child is None else (child, read_fd, os.fdopen(lifeline, "wb"))
 
 
 def _end(child: Child) -> None:
@@ -147,14 +173,17 @@ def _end(child: Child) -> None:
 
 
 def _messages(fd: int, child: Child, cancel: CancelToken) -> Any:
-    """Yield messages until the channel closes.
+    """Yield messages until the channel closes, or until the child has ended and its last message is read.
+
+    If the child has started processes of its own, they may keep the channel open after the child's death.
 
     After a cancel, send SIGTERM to the child, and send SIGKILL if it still runs after `GRACE_S` seconds.
     """
     buffer = b""
     deadline: float | None = None
+    has_ended = False
     while True:
-        ready, _, _ = select.select([fd], [], [], 0.2)
+        ready, _, _ = select.select([fd], [], [], 0 if has_ended else POLL_S)
         if cancel.is_set:
             now = time.monotonic()
             if deadline is None:
@@ -163,6 +192,9 @@ def _messages(fd: int, child: Child, cancel: CancelToken) -> Any:
             elif now > deadline:
                 child.kill()
         if not ready:
+            if has_ended:
+                return
+            has_ended = child.poll() is not None
             continue
         chunk = os.read(fd, 1 << 16)
         if not chunk:
@@ -189,8 +221,8 @@ def _raise_if_failed(
     if last:
         raise FaqError(f"{task} failed with {last['message']}; {where}")
     if code == -signal.SIGKILL:
-        raise FaqError(f"{task} was killed by the system, probably because memory was full; {where}")
-    raise FaqError(f"{task} ended unexpectedly (exit status {code}); {where}")
+        raise WorkerDiedError(f"{task} was killed by the system, probably because memory was full; {where}")
+    raise WorkerDiedError(f"{task} ended unexpectedly (exit status {code}); {where}")
 
 
 def without_keys(settings: Settings, needed: str | None = None) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -22,6 +23,7 @@ from faq_tui.core.run.events import Event, Note
 from faq_tui.core.run.run import open_run
 from faq_tui.core.store.activations import all_layer_errors
 from faq_tui.core.store.artefacts import Artefact, add_artefact
+from faq_tui.core.worker import forked
 from tests.support.tiny import make_tiny_model
 
 ROWS = [[7 * n % 512 for n in range(length)] for length in (30, 11, 25)]
@@ -145,6 +147,41 @@ def test_a_run_measures_what_is_missing_and_a_failure_is_a_warning(folder: Path,
         add_artefact(run.store, Artefact(name, "two", {}, "baseline", None, 4, 400, 4.3, 1.0))
         measure_layer_errors(context, target, tokenizer)
         assert [event.level for event in events if isinstance(event, Note)] == ["warning"]
+
+
+@pytest.mark.parametrize("deaths", [1, 2])
+@pytest.mark.slow
+def test_a_worker_that_dies_is_started_again_once(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deaths: int
+) -> None:
+    from transformers import AutoTokenizer
+
+    (tmp_path / "target").symlink_to(folder)
+    (tmp_path / "faq.toml").write_text(TOML)
+    name = "gptq-w4g64-baseline"
+    shaken(folder, tmp_path / "models" / name)
+    events: list[Event] = []
+    children: list[subprocess.Popen[bytes]] = []
+    real = subprocess.Popen
+
+    def start(*command: Any, **options: Any) -> subprocess.Popen[bytes]:
+        children.append(real(*command, **options))
+        if len(children) <= deaths:
+            children[-1].kill()
+        return children[-1]
+
+    with open_run(tmp_path) as run:
+        add_artefact(run.store, Artefact(name, "one", {}, "baseline", None, 4, 400, 4.3, 1.0))
+        context = Context(run, events.append, CancelToken(), "20260101-000000-abcd")
+        target, tokenizer = find_target(run, print), AutoTokenizer.from_pretrained(folder)
+        monkeypatch.setattr(forked, "safe", lambda: False)
+        monkeypatch.setattr(subprocess, "Popen", start)
+        measure_layer_errors(context, target, tokenizer)
+        assert len(children) == 2 and not list(run.cache.iterdir())
+        assert list(all_layer_errors(run.store)) == ([name] if deaths == 1 else [])
+    notes = [event for event in events if isinstance(event, Note)]
+    assert [note.level for note in notes] == ["info", "warning"][:deaths]
+    assert all("layer_error was killed by the system" in note.message for note in notes)
 
 
 def test_models_that_are_read_layer_by_layer_have_the_same_errors(folder: Path, tmp_path: Path) -> None:

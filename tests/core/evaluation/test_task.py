@@ -129,8 +129,30 @@ def test_answers_are_written_by_the_whole_model_and_measured_layer_by_layer(
     folders: dict[str, Path], tmp_path: Path
 ) -> None:
     messages = evaluate(folders, tmp_path, "layers", answers=[HeldoutQuestion("s1", [1, 2, 3], [])])
-    assert [one["seed_id"] for one in messages if one["kind"] == "answer"] == ["s1"]
+    assert [one["seed_id"] for one in answers_in(messages)] == ["s1"]
     assert len(measurements(messages)) == 9
+
+
+def test_answers_do_not_depend_on_where_they_were_interrupted(folders: dict[str, Path], tmp_path: Path) -> None:
+    """After each message about answers, a new evaluation writes the missing answers as the first one did."""
+    prompts = [[1 + n % 5, 2, 3, *[7] * (n % 3), 4 + n] for n in range(16)]  # more than the 12 rows of a batch
+    only = {UNQUANTIZED: folders[UNQUANTIZED]}
+
+    def written(known: dict[str, list[int]]) -> list[dict[str, Any]]:
+        questions = [HeldoutQuestion(f"s{n}", prompt, known.get(f"s{n}", [])) for n, prompt in enumerate(prompts)]
+        return [one for one in evaluate(only, tmp_path, "whole", answers=questions) if "answer" in one["kind"]]
+
+    messages = written({})
+    whole = {one["seed_id"]: one["ids"] for one in answers_in(messages)}
+    assert len(whole) == 16 and len(messages) > 1
+    for stop in range(1, len(messages)):
+        known = {one["seed_id"]: one["ids"] for one in answers_in(messages[:stop])}
+        later = {one["seed_id"]: one["ids"] for one in answers_in(written(known))}
+        assert known | later == whole
+
+
+def answers_in(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [answer for one in messages if one["kind"] == "answers" for answer in one["answers"]]
 
 
 # ---- several artefacts in one sweep

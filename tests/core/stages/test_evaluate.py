@@ -298,15 +298,12 @@ def test_answers_end_with_the_end_token_and_a_stop_ends_decoding(
     ticks: list[int] = []
     prompts = [(1, 5, 6), (1, 7), tuple(range(1, 12))]
 
-    def answered(index: int, ids: list[int]) -> None:
-        found[index] = ids
-
-    generate(model, prompts, 40, 1, CancelToken(), answered, ticks.append)
+    generate(model, prompts, 40, 1, CancelToken(), found.update, ticks.append)
     assert set(found) == {0, 1, 2} and sum(ticks) == 3 * 40
     assert all(not ends & set(ids[:-1]) and 1 <= len(ids) <= 40 for ids in found.values())
     assert len({len(ids) for ids in found.values()}) > 1 and any(ids[-1] in ends for ids in found.values())
     first = dict(found)
-    generate(model, prompts, 40, 1, CancelToken(), answered, ticks.append)
+    generate(model, prompts, 40, 1, CancelToken(), found.update, ticks.append)
     assert found == first
     cancel, steps = CancelToken(), 0
 
@@ -316,7 +313,7 @@ def test_answers_end_with_the_end_token_and_a_stop_ends_decoding(
         cancel.set()
 
     with pytest.raises(Stopped):
-        generate(model, prompts, 40, 1, cancel, answered, stop)
+        generate(model, prompts, 40, 1, cancel, found.update, stop)
     assert steps == 1
 
 
@@ -327,10 +324,10 @@ def test_left_padding_does_not_change_what_is_likely(models: tuple[Any, Any]) ->
     alone: dict[int, list[int]] = {}
 
     prompts = [tuple(range(3, 3 + length)) for length in (2, 9, 5)]
-    generate(model, prompts, 12, 1, CancelToken(), together.__setitem__, lambda tokens: None, greedy=True)
+    generate(model, prompts, 12, 1, CancelToken(), together.update, lambda tokens: None, greedy=True)
     for index, prompt in enumerate(prompts):
         answer: dict[int, list[int]] = {}
-        generate(model, [prompt], 12, 1, CancelToken(), answer.__setitem__, lambda tokens: None, greedy=True)
+        generate(model, [prompt], 12, 1, CancelToken(), answer.update, lambda tokens: None, greedy=True)
         alone[index] = answer[0]
     assert together == alone
 

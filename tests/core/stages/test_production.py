@@ -82,9 +82,9 @@ def making(assembled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     real = parent._start
 
     def start(*arguments: Any) -> Any:
-        child = real(*arguments)
-        made.workers[threading.current_thread().name.removeprefix("worker ")] = child.pid
-        return child
+        started = real(*arguments)
+        made.workers[threading.current_thread().name.removeprefix("worker ")] = started[0].pid
+        return started
 
     monkeypatch.setattr(parent, "_start", start)
     with open_run(folder) as run:

@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -62,6 +64,7 @@ KILLED = """
     spec = {"do": "print(os.getpid(), flush=True)\\nsend('here')\\nimport time; time.sleep(60)"}
     parent.run_worker("made-up", spec, kill, CancelToken(), Path(sys.argv[1]))
 """
+LIMIT_S = 30  # seconds after which a worker counts as hanging
 Call = Callable[..., list[dict[str, Any]]]
 
 
@@ -240,6 +243,48 @@ def test_a_killed_server_takes_its_child_along(work: Call, programs: list[str], 
     assert not work(ABOUT)[0]["preloaded"] and programs == ["fork_server", "child"]
 
 
+def test_a_server_that_dies_while_it_forks_leaves_no_second_child(
+    work: Call, programs: list[str], tmp_path: Path
+) -> None:
+    """The child of the dead server must not read a part of the spec, which the started child waits for."""
+    pids = tmp_path / "pids"
+    (tmp_path / "preloaded.py").write_text(
+        "import os\n"
+        "def die(pid):\n"
+        f"    open({str(pids)!r}, 'w').write(str(pid))\n"
+        "    os.kill(os.getpid(), 9)\n"
+        "os.pidfd_open = die\n"
+    )
+    messages = in_time(lambda: work(ABOUT))
+    assert programs == ["fork_server", "child"]
+    assert [said["preloaded"] for said in messages] == [False]
+    assert ended([int(pids.read_text())])
+
+
+@pytest.mark.parametrize("safe", [True, False], ids=["forked", "started"])
+def test_a_dead_child_is_noticed_although_its_own_child_lives(
+    work: Call, monkeypatch: pytest.MonkeyPatch, safe: bool, tmp_path: Path
+) -> None:
+    """A child of the child keeps the channel open, for example a process of `multiprocessing`."""
+    monkeypatch.setattr(forked, "safe", lambda: safe)
+    pid_file = tmp_path / "pid"
+    do = f"""
+        import time
+        if os.fork() == 0:
+            open({str(pid_file)!r}, "w").write(str(os.getpid()))
+            time.sleep(120)
+        while not os.path.exists({str(pid_file)!r}) or not os.path.getsize({str(pid_file)!r}):
+            time.sleep(0.01)
+        send("last")
+        os.kill(os.getpid(), 9)
+    """
+    try:
+        with pytest.raises(FaqError, match="killed by the system"):
+            in_time(lambda: work(do))
+    finally:
+        os.kill(int(pid_file.read_text()), signal.SIGKILL)
+
+
 def test_a_stop_during_the_imports_ends_the_server(work: Call, programs: list[str]) -> None:
     cancel, began = CancelToken(), time.monotonic()
     cancel.set()
@@ -290,6 +335,23 @@ def test_the_second_worker_does_not_import_torch(task: None, tmp_path: Path, mon
     assert found[0]["parent"] == found[1]["parent"]
     assert found[1]["imported"] == ["torch", "transformers"]
     assert found[1]["cpu"] < 1  # in seconds; a process that imports torch needs more
+
+
+def in_time(work: Callable[[], Any]) -> Any:
+    """The result of `work`. A `work` that hangs fails the test, and does not keep the tests from ending."""
+    results: SimpleQueue[Any] = SimpleQueue()
+
+    def put() -> None:
+        try:
+            results.put(work())
+        except Exception as error:  # noqa: BLE001  raised again on the other thread
+            results.put(error)
+
+    threading.Thread(target=put, daemon=True).start()
+    result = results.get(timeout=LIMIT_S)
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 def ended(pids: list[int]) -> bool:
