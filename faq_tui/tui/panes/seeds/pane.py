@@ -118,7 +118,9 @@ class SeedsPane(Pane):
         self._draw()
 
     def tick(self, live: LiveState) -> None:
-        if time.monotonic() - self._read_at < REREAD_EVERY_S or self._seen == _key(live):
+        changed, due = self._seen != _key(live), time.monotonic() - self._read_at >= REREAD_EVERY_S
+        self.late = changed and not due
+        if not (changed and due):
             return
         stage_changed = self._seen[:2] != _key(live)[:2]
         self._seen, self._when = _key(live), live.when("seeds")
