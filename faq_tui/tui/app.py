@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,6 +33,7 @@ from faq_tui.tui.plan_watch import PlanWatch
 from faq_tui.tui.player import Player
 from faq_tui.tui.registry import APP_ACTIONS, registry, show_actions
 from faq_tui.tui.screens.base import BaseScreen, PaneSwitcher
+from faq_tui.tui.screens.quit import STAY, JobQuestion
 from faq_tui.tui.screens.run_menu import RunMenu
 from faq_tui.tui.session import Session
 from faq_tui.tui.settings.watch import SettingsWatch
@@ -87,6 +89,7 @@ class FaqApp(AppController):
         self._switcher = PaneSwitcher(initial=self._first_pane)
         self.player, self._start_at_once = player, start
         self._drawn_version, self._drawn_at, self._drawn_phase = -1, 0.0, ""
+        self._data_version: int | None = None  # changes when another connection changes the database
         self._keys_due = False
 
     def get_default_screen(self) -> Screen[Any]:
@@ -249,8 +252,21 @@ class FaqApp(AppController):
             before, self._drawn_phase = self._drawn_phase, self.session.phase
             if self._drawn_phase == "idle" and before in ("running", "stopping"):
                 self._job_ended()
+                if isinstance(self.screen, JobQuestion):
+                    self.screen.dismiss(STAY)
             self._keys_changed()
+        self._see_other_programs()
         # Times and rates also change when no event arrives.
-        if live.version != self._drawn_version or (self.session.busy and now - self._drawn_at >= 1):
+        if live.version != self._drawn_version or (
+            (self.session.busy or self.pane.late) and now - self._drawn_at >= 1
+        ):
             self._drawn_version, self._drawn_at = live.version, now
             self.pane.tick(live)
+
+    def _see_other_programs(self) -> None:
+        """If another program has changed the database, let the pane read again. During a job, its events do this."""
+        with suppress(sqlite3.Error):  # the run's folder may have been removed
+            version = self.opened.store.db.execute("PRAGMA data_version").fetchone()[0]
+            if self._data_version not in (None, version) and not self.session.busy:
+                self.session.live.version += 1
+            self._data_version = version

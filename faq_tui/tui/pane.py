@@ -117,6 +117,8 @@ class Pane(Container, can_focus=True):
         """Use the run with other settings, because `faq.toml` has changed. The app then calls `shown`."""
         self.run = run
 
+    late = False  # True if a change came too soon after a read, so that `tick` must be called again
+
     def shown(self, live: LiveState) -> None:
         """Read the data to show. The app calls this method when the pane becomes visible."""
 

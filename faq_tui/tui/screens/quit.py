@@ -5,9 +5,13 @@ from faq_tui.tui.screens.choice import Answer, ChoiceScreen
 LEAVE, STOP, STAY = "leave", "stop", "stay"
 
 
-def quit_screen(stage: str, kept: str = "finished work is kept") -> ChoiceScreen:
+class JobQuestion(ChoiceScreen):
+    """The app closes this question when the job ends, because the answers then have no meaning."""
+
+
+def quit_screen(stage: str, kept: str = "finished work is kept") -> JobQuestion:
     """`kept` says what is kept if the job is stopped."""
-    return ChoiceScreen(
+    return JobQuestion(
         f"{stage} is still running.",
         (
             Answer("l", LEAVE, "Leave and keep it running"),
@@ -17,8 +21,8 @@ def quit_screen(stage: str, kept: str = "finished work is kept") -> ChoiceScreen
     )
 
 
-def kill_screen() -> ChoiceScreen:
-    return ChoiceScreen(
+def kill_screen() -> JobQuestion:
+    return JobQuestion(
         "The job will stop at its next safe point.",
         (
             Answer("e", STOP, "End it now (unfinished work is lost)"),

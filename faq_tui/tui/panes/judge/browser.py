@@ -92,7 +92,9 @@ class JudgeBrowser(Pane):
         self._draw()
 
     def tick(self, live: LiveState) -> None:
-        if live.version != self._version and time.monotonic() >= self.queue.due:
+        changed, due = live.version != self._version, time.monotonic() >= self.queue.due
+        self.late = changed and not due
+        if changed and due:
             self._version = live.version
             self._read()
             self._draw()

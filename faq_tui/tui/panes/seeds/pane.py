@@ -118,13 +118,13 @@ class SeedsPane(Pane):
         self._draw()
 
     def tick(self, live: LiveState) -> None:
-        if time.monotonic() - self._read_at < REREAD_EVERY_S or self._seen == _key(live):
-            return
-        stage_changed = self._seen[:2] != _key(live)[:2]
-        self._seen, self._when = _key(live), live.when("seeds")
-        self._reread()
-        if stage_changed:
-            self.finder.facts()
+        before, now = self._seen, _key(live)
+        self.late = before != now and time.monotonic() - self._read_at < REREAD_EVERY_S
+        if before != now and not self.late:
+            self._seen, self._when = now, live.when("seeds")
+            self._reread()
+            if before[:2] != now[:2]:
+                self.finder.facts()
 
     def on_seed_facts(self, message: SeedFacts) -> None:
         first, self.facts = self.facts is None or self.facts.total != message.total, message
