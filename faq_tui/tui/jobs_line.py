@@ -131,7 +131,7 @@ def _running(live: LiveState, now: float, width: int, plan: RunPlan | None) -> T
     head = Text(f"{_place(stage.stage, plan)}{sanitize(stage.stage)}", style="bold")
     if not total:
         return Text.assemble(head, f"  {sanitize(detail)}" if detail else " …")
-    parts = [f"{done:,} of {total:,} {sanitize(unit)}"]
+    parts = [unit if artefacts_run(live) else f"{done:,} of {total:,} {sanitize(unit)}"]
     if left is not None:
         parts.append(f"{clock_time(left)} left")
     if speed:
@@ -176,11 +176,12 @@ def _place(stage: str, plan: RunPlan | None) -> str:
 
 
 def _progress(live: LiveState, now: float) -> tuple[int, int, str, str, str, float | None]:
-    """Return (units done, all units, unit, detail, rate, seconds left). During quantization the units are layers."""
+    """Return (units done, all units, unit, detail, rate, seconds left). During quantization, `unit` is the
+    progress of each running artefact in words."""
     stage = live.stage
     assert stage is not None
     artefacts, left = live.running_artefacts(), live.seconds_left(now)
-    if artefacts and all(artefact.layers for artefact in artefacts):
+    if artefacts_run(live):
         done, total = sum(len(a.layer_done) for a in artefacts), sum(a.layers for a in artefacts)
         paces = [each for artefact in artefacts if (each := artefact.seconds_a_layer())]
         speed = pace(sum(1 / each for each in paces)) if paces else ""
@@ -188,8 +189,15 @@ def _progress(live: LiveState, now: float) -> tuple[int, int, str, str, str, flo
         first, last = stage.finished + 1, stage.finished + len(artefacts)
         which = f"model {first}" if first == last else f"models {first} to {last}"
         several = f", {which} of {stage.all_units}" if stage.all_units > 1 else ""
-        return done, total, "layers", f"{names}{several}", speed, left
+        layers = ", ".join(artefact.layers_in_words() for artefact in artefacts)
+        return done, total, layers, f"{names}{several}", speed, left
     return stage.finished, stage.all_units, stage.unit, stage.detail, pace(live.per_second(now) or 0), left
+
+
+def artefacts_run(live: LiveState) -> bool:
+    """True if the progress is that of the artefacts that are being quantized. Each has its own number of layers."""
+    artefacts = live.running_artefacts()
+    return bool(artefacts) and all(artefact.layers for artefact in artefacts)
 
 
 def bar(share: float, cells: int) -> Text:

@@ -100,6 +100,8 @@ class Regeneration:
     failed: int = 0
     truncated: int = 0
     retried: int = 0
+    retries: dict[str, int] = field(default_factory=dict)  # number of retries by reason
+    retried_why: dict[CandidateKey, str] = field(default_factory=dict)  # the reason for a candidate's last retry
     tokens: int = 0
     # Numbers of tokens and characters of all finished streamed candidates, to estimate the tokens per character.
     learned_tokens: int = 0
@@ -133,11 +135,15 @@ class Regeneration:
                 self.delta(event, at)
             case e.CandidateStarted():
                 before = self.growing.get(key)
-                self.growing[key] = GrowingCandidate(started=at, attempt=before.attempt if before else 0)
+                attempt, why = (before.attempt, before.why) if before else (0, "")
+                self.growing[key] = GrowingCandidate(started=at, attempt=attempt, why=why)
                 self.most_growing = max(self.most_growing, len(self.growing))
                 self.failures.pop(key, None)
             case e.CandidateRetried():
                 self.retried += 1
+                e.count_reason(self.retries, event.reason)
+                if len(self.retried_why) < KEPT_FAILURES or key in self.retried_why:
+                    self.retried_why[key] = event.reason
                 self.growing[key] = GrowingCandidate(
                     started=at, attempt=event.attempt, waits_until=at + event.wait_s, why=event.reason
                 )
@@ -155,6 +161,8 @@ class Regeneration:
         self.failed += totals.failed
         self.truncated += totals.truncated
         self.retried += totals.retried
+        for reason, count in totals.retries.items():
+            e.count_reason(self.retries, reason, count)
         self.tokens += totals.tokens
 
     def _done(self, event: e.CandidateDone, growing: GrowingCandidate | None, at: float) -> None:

@@ -26,6 +26,10 @@ class ArtefactLive:
     failed: bool = False
     version: int = 0
 
+    def layers_in_words(self) -> str:
+        """The progress of this artefact, in the same words on every part of the screen."""
+        return f"{len(self.layer_done)} of {self.layers} layers"
+
     def seconds_a_layer(self) -> float | None:
         """The mean seconds per finished layer, without the time to load the model; None before the first layer is
         finished.

@@ -11,6 +11,7 @@ from faq_tui.core.run.events import ArtefactStarted, LayerDone, StageDone, Stage
 from faq_tui.tui import notices
 from faq_tui.tui.app import FaqApp
 from faq_tui.tui.config import Config
+from faq_tui.tui.jobs_line import describe
 from faq_tui.tui.session import Session
 from tests.support.app_host import app_on, until
 from tests.support.on_terminal import OnTerminal
@@ -45,6 +46,15 @@ def test_layers_of_an_artefact_count() -> None:
     session.live.apply(LayerDone("a", 0), 2.0)
     session.live.apply(LayerDone("a", 1), 2.0)
     assert notices.title_of("r", session) == "faq-tui r: quantize 25%"
+
+
+def test_the_line_of_the_job_counts_the_layers_of_each_artefact_apart() -> None:
+    session = session_at(StageStarted("quantize", 2, "artefacts"))
+    for name in ("a", "b"):
+        session.live.apply(ArtefactStarted(name, 4, 1, 1), 1.0)
+    session.live.apply(LayerDone("a", 0), 2.0)
+    line = describe(session, 3.0, ("r", "x"), 200).plain
+    assert "1 of 4 layers, 0 of 4 layers" in line and "a, b, models 1 to 2 of 2" in line and "of 8" not in line
 
 
 def test_what_the_end_of_a_job_says() -> None:

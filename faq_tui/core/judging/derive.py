@@ -48,7 +48,7 @@ def _control_length(run: Run, kind: str, groups: Groups) -> None:
             derived.append(ScoreRow(i, shown, kind, None, "no score to correct for length", empty))
         else:
             about = {"raw": round(score, 6), "slope": None if slope is None else round(slope, 6)}
-            reason = judge_named(kind).controlled(score, details[i])
+            reason = judge_named(kind).controlled(scores[i], details[i])
             derived.append(ScoreRow(i, shown, kind, round(scores[i], 6), reason, {**details[i], **about}))
     rows.put_derived(run.store, shown, derived)
 

@@ -183,9 +183,8 @@ class Compactor:
         yield from self._progress
         yield from self._passing.values()
         yield from self._failures.values()
-        totals = e.CandidateTotals(
-            self._settled, self._failed - len(self._failures), self._truncated, self._retried, self._tokens
-        )
+        failed = self._failed - len(self._failures)
+        totals = e.CandidateTotals(self._settled, failed, self._truncated, self._retried, self._tokens, self._retries)
         if any(vars(totals).values()):
             yield f"{to_json(totals)}\n".encode()
         for unsettled in self.unsettled.values():
@@ -195,6 +194,7 @@ class Compactor:
         self.unsettled: dict[bytes, list[bytes]] = {}  # the lines of each candidate that is being generated
         self._failures: dict[bytes, bytes] = {}  # the newest failures of candidates that are not requested again
         self._settled = self._failed = self._truncated = self._retried = self._tokens = 0
+        self._retries: dict[str, int] = {}  # number of retries by reason
 
     def add(self, line: bytes) -> None:
         if line.startswith(_CANDIDATE):
@@ -226,7 +226,8 @@ class Compactor:
             if b'"stage": "regenerate"' in line:
                 self._forget_candidates()
         else:  # candidates that are not settled at the end of a stage never will be
-            self._retried += sum(one.startswith(_RETRIED) for lines in self.unsettled.values() for one in lines)
+            for lines in self.unsettled.values():
+                self._count_retries([one for one in lines if one.startswith(_RETRIED)])
             self.unsettled.clear()
 
     def _candidate(self, line: bytes) -> None:
@@ -238,7 +239,7 @@ class Compactor:
                 self._failures.pop(key, None)
             self.unsettled[key] = [*retried, line]
             return
-        self._retried += len(retried)
+        self._count_retries(retried)
         if line.startswith(_RETRIED):
             self.unsettled[key] = [line]
         elif line.startswith(_DONE):
@@ -252,6 +253,16 @@ class Compactor:
             if len(self._failures) > KEPT_FAILURES:
                 del self._failures[next(iter(self._failures))]
 
+    def _count_retries(self, lines: list[bytes]) -> None:
+        self._retried += len(lines)
+        for line in lines:
+            try:
+                event, _ = from_json(line)
+            except ValueError:
+                continue
+            if isinstance(event, e.CandidateRetried):
+                e.count_reason(self._retries, event.reason)
+
     def _add_totals(self, line: bytes) -> None:
         try:
             event, _ = from_json(line)
@@ -261,6 +272,8 @@ class Compactor:
             self._settled, self._failed = self._settled + event.settled, self._failed + event.failed
             self._truncated, self._retried = self._truncated + event.truncated, self._retried + event.retried
             self._tokens += event.tokens
+            for reason, count in event.retries.items():
+                e.count_reason(self._retries, reason, count)
 
     def _pass(self, line: bytes) -> None:
         try:

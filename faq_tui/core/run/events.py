@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 
@@ -187,6 +187,17 @@ class CandidateTotals(Event):
     truncated: int
     retried: int
     tokens: int
+    retries: dict[str, int] = field(default_factory=dict)  # number of retries by reason; empty in older files
+
+
+MOST_REASONS = 20  # largest number of reasons that are counted apart
+
+
+def count_reason(counts: dict[str, int], reason: str, times: int = 1) -> None:
+    """Add `times` to the count of this reason. If there are too many reasons, new ones are counted as others."""
+    if reason not in counts and len(counts) >= MOST_REASONS:
+        reason = "other reasons"
+    counts[reason] = counts.get(reason, 0) + times
 
 
 @dataclass(frozen=True)
@@ -308,8 +319,8 @@ def to_json(event: Event, at: float | None = None) -> str:
     """The event as one line of JSON: `{"event": <class>, "time": <unix seconds>, ...fields}`."""
     name = type(event).__name__
     body: dict[str, Any] = {"event": name, "time": round(time.time() if at is None else at, 3)}
-    for key, field in _FIELDS[name].items():
-        body[key] = getattr(event, field)
+    for key, attribute in _FIELDS[name].items():
+        body[key] = getattr(event, attribute)
     return json.dumps(body, ensure_ascii=False)
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
-from faq_tui.core.judging.derive import length_controlled, mixed, slope_of, z_scores
+from faq_tui.core.judging.derive import derive, length_controlled, mixed, slope_of, z_scores
+from faq_tui.core.judging.identity import column_id, shown_id
+from faq_tui.core.store import picks as rows
+from faq_tui.core.store.picks import ScoreRow
+from tests.support.pane_runs import TOML, answer, bare_run, seed_ids
 
 
 def test_length_control_takes_the_slope_within_seeds_off() -> None:
@@ -56,3 +61,21 @@ def test_a_mix_never_takes_unscored_for_average() -> None:
     found = mixed({"llm": 1.0, "likelihood": 1.0}, {"llm": llm, "likelihood": likelihood}, [[1, 2], [3, 4], [5, 6]])
     assert found[2][0] is None  # its neighbour was marked by the llm
     assert found[5][0] is not None and set(found[5][1]) == {"likelihood"}  # the llm marked none of this seed
+
+
+def test_the_sentence_beside_a_score_names_the_score_after_length_control(tmp_path: Path) -> None:
+    """Each sentence holds the number of its own candidate, as stored."""
+    toml = TOML.replace("[judge]\n", "") + '\n[judge]\nkind = "likelihood"\n'
+    with bare_run(tmp_path, 4, toml) as run:
+        groups = [[answer(run, seed, number) for number in (1, 2, 3)] for seed in seed_ids(run)]
+        identity = column_id(run, "likelihood")
+        for at, candidate in enumerate(i for group in groups for i in group):
+            tokens, score = 20 * 2 ** (at % 3), -1.0 - 0.3 * (at % 3) - 0.01 * at
+            details = {"tokens": tokens, "answer": {"mean_logprob": score, "tokens": tokens}}
+            rows.put_derived(run.store, identity, [ScoreRow(candidate, identity, "likelihood", score, "", details)])
+        derive(run, groups)
+        query = "SELECT score, reason FROM scores WHERE judge = ?"
+        found = run.store.db.execute(query, (shown_id(run, "likelihood"),)).fetchall()
+    assert len(found) == 12
+    for score, reason in found:
+        assert reason.endswith(f"; {score:.2f} after length control"), (score, reason)

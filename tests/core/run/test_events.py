@@ -85,7 +85,14 @@ def test_a_line_that_holds_no_event_is_a_value_error(line: str) -> None:
 
 def test_kinds_of_lines_are_told_apart_by_their_first_bytes() -> None:
     """The bytes that a replay looks for are those that the serializer writes."""
-    text: dict[str, Any] = {"str": "x", "int": 1, "float": 1.0, "bool": True, "tuple[str, ...]": ("a", "b")}
+    text: dict[str, Any] = {
+        "str": "x",
+        "int": 1,
+        "float": 1.0,
+        "bool": True,
+        "tuple[str, ...]": ("a", "b"),
+        "dict[str, int]": {"x": 1},
+    }
 
     def line(kind: type[Event]) -> bytes:
         return to_json(kind(*(text[str(f.type).partition(" | ")[0]] for f in fields(kind)))).encode()

@@ -28,7 +28,7 @@ def figures(live: LiveState, queue: Sequence[Queued], now: float) -> list[str]:
     parts += machines(live) if live.is_running("quantize") else []
     if running:
         for one in running:
-            parts.append(f"{one.name}: layer {min(len(one.layer_done) + 1, one.layers)} of {one.layers}")
+            parts.append(f"{one.name}: {one.layers_in_words()}")
             pace = one.seconds_a_layer()
             if pace is not None:
                 parts.append(f"{pace:.1f} s a layer")
@@ -81,11 +81,11 @@ def describe(recipe: Recipe) -> str:
 def outcome(queued: Queued, live: ArtefactLive | None) -> str:
     """The result of an artefact in words.
 
-    For a finished artefact, the words are its size and time. For a running artefact, they are the layer that is being
-    quantized.
+    For a finished artefact, the words are its size and time. For a running artefact, they are the number of
+    finished layers.
     """
     if live is not None:
-        return f"layer {min(len(live.layer_done) + 1, live.layers)} of {live.layers}"
+        return live.layers_in_words()
     row = queued.artefact
     if row is None:
         return ""

@@ -37,6 +37,7 @@ class CandidateView(Vertical):
         self._read = [0, 0]  # number of characters of reasoning and of answer that were read so far
         self._state = ("", "")  # (words, style)
         self._more: list[str] = []  # texts that the title shows after the state if there is room
+        self._retried = ""
         self._failure: str | None = None  # the reason for the failure that is on the screen
         self._title = LiteralText(classes="title")
         self.flow = FlowView()
@@ -62,10 +63,14 @@ class CandidateView(Vertical):
         growing: GrowingCandidate | None,
         failure: str | None,
         now: float,
+        retried: str = "",
     ) -> None:
-        """Draw the candidate's state and new text. This is fast if nothing has changed."""
-        other = key != self.key
-        self.key = key
+        """Draw the candidate's state and new text. This is fast if nothing has changed.
+
+        `retried` is the reason for the last retry of a candidate that has ended; "" if it was not retried.
+        """
+        other = key != self.key or retried != self._retried
+        self.key, self._retried = key, retried
         if growing is not None:
             self._grow(growing, other, now)
         elif finished is not None:
@@ -94,20 +99,23 @@ class CandidateView(Vertical):
             self._read[1] = growing.answer.length
         self.flow.grow(parts)
         again = f" · try {growing.attempt + 1}" if growing.attempt else ""
+        more = [f"retried: {growing.why}"] if growing.why else []
         if growing.waits_until is not None:
+            more = []
             wait = max(0, round(growing.waits_until - now))
             self._set_state(f"next try in {wait} s: {growing.why}", "yellow")
         elif self._read == [0, 0]:
             self._set_state(f"waiting for the first token{again}", "cyan")
         else:
             self._set_state(f"writing its {'answer' if self._read[1] else 'reasoning'}{again}", "bold cyan")
+        self._more = more
 
     def _finish(self, candidate: Candidate, other: bool) -> None:
         if not other and self.finished is not None and self.finished.id == candidate.id:
             return
         stay = not other and self._growing is not None
         self.finished, self._growing = candidate, None
-        parts: list[Part | None] = []
+        parts = self._why_retried()
         if candidate.reasoning:
             reasoning = candidate.reasoning[:LIMIT] + rest(candidate.reasoning)
             parts += [(reasoning, REASONING), None, ("answer\n", LABEL)]
@@ -119,13 +127,16 @@ class CandidateView(Vertical):
         self._set_state(flags or tokens, "yellow" if flags else "green")
         # The time of an answer from a batch file is unknown.
         time = [f"{candidate.seconds:.0f} s"] if candidate.seconds else []
-        self._more = [tokens, *time][not flags :]
+        self._more = [*[tokens, *time][not flags :], *([f"retried: {self._retried}"] if self._retried else [])]
 
     def _wait(self, failure: str | None, other: bool) -> None:
         if other or self._growing is not None or self.finished is not None or failure != self._failure:
-            self.flow.show([(failure, "")] if failure else [])
+            self.flow.show([*self._why_retried(), (failure, "")] if failure else [])
         self._growing, self.finished, self._failure = None, None, failure
         self._set_state(f"failed: {failure}" if failure else "waiting", "bold red" if failure else "dim")
+
+    def _why_retried(self) -> list[Part | None]:
+        return [(f"Tried again because: {self._retried}", REASONING), None] if self._retried else []
 
     def _set_state(self, words: str, style: str) -> None:
         self._state, self._more = (words, style), []
@@ -136,7 +147,7 @@ class CandidateView(Vertical):
         (words, style), room = self._state, self._title.content_size.width - text.cell_len
         state = sanitize(words) if room <= 0 else middle(sanitize(words), room)
         for more in self._more:
-            if cell_len(longer := f"{state} · {more}") > room:
+            if cell_len(longer := f"{state} · {sanitize(more)}") > room:
                 break
             state = longer
         self._title.show(text.append(state, style=style))

@@ -14,7 +14,7 @@ from textual.app import App
 
 from faq_tui.core.store import candidate_pages as queries
 from faq_tui.core.store.candidate_pages import Totals
-from faq_tui.tui.live import LiveState
+from faq_tui.tui.live import LiveState, Regeneration
 from faq_tui.tui.waiting import waiting_in_words
 
 
@@ -56,6 +56,7 @@ def figures(live: LiveState, totals: Totals | None, expected: int, now: float) -
             f"{regeneration.truncated:,} truncated",
             f"{regeneration.retried:,} retried",
             f"{regeneration.failed:,} failed",
+            *why_retried(regeneration),
         ]
     if totals is None:
         return [f"{expected:,} candidates to generate"]
@@ -65,4 +66,10 @@ def figures(live: LiveState, totals: Totals | None, expected: int, now: float) -
         parts.append(f"{regeneration.retried:,} retried")
     if regeneration.failed:
         parts.append(f"{regeneration.failed:,} failed")
-    return parts
+    return parts + why_retried(regeneration)
+
+
+def why_retried(regeneration: Regeneration) -> list[str]:
+    """The number of retries for each reason, the most frequent first; nothing without a retry."""
+    reasons = sorted(regeneration.retries.items(), key=lambda item: -item[1])
+    return ["retried because: " + ", ".join(f"{reason} ({count:,})" for reason, count in reasons)] if reasons else []

@@ -206,7 +206,8 @@ of the target's family under [sources.elder] in faq.toml."
         for view, key in zip(shown, keys, strict=False):
             view.set_class(key[2] == self.number, "-chosen")
             why = failures.get(key) or self._lost.get(key[2])
-            view.show(key, self._finished.get(key[2]), growing.get(key), why, now)
+            retried = self.live.regeneration.retried_why.get(key, "")
+            view.show(key, self._finished.get(key[2]), growing.get(key), why, now, retried)
 
     def _numbers(self) -> range:
         """The numbers of the candidates that fit, including the selected candidate."""

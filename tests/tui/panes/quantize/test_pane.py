@@ -113,7 +113,7 @@ async def test_two_artefacts_at_the_same_time(tmp_path: Path) -> None:
         pane.draw()
         await pilot.pause()
         assert app.screen_text.count("running") == 2
-        assert f"{ELDER}: layer 5 of 12" in app.screen_text and f"{SECOND}: layer 1 of 12" in app.screen_text
+        assert f"{ELDER}: 4 of 12 layers" in app.screen_text and f"{SECOND}: 0 of 12 layers" in app.screen_text
         assert "time left not known yet" in app.screen_text
         live.apply(e.LayerDone(SECOND, 0), NOW - 1)  # 5 s a layer, the slower one
         pane.draw()
@@ -177,7 +177,7 @@ async def test_running(tmp_path: Path) -> None:
     async with opened(tmp_path) as (app, pane, pilot, _run):
         quantize(app, 4)
         await pilot.pause()
-        assert pane.cursor == 1 and "▸ running" in app.screen_text and "layer 5 of 12" in app.screen_text
+        assert pane.cursor == 1 and "▸ running" in app.screen_text and "4 of 12 layers" in app.screen_text
         await pilot.press("k")
         quantize(app, 5)
         assert pane.cursor == 0
@@ -196,7 +196,7 @@ async def test_the_grid_fills_as_it_goes(tmp_path: Path) -> None:
         assert row(app, "self_attn.q_proj").split()[5][0] in "▁▂▃▄▅▆▇█", "the half layer's modules are there"
         text = " ".join(app.screen_text.split())
         for words in (
-            "layer 5 of 12",
+            "4 of 12 layers",
             "2.0 s a layer",
             "0:15 left, 1 more artefact after it",
             "× rounded",

@@ -257,6 +257,8 @@ async def test_a_candidate_grows_is_retried_and_finishes(tmp_path: Path) -> None
             app.hear(e.CandidateDone(ids[0], "elder", 1, stored, 100, 12.0, ()))
             await pilot.pause()
             assert "From the database." in app.screen_text and "100 tokens · 12 s" in app.screen_text
+            assert "100 tokens · 12 s · retried: HTTP 503" in app.screen_text
+            assert "Tried again because: HTTP 503" in pane.views[0].flow.text()
 
 
 async def test_a_candidate_of_a_batch_file_has_no_time(tmp_path: Path) -> None:
@@ -285,6 +287,7 @@ async def test_figures(tmp_path: Path) -> None:
             text = " ".join(app.screen_text.split())
             for words in (
                 "11 of 90 candidates", "20 tokens/s", "2 in flight", "1 truncated", "1 retried", "1 failed",
+                "retried because: x (1)",
             ):  # fmt: skip
                 assert words in text, (words, text)
             assert app.live.seconds_left(app.now) is None
