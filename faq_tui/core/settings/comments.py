@@ -11,7 +11,7 @@ import json
 import re
 import types
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -146,15 +146,19 @@ def _shown(field: FieldInfo) -> Any:
     return field.examples[0] if field.examples else _default(field)
 
 
-def recipe_text(group_size: str, method: str = DEFAULT_METHOD, bits: int | None = None) -> str:
+def recipe_text(
+    group_size: str, method: str = DEFAULT_METHOD, bits: int | None = None, sets: Sequence[str] = ()
+) -> str:
     """The recipe section.
 
     `group_size` is a value that fits the target, written as text. A comment may follow the value.
 
-    If `bits` is None, the method's default is written.
+    If `bits` is None, the method's default is written. If `sets` is empty, the recipe uses every set of the run.
     """
     model = model_of(method)
     bits = model.model_fields["bits"].default if bits is None else bits
+    every = "default: every set of the run"
+    chosen = with_comment(f"sets = {toml_value(list(sets))}", every) if sets else ""
     return "".join(
         [
             head_text("[[recipes]]", Settings.model_fields["recipes"]),
@@ -162,7 +166,7 @@ def recipe_text(group_size: str, method: str = DEFAULT_METHOD, bits: int | None 
             with_comment(f"bits = {bits}", _bits()),
             f"group_size = {group_size}\n",
             with_comment('# preset = "paper"', f"default: none. {' | '.join(_presets())}"),
-            with_comment('# sets = ["baseline", "elder"]', "default: every set of the run"),
+            chosen or with_comment('# sets = ["baseline", "elder"]', every),
             "# Keys that only some methods have. A key that is not set has the default of its method:\n",
             *_own_keys(),
         ]

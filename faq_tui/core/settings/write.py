@@ -19,13 +19,14 @@ from faq_tui.core.settings.judge import JudgeSettings
 from faq_tui.core.settings.load import parse_settings
 from faq_tui.core.settings.recipe import DEFAULT_METHOD, Quantize, model_of
 from faq_tui.core.settings.schema import Activations, Settings
-from faq_tui.core.settings.section import EMBEDDED, Section
+from faq_tui.core.settings.section import BASELINE, EMBEDDED, TOKENS_SUFFIX, Section
 from faq_tui.core.settings.sets import Assemble, SetPlan
 from faq_tui.core.settings.source import LOCAL, TARGET, Source
 from faq_tui.core.settings.target import Preset, Seeds, Target
 
 SETTINGS = Settings.model_fields
 BENCHMARKS: dict[str, type[Section]] = {"lm_eval": LmEval, "evalscope": Evalscope, "serve": Serve}
+QUICK_PROSE = 4096  # tokens of prose that a machine without a GPU measures
 HEAD = """\
 # Settings of one faq-tui run. You can edit this file at any time. The next run redoes only what your changes affect.
 # In a line such as "# retries = 5", the "#" means that the key `retries` is not set, and 5 is the key's default.
@@ -40,7 +41,9 @@ NO_SOURCE = """\
 class Choices:
     """The options of `faq-tui init` and the answers of the app's wizard. A key that is None gets its default.
 
-    If `itself` is True, the target regenerates the answers on this machine.
+    If `itself` is True, the target regenerates the answers on this machine. If `quick` is True, the run makes only
+    the two models of the comparison at an equal number of tokens, and measures fewer tokens. This is meant for
+    machines without a GPU, where each model takes minutes.
     """
 
     target: str
@@ -56,6 +59,7 @@ class Choices:
     method: str = DEFAULT_METHOD
     bits: int | None = None
     group_size: int | None = None
+    quick: bool = False
 
 
 def demo_text() -> str:
@@ -81,10 +85,10 @@ def init_text(choices: Choices) -> str:
         _section("assemble", Assemble, live=("max_tokens", "overflow")),
         head_text("# [sets.mixed]", SETTINGS["sets"]) + keys_text(SetPlan),
         _section("activations", Activations),
-        recipe_text(group_size, c.method, c.bits),
+        recipe_text(group_size, c.method, c.bits, _quick_sets(c)),
         _section("quantize", Quantize),
         _section("cluster", ClusterSettings),
-        _section("evaluate", Evaluate, live=("perplexity",), without=BENCHMARKS),
+        _evaluate(c.quick),
         *(
             head_text(f"[evaluate.{name}]", Evaluate.model_fields[name]) + keys_text(model)
             for name, model in BENCHMARKS.items()
@@ -92,6 +96,24 @@ def init_text(choices: Choices) -> str:
         head_text("# [preset]", SETTINGS["preset"]) + keys_text(Preset),
     ]
     return "\n".join(parts)
+
+
+def _quick_sets(c: Choices) -> tuple[str, ...]:
+    """The two sets of a quick run; none if all sets are used, or if no model regenerates answers."""
+    source = "elder" if c.elder_url else "self" if c.itself or c.target == EMBEDDED else ""
+    return (f"{source}{TOKENS_SUFFIX}", f"{BASELINE}{TOKENS_SUFFIX}") if c.quick and source else ()
+
+
+def _evaluate(quick: bool) -> str:
+    if not quick:
+        return _section("evaluate", Evaluate, live=("perplexity",), without=BENCHMARKS)
+    most = Evaluate.model_fields["prose_tokens"].default
+    return (
+        head_text("[evaluate]", SETTINGS["evaluate"])
+        + "# This machine has no GPU, so less prose is measured, and the intervals are wider. Without the key\n"
+        + f"# prose_tokens, {most:,} tokens are measured.\n"
+        + keys_text(Evaluate, {"prose_tokens": QUICK_PROSE}, ("perplexity",), BENCHMARKS)
+    )
 
 
 def _section(

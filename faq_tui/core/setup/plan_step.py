@@ -10,6 +10,7 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.text import duration
 from faq_tui.core.doctor import most_answer_tokens, quantization_time
 from faq_tui.core.run.run import Run
+from faq_tui.core.settings.evaluate import Evaluate
 from faq_tui.core.settings.source import LOCAL
 from faq_tui.core.setup.draft import Draft, checked_folder, draft_run
 from faq_tui.core.setup.step_report import Line, StepReport
@@ -51,7 +52,9 @@ def _stages(run: Run) -> Iterator[tuple[str, str]]:
     models = f"{count} model{'' if count == 1 else 's'}"
     methods = ", ".join(f"{recipe.method} with {recipe.bits} bits" for recipe in recipes)
     yield "quantize", f"{models}: {methods}, once for each set"
-    yield "evaluate", "compare each quantized model with the original"
+    prose, most = settings.evaluate.prose_tokens, Evaluate.model_fields["prose_tokens"].default
+    less = f", on {prose:,} instead of {most:,} tokens of prose" if prose < most else ""
+    yield "evaluate", f"compare each quantized model with the original{less}"
     yield "report", "say whether the regenerated answers helped"
 
 

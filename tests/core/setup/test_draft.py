@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from faq_tui.core.base.errors import UsageError
-from faq_tui.core.settings import load_settings
+from faq_tui.core.settings import EMBEDDED, load_settings, parse_settings
 from faq_tui.core.settings.write import Choices, init_text
 from faq_tui.core.setup import Draft, create_run, draft_text
 from faq_tui.core.setup.draft import checked_folder, draft_run
@@ -76,3 +77,14 @@ def test_where_a_run_can_be_created(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"cannot be written .*: choose another folder"):
         create_run(Draft("embedded", "starter", "self"), Path("/proc/no"))
+
+
+def test_a_quick_run_makes_two_models_and_measures_less_prose() -> None:
+    draft = Draft(target=EMBEDDED, seeds="starter", url="http://127.0.0.1:9/v1", model="elder-7b")
+    usual = parse_settings(draft_text(draft), "the settings")
+    quick = parse_settings(draft_text(replace(draft, quick=True)), "the settings")
+    assert usual.recipes[0].sets is None and quick.recipes[0].sets == ("elder-tokens", "baseline-tokens")
+    assert quick.evaluate.prose_tokens < usual.evaluate.prose_tokens
+    assert "has no GPU" in draft_text(replace(draft, quick=True)) and "has no GPU" not in draft_text(draft)
+    alone = parse_settings(draft_text(replace(draft, origin="none", target="target", quick=True)), "the settings")
+    assert alone.recipes[0].sets is None, "without a source, no set has a twin"

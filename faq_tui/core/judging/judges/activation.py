@@ -66,7 +66,7 @@ class ActivationJudge(TargetJudge):
         return self.parts_before_control(shown, details)
 
     def controlled(self, score: float, details: Mapping[str, Any]) -> str:  # noqa: ARG002
-        return f"covers {100 * score:.0f}% of the target's outlier channels after length control"
+        return f"{score:.2f} after length control; without it, a score is the share of the target's outlier channels"
 
 
 def reference_rows(template: Template) -> list[tuple[int, ...]]:
