@@ -6,6 +6,7 @@ not need.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import stat
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from faq_tui.core.artefacts.server_control import start_server, stop_server
@@ -27,6 +29,7 @@ from tests.support.benchmark_bench import write_tasks
 from tests.support.fake_server import Asked, Behaviour, FakeServer, Fault, answer_of
 from tests.support.job_bench import wait_for
 from tests.support.judge_bench import is_judge, marks
+from tests.support.served_app import connected, served_app
 from tests.support.shell import FAQ_TUI, environment, faq_tui_process
 from tests.support.tiny import TINY_RUN, make_tiny_run
 from tests.support.try_run import SERVER
@@ -189,6 +192,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, l
                     for name, value in KEYS.items():
                         patch.setenv(name, value)
                     serve_artefact(folder)
+                outputs.append(in_the_browser(folder, {**KEYS, "PYTHONPATH": path}))
             yield folder, outputs, seen
     finally:
         os.umask(before)
@@ -224,6 +228,26 @@ def serve_artefact(folder: Path) -> None:
         wait_for(lambda: (now := read_server(run.jobs, NAME)) is not None and not now.is_live, 60)
 
 
+def in_the_browser(folder: Path, env: dict[str, str]) -> str:
+    """Everything that `faq-tui serve` sends to a page, while a person looks at each pane and at the settings."""
+
+    async def look(link: str) -> bytes:
+        async with aiohttp.ClientSession() as session, session.get(link) as page:
+            got = bytearray(await page.read())
+        async with connected(link) as connection:
+            await connection.wait_to_see("Seeds")
+            for keys, seen in (("2", "elder"), ("3", "Accept"), ("]]", NAME), ("]", "KL"), (",", "judge")):
+                await connection.press(keys)
+                await connection.wait_to_see(seen)
+            return bytes(got + connection.received)
+
+    with served_app(folder, **env) as app:
+        got = asyncio.run(look(app.link))
+        code, error = app.end()
+    assert code == 0 and "Traceback" not in error, error
+    return got.decode(errors="replace") + error
+
+
 def own_files(folder: Path) -> list[Path]:
     """All files of the run but those that the person wrote."""
     given = ("faq.toml", "seeds.txt", "target", "tasks")
@@ -240,6 +264,7 @@ def test_the_servers_and_programs_did_repeat_them(finished: tuple[Path, list[str
     with open_run(folder, read_only=True) as run:
         raws = [row[0] for row in run.store.db.execute("SELECT raw FROM judge_replies")]
     assert raws and all("I was paid with ***" in raw for raw in raws)
+    assert "password" in outputs[-1], "the page in the browser showed an answer"
 
 
 def test_they_are_in_no_file(finished: tuple[Path, list[str], set[bytes]]) -> None:

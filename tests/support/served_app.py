@@ -81,6 +81,7 @@ class Connection:
         self._websocket = websocket
         self.screen = PageScreen()
         self.closed = False
+        self.received = bytearray()  # everything that the page got
 
     async def send(self, *message: object) -> None:
         await self._websocket.send_json(list(message))
@@ -107,8 +108,11 @@ class Connection:
             except TimeoutError:
                 continue
             if message.type == aiohttp.WSMsgType.BINARY:
+                self.received += message.data
                 self.screen.feed(message.data)
-            elif message.type != aiohttp.WSMsgType.TEXT:
+            elif message.type == aiohttp.WSMsgType.TEXT:
+                self.received += message.data.encode()
+            else:
                 self.closed = True
 
 
