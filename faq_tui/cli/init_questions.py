@@ -82,7 +82,7 @@ def ask_all(folder: Path | None, target: str | None, seeds: str | None, servers:
     for number, sample in enumerate(questions.samples, 1):
         _say_below(f"{number}. {sanitize(sample, 100)}", dim=True)
     questions = _ask_numbers(questions, here)
-    draft = Draft(found.name, questions.name, count=questions.count, heldout=questions.heldout)
+    draft = Draft(found.name, questions.name, count=questions.count, heldout=questions.heldout, short=found.short)
     draft = replace(draft, judge_url=servers.get("judge_url") or "", judge_model=servers.get("judge_model") or "")
     draft = _ask_source(draft, servers)
     draft = _ask_recipe(draft, found, folder or here)

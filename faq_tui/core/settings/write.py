@@ -35,12 +35,18 @@ NO_SOURCE = """\
 # There is no source yet, so faq-tui will make only the baseline. Give a larger model of the target's family:
 """
 
+# Without a GPU, the evaluation takes much of a small run's time, and its time is proportional to these numbers of
+# tokens. The windows are shorter, too, because the intervals are computed from the windows, and 8 would be too few.
+SHORT_EVALUATION = {"window": 256, "prose_tokens": 4096, "answer_tokens": 128}
+SHORT_ACTIVATIONS = {"tokens": 2048}
+
 
 @dataclass(frozen=True)
 class Choices:
     """The options of `faq-tui init` and the answers of the app's wizard. A key that is None gets its default.
 
-    If `itself` is True, the target regenerates the answers on this machine.
+    If `itself` is True, the target regenerates the answers on this machine. If `short` is True, the run measures
+    fewer tokens than by default, because this machine has no GPU.
     """
 
     target: str
@@ -56,6 +62,7 @@ class Choices:
     method: str = DEFAULT_METHOD
     bits: int | None = None
     group_size: int | None = None
+    short: bool = False
 
 
 def demo_text() -> str:
@@ -80,11 +87,11 @@ def init_text(choices: Choices) -> str:
         _judge(c),
         _section("assemble", Assemble, live=("max_tokens", "overflow")),
         head_text("# [sets.mixed]", SETTINGS["sets"]) + keys_text(SetPlan),
-        _section("activations", Activations),
+        _activations(c.short),
         recipe_text(group_size, c.method, c.bits),
         _section("quantize", Quantize),
         _section("cluster", ClusterSettings),
-        _section("evaluate", Evaluate, live=("perplexity",), without=BENCHMARKS),
+        _evaluate(c.short),
         *(
             head_text(f"[evaluate.{name}]", Evaluate.model_fields[name]) + keys_text(model)
             for name, model in BENCHMARKS.items()
@@ -141,6 +148,29 @@ def _judge(c: Choices) -> str:
             "judge", JudgeSettings, {"kind": "llm", "base_url": c.judge_url, "model": c.judge_model or ""}
         )
     return _section("judge", JudgeSettings, live=("kind",))
+
+
+def _activations(short: bool) -> str:
+    values = SHORT_ACTIVATIONS if short else {}
+    return _why_short(Activations, values) + _section("activations", Activations, values)
+
+
+def _evaluate(short: bool) -> str:
+    """The section `[evaluate]` without its benchmarks."""
+    values = SHORT_EVALUATION if short else {}
+    why = _why_short(Evaluate, values, "; the intervals in the report become narrower")
+    return why + _section("evaluate", Evaluate, values, live=("perplexity",), without=BENCHMARKS)
+
+
+def _why_short(model: type[Section], values: Mapping[str, int], effect: str = "") -> str:
+    """The comment that says why `values` are smaller than the defaults, and how to measure more."""
+    if not values:
+        return ""
+    usual = ", ".join(f"{key} = {model.model_fields[key].default}" for key in values)
+    return (
+        "# This machine has no GPU, so fewer tokens than usual are measured. To measure more, set\n"
+        f"# {usual}, and run again{effect}.\n"
+    )
 
 
 def _commented(text: str) -> str:

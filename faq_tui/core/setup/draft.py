@@ -29,6 +29,8 @@ class Draft:
     or none. `count` and `heldout` are numbers of seeds. If `group_size` is None, the group size is chosen to fit the
     target.
 
+    If `short` is True, the run measures fewer tokens than by default, because this machine has no GPU.
+
     `window` and `rate` are facts about the server and no answers: the largest number of tokens of prompt and answer
     together, and the tokens per second of one request. They are None if they are not known.
     """
@@ -48,6 +50,7 @@ class Draft:
     judge_model: str = ""
     window: int | None = None
     rate: float | None = None
+    short: bool = False
 
 
 def draft_text(draft: Draft) -> str:
@@ -74,6 +77,7 @@ def _text(draft: Draft) -> str:
             method=draft.method,
             bits=draft.bits,
             group_size=draft.group_size,
+            short=draft.short,
         )
     )
 

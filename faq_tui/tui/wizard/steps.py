@@ -65,6 +65,7 @@ class WizardState:
             heldout=self.seeds.heldout,
             window=self.server.window,
             rate=self.server.rate,
+            short=self.target.short,
         )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from faq_tui.core.base.errors import UsageError
-from faq_tui.core.settings import load_settings
+from faq_tui.core.settings import load_settings, parse_settings
 from faq_tui.core.settings.write import Choices, init_text
 from faq_tui.core.setup import Draft, create_run, draft_text
 from faq_tui.core.setup.draft import checked_folder, draft_run
@@ -76,3 +78,19 @@ def test_where_a_run_can_be_created(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"cannot be written .*: choose another folder"):
         create_run(Draft("embedded", "starter", "self"), Path("/proc/no"))
+
+
+def test_a_short_run_measures_less_and_its_settings_say_how_to_measure_more() -> None:
+    draft = Draft("Qwen/Qwen3-8B", "starter", "none")
+    usual, text = parse_settings(draft_text(draft)), draft_text(replace(draft, short=True))
+    short = parse_settings(text)
+    evaluate = short.evaluate
+    assert (evaluate.window, evaluate.prose_tokens, evaluate.answer_tokens) == (256, 4096, 128)
+    assert short.activations.tokens == 2048
+    lines = text.splitlines()
+    for section in ("[evaluate]", "[activations]"):
+        head = next(place for place, line in enumerate(lines) if line.startswith(section))
+        assert lines[head - 2].startswith("# This machine has no GPU, so fewer tokens than usual are measured.")
+        for key, value in re.findall(r"(\w+) = (\d+)", lines[head - 1]):  # the comment states the usual values
+            text = re.sub(rf"(?m)^{key} = \d+", f"{key} = {value}", text)
+    assert parse_settings(text) == usual
