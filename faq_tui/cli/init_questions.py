@@ -19,7 +19,7 @@ from faq_tui.core.base.text import sanitize
 from faq_tui.core.extensions import METHODS
 from faq_tui.core.settings import EMBEDDED
 from faq_tui.core.settings.recipe import DEFAULT_METHOD, model_of
-from faq_tui.core.setup import Draft, StepReport, create_run, has_gpu
+from faq_tui.core.setup import Draft, StepReport, create_run
 from faq_tui.core.setup.plan_step import look_at_plan
 from faq_tui.core.setup.recipe_step import look_at_recipe
 from faq_tui.core.setup.seeds_step import MOST_NUMBER, SeedsReport, look_at_seeds
@@ -82,7 +82,7 @@ def ask_all(folder: Path | None, target: str | None, seeds: str | None, servers:
     for number, sample in enumerate(questions.samples, 1):
         _say_below(f"{number}. {sanitize(sample, 100)}", dim=True)
     questions = _ask_numbers(questions, here)
-    draft = Draft(found.name, questions.name, count=questions.count, heldout=questions.heldout, quick=not has_gpu())
+    draft = Draft(found.name, questions.name, count=questions.count, heldout=questions.heldout, short=found.short)
     draft = replace(draft, judge_url=servers.get("judge_url") or "", judge_model=servers.get("judge_model") or "")
     draft = _ask_source(draft, servers)
     draft = _ask_recipe(draft, found, folder or here)

@@ -26,7 +26,6 @@ from faq_tui.core.settings.target import Preset, Seeds, Target
 
 SETTINGS = Settings.model_fields
 BENCHMARKS: dict[str, type[Section]] = {"lm_eval": LmEval, "evalscope": Evalscope, "serve": Serve}
-QUICK_PROSE = 4096  # tokens of prose that a machine without a GPU measures
 HEAD = """\
 # Settings of one faq-tui run. You can edit this file at any time. The next run redoes only what your changes affect.
 # In a line such as "# retries = 5", the "#" means that the key `retries` is not set, and 5 is the key's default.
@@ -36,14 +35,19 @@ NO_SOURCE = """\
 # There is no source yet, so faq-tui will make only the baseline. Give a larger model of the target's family:
 """
 
+# Without a GPU, the evaluation takes much of a small run's time, and its time is proportional to these numbers of
+# tokens. The windows are shorter, too, because the intervals are computed from the windows, and 8 would be too few.
+SHORT_EVALUATION = {"window": 256, "prose_tokens": 4096, "answer_tokens": 128}
+SHORT_ACTIVATIONS = {"tokens": 2048}
+
 
 @dataclass(frozen=True)
 class Choices:
     """The options of `faq-tui init` and the answers of the app's wizard. A key that is None gets its default.
 
-    If `itself` is True, the target regenerates the answers on this machine. If `quick` is True, the run makes only
-    the two models of the comparison at an equal number of tokens, and measures fewer tokens. This is meant for
-    machines without a GPU, where each model takes minutes.
+    If `itself` is True, the target regenerates the answers on this machine. If `short` is True, the run makes only
+    the two models of the comparison at an equal number of tokens, and measures fewer tokens than by default, because
+    this machine has no GPU.
     """
 
     target: str
@@ -59,7 +63,7 @@ class Choices:
     method: str = DEFAULT_METHOD
     bits: int | None = None
     group_size: int | None = None
-    quick: bool = False
+    short: bool = False
 
 
 def demo_text() -> str:
@@ -84,11 +88,11 @@ def init_text(choices: Choices) -> str:
         _judge(c),
         _section("assemble", Assemble, live=("max_tokens", "overflow")),
         head_text("# [sets.mixed]", SETTINGS["sets"]) + keys_text(SetPlan),
-        _section("activations", Activations),
-        recipe_text(group_size, c.method, c.bits, _quick_sets(c)),
+        _activations(c.short),
+        recipe_text(group_size, c.method, c.bits, _sets(c)),
         _section("quantize", Quantize),
         _section("cluster", ClusterSettings),
-        _evaluate(c.quick),
+        _evaluate(c.short),
         *(
             head_text(f"[evaluate.{name}]", Evaluate.model_fields[name]) + keys_text(model)
             for name, model in BENCHMARKS.items()
@@ -96,24 +100,6 @@ def init_text(choices: Choices) -> str:
         head_text("# [preset]", SETTINGS["preset"]) + keys_text(Preset),
     ]
     return "\n".join(parts)
-
-
-def _quick_sets(c: Choices) -> tuple[str, ...]:
-    """The two sets of a quick run; none if all sets are used, or if no model regenerates answers."""
-    source = "elder" if c.elder_url else "self" if c.itself or c.target == EMBEDDED else ""
-    return (f"{source}{TOKENS_SUFFIX}", f"{BASELINE}{TOKENS_SUFFIX}") if c.quick and source else ()
-
-
-def _evaluate(quick: bool) -> str:
-    if not quick:
-        return _section("evaluate", Evaluate, live=("perplexity",), without=BENCHMARKS)
-    most = Evaluate.model_fields["prose_tokens"].default
-    return (
-        head_text("[evaluate]", SETTINGS["evaluate"])
-        + "# This machine has no GPU, so less prose is measured, and the intervals are wider. Without the key\n"
-        + f"# prose_tokens, {most:,} tokens are measured.\n"
-        + keys_text(Evaluate, {"prose_tokens": QUICK_PROSE}, ("perplexity",), BENCHMARKS)
-    )
 
 
 def _section(
@@ -163,6 +149,35 @@ def _judge(c: Choices) -> str:
             "judge", JudgeSettings, {"kind": "llm", "base_url": c.judge_url, "model": c.judge_model or ""}
         )
     return _section("judge", JudgeSettings, live=("kind",))
+
+
+def _sets(c: Choices) -> tuple[str, ...]:
+    """The two sets of a short run; none if every set is used, or if no model regenerates answers."""
+    source = "elder" if c.elder_url else "self" if c.itself or c.target == EMBEDDED else ""
+    return (f"{source}{TOKENS_SUFFIX}", f"{BASELINE}{TOKENS_SUFFIX}") if c.short and source else ()
+
+
+def _activations(short: bool) -> str:
+    values = SHORT_ACTIVATIONS if short else {}
+    return _why_short(Activations, values) + _section("activations", Activations, values)
+
+
+def _evaluate(short: bool) -> str:
+    """The section `[evaluate]` without its benchmarks."""
+    values = SHORT_EVALUATION if short else {}
+    why = _why_short(Evaluate, values, "; the intervals in the report become narrower")
+    return why + _section("evaluate", Evaluate, values, live=("perplexity",), without=BENCHMARKS)
+
+
+def _why_short(model: type[Section], values: Mapping[str, int], effect: str = "") -> str:
+    """The comment that says why `values` are smaller than the defaults, and how to measure more."""
+    if not values:
+        return ""
+    usual = ", ".join(f"{key} = {model.model_fields[key].default}" for key in values)
+    return (
+        "# This machine has no GPU, so fewer tokens than usual are measured. To measure more, set\n"
+        f"# {usual}, and run again{effect}.\n"
+    )
 
 
 def _commented(text: str) -> str:

@@ -6,13 +6,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from faq_tui.core.base.errors import UsageError, system_reason
 from faq_tui.core.endpoints.remembered import stored_in
-from faq_tui.core.models.devices import first_gpu
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED, Seeds, parse_settings
 from faq_tui.core.settings.recipe import DEFAULT_METHOD
@@ -31,9 +29,10 @@ class Draft:
     or none. `count` and `heldout` are numbers of seeds. If `group_size` is None, the group size is chosen to fit the
     target.
 
+    If `short` is True, the run measures fewer tokens than by default, because this machine has no GPU.
+
     `window` and `rate` are facts about the server and no answers: the largest number of tokens of prompt and answer
-    together, and the tokens per second of one request. They are None if they are not known. `quick` is a fact about
-    the machine: a run on a machine without a GPU makes and measures less.
+    together, and the tokens per second of one request. They are None if they are not known.
     """
 
     target: str = EMBEDDED
@@ -51,13 +50,7 @@ class Draft:
     judge_model: str = ""
     window: int | None = None
     rate: float | None = None
-    quick: bool = False
-
-
-@cache
-def has_gpu() -> bool:
-    """True if this machine has a GPU that torch can use."""
-    return first_gpu() is not None
+    short: bool = False
 
 
 def draft_text(draft: Draft) -> str:
@@ -84,7 +77,7 @@ def _text(draft: Draft) -> str:
             method=draft.method,
             bits=draft.bits,
             group_size=draft.group_size,
-            quick=draft.quick,
+            short=draft.short,
         )
     )
 

@@ -10,7 +10,6 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.text import duration
 from faq_tui.core.doctor import most_answer_tokens, quantization_time
 from faq_tui.core.run.run import Run
-from faq_tui.core.settings.evaluate import Evaluate
 from faq_tui.core.settings.source import LOCAL
 from faq_tui.core.setup.draft import Draft, checked_folder, draft_run
 from faq_tui.core.setup.step_report import Line, StepReport
@@ -26,15 +25,18 @@ def look_at_plan(draft: Draft, name: str, here: Path) -> PlanReport:
     try:
         folder = checked_folder(name, here)
         with draft_run(draft) as run:
-            plan = [*_stages(run), *_time(run, draft.rate)]
+            plan = [*_stages(run, draft.short), *_time(run, draft.rate)]
             lines = tuple(Line(f"{stage:<11} {text}") for stage, text in plan)
     except FaqError as error:
         return PlanReport(problem=str(error))
     return PlanReport(lines, folder=folder)
 
 
-def _stages(run: Run) -> Iterator[tuple[str, str]]:
-    """Yield the name of each stage, and a phrase that says what the stage will do."""
+def _stages(run: Run, short: bool) -> Iterator[tuple[str, str]]:
+    """Yield the name of each stage, and a phrase that says what the stage will do.
+
+    `short` is True if fewer tokens than by default are measured, because this machine has no GPU.
+    """
     settings = run.settings
     sources = list(settings.sources.items())
     yield "seeds", f"read the questions; regenerate {settings.seeds.count} and hold out {settings.seeds.heldout}"
@@ -52,10 +54,16 @@ def _stages(run: Run) -> Iterator[tuple[str, str]]:
     models = f"{count} model{'' if count == 1 else 's'}"
     methods = ", ".join(f"{recipe.method} with {recipe.bits} bits" for recipe in recipes)
     yield "quantize", f"{models}: {methods}, once for each set"
-    prose, most = settings.evaluate.prose_tokens, Evaluate.model_fields["prose_tokens"].default
-    less = f", on {prose:,} instead of {most:,} tokens of prose" if prose < most else ""
-    yield "evaluate", f"compare each quantized model with the original{less}"
+    yield "evaluate", f"compare each quantized model with the original{_shortened(run) if short else ''}"
     yield "report", "say whether the regenerated answers helped"
+
+
+def _shortened(run: Run) -> str:
+    size = run.settings.evaluate
+    return (
+        f" on at most {size.prose_tokens:,} tokens of prose and {size.answer_tokens:,} tokens of each answer: few, "
+        "because this machine has no GPU; faq.toml says how to measure more"
+    )
 
 
 def _time(run: Run, rate: float | None) -> Iterator[tuple[str, str]]:

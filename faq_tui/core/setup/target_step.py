@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from faq_tui.core.base.errors import FaqError, UsageError, system_reason
 from faq_tui.core.embedded import cached_model
 from faq_tui.core.family import suggestions
 from faq_tui.core.family.check import target_profile
+from faq_tui.core.models.devices import first_gpu
 from faq_tui.core.models.folder_check import check_folder
 from faq_tui.core.models.headers import tensors_of
 from faq_tui.core.models.hub import HubModel, cached_folder, look_up
@@ -31,6 +32,7 @@ class TargetReport(StepReport):
     weights: int | None = None  # bytes of the weights; None if they are not known
     missing: int = 0  # bytes that the run downloads
     elders: tuple[str, ...] = ()  # larger members of the model's family
+    short: bool = False  # True if this machine has no GPU, so that the run should measure fewer tokens
 
 
 def look_at_target(answer: str, here: Path) -> TargetReport:
@@ -41,7 +43,7 @@ def look_at_target(answer: str, here: Path) -> TargetReport:
     """
     answer = answer.strip()
     try:
-        return _report(answer, here)
+        return replace(_report(answer, here), short=first_gpu() is None)
     except FaqError as error:
         return TargetReport(problem=str(error))
 

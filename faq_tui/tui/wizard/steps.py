@@ -12,7 +12,7 @@ from faq_tui.core.extensions import METHODS
 from faq_tui.core.family.known import bare_name
 from faq_tui.core.settings import EMBEDDED
 from faq_tui.core.settings.recipe import DEFAULT_METHOD, model_of
-from faq_tui.core.setup import Draft, Line, StepReport, has_gpu
+from faq_tui.core.setup import Draft, Line, StepReport
 from faq_tui.core.setup.plan_step import PlanReport, look_at_plan
 from faq_tui.core.setup.recipe_step import look_at_recipe
 from faq_tui.core.setup.seeds_step import SeedsReport, look_at_seeds
@@ -65,7 +65,7 @@ class WizardState:
             heldout=self.seeds.heldout,
             window=self.server.window,
             rate=self.server.rate,
-            quick=not has_gpu(),
+            short=self.target.short,
         )
 
 

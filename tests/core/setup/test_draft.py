@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -79,12 +80,26 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
         create_run(Draft("embedded", "starter", "self"), Path("/proc/no"))
 
 
-def test_a_quick_run_makes_two_models_and_measures_less_prose() -> None:
-    draft = Draft(target=EMBEDDED, seeds="starter", url="http://127.0.0.1:9/v1", model="elder-7b")
-    usual = parse_settings(draft_text(draft), "the settings")
-    quick = parse_settings(draft_text(replace(draft, quick=True)), "the settings")
-    assert usual.recipes[0].sets is None and quick.recipes[0].sets == ("elder-tokens", "baseline-tokens")
-    assert quick.evaluate.prose_tokens < usual.evaluate.prose_tokens
-    assert "has no GPU" in draft_text(replace(draft, quick=True)) and "has no GPU" not in draft_text(draft)
-    alone = parse_settings(draft_text(replace(draft, origin="none", target="target", quick=True)), "the settings")
-    assert alone.recipes[0].sets is None, "without a source, no set has a twin"
+def test_a_short_run_measures_less_and_its_settings_say_how_to_measure_more() -> None:
+    draft = Draft("Qwen/Qwen3-8B", "starter", "none")
+    usual, text = parse_settings(draft_text(draft)), draft_text(replace(draft, short=True))
+    short = parse_settings(text)
+    evaluate = short.evaluate
+    assert (evaluate.window, evaluate.prose_tokens, evaluate.answer_tokens) == (256, 4096, 128)
+    assert short.activations.tokens == 2048
+    lines = text.splitlines()
+    for section in ("[evaluate]", "[activations]"):
+        head = next(place for place, line in enumerate(lines) if line.startswith(section))
+        assert lines[head - 2].startswith("# This machine has no GPU, so fewer tokens than usual are measured.")
+        for key, value in re.findall(r"(\w+) = (\d+)", lines[head - 1]):  # the comment states the usual values
+            text = re.sub(rf"(?m)^{key} = \d+", f"{key} = {value}", text)
+    assert parse_settings(text) == usual
+
+
+def test_a_short_run_makes_the_two_models_of_the_fair_comparison() -> None:
+    draft = Draft(EMBEDDED, "starter", url="http://127.0.0.1:9/v1", model="elder-7b")
+    assert parse_settings(draft_text(draft)).recipes[0].sets is None
+    short = replace(draft, short=True)
+    assert parse_settings(draft_text(short)).recipes[0].sets == ("elder-tokens", "baseline-tokens")
+    alone = replace(short, target="Qwen/Qwen3-8B", origin="none")
+    assert parse_settings(draft_text(alone)).recipes[0].sets is None, "without a source, no set has a twin"

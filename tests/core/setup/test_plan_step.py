@@ -80,3 +80,15 @@ def test_the_plan_states_the_time_that_is_known(tmp_path: Path) -> None:
 def test_the_plan_without_a_source(tmp_path: Path) -> None:
     report = look_at_plan(Draft("a/b", "starter", "none"), "my-run", tmp_path)
     assert "no model regenerates answers" in "\n".join(line.text for line in report.lines)
+
+
+def test_the_plan_says_that_the_evaluation_is_short(tmp_path: Path) -> None:
+    def evaluation(draft: Draft) -> str:
+        lines = look_at_plan(draft, "my-run", tmp_path).lines
+        return next(line.text for line in lines if line.text.startswith("evaluate"))
+
+    draft = Draft("a/b", "starter", "none")
+    assert evaluation(draft) == "evaluate    compare each quantized model with the original"
+    short = evaluation(replace(draft, short=True))
+    assert "4,096 tokens of prose and 128 tokens of each answer" in short
+    assert "no GPU" in short and "faq.toml says how to measure more" in short

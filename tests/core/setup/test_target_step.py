@@ -9,6 +9,7 @@ from unittest import mock
 
 import pytest
 
+from faq_tui.core.models.devices import GpuInfo
 from faq_tui.core.models.hub import HubModel
 from faq_tui.core.setup import target_step
 from faq_tui.core.setup.target_step import look_at_target
@@ -95,3 +96,10 @@ def test_what_the_hub_answers() -> None:
         assert look_up("a/b") is None
     with answered(RepositoryNotFoundError("no", response=mock.MagicMock())):
         assert "the hub has no model a/b" in look_at_target("a/b", Path("/nowhere")).problem
+
+
+def test_without_a_gpu_the_run_should_be_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target_step, "first_gpu", lambda: None)
+    assert look_at_target("embedded", tmp_path).short
+    monkeypatch.setattr(target_step, "first_gpu", lambda: GpuInfo("H100", 80 << 30))
+    assert not look_at_target("embedded", tmp_path).short

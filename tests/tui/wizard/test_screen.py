@@ -330,7 +330,6 @@ async def test_only_the_last_answer_counts(here: Path, monkeypatch: pytest.Monke
 
 def canned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports that do not depend on this machine."""
-    monkeypatch.setattr(steps, "has_gpu", lambda: False)
     url = "http://elder:8000/v1"
     target = TargetReport(
         (
