@@ -1,7 +1,9 @@
 """The worker child's task `evaluate`: measure one model after the other on all held-out texts.
 
 The task sends the messages `environment`, `plan`, `answers`, `progress` and `measurement`. `plan` holds the total
-number of tokens and the number of processed tokens. `plan` is sent again when all held-out answers exist. The task
+number of tokens and the number of processed tokens. The tokens of held-out answers are not counted while they are
+generated: a generated token takes much longer than a token that is read, so a mean of both would give a wrong time
+left. The message `progress` names their number. `plan` is sent again when all held-out answers exist. The task
 sends one message `answers` for each batch of answers, and one message `measurement` for each pair of a model and a
 text.
 """
@@ -100,7 +102,7 @@ class _Evaluation:
         """Generate the target's missing answers, measure the target, and store its states for the artefacts."""
         model = None
         if self.order.missing_answers:
-            self._plan(self.order.missing_answers * self.order.answer_tokens)
+            self._plan(self._unread_answers())
             model = self._answering_model(self.folder)
             self._answer(model)
         if self.order.answers:
@@ -186,7 +188,13 @@ class _Evaluation:
 
     def _answer(self, model: Any) -> None:
         missing = [answer for answer in self.order.answers if not answer.ids]
-        tick = self._tick("held-out answers")
+        generated, most = 0, len(missing) * self.order.answer_tokens
+
+        def tick(tokens: int) -> None:
+            nonlocal generated
+            generated += tokens
+            detail = f"held-out answers: {generated:,} of {most:,} tokens"
+            self.send("progress", done=self.done, total=self.total, detail=detail)
 
         def on_answers(batch: dict[int, list[int]]) -> None:
             for index, ids in batch.items():
@@ -234,6 +242,15 @@ class _Evaluation:
 
     def _size(self, text: str) -> int:
         return self.texts[text].size
+
+    def _unread_answers(self) -> int:
+        """The number of tokens that all models will read in the held-out answers.
+
+        The length of a missing answer is not known, so it counts as the longest possible answer.
+        """
+        longest = self.order.answer_tokens
+        rows = sum(len(answer.prompt_ids) + (len(answer.ids) or longest) for answer in self.order.answers)
+        return rows * len(self.order.subjects)
 
     def _plan(self, more: int) -> None:
         """Send the total number of tokens, and the number of tokens that are already processed.

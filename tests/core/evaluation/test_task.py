@@ -255,3 +255,16 @@ def test_a_broken_artefact_in_the_middle_does_not_change_the_figures_of_the_next
     with pytest.raises(FaqError, match="all others are evaluated"):
         evaluate(middle, tmp_path / "cache", "whole", heard.append)
     assert figures(heard) == {key: value for key, value in whole.items() if key[0] != "gptq"}
+
+
+def test_no_time_is_estimated_from_tokens_that_are_generated(folders: dict[str, Path], tmp_path: Path) -> None:
+    questions = [HeldoutQuestion(str(n), [n, 5, 6], []) for n in range(1, 4)]
+    messages = evaluate(folders, tmp_path, "whole", answers=questions)
+    plans = [message for message in messages if message["kind"] == "plan"]
+    most = len(folders) * (sum(text.size for text in TEXTS.values()) + 3 * (3 + 8))
+    assert plans[0]["total"] == most and plans[1]["total"] <= most and plans[1]["done"] == 0
+    progress = [message for message in messages if message["kind"] == "progress"]
+    generating = [one for one in progress if one["detail"].startswith("held-out answers")]
+    assert {one["done"] for one in generating} == {0}
+    assert generating[-1]["detail"] == "held-out answers: 24 of 24 tokens"
+    assert progress[-1]["done"] == progress[-1]["total"]
