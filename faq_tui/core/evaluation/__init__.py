@@ -15,7 +15,6 @@ These files make the measurements:
 `task.py` defines the worker child's task `evaluate`, which measures each model on all held-out texts.
 `answers.py` generates the unquantized target's own answers to held-out questions.
 `greedy_answers.py` lets each model write its own answers with greedy decoding, and compares them.
-`generation_weight.py` measures how many tokens a model can read while it generates one, for the time left.
 `compare.py` computes the log-likelihood, KL divergence, top-1 agreement and other numbers of every item.
 `reference.py` stores the unquantized model's last hidden states on disk for the comparison.
 `environment.py` stores the device, the dtype and the package versions of the measurements.

@@ -1,9 +1,11 @@
 """The worker child's task `evaluate`: measure one model after the other on all held-out texts.
 
 The task sends the messages `environment`, `plan`, `answers`, `progress` and `measurement`. `plan` holds the total
-number of tokens and the number of processed tokens. A generated token counts as many tokens as the model could read
-in the same time. `plan` is sent again when this number is known, and when all held-out answers exist. The task sends
-one message `answers` for each batch of answers, and one message `measurement` for each pair of a model and a text.
+number of tokens and the number of processed tokens. The tokens of held-out answers are not counted while they are
+generated: a generated token takes much longer than a token that is read, so a mean of both would give a wrong time
+left. The message `progress` names their number. `plan` is sent again when all held-out answers exist. The task
+sends one message `answers` for each batch of answers, and one message `measurement` for each pair of a model and a
+text.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import gc
 import json
 from base64 import b64encode
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +26,6 @@ from faq_tui.core.evaluation import greedy_answers
 from faq_tui.core.evaluation.answers import generate
 from faq_tui.core.evaluation.compare import encode_token_kl, measure
 from faq_tui.core.evaluation.environment import dense_bytes, stored_bits
-from faq_tui.core.evaluation.generation_weight import GenerationWeight
 from faq_tui.core.evaluation.heldout import Heldout, shared_rows
 from faq_tui.core.evaluation.identity import UNQUANTIZED, measurement_signature
 from faq_tui.core.evaluation.kinds import ANSWERS, GREEDY
@@ -75,10 +76,8 @@ class _Evaluation:
     send: Send
     cancel: CancelToken
     texts: dict[str, Heldout] = field(default_factory=dict)
-    total: float = 0
-    done: float = 0
-    weight: GenerationWeight = field(default_factory=GenerationWeight)
-    plan_again: Callable[[], None] = lambda: None  # sends the last plan again, with the weight that is known now
+    total: int = 0
+    done: int = 0
     # the target's log-probabilities on each held-out text
     log_probs: dict[str, LogProbs] = field(default_factory=dict)
 
@@ -103,7 +102,7 @@ class _Evaluation:
         """Generate the target's missing answers, measure the target, and store its states for the artefacts."""
         model = None
         if self.order.missing_answers:
-            self._plan(self._unwritten)
+            self._plan(self._unread_answers())
             model = self._answering_model(self.folder)
             self._answer(model)
         if self.order.answers:
@@ -111,7 +110,7 @@ class _Evaluation:
         self._forget_old_references()
         unmeasured, lost = self._todo(UNQUANTIZED), self._lost_references()
         todo = [text for text in self.texts if text in unmeasured or text in lost]
-        self._plan(lambda: sum(self._size(text) for text in todo if text not in unmeasured))
+        self._plan(sum(self._size(text) for text in todo if text not in unmeasured))
         if GREEDY in todo:
             todo.remove(GREEDY)
             model = self._answering_model(self.folder) if model is None else model
@@ -189,6 +188,13 @@ class _Evaluation:
 
     def _answer(self, model: Any) -> None:
         missing = [answer for answer in self.order.answers if not answer.ids]
+        generated, most = 0, len(missing) * self.order.answer_tokens
+
+        def tick(tokens: int) -> None:
+            nonlocal generated
+            generated += tokens
+            detail = f"held-out answers: {generated:,} of {most:,} tokens"
+            self.send("progress", done=self.done, total=self.total, detail=detail)
 
         def on_answers(batch: dict[int, list[int]]) -> None:
             for index, ids in batch.items():
@@ -196,13 +202,11 @@ class _Evaluation:
             self.send("answers", answers=[asdict(missing[index]) for index in batch])
 
         prompts = [tuple(answer.prompt_ids) for answer in missing]
-        size, longest = self.order.batch_size, self.order.answer_tokens
-        with self._generating(model, "held-out answers") as tick:
-            generate(model, prompts, longest, size, self.cancel, on_answers, tick)
+        generate(model, prompts, self.order.answer_tokens, self.order.batch_size, self.cancel, on_answers, tick)
 
     def _greedy(self, subject: str, model: Any) -> greedy_answers.Answers:
-        with self._generating(model, f"greedy answers of {subject}") as tick:
-            return greedy_answers.write_answers(model, self.texts[GREEDY], self.order.batch_size, self.cancel, tick)
+        tick = self._tick(f"greedy answers of {subject}")
+        return greedy_answers.write_answers(model, self.texts[GREEDY], self.order.batch_size, self.cancel, tick)
 
     def _greedy_path(self) -> Path:
         return greedy_answers.answers_path(Path(self.order.cache), self._signature(UNQUANTIZED, GREEDY))
@@ -236,49 +240,34 @@ class _Evaluation:
             return self.log_probs.setdefault(text, LogProbs(self.spare))
         return self.log_probs.pop(text, None)
 
-    def _size(self, text: str) -> float:
-        return self.texts[text].size * (self.weight.value if self.texts[text].new_tokens else 1)
+    def _size(self, text: str) -> int:
+        return self.texts[text].size
 
-    def _unwritten(self) -> float:
-        """The work of the answers that do not exist yet: to generate them, and to measure each model on all answers.
+    def _unread_answers(self) -> int:
+        """The number of tokens that all models will read in the held-out answers.
 
-        The length of a missing answer is not known, so each counts as the longest possible answer.
+        The length of a missing answer is not known, so it counts as the longest possible answer.
         """
         longest = self.order.answer_tokens
         rows = sum(len(answer.prompt_ids) + (len(answer.ids) or longest) for answer in self.order.answers)
-        return self.order.missing_answers * longest * self.weight.value + rows * len(self.order.subjects)
+        return rows * len(self.order.subjects)
 
-    def _plan(self, more: Callable[[], float]) -> None:
+    def _plan(self, more: int) -> None:
         """Send the total number of tokens, and the number of tokens that are already processed.
 
-        The total is the sum of the processed tokens, the tokens of missing measurements, and `more()` other tokens.
+        The total is the sum of the processed tokens, the tokens of missing measurements, and `more` other tokens.
         """
-        before = self.done
+        missing = sum(self._size(text) for subject in self.order.subjects for text in self._todo(subject))
+        whole = sum(self._size(text) for text in self.texts) * len(self.order.subjects)
+        self.total = self.done + missing + more
+        self.send("plan", total=self.total, done=self.done, already=whole - missing)
 
-        def send() -> None:
-            missing = sum(self._size(text) for subject in self.order.subjects for text in self._todo(subject))
-            whole = sum(self._size(text) for text in self.texts) * len(self.order.subjects)
-            self.total = before + missing + more()
-            self.send("plan", total=round(self.total), done=round(self.done), already=round(whole - missing))
-
-        self.plan_again = send
-        send()
-
-    def _tick(self, detail: str) -> Callable[[float], None]:
-        def tick(tokens: float) -> None:
+    def _tick(self, detail: str) -> Callable[[int], None]:
+        def tick(tokens: int) -> None:
             self.done += tokens
-            self._progress(detail)
+            self.send("progress", done=self.done, total=self.total, detail=detail)
 
         return tick
-
-    def _generating(self, model: Any, detail: str) -> AbstractContextManager[Callable[[int], None]]:
-        """Like `_tick`, for tokens that `model` generates."""
-        texts = [item.ids for text in self.texts.values() if not text.new_tokens for item in text.items]
-        self.weight.read(model, [*texts, *(answer.prompt_ids for answer in self.order.answers)], self.cancel)
-        return self.weight.counted(self._tick(detail), self.plan_again)
-
-    def _progress(self, detail: str) -> None:
-        self.send("progress", done=round(self.done), total=round(self.total), detail=detail)
 
     def _reference_path(self, text: str) -> Path:
         return reference_path(Path(self.order.cache), self._signature(UNQUANTIZED, text))
@@ -349,7 +338,7 @@ class _Evaluation:
     def _open(self, subject: str, folder: Path) -> Backbone:
         def on_layer(index: int, layers: int) -> None:
             detail = f"{subject}: layer {index + 1} of {layers}"
-            self._progress(detail)
+            self.send("progress", done=self.done, total=self.total, detail=detail)
 
         self._free()
         backbone: Backbone = _read(folder, replace(self.opening, on_layer=on_layer).backbone)

@@ -16,7 +16,7 @@ from faq_tui.core.base.errors import FaqError, Stopped
 from faq_tui.core.evaluation import compare, heldout, log_probs, task
 from faq_tui.core.evaluation.heldout import Heldout, Item
 from faq_tui.core.evaluation.identity import UNQUANTIZED
-from faq_tui.core.evaluation.kinds import GREEDY, PROSE
+from faq_tui.core.evaluation.kinds import PROSE
 from faq_tui.core.evaluation.spec import HeldoutQuestion, Spec
 from faq_tui.core.models import memory_need, opening
 from faq_tui.core.models.layer_stream import LayerStream
@@ -257,12 +257,14 @@ def test_a_broken_artefact_in_the_middle_does_not_change_the_figures_of_the_next
     assert figures(heard) == {key: value for key, value in whole.items() if key[0] != "gptq"}
 
 
-def test_generated_tokens_are_counted_by_their_time(folders: dict[str, Path], tmp_path: Path) -> None:
-    greedy = Heldout(GREEDY, [Item((5, 6, 7), 3), Item((8, 9), 2)], new_tokens=40)
-    messages = evaluate(folders, tmp_path, "whole", texts={**TEXTS, GREEDY: greedy})
+def test_no_time_is_estimated_from_tokens_that_are_generated(folders: dict[str, Path], tmp_path: Path) -> None:
+    questions = [HeldoutQuestion(str(n), [n, 5, 6], []) for n in range(1, 4)]
+    messages = evaluate(folders, tmp_path, "whole", answers=questions)
     plans = [message for message in messages if message["kind"] == "plan"]
-    assert len(plans) == 2 and plans[-1]["total"] != plans[0]["total"], "the weight is measured"
+    most = len(folders) * (sum(text.size for text in TEXTS.values()) + 3 * (3 + 8))
+    assert plans[0]["total"] == most and plans[1]["total"] <= most and plans[1]["done"] == 0
     progress = [message for message in messages if message["kind"] == "progress"]
-    assert progress[0]["done"] == 0, "nothing is counted before the weight is known"
-    assert progress[-1]["done"] == pytest.approx(progress[-1]["total"], abs=1)
-    assert [one["done"] for one in progress] == sorted(one["done"] for one in progress)
+    generating = [one for one in progress if one["detail"].startswith("held-out answers")]
+    assert {one["done"] for one in generating} == {0}
+    assert generating[-1]["detail"] == "held-out answers: 24 of 24 tokens"
+    assert progress[-1]["done"] == progress[-1]["total"]
