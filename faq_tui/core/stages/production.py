@@ -16,7 +16,7 @@ from faq_tui.core.model_card.files import write_first_card
 from faq_tui.core.models.dense import format_of_folder
 from faq_tui.core.models.hub import cached_folder
 from faq_tui.core.models.target import TargetModel
-from faq_tui.core.quantizing.output import is_whole
+from faq_tui.core.quantizing.output import is_whole, read_manifest
 from faq_tui.core.quantizing.parallel import MissingArtefact, WorkerPlace, places
 from faq_tui.core.quantizing.servable import doubts, serve_commands
 from faq_tui.core.run.context import Context
@@ -247,6 +247,8 @@ class Production:
     def _complete(self, job: WantedArtefact, result: dict[str, Any]) -> None:
         """Move the artefact's folder to models/, and record the artefact."""
         run, name, half = self.run, job.name, self._half(job.name)
+        # A machine of a cluster may be lost after its worker has ended, and before its last message has arrived.
+        result = {**(read_manifest(half) or {}), **result}
         complete_manifest(half, name, run, job.set_row)
         write_first_card(run, half, name, job.set_row.name)
         folder = run.models / name

@@ -22,6 +22,7 @@ from faq_tui.core.quantizing.output import is_whole, read_manifest
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import ArtefactDone, Event, LayerDone, LayerStarted, Note, StageProgress
 from faq_tui.core.run.run import Run, open_run
+from faq_tui.core.stages import production
 from faq_tui.core.stages import quantize as stage
 from faq_tui.core.store import stages
 from faq_tui.core.worker import forked, parent
@@ -205,3 +206,20 @@ def test_equal_sets_are_made_once(making: Making) -> None:
         again.execute()
         assert [event.artefact for event in again.of(ArtefactDone)] == [MEDIUM]
         assert [queued.artefact and queued.artefact.folder for queued in queue_of(run)] == [MEDIUM, MEDIUM]
+
+
+def test_an_artefact_is_whole_although_its_last_message_was_lost(
+    making: Making, alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine of a cluster can be lost between the end of its worker and the arrival of its last message."""
+    hear = production.Production._hear
+
+    def without_the_last(self: Any, running: Any, message: dict[str, Any]) -> None:
+        if message["kind"] != "quantized":
+            hear(self, running, message)
+
+    monkeypatch.setattr(production.Production, "_hear", without_the_last)
+    making.execute()
+    for name in (MEDIUM, LARGE):
+        assert weights(making.run.folder, name) == weights(alone, name)
+    assert all(done.average_bits > 4 and done.seconds > 0 for done in making.of(ArtefactDone))
