@@ -6,8 +6,8 @@ If FOLDER is a run already, only its outdated stages run, with the settings of i
 the embedded model, and the embedded server regenerates the answers to 14 questions. With `--usual`, the run has the
 settings that the wizard proposes on a machine with a GPU.
 
-The CPU seconds of the server and of all other processes are added. Other work on the machine changes them little, but
-the time on the clock much.
+The CPU seconds are the sum over the server and all other processes. Other work on the machine hardly changes them. It
+changes the time on the clock a lot.
 """
 
 from __future__ import annotations

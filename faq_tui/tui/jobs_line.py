@@ -127,11 +127,11 @@ def _running(live: LiveState, now: float, width: int, plan: RunPlan | None) -> T
         return Text.assemble((f"{sanitize(stage.stage)} ", "bold"), (waits, "yellow"))
     if live.steps:
         return _preparing(stage.stage, *list(live.steps.values())[-1], now, width, plan)
-    done, total, unit, detail, speed, left = _progress(live, now)
+    done, total, words, detail, speed, left = _progress(live, now)
     head = Text(f"{_place(stage.stage, plan)}{sanitize(stage.stage)}", style="bold")
     if not total:
         return Text.assemble(head, f"  {sanitize(detail)}" if detail else " …")
-    parts = [unit if artefacts_run(live) else f"{done:,} of {total:,} {sanitize(unit)}"]
+    parts = [words]
     if left is not None:
         parts.append(f"{clock_time(left)} left")
     if speed:
@@ -176,12 +176,14 @@ def _place(stage: str, plan: RunPlan | None) -> str:
 
 
 def _progress(live: LiveState, now: float) -> tuple[int, int, str, str, str, float | None]:
-    """Return (units done, all units, unit, detail, rate, seconds left). During quantization, `unit` is the
-    progress of each running artefact in words."""
+    """Return (units done, all units, both in words, detail, rate, seconds left).
+
+    During quantization the units are layers, and the words count those of each running artefact.
+    """
     stage = live.stage
     assert stage is not None
     artefacts, left = live.running_artefacts(), live.seconds_left(now)
-    if artefacts_run(live):
+    if artefacts and all(artefact.layers for artefact in artefacts):
         done, total = sum(len(a.layer_done) for a in artefacts), sum(a.layers for a in artefacts)
         paces = [each for artefact in artefacts if (each := artefact.seconds_a_layer())]
         speed = pace(sum(1 / each for each in paces)) if paces else ""
@@ -191,13 +193,9 @@ def _progress(live: LiveState, now: float) -> tuple[int, int, str, str, str, flo
         several = f", {which} of {stage.all_units}" if stage.all_units > 1 else ""
         layers = ", ".join(artefact.layers_in_words() for artefact in artefacts)
         return done, total, layers, f"{names}{several}", speed, left
-    return stage.finished, stage.all_units, stage.unit, stage.detail, pace(live.per_second(now) or 0), left
-
-
-def artefacts_run(live: LiveState) -> bool:
-    """True if the progress is that of the artefacts that are being quantized. Each has its own number of layers."""
-    artefacts = live.running_artefacts()
-    return bool(artefacts) and all(artefact.layers for artefact in artefacts)
+    done, total = stage.finished, stage.all_units
+    words = f"{done:,} of {total:,} {sanitize(stage.unit)}"
+    return done, total, words, stage.detail, pace(live.per_second(now) or 0), left
 
 
 def bar(share: float, cells: int) -> Text:

@@ -71,6 +71,7 @@ class Pane(Container, can_focus=True):
     def __init__(self, run: Run) -> None:
         super().__init__(id=self.SPEC.scope)
         self.run = run
+        self.late = False  # True if a change came too soon after a read, so that `tick` must be called again
         self._waits: LiveState | None = None  # the state to show as soon as the pane is mounted
 
     @property
@@ -116,8 +117,6 @@ class Pane(Container, can_focus=True):
     def use_run(self, run: Run) -> None:
         """Use the run with other settings, because `faq.toml` has changed. The app then calls `shown`."""
         self.run = run
-
-    late = False  # True if a change came too soon after a read, so that `tick` must be called again
 
     def shown(self, live: LiveState) -> None:
         """Read the data to show. The app calls this method when the pane becomes visible."""

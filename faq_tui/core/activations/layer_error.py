@@ -184,6 +184,7 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any, 
 
 
 def _missing(run: Run, signatures: dict[str, str]) -> list[str]:
+    """The models whose stored errors are missing, or were measured in another way."""
     measured = all_layer_errors(run.store)
     return [
         name

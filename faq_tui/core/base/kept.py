@@ -26,7 +26,7 @@ class Kept:
             return {}
         return known if isinstance(known, dict) else {}
 
-    def get(self, name: str, state: Any, compute: Callable[[], Any], keep: Callable[[], bool]) -> Any:
+    def get(self, name: str, state: Any, compute: Callable[[], Any], keep: Callable[[], bool] = lambda: True) -> Any:
         """Return the stored value of `name` if it was computed for the same `state`; else compute the value.
 
         `state` is a value that JSON can hold. After the computation, `keep` decides whether to store the value. If

@@ -96,9 +96,7 @@ def count_scored(run: Run, name: str) -> int:
         every = layout_of(run, name).every
         return sum(score is not None for score in judged.marked_scores(run.store, judge, every))
 
-    return int(
-        remembered(run, f"scored {name}", ("seeds", "candidates", "scores"), [judge, layout_state(run)], count)
-    )
+    return int(remembered(run, f"scored {name}", judged.SCORED, [judge, layout_state(run)], count))
 
 
 def current_picks(run: Run, source: str, until: float = math.inf) -> dict[str, Pick]:

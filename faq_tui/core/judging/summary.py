@@ -9,20 +9,13 @@ from statistics import fmean
 from typing import Any, overload
 
 from faq_tui.core.extensions import JUDGES
-from faq_tui.core.judging.identity import (
-    column_id,
-    judge_id,
-    judge_named,
-    scores_of,
-    shown_id,
-    usable_groups,
-)
+from faq_tui.core.judging.identity import column_id, judge_id, judge_named, scores_of, shown_id, usable_groups
 from faq_tui.core.regenerating.candidate_requests import layout_state
 from faq_tui.core.run.remembered import remembered
 from faq_tui.core.run.run import Run
 from faq_tui.core.store import picks as rows
+from faq_tui.core.store.judged import SCORED
 
-SCORED = ("seeds", "candidates", "scores")  # the tables on which the scores of present candidates depend
 FACTS = ("mode", "replies", "orders", "probe")  # facts that only some judges have
 
 

@@ -29,7 +29,8 @@ class Draft:
     or none. `count` and `heldout` are numbers of seeds. If `group_size` is None, the group size is chosen to fit the
     target.
 
-    If `short` is True, the run measures fewer tokens than by default, because this machine has no GPU.
+    If `short` is True, the run makes only two models and measures fewer tokens than by default, because this machine
+    has no GPU.
 
     `window` and `rate` are facts about the server and no answers: the largest number of tokens of prompt and answer
     together, and the tokens per second of one request. They are None if they are not known.

@@ -35,7 +35,7 @@ def look_at_plan(draft: Draft, name: str, here: Path) -> PlanReport:
 def _stages(run: Run, short: bool) -> Iterator[tuple[str, str]]:
     """Yield the name of each stage, and a phrase that says what the stage will do.
 
-    `short` is True if fewer tokens than by default are measured, because this machine has no GPU.
+    `short` is True if the run makes and measures less than by default, because this machine has no GPU.
     """
     settings = run.settings
     sources = list(settings.sources.items())

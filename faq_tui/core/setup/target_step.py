@@ -32,7 +32,7 @@ class TargetReport(StepReport):
     weights: int | None = None  # bytes of the weights; None if they are not known
     missing: int = 0  # bytes that the run downloads
     elders: tuple[str, ...] = ()  # larger members of the model's family
-    short: bool = False  # True if this machine has no GPU, so that the run should measure fewer tokens
+    short: bool = False  # True if this machine has no GPU, so a short run is proposed
 
 
 def look_at_target(answer: str, here: Path) -> TargetReport:

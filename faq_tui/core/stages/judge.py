@@ -14,14 +14,7 @@ from dataclasses import replace
 
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.judging.derive import derive
-from faq_tui.core.judging.identity import (
-    column_id,
-    judge_id,
-    judge_named,
-    layout_of,
-    outlines_of,
-    usable_groups,
-)
+from faq_tui.core.judging.identity import column_id, judge_id, judge_named, layout_of, outlines_of, usable_groups
 from faq_tui.core.judging.judges.base import Item, Score
 from faq_tui.core.judging.picking import best_candidate
 from faq_tui.core.judging.summary import judging_in_words, judging_of

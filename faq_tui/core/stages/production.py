@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from faq_tui.core.model_card.files import write_first_card
 from faq_tui.core.models.dense import format_of_folder
 from faq_tui.core.models.hub import cached_folder
 from faq_tui.core.models.target import TargetModel
-from faq_tui.core.quantizing.output import is_whole, read_manifest
+from faq_tui.core.quantizing.output import is_whole
 from faq_tui.core.quantizing.parallel import MissingArtefact, WorkerPlace, places
 from faq_tui.core.quantizing.servable import doubts, serve_commands
 from faq_tui.core.run.context import Context
@@ -70,7 +70,7 @@ class WantedArtefact:
 
 @dataclass
 class _Running:
-    """An artefact that is being made. `result` gets the body of the worker's message `quantized`.
+    """An artefact that is being made.
 
     `begun` is false while the artefact waits for a machine of a cluster.
     """
@@ -78,7 +78,6 @@ class _Running:
     job: WantedArtefact
     place: WorkerPlace
     begun: bool
-    result: dict[str, Any] = field(default_factory=dict)
 
 
 class Production:
@@ -217,8 +216,6 @@ class Production:
         return spec
 
     def _hear(self, running: _Running, message: dict[str, Any]) -> None:
-        if message["kind"] == "quantized":
-            running.result.update(message)
         if message["kind"] == PLACED:
             running.begun = True
             self.context.emit(UnitStarted(f"{STAGE}/{running.job.name}", message["node"], message["attempt"]))
@@ -234,7 +231,7 @@ class Production:
             with full_disk_is_clear(self.run.models):
                 if error is not None:
                     raise error
-                self._complete(job, running.result)
+                self._complete(job)
         except FaqError as why:
             failure = why
         finally:
@@ -244,19 +241,22 @@ class Production:
         if self.running and self._next_job() is None:
             self._show_progress()
 
-    def _complete(self, job: WantedArtefact, result: dict[str, Any]) -> None:
-        """Move the artefact's folder to models/, and record the artefact."""
+    def _complete(self, job: WantedArtefact) -> None:
+        """Move the artefact's folder to models/, and record the artefact.
+
+        The figures come from the manifest, because the worker's last message can be lost: a machine of a cluster may
+        be lost before the message has arrived.
+        """
         run, name, half = self.run, job.name, self._half(job.name)
-        # A machine of a cluster may be lost after its worker has ended, and before its last message has arrived.
-        result = {**(read_manifest(half) or {}), **result}
-        complete_manifest(half, name, run, job.set_row)
+        manifest = complete_manifest(half, name, run, job.set_row)
+        bits, seconds = manifest["average_bits"], manifest["seconds"]
         write_first_card(run, half, name, job.set_row.name)
         folder = run.models / name
         replace_folder(half, folder)
-        _record(run, job, None, result["average_bits"], result["seconds"])
+        _record(run, job, None, bits, seconds)
         shutil.rmtree(checkpoints(run, name, job.signature), ignore_errors=True)
         self.ended += 1
-        self.context.emit(ArtefactDone(name, str(folder), result["seconds"], result["average_bits"]))
+        self.context.emit(ArtefactDone(name, str(folder), seconds, bits))
         for doubt in doubts(folder):
             self.context.emit(Note(f"{name}: {doubt}", "warning"))
         command = serve_commands(folder, format_of_folder(folder)).get("vllm")

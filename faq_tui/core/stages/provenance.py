@@ -34,10 +34,10 @@ def _changes(run: Run, set_row: SetRow) -> dict[str, Any]:
     return changes
 
 
-def complete_manifest(folder: Path, name: str, run: Run, set_row: SetRow) -> None:
+def complete_manifest(folder: Path, name: str, run: Run, set_row: SetRow) -> dict[str, Any]:
     """Add facts about the run to the worker's manifest. Also add commands that serve the folder as `name`.
 
-    Raises FaqError if there is no manifest.
+    Returns the complete manifest. Raises FaqError if there is no manifest.
     """
     body = read_manifest(folder)
     if body is None:
@@ -73,3 +73,4 @@ def complete_manifest(folder: Path, name: str, run: Run, set_row: SetRow) -> Non
     from_the_run = Path(run.models.name) / name  # a relative path, because a person may move the run folder
     body["serve"] = serve_commands(from_the_run, format_of_folder(folder))
     write_manifest(folder, body)
+    return body

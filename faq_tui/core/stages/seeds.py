@@ -56,7 +56,7 @@ def holds(run: Run, row: StageRow) -> bool:
     if not files or sum(file.stat().st_size for file in files) > MOST_READ_AGAIN:
         return False
     state = [row.signature, signature(run), row.started]
-    return bool(_kept(run).get("draws the stored seeds", state, lambda: _draws_the_stored(run), lambda: True))
+    return bool(_kept(run).get("draws the stored seeds", state, lambda: _draws_the_stored(run)))
 
 
 def _digest(run: Run, files: object) -> str:

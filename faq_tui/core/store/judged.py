@@ -12,6 +12,8 @@ from faq_tui.core.store.database import Store
 from faq_tui.core.store.picks import Pick, ScoreRow
 from faq_tui.core.store.seed_pages import View
 
+SCORED = ("seeds", "candidates", "scores")  # the tables on which the scores of present candidates depend
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:

@@ -28,6 +28,7 @@ from faq_tui.core.settings.request_keys import REQUEST_KEYS
 from faq_tui.core.settings.source import Endpoint
 from faq_tui.core.store.candidates import CandidateOutline
 from faq_tui.core.store.judge_log import ProbeRow, probe_of, put_probe, reply_counts
+from faq_tui.core.store.judged import SCORED
 from faq_tui.core.store.seeds import Seed
 
 TOO_LONG = "the candidate does not fit into the judge's window, even without its reasoning"
@@ -96,7 +97,7 @@ class LlmJudge(Judge):
             "orders": remembered(
                 run,
                 f"orders {judge}",
-                ("seeds", "candidates", "scores"),
+                SCORED,
                 layout_state(run),
                 lambda: reliability.order_facts(store, judge, candidates),
             ),

@@ -99,16 +99,15 @@ class CandidateView(Vertical):
             self._read[1] = growing.answer.length
         self.flow.grow(parts)
         again = f" · try {growing.attempt + 1}" if growing.attempt else ""
-        more = [f"retried: {growing.why}"] if growing.why else []
         if growing.waits_until is not None:
-            more = []
             wait = max(0, round(growing.waits_until - now))
             self._set_state(f"next try in {wait} s: {growing.why}", "yellow")
         elif self._read == [0, 0]:
             self._set_state(f"waiting for the first token{again}", "cyan")
         else:
             self._set_state(f"writing its {'answer' if self._read[1] else 'reasoning'}{again}", "bold cyan")
-        self._more = more
+        if growing.why and growing.waits_until is None:
+            self._more = [f"retried: {growing.why}"]
 
     def _finish(self, candidate: Candidate, other: bool) -> None:
         if not other and self.finished is not None and self.finished.id == candidate.id:

@@ -254,12 +254,7 @@ class SeedsPane(Pane):
         self.query_one("#seeds-status", LiteralText).show(line)
 
     def _roles(self) -> str:
-        names = {
-            "chosen": "to regenerate",
-            "heldout": "held out",
-            "pool": "unused",
-            "excluded": "excluded",
-        }
+        names = {"chosen": "to regenerate", "heldout": "held out", "pool": "unused", "excluded": "excluded"}
         counts = self.facts.roles if self.facts else {}
         return ", ".join(f"{counts[role]:,} {name}" for role, name in names.items() if counts.get(role))
 
