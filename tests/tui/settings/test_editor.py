@@ -57,8 +57,12 @@ async def test_without_a_terminal_to_leave_it_says_so(folder: Path, monkeypatch:
         await until(pilot, lambda: "not installed" in app.errors[0])
 
 
+# Python runs its own handler of SIGINT only after a system call has returned, and a SIGINT just before the read in
+# `input` would wait for a line. The default action ends the program at any moment, unless the app made it ignore SIGINT.
 EDITOR = """
-import pathlib, sys
+import pathlib, signal, sys
+if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 path = pathlib.Path(sys.argv[-1])
 print("EDITOR HERE", sys.stdin.isatty(), sys.stdout.isatty(), flush=True)
 line = input("new model? ")
