@@ -64,6 +64,16 @@ doc_to_target: "{{text}}"
 metric_list: [{metric: word_perplexity}]
 metadata: {version: 2.0}
 """,
+    "local_likely": """
+task: local_likely
+dataset_path: json
+dataset_kwargs: {data_files: {test: questions.jsonl}}
+test_split: test
+output_type: loglikelihood
+doc_to_text: "{{question}}"
+doc_to_target: " {{choices[label]}}"
+metric_list: [{metric: perplexity, aggregation: perplexity, higher_is_better: false}]
+""",
     "local_word": """
 task: local_word
 dataset_path: json

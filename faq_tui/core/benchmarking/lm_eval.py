@@ -19,6 +19,10 @@ from faq_tui.core.worker.parent import without_keys
 
 Rows = list[dict[str, Any]]
 
+# lm_eval computes bootstrap errors in as many processes as the machine has cores. It forks them from the worker child,
+# which holds a model and has threads, so a fork may wait forever for a lock. One process computes the same numbers.
+ONE_PROCESS = {"DISABLE_MULTIPROC": "1"}
+
 
 def refuse_unusable(folder: Path | None) -> None:
     """Raise FaqError if lm_eval is not installed, and UsageError if `folder` is missing.
@@ -50,7 +54,8 @@ def run_lm_eval(
     left = {(request.subject, request.task): request for request in requests}
     at = ""
     settings = context.run.settings
-    env = {**without_proxy(), **without_keys(settings, settings.evaluate.lm_eval.api_key_env if served else None)}
+    keys = without_keys(settings, settings.evaluate.lm_eval.api_key_env if served else None)
+    env = {**without_proxy(), **keys, **ONE_PROCESS}
 
     def hear(message: dict[str, Any]) -> None:
         nonlocal at

@@ -94,6 +94,9 @@ def work(task_name: str, channel_fd: int) -> NoReturn:
 
     cancel = CancelToken()
     signal.signal(signal.SIGTERM, lambda *_: cancel.set())
+    # A process that the task forks inherits this handler. It would then ignore SIGTERM, and `multiprocessing.Pool`,
+    # which ends its processes with SIGTERM, would wait for them forever.
+    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     line = read_line(0)
     if not line.endswith("\n"):
         os._exit(1)  # the parent has ended, or has started another child in place of this one

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +91,28 @@ def test_numbers_are_those_of_a_plain_computation(done: Done) -> None:
             words += len(text.split())
         prose = done.result(subject, "local_prose")
         assert prose.value == pytest.approx(float(torch.exp(torch.tensor(-total / words))), rel=1e-4)
+
+
+def test_a_metric_whose_error_is_a_bootstrap(done: Done, monkeypatch: pytest.MonkeyPatch) -> None:
+    """lambada_openai of the paper has such a metric. lm_eval computes its error in further processes by default."""
+    for name, value in offline().items():
+        monkeypatch.setenv(name, value)
+    with repeat(done.run, LM_EVAL.replace("local_hub", "local_likely").replace(', "local_typo"', "")) as run:
+        context = context_of(run)
+        hanging = threading.Timer(60, context.cancel.set)
+        hanging.start()
+        evaluate_benchmarks.execute(context, target_of(run))
+        hanging.cancel()
+        tokenizer = load_tokenizer(target_of(run))
+        model = load_dense(run.folder / "target", torch.float32, "cpu")
+        logs = []
+        for row in QUESTIONS:
+            whole = tokenizer(f"{row['question']} {row['choices'][row['label']]}")["input_ids"]  # type: ignore[index]
+            logs.append(log_likelihood(model, whole, len(tokenizer(row["question"])["input_ids"])))
+        found = next(r for r in all_results(run.store) if (r.subject, r.name) == (UNQUANTIZED, "local_likely"))
+        assert found.items == pytest.approx(logs, abs=1e-4)
+        assert found.value == pytest.approx(math.exp(-sum(logs) / len(logs)), rel=1e-4)
+        assert found.stderr is not None and 0 < found.stderr < found.value
 
 
 def test_what_is_stored_says_how_it_was_measured(done: Done) -> None:

@@ -83,6 +83,23 @@ def test_it_gives_way_to_this_process(work: Any) -> None:
     assert Path("/proc/self/autogroup").read_text() == ours, "the session of the screen is left as it is"
 
 
+def test_a_process_that_a_task_forks_ends_on_sigterm(work: Any) -> None:
+    messages, _log = work(
+        """
+        ready, started = os.pipe()
+        forked = os.fork()
+        if not forked:
+            os.write(started, b"1")
+            time.sleep(3)
+            os._exit(0)
+        os.read(ready, 1)
+        os.kill(forked, signal.SIGTERM)  # multiprocessing.Pool ends its processes in this way
+        send("ended", by=os.WTERMSIG(os.waitpid(forked, 0)[1]))
+        """
+    )
+    assert messages[-1] == {"kind": "ended", "by": 15}
+
+
 def test_its_own_errors_come_as_they_are(work: Any) -> None:
     with pytest.raises(UsageError, match=r"^that is wrong: mend it$"):
         work("raise UsageError('that is wrong: mend it')")
