@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from faq_tui.core.worker.parent import without_keys
 
 Rows = list[dict[str, Any]]
 
-# lm_eval computes bootstrap errors in as many processes as the machine has cores. It forks them from the worker child,
-# which holds a model and has threads, so a fork may wait forever for a lock. One process computes the same numbers.
+# Without this variable, lm_eval forks a process for each core to compute bootstrap errors. It forks them from the
+# worker child, which has threads, so a fork may wait forever for a lock. One process computes the same numbers.
 ONE_PROCESS = {"DISABLE_MULTIPROC": "1"}
 
 
@@ -100,7 +101,7 @@ def _spec(
         "trust_remote_code": target.trust_remote_code,
         "device": target.device,
         "dtype": target.dtype,
-        "served": None if served is None else {"base_url": served.base_url, "model": served.model},
+        "served": None if served is None else asdict(served),
         "resamples": run.settings.evaluate.bootstrap,
         "settings": {**settings.model_dump(mode="json"), "include_path": str(own) if own else None},
     }

@@ -179,16 +179,18 @@ def test_a_server_must_be_there_and_have_the_model(
                 pass
         named = Subject("SmolLM2-135M-Instruct", run.folder, target_of(run))
         with served(context_of(run), named, embedded_server.base_url, None) as found:
-            assert found.model == "SmolLM2-135M-Instruct" and listed(found.base_url) == [found.model]
+            assert found.model == "SmolLM2-135M-Instruct" and list(listed(found.base_url)) == [found.model]
 
 
 def test_a_program_that_ends_at_once_is_said_to_have(tmp_path: Path) -> None:
     with benchmark_run(
-        tmp_path, settings("serve", command=f'["{sys.executable}", "-c", "raise SystemExit(3)"]')
+        tmp_path, settings("serve", command=f'["{sys.executable}", "-c", "raise SystemError(3)"]')
     ) as run:
         subject = Subject(ELDER, run.models / ELDER, target_of(run))
         with (
-            pytest.raises(FaqError, match=r"ended before it served .*: see its output in .*"),
+            pytest.raises(
+                FaqError, match=r'ended before it served .*: see its output in .* first error is: "SystemError: 3"'
+            ),
             served(context_of(run), subject, "serve", None),
         ):
             pass
