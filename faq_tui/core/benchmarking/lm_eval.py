@@ -20,8 +20,9 @@ from faq_tui.core.worker.parent import without_keys
 
 Rows = list[dict[str, Any]]
 
-# Without this variable, lm_eval forks a process for each core to compute bootstrap errors. It forks them from the
-# worker child, which has threads, so a fork may wait forever for a lock. One process computes the same numbers.
+# lm_eval computes bootstrap errors in as many processes as the machine has cores. It forks them from the worker
+# child, which holds a model and has threads, so a fork may wait forever for a lock. One process computes the same
+# numbers.
 ONE_PROCESS = {"DISABLE_MULTIPROC": "1"}
 
 
