@@ -42,9 +42,12 @@ DATA = """
 dataset_path: json
 dataset_kwargs: {data_files: {test: items.jsonl}}
 test_split: test
-doc_to_text: "Question: {{question}}\\nAnswer:"
 metadata: {version: 1.0}
 """
+QUESTION = "Question: {{question}}\\nAnswer:"
+# Without examples, the embedded chat model ends most answers at once.
+EXAMPLES = "Question: What colour is the sky?\\nAnswer: blue\\n\\nQuestion: What do bees make?\\nAnswer: honey\\n\\n"
+PROMPTS = {"own_choice": QUESTION, "own_right": QUESTION, "own_answer": EXAMPLES + QUESTION}
 TASKS = {
     "own_choice": """
 output_type: multiple_choice
@@ -64,6 +67,7 @@ metric_list:
 output_type: generate_until
 doc_to_target: "{{right}}"
 generation_kwargs: {until: ["\\n", "."], max_gen_toks: 16, do_sample: false}
+filter_list: [{name: stripped, filter: [{function: remove_whitespace}, {function: take_first}]}]
 metric_list:
   - {metric: exact_match, aggregation: mean, higher_is_better: true, ignore_case: true, ignore_punctuation: true}
   - {metric: chrf, aggregation: chrf, higher_is_better: true}
@@ -123,7 +127,8 @@ def write_run(run: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     data.mkdir(parents=True)
     (tasks / "items.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items), encoding="utf-8")
     for name, text in TASKS.items():
-        (tasks / f"{name}.yaml").write_text(f"task: {name}{DATA}{text.lstrip()}", encoding="utf-8")
+        whole = f'task: {name}{DATA}doc_to_text: "{PROMPTS[name]}"{text}'
+        (tasks / f"{name}.yaml").write_text(whole, encoding="utf-8")
     rows = [
         {
             "question": i["question"],
