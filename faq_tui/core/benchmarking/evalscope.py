@@ -33,6 +33,7 @@ from faq_tui.core.settings.source import OFF
 from faq_tui.core.worker.parent import without_keys
 
 IN_EXTRA_BODY = ("top_k", "min_p", "repetition_penalty")  # parameters that OpenAI's API does not have
+OPENAI_ERROR = "APIError"  # the base class of the errors of the client with which evalscope calls the server
 FIND = "import importlib.util, sys; sys.exit(0 if importlib.util.find_spec('evalscope') else 3)"
 FIND_TIMEOUT_S = 60.0
 
@@ -153,7 +154,7 @@ def generation(settings: Evalscope) -> dict[str, Any]:
 def _sentence(task: str, error: dict[str, Any]) -> str:
     if evalscope_runner.REFUSED in error["names"]:
         return runs_code(task)
-    return explain(EVALSCOPE, task, error["names"], error["message"])
+    return explain(EVALSCOPE, task, error["names"], error["message"], at_server=OPENAI_ERROR in error["names"])
 
 
 def runs_code(task: str) -> str:

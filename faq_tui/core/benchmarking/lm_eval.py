@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def _spec(
         "trust_remote_code": target.trust_remote_code,
         "device": target.device,
         "dtype": target.dtype,
-        "served": None if served is None else {"base_url": served.base_url, "model": served.model},
+        "served": None if served is None else asdict(served),
         "resamples": run.settings.evaluate.bootstrap,
         "settings": {**settings.model_dump(mode="json"), "include_path": str(own) if own else None},
     }

@@ -27,6 +27,7 @@ from faq_tui.core.models.model_code import without_code
 from faq_tui.core.settings.evaluate import LM_EVAL
 from faq_tui.core.settings.secrets import basic_authorization
 
+LONGEST_INPUT = 2048  # tokens of a request to a server, unless the settings or the server's window say otherwise
 Send = Callable[..., None]
 # Names of the methods of lm_eval that call the model.
 CALLS = ("_model_call", "_model_generate", "model_call", "amodel_call")
@@ -141,7 +142,7 @@ def _served(spec: dict[str, Any]) -> Any:
             model=served["model"],
             tokenizer=str(target),
             tokenizer_backend="huggingface",
-            max_length=settings["max_length"] or 2048,
+            max_length=settings["max_length"] or min(LONGEST_INPUT, served["window"] or LONGEST_INPUT),
             batch_size=1,
             num_concurrent=settings["batch_size"],
             header=header_of(settings["api_key_env"], served["base_url"]),
@@ -205,4 +206,10 @@ def _sentence(task: str, error: Exception) -> str:
             f"{task} runs code that the model wrote, on this machine and with your rights (lm_eval has no sandbox): "
             "to allow this, set allow_code_execution = true under [evaluate.lm_eval]"
         )
-    return explain(LM_EVAL, task, names_of(error), str(error))
+    return explain(LM_EVAL, task, names_of(error), str(error) or type(error).__name__, at_server=_at_server(error))
+
+
+def _at_server(error: Exception) -> bool:
+    """True if the error occurred while lm_eval called a server. Errors of a download have the same classes."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(Path(frame.filename).name == "api_models.py" for frame in frames)

@@ -16,13 +16,13 @@ from typing import Any
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import EndpointError, FaqError
 from faq_tui.core.base.hashing import digest
-from faq_tui.core.base.log_tail import log_tail
+from faq_tui.core.base.log_tail import first_error, log_tail
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.benchmarking.guard import guarded
 from faq_tui.core.endpoints import Client
 from faq_tui.core.endpoints.client import NotAnApiError, StatusError
 from faq_tui.core.endpoints.faults import explain
-from faq_tui.core.endpoints.model_list import models_of
+from faq_tui.core.endpoints.model_list import models_of, window_of
 from faq_tui.core.endpoints.probe import reachable
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.models.model_code import without_code
@@ -43,6 +43,7 @@ class ServedModel:
 
     base_url: str  # ends in /v1
     model: str
+    window: int | None = None  # for prompt and answer together, in tokens; None if the server does not list it
 
 
 @dataclass(frozen=True)
@@ -71,18 +72,18 @@ def served(context: Context, subject: Subject, base_url: str, api_key_env: str |
             yield server
         return
     endpoint = reachable(context, Endpoint(base_url=base_url, model="", api_key_env=api_key_env))
-    names = listed(endpoint.base_url, api_key_env)
+    windows = listed(endpoint.base_url, api_key_env)
     accepted = _names_of(subject)
     match = next(
-        (name for name in names if name in accepted or name.rstrip("/").rpartition("/")[2] in accepted), None
+        (name for name in windows if name in accepted or name.rstrip("/").rpartition("/")[2] in accepted), None
     )
     if match is None:
-        shown = ", ".join(name[:MOST_NAME] for name in names[:5])
+        shown = ", ".join(name[:MOST_NAME] for name in list(windows)[:5])
         raise EndpointError(
             f"{endpoint.shown_url} does not serve {subject.name} (it serves {shown or 'nothing'}): "
             f'serve {subject.folder} under the name {subject.name}, or set base_url = "serve"'
         )
-    yield ServedModel(endpoint.base_url, match)
+    yield ServedModel(endpoint.base_url, match, windows[match])
 
 
 def _names_of(subject: Subject) -> set[str]:
@@ -95,8 +96,8 @@ def _names_of(subject: Subject) -> set[str]:
     return {UNQUANTIZED, subject.target.name, subject.target.name.rpartition("/")[2], subject.target.path}
 
 
-def listed(base_url: str, api_key_env: str | None = None) -> list[str]:
-    """The names of the models that a server lists.
+def listed(base_url: str, api_key_env: str | None = None) -> dict[str, int | None]:
+    """Map the name of each model that a server lists to its window in tokens. None if the list has no window.
 
     The request follows no redirect, because a redirect could send the key to another server.
 
@@ -109,7 +110,7 @@ def listed(base_url: str, api_key_env: str | None = None) -> list[str]:
         models = models_of(body)
         if models is None or body == []:  # a server that is not OpenAI-compatible may answer []
             raise NotAnApiError
-        return list(models)
+        return {name: window_of(entry) for name, entry in models.items()}
     except StatusError as error:
         if error.status in (401, 403):
             advice = "check the key"
@@ -161,26 +162,32 @@ def _started(context: Context, subject: Subject) -> Iterator[ServedModel]:
     with guarded(command, log, env, log.parent) as guard:
         url = f"http://{HOST}:{port}/v1"
         waited = 0.0
-        while not (names := _answers(url)):
+        while not (windows := _answers(url)):
             if guard.poll() is not None:
-                last = "".join(f' The last line is: "{line}"' for line in log_tail(log, 1, before))
-                raise FaqError(f"{command[0]} ended before it served {subject.name}: see its output in {log}.{last}")
+                raise FaqError(
+                    f"{command[0]} ended before it served {subject.name}: see its output in {log}.{_why(log, before)}"
+                )
             if waited > settings.ready_timeout_s:
                 raise FaqError(f"{command[0]} did not serve {subject.name} within {waited:.0f} s: see the log {log}")
             _wait(context.cancel, 0.5)
             waited += 0.5
-        yield ServedModel(url, name if name in names else names[0])
+        found = name if name in windows else next(iter(windows))
+        yield ServedModel(url, found, windows[found])
 
 
-def _answers(url: str) -> list[str]:
-    """The names of the models that the server at `url` lists.
+def _why(log: Path, start: int) -> str:
+    """A sentence with the first error in the log after `start` bytes, or with the last line if there is no error."""
+    if error := first_error(log, start):
+        return f' Its first error is: "{error}"'
+    return "".join(f' The last line is: "{line}"' for line in log_tail(log, 1, start))
 
-    The result is empty if the server does not answer yet.
-    """
+
+def _answers(url: str) -> dict[str, int | None]:
+    """The models that the server at `url` lists. The result is empty if the server does not answer yet."""
     try:
         return listed(url)
     except FaqError:
-        return []
+        return {}
 
 
 def filled(command: Sequence[str], folder: Path, port: int, name: str) -> list[str]:

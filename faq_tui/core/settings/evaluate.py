@@ -159,7 +159,11 @@ class LmEval(_BenchmarkSection):
     batch_size: Annotated[Count, Field(description="items in a batch")] = 4
     max_length: Annotated[
         int | None,
-        Field(ge=8, description="window size in tokens; default: the model's longest input", examples=[2048]),
+        Field(
+            ge=8,
+            description="window size in tokens; default: the model's longest input, and at most 2048 on a server",
+            examples=[2048],
+        ),
     ] = None
     apply_chat_template: Annotated[
         bool, Field(description="if true, each question is put into the model's chat template")

@@ -71,18 +71,22 @@ class _Benchmarks:
         self.total = total
         self.waiting: dict[rows.Key, BenchmarkRequest] = {}
         self.said: set[str] = set()
+        self.python = ""  # the interpreter that has evalscope
 
     def run(self, todo: list[BenchmarkRequest]) -> None:
         self.waiting = {request.key: request for request in todo}
-        lm_eval = [request for request in todo if request.engine == LM_EVAL]
-        evalscope = [request for request in todo if request.engine == EVALSCOPE]
-        if self.context.run.settings.evaluate.lm_eval.mode == "process":
-            self._try(self._in_process, lm_eval)
-        else:
-            for requests in _by_subject(lm_eval):
-                self._try(self._lm_eval_served, requests)
-        for requests in _by_subject(evalscope):
-            self._try(self._evalscope, requests)
+        in_process = [request for request in todo if self._server_of(request) is None]
+        self._try(self._in_process, in_process)
+        on_servers = [request for request in todo if self._server_of(request) is not None]
+        # lm_eval and evalscope use a model one after the other, so that the model is served only once for both.
+        for _, group in groupby(on_servers, key=lambda request: (request.subject, self._server_of(request))):
+            self._try(self._served, list(group))
+
+    def _server_of(self, request: BenchmarkRequest) -> tuple[str, str | None] | None:
+        """The base_url and the name of the key's variable. None if the worker child loads the model."""
+        evaluate = self.context.run.settings.evaluate
+        settings = evaluate.lm_eval if request.engine == LM_EVAL else evaluate.evalscope
+        return None if settings.base_url is None else (settings.base_url, settings.api_key_env)
 
     def _try(self, work: Callable[[list[BenchmarkRequest]], None], requests: list[BenchmarkRequest]) -> None:
         """Run `work`. If `work` raises an error, store the error for every request without a result."""
@@ -96,36 +100,45 @@ class _Benchmarks:
                 if request.key in self.waiting:
                     self._failed(request, str(error))
 
-    def _in_process(self, requests: list[BenchmarkRequest], where: ServedModel | None = None) -> None:
+    def _in_process(self, requests: list[BenchmarkRequest]) -> None:
+        self._check_lm_eval(requests)
+        self._lm_eval(requests, None)
+
+    def _served(self, requests: list[BenchmarkRequest]) -> None:
+        """Run the tasks of one model on a server. Missing programs and folders are found before the server starts."""
+        lm_eval = [request for request in requests if request.engine == LM_EVAL]
+        evalscope = [request for request in requests if request.engine == EVALSCOPE]
+        self._try(self._check_lm_eval, lm_eval)
+        self._try(self._check_evalscope, evalscope)
+        server = self._server_of(requests[0])
+        if not self._left(requests) or server is None:
+            return
+        with served(self.context, self._subject(requests[0]), *server) as where:
+            self._try(lambda left: self._lm_eval(left, where), self._left(lm_eval))
+            for request in self._left(evalscope):
+                self._try(lambda one: self._evalscope(one[0], where), [request])
+
+    def _check_lm_eval(self, _requests: list[BenchmarkRequest]) -> None:
         settings = self.context.run.settings.evaluate.lm_eval
         refuse_unusable(own_path(self.context.run, settings.include_path) if settings.include_path else None)
+
+    def _check_evalscope(self, requests: list[BenchmarkRequest]) -> None:
+        allowed = self.context.run.settings.evaluate.evalscope.allow_code_execution
+        for request in requests:
+            if split_subset(request.task)[0] in RUNS_CODE and not allowed:
+                self._failed(request, runs_code(request.task))
+        if self._left(requests):
+            self.python = python_of(self.context.run)
+
+    def _lm_eval(self, requests: list[BenchmarkRequest], where: ServedModel | None) -> None:
         run_lm_eval(self.context, self.target, requests, where, self._started, self._finished, self._failed)
 
-    def _lm_eval_served(self, requests: list[BenchmarkRequest]) -> None:
-        settings = self.context.run.settings.evaluate.lm_eval
-        assert settings.base_url is not None
-        refuse_unusable(None)
-        with served(self.context, self._subject(requests[0]), settings.base_url, settings.api_key_env) as where:
-            self._in_process(requests, where)
+    def _evalscope(self, request: BenchmarkRequest, where: ServedModel) -> None:
+        self._started(request)
+        self._finished(request, run_evalscope(self.context, self.python, request, where))
 
-    def _evalscope(self, requests: list[BenchmarkRequest]) -> None:
-        settings = self.context.run.settings.evaluate.evalscope
-        for request in requests:
-            if split_subset(request.task)[0] in RUNS_CODE and not settings.allow_code_execution:
-                self._failed(request, runs_code(request.task))
-        requests = [request for request in requests if request.key in self.waiting]
-        if not requests:
-            return
-        python = python_of(self.context.run)
-        with served(self.context, self._subject(requests[0]), settings.base_url, settings.api_key_env) as where:
-            for request in requests:
-                self._started(request)
-                try:
-                    self._finished(request, run_evalscope(self.context, python, request, where))
-                except Stopped:
-                    raise
-                except FaqError as error:
-                    self._failed(request, str(error))
+    def _left(self, requests: list[BenchmarkRequest]) -> list[BenchmarkRequest]:
+        return [request for request in requests if request.key in self.waiting]
 
     def _subject(self, request: BenchmarkRequest) -> Subject:
         folder = Path(self.target.path)
@@ -165,8 +178,3 @@ class _Benchmarks:
     def _tick(self, request: BenchmarkRequest) -> None:
         self.waiting.pop(request.key, None)
         self.context.emit(StageProgress(STAGE, self.total - len(self.waiting), self.total))
-
-
-def _by_subject(requests: list[BenchmarkRequest]) -> list[list[BenchmarkRequest]]:
-    """The requests grouped by model, so that each model is served only once for all its tasks."""
-    return [list(group) for _, group in groupby(requests, key=lambda request: request.subject)]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from faq_tui.core.base.log_tail import LONGEST, READ, log_tail
+import pytest
+
+from faq_tui.core.base.log_tail import LONGEST, READ, first_error, log_tail
 
 
 def test_last_lines(tmp_path: Path) -> None:
@@ -55,3 +57,35 @@ def test_bars_drawn_in_turns_are_shown_once_each_in_their_last_state(tmp_path: P
     ]
     log.write_text("loaded\n" + "".join(steps) + "saved | 12 MB\n")
     assert log_tail(log, 10) == ["loaded", *steps[-1].splitlines(), "saved | 12 MB"]
+
+
+@pytest.mark.parametrize(
+    ("printed", "error"),
+    [
+        (  # vLLM 0.32: pydantic's last line is a link
+            "WARNING 11-30 [utils.py:255] errors like `OSError: [Errno 24] Too many open files`\n"
+            "pydantic_core._pydantic_core.ValidationError: 1 validation error for VllmConfig\n"
+            "  Value error, torch.float32 is not supported for quantization method auto_gptq.\n"
+            "    For further information visit https://errors.pydantic.dev/2.14/v/value_error\n",
+            "Value error, torch.float32 is not supported for quantization method auto_gptq.",
+        ),
+        (  # the cause, before the error of the process that waits for the engine
+            '  File "core.py", line 9, in load\n    raise ValueError("no")\n'
+            "(EngineCore pid=7) ERROR 11-30 [core.py:1] \x1b[31mValueError: no \x00kernel\x1b[0m\n"
+            "RuntimeError: Engine core initialization failed. See root cause above.\n",
+            "ValueError: no \ufffdkernel",
+        ),
+        (
+            "usage: vllm [-h]\nvllm: error: unrecognized arguments: --windw\n",
+            "error: unrecognized arguments: --windw",
+        ),
+        ("INFO no error: all is well\nerrors\nan error\n", None),
+        ("", None),
+    ],
+)
+def test_the_first_error(tmp_path: Path, printed: str, error: str | None) -> None:
+    log = tmp_path / "log.txt"
+    assert first_error(log) is None
+    earlier = "OSError: of an earlier program\n"
+    log.write_text(earlier + printed)
+    assert first_error(log, len(earlier)) == error

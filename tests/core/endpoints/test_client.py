@@ -148,7 +148,7 @@ def test_a_list_of_models_without_an_end_is_not_read_to_it(size: int, monkeypatc
     body = b'{"data": [{"id": "m"}], "more": "' + b"x" * size + b'"}'
     with loopback(body=body) as server:
         if size < client.MOST_JSON_BYTES:
-            assert listed(server.url) == ["m"]
+            assert list(listed(server.url)) == ["m"]
             return
         with pytest.raises(EndpointError, match="is not an OpenAI-compatible server"):
             listed(server.url)
