@@ -18,7 +18,7 @@ from faq_tui.core.judging.prompt import ShownAnswer
 from faq_tui.core.stats.auc import auc, interval
 from faq_tui.core.store import Store
 from faq_tui.core.store.judge_log import ProbeRow
-from faq_tui.core.store.picks import Orders, orders_of
+from faq_tui.core.store.picks import orders_of
 
 LEAST_AUC = 0.7
 REAL, SHUFFLED, GARBAGE = "real", "shuffled", "garbage"
@@ -131,7 +131,7 @@ class OrderBias:
     by_place: tuple[float, ...]  # mean score of the answers at each position in the prompt
 
 
-def bias_of(groups: Iterable[Sequence[Orders]]) -> OrderBias:
+def bias_of(groups: Iterable[Sequence[Sequence[tuple[int, float]]]]) -> OrderBias:
     """The effect of the order over all groups in `groups`.
 
     A group holds two pairs for each answer: (position, score) in the first order, and (position, score) in the second
