@@ -34,7 +34,9 @@ from tests.support.tiny import make_tiny_model  # noqa: E402
 STAGE = "activations"
 UNTIL = ("--until", STAGE)
 STEP = "loading a model"
-SETTINGS = "[activations]\nsamples = 2\ntokens = 100\n"
+SETTINGS = (
+    '[activations]\nsamples = 1\ntokens = 16\nmodules = ["mlp.down_proj"]\n'  # so that loading is most of the stage
+)
 MOST_MISSES = 20
 
 
