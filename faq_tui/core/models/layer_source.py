@@ -58,6 +58,23 @@ def open_shell(folder: Path, trust_remote_code: bool) -> Stack:
     return _shell(folder, trust_remote_code)[1]
 
 
+def linear_names(folder: Path, trust_remote_code: bool) -> dict[str, str]:
+    """Maps the name in memory of each Linear module of the whole model to its name in the files.
+
+    Modules outside the layers are in the result, too: the head, projectors, and vision or audio towers. Raises
+    UnsupportedModel if the model is not a plain stack of layers.
+    """
+    import torch
+
+    model, stack = _shell(folder, trust_remote_code)
+    assert stack.places is not None
+    return {
+        name: stack.places.module(name)
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear)
+    }
+
+
 def _shell(folder: Path, trust_remote_code: bool, dtype: Any = None, tensors: Any = None) -> tuple[Any, Stack]:
     """The model without weights, and its layers. The buffers have values, and the experts are unfused.
 

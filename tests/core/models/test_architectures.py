@@ -42,6 +42,7 @@ REFUSED = {
 OUTPUT = {
     "phi": "self_attn.dense",
     "gpt_neox": "attention.dense",
+    "biogpt": "self_attn.out_proj",
     "gpt2": "attn.c_proj",
     "gpt_bigcode": "attn.c_proj",
     "gptj": "attn.out_proj",

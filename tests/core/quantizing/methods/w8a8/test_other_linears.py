@@ -1,0 +1,48 @@
+"""The configuration of a W8A8 folder ignores every Linear module that has no scale, whatever its name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.quantizing import task
+from tests.support.architectures import make, write_rows
+from tests.support.quantize_bench import Bench
+
+pytestmark = pytest.mark.slow
+
+# The head of GPT-NeoX is `embed_out`, and the head of BioGPT is `output_projection`. Gemma 4 and OPT have matrices
+# beside the layers. The projector of Mistral 3 is in no layer, either.
+KINDS: dict[str, dict[str, Any]] = {
+    "gpt_neox": {},
+    "biogpt": {},
+    "gemma4_text": {},
+    "opt": {"word_embed_proj_dim": 32},
+    "mistral3": {},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_transformers_finds_the_scales_of_all_modules_that_are_not_ignored(kind: str, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoConfig
+
+    from faq_tui.core.models.text_model import auto_class
+
+    write_rows(tmp_path / "rows.jsonl")
+    bench = Bench(tmp_path, make(kind, tmp_path / kind, **KINDS[kind]), [])
+    folder = Path(bench.spec("made")["out"])
+    spec = bench.spec("made", method="w8a8", bits=8, group_size=-1)
+    task.run(spec, lambda _kind, **_body: None, CancelToken())
+    quantization = json.loads((folder / "config.json").read_text(encoding="utf-8"))["quantization_config"]
+    assert len(quantization["ignore"]) == len(set(quantization["ignore"]))
+    auto = auto_class(AutoConfig.from_pretrained(folder))
+    model, report = auto.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    assert not report["missing_keys"]
+    ids = torch.tensor([[3, 4, 5, 6, 7, 8]])
+    with torch.no_grad():
+        assert model(input_ids=ids, use_cache=False).logits.isfinite().all()
