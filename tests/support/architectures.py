@@ -154,6 +154,21 @@ TEXT: dict[str, dict[str, Any]] = {
     },
     "lfm2": {"layer_types": ["conv", "full_attention"], "block_multiple_of": 32},
 }
+# Text models that no method quantizes: model_type -> settings beside COMMON.
+UNSUPPORTED: dict[str, dict[str, Any]] = {
+    "jetmoe": LOCAL_EXPERTS,
+    "nemotron_h": {
+        "layers_block_type": ["mamba", "attention", "moe", "moe"],
+        "num_hidden_layers": 4,
+        "mamba_num_heads": 8,
+        "mamba_head_dim": 16,
+        "ssm_state_size": 16,
+        "n_groups": 1,
+        **ROUTED,
+        "n_routed_experts": 32,
+        "moe_shared_expert_intermediate_size": 64,
+    },
+}
 # Folders with other parts beside the text model: model_type -> (settings of the text part, settings of the whole).
 MULTIMODAL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "gemma3": ({}, {"mm_tokens_per_image": 4}),
@@ -183,8 +198,8 @@ def make(kind: str, folder: Path, dtype: str = "float32", **changes: Any) -> Pat
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
-    if kind in TEXT:
-        settings = {**COMMON, **TEXT[kind], **changes}
+    if kind in TEXT or kind in UNSUPPORTED:
+        settings = {**COMMON, **{**TEXT, **UNSUPPORTED}[kind], **changes}
         config = AutoConfig.for_model(kind, **{key: value for key, value in settings.items() if value is not None})
         maker: Any = AutoModelForCausalLM
     else:

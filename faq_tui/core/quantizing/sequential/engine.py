@@ -24,10 +24,9 @@ from faq_tui.core.quantizing.model_writer import LayerFiles, write_model
 from faq_tui.core.quantizing.output import versions
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import Ordering, Solve, SolvedMatrix
-from faq_tui.core.quantizing.sequential.groups import linears
 from faq_tui.core.quantizing.sequential.row_weights import facts_of, weights_of
 from faq_tui.core.quantizing.sequential.walk import LayerWalk
-from faq_tui.core.quantizing.sequential.walk_check import other_method
+from faq_tui.core.quantizing.sequential.walk_check import other_method, refusal_of_stack
 from faq_tui.core.quantizing.sequential.weights import TokenWeights
 
 LAYERS, BESIDE, MESSAGES, ORIGIN = "layers", "beside", "messages.jsonl", "origin.json"
@@ -67,8 +66,7 @@ def quantize_layers(
     weights = weights_of(job, target, rows)
     stack = open_stack(target, job.trust_remote_code)
     dense = METHODS.get(job.recipe.method).format is DENSE
-    names = [f"{stack.name}.{index}.{name}" for index, layer in enumerate(stack.layers) for name in linears(layer)]
-    if stack.places is not None and (why := stack.places.refusal(names, packed=not dense)):
+    if stack.places is not None and (why := refusal_of_stack(stack, packed=not dense)):
         raise UnsupportedModel(why, other_method(target, job.trust_remote_code, packed=not dense))
     progress.begin(len(stack.layers), rows)
     send = progress.send

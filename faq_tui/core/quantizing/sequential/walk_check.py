@@ -7,9 +7,12 @@ from pathlib import Path
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.folder_check import read_config
 from faq_tui.core.models.layer_source import open_shell
-from faq_tui.core.models.stack import UnsupportedModel
+from faq_tui.core.models.stack import Stack, UnsupportedModel
 from faq_tui.core.quantizing.library_definitions import is_advisable
 from faq_tui.core.quantizing.sequential.groups import SEPARATE_EXPERTS, has_separate_experts, linears
+
+# In supported architectures, Linear modules hold at least 92% of the weights of the layers.
+LEAST_SHARE = 0.5
 
 
 def walk_refusal(folder: Path, trust_remote_code: bool, packed: bool, weighted: bool = False) -> str:
@@ -23,11 +26,42 @@ def walk_refusal(folder: Path, trust_remote_code: bool, packed: bool, weighted: 
         return error.reason
     except FaqError as error:
         return str(error)
-    assert stack.places is not None
-    names = [f"{stack.name}.{index}.{name}" for index, layer in enumerate(stack.layers) for name in linears(layer)]
     if weighted and any(has_separate_experts(layer) for layer in stack.layers):
         return SEPARATE_EXPERTS
-    return stack.places.refusal(names, packed)
+    return refusal_of_stack(stack, packed)
+
+
+def refusal_of_stack(stack: Stack, packed: bool) -> str:
+    """The reason why the modules of this stack cannot be quantized and written; "" if there is none."""
+    assert stack.places is not None
+    names = [f"{stack.name}.{index}.{name}" for index, layer in enumerate(stack.layers) for name in linears(layer)]
+    return stack.places.refusal(names, packed) or refusal_of_share(stack)
+
+
+def refusal_of_share(stack: Stack) -> str:
+    """Say that most weights of the layers are in an unsupported form, such as unusual experts; "" if they are not.
+
+    An artefact without these weights would count as quantized, but most of its weights would not be.
+    """
+    left = unquantizable(stack)
+    every = sum(weight.numel() for weight in stack.layers.parameters() if weight.dim() > 1)
+    share = 1 - sum(left.values()) / max(1, every)
+    if share >= LEAST_SHARE:
+        return ""
+    return (
+        f"faq-tui can quantize only {share:.0%} of the weights in this model's layers, because "
+        f"{max(left, key=lambda name: left[name])} and others have an unsupported form"
+    )
+
+
+def unquantizable(stack: Stack) -> dict[str, int]:
+    """The size of each weight in the layers that has at least two axes, but belongs to no module to quantize."""
+    own = {id(module.weight) for layer in stack.layers for module in linears(layer).values()}
+    return {
+        f"{stack.name}.{name}": weight.numel()
+        for name, weight in stack.layers.named_parameters()
+        if weight.dim() > 1 and id(weight) not in own
+    }
 
 
 def other_method(folder: Path, trust_remote_code: bool, packed: bool) -> str:

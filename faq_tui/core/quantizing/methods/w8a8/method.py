@@ -116,7 +116,7 @@ class W8a8(Method):
 
 
 def unscaled_modules(target: Path, trust_remote_code: bool, scaled: set[str]) -> set[str]:
-    """The names of all modules without scales that a loader takes for quantized Linear modules unless they are ignored.
+    """The names of all modules that have no scales, but that a loader would take for quantized Linear modules.
 
     `scaled` has the names of the quantized modules in the files. Servers treat routers as Linear modules, so the
     result has routers, too. vLLM knows a module by its name in the files, and transformers by its name in memory, so
