@@ -98,6 +98,8 @@ TEXT: dict[str, dict[str, Any]] = {
     "olmoe": {**EXPERTS, **FOUR},
     "granite": {},
     "granitemoe": {**LOCAL_EXPERTS},
+    "hyperclovax": {},
+    "minicpm3": LATENT,
     "cohere": {},
     "cohere2": {},
     "smollm3": {},
@@ -134,6 +136,8 @@ TEXT: dict[str, dict[str, Any]] = {
     "apertus": {},
     "arcee": {},
     "dots1": ROUTED,
+    "zaya": {"num_experts": 4},
+    "openai-gpt": GPT,
     "mamba": {"state_size": 16, "expand": 2, "time_step_rank": 32},
     "mamba2": {"state_size": 16, "num_heads": 8, "head_dim": 16, "n_groups": 1, "expand": 2, "chunk_size": 16},
     "jamba": {
@@ -152,6 +156,7 @@ TEXT: dict[str, dict[str, Any]] = {
         "shared_intermediate_size": 64,
         "layer_types": ["mamba", "attention"],
     },
+    "recurrent_gemma": {"attention_window_size": 16, "num_hidden_layers": 3},
     "lfm2": {"layer_types": ["conv", "full_attention"], "block_multiple_of": 32},
 }
 # Text models that no method quantizes: model_type -> settings beside COMMON.
@@ -168,6 +173,7 @@ UNSUPPORTED: dict[str, dict[str, Any]] = {
         "n_routed_experts": 32,
         "moe_shared_expert_intermediate_size": 64,
     },
+    "rwkv": {},
 }
 # Folders with other parts beside the text model: model_type -> (settings of the text part, settings of the whole).
 MULTIMODAL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {

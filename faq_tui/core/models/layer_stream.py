@@ -19,7 +19,15 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.backbone import Backbone
 from faq_tui.core.models.devices import work_bytes
 from faq_tui.core.models.hidden_states import StatesPlace, place_of_states, states_bytes
-from faq_tui.core.models.stack import Inputs, Stack, UnsupportedModel, capture, computed, in_batches, move_all_but
+from faq_tui.core.models.stack import (
+    Inputs,
+    Stack,
+    UnsupportedModel,
+    capture,
+    computed,
+    in_batches,
+    move_all_but,
+)
 
 Batches = Sequence[Sequence[Sequence[int]]]  # token ids; all rows of a batch have the same length
 
@@ -106,7 +114,7 @@ class LayerStream:
                 self.check()
                 with torch.inference_mode():
                     out = layer(inputs.hidden[batch].to(self.device), **inputs.of(batch, index))
-                out = out[0] if isinstance(out, tuple) else out
+                    out = inputs.hidden_after(batch, index, out)
                 self._place.put(inputs, batch, out)
                 return out
 

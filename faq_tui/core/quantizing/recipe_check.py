@@ -19,7 +19,7 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
-VERSION = 1  # increase this number if new code finds other refusals for the same files
+VERSION = 2  # increase this number if new code finds other refusals for the same files
 
 # Every method supports the architectures PLAIN_TYPES if all matrices in their layers match PLAIN. For these models,
 # no worker process is needed.

@@ -6,7 +6,7 @@ import copy
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -148,7 +148,7 @@ class LayerWalk:
         inputs = capture(self.stack, batches, self.device, dtype, place.keep, self.cancel.check)
         unquantized = None
         if self.ordering.alpha is not None:
-            unquantized = replace(inputs, hidden=[place.keep(states) for states in inputs.hidden])
+            unquantized = inputs.twin([place.keep(states) for states in inputs.hidden])
         for index, layer in layers_ahead(self.stack, self.device):
             self.own = next(layer.parameters()).dtype
             unfuse_experts(layer)
@@ -171,7 +171,7 @@ class LayerWalk:
         """The hidden states [rows, tokens, hidden] after `layer`, for one batch."""
         self.cancel.check()
         out = layer(inputs.hidden[batch].to(self.device), **inputs.of(batch, index))
-        return out[0] if isinstance(out, tuple) else out
+        return inputs.hidden_after(batch, index, out)
 
     def _layer(
         self, index: int, layer: Any, inputs: Inputs, unquantized: Inputs | None, place: StatesPlace

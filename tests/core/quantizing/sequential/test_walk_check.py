@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,22 @@ MOST_ARE_LEFT = {"jetmoe": r"only 2% .* model\.layers\.0\.mlp\.input_linear", "n
 @pytest.mark.parametrize("kind", MOST_ARE_LEFT)
 @pytest.mark.parametrize("packed", [True, False])
 def test_unusual_experts_are_not_left_out_silently(kind: str, packed: bool, tmp_path: Path) -> None:
-    import re
-
     why = walk_refusal(make(kind, tmp_path / kind), trust_remote_code=False, packed=packed)
     assert re.search(MOST_ARE_LEFT[kind], why), why
 
 
-def test_a_plain_model_is_not_refused(tmp_path: Path) -> None:
-    assert walk_refusal(make("llama", tmp_path / "llama"), trust_remote_code=False, packed=True) == ""
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("rwkv", "RwkvBlock is called in an unsupported form"),
+    ],
+)
+def test_layers_that_cannot_be_run_one_at_a_time_are_found_without_weights(
+    kind: str, reason: str, tmp_path: Path
+) -> None:
+    assert walk_refusal(make(kind, tmp_path / kind), trust_remote_code=False, packed=False) == reason
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma4_text", "opt", "qwen2_5_vl"])
+def test_other_models_are_not_refused(kind: str, tmp_path: Path) -> None:
+    assert walk_refusal(make(kind, tmp_path / kind), trust_remote_code=False, packed=True) == ""
