@@ -181,8 +181,8 @@ def expert_count(config: Mapping[str, Any]) -> int:
 def check_finite(folder: Path, tensors: Iterable[str]) -> None:
     """Raise FaqError if a tensor named in `tensors` holds NaN or infinity. The tensors are read one by one.
 
-    The function is used for embeddings, norms and the lm_head. Modules that are quantized need no such check, because
-    NaN in the weights makes the module's loss NaN.
+    The function is used for embeddings, norms, routers and the lm_head. Modules that are quantized need no such
+    check, because NaN in the weights makes the module's loss NaN.
     """
     name = not_finite(folder, tensors)
     if name is not None:

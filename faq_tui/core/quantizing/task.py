@@ -18,7 +18,7 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.extensions import METHODS
 from faq_tui.core.models.devices import device_of, peak_memory_mb, used_devices
-from faq_tui.core.models.headers import linear_shapes, quantized_shapes, tensors_of
+from faq_tui.core.models.headers import quantized_shapes, tensors_of
 from faq_tui.core.models.hub import local_folder
 from faq_tui.core.models.model_code import without_code
 from faq_tui.core.quantizing.cost_model import min_host_memory, min_memory
@@ -102,8 +102,8 @@ def check_job(job: QuantizationJob, method: Method, cancel: CancelToken) -> tupl
     check_enough(rows)
     cancel.check()
     target = local_folder(job.model)
-    shapes = linear_shapes(target)
-    method.preflight(job.recipe, config, quantized_shapes(target))
+    shapes = quantized_shapes(target)
+    method.preflight(job.recipe, config, shapes)
     device, longest, tokens = device_of(job.device), max(map(len, rows)), sum(map(len, rows))
     key = method.cost_key(job.recipe, profile_of(target, len(rows), tokens, longest))
     check_memory(min_memory(target, key, longest, tokens, device), device)

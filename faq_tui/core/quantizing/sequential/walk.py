@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -314,6 +315,9 @@ class LayerWalk:
         seconds = (time.monotonic() - started) / len(every)
         for name, number in every:
             result, module = results[self.stack.stored(index, name)], modules[name]
+            if not math.isfinite(result.loss):
+                self.progress.broken(index, name, "its weights are too large for the format of the scales")
+                self.progress.check()
             module.weight.data = result.weight.to(module.weight)
             tokens = hessians[part.shared[number]].tokens
             note = f"rounded without calibration, because too few tokens reached it: {tokens}" if part.few else ""

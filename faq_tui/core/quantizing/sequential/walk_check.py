@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.models.folder_check import read_config
-from faq_tui.core.models.layer_source import open_shell
+from faq_tui.core.models.layer_source import head_without_weights, open_shell
 from faq_tui.core.models.stack import Stack, UnsupportedModel, capture
 from faq_tui.core.quantizing.library_definitions import is_advisable
 from faq_tui.core.quantizing.sequential.groups import SEPARATE_EXPERTS, has_separate_experts, linears
@@ -19,16 +19,22 @@ FEW_IDS = 64  # the number of token ids that a trial call of the model knows
 def walk_refusal(folder: Path, trust_remote_code: bool, packed: bool, weighted: bool = False) -> str:
     """The reason why the walk cannot quantize this target; "" if there is none. Only headers of files are read.
 
+    Raises UsageError if the files do not fit config.json.
+
     `packed` is true for a method that writes packed weights. `weighted` is true for a recipe with token weights.
     """
     try:
         stack = open_shell(folder, trust_remote_code)
     except UnsupportedModel as error:
         return error.reason
+    except UsageError:
+        raise  # the files are broken, so no other engine can quantize them, either
     except FaqError as error:
         return str(error)
     if weighted and any(has_separate_experts(layer) for layer in stack.layers):
         return SEPARATE_EXPERTS
+    if head := head_without_weights(stack):
+        raise UsageError(f"{folder} has no tensor for {head}: fetch the model again")
     return refusal_of_stack(stack, packed) or refusal_of_call(stack)
 
 
