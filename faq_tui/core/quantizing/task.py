@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,14 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     if threads is not None:
         limit_threads(threads)
 
-    started = time.monotonic()
+    started, files = time.monotonic(), file_states(target)
     progress = QuantizationProgress(send, cancel)
     # Some methods use a library that runs the code in the model's folder, even if the person has not allowed it.
     with without_code(target, job.trust_remote_code) as safe:
         outcome = method.quantize(job, safe, rows, progress, cancel)
         complete_folder(job.out, safe)
+    if changed := [path for path, state in files.items() if file_states(target).get(path) != state]:
+        raise FaqError(f"{changed[0]} changed while the model was quantized: run again")
     check_servable(job.out)
     result = {
         "average_bits": outcome.average_bits,
@@ -81,6 +84,16 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     }
     write_manifest(job.out, body)
     send("quantized", **result)
+
+
+def file_states(target: Path) -> dict[Path, tuple[int, int]]:
+    """Size and time of the last change of config.json and of each weights file."""
+    states = {}
+    for path in (target / "config.json", *sorted(target.glob("*.safetensors*"))):
+        with suppress(OSError):
+            stat = path.stat()
+            states[path] = (stat.st_size, stat.st_mtime_ns)
+    return states
 
 
 def limit_threads(threads: int) -> None:

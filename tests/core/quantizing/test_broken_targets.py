@@ -99,8 +99,23 @@ def test_weights_that_the_scales_cannot_hold_end_the_job(tmp_path: Path) -> None
         task.run(spec_of(tmp_path, target, "gptq"), lambda _kind, **_body: None, CancelToken())
 
 
+@pytest.mark.parametrize("method", ["gptq", "spqr", "w8a8"])
+def test_a_target_that_changes_during_the_job_gives_no_artefact(method: str, tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.jsonl")
+    target = make("llama", tmp_path / "target")
+    spec = spec_of(tmp_path, target, method)
+
+    def send(kind: str, **body: Any) -> None:
+        if kind == "layer_done" and body["layer"] == 0:
+            changed(target, lambda tensors: tensors["model.norm.weight"].mul_(2))
+
+    with pytest.raises(FaqError, match=r"model\.safetensors changed while the model was quantized: run again"):
+        task.run(spec, send, CancelToken())
+    assert not (Path(spec["out"]) / "faq_manifest.json").exists()
+
+
 def spec_of(folder: Path, target: Path, method: str) -> dict[str, Any]:
-    recipe = {"gptq": {"engine": "walk"}, "spqr": {}, "w8a8": {"bits": 8, "group_size": -1}}[method]
+    recipe: dict[str, Any] = {"gptq": {"engine": "walk"}, "spqr": {}, "w8a8": {"bits": 8, "group_size": -1}}[method]
     spec = Bench(folder, target, []).spec("made", method=method, **recipe)
     assert METHODS.get(method).refusal(QuantizationJob.from_spec(spec).recipe, target, False) == ""
     return spec
