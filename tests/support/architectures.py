@@ -180,11 +180,13 @@ MULTIMODAL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "gemma3": ({}, {"mm_tokens_per_image": 4}),
     "qwen2_5_vl": (MANY, {}),
     "qwen3_vl": (MANY, {}),
+    "qwen3_vl_moe": ({**MANY, **EXPERTS}, {}),
     "mistral3": ({}, {}),
     "llama4": ({**TEXT["llama4_text"]}, {}),
 }
 EYES: dict[str, dict[str, Any]] = {
     "qwen3_vl": {"deepstack_visual_indexes": [0], "num_position_embeddings": 16},
+    "qwen3_vl_moe": {"deepstack_visual_indexes": [0], "num_position_embeddings": 16},
     "qwen2_5_vl": {"fullatt_block_indexes": [1], "window_size": 56},
     "llama4": {
         "vision_output_dim": 64,

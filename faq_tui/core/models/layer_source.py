@@ -89,10 +89,14 @@ def _shell(folder: Path, trust_remote_code: bool, dtype: Any = None, tensors: An
     default, the tensors are read from the files.
     """
     model = empty_model(folder, trust_remote_code, dtype)
-    stored = None if tensors is not None else tensors_of(folder)
-    places = TensorMap.of(model, *((tensors.files, tensors.decoded) if stored is None else (stored,)))
+    stored = tensors_of(folder)
+    shapes = {name: shape for name, (_, shape, _) in stored.items()}
+    if tensors is None:
+        places = TensorMap.of(model, stored, shapes=shapes)
+    else:
+        places = TensorMap.of(model, tensors.files, tensors.decoded, shapes)
     unfuse_experts(model)
-    if stored is not None:
+    if tensors is None:
         _check_shapes(folder, model, places, stored)
     stack = find_stack(model)
     stack.places = places
