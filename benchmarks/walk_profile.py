@@ -61,13 +61,13 @@ class Phases:
 def measure_walk(phases: Phases) -> None:
     from faq_tui.core.quantizing import model_writer
     from faq_tui.core.quantizing.methods.gptq import matrix, walked
-    from faq_tui.core.quantizing.sequential import batching, engine, hessian, walk
+    from faq_tui.core.quantizing.sequential import batching, engine, hessian, shard, walk
 
     for owner, name, label in (
         (task, "check_job", "check of the job"),
         (engine, "quantize_layers", "everything else"),
         (walk, "capture", "embedding of the tokens"),
-        (walk.LayerWalk, "_call", "forward passes"),
+        (shard.Shard, "forward", "forward passes"),
         (hessian.Hessian, "add", "Hessians"),
         (batching, "factorize", "Cholesky factors"),
         (matrix, "fit", "search of the scales"),
