@@ -87,8 +87,11 @@ def rows_of(path: Path, count: int, longest: int) -> Path:
     return path
 
 
-def quantize(spec: dict[str, Any]) -> tuple[float, float, float]:
-    """The seconds of the whole task, before the first layer, and of a layer (the mean without the last one)."""
+def quantize(spec: dict[str, Any], keep: bool = False) -> tuple[float, float, float]:
+    """The seconds of the whole task, before the first layer, and of a layer (the mean without the last one).
+
+    The artefact is removed unless `keep` is true.
+    """
     began, starts = time.perf_counter(), list[float]()
 
     def send(kind: str, **_: Any) -> None:
@@ -99,7 +102,8 @@ def quantize(spec: dict[str, Any]) -> tuple[float, float, float]:
     out.mkdir(parents=True)
     task.run(spec, send, CancelToken())
     seconds = time.perf_counter() - began
-    shutil.rmtree(out)
+    if not keep:
+        shutil.rmtree(out)
     return seconds, starts[0], (starts[-1] - starts[0]) / max(1, len(starts) - 1)
 
 

@@ -30,12 +30,13 @@ def devices_of(device: str, count: int) -> list[str]:
     import torch
 
     kind = device_of(device)
-    if count == 1 or not is_cuda(kind):
+    if count == 1 or device == "cpu":
         return [kind] * count
     if (seen := torch.cuda.device_count()) < count:
         raise FaqError(
-            f"quantize.gpus_per_artefact is {count}, but this process sees {seen} GPU{'' if seen == 1 else 's'}: "
-            f"set it to {seen}, or let CUDA_VISIBLE_DEVICES show more GPUs"
+            f"quantize.gpus_per_artefact is {count}, but the worker sees "
+            f"{seen or 'no'} GPU{'' if seen == 1 else 's'}: "
+            f"set it to {max(1, seen)}, or let CUDA_VISIBLE_DEVICES show more GPUs"
         )
     return [f"{kind}:{number}" for number in range(count)]
 

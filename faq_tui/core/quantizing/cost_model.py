@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -187,25 +187,33 @@ class QuantizationCost:
 
 
 def estimate_recipe(
-    recipe: Recipe, profile: LayerProfile, device: str, work: float = WORK, name: str = ""
+    recipe: Recipe, profile: LayerProfile, device: str, work: float = WORK, name: str = "", gpus: int = 1
 ) -> QuantizationCost:
     """Estimate the cost of one artefact of `recipe`. The other arguments have the same meaning as in `estimate`."""
     method = METHODS.get(recipe.method)
-    return estimate(method.cost_key(recipe, profile), method.workload(recipe, profile), device, work, name)
+    return estimate(method.cost_key(recipe, profile), method.workload(recipe, profile), device, work, name, gpus)
 
 
-def estimate(key: str, profile: LayerProfile, device: str, work: float = WORK, name: str = "") -> QuantizationCost:
+def estimate(
+    key: str, profile: LayerProfile, device: str, work: float = WORK, name: str = "", gpus: int = 1
+) -> QuantizationCost:
     """The cost of one quantization.
 
     `key` is a cost key. `device` is "cuda" or "cpu". `work` is the number of bytes that a batch of rows may take on
-    the GPU. `name` is the name of the GPU.
+    the GPU. `name` is the name of the GPU. `gpus` is the number of GPUs that make the artefact together. The walk
+    divides the tokens over them: each GPU needs a layer, its Hessians, and its share of the hidden states. The time
+    in which the first GPU solves the matrices does not become shorter. For other engines, `gpus` changes nothing,
+    because they were measured on one GPU only.
     """
     rows = _nearest(key, profile, device, name)
-    layer, gpu, host = layer_seconds(key, profile, device), *_bytes(key, profile, device, work)
+    share = replace(profile, tokens=-(-profile.tokens // gpus)) if cost_of(key).walk and device == "cuda" else profile
+    layer, (gpu, _) = layer_seconds(key, share, device), _bytes(key, share, device, work)
+    # The hidden states of all shares are in host memory if a share does not fit on its GPU.
+    host = _bytes(key, profile, device, work * profile.tokens / max(1, share.tokens))[1]
     if not rows:
         alone = STARTUP + profile.layers * layer + profile.total_bytes / READING
         return QuantizationCost(alone, gpu, host, "")
-    seconds, gpus, hosts = [], [], []
+    seconds, on_gpu, on_host = list[float](), list[float](), list[float]()
     for row in rows:
         then = LayerProfile.from_json(row["profile"])
         old_gpu, old_host = _bytes(key, then, device, WORK)
@@ -213,12 +221,12 @@ def estimate(key: str, profile: LayerProfile, device: str, work: float = WORK, n
         around = row.get("seconds_before", 0.0) + (row.get("seconds_after") or 0.0)
         read = max(0.0, (profile.total_bytes - then.total_bytes) / READING)
         seconds.append(around + profile.layers * each + read)
-        gpus.append(gpu * row["gpu_bytes"] / old_gpu if row.get("gpu_bytes") and old_gpu else gpu)
-        hosts.append(host * row["host_bytes"] / old_host if row.get("host_bytes") else host)
+        on_gpu.append(gpu * row["gpu_bytes"] / old_gpu if row.get("gpu_bytes") and old_gpu else gpu)
+        on_host.append(host * row["host_bytes"] / old_host if row.get("host_bytes") else host)
     first = rows[0]
     source = f"{first['model']} on {first['device_name']}, {first['date']}"
     count = len(rows)
-    return QuantizationCost(sum(seconds) / count, sum(gpus) / count, sum(hosts) / count, source)
+    return QuantizationCost(sum(seconds) / count, sum(on_gpu) / count, sum(on_host) / count, source)
 
 
 def layer_seconds(key: str, profile: LayerProfile, device: str) -> float:
