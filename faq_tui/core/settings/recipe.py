@@ -366,10 +366,7 @@ class Quantize(Section):
     gpus_per_artefact: Annotated[
         Count,
         AddedLater(),
-        Field(
-            description="number of GPUs that make one artefact together; faq-tui's own engine divides the rows of "
-            "the calibration set over them"
-        ),
+        Field(description="number of GPUs that make one artefact together"),
     ] = 1
     checkpoint_s: Annotated[
         float,
