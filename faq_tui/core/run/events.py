@@ -76,7 +76,7 @@ class Preparing(Event):
     what: str
     done: int
     total: int | None  # None if the amount is not known
-    unit: str  # "bytes"; "" if the work is not measured
+    unit: str  # "bytes" or "tokens"; "" if the work is not measured
     ended: bool
 
 
