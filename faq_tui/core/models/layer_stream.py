@@ -17,7 +17,7 @@ from typing import Any
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.backbone import Backbone
-from faq_tui.core.models.devices import work_bytes
+from faq_tui.core.models.devices import is_cuda, work_bytes
 from faq_tui.core.models.hidden_states import StatesPlace, place_of_states, states_bytes
 from faq_tui.core.models.stack import (
     Inputs,
@@ -161,7 +161,7 @@ def layers_ahead(stack: Stack, device: str) -> Iterator[tuple[int, Any]]:
 
 def _read(stack: Stack, index: int, device: str) -> Any:
     layer = stack.layer(index)
-    if device == "cuda":
+    if is_cuda(device):
         for parameter in layer.parameters():
             if parameter.device.type == "cpu":
                 parameter.data = parameter.data.pin_memory()

@@ -15,6 +15,7 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.models.folder_check import read_config
 from faq_tui.core.models.headers import linear_shapes, tensors_of, weight_files
 from faq_tui.core.quantizing.output import versions
+from faq_tui.core.quantizing.parallel import gpus_refusal
 from faq_tui.core.run.run import Run
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
@@ -25,6 +26,18 @@ VERSION = 2  # increase this number if new code finds other refusals for the sam
 # what config.json asks for.
 PLAIN_TYPES = {"llama", "mistral", "qwen2", "qwen3"}
 DTYPES = {None, "bfloat16", "float16", "float32"}
+
+
+def check_gpus(run: Run) -> None:
+    """Raise UsageError if this machine has fewer GPUs than an artefact needs.
+
+    The machines of a cluster are not checked here: Ray knows their GPUs.
+    """
+    settings = run.settings
+    if settings.cluster.address is not None and settings.target.device != "cpu":
+        return
+    if why := gpus_refusal(settings.quantize.gpus_per_artefact, settings.target.device):
+        raise UsageError(why)
 
 
 def check_recipes(run: Run, folder: Path, cancel: CancelToken, log: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.extensions import METHODS
-from faq_tui.core.models.devices import device_of, peak_memory_mb, used_devices
+from faq_tui.core.models.devices import device_of, devices_of, peak_memory_mb, used_devices
 from faq_tui.core.models.headers import quantized_shapes, tensors_of
 from faq_tui.core.models.hub import local_folder
 from faq_tui.core.models.model_code import without_code
@@ -117,9 +117,10 @@ def check_job(job: QuantizationJob, method: Method, cancel: CancelToken) -> tupl
     target = local_folder(job.model)
     shapes = quantized_shapes(target)
     method.preflight(job.recipe, config, shapes)
-    device, longest, tokens = device_of(job.device), max(map(len, rows)), sum(map(len, rows))
+    longest, tokens = max(map(len, rows)), sum(map(len, rows))
     key = method.cost_key(job.recipe, profile_of(target, len(rows), tokens, longest))
-    check_memory(min_memory(target, key, longest, tokens, device), device)
+    for device in dict.fromkeys(devices_of(job.device, job.devices)):
+        check_memory(min_memory(target, key, longest, tokens, device_of(job.device)), device)
     check_memory(min_host_memory(target, key))
     check_finite(target, [name for name in tensors_of(target) if name.removesuffix(".weight") not in shapes])
     return target, rows
