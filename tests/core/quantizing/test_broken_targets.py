@@ -115,7 +115,11 @@ def test_a_target_that_changes_during_the_job_gives_no_artefact(method: str, tmp
 
 
 def spec_of(folder: Path, target: Path, method: str) -> dict[str, Any]:
-    recipe: dict[str, Any] = {"gptq": {"engine": "walk"}, "spqr": {}, "w8a8": {"bits": 8, "group_size": -1}}[method]
-    spec = Bench(folder, target, []).spec("made", method=method, **recipe)
+    recipes: dict[str, dict[str, Any]] = {
+        "gptq": {"engine": "walk"},
+        "spqr": {},
+        "w8a8": {"bits": 8, "group_size": -1},
+    }
+    spec = Bench(folder, target, []).spec("made", method=method, **recipes[method])
     assert METHODS.get(method).refusal(QuantizationJob.from_spec(spec).recipe, target, False) == ""
     return spec
