@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 
@@ -20,10 +21,11 @@ SCORES = st.lists(st.one_of(st.none(), st.floats(0, 10)), max_size=12)
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     store = Store(tmp_path_factory.mktemp("judged") / "faq.db")
     store.db.execute("PRAGMA foreign_keys = OFF")  # scores without candidates
-    return store
+    yield store
+    store.close()
 
 
 @given(scores=SCORES, marks=st.binary(max_size=14).map(lambda drawn: bytearray(byte % 2 for byte in drawn)))
