@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,10 +65,11 @@ def test_the_card_comes_with_the_model_but_is_not_needed(tmp_path: Path) -> None
     assert names == ["config.json", "model.safetensors"]
 
 
-@pytest.mark.parametrize("wrong", [{"HF_ENDPOINT": "ftp://x"}, {"HTTPS_PROXY": "garbage://x"}])
-def test_a_wrong_address_of_the_hub_or_the_proxy_is_one_sentence(tmp_path: Path, wrong: dict[str, str]) -> None:
+@pytest.mark.parametrize(("name", "url"), [("HF_ENDPOINT", "ftp://x"), ("HTTPS_PROXY", "garbage://x")])
+def test_a_wrong_address_of_the_hub_or_the_proxy_is_one_sentence(tmp_path: Path, name: str, url: str) -> None:
     run = make_run(tmp_path / "run", target=MODEL)
-    result = faq_tui_process("run", run, "--until", "assemble", HF_HUB_OFFLINE="0", HF_HOME=str(tmp_path), **wrong)
+    env: dict[str, Any] = {"HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path), name: url}
+    result = faq_tui_process("run", run, "--until", "assemble", **env)
     assert result.code == ExitCode.USAGE
     said = sentence(result.err)
     assert said.startswith(f"target model {MODEL!r} cannot be fetched (") and "$HF_ENDPOINT and the proxy" in said
