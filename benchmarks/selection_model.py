@@ -172,7 +172,7 @@ class Bench:
                 done.append(name)
 
         progress = QuantizationProgress(lambda *_, **__: None, cancel)
-        walk = LayerWalk(stack, self.device, ordering, solve, keep, lambda _layer: None, progress, cancel)
+        walk = LayerWalk(stack, [self.device], ordering, solve, keep, lambda _layer: None, progress, cancel)
         walk.weights = weights
         walk.run(rows)
         self.quantized.to(self.device)

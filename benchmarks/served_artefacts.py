@@ -1,10 +1,13 @@
 """Compare three readers of every method's artefact: faq-tui, plain transformers and vLLM.
 
-    python benchmarks/served_artefacts.py MODEL --vllm PYTHONPATH [--out FOLDER] [--tokens 8000] [--windows 24]
+    python benchmarks/served_artefacts.py MODEL [--vllm PYTHONPATH] [--out FOLDER] [--tokens 8000] [--windows 24]
+        [--artefacts gptq-w4 …] [--device cuda]
 
 Every method quantizes MODEL on the same rows. Then each reader scores the same windows of text: the mean negative
-log-likelihood per token, in nats. faq-tui and transformers compute in float32. vLLM computes in float16, with the
-kernels that serve the artefact. vLLM cannot share an environment with faq-tui, so it runs with the given PYTHONPATH.
+log-likelihood per token, in nats. faq-tui and transformers compute in float32. For the formats of GPTQ and AWQ,
+transformers uses gptqmodel's kernels in PyTorch, as docs/guide/recipes.md advises for Hopper GPUs. vLLM computes in
+float16, with the kernels that serve the artefact. vLLM cannot share an environment with faq-tui, so it runs with the
+given PYTHONPATH. Without --vllm, vLLM is left out.
 
 A table with one line per artefact is written into `served_artefacts.md`. A reader that cannot load an artefact has
 the last line of its error in the table.
@@ -53,13 +56,20 @@ print("NLL", total / count)
 """
 TRANSFORMERS = """
 import json, sys, torch
-from transformers import AutoModelForCausalLM
-folder, windows = sys.argv[1], json.load(open(sys.argv[2]))
-model = AutoModelForCausalLM.from_pretrained(folder, device_map="cuda")
+from transformers import AutoModelForCausalLM, AwqConfig, GPTQConfig
+folder, windows, device = sys.argv[1], json.load(open(sys.argv[2])), sys.argv[3]
+quantized = json.load(open(folder + "/config.json")).get("quantization_config", {})
+kernels = {
+    "gptq": lambda: GPTQConfig(bits=quantized["bits"], backend="gptq_torch"),
+    "awq": lambda: AwqConfig(bits=quantized["bits"], backend="awq_torch"),
+}
+chosen = kernels.get(quantized.get("quant_method"), lambda: None)()
+more = {} if chosen is None else {"quantization_config": chosen}
+model = AutoModelForCausalLM.from_pretrained(folder, device_map=device, **more)
 total = count = 0
 with torch.no_grad():
     for window in windows:
-        ids = torch.tensor([window], device="cuda")
+        ids = torch.tensor([window], device=device)
         scores = torch.log_softmax(model(ids).logits[0, :-1].float(), -1)
         total -= float(scores.gather(1, ids[0, 1:, None]).sum())
         count += len(window) - 1
@@ -81,7 +91,7 @@ def own(folder: Path, windows: list[list[int]], device: str) -> str:
     return f"{total / count:.4f}"
 
 
-def asked(program: str, folder: Path, windows: Path, path: str | None, log: Path) -> str:
+def asked(program: str, folder: Path, windows: Path, device: str, path: str | None, log: Path) -> str:
     """Run a reader in a process. Returns its NLL, or the last line of its error."""
     environment = {
         **os.environ,
@@ -92,7 +102,7 @@ def asked(program: str, folder: Path, windows: Path, path: str | None, log: Path
     if path:
         environment["PYTHONPATH"] = path
     done = subprocess.run(
-        [sys.executable, "-c", program, str(folder), str(windows)],
+        [sys.executable, "-c", program, str(folder), str(windows), device],
         env=environment, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     log.write_text(done.stdout[-20000:] + "\n--- stderr\n" + done.stderr[-20000:], encoding="utf-8")
@@ -106,7 +116,8 @@ def asked(program: str, folder: Path, windows: Path, path: str | None, log: Path
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("model", type=Path)
-    parser.add_argument("--vllm", required=True, help="PYTHONPATH of vLLM")
+    parser.add_argument("--vllm", help="PYTHONPATH of vLLM")
+    parser.add_argument("--artefacts", nargs="*", choices=sorted(ARTEFACTS), default=list(ARTEFACTS))
     parser.add_argument("--out", type=Path, default=Path())
     parser.add_argument("--tokens", type=int, default=8000)
     parser.add_argument("--windows", type=int, default=24)
@@ -127,7 +138,8 @@ def main() -> None:
     path = work / "windows.json"
     path.write_text(json.dumps(windows), encoding="utf-8")
     folders = {"unquantized": options.model.resolve()}
-    for name, recipe in ARTEFACTS.items():
+    for name in options.artefacts:
+        recipe = ARTEFACTS[name]
         began = time.monotonic()
         try:
             quantized(options.model.resolve(), recipe, draw(rest, options.tokens, 0), work / name, options.device)
@@ -138,19 +150,19 @@ def main() -> None:
         print(name, f"{time.monotonic() - began:.1f} s", flush=True)
     ours = {name: own(folder, windows, options.device) for name, folder in folders.items()}
     print(ours, flush=True)
-    readers = (("transformers", TRANSFORMERS, None), ("vllm", VLLM, options.vllm))
+    readers = [("transformers", TRANSFORMERS, None)] + ([("vLLM", VLLM, options.vllm)] if options.vllm else [])
     with ThreadPoolExecutor(AT_ONCE) as pool:
         waiting = {
-            (name, reader): pool.submit(asked, program, folder, path, vllm, options.out / f"{reader}-{name}.log")
+            (name, reader): pool.submit(
+                asked, program, folder, path, options.device, vllm, options.out / f"{reader}-{name}.log"
+            )
             for reader, program, vllm in readers
             for name, folder in folders.items()
         }
         for key, job in waiting.items():
             print(*key, job.result(), flush=True)
-    head = ("artefact", "faq-tui", "transformers", "vLLM")
-    lines = [
-        (name, ours[name], waiting[name, "transformers"].result(), waiting[name, "vllm"].result()) for name in folders
-    ]
+    head = ("artefact", "faq-tui", *(reader for reader, _, _ in readers))
+    lines = [(name, ours[name], *(waiting[name, reader].result() for reader, _, _ in readers)) for name in folders]
     where = f"{about('torch', 'transformers', 'gptqmodel')} · {options.device}"
     text = f"# Negative log-likelihood per token, by three readers\n\n{where}\n\n{table(head, lines)}\n"
     (options.out / "served_artefacts.md").write_text(text, encoding="utf-8")

@@ -61,13 +61,13 @@ class Phases:
 def measure_walk(phases: Phases) -> None:
     from faq_tui.core.quantizing import model_writer
     from faq_tui.core.quantizing.methods.gptq import matrix, walked
-    from faq_tui.core.quantizing.sequential import batching, engine, hessian, walk
+    from faq_tui.core.quantizing.sequential import batching, engine, hessian, shard, walk
 
     for owner, name, label in (
         (task, "check_job", "check of the job"),
         (engine, "quantize_layers", "everything else"),
         (walk, "capture", "embedding of the tokens"),
-        (walk.LayerWalk, "_call", "forward passes"),
+        (shard.Shard, "forward", "forward passes"),
         (hessian.Hessian, "add", "Hessians"),
         (batching, "factorize", "Cholesky factors"),
         (matrix, "fit", "search of the scales"),
@@ -87,8 +87,11 @@ def rows_of(path: Path, count: int, longest: int) -> Path:
     return path
 
 
-def quantize(spec: dict[str, Any]) -> tuple[float, float, float]:
-    """The seconds of the whole task, before the first layer, and of a layer (the mean without the last one)."""
+def quantize(spec: dict[str, Any], keep: bool = False) -> tuple[float, float, float]:
+    """The seconds of the whole task, before the first layer, and of a layer (the mean without the last one).
+
+    The artefact is removed unless `keep` is true.
+    """
     began, starts = time.perf_counter(), list[float]()
 
     def send(kind: str, **_: Any) -> None:
@@ -99,7 +102,8 @@ def quantize(spec: dict[str, Any]) -> tuple[float, float, float]:
     out.mkdir(parents=True)
     task.run(spec, send, CancelToken())
     seconds = time.perf_counter() - began
-    shutil.rmtree(out)
+    if not keep:
+        shutil.rmtree(out)
     return seconds, starts[0], (starts[-1] - starts[0]) / max(1, len(starts) - 1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
+from faq_tui.core.base.steps import BYTES
 from faq_tui.core.base.text import amount, sanitize, size
 from faq_tui.core.run.events import Preparing
 from faq_tui.core.run_plan import RunPlan
@@ -150,9 +151,12 @@ def _preparing(stage: str, began: float, step: Preparing, now: float, width: int
     seconds = max(0.0, now - began)
     if not step.total:
         return head.append(f"  {clock_time(seconds)}", "dim")
-    parts, rate = [amount(step.done, step.total)], step.done / seconds if seconds >= 1 else 0.0
+    in_bytes = step.unit == BYTES
+    words = amount(step.done, step.total) if in_bytes else f"{step.done:,} of {step.total:,} {sanitize(step.unit)}"
+    parts, rate = [words], step.done / seconds if seconds >= 1 else 0.0
     if rate:
-        parts += [f"{clock_time((step.total - step.done) / rate)} left", f"{size(rate)}/s"]
+        speed = f"{size(rate)}/s" if in_bytes else pace(rate)
+        parts += [f"{clock_time((step.total - step.done) / rate)} left", speed]
     return _with_bar(head, step.done / step.total, parts, width)
 
 

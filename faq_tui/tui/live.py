@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from io import StringIO
 
 from faq_tui.core.base.time_left import TimeLeft
-from faq_tui.core.regenerating import TRUNCATED
 from faq_tui.core.run import events as e
 from faq_tui.tui.live_quantize import ArtefactLive, layers_left
 
@@ -98,7 +97,7 @@ class Regeneration:
     latest: CandidateKey | None = None  # the candidate that received text last
     settled: int = 0
     failed: int = 0
-    truncated: int = 0
+    unusable: int = 0  # number of candidates with at least one flag
     retried: int = 0
     retries: dict[str, int] = field(default_factory=dict)  # number of retries by reason
     retried_why: dict[CandidateKey, str] = field(default_factory=dict)  # the reason for a candidate's last retry
@@ -159,7 +158,7 @@ class Regeneration:
         """Count candidates whose own events are not in the file any more."""
         self.settled += totals.settled
         self.failed += totals.failed
-        self.truncated += totals.truncated
+        self.unusable += totals.unusable or totals.truncated
         self.retried += totals.retried
         for reason, count in totals.retries.items():
             e.count_reason(self.retries, reason, count)
@@ -168,7 +167,7 @@ class Regeneration:
     def _done(self, event: e.CandidateDone, growing: GrowingCandidate | None, at: float) -> None:
         self.settled += 1
         self.tokens += event.completion_tokens
-        self.truncated += TRUNCATED in event.flags
+        self.unusable += bool(event.flags)
         seen = growing.reasoning.length + growing.answer.length if growing is not None else 0
         if seen and event.completion_tokens:
             self.learned_tokens += event.completion_tokens

@@ -199,6 +199,16 @@ def test_a_task_that_no_machine_can_hold_is_refused(cluster: Any, tmp_path: Path
             pool.start("big", "quantize", {}, {}, TaskNeeds(memory=900 * (1 << 30)))
 
 
+def test_an_artefact_reserves_its_gpus_on_one_machine(assembled: Path, cluster: Any, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(assembled, run)
+    with (run / "faq.toml").open("a", encoding="utf-8") as file:
+        file.write("\n[quantize]\ngpus_per_artefact = 2\n")
+    result = faq_tui("run", run, "--until", "quantize", "--cluster", "auto")
+    assert result.code == 2 and "1 CPU, 2 GPU" in result.err and "but no machine of the cluster has it" in result.err
+    assert not any(event["event"] == "UnitStarted" for event in events(run))
+
+
 def spec(run: Path, out: Path) -> dict[str, Any]:
     return {
         "artefact": out.name,

@@ -29,7 +29,7 @@ LAST = "gptq-w8g64-baseline"
 # Read by every Python that starts below; the first worker children are meant, one a method.
 LIMIT = """
 import os, sys
-if "faq_tui.core.worker.child" in sys.orig_argv and "quantize" in sys.orig_argv:
+if "faq_tui.core.worker" in sys.orig_argv and "quantize" in sys.orig_argv:
     with open(os.environ["FAQ_TEST_STARTED"], "a") as file:
         file.write("x")
     if os.path.getsize(os.environ["FAQ_TEST_STARTED"]) <= int(os.environ["FAQ_TEST_LIMITED"]):

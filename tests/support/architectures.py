@@ -89,6 +89,7 @@ TEXT: dict[str, dict[str, Any]] = {
     "gemma": FOUR,
     "gemma2": {},
     "gemma3_text": {},
+    "gemma4_text": {"hidden_size_per_layer_input": 32, "vocab_size_per_layer_input": VOCABULARY},
     "deepseek_v2": {**LATENT, **ROUTED},
     "deepseek_v3": {**LATENT, **ROUTED},
     "olmo": FOUR,
@@ -97,6 +98,8 @@ TEXT: dict[str, dict[str, Any]] = {
     "olmoe": {**EXPERTS, **FOUR},
     "granite": {},
     "granitemoe": {**LOCAL_EXPERTS},
+    "hyperclovax": {},
+    "minicpm3": LATENT,
     "cohere": {},
     "cohere2": {},
     "smollm3": {},
@@ -113,6 +116,7 @@ TEXT: dict[str, dict[str, Any]] = {
     "minimax_m2": LOCAL_EXPERTS,
     "minimax": {**LOCAL_EXPERTS, "layer_types": ["full_attention", "full_attention"]},
     "gpt_neox": {},
+    "biogpt": {},
     "gpt2": GPT,
     "gpt_bigcode": GPT,
     "gptj": {**GPT, "rotary_dim": 8},
@@ -132,6 +136,8 @@ TEXT: dict[str, dict[str, Any]] = {
     "apertus": {},
     "arcee": {},
     "dots1": ROUTED,
+    "zaya": {"num_experts": 4},
+    "openai-gpt": GPT,
     "mamba": {"state_size": 16, "expand": 2, "time_step_rank": 32},
     "mamba2": {"state_size": 16, "num_heads": 8, "head_dim": 16, "n_groups": 1, "expand": 2, "chunk_size": 16},
     "jamba": {
@@ -150,18 +156,37 @@ TEXT: dict[str, dict[str, Any]] = {
         "shared_intermediate_size": 64,
         "layer_types": ["mamba", "attention"],
     },
+    "recurrent_gemma": {"attention_window_size": 16, "num_hidden_layers": 3},
     "lfm2": {"layer_types": ["conv", "full_attention"], "block_multiple_of": 32},
+}
+# Text models that no method quantizes: model_type -> settings beside COMMON.
+UNSUPPORTED: dict[str, dict[str, Any]] = {
+    "jetmoe": LOCAL_EXPERTS,
+    "nemotron_h": {
+        "layers_block_type": ["mamba", "attention", "moe", "moe"],
+        "num_hidden_layers": 4,
+        "mamba_num_heads": 8,
+        "mamba_head_dim": 16,
+        "ssm_state_size": 16,
+        "n_groups": 1,
+        **ROUTED,
+        "n_routed_experts": 32,
+        "moe_shared_expert_intermediate_size": 64,
+    },
+    "rwkv": {},
 }
 # Folders with other parts beside the text model: model_type -> (settings of the text part, settings of the whole).
 MULTIMODAL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "gemma3": ({}, {"mm_tokens_per_image": 4}),
     "qwen2_5_vl": (MANY, {}),
     "qwen3_vl": (MANY, {}),
+    "qwen3_vl_moe": ({**MANY, **EXPERTS}, {}),
     "mistral3": ({}, {}),
     "llama4": ({**TEXT["llama4_text"]}, {}),
 }
 EYES: dict[str, dict[str, Any]] = {
     "qwen3_vl": {"deepstack_visual_indexes": [0], "num_position_embeddings": 16},
+    "qwen3_vl_moe": {"deepstack_visual_indexes": [0], "num_position_embeddings": 16},
     "qwen2_5_vl": {"fullatt_block_indexes": [1], "window_size": 56},
     "llama4": {
         "vision_output_dim": 64,
@@ -181,8 +206,8 @@ def make(kind: str, folder: Path, dtype: str = "float32", **changes: Any) -> Pat
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
-    if kind in TEXT:
-        settings = {**COMMON, **TEXT[kind], **changes}
+    if kind in TEXT or kind in UNSUPPORTED:
+        settings = {**COMMON, **{**TEXT, **UNSUPPORTED}[kind], **changes}
         config = AutoConfig.for_model(kind, **{key: value for key, value in settings.items() if value is not None})
         maker: Any = AutoModelForCausalLM
     else:

@@ -42,3 +42,21 @@ def model_of(family: str, **changes: Any) -> Any:
     torch.manual_seed(0)
     config = AutoConfig.for_model(family, **{**COMMON, **FAMILIES[family], **changes})
     return AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+
+
+class OwnExperts(torch.nn.Module):  # type: ignore[misc]
+    def __init__(self, mlp: Any) -> None:
+        super().__init__()
+        self.experts = torch.nn.ModuleList([mlp])
+
+    def forward(self, states: Any) -> Any:
+        flat = states.reshape(-1, states.shape[-1])
+        return self.experts[0](flat[: len(flat) // 2]).mean() + states
+
+
+def own_experts() -> Any:
+    """A Llama whose layers choose the tokens of an expert in their own code."""
+    model = model_of("llama")
+    for layer in model.model.layers:
+        layer.mlp = OwnExperts(layer.mlp)
+    return model

@@ -130,7 +130,7 @@ def artefact(request: pytest.FixtureRequest, artefacts: dict[tuple[str, int], Ar
 def children() -> list[int]:
     """Worker children of this process that still live, started by it or by its fork server."""
     servers = _started(os.getpid(), b"core.worker.fork_server")
-    found = _started(os.getpid(), b"core.worker.child")
+    found = _started(os.getpid(), b"faq_tui.core.worker\0")
     return found + [child for server in servers for child in _started(server, b"core.worker.fork_server")]
 
 

@@ -117,6 +117,17 @@ def test_the_line_of_jobs_shows_a_download(width: int, line: str) -> None:
     assert "0 of 2 artefacts" in describe(session, 300.0, ("r", "x"), 120).plain
 
 
+def test_the_line_of_jobs_shows_the_writing_of_answers() -> None:
+    session = Session(Path("nowhere"), print)
+    session.phase = "running"
+    session.live.apply(StageStarted("evaluate", 41_328, "tokens"), 100.0)
+    for done, at in ((0, 118.0), (1_024, 150.0)):
+        session.live.apply(Preparing("writing the held-out answers", done, 4_096, "tokens", ended=False), at)
+    line = describe(session, 150.0, ("r", "x"), 120).plain.rstrip()
+    assert line.startswith("evaluate  writing the held-out answers  ━━━")
+    assert line.endswith("1,024 of 4,096 tokens · 1:36 left · 32 a second")
+
+
 def test_text_of_a_failure_is_only_text() -> None:
     from faq_tui.core.run.events import StageFailed
 

@@ -23,6 +23,7 @@ from faq_tui.core.evaluation.kinds import ANSWERS
 from faq_tui.core.evaluation.spec import prose_window
 from faq_tui.core.evaluation.texts import load_head
 from faq_tui.core.models.layer_stream import LayerStream, network_of
+from faq_tui.core.models.stack import hidden_of
 from faq_tui.core.models.target import TargetModel
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note
@@ -109,7 +110,7 @@ def _pass(model: Any, rows: Sequence[Sequence[int]], see: Seen, cancel: CancelTo
 @contextmanager
 def _hooked(model: Any, see: Callable[[int, Any], None]) -> Iterator[None]:
     def hook(layer: int) -> Callable[..., None]:
-        return lambda _module, _args, out: see(layer, out[0] if isinstance(out, tuple) else out)
+        return lambda _module, _args, out: see(layer, hidden_of(out))
 
     hooks = [module.register_forward_hook(hook(layer)) for layer, module in enumerate(layers_of(model))]
     try:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 EVERY_S = 0.5  # shortest time in seconds between two reports of a step
-BYTES = "bytes"
+BYTES, TOKENS = "bytes", "tokens"  # units of a step
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.base.text import duration
 from faq_tui.core.doctor.inputs import Check
 from faq_tui.core.doctor.set_size import SetSize, largest_set
@@ -14,6 +14,7 @@ from faq_tui.core.models.hub import cached_folder
 from faq_tui.core.quantizing.cost_model import WORK, QuantizationCost, estimate_recipe
 from faq_tui.core.quantizing.layer_profile import profile_of
 from faq_tui.core.quantizing.parallel import MissingArtefact, WorkerPlace, places
+from faq_tui.core.quantizing.recipe_check import check_gpus
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED
 
@@ -21,7 +22,23 @@ GIB = 1 << 30
 
 
 def recipe_checks(run: Run) -> list[Check]:
-    """One check for each recipe. If the target's files are not on this machine, a single check says so."""
+    """One check for each recipe. If the target's files are not on this machine, a single check says so.
+
+    If this machine has too few GPUs for one artefact, another check says so.
+    """
+    return [*_gpu_checks(run), *_cost_checks(run)]
+
+
+def _gpu_checks(run: Run) -> list[Check]:
+    try:
+        check_gpus(run)
+    except UsageError as error:
+        why, _, advice = str(error).rpartition(": ")
+        return [Check("GPUs of an artefact", "failed", why, advice)]
+    return []
+
+
+def _cost_checks(run: Run) -> list[Check]:
     folder = _target(run)
     if folder is None or not (folder / "config.json").is_file():
         later = "faq-tui can estimate the cost after it has downloaded the target's files"
@@ -42,8 +59,9 @@ def recipe_checks(run: Run) -> list[Check]:
         )
         for recipe, cost in zip(run.settings.recipes, costs, strict=True)
     ]
+    gpus = run.settings.quantize.gpus_per_artefact
     each = [
-        (MissingArtefact(recipe, size.rows, size.tokens, size.longest), cost)
+        (MissingArtefact(recipe, size.rows, size.tokens, size.longest, gpus), cost)
         for recipe, cost in zip(run.settings.recipes, costs, strict=True)
         for _ in run.settings.sets_of(recipe)
     ]
@@ -78,7 +96,8 @@ def _costs(run: Run, folder: Path, size: SetSize, gpu: GpuInfo | None) -> list[Q
     profile = profile_of(folder, size.rows, size.tokens, size.longest)
     device = "cuda" if gpu or run.settings.target.device == "cuda" else "cpu"
     work, card = (gpu.free / 16, gpu.name) if gpu else (WORK, "")
-    return [estimate_recipe(recipe, profile, device, work, card) for recipe in run.settings.recipes]
+    gpus = run.settings.quantize.gpus_per_artefact
+    return [estimate_recipe(recipe, profile, device, work, card, gpus) for recipe in run.settings.recipes]
 
 
 def together(

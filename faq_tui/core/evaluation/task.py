@@ -22,6 +22,7 @@ from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped
+from faq_tui.core.base.steps import TOKENS, step
 from faq_tui.core.evaluation import greedy_answers
 from faq_tui.core.evaluation.answers import generate
 from faq_tui.core.evaluation.compare import encode_token_kl, measure
@@ -42,6 +43,8 @@ from faq_tui.core.models.memory_need import LAYERS, no_memory_for_answers
 from faq_tui.core.models.opening import Opening
 
 Send = Callable[..., None]
+
+WRITING = "writing the held-out answers"
 
 
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
@@ -193,8 +196,7 @@ class _Evaluation:
         def tick(tokens: int) -> None:
             nonlocal generated
             generated += tokens
-            detail = f"held-out answers: {generated:,} of {most:,} tokens"
-            self.send("progress", done=self.done, total=self.total, detail=detail)
+            progress.advance(generated, most)
 
         def on_answers(batch: dict[int, list[int]]) -> None:
             for index, ids in batch.items():
@@ -202,7 +204,8 @@ class _Evaluation:
             self.send("answers", answers=[asdict(missing[index]) for index in batch])
 
         prompts = [tuple(answer.prompt_ids) for answer in missing]
-        generate(model, prompts, self.order.answer_tokens, self.order.batch_size, self.cancel, on_answers, tick)
+        with step(WRITING, TOKENS) as progress:
+            generate(model, prompts, self.order.answer_tokens, self.order.batch_size, self.cancel, on_answers, tick)
 
     def _greedy(self, subject: str, model: Any) -> greedy_answers.Answers:
         tick = self._tick(f"greedy answers of {subject}")

@@ -17,6 +17,12 @@ from faq_tui.core.base.errors import FaqError
 # Largest allowed difference between the logits of `LmHead` and the model's own logits, as a share of the largest
 # logit. Rounding to bfloat16 causes a smaller difference; a head with another scale causes a much larger difference.
 TOLERANCE = 0.03
+# The key of config.json that scales the logits, by `model_type`, if the model multiplies by it. In all other
+# architectures, logits are multiplied by `logit_scale` (Cohere) or divided by `logits_scaling` (Granite).
+# MiniCPM 3 divides the input of lm_head by `logits_scaling`, so its logits are not scaled.
+SCALES = {"falcon_h1": "lm_head_multiplier", "hyperclovax": "logits_scaling", "minicpm3": ""}
+# The keys with which architectures name the softcap of the logits.
+SOFTCAPS = ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")
 
 
 @dataclass(frozen=True)
@@ -29,8 +35,7 @@ class LmHead:
     weight: Any  # [vocabulary, hidden]
     bias: Any = None  # [vocabulary] or None
 
-    # Cohere's models multiply the logits by logit_scale; Granite's models divide them by logits_scaling
-    scale: float = 1.0
+    scale: float = 1.0  # see SCALES
     softcap: float | None = None  # used by Gemma
 
     @classmethod
@@ -41,13 +46,8 @@ class LmHead:
         if weight is None or weight.dim() != 2 or not weight.is_floating_point():
             raise FaqError(f"{type(model).__name__} has no plain lm_head: faq-tui cannot evaluate it")
         config = model.config.get_text_config()
-        scale = getattr(config, "logit_scale", None) or 1.0 / (getattr(config, "logits_scaling", None) or 1.0)
-        return cls(
-            weight.detach(),
-            getattr(layer, "bias", None),
-            scale,
-            getattr(config, "final_logit_softcapping", None),
-        )
+        softcap = next((cap for key in SOFTCAPS if (cap := getattr(config, key, None))), None)
+        return cls(weight.detach(), getattr(layer, "bias", None), _scale(config), softcap)
 
     @property
     def vocabulary(self) -> int:
@@ -61,6 +61,15 @@ class LmHead:
         if self.scale != 1.0:
             logits = logits * self.scale
         return logits if self.softcap is None else self.softcap * torch.tanh(logits / self.softcap)
+
+
+def _scale(config: Any) -> float:
+    """The factor by which a model with this config multiplies its logits."""
+    kind = config.model_type
+    if kind in SCALES:
+        return float(getattr(config, SCALES[kind], None) or 1.0)
+    scale = getattr(config, "logit_scale", None) or 1.0 / (getattr(config, "logits_scaling", None) or 1.0)
+    return float(scale)
 
 
 class Backbone:

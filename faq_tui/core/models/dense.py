@@ -238,7 +238,7 @@ def _load(folder: Path, dtype: Any, trust_remote_code: bool) -> tuple[Any, dict[
         with step("converting stored weights to dense weights"):
             state = format.dense_state(folder, quantization, dtype)
         quantized = _quantized(folder, state)
-        names = TensorMap.of(shell, state)
+        names = TensorMap.of(shell, state, shapes={name: tuple(one.shape) for name, one in state.items()})
         for name in transposed_matrices(shell):
             place = names.places.get(f"{name}{WEIGHT}")
             if place is not None and place.tensor in quantized:

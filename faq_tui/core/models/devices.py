@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.host_memory import free_host_bytes
 from faq_tui.core.models.model_code import without_code
 
@@ -19,6 +20,30 @@ def device_of(device: str) -> str:
     import torch
 
     return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
+def devices_of(device: str, count: int) -> list[str]:
+    """The torch devices over which a job divides its rows: `count` GPUs, or `count` times the CPU.
+
+    `device` is a value of the setting `device`. Raises FaqError if this process sees fewer GPUs.
+    """
+    import torch
+
+    kind = device_of(device)
+    if count == 1 or device == "cpu":
+        return [kind] * count
+    if (seen := torch.cuda.device_count()) < count:
+        raise FaqError(
+            f"quantize.gpus_per_artefact is {count}, but the worker sees "
+            f"{seen or 'no'} GPU{'' if seen == 1 else 's'}: "
+            f"set it to {max(1, seen)}, or let CUDA_VISIBLE_DEVICES show more GPUs"
+        )
+    return [f"{kind}:{number}" for number in range(count)]
+
+
+def is_cuda(device: str) -> bool:
+    """True for `cuda`, and for one GPU of several, such as `cuda:1`."""
+    return device.partition(":")[0] == "cuda"
 
 
 def device_name(device: str) -> str:
@@ -36,10 +61,10 @@ def free_bytes(device: str) -> int | None:
 
     The free memory of the host is limited by the control groups of this process.
     """
-    if device == "cuda":
+    if is_cuda(device):
         import torch
 
-        return int(torch.cuda.mem_get_info()[0])
+        return int(torch.cuda.mem_get_info(device)[0])
     return free_host_bytes()
 
 
@@ -48,10 +73,10 @@ def work_bytes(device: str) -> int:
 
     The number depends on the total memory and not on the free memory, so that a machine always uses the same batches.
     """
-    if device == "cuda":
+    if is_cuda(device):
         import torch
 
-        return int(torch.cuda.mem_get_info()[1]) // 16
+        return int(torch.cuda.mem_get_info(device)[1]) // 16
     return 256 << 20
 
 

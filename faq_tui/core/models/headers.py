@@ -20,7 +20,9 @@ _BITS = re.compile(r"(\d+)")
 _IN_LAYERS = re.compile(r"\.\d+\.")
 # Routers of experts are not quantized: they are small, and the wrong choice of an expert clearly harms the model's
 # quality. The small mixing matrices of Gemma 3n (altup) are not quantized either.
-KEPT = re.compile(r"(?:^|\.)(?:gate|router|router\.layer|gate\.wg|shared_expert_gate|modality_router|\w+ion_coefs)$")
+KEPT = re.compile(
+    r"(?:^|\.)(?:gate|router|router\.layer|gate\.wg|router_mlp\.\w+|shared_expert_gate|modality_router|\w+ion_coefs)$"
+)
 # Names of towers and projectors in multimodal models. Quantizers of text models leave these parts unchanged.
 _NO_TEXT = re.compile(r"(?:^|\.)(?:vision_\w+|visual|audio_\w+|\w*projector)\.")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
+from faq_tui.core.base.errors import UsageError
 from faq_tui.core.models.dense import FolderTensors, load_dense
 from faq_tui.core.models.experts import unfuse_experts
-from faq_tui.core.models.headers import tensors_of
+from faq_tui.core.models.headers import Tensors, tensors_of
 from faq_tui.core.models.stack import Stack, UnsupportedModel, find_stack
 from faq_tui.core.models.tensor_map import TensorMap
 from faq_tui.core.models.text_model import empty_model
@@ -58,6 +60,28 @@ def open_shell(folder: Path, trust_remote_code: bool) -> Stack:
     return _shell(folder, trust_remote_code)[1]
 
 
+def head_without_weights(stack: Stack) -> str:
+    """A parameter of lm_head for which the files have no tensor, although it is not the embedding; otherwise ""."""
+    return _Source(stack, None, ()).missing_head()
+
+
+def linear_names(folder: Path, trust_remote_code: bool) -> dict[str, str]:
+    """Maps the name in memory of each Linear module of the whole model to its name in the files.
+
+    Modules outside the layers are in the result, too: the head, projectors, and vision or audio towers. Raises
+    UnsupportedModel if the model is not a plain stack of layers.
+    """
+    import torch
+
+    model, stack = _shell(folder, trust_remote_code)
+    assert stack.places is not None
+    return {
+        name: stack.places.module(name)
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear)
+    }
+
+
 def _shell(folder: Path, trust_remote_code: bool, dtype: Any = None, tensors: Any = None) -> tuple[Any, Stack]:
     """The model without weights, and its layers. The buffers have values, and the experts are unfused.
 
@@ -65,14 +89,46 @@ def _shell(folder: Path, trust_remote_code: bool, dtype: Any = None, tensors: An
     default, the tensors are read from the files.
     """
     model = empty_model(folder, trust_remote_code, dtype)
+    stored = tensors_of(folder)
+    shapes = {name: shape for name, (_, shape, _) in stored.items()}
     if tensors is None:
-        places = TensorMap.of(model, tensors_of(folder))
+        places = TensorMap.of(model, stored, shapes=shapes)
     else:
-        places = TensorMap.of(model, tensors.files, tensors.decoded)
+        places = TensorMap.of(model, tensors.files, tensors.decoded, shapes)
     unfuse_experts(model)
+    if tensors is None:
+        _check_shapes(folder, model, places, stored)
     stack = find_stack(model)
     stack.places = places
     return model, stack
+
+
+def _check_shapes(folder: Path, model: Any, places: TensorMap, stored: Tensors) -> None:
+    """Raise UsageError if a tensor in the files does not have the shape that the config gives to its parameter.
+
+    The error is also raised if a weight has only 8 bits, because then it is a code without a scale.
+    """
+    import torch
+
+    for name, parameter in model.named_parameters():
+        place = places.places.get(name)
+        if place is None:
+            continue
+        _, shape, size = stored[place.tensor]
+        file = folder / "config.json"
+        try:
+            found = tuple(place.of(torch.empty(shape, device="meta")).shape)
+        except (IndexError, RuntimeError):
+            found = shape
+        if found != tuple(parameter.shape):
+            raise UsageError(
+                f"{place.tensor} has the shape {list(shape)}, which does not fit {file}: fetch the model again"
+            )
+        if parameter.is_floating_point() and size < 2 * math.prod(shape):
+            raise UsageError(
+                f"{place.tensor} has fewer than 16 bits a weight, but {file} names no quantization: fetch the model "
+                "again, or give the unquantized model"
+            )
 
 
 def _unread(stack: Stack) -> str:

@@ -17,9 +17,17 @@ from typing import Any
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.backbone import Backbone
-from faq_tui.core.models.devices import work_bytes
+from faq_tui.core.models.devices import is_cuda, work_bytes
 from faq_tui.core.models.hidden_states import StatesPlace, place_of_states, states_bytes
-from faq_tui.core.models.stack import Inputs, Stack, UnsupportedModel, capture, computed, in_batches, move_all_but
+from faq_tui.core.models.stack import (
+    Inputs,
+    Stack,
+    UnsupportedModel,
+    capture,
+    computed,
+    in_batches,
+    move_all_but,
+)
 
 Batches = Sequence[Sequence[Sequence[int]]]  # token ids; all rows of a batch have the same length
 
@@ -106,7 +114,7 @@ class LayerStream:
                 self.check()
                 with torch.inference_mode():
                     out = layer(inputs.hidden[batch].to(self.device), **inputs.of(batch, index))
-                out = out[0] if isinstance(out, tuple) else out
+                    out = inputs.hidden_after(batch, index, out)
                 self._place.put(inputs, batch, out)
                 return out
 
@@ -153,7 +161,7 @@ def layers_ahead(stack: Stack, device: str) -> Iterator[tuple[int, Any]]:
 
 def _read(stack: Stack, index: int, device: str) -> Any:
     layer = stack.layer(index)
-    if device == "cuda":
+    if is_cuda(device):
         for parameter in layer.parameters():
             if parameter.device.type == "cpu":
                 parameter.data = parameter.data.pin_memory()

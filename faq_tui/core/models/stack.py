@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, MutableSequence, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.tensor_map import TensorMap
+
+MORE = object()  # stands for the second output of a layer while calls are recorded
 
 
 @dataclass
@@ -80,12 +83,47 @@ class Inputs:
     # hidden states.
     arguments: dict[tuple[int, int], list[dict[str, Any]]] = field(default_factory=dict)
 
+    # For each batch, a list that has, for each layer, a dict of the arguments that no other batch may use: tensors
+    # that depend on the tokens, and containers in which earlier layers leave values for later ones.
+    own: list[list[dict[str, Any]]] = field(default_factory=list)
+    device: str = "cpu"  # where the layers run
+    passed: str = ""  # the argument that gets the second output of the layer before; "" if the model has none
+
     def of(self, batch: int, layer: int) -> dict[str, Any]:
         """The arguments of `layer` besides the hidden states.
 
-        These arguments, such as masks and positions, depend only on the number and the length of the rows.
+        Most of these arguments, such as masks and positions, depend only on the number and the length of the rows.
         """
-        return self.arguments[self.hidden[batch].shape[:2]][layer]
+        shared = self.arguments[self.hidden[batch].shape[:2]][layer]
+        own = self.own[batch][layer]
+        return shared | {name: _moved(value, self.device) for name, value in own.items()}
+
+    def hidden_after(self, batch: int, layer: int, output: Any) -> Any:
+        """The hidden states in the `output` of `layer`. If the next layer gets the second output, it is kept."""
+        if self.passed and layer + 1 < len(self.own[batch]):
+            more = output[1] if isinstance(output, tuple | list) and len(output) > 1 else None
+            self.own[batch][layer + 1][self.passed] = _moved(more, "cpu")
+        return hidden_of(output)
+
+    def twin(self, hidden: list[Any]) -> Inputs:
+        """The same arguments for other hidden states. Containers for values of layers are not shared."""
+        copies: dict[int, Any] = {}
+        own = [
+            [
+                {
+                    name: copies.setdefault(id(value), copy.copy(value)) if _is_container(value) else value
+                    for name, value in layer.items()
+                }
+                for layer in batch
+            ]
+            for batch in self.own
+        ]
+        return replace(self, hidden=hidden, own=own)
+
+
+def hidden_of(output: Any) -> Any:
+    """The hidden states in the output of a layer."""
+    return output[0] if isinstance(output, tuple | list) else output
 
 
 def in_batches(rows: Sequence[Sequence[int]], tokens: int) -> list[list[Sequence[int]]]:
@@ -121,13 +159,14 @@ def capture(
     While this function runs, the model's base is on `device`, but its layers are not. At the end, the function moves
     the base to the device `back`. Hidden states are kept on the device `store`. If `store` is a function, it gets the
     hidden states of a batch and returns the tensor to keep. Raises UnsupportedModel if the model computes something
-    between two layers, or if an argument besides the hidden states depends on the tokens. `Inputs.arguments` has only
-    one set of arguments for all batches of the same shape, so it cannot hold an argument that depends on the tokens.
+    between two layers.
     """
     import torch
 
-    inputs = Inputs()
-    compared: set[tuple[int, int]] = set()
+    inputs = Inputs(device=device)
+    varying: dict[
+        tuple[int, int], list[set[str]]
+    ] = {}  # for each shape and layer, arguments that depend on the tokens
     move_all_but(stack.base, stack.layers, device, dtype)
     try:
         with _calls_recorded(stack) as calls, torch.no_grad():
@@ -137,14 +176,26 @@ def capture(
                 _call_base(stack, ids, calls)
                 first = calls[0].hidden
                 inputs.hidden.append(store(first) if callable(store) else first.to(store))
+                inputs.passed = _passed(calls)
                 arguments = [call.arguments for call in calls]
                 size = (len(batch), len(batch[0]))
                 before = inputs.arguments.setdefault(size, arguments)
-                if before is not arguments and size not in compared:
-                    compared.add(size)
-                    if not all(map(_equal, before, arguments)):
-                        kind = type(stack.layers[0]).__name__
-                        raise UnsupportedModel(f"{kind} gets an argument that depends on the tokens")
+                if before is not arguments and size not in varying:
+                    varying[size] = [
+                        {name for name in other if not _equal(one.get(name), other[name])}
+                        for one, other in zip(before, arguments, strict=True)
+                    ]
+                names = varying.get(size) or [set()] * len(arguments)
+                inputs.own.append(
+                    [
+                        {
+                            name: _moved(value, "cpu")
+                            for name, value in layer.items()
+                            if name in dependent or _is_container(value)
+                        }
+                        for layer, dependent in zip(arguments, names, strict=True)
+                    ]
+                )
     finally:
         move_all_but(stack.base, stack.layers, back, None)
     return inputs
@@ -175,7 +226,7 @@ def _calls_recorded(stack: Stack) -> Iterator[list[LayerCall]]:
                 raise UnsupportedModel(f"{type(layer).__name__} takes its arguments in an unsupported form")
             hidden = arguments.pop(names[0])
             calls.append(LayerCall(hidden, arguments))
-            return (hidden, None) if stack.in_tuple else hidden
+            return (hidden, MORE) if stack.in_tuple else hidden
 
         return forward
 
@@ -208,6 +259,20 @@ def _call_base(stack: Stack, ids: Any, calls: list[LayerCall]) -> None:
         raise UnsupportedModel(f"{type(stack.base).__name__} computes something between its layers")
 
 
+def _passed(calls: list[LayerCall]) -> str:
+    """The argument in which each layer gets the second output of the layer before; "" if the model has none.
+
+    In `calls`, the value of this argument becomes None.
+    """
+    found = ""
+    for call in calls:
+        for name, value in call.arguments.items():
+            if value is MORE:
+                found = name
+                call.arguments[name] = None
+    return found
+
+
 @contextmanager
 def computed(stack: Stack, hidden: Any) -> Iterator[None]:
     """Replace the layers' `forward`, so that the output of the last layer is `hidden` without any computation."""
@@ -233,6 +298,22 @@ def _replaced(layers: Any, forward_of: Callable[[Any], Callable[..., Any]]) -> I
     finally:
         for layer in layers:
             layer.__dict__.pop("forward", None)
+
+
+def _is_container(value: Any) -> bool:
+    """True if an argument is an empty container. A model passes one to its layers so that they leave values in it."""
+    return isinstance(value, MutableMapping | MutableSequence) and not value
+
+
+def _moved(value: Any, device: str) -> Any:
+    """The argument with its tensors on `device`. Dicts and lists stay the same objects, because layers fill them."""
+    import torch
+
+    if torch.is_tensor(value):
+        return value.to(device)
+    if isinstance(value, tuple):
+        return tuple(_moved(one, device) for one in value)
+    return value
 
 
 def _equal(one: Any, other: Any) -> bool:

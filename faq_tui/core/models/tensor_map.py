@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from faq_tui.core.models.experts import EXPERT_PARTS, Layout, fused_blocks, transposed_matrices
@@ -56,18 +57,26 @@ class TensorMap:
     _loose: frozenset[str] = frozenset()  # matrices of experts whose name in the files is also in the map
 
     @classmethod
-    def of(cls, model: Any, stored: Iterable[str], decoded: Container[str] = ()) -> TensorMap:
+    def of(
+        cls,
+        model: Any,
+        stored: Iterable[str],
+        decoded: Container[str] = (),
+        shapes: Mapping[str, tuple[int, ...]] = MappingProxyType({}),
+    ) -> TensorMap:
         """The map of `model`, whose experts are fused by transformers. `stored` has the names of the tensors
         in the model's files.
 
         `decoded` has the names of the tensors that are computed from codes; their axes are always [out, in].
+        `shapes` has the shapes of tensors in the files: transformers swaps the axes of some tensors only if their
+        shape differs from the shape of the parameter.
         The map leaves out a parameter if the files have no tensor for it, or if transformers computes it in a way
         that the map cannot describe.
         """
         blocks = dict(fused_blocks(model))
         single = dict.fromkeys(_single_matrices(blocks), True)
         keys = {**model.state_dict(), **single}
-        found = dict(_sources(model, stored, keys))
+        found = dict(_sources(model, stored, keys, shapes))
         places = {key: parts[0][0] for key, parts in found.items() if len(parts) == len(parts[0]) == 1}
         for name in transposed_matrices(model):
             if (key := f"{name}{WEIGHT}") in places and places[key].tensor not in decoded:
@@ -165,7 +174,9 @@ def _of_experts(block: str, parameter: str, layout: Layout, parts: list[list[Pla
     }
 
 
-def _sources(model: Any, stored: Iterable[str], keys: Mapping[str, Any]) -> Iterator[tuple[str, list[list[Place]]]]:
+def _sources(
+    model: Any, stored: Iterable[str], keys: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
+) -> Iterator[tuple[str, list[list[Place]]]]:
     """Yield (name of a parameter in memory, places). `places` has a list for each part: one `Place` per expert."""
     from transformers.conversion_mapping import get_model_conversion_mapping
     from transformers.core_model_loading import (
@@ -196,4 +207,6 @@ def _sources(model: Any, stored: Iterable[str], keys: Mapping[str, Any]) -> Iter
             if all(lists):
                 yield key, lists
         elif kinds == [Transpose] and len(lists) == len(lists[0]) == 1:
-            yield key, [[replace(lists[0][0], transposed=True)]]
+            alike = shapes.get(lists[0][0].tensor) == tuple(getattr(keys[key], "shape", ()))
+            same = getattr(rule.operations[0], "check_dims", False) and alike
+            yield key, [[replace(lists[0][0], transposed=not same)]]

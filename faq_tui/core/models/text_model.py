@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from faq_tui.core.base.errors import UsageError
+
 
 def auto_class(config: Any) -> Any:
     """The auto class for `config`: AutoModelForImageTextToText if it has vision parts, else AutoModelForCausalLM.
@@ -23,12 +25,20 @@ def auto_class(config: Any) -> Any:
 def empty_model(folder: Path, trust_remote_code: bool, dtype: Any = None) -> Any:
     """The model of a folder in eval mode, without weights. Its buffers have values.
 
-    If `dtype` is None, the model has the dtype of its config.
+    If `dtype` is None, the model has the dtype of its config. Raises UsageError if transformers cannot build the
+    model, for example because the values in config.json contradict each other.
     """
     from accelerate import init_empty_weights
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    with init_empty_weights(include_buffers=False):
-        options = {} if dtype is None else {"dtype": dtype}
-        return auto_class(config).from_config(config, trust_remote_code=trust_remote_code, **options).eval()
+    options = {} if dtype is None else {"dtype": dtype}
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        with init_empty_weights(include_buffers=False):
+            return auto_class(config).from_config(config, trust_remote_code=trust_remote_code, **options).eval()
+    except Exception as error:  # transformers and the classes of configs raise errors of many types
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UsageError(
+            f"transformers cannot build the model of {folder / 'config.json'} ({reason}): fetch the model again, "
+            "or install a version of transformers that knows it"
+        ) from error

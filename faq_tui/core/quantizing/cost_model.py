@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -172,6 +172,11 @@ READING = 5e8  # speed of reading and writing the model, in bytes per second
 
 # Rough speeds of a CPU: for each term in `layer_seconds`, the number of units per second.
 SPEEDS = {"forward": 6e10, "hessian": 6e10, "solve": 3e10, "column": 1e4}
+# On a CPU, a child of the walk is forked from a process that has imported the libraries, and it reuses the outputs of
+# finished modules (`KeptOutputs`). It therefore needs fewer seconds before the first layer, and fewer forward
+# passes. It reaches at least WALK_SPEED times the speeds above: two cores of an AMD EPYC with AVX-512 were twice as
+# fast again.
+WALK_STARTUP, WALK_PASSES, WALK_SPEED = 6.0, 2.0, 2.5
 # Each measured row has a distance from the job, and the nearest rows are used. If the estimate for the job is 1.5
 # times the measured time of the row, the distance is log(1.5). OTHER_GPU is added to the distance of a row that was
 # measured on another GPU than the job's.
@@ -187,25 +192,34 @@ class QuantizationCost:
 
 
 def estimate_recipe(
-    recipe: Recipe, profile: LayerProfile, device: str, work: float = WORK, name: str = ""
+    recipe: Recipe, profile: LayerProfile, device: str, work: float = WORK, name: str = "", gpus: int = 1
 ) -> QuantizationCost:
     """Estimate the cost of one artefact of `recipe`. The other arguments have the same meaning as in `estimate`."""
     method = METHODS.get(recipe.method)
-    return estimate(method.cost_key(recipe, profile), method.workload(recipe, profile), device, work, name)
+    return estimate(method.cost_key(recipe, profile), method.workload(recipe, profile), device, work, name, gpus)
 
 
-def estimate(key: str, profile: LayerProfile, device: str, work: float = WORK, name: str = "") -> QuantizationCost:
+def estimate(
+    key: str, profile: LayerProfile, device: str, work: float = WORK, name: str = "", gpus: int = 1
+) -> QuantizationCost:
     """The cost of one quantization.
 
     `key` is a cost key. `device` is "cuda" or "cpu". `work` is the number of bytes that a batch of rows may take on
-    the GPU. `name` is the name of the GPU.
+    the GPU. `name` is the name of the GPU. `gpus` is the number of GPUs that make the artefact together. The walk
+    divides the tokens over them: each GPU needs a layer, its Hessians, and its share of the hidden states. The time
+    in which the first GPU solves the matrices does not become shorter. For other engines, `gpus` changes nothing,
+    because they were measured on one GPU only.
     """
     rows = _nearest(key, profile, device, name)
-    layer, gpu, host = layer_seconds(key, profile, device), *_bytes(key, profile, device, work)
+    share = replace(profile, tokens=-(-profile.tokens // gpus)) if cost_of(key).walk and device == "cuda" else profile
+    layer, (gpu, _) = layer_seconds(key, share, device), _bytes(key, share, device, work)
+    # The hidden states of all shares are in host memory if a share does not fit on its GPU.
+    host = _bytes(key, profile, device, work * profile.tokens / max(1, share.tokens))[1]
     if not rows:
-        alone = STARTUP + profile.layers * layer + profile.total_bytes / READING
+        startup = WALK_STARTUP if device == "cpu" and cost_of(key).walk else STARTUP
+        alone = startup + profile.layers * layer + profile.total_bytes / READING
         return QuantizationCost(alone, gpu, host, "")
-    seconds, gpus, hosts = [], [], []
+    seconds, on_gpu, on_host = list[float](), list[float](), list[float]()
     for row in rows:
         then = LayerProfile.from_json(row["profile"])
         old_gpu, old_host = _bytes(key, then, device, WORK)
@@ -213,12 +227,12 @@ def estimate(key: str, profile: LayerProfile, device: str, work: float = WORK, n
         around = row.get("seconds_before", 0.0) + (row.get("seconds_after") or 0.0)
         read = max(0.0, (profile.total_bytes - then.total_bytes) / READING)
         seconds.append(around + profile.layers * each + read)
-        gpus.append(gpu * row["gpu_bytes"] / old_gpu if row.get("gpu_bytes") and old_gpu else gpu)
-        hosts.append(host * row["host_bytes"] / old_host if row.get("host_bytes") else host)
+        on_gpu.append(gpu * row["gpu_bytes"] / old_gpu if row.get("gpu_bytes") and old_gpu else gpu)
+        on_host.append(host * row["host_bytes"] / old_host if row.get("host_bytes") else host)
     first = rows[0]
     source = f"{first['model']} on {first['device_name']}, {first['date']}"
     count = len(rows)
-    return QuantizationCost(sum(seconds) / count, sum(gpus) / count, sum(hosts) / count, source)
+    return QuantizationCost(sum(seconds) / count, sum(on_gpu) / count, sum(on_host) / count, source)
 
 
 def layer_seconds(key: str, profile: LayerProfile, device: str) -> float:
@@ -227,7 +241,8 @@ def layer_seconds(key: str, profile: LayerProfile, device: str) -> float:
     if device == "cuda":
         return summed(cost.seconds, layer_terms(cost, profile))
     attention = 2 * profile.longest * profile.hidden  # number of multiply-adds per token that compute attention
-    forward = 2 * cost.passes * profile.tokens * (profile.weights * profile.active + attention)
+    passes = WALK_PASSES if cost.walk else cost.passes
+    forward = 2 * passes * profile.tokens * (profile.weights * profile.active + attention)
     # If a module gets only a share of the tokens, its cost is multiplied by the share (`profile.active`).
     hessian = 2 * profile.tokens * profile.active * sum(i * i * n for _, i, n in profile.shapes)
     solve = sum((i * i * o + 2 * i**3) * n for o, i, n in profile.shapes)
@@ -235,7 +250,7 @@ def layer_seconds(key: str, profile: LayerProfile, device: str) -> float:
     work = {"forward": forward, "hessian": hessian, "solve": solve, "column": columns}
     if not cost.solves:
         work |= {"hessian": 0.0, "solve": 0.0, "column": 0.0}
-    return sum(amount / SPEEDS[term] for term, amount in work.items())
+    return sum(amount / SPEEDS[term] for term, amount in work.items()) / (WALK_SPEED if cost.walk else 1.0)
 
 
 def _bytes(key: str, profile: LayerProfile, device: str, work: float) -> tuple[float, float]:

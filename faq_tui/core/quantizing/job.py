@@ -31,6 +31,9 @@ class QuantizationJob:
         None  # the recorded kinds of the tokens in `rows`; only a recipe with `token_weights` needs them
     )
     ids_hash: str = ""  # hash of the token ids in `rows`, for which the kinds were recorded
+    devices: int = (
+        1  # number of GPUs over which the walk divides the rows; on a CPU, the number of threads that do so
+    )
     threads: int | None = None  # number of processor threads that torch may use; None if there is no limit
 
     @classmethod

@@ -9,6 +9,7 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.headers import quantized_shapes
 from faq_tui.core.models.layer_source import open_shell
 from faq_tui.core.quantizing.sequential.groups import linears
+from faq_tui.core.quantizing.sequential.walk_check import refusal_of_share, unquantizable
 
 Shapes = Mapping[str, tuple[int, int]]
 MOST_LEFT = 0.05  # this share of the weights may be left unquantized, for example the small gates
@@ -34,9 +35,20 @@ def check_packed(target: Path, trust_remote_code: bool, packed: Shapes) -> None:
     """
     expected = layer_matrices(target, trust_remote_code)
     total, done = (sum(out * columns for out, columns in one.values()) for one in (expected, packed))
+    others = _other_weights(target, trust_remote_code)
+    total += sum(others.values())
     if done < (1 - MOST_LEFT) * total:
-        left = next((name for name in expected if name not in packed), "some modules")
+        left = next((name for name in [*expected, *others] if name not in packed), "some modules")
         raise FaqError(
             f"GPTQModel quantized only {done / total:.0%} of the weights in this model's layers and left out {left}: "
             "use another method for this model"
         )
+
+
+def _other_weights(target: Path, trust_remote_code: bool) -> dict[str, int]:
+    """The sizes of the weights that `layer_matrices` leaves out, if they are most of the weights; otherwise empty."""
+    try:
+        stack = open_shell(target, trust_remote_code)
+    except FaqError:
+        return {}
+    return unquantizable(stack) if refusal_of_share(stack) else {}

@@ -1,4 +1,4 @@
-"""Decide how many artefacts are made at the same time, and which GPU or how many threads each worker gets."""
+"""Decide how many artefacts are made at the same time, and which GPUs or how many threads each worker gets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ON_CPU = 2  # number of artefacts of a small target that "auto" makes at the sam
 
 @dataclass(frozen=True)
 class WorkerPlace:
-    """The resources for one worker: its GPU or its number of threads.
+    """The resources for one worker: its GPUs or its number of threads.
 
     `env` has environment variables for the worker. `threads` is the number of processor threads that the worker may
     use; None means that there is no limit.
@@ -37,12 +37,16 @@ class WorkerPlace:
 
 @dataclass(frozen=True)
 class MissingArtefact:
-    """The recipe of an artefact that is still to be made, and the size of its calibration set."""
+    """The recipe of an artefact that is still to be made, and the size of its calibration set.
+
+    `gpus` is the number of GPUs that make the artefact together, if there are GPUs.
+    """
 
     recipe: Recipe
     rows: int
     tokens: int
     longest: int  # an upper limit for the number of tokens in one row
+    gpus: int = 1
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,28 @@ def places(
         return [WorkerPlace()]
     machine = hardware_for(device)
     size, costs = (0, None) if target is None else costs_on(machine, target, missing)
-    return places_on(machine, setting, len(missing), costs, size)
+    return places_on(machine, setting, len(missing), costs, size, max(one.gpus for one in missing))
+
+
+def gpus_refusal(each: int, device: str) -> str:
+    """The reason why this machine cannot make an artefact on `each` GPUs together; "" if it can.
+
+    `device` is `target.device`. If the GPUs of this machine cannot be counted here, the worker counts them.
+    """
+    if each == 1:
+        return ""
+    asked = f"quantize.gpus_per_artefact is {each}"
+    if device == "cpu":
+        return f'{asked}, but target.device is "cpu": set gpus_per_artefact = 1, or target.device = "auto"'
+    machine = hardware_for(device)
+    if any(name.startswith("MIG-") for name in machine.gpus):
+        return f"{asked}, but a process can use only one part of a GPU that MIG splits: set gpus_per_artefact = 1"
+    seen = len(machine.gpus)
+    if machine.other_gpu or seen >= each:
+        return ""
+    shown = " that CUDA_VISIBLE_DEVICES shows" if "CUDA_VISIBLE_DEVICES" in os.environ else ""
+    found = f"{seen or 'no'} GPU{'' if seen == 1 else 's'}{shown}"
+    return f"{asked}, but this machine has {found}: set gpus_per_artefact = {max(1, seen)}"
 
 
 def costs_on(
@@ -86,7 +111,7 @@ def costs_on(
         for one in missing:
             profile = profile_of(target, one.rows, one.tokens, one.longest)
             size = profile.total_bytes
-            costs.append(estimate_recipe(one.recipe, profile, device, work, machine.gpu_name))
+            costs.append(estimate_recipe(one.recipe, profile, device, work, machine.gpu_name, one.gpus))
     except FaqError:
         return 0, None
     return size, costs
@@ -144,12 +169,18 @@ def assignable(visible: str | None, gpus: Sequence[GpuInfo]) -> tuple[str, ...]:
 
 
 def places_on(
-    machine: Hardware, setting: Parallel, missing: int, costs: Sequence[QuantizationCost] | None, target_bytes: int
+    machine: Hardware,
+    setting: Parallel,
+    missing: int,
+    costs: Sequence[QuantizationCost] | None,
+    target_bytes: int,
+    each: int = 1,
 ) -> list[WorkerPlace]:
     """One place for each of the artefacts that are made at the same time on `machine`.
 
     `missing` is the number of missing artefacts, and `costs` has the cost of each of them. `costs` is None if the
-    costs are not known yet. `target_bytes` is the size of the target's weights.
+    costs are not known yet. `target_bytes` is the size of the target's weights. If there are GPUs, a place has `each`
+    of them. If there are fewer than `each`, the only worker sees all GPUs.
     """
     gpus = machine.gpus
     if setting != "auto":
@@ -158,15 +189,16 @@ def places_on(
         count = 1
     elif gpus:
         gpus = tuple(gpu for gpu in gpus if _has_room(machine.free.get(gpu), costs))
-        count = _fitting(len(gpus), costs, machine.host)
+        count = _fitting(len(gpus) // each, costs, machine.host)
     else:
         several = machine.cores >= ON_CPU and target_bytes <= SMALL_TARGET
         count = _fitting(ON_CPU if several else 1, costs, machine.host)
     count = min(count, missing)
-    if count <= 1:
+    if count <= 1 or 0 < len(gpus) < each:
         return [WorkerPlace()]
     if gpus:
-        return [WorkerPlace({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]}) for number in range(count)]
+        groups = [",".join(gpus[start : start + each]) for start in range(0, len(gpus) - each + 1, each)]
+        return [WorkerPlace({"CUDA_VISIBLE_DEVICES": groups[number % len(groups)]}) for number in range(count)]
     return [WorkerPlace(threads=max(1, machine.cores // count))] * count
 
 

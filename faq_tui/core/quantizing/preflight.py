@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.extensions import METHODS
 from faq_tui.core.models.dense import FolderTensors, format_of
-from faq_tui.core.models.devices import free_bytes
+from faq_tui.core.models.devices import free_bytes, is_cuda
 from faq_tui.core.models.folder_check import read_config
 from faq_tui.core.models.headers import quantized_shapes, tensors_of, view_of, weight_files
 from faq_tui.core.models.published.view import READABLE, format_named, quantization_in
@@ -181,8 +181,8 @@ def expert_count(config: Mapping[str, Any]) -> int:
 def check_finite(folder: Path, tensors: Iterable[str]) -> None:
     """Raise FaqError if a tensor named in `tensors` holds NaN or infinity. The tensors are read one by one.
 
-    The function is used for embeddings, norms and the lm_head. Modules that are quantized need no such check, because
-    NaN in the weights makes the module's loss NaN.
+    The function is used for embeddings, norms, routers and the lm_head. Modules that are quantized need no such
+    check, because NaN in the weights makes the module's loss NaN.
     """
     name = not_finite(folder, tensors)
     if name is not None:
@@ -205,11 +205,11 @@ def not_finite(folder: Path, tensors: Iterable[str]) -> str | None:
 
 
 def check_memory(bytes_needed: int, device: str = "cpu") -> None:
-    """Raise FaqError if `bytes_needed` exceeds the free memory of the device (`cpu` or `cuda`)."""
+    """Raise FaqError if `bytes_needed` exceeds the free memory of the device, for example `cpu` or `cuda`."""
     free = free_bytes(device)
     if free is not None and bytes_needed > free:
         raise FaqError(
-            f"the model does not fit in {'GPU ' if device == 'cuda' else ''}memory: it needs about "
+            f"the model does not fit in {'GPU ' if is_cuda(device) else ''}memory: it needs about "
             f"{bytes_needed / GIB:.1f} GiB, but {free / GIB:.1f} GiB are free; "
             "free memory, or use fewer or shorter rows or a smaller model"
         )

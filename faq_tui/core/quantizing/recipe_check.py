@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
+import math
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,29 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.models.folder_check import read_config
 from faq_tui.core.models.headers import linear_shapes, tensors_of, weight_files
 from faq_tui.core.quantizing.output import versions
+from faq_tui.core.quantizing.parallel import gpus_refusal
 from faq_tui.core.run.run import Run
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
-VERSION = 1  # increase this number if new code finds other refusals for the same files
+VERSION = 2  # increase this number if new code finds other refusals for the same files
 
-# Every method supports the architectures PLAIN_TYPES if all matrices in their layers match PLAIN. For these models,
-# no worker process is needed.
+# Every method supports these architectures. For these models, no worker process is needed if the files hold exactly
+# what config.json asks for.
 PLAIN_TYPES = {"llama", "mistral", "qwen2", "qwen3"}
-PLAIN = re.compile(r"model\.layers\.\d+\.(?:self_attn\.[qkvo]_proj|mlp\.(?:gate|up|down)_proj)")
+DTYPES = {None, "bfloat16", "float16", "float32"}
+
+
+def check_gpus(run: Run) -> None:
+    """Raise UsageError if this machine has fewer GPUs than an artefact needs.
+
+    The machines of a cluster are not checked here: Ray knows their GPUs.
+    """
+    settings = run.settings
+    if settings.cluster.address is not None and settings.target.device != "cpu":
+        return
+    if why := gpus_refusal(settings.quantize.gpus_per_artefact, settings.target.device):
+        raise UsageError(why)
 
 
 def check_recipes(run: Run, folder: Path, cancel: CancelToken, log: Path) -> None:
@@ -34,7 +47,7 @@ def check_recipes(run: Run, folder: Path, cancel: CancelToken, log: Path) -> Non
     recipes or the packages change, the check runs again.
     """
     config, recipes = read_config(folder), [recipe.identity() for recipe in run.settings.recipes]
-    if config.get("model_type") in PLAIN_TYPES and all(map(PLAIN.fullmatch, linear_shapes(folder))):
+    if config.get("model_type") in PLAIN_TYPES and _is_plain(folder, config):
         return
     trusted = run.settings.target.trust_remote_code
     files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in weight_files(folder)]
@@ -48,6 +61,32 @@ def check_recipes(run: Run, folder: Path, cancel: CancelToken, log: Path) -> Non
     for recipe, why in zip(run.settings.recipes, refusals, strict=True):
         if why:
             raise UsageError(f"{recipe.method} cannot quantize {folder}: {why}")
+
+
+def _is_plain(folder: Path, config: dict[str, Any]) -> bool:
+    """True if the files hold exactly the matrices that config.json asks for, and no others.
+
+    The function is for the architectures in `PLAIN_TYPES`.
+    """
+    shapes, tensors = linear_shapes(folder), tensors_of(folder)
+    if config.get("dtype", config.get("torch_dtype")) not in DTYPES:
+        return False
+    numbers = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
+    if not all(type(config.get(key)) is int and config[key] > 0 for key in numbers):
+        return False
+    hidden, width, layers, heads, pairs = (config[key] for key in numbers)
+    head = config.get("head_dim") or hidden // heads
+    expected = {
+        f"self_attn.{name}_proj": (n * head, hidden) for name, n in (("q", heads), ("k", pairs), ("v", pairs))
+    }
+    expected["self_attn.o_proj"] = (hidden, heads * head)
+    expected |= {"mlp.gate_proj": (width, hidden), "mlp.up_proj": (width, hidden), "mlp.down_proj": (hidden, width)}
+    return (
+        shapes == {f"model.layers.{i}.{name}": shape for i in range(layers) for name, shape in expected.items()}
+        and "model.norm.weight" in tensors
+        and ("lm_head.weight" in tensors or config.get("tie_word_embeddings") is True)
+        and all(size >= 2 * math.prod(shape) for _, shape, size in tensors.values())
+    )
 
 
 def _found(run: Run, folder: Path, trusted: bool, recipes: list[Any], cancel: CancelToken, log: Path) -> list[str]:

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.extensions import METHODS
-from faq_tui.core.models.devices import device_of, peak_memory_mb, used_devices
-from faq_tui.core.models.headers import linear_shapes, quantized_shapes, tensors_of
+from faq_tui.core.models.devices import device_of, devices_of, peak_memory_mb, used_devices
+from faq_tui.core.models.headers import quantized_shapes, tensors_of
 from faq_tui.core.models.hub import local_folder
 from faq_tui.core.models.model_code import without_code
 from faq_tui.core.quantizing.cost_model import min_host_memory, min_memory
@@ -54,12 +55,14 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     if threads is not None:
         limit_threads(threads)
 
-    started = time.monotonic()
+    started, files = time.monotonic(), file_states(target)
     progress = QuantizationProgress(send, cancel)
     # Some methods use a library that runs the code in the model's folder, even if the person has not allowed it.
     with without_code(target, job.trust_remote_code) as safe:
         outcome = method.quantize(job, safe, rows, progress, cancel)
         complete_folder(job.out, safe)
+    if changed := [path for path, state in files.items() if file_states(target).get(path) != state]:
+        raise FaqError(f"{changed[0]} changed while the model was quantized: run again")
     check_servable(job.out)
     result = {
         "average_bits": outcome.average_bits,
@@ -83,6 +86,16 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     send("quantized", **result)
 
 
+def file_states(target: Path) -> dict[Path, tuple[int, int]]:
+    """Size and time of the last change of config.json and of each weights file."""
+    states = {}
+    for path in (target / "config.json", *sorted(target.glob("*.safetensors*"))):
+        with suppress(OSError):
+            stat = path.stat()
+            states[path] = (stat.st_size, stat.st_mtime_ns)
+    return states
+
+
 def limit_threads(threads: int) -> None:
     """Let torch, and the libraries that are imported later, compute with this number of processor threads."""
     import torch
@@ -102,11 +115,12 @@ def check_job(job: QuantizationJob, method: Method, cancel: CancelToken) -> tupl
     check_enough(rows)
     cancel.check()
     target = local_folder(job.model)
-    shapes = linear_shapes(target)
-    method.preflight(job.recipe, config, quantized_shapes(target))
-    device, longest, tokens = device_of(job.device), max(map(len, rows)), sum(map(len, rows))
+    shapes = quantized_shapes(target)
+    method.preflight(job.recipe, config, shapes)
+    longest, tokens = max(map(len, rows)), sum(map(len, rows))
     key = method.cost_key(job.recipe, profile_of(target, len(rows), tokens, longest))
-    check_memory(min_memory(target, key, longest, tokens, device), device)
+    for device in dict.fromkeys(devices_of(job.device, job.devices)):
+        check_memory(min_memory(target, key, longest, tokens, device_of(job.device)), device)
     check_memory(min_host_memory(target, key))
     check_finite(target, [name for name in tensors_of(target) if name.removesuffix(".weight") not in shapes])
     return target, rows

@@ -18,7 +18,7 @@ from typing import Any
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.endpoints import Reply
 from faq_tui.core.prompts import PROMPTED, Prompt, load_prompt
-from faq_tui.core.regenerating.flags import CUT_OFF, LOOP, NOT_FINISHED, REFUSAL
+from faq_tui.core.regenerating.flags import CUT_OFF, LOOP, NOT_FINISHED, REFUSAL, words_of
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Source
 from faq_tui.core.settings.prompt_file import text_of
@@ -192,6 +192,9 @@ def parts_of(reply: Reply, source: Source) -> tuple[str, str]:
     return reply.reasoning, reply.answer
 
 
+AGAIN = "; requested again"  # in the reason for a second request, the words that begin the description of it
+
+
 @dataclass(frozen=True)
 class RequestPolicy:
     """The settings for one request of a candidate."""
@@ -216,13 +219,13 @@ def next_request(source: Source, policy: RequestPolicy, candidate: Candidate) ->
     flags = set(candidate.flags)
     more_helps = CUT_OFF & flags and not flags & {*NOT_FINISHED, REFUSAL, LOOP}
     reaction = source.on_truncated if more_helps else source.on_flagged
-    why = ", ".join(candidate.flags)
+    why = " and ".join(words_of(flag).counted for flag in candidate.flags)
     if reaction == "retry":
         room = round(policy.max_tokens * source.retry_room)
-        return replace(policy, max_tokens=room, again=f"{why}; requested again with room for {room} tokens")
+        return replace(policy, max_tokens=room, again=f"{why}{AGAIN} with room for {room} tokens")
     if reaction == "other_seed":
         other = policy.sampling_seed + SEED_STEP
-        return replace(policy, sampling_seed=other, again=f"{why}; requested again with the sampling seed {other}")
+        return replace(policy, sampling_seed=other, again=f"{why}{AGAIN} with the sampling seed {other}")
     return None
 
 

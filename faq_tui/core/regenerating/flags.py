@@ -34,7 +34,7 @@ class FlagWords:
 
 
 FLAG_WORDS = {
-    TRUNCATED: FlagWords("cut off", "truncated", "cut off at max_tokens"),
+    TRUNCATED: FlagWords("cut off", "cut off", "cut off at max_tokens"),
     UNCLOSED: FlagWords("with reasoning that never ended", "reasoning never ended", "the reasoning never ends"),
     EMPTY: FlagWords("empty", "no answer", "the answer is empty"),
     LOOP: FlagWords("looping", "repeats itself", "repeats itself"),

@@ -48,13 +48,14 @@ def _sentence(one: dict[str, Any], title: str) -> str:
     now = f"±{_percent(one['half_width'])}{unit} after {_draws(one['draws'])}"
     wanted = one["wanted"]
     if one["draws"] == 1:
-        now += ", without the variation between draws. With this variation,"
+        now += ". One draw does not show how much draws differ."
+        assumed = " If they differ as much as in our own tests," if one["assumed"] else ""
     else:
         wanted = [width for width in wanted if width["share"] < one["half_width"]]
         now += ";"
+        assumed = " if draws differ as much as in our own tests," if one["assumed"] else ""
     needs = "; ".join(_needs(wanted, unit, one["text"])) or "the interval is narrow enough"
-    assumed = " (if draws differ as much as in our own tests)" if one["assumed"] else ""
-    return f"{metric.title} on {title}: {now} {needs}{assumed}."
+    return f"{metric.title} on {title}: {now}{assumed} {needs}."
 
 
 def _needs(wanted: Sequence[dict[str, Any]], unit: str, text: str) -> Iterator[str]:

@@ -31,7 +31,7 @@ _FOLDED = re.compile(b'"stage": "(?:regenerate|judge|seeds)"')
 _TEXT = re.escape(DELTA_LINE) + rb"[^\n]*\n"
 _TEXTS = re.compile(rb"%b(?:%b)*" % (_TEXT, _TEXT))  # neighbouring lines with text of candidates
 _TOKENS = re.compile(rb'"completion_tokens": (\d+)')
-_CUT = b'"truncated"'  # the flag of a candidate that was cut off
+_USABLE = b'"flags": []'
 _STARTED, _DONE, _RETRIED, _FAILED = (
     line_start(kind) for kind in (e.CandidateStarted, e.CandidateDone, e.CandidateRetried, e.CandidateFailed)
 )
@@ -184,7 +184,9 @@ class Compactor:
         yield from self._passing.values()
         yield from self._failures.values()
         failed = self._failed - len(self._failures)
-        totals = e.CandidateTotals(self._settled, failed, self._truncated, self._retried, self._tokens, self._retries)
+        totals = e.CandidateTotals(
+            self._settled, failed, 0, self._retried, self._tokens, self._retries, self._unusable
+        )
         if any(vars(totals).values()):
             yield f"{to_json(totals)}\n".encode()
         for unsettled in self.unsettled.values():
@@ -193,7 +195,7 @@ class Compactor:
     def _forget_candidates(self) -> None:
         self.unsettled: dict[bytes, list[bytes]] = {}  # the lines of each candidate that is being generated
         self._failures: dict[bytes, bytes] = {}  # the newest failures of candidates that are not requested again
-        self._settled = self._failed = self._truncated = self._retried = self._tokens = 0
+        self._settled = self._failed = self._unusable = self._retried = self._tokens = 0
         self._retries: dict[str, int] = {}  # number of retries by reason
 
     def add(self, line: bytes) -> None:
@@ -244,7 +246,7 @@ class Compactor:
             self.unsettled[key] = [line]
         elif line.startswith(_DONE):
             self._settled += 1
-            self._truncated += _CUT in line
+            self._unusable += _USABLE not in line
             tokens = _TOKENS.search(line)
             self._tokens += int(tokens[1]) if tokens else 0
         elif line.startswith(_FAILED):
@@ -270,7 +272,8 @@ class Compactor:
             return
         if isinstance(event, e.CandidateTotals):
             self._settled, self._failed = self._settled + event.settled, self._failed + event.failed
-            self._truncated, self._retried = self._truncated + event.truncated, self._retried + event.retried
+            self._unusable += event.unusable or event.truncated
+            self._retried += event.retried
             self._tokens += event.tokens
             for reason, count in event.retries.items():
                 e.count_reason(self._retries, reason, count)

@@ -76,7 +76,7 @@ class Preparing(Event):
     what: str
     done: int
     total: int | None  # None if the amount is not known
-    unit: str  # "bytes"; "" if the work is not measured
+    unit: str  # "bytes" or "tokens"; "" if the work is not measured
     ended: bool
 
 
@@ -184,10 +184,11 @@ class CandidateTotals(Event):
 
     settled: int
     failed: int
-    truncated: int
+    truncated: int  # written by older versions in place of `unusable`; now always 0
     retried: int
     tokens: int
     retries: dict[str, int] = field(default_factory=dict)  # number of retries by reason; empty in older files
+    unusable: int = 0
 
 
 MOST_REASONS = 20  # largest number of reasons that are counted apart

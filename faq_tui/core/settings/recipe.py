@@ -353,7 +353,7 @@ def listed(values: Iterable[Any]) -> str:
 
 
 class Quantize(Section):
-    """How many artefacts are made at the same time, and how often gptqmodel saves checkpoints."""
+    """How many artefacts are made at the same time, on how many GPUs, and how often gptqmodel saves checkpoints."""
 
     parallel: Annotated[
         Count | Literal["auto"],
@@ -363,6 +363,11 @@ class Quantize(Section):
             "or two on a CPU if the target is small"
         ),
     ] = "auto"
+    gpus_per_artefact: Annotated[
+        Count,
+        AddedLater(),
+        Field(description="number of GPUs that make one artefact together"),
+    ] = 1
     checkpoint_s: Annotated[
         float,
         Field(

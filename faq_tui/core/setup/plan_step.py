@@ -83,7 +83,7 @@ def _time(run: Run, rate: float | None) -> Iterator[tuple[str, str]]:
         seconds, at_most = quantize
         parts.append(f"quantize {'at most about' if at_most else 'about'} {_duration(seconds)} (all models)")
     if parts:
-        yield "time", "; ".join(parts)
+        yield "time", f"{'; '.join(parts)}; judge, activations and evaluate take further time"
 
 
 def _duration(seconds: float) -> str:

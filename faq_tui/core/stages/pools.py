@@ -42,7 +42,9 @@ def needs_on(pool: ClusterPool, context: Context, target: Path | None, missing: 
     memory.
     """
     settings = context.run.settings
-    gpus = int(settings.target.device == "cuda" or (settings.target.device == "auto" and pool.has_gpus))
+    wanted = 1 if missing is None else missing.gpus
+    device, has_gpus = settings.target.device, pool.has_gpus or wanted > 1  # without a GPU, the pool refuses the task
+    gpus = wanted * int(device == "cuda" or (device == "auto" and has_gpus))
     memory = 0.0
     if target is not None and missing is not None:
         _, costs = costs_on(Hardware(gpus=(GPU,) * gpus), target, [missing])

@@ -142,7 +142,8 @@ class Production:
 
     def _missing(self, job: WantedArtefact) -> MissingArtefact:
         longest = min(self.run.settings.assemble.max_tokens, job.set_row.tokens)
-        return MissingArtefact(job.recipe, job.set_row.samples, job.set_row.tokens, longest)
+        gpus = self.run.settings.quantize.gpus_per_artefact
+        return MissingArtefact(job.recipe, job.set_row.samples, job.set_row.tokens, longest, gpus)
 
     def _folder(self) -> Path | None:
         """The folder of the target; None if its files are not on this machine."""
@@ -209,6 +210,8 @@ class Production:
             "checkpoints": str(checkpoints(run, job.name, job.signature)),
             "checkpoint_s": run.settings.quantize.checkpoint_s,
         }
+        if run.settings.quantize.gpus_per_artefact > 1:
+            spec["devices"] = run.settings.quantize.gpus_per_artefact
         if place.threads is not None:
             spec["threads"] = place.threads
         if kind_weights_of(job.recipe) is not None:

@@ -14,6 +14,7 @@ from faq_tui.core.base.files import private_folder
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.models.target import find_target, fingerprint
 from faq_tui.core.quantizing.output import is_whole
+from faq_tui.core.quantizing.recipe_check import check_gpus
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note, StageProgress, StageStarted
 from faq_tui.core.run.run import Run
@@ -72,6 +73,7 @@ def _kinds(run: Run, recipe: Recipe, name: str) -> list[str]:
 def execute(context: Context) -> str:
     run = context.run
     sets = all_sets(run.store)
+    check_gpus(run)
     for _, name in jobs(run):
         if name not in sets:
             raise FaqError(f"set {name} is not assembled: run `faq-tui run {run.folder} --until assemble`")
@@ -114,6 +116,7 @@ def make_one(context: Context, name: str) -> str:
         for recipe, set_name in jobs(run)
         if set_name in sets
     }
+    check_gpus(run)
     run.models.mkdir(parents=True, exist_ok=True)
     context.emit(StageStarted(STAGE, 1, "artefacts"))
     target = find_target(run, lambda text: context.emit(Note(text)))

@@ -19,7 +19,7 @@ from faq_tui.core.models.hub import cached_folder, local_folder
 from faq_tui.core.models.target import local_target
 from faq_tui.core.models.tokenizer_check import ModelFolder, Roles, ShapeFacts, TokenizerFacts, tokenizer_facts
 from faq_tui.core.quantizing.preflight import check_readable, check_target, refuse_recipes
-from faq_tui.core.quantizing.recipe_check import check_recipes
+from faq_tui.core.quantizing.recipe_check import check_gpus, check_recipes
 from faq_tui.core.regenerating.candidate_requests import has_pending
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED, Source
@@ -59,6 +59,8 @@ def check_models(run: Run, stages: Sequence[str], cancel: CancelToken, log: Path
     first problem. A target that cannot be downloaded now is a problem if `lenient` is false and one of `stages` loads
     the target. In all other cases, the failed download only causes a notice.
     """
+    if "quantize" in stages and run.settings.recipes:
+        check_gpus(run)
     chosen = seed_rows.StoredSeeds(run.store, seed_rows.ids_by_role(run.store, "chosen"))
     shapes = _shapes(chosen)
     notices: list[str] = []

@@ -35,7 +35,6 @@ class CandidateCounts:
     """Counts of the candidates that one source has generated for one seed."""
 
     done: int = 0
-    truncated: int = 0  # number of candidates that were cut off
     unusable: int = 0  # number of candidates with at least one flag
     failed: int = 0  # number of candidates that could not be generated
 
@@ -77,8 +76,7 @@ def answered(store: Store, source_hash: str, wanted: int, seed_ids: Iterable[str
         flags = [row["flags"] for row in store.db.execute(query, (source_hash, seed_id, wanted))]
         failed = sum(number <= wanted for number in candidates.failures_of_seed(store, source_hash, seed_id))
         if flags or failed:
-            cut = sum("truncated" in json.loads(text) for text in flags)
-            counts[seed_id] = CandidateCounts(len(flags), cut, sum(text != "[]" for text in flags), failed)
+            counts[seed_id] = CandidateCounts(len(flags), sum(text != "[]" for text in flags), failed)
     return counts
 
 
@@ -93,7 +91,7 @@ class Totals:
     """Counts of one source's wanted candidates."""
 
     candidates: int
-    truncated: int
+    unusable: int  # number of candidates with at least one flag
     tokens: int  # total number of generated tokens
 
 
@@ -107,7 +105,7 @@ def totals(path: Path, source_hash: str, wanted: int) -> Totals:
     db = connect_to_read(path, timeout_s=5.0)
     try:
         query = (
-            "SELECT count(*), coalesce(sum(flags LIKE '%\"truncated\"%'), 0), coalesce(sum(completion_tokens), 0)"
+            "SELECT count(*), coalesce(sum(flags <> '[]'), 0), coalesce(sum(completion_tokens), 0)"
             " FROM candidates WHERE generation = ? AND number <= ?"
             f" AND seed_id IN (SELECT id FROM seeds WHERE {CHOSEN})"
         )

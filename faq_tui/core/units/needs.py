@@ -34,7 +34,7 @@ class Estimates:
 
     @cached_property
     def gpus(self) -> int:
-        """The number of GPUs that a unit uses: 0 or 1."""
+        """The number of GPUs that a unit uses: 0 or 1. An artefact can use more (see `quantize`)."""
         device = self.run.settings.target.device
         return int(device == "cuda" or (device == "auto" and bool(self._machine.gpus or self._machine.other_gpu)))
 
@@ -50,19 +50,21 @@ class Estimates:
 
     def quantize(self, recipe: Recipe, row: SetRow | None) -> Needs:
         """The needs of one artefact. `row` is its calibration set; None if the set is not assembled."""
+        each = self.run.settings.quantize.gpus_per_artefact
+        gpus = self.gpus * each
         if row is None or self._target is None:
-            return Needs(self.gpus)
+            return Needs(gpus)
         key = repr(sorted(recipe.identity().items())), row.samples, row.tokens
         if key not in self._costs:
             longest = min(self.run.settings.assemble.max_tokens, row.tokens)
-            missing = MissingArtefact(recipe, row.samples, row.tokens, longest)
+            missing = MissingArtefact(recipe, row.samples, row.tokens, longest, each)
             _, costs = costs_on(self._machine, self._target, [missing])
             self._costs[key] = costs[0] if costs else None
         cost = self._costs[key]
         if cost is None:
-            return Needs(self.gpus)
-        gpu = round(cost.gpu_bytes) if self.gpus else None
-        return Needs(self.gpus, gpu, round(cost.host_bytes), round(cost.seconds, 1))
+            return Needs(gpus)
+        gpu = round(cost.gpu_bytes) if gpus else None
+        return Needs(gpus, gpu, round(cost.host_bytes), round(cost.seconds, 1))
 
     @cached_property
     def _forward(self) -> Needs:

@@ -21,7 +21,10 @@ STAGES = {
 
 @dataclass(frozen=True)
 class Needs:
-    """The resources of a unit. A number is None if no estimate is possible yet."""
+    """The resources of a unit. A number is None if no estimate is possible yet.
+
+    `gpu_bytes` is the memory that the unit needs on each of its GPUs.
+    """
 
     gpus: int = 0
     gpu_bytes: int | None = None

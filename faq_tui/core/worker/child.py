@@ -1,4 +1,4 @@
-"""The program of the child, which is started by `python -m faq_tui.core.worker.child TASK CHANNEL_FD`.
+"""The program of the child, which is started by `python -m faq_tui.core.worker TASK CHANNEL_FD`.
 
 The child reads its spec from stdin, as one line of JSON. Stdin stays open while the parent runs. If the parent ends
 for any reason, stdin is closed, and then the child ends.
@@ -125,7 +125,3 @@ def work(task_name: str, channel_fd: int) -> NoReturn:
         with suppress(OSError):
             stream.flush()
     os._exit(code)
-
-
-if __name__ == "__main__":
-    main()

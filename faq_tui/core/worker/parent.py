@@ -56,6 +56,8 @@ SMALLER = {
 # A waiting OpenMP thread can keep a processor core busy. On a shared machine, busy waiting makes torch and llama.cpp
 # about thirty times slower.
 QUIET_THREADS = {"OMP_WAIT_POLICY": "passive", "TOKENIZERS_PARALLELISM": "false"}
+# faq-tui shows its own progress. The bars of transformers would fill the log of the job.
+NO_BARS = {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 
 
 def run_worker(
@@ -77,7 +79,7 @@ def run_worker(
     died, this function raises a `WorkerDiedError` that says how the child died.
     """
     private_folder(log.parent)
-    child, read_fd, lifeline = _start(task, log, {**os.environ, **QUIET_THREADS, **(env or {})}, cancel)
+    child, read_fd, lifeline = _start(task, log, _environment(env), cancel)
     last: dict[str, Any] = {}
     try:
         lifeline.write(json.dumps(spec).encode() + b"\n")
@@ -108,7 +110,12 @@ def prepare_worker(log: Path, env: dict[str, str] | None = None) -> None:
     """
     private_folder(log.parent)
     with log.open("ab") as output:
-        start_server(log.parent, {**os.environ, **QUIET_THREADS, **(env or {})}, output.fileno())
+        start_server(log.parent, _environment(env), output.fileno())
+
+
+def _environment(env: dict[str, str] | None) -> dict[str, str]:
+    """The environment variables of a child that gets the further variables `env`."""
+    return {**NO_BARS, **os.environ, **QUIET_THREADS, **(env or {})}
 
 
 def _start(task: str, log: Path, environment: dict[str, str], cancel: CancelToken) -> tuple[Child, int, BinaryIO]:
@@ -124,7 +131,7 @@ def _start(task: str, log: Path, environment: dict[str, str], cancel: CancelToke
 
         def start(stdin: int, channel: int) -> Child:
             return subprocess.Popen(
-                [sys.executable, "-m", "faq_tui.core.worker.child", task, str(channel)],
+                [sys.executable, "-m", "faq_tui.core.worker", task, str(channel)],
                 stdin=stdin,
                 stdout=output,
                 stderr=output,

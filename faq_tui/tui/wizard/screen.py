@@ -32,6 +32,7 @@ from faq_tui.tui.wizard.steps import Answers, WizardState, all_steps, sample_lin
 PAUSE_S = 0.6  # seconds without typing after which an answer is checked
 CHECKING = Line("Checking …", "dim")
 LATER = 'If the server does not run yet, choose "no model for now", and add the server to faq.toml later.'
+MARKS = {"warning": "! ", "bad": "! "}  # without colours, a mark shows the lines that matter
 KEYS = "tab next field · ctrl+z undo · ctrl+s {next} · esc {back} · page up/down scroll"
 
 
@@ -52,7 +53,7 @@ class ReportText(LiteralText):
         text = Text()
         for line in lines:
             style = self.get_component_rich_style(f"report--{line.role}", partial=True) if line.role else ""
-            text.append(f"{sanitize(line.text)}\n", style)
+            text.append(f"{MARKS.get(line.role, '')}{sanitize(line.text)}\n", style)
         self.show(text)
 
 
@@ -60,7 +61,7 @@ class WizardScreen(ModalScreen[NewRun | None]):
     """Asks for a new run in five steps. Returns None if the user leaves the wizard."""
 
     DEFAULT_CSS = (Path(__file__).parent / "wizard.tcss").read_text(encoding="utf-8")
-    AUTO_FOCUS = ""  # each step focuses its first field
+    AUTO_FOCUS = ""  # each step focuses its first text field
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "next", "Next", priority=True),
         Binding("ctrl+o", "create_only", "Create only", priority=True),
@@ -126,7 +127,9 @@ class WizardScreen(ModalScreen[NewRun | None]):
             await form.show_fields(step.fields(self.state, self._initial))
             self._take_values()
         self._draw_frame()
-        form.rows[0].control.focus()
+        # People begin to type when a step opens. A list ignores text, so the first text field gets the focus.
+        first = next((row for row in form.rows if isinstance(row.control, Input)), form.rows[0])
+        first.control.focus()
         self._check_now()
 
     def _draw_frame(self) -> None:

@@ -224,7 +224,10 @@ class PlanStep(WizardStep):
         return [Field("folder", name, label="Folder", help=text)]
 
     def look(self, state: WizardState) -> StepReport:
-        return look_at_plan(state.draft(), state.text("folder"), state.here)
+        report = look_at_plan(state.draft(), state.text("folder"), state.here)
+        # The warnings of earlier steps are repeated, because this is the last screen before the run starts.
+        earlier = [*state.target.lines, *state.seeds.lines, *state.server.lines]
+        return replace(report, lines=(*report.lines, *(line for line in earlier if line.role == "warning")))
 
     def keep(self, state: WizardState, report: Any) -> None:
         state.plan = report

@@ -16,7 +16,7 @@ from faq_tui.core.models.backbone import Backbone
 from faq_tui.core.models.dense import load_dense
 from faq_tui.core.models.headers import tensors_of
 from faq_tui.core.models.layer_source import open_stack
-from faq_tui.core.models.stack import capture, find_stack
+from faq_tui.core.models.stack import capture, find_stack, hidden_of
 from faq_tui.core.models.streamed import StreamedBackbone, open_stream
 from faq_tui.core.quantizing import task
 from faq_tui.core.quantizing.library_definitions import is_advisable, library_refusal
@@ -42,7 +42,10 @@ REFUSED = {
 OUTPUT = {
     "phi": "self_attn.dense",
     "gpt_neox": "attention.dense",
+    "biogpt": "self_attn.out_proj",
     "gpt2": "attn.c_proj",
+    "openai-gpt": "attn.c_proj",
+    "recurrent_gemma": "temporal_block.o_proj",
     "gpt_bigcode": "attn.c_proj",
     "gptj": "attn.out_proj",
     "gpt_neo": "attn.attention.out_proj",
@@ -108,12 +111,12 @@ def test_layer_by_layer_equals_the_whole_model(target: Path, rows: Path) -> None
     found = inputs.hidden[0]
     for index in range(len(stack.layers)):
         out = stack.layer(index).float()(found, **inputs.of(0, index))
-        found = out[0] if isinstance(out, tuple) else out
+        found = inputs.hidden_after(0, index, out)
     whole, seen = load_dense(target, torch.float32, "cpu"), []
     find_stack(whole).layers[-1].register_forward_hook(lambda _module, _args, out: seen.append(out))
     with torch.no_grad():
         whole.get_decoder()(input_ids=torch.tensor(batch), use_cache=False)
-    expected = seen[0][0] if isinstance(seen[0], tuple) else seen[0]
+    expected = hidden_of(seen[0])
     assert found.shape == expected.shape == (4, len(batch[0]), expected.shape[-1])
     assert torch.allclose(found, expected, atol=1e-4 * float(expected.abs().max()))
 

@@ -278,6 +278,21 @@ def test_doctor_counts_the_memory_of_artefacts_that_are_made_at_the_same_time(
         assert both.state == "warning" and "give quantize.parallel a lower number" in both.advice
 
 
+def test_each_of_several_gpus_needs_its_share_of_the_hidden_states() -> None:
+    profile = dataclasses.replace(DENSE, rows=512, tokens=512 * 2048)
+    one, four = (estimate("gptq@walk", profile, "cuda", gpus=gpus) for gpus in (1, 4))
+    states = 2.0 * profile.tokens * profile.hidden
+    assert one.gpu_bytes - four.gpu_bytes == pytest.approx(0.75 * states, rel=0.5)
+    assert one.host_bytes == four.host_bytes
+    assert one.seconds / 4 < four.seconds < 0.7 * one.seconds, "the matrices are solved on one GPU"
+    # On a small GPU, all hidden states are in host memory, whether one GPU or four GPUs pass them on.
+    small = [estimate("gptq@walk", profile, "cuda", 1e9, gpus=gpus) for gpus in (1, 2)]
+    assert small[0].host_bytes == small[1].host_bytes > one.host_bytes + 0.5 * states
+    # GPTQModel was measured on one GPU only, and a CPU has no GPUs.
+    for key, device in (("gptq", "cuda"), ("awq", "cuda"), ("gptq@walk", "cpu")):
+        assert estimate(key, profile, device, gpus=4) == estimate(key, profile, device)
+
+
 def test_doctor_counts_the_artefacts_that_share_a_gpu() -> None:
     costs = [QuantizationCost(60.0, 10e9, 1e9, "")] * 4
     on = [WorkerPlace({"CUDA_VISIBLE_DEVICES": name}) for name in "0101"]

@@ -36,6 +36,12 @@ def test_experts_that_were_left_out_are_named(tmp_path: Path) -> None:
         check_packed(target, False, {one: shape for one, shape in shapes.items() if "experts" not in one})
 
 
+def test_experts_in_an_unknown_form_count_as_left_out(tmp_path: Path) -> None:
+    target = make("jetmoe", tmp_path / "target")
+    with pytest.raises(FaqError, match=r"quantized only 2% of the weights .* left out \S+mlp\.input_linear"):
+        check_packed(target, False, layer_matrices(target, False))
+
+
 def test_the_librarys_table_is_read_without_importing_it(tmp_path: Path) -> None:
     environment = {**os.environ, "GPTQMODEL_OFFLINE": "1"}
     done = subprocess.run(

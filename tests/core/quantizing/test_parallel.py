@@ -17,6 +17,7 @@ from faq_tui.core.quantizing.parallel import (
     MissingArtefact,
     WorkerPlace,
     assignable,
+    gpus_refusal,
     places,
     places_on,
     thread_limit,
@@ -107,6 +108,47 @@ def test_a_number_is_taken_as_it_is_but_not_above_the_missing_artefacts() -> Non
     assert places_on(CPU, 3, 5, None, 0) == [WorkerPlace(threads=1)] * 3
     assert len(places_on(CPU, 3, 2, None, 0)) == 2
     assert visible(places_on(FOUR, 6, 9, None, 0)) == [*UUIDS, "GPU-aa", "GPU-bb"]
+
+
+def test_several_gpus_make_an_artefact_together() -> None:
+    pairs = ["GPU-aa,GPU-bb", "GPU-cc,GPU-dd"]
+    assert visible(places_on(FOUR, "auto", 9, [cost(20)] * 9, 0, each=2)) == pairs
+    assert visible(places_on(FOUR, 3, 9, None, 0, each=2)) == [*pairs, pairs[0]]
+    assert visible(places_on(FOUR, 2, 9, None, 0, each=1)) == list(UUIDS[:2])
+    # Three GPUs of four, or too little host memory for a second artefact: one worker sees all GPUs.
+    assert places_on(FOUR, "auto", 9, [cost(20)] * 9, 0, each=3) == [WorkerPlace()]
+    assert places_on(FOUR, "auto", 2, [cost(20, 300)] * 2, 0, each=2) == [WorkerPlace()]
+    assert places_on(FOUR, 2, 9, None, 0, each=8) == [WorkerPlace()]
+    full = replace(FOUR, free={**FOUR.free, "GPU-aa": 10 * GIB})
+    assert places_on(full, "auto", 9, [cost(20)] * 9, 0, each=2) == [WorkerPlace()]
+    assert places_on(CPU, 2, 9, None, 0, each=2) == [WorkerPlace(threads=2)] * 2
+
+
+@pytest.mark.parametrize(
+    ("each", "device", "env", "gpus", "expected"),
+    [
+        (1, "cpu", {}, [], ""),
+        (2, "auto", {}, GPUS, ""),
+        (4, "cuda", {}, GPUS, ""),
+        (2, "cpu", {}, GPUS, 'but target.device is "cpu": set gpus_per_artefact = 1, or target.device = "auto"'),
+        (2, "auto", {}, [], "but this machine has no GPUs: set gpus_per_artefact = 1"),
+        (8, "auto", {}, GPUS, "but this machine has 4 GPUs: set gpus_per_artefact = 4"),
+        (2, "auto", {"CUDA_VISIBLE_DEVICES": "3"}, GPUS, "has 1 GPU that CUDA_VISIBLE_DEVICES shows: set gpus_per_"),
+        (2, "auto", {"CUDA_VISIBLE_DEVICES": "MIG-11,MIG-22"}, GPUS, "only one part of a GPU that MIG splits"),
+        (2, "cuda", {}, [], ""),  # GPUs that only the worker can count
+    ],
+)
+def test_gpus_that_are_not_there_are_known_before(
+    each: int, device: str, env: dict[str, str], gpus: list[GpuInfo], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(parallel, "all_gpus", lambda: tuple(gpus))
+    monkeypatch.setattr(parallel, "GPU_DRIVERS", ())
+    found = gpus_refusal(each, device)
+    assert expected in found and bool(found) == bool(expected)
+    assert not found or found.startswith(f"quantize.gpus_per_artefact is {each}, ")
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,33 @@ def test_doctor_and_run_refuse_a_recipe_and_name_one_that_works(target: Path, tm
         assert [one for one in checks if SENTENCE in json.dumps(one)]
 
 
+@pytest.mark.parametrize(
+    ("device", "sentence"),
+    [
+        ("cpu", 'quantize.gpus_per_artefact is 2, but target.device is "cpu"'),
+        ("auto", "quantize.gpus_per_artefact is 2, but this machine has no GPUs"),
+    ],
+)
+def test_gpus_that_are_not_there_are_refused_by_doctor_by_run_and_by_the_stage(
+    device: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    target = make_tiny_model(tmp_path / "target", layers=1)
+    rest = '[[recipes]]\nmethod = "gptq"\ngroup_size = 32\n[quantize]\ngpus_per_artefact = 2\n'
+    with FakeServer() as server:
+        folder = make_run(tmp_path / "run", server.url, target=str(target), rest=rest)
+        settings = (folder / "faq.toml").read_text()
+        assert settings.count("[target]\n") == 1
+        (folder / "faq.toml").write_text(settings.replace("[target]\n", f'[target]\ndevice = "{device}"\n'))
+        assert sentence in refused(ExitCode.USAGE, "run", folder)
+        assert not server.requests
+        checks = json.loads(faq_tui("doctor", folder, "--json").out)["checks"]
+        (check,) = [one for one in checks if one["name"] == "GPUs of an artefact"]
+        assert check["state"] == "failed" and check["found"].startswith(sentence) and "set gpus" in check["advice"]
+        with open_run(folder) as run, pytest.raises(UsageError, match=r"gpus_per_artefact is 2"):
+            recipe_check.check_gpus(run)
+
+
 def test_the_finding_is_remembered_until_the_recipe_changes(
     target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

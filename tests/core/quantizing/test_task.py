@@ -19,6 +19,7 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.dense import load_dense
 from faq_tui.core.models.headers import linear_shapes, tensors_of
 from faq_tui.core.quantizing.output import is_whole, read_manifest
+from faq_tui.core.quantizing.sequential.walk_check import FEW_IDS
 from tests.support.quantize_bench import (
     GPTQMODEL,
     GROUP,
@@ -129,9 +130,10 @@ def test_the_same_rows_give_the_same_bits_and_exactly_they_reach_the_model(
     seen: list[list[int]] = []
     original = torch.nn.functional.embedding
 
-    def embedding(ids: Any, *rest: Any, **named: Any) -> Any:
-        seen.extend(ids.tolist())  # (1, tokens): the very input of layer 0
-        return original(ids, *rest, **named)
+    def embedding(ids: Any, weight: Any, *rest: Any, **named: Any) -> Any:
+        if len(weight) > FEW_IDS:  # a smaller table belongs to the trial call of a model without weights
+            seen.extend(ids.tolist())  # (1, tokens): the very input of layer 0
+        return original(ids, weight, *rest, **named)
 
     monkeypatch.setattr(torch.nn.functional, "embedding", embedding)
     before = Path.cwd()
@@ -333,3 +335,24 @@ def test_an_error_in_a_thread_of_gptqmodel_comes_out_as_itself(bench: Bench, mon
     monkeypatch.setattr(GPTQ, "quantize", quantize)
     with pytest.raises(MemoryError, match="no room"):
         bench.here(bench.spec("memory", engine=GPTQMODEL))
+
+
+def test_gpus_that_the_worker_does_not_see_are_named_before_anything_is_read(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from faq_tui.core.models.devices import devices_of
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert devices_of("auto", 2) == ["cuda:0", "cuda:1"]
+    assert devices_of("cuda", 1) == devices_of("auto", 1) == ["cuda"] and devices_of("cpu", 3) == ["cpu"] * 3
+    with pytest.raises(FaqError, match=r"is 3, but the worker sees 2 GPUs: set it to 2, or let CUDA_VISIBLE_DEVICES"):
+        devices_of("cuda", 3)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    messages = list[Message]()
+    with pytest.raises(FaqError, match="is 2, but the worker sees no GPUs: set it to 1"):
+        messages += bench.here(bench.spec("no-gpus", engine=WALK, device="auto", devices=2))
+    assert not messages and not (bench.root / "no-gpus").exists()

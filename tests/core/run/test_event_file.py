@@ -104,7 +104,7 @@ def state(lines: Iterable[bytes]) -> dict[str, object]:
         if not line.startswith(COMPACTED):
             shown.apply(*from_json(line))
     regeneration, stage = shown.regeneration, shown.stage
-    counts = ("settled", "failed", "truncated", "retried", "tokens", "failures", "retries")
+    counts = ("settled", "failed", "unusable", "retried", "tokens", "failures", "retries")
     return {
         **{name: getattr(regeneration, name) for name in counts},
         "growing": {key: (one.attempt, str(one.answer)) for key, one in regeneration.growing.items()},

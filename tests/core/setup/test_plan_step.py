@@ -65,12 +65,14 @@ def test_the_plan_states_the_time_that_is_known(tmp_path: Path) -> None:
     draft = Draft("a/b", questions, "server", "http://x/v1", "Big", count=14, heldout=2, window=1034, rate=10.0)
     line = look_at_plan(draft, "my-run", tmp_path).lines[-1].text
     answers = "42 answers of at most 1,000 tokens, one after another; less with several at a time"
-    assert line == f"time        regenerate at most about 70 min ({answers})"
+    rest = "; judge, activations and evaluate take further time"
+    assert line == f"time        regenerate at most about 70 min ({answers}){rest}"
     endless = look_at_plan(replace(draft, window=None), "my-run", tmp_path).lines[-1].text
     assert "42 answers of at most 8,192 tokens" in endless
     draft = replace(draft, target=str(tmp_path / "model"), group_size=16)
     both = look_at_plan(draft, "my-run", tmp_path).lines[-1].text
-    assert both.startswith(f"{line}; quantize at most about ") and both.endswith(" s (all models)")
+    assert both.startswith(f"{line.removesuffix(rest)}; quantize at most about ")
+    assert both.endswith(f" s (all models){rest}")
     alone = look_at_plan(replace(draft, origin="none"), "my-run", tmp_path).lines[-1].text
     assert alone.startswith("time        quantize about ")
     unknown = look_at_plan(replace(draft, target="a/b", rate=None), "my-run", tmp_path).lines[-1].text

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from faq_tui.core.base.cancel import CancelToken
-from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.quantizing import recipe_check
 from faq_tui.core.quantizing.output import is_whole
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Event, LayerStarted, Note
@@ -96,3 +97,23 @@ def test_a_killed_worker_takes_only_its_own_artefact(tmp_path: Path) -> None:
         stage.execute(context)
         assert stage.intact(run)
         assert (run.models / LARGE / "model.safetensors").stat().st_mtime_ns == made
+
+
+def test_the_workers_divide_the_rows_as_the_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here the devices are two threads of the CPU, which the check of the settings would refuse."""
+    make_tiny_run(tmp_path, TINY_RUN)
+    settings = SETTINGS.format(medium=6, large=8).replace("[target]\n", '[target]\ndevice = "cpu"\n')
+    (tmp_path / "faq.toml").write_text(settings + "gpus_per_artefact = 2\n", encoding="utf-8")
+    assert faq_tui("run", tmp_path, "--until", "assemble").code == 0
+    with open_run(tmp_path) as run, ExitStack() as resources:
+        context = Context(run, lambda _event: None, CancelToken(), "job", ("quantize",), resources)
+        with pytest.raises(UsageError, match="gpus_per_artefact is 2"):
+            stage.execute(context)
+        monkeypatch.setattr(recipe_check, "gpus_refusal", lambda each, device: "")
+        stage.execute(context)
+        for name in (MEDIUM, LARGE):
+            assert json.loads((run.models / name / "faq_manifest.json").read_text())["devices"] == 2
+        before = stage.signature(run)
+    (tmp_path / "faq.toml").write_text(settings, encoding="utf-8")
+    with open_run(tmp_path) as run:
+        assert stage.signature(run) == before and stage.intact(run), "another number of GPUs makes no artefact stale"

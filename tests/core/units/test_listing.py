@@ -74,6 +74,15 @@ def test_a_seed_of_several_draws_belongs_to_one_unit(tmp_path: Path) -> None:
         assert sorted(seeds) == sorted(ids_by_role(run.store, "chosen")) and len(seeds) < 12
 
 
+def test_an_artefact_reserves_all_its_gpus(tmp_path: Path) -> None:
+    folder = _run(tmp_path, 8)
+    settings = (folder / "faq.toml").read_text().replace("[target]\n", '[target]\ndevice = "cuda"\n')
+    (folder / "faq.toml").write_text(settings + "[quantize]\ngpus_per_artefact = 4\n")
+    with open_run(folder) as run:
+        found = {(unit.kind, unit.needs.gpus) for unit in units_of(run)}
+        assert found == {("quantize", 4), ("evaluate", 1), ("activations", 1)}
+
+
 def _subjects(run: Run) -> list[str]:
     return [unit.subject for unit in units_of(run) if unit.kind == "generate"]
 

@@ -46,7 +46,7 @@ def work(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     real = subprocess.Popen
 
     def start(command: list[str], **options: Any) -> Any:
-        assert command[1:3] == ["-m", f"faq_tui.core.worker.{program}"]
+        assert command[1:3] == ["-m", {"child": "faq_tui.core.worker"}.get(program, f"faq_tui.core.worker.{program}")]
         path = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
         return real(
             [command[0], str(tmp_path / "start.py"), *command[3:]], **{**options, "env": options["env"] | path}

@@ -82,7 +82,7 @@ def programs(task: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     real = subprocess.Popen
 
     def start(command: list[str], **options: Any) -> Any:
-        program = command[2].rpartition(".")[2]
+        program = {"faq_tui.core.worker": "child"}.get(command[2], command[2].rpartition(".")[2])
         started.append(program)
         code = (
             "from faq_tui.core.worker import child, fork_server\n"

@@ -58,7 +58,8 @@ async def test_without_a_terminal_to_leave_it_says_so(folder: Path, monkeypatch:
 
 
 # Python runs its own handler of SIGINT only after a system call has returned, and a SIGINT just before the read in
-# `input` would wait for a line. The default action ends the program at any moment, unless the app made it ignore SIGINT.
+# `input` would wait for a line. The default action ends the program at any moment, unless the app made it ignore
+# SIGINT.
 EDITOR = """
 import pathlib, signal, sys
 if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:

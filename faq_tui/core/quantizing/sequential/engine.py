@@ -14,7 +14,7 @@ from faq_tui.core.base.files import atomic_text
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.extensions import METHODS
 from faq_tui.core.models.dense import DENSE
-from faq_tui.core.models.devices import device_name, device_of
+from faq_tui.core.models.devices import device_name, device_of, devices_of
 from faq_tui.core.models.gptqmodel_environment import scratch_folder
 from faq_tui.core.models.layer_source import open_stack
 from faq_tui.core.models.stack import UnsupportedModel
@@ -24,10 +24,9 @@ from faq_tui.core.quantizing.model_writer import LayerFiles, write_model
 from faq_tui.core.quantizing.output import versions
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import Ordering, Solve, SolvedMatrix
-from faq_tui.core.quantizing.sequential.groups import linears
 from faq_tui.core.quantizing.sequential.row_weights import facts_of, weights_of
 from faq_tui.core.quantizing.sequential.walk import LayerWalk
-from faq_tui.core.quantizing.sequential.walk_check import other_method
+from faq_tui.core.quantizing.sequential.walk_check import other_method, refusal_of_stack
 from faq_tui.core.quantizing.sequential.weights import TokenWeights
 
 LAYERS, BESIDE, MESSAGES, ORIGIN = "layers", "beside", "messages.jsonl", "origin.json"
@@ -64,11 +63,11 @@ def quantize_layers(
     when the current module is finished, or earlier.
     """
     cancel.check()
+    devices = devices_of(job.device, job.devices)
     weights = weights_of(job, target, rows)
     stack = open_stack(target, job.trust_remote_code)
     dense = METHODS.get(job.recipe.method).format is DENSE
-    names = [f"{stack.name}.{index}.{name}" for index, layer in enumerate(stack.layers) for name in linears(layer)]
-    if stack.places is not None and (why := stack.places.refusal(names, packed=not dense)):
+    if stack.places is not None and (why := refusal_of_stack(stack, packed=not dense)):
         raise UnsupportedModel(why, other_method(target, job.trust_remote_code, packed=not dense))
     progress.begin(len(stack.layers), rows)
     send = progress.send
@@ -93,9 +92,10 @@ def quantize_layers(
             return {module: method.dense(module, tensors) for module, tensors in modules.items()}
 
         try:
-            walk = LayerWalk(stack, device_of(job.device), ordering, method.solve, keep, restore, progress, cancel)
+            walk = LayerWalk(stack, devices, ordering, method.solve, keep, restore, progress, cancel)
             walk.scratch, walk.weights = scratch, weights
             walk.run(rows)
+            used = len(walk.shards)
         finally:
             progress.send = send
             if progress.failure is not None:
@@ -108,7 +108,8 @@ def quantize_layers(
         shutil.copytree(beside, job.out, dirs_exist_ok=True)
     if job.checkpoints is not None:
         shutil.rmtree(job.checkpoints, ignore_errors=True)
-    return facts_of(weights) | ({"resumed_at_layer": done} if done else {})
+    divided = {"devices": used} if used > 1 else {}
+    return facts_of(weights) | divided | ({"resumed_at_layer": done} if done else {})
 
 
 def _origin(job: QuantizationJob, target: Path, weights: TokenWeights | None) -> str:
@@ -121,9 +122,11 @@ def _origin(job: QuantizationJob, target: Path, weights: TokenWeights | None) ->
         for path in sorted([target / "config.json", *target.glob("*.safetensors*")])
     ]
     device = device_name(device_of(job.device))
-    weighted = [] if weights is None else [[list(row) for row in weights.classes], weights.values]
+    more = [] if weights is None else [[list(row) for row in weights.classes], weights.values]
+    if job.devices > 1:  # with another number of devices, the sums of Hessians have other last bits
+        more.append(["devices", job.devices])
     text = job.rows.read_text(encoding="utf-8")
-    return digest(job.recipe.identity(), text, files, device, versions(), *weighted)
+    return digest(job.recipe.identity(), text, files, device, versions(), *more)
 
 
 def _begin(place: Path, origin: str) -> None:

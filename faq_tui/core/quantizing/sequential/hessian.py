@@ -64,12 +64,32 @@ class Hessian:
         self.tokens += len(rows)
         self.weight += weight * len(rows)
 
+    def add_share(self, other: Hessian) -> None:
+        """Add the tokens of `other`, which may be on another device."""
+        self.sum += other.sum.to(self.sum.device)
+        if self.drift is not None and other.drift is not None:
+            self.drift += other.drift.to(self.drift.device)
+        self.tokens += other.tokens
+        self.weight += other.weight
+
     def mean(self) -> Any:
         """The Hessian H, [in_features, in_features].
 
         Raises UnsolvableHessian if nothing was added or an input was not finite.
         """
         return means([self])[0]
+
+
+def summed(shares: Sequence[dict[str, Hessian]]) -> dict[str, Hessian]:
+    """Sum the Hessians of the same name, in the order of `shares`. The sums are on the device of the first share.
+
+    The other shares are emptied, so that only one of their Hessians at a time takes memory on the first device.
+    """
+    first, *others = shares
+    for share in others:
+        for name, hessian in first.items():
+            hessian.add_share(share.pop(name))
+    return first
 
 
 def means(hessians: Sequence[Hessian]) -> Any:

@@ -1,23 +1,25 @@
-"""Quantize a model layer by layer. The input of each layer comes from the quantized layers before it."""
+"""Quantize a model layer by layer. The input of each layer comes from the quantized layers before it.
+
+If there are several devices, each of them passes a share of the batches through the layer, and the Hessians of all
+shares are summed (see shard.py).
+"""
 
 from __future__ import annotations
 
-import copy
+import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
-from faq_tui.core.base.errors import FaqError
-from faq_tui.core.models.devices import work_bytes
+from faq_tui.core.models.devices import is_cuda, work_bytes
 from faq_tui.core.models.experts import unfuse_experts
 from faq_tui.core.models.hidden_states import StatesPlace, place_of_states, states_bytes
 from faq_tui.core.models.layer_stream import layers_ahead, return_freed_memory, tokens_at_once
-from faq_tui.core.models.stack import Inputs, Stack, UnsupportedModel, capture, in_batches
+from faq_tui.core.models.stack import Stack, UnsupportedModel, capture, in_batches
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import (
     Ordering,
@@ -27,16 +29,10 @@ from faq_tui.core.quantizing.sequential.batching import (
     UnsolvableMatrix,
     batch_matrices,
 )
-from faq_tui.core.quantizing.sequential.groups import (
-    SEPARATE_EXPERTS,
-    ModuleGroup,
-    find_groups,
-    has_separate_experts,
-    linears,
-    place_of_expert,
-)
-from faq_tui.core.quantizing.sequential.hessian import Hessian
-from faq_tui.core.quantizing.sequential.kept_outputs import KeptOutputs
+from faq_tui.core.quantizing.sequential.groups import find_groups
+from faq_tui.core.quantizing.sequential.hessian import Hessian, summed
+from faq_tui.core.quantizing.sequential.shard import Shard, copy_to, split_batches, twin_of
+from faq_tui.core.quantizing.sequential.team import Team
 from faq_tui.core.quantizing.sequential.weights import TokenWeights, Weighted, padded
 
 # If an expert gets less than this share of the tokens, it is only rounded, because its Hessian would be too
@@ -44,6 +40,9 @@ from faq_tui.core.quantizing.sequential.weights import TokenWeights, Weighted, p
 FEW_TOKENS = 0.005
 # On a GPU, rows are padded to a multiple of this number of tokens (see `padded`).
 CUDA_MULTIPLE = 32
+# If there are several devices, each device gets at least about this number of batches, so that the batches can be
+# divided evenly.
+BATCHES_EACH = 4
 
 
 # A function that takes a layer's number. If an earlier attempt has quantized this layer, the function returns a dict
@@ -54,49 +53,10 @@ Restore = Callable[[int], dict[str, Any] | None]
 Keep = Callable[[int, dict[str, SolvedMatrix]], None]
 
 
-class _Captured(Exception):
-    """A hook raises this exception after it has recorded the inputs of a group.
-
-    The rest of the layer is then skipped.
-    """
-
-
-@dataclass
-class _Teacher:
-    """A copy of a layer from before its quantization.
-
-    The copy is called with the hidden states of the unquantized model.
-    """
-
-    layer: Any
-    forward: Callable[..., Any]  # returns the hidden states after `layer` for the batch with this number
-    kept: KeptOutputs
-
-    def call(self, batch: int) -> Any:
-        with self.kept.during(batch):
-            return self.forward(self.layer, batch=batch)
-
-    def input_of(self, module: str, batch: int) -> Any:
-        """The input of `module`, [rows, tokens, in_features]."""
-        found: list[Any] = []
-
-        def hook(_module: Any, args: tuple[Any, ...]) -> None:
-            found.append(args[0])
-            raise _Captured
-
-        handle = self.layer.get_submodule(module).register_forward_pre_hook(hook)
-        try:
-            with suppress(_Captured):
-                self.call(batch)
-        finally:
-            handle.remove()
-        return found[0]
-
-
 @dataclass
 class LayerWalk:
     stack: Stack
-    device: str
+    devices: Sequence[str]  # the batches are divided over these devices; modules are solved on the first one
     ordering: Ordering
     solve: Solve
     keep: Keep
@@ -109,7 +69,7 @@ class LayerWalk:
     scratch: Path | None = None  # the folder for hidden states that do not fit into memory
     weights: TokenWeights | None = None  # the tokens' weights in the Hessians; None if all tokens count once
     multiple: int = 0  # rows are padded to a multiple of this number of tokens; with 0, the device decides
-    _weighted: list[Weighted] = field(default_factory=list)  # the weights of each batch
+    shards: list[Shard] = field(default_factory=list)  # one for each device that has batches
 
     def run(self, rows: Sequence[Sequence[int]]) -> None:
         """Quantize every layer of the stack.
@@ -130,178 +90,107 @@ class LayerWalk:
 
     def pads(self) -> bool:
         """True if rows are padded. A CPU needs time for each token, so padding would make it slower."""
-        return self.device == "cuda"
+        return is_cuda(self.devices[0])
 
     def _run(self, rows: Sequence[Sequence[int]], weights: TokenWeights | None) -> None:
         import torch
 
         # A CPU computes in float32, because bfloat16 is slow there. The weights are still stored in the model's
         # dtype.
-        dtype = torch.float32 if self.device == "cpu" else None
-        at_once = tokens_at_once(self.stack, self.device, max(map(len, rows)))
-        batches = in_batches(rows, at_once)
-        self._weighted = []
+        dtype = torch.float32 if self.devices[0] == "cpu" else None
+        with Team(self.devices, self.cancel.check) as team:
+            self.shards = self._divided(rows, weights, dtype, team)
+            for index, layer in layers_ahead(self.stack, self.devices[0]):
+                self.own = next(layer.parameters()).dtype
+                unfuse_experts(layer)
+                with torch.no_grad():
+                    copies = [copy_to(shard.device, layer).to(dtype=dtype) for shard in self.shards[1:]]
+                    layer.to(self.devices[0], dtype)
+                    for shard, own in zip(self.shards, [layer, *copies], strict=True):
+                        shard.begin_layer(index, own, self._room())
+                    del copies
+                    solved = self._layer(index, team)
+                if solved is not None:
+                    self.keep(index, solved)
+                    self.progress.layer_done(index)
+                layer.to("meta")
+                return_freed_memory()
+                if is_cuda(self.devices[0]):
+                    torch.cuda.empty_cache()
+
+    def _divided(
+        self, rows: Sequence[Sequence[int]], weights: TokenWeights | None, dtype: Any, team: Team
+    ) -> list[Shard]:
+        """Divide the rows into batches, and the batches over the devices."""
+        count = len(self.devices)
+        at_once = min(tokens_at_once(self.stack, device, max(map(len, rows))) for device in self.devices)
+        if count > 1:
+            at_once = min(at_once, sum(map(len, rows)) // (count * BATCHES_EACH))
+        batches, weighted = in_batches(rows, at_once), list[Any]()
         if weights is not None:
-            classes, values = in_batches(weights.classes, at_once), weights.values
-            self._weighted = [Weighted.of(batch, values, self.device) for batch in classes]
-        place = self.place or self._choose_place(dtype or self.stack.base.dtype)
-        inputs = capture(self.stack, batches, self.device, dtype, place.keep, self.cancel.check)
-        unquantized = None
-        if self.ordering.alpha is not None:
-            unquantized = replace(inputs, hidden=[place.keep(states) for states in inputs.hidden])
-        for index, layer in layers_ahead(self.stack, self.device):
-            self.own = next(layer.parameters()).dtype
-            unfuse_experts(layer)
-            layer.to(self.device, dtype)
-            with torch.no_grad():
-                solved = self._layer(index, layer, inputs, unquantized, place)
-            if solved is not None:
-                self.keep(index, solved)
-                self.progress.layer_done(index)
-            layer.to("meta")
-            return_freed_memory()
-            if self.device == "cuda":
-                torch.cuda.empty_cache()
+            weighted = in_batches(weights.classes, at_once)
+        shards = []
+        hidden = self.stack.base.config.get_text_config().hidden_size
+        for device, share in zip(self.devices, split_batches(batches, count, hidden), strict=False):
+            own = [batches[number] for number in share]
+            # The place is chosen when the hidden states of earlier shards are in memory already.
+            place = self.place or self._choose_place(device, own, dtype or self.stack.base.dtype)
+            inputs = capture(self.stack, own, device, dtype, place.keep, self.cancel.check)
+            classes = [] if weights is None else [Weighted.of(weighted[one], weights.values, device) for one in share]
+            twin = None if self.ordering.alpha is None else twin_of(inputs, place)
+            shards.append(Shard(device, inputs, place, team.check, classes, twin))
+        return shards
 
-    def _choose_place(self, dtype: Any) -> StatesPlace:
-        size = states_bytes(self.stack, self.tokens, dtype)
-        return place_of_states(size if self.ordering.alpha is None else 2 * size, self.device, self.scratch)
+    def _choose_place(self, device: str, batches: Sequence[Sequence[Sequence[int]]], dtype: Any) -> StatesPlace:
+        size = states_bytes(self.stack, sum(len(row) for batch in batches for row in batch), dtype)
+        return place_of_states(size if self.ordering.alpha is None else 2 * size, device, self.scratch)
 
-    def _call(self, layer: Any, inputs: Inputs, index: int, batch: int) -> Any:
-        """The hidden states [rows, tokens, hidden] after `layer`, for one batch."""
-        self.cancel.check()
-        out = layer(inputs.hidden[batch].to(self.device), **inputs.of(batch, index))
-        return out[0] if isinstance(out, tuple) else out
-
-    def _layer(
-        self, index: int, layer: Any, inputs: Inputs, unquantized: Inputs | None, place: StatesPlace
-    ) -> dict[str, SolvedMatrix] | None:
+    def _layer(self, index: int, team: Team) -> dict[str, SolvedMatrix] | None:
         """Quantize one layer in place, and replace the layer's inputs by the outputs of the quantized layer.
 
-        Inputs and outputs are hidden states.
-
-        `unquantized` holds the hidden states of the unquantized model. Only methods that compare the quantized and
-        the unquantized model need these hidden states. Returns None if an earlier attempt has quantized the layer.
+        Inputs and outputs are hidden states. Returns None if an earlier attempt has quantized the layer.
         """
-
-        teacher = None
-        if unquantized is not None:
-            twin = copy.deepcopy(layer)
-            forward = partial(self._call, inputs=unquantized, index=index)
-            teacher = _Teacher(twin, forward, KeptOutputs(twin, {}, self._room()))
-        kept = KeptOutputs(layer, linears(layer), self._room())
-
-        def call(batch: int) -> Any:
-            with kept.during(batch):
-                return self._call(layer, inputs, index, batch)
-
         restored = self.restore(index)
-        solved = None if restored is not None else self._solved(index, layer, inputs, call, teacher, kept)
-        named = {self.stack.stored(index, name): name for name in linears(layer)}
+        solved = None if restored is not None else self._solved(index, team)
+        named = {self.stack.stored(index, name): name for name in self.shards[0].modules}
         for name, weight in (restored or {}).items():
-            module = layer.get_submodule(named[name])
-            module.weight.data = weight.to(self.own).to(module.weight)
-        for batch in range(len(inputs.hidden)):
-            place.put(inputs, batch, call(batch))
-            if teacher is not None and unquantized is not None:
-                place.put(unquantized, batch, teacher.call(batch))
+            for shard in self.shards:
+                shard.set_weight(named[name], weight.to(self.own))
+        team.each([shard.end_layer for shard in self.shards])
         return solved
 
     def _room(self) -> int:
-        """The number of bytes for outputs that are kept for later passes through a layer.
+        """The number of bytes for outputs that are kept for later passes through a layer, on each device.
 
         On a GPU, the result is 0, because a GPU computes a layer quickly and has little memory.
         """
-        return work_bytes(self.device) // 2 if self.device == "cpu" else 0
+        return work_bytes("cpu") // (2 * len(self.shards)) if self.devices[0] == "cpu" else 0
 
-    def _solved(
-        self,
-        index: int,
-        layer: Any,
-        inputs: Inputs,
-        call: Callable[[int], Any],
-        teacher: _Teacher | None,
-        kept: KeptOutputs,
-    ) -> dict[str, SolvedMatrix]:
+    def _solved(self, index: int, team: Team) -> dict[str, SolvedMatrix]:
         """Quantize the modules of one layer in place, group by group."""
-        smallest = min(range(len(inputs.hidden)), key=lambda batch: inputs.hidden[batch].shape[:2].numel())
-        groups = find_groups(layer, lambda: self._call(layer, inputs, index, smallest))
+        first, solved = self.shards[0], dict[str, SolvedMatrix]()
+        groups = find_groups(first.layer, first.pass_smallest)
         self.progress.start_layer(index, [name for group in groups for name in group.modules])
-        modules, solved = linears(layer), dict[str, SolvedMatrix]()
         for group in groups:
-            hessians = self._hessians(layer, modules, group, len(inputs.hidden), call, teacher)
+            hessians = summed(team.each([partial(shard.hessians, group) for shard in self.shards]))
             few = {
                 name
                 for name, hessian in hessians.items()
                 if group.experts and hessian.tokens < max(1, FEW_TOKENS * self.tokens)
             }
-            for part in batch_matrices(group, modules, few, work_bytes(self.device)):
-                self._solve(index, modules, part, hessians, solved)
-            for name in group.modules:
-                kept.solved(name)
+            for part in batch_matrices(group, first.modules, few, work_bytes(first.device)):
+                self._solve(index, part, hessians, solved)
+            for shard in self.shards:
+                shard.solved(group.modules)
         return solved
 
-    def _hessians(
-        self,
-        layer: Any,
-        modules: dict[str, Any],
-        group: ModuleGroup,
-        batches: int,
-        call: Callable[[int], Any],
-        teacher: _Teacher | None,
-    ) -> dict[str, Hessian]:
-        """The Hessians of a group.
-
-        Modules that share an input have one Hessian, which has the name of the first of the modules.
-        """
-        shared = dict.fromkeys(group.inputs.values())
-        if teacher is not None and (group.experts or len(shared) > 1):
-            raise FaqError(
-                "the routed experts of the quantized and the unquantized model get different tokens: "
-                'use engine = "gptqmodel"'
-            )
-        hessians = {name: Hessian(modules[name].in_features, self.device, teacher is not None) for name in shared}
-        unquantized: Any = None
-        weights: dict[str, Weighted] = {}  # maps each name in `hessians` to the weights of its current tokens
-
-        def take(name: str) -> Callable[[Any, tuple[Any, ...]], None]:
-            def hook(_module: Any, args: tuple[Any, ...]) -> None:
-                if weights:
-                    check_count(name, args[0], weights[name])
-                hessians[name].add(args[0], unquantized, weights.get(name))
-                if not group.experts:
-                    raise _Captured
-
-            return hook
-
-        hooks = [modules[name].register_forward_pre_hook(take(name)) for name in hessians]
-        if self._weighted and group.experts:
-            hooks += _route(layer, list(hessians), lambda: self._weighted[batch], weights)
-        try:
-            for batch in range(batches):
-                if self._weighted and not group.experts:
-                    weights |= dict.fromkeys(hessians, self._weighted[batch])
-                if teacher is not None:
-                    unquantized = teacher.input_of(next(iter(shared)), batch)
-                with suppress(_Captured):
-                    call(batch)
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return hessians
-
     def _solve(
-        self,
-        index: int,
-        modules: dict[str, Any],
-        part: SolveBatch,
-        hessians: dict[str, Hessian],
-        solved: dict[str, SolvedMatrix],
+        self, index: int, part: SolveBatch, hessians: dict[str, Hessian], solved: dict[str, SolvedMatrix]
     ) -> None:
         self.cancel.check()
         started = time.monotonic()
         try:
-            weights = part.weights(modules)
+            weights = part.weights(self.shards[0].modules)
             factor = part.factor(hessians, self.ordering)
             names = [[self.stack.stored(index, name) for name in sharing] for sharing in part.modules]
             results = self.solve(names, [weight.to(self.own) for weight in weights], factor, self.cancel.check)
@@ -313,45 +202,13 @@ class LayerWalk:
         every = [(name, number) for number, sharing in enumerate(part.modules) for name in sharing]
         seconds = (time.monotonic() - started) / len(every)
         for name, number in every:
-            result, module = results[self.stack.stored(index, name)], modules[name]
-            module.weight.data = result.weight.to(module.weight)
+            result = results[self.stack.stored(index, name)]
+            if not math.isfinite(result.loss):
+                self.progress.broken(index, name, "its weights are too large for the format of the scales")
+                self.progress.check()
+            for shard in self.shards:
+                shard.set_weight(name, result.weight)
             tokens = hessians[part.shared[number]].tokens
             note = f"rounded without calibration, because too few tokens reached it: {tokens}" if part.few else ""
             damp = float(factor.damp[number])
             self.progress.solved(index, name, None if part.few else result.loss, note, seconds, tokens, damp)
-
-
-def _route(
-    layer: Any, names: Sequence[str], batch: Callable[[], Weighted], weights: dict[str, Weighted]
-) -> list[Any]:
-    """Find the weights of the tokens that are routed to each expert. Returns the hooks.
-
-    Whenever the layer calls a block of experts, the hook of the block writes the weights of each expert's tokens into
-    `weights`. `batch` returns the weights of all tokens of the current batch. Raises UnsupportedModel if the experts
-    are separate modules, because then only the model's own code knows which tokens it gives to an expert.
-    """
-
-    def take(numbered: list[tuple[str, int]]) -> Callable[[Any, tuple[Any, ...], dict[str, Any]], None]:
-        def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            everything = batch()
-            for name, number in numbered:
-                weights[name] = everything.at(module.tokens_of(number, *args, *kwargs.values()))
-
-        return hook
-
-    blocks: dict[str, list[tuple[str, int]]] = {}
-    for name in names:
-        block, number = place_of_expert(name)
-        blocks.setdefault(block, []).append((name, number))
-    if has_separate_experts(layer):
-        raise UnsupportedModel(SEPARATE_EXPERTS)
-    return [
-        layer.get_submodule(block).register_forward_pre_hook(take(numbered), with_kwargs=True)
-        for block, numbered in blocks.items()
-    ]
-
-
-def check_count(name: str, inputs: Any, weights: Weighted) -> None:
-    """Raise UnsupportedModel if the number of the module's tokens differs from the number of weights."""
-    if inputs.shape[:-1].numel() != len(weights):
-        raise UnsupportedModel(f"{name} does not get the same tokens as its layer, so the tokens cannot be weighted")

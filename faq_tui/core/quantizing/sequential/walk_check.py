@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.models.folder_check import read_config
-from faq_tui.core.models.layer_source import open_shell
-from faq_tui.core.models.stack import UnsupportedModel
+from faq_tui.core.models.layer_source import head_without_weights, open_shell
+from faq_tui.core.models.stack import Stack, UnsupportedModel, capture
 from faq_tui.core.quantizing.library_definitions import is_advisable
 from faq_tui.core.quantizing.sequential.groups import SEPARATE_EXPERTS, has_separate_experts, linears
+
+# In supported architectures, Linear modules hold at least 92% of the weights of the layers.
+LEAST_SHARE = 0.5
+FEW_IDS = 64  # the number of token ids that a trial call of the model knows
 
 
 def walk_refusal(folder: Path, trust_remote_code: bool, packed: bool, weighted: bool = False) -> str:
     """The reason why the walk cannot quantize this target; "" if there is none. Only headers of files are read.
+
+    Raises UsageError if the files do not fit config.json.
 
     `packed` is true for a method that writes packed weights. `weighted` is true for a recipe with token weights.
     """
@@ -21,13 +27,77 @@ def walk_refusal(folder: Path, trust_remote_code: bool, packed: bool, weighted: 
         stack = open_shell(folder, trust_remote_code)
     except UnsupportedModel as error:
         return error.reason
+    except UsageError:
+        raise  # the files are broken, so no other engine can quantize them, either
     except FaqError as error:
         return str(error)
-    assert stack.places is not None
-    names = [f"{stack.name}.{index}.{name}" for index, layer in enumerate(stack.layers) for name in linears(layer)]
     if weighted and any(has_separate_experts(layer) for layer in stack.layers):
         return SEPARATE_EXPERTS
-    return stack.places.refusal(names, packed)
+    if head := head_without_weights(stack):
+        raise UsageError(f"{folder} has no tensor for {head}: fetch the model again")
+    return refusal_of_stack(stack, packed) or refusal_of_call(stack)
+
+
+def refusal_of_stack(stack: Stack, packed: bool) -> str:
+    """The reason why the modules of this stack cannot be quantized and written; "" if there is none."""
+    assert stack.places is not None
+    names = [f"{stack.name}.{index}.{name}" for index, layer in enumerate(stack.layers) for name in linears(layer)]
+    return stack.places.refusal(names, packed) or refusal_of_share(stack)
+
+
+def refusal_of_share(stack: Stack) -> str:
+    """Say that most weights of the layers are in an unsupported form, such as unusual experts; "" if they are not.
+
+    An artefact without these weights would count as quantized, but most of its weights would not be.
+    """
+    left = unquantizable(stack)
+    every = sum(weight.numel() for weight in stack.layers.parameters() if weight.dim() > 1)
+    share = 1 - sum(left.values()) / max(1, every)
+    if share >= LEAST_SHARE:
+        return ""
+    return (
+        f"faq-tui can quantize only {share:.0%} of the weights in this model's layers, because "
+        f"{max(left, key=lambda name: left[name])} and others have an unsupported form"
+    )
+
+
+def refusal_of_call(stack: Stack) -> str:
+    """The reason why the layers of a stack without weights cannot be run one at a time; "" if no reason is found.
+
+    The model's base is called on two rows of token ids, but its layers are not run. For this call, the base gets
+    random weights, and its embeddings become small. The stack cannot be used afterwards.
+    """
+    import torch
+
+    inside = {id(weight) for weight in stack.layers.parameters()}
+    for module in stack.base.modules():
+        for name, weight in list(module.named_parameters(recurse=False)):
+            if id(weight) in inside or not weight.is_meta:
+                continue
+            shape = list(weight.shape)
+            if isinstance(module, torch.nn.Embedding):
+                module.num_embeddings = shape[0] = min(FEW_IDS, shape[0])
+                module.padding_idx = None
+            setattr(module, name, torch.nn.Parameter(torch.randn(shape, dtype=weight.dtype), requires_grad=False))
+    ids = range(3, FEW_IDS)
+    batches = [[list(ids[first : first + 8])] for first in (0, 8)]
+    try:
+        capture(stack, batches, "cpu", None, "cpu", lambda: None)
+    except UnsupportedModel as error:
+        return error.reason
+    except Exception:  # noqa: BLE001  this call is only a trial; the real call reports its own errors
+        return ""
+    return ""
+
+
+def unquantizable(stack: Stack) -> dict[str, int]:
+    """The size of each weight in the layers that has at least two axes, but belongs to no module to quantize."""
+    own = {id(module.weight) for layer in stack.layers for module in linears(layer).values()}
+    return {
+        f"{stack.name}.{name}": weight.numel()
+        for name, weight in stack.layers.named_parameters()
+        if weight.dim() > 1 and id(weight) not in own
+    }
 
 
 def other_method(folder: Path, trust_remote_code: bool, packed: bool) -> str:

@@ -36,7 +36,10 @@ def overview_parts(body: dict[str, Any], width: int) -> list[Part]:
     # With many recipes, the picture must not be far below.
     parts = [*closest, *picture] if len(closest) <= MOST_ABOVE * 3 else [*picture, None, *closest]
     if sentences := draw_sentences(body):
-        parts += [None, ("Draws (evaluate.repeats) for a narrower interval, in % of the baseline's value", "bold")]
+        parts += [
+            None,
+            ("What a narrower interval needs, in % of the baseline's value (draws: evaluate.repeats)", "bold"),
+        ]
         parts += [("\n".join(sentences), "")]
     return parts
 

@@ -130,7 +130,11 @@ def summary(loaded: LoadedEvidence, view_state: EvidenceViewState, when: str) ->
     if not parts:
         line.append(_nothing_compared(evidence, when), "bold")
     compared = loaded.report["interval"]["comparisons"]
-    how = f"corrected for {compared} comparisons" if compared else f"{evidence.dtype} on {evidence.device}"
+    how = (
+        f"p corrected for all {compared} comparisons of the report"
+        if compared
+        else f"{evidence.dtype} on {evidence.device}"
+    )
     if view_state.view == TABLE:
         match = "equal samples and tokens" if view_state.match == BOTH else f"equal {view_state.match}"
         how = f"{'all' if view_state.every else 'main'} metrics, {match} · {how}"

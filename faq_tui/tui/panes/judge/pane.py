@@ -72,6 +72,7 @@ class JudgePane(JudgeBrowser):
         If `reason` is None, use the reason stored for this seed. If `stay` is true, the seed stays on the screen.
         """
         if self.case is None:
+            self._tell(f"there is no seed to decide yet. {RULE}")
             return
         seed_id, source = self.case.standing.seed_id, self.view.source
         why = self.reasons.get(seed_id, "") if reason is None else reason

@@ -6,12 +6,14 @@ A thread counts the totals, because a count reads the rows of all candidates.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from textual.app import App
 
+from faq_tui.core.regenerating.candidate_requests import AGAIN
 from faq_tui.core.store import candidate_pages as queries
 from faq_tui.core.store.candidate_pages import Totals
 from faq_tui.tui.live import LiveState, Regeneration
@@ -53,7 +55,7 @@ def figures(live: LiveState, totals: Totals | None, expected: int, now: float) -
             made,
             f"{regeneration.tokens_per_second(now):,.0f} tokens/s",
             f"{len(regeneration.growing)} in flight",
-            f"{regeneration.truncated:,} truncated",
+            f"{regeneration.unusable:,} unusable",
             f"{regeneration.retried:,} retried",
             f"{regeneration.failed:,} failed",
             *why_retried(regeneration),
@@ -61,7 +63,7 @@ def figures(live: LiveState, totals: Totals | None, expected: int, now: float) -
     if totals is None:
         return [f"{expected:,} candidates to generate"]
     parts = [f"{totals.candidates:,} of {expected:,} candidates", f"{totals.tokens:,} tokens"]
-    parts.append(f"{totals.truncated:,} truncated")
+    parts.append(f"{totals.unusable:,} unusable")
     if regeneration.retried:
         parts.append(f"{regeneration.retried:,} retried")
     if regeneration.failed:
@@ -70,6 +72,13 @@ def figures(live: LiveState, totals: Totals | None, expected: int, now: float) -
 
 
 def why_retried(regeneration: Regeneration) -> list[str]:
-    """The number of retries for each reason, the most frequent first; nothing without a retry."""
-    reasons = sorted(regeneration.retries.items(), key=lambda item: -item[1])
-    return ["retried because: " + ", ".join(f"{reason} ({count:,})" for reason, count in reasons)] if reasons else []
+    """The number of retries for each reason, the most frequent first; nothing without a retry.
+
+    The part of a reason that says how the candidate was requested again is left out.
+    """
+    counts: Counter[str] = Counter()
+    for reason, count in regeneration.retries.items():
+        counts[reason.partition(AGAIN)[0]] += count
+    return (
+        ["retried: " + ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common())] if counts else []
+    )

@@ -142,8 +142,6 @@ def state_of(answered: CandidateCounts, expected: int, writing: int, failed: int
         return f"{failed} failed", "bold red"
     if answered.done < expected:
         return (f"waiting {answered.done}/{expected}" if answered.done else "waiting"), "dim"
-    if answered.truncated:
-        return f"{answered.truncated} truncated", "yellow"
     if answered.unusable:
         return f"{answered.unusable} unusable", "yellow"
     return f"done {answered.done}/{expected}", "green"

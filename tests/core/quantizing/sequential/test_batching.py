@@ -165,7 +165,7 @@ def test_a_mixture_comes_out_as_module_by_module(method: str, monkeypatch: pytes
         monkeypatch.setattr(walk, "work_bytes", lambda _device: budget)  # noqa: B023
         stack = find_stack(make_tiny_moe())
         progress = QuantizationProgress(lambda _kind, **_body: None, CancelToken())
-        LayerWalk(stack, "cpu", Ordering(0.01), solve, keep, lambda _layer: None, progress, CancelToken()).run(rows)
+        LayerWalk(stack, ["cpu"], Ordering(0.01), solve, keep, lambda _layer: None, progress, CancelToken()).run(rows)
     assert set(batches[1]) == {1} and max(batches[1 << 28]) == 8  # gate and up of four experts
     one, other = found.values()
     assert one.keys() == other.keys() and len(one) == 2 * (4 + 4 * 3)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.quantizing.methods.spqr.matrix import Knobs, quantize_matrix
-from faq_tui.core.quantizing.sequential.hessian import Factor, Hessian, factorize
+from faq_tui.core.quantizing.sequential.hessian import Factor, Hessian, drifts, factorize, means, summed
+from faq_tui.core.quantizing.sequential.weights import Weighted
 from tests.support.spqr_layers import hessian_of, layer, nothing
 
 
@@ -44,3 +47,30 @@ def test_what_no_hessian_can_be_made_of() -> None:
         broken.mean()
     with pytest.raises(FaqError, match="not positive definite"):
         factorize(torch.tensor([[1.0, 0.0], [0.0, -1e9]]), 1e-6, by_activation=False)
+
+
+@given(
+    owner=st.lists(st.integers(0, 3), min_size=1, max_size=40),
+    weighted=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_sums_over_shares_are_the_mean_over_all_tokens(owner: list[int], weighted: bool, seed: int) -> None:
+    """`owner` has the share of each token. Reference: float64."""
+    dice = torch.Generator().manual_seed(seed)
+    inputs, twins = (torch.randn(len(owner), 6, generator=dice) for _ in range(2))
+    values, classes = (0.5, 3.0), torch.randint(0, 2, (len(owner),), generator=dice)
+    shares = [{"up": Hessian(6, "cpu", drift=True), "down": Hessian(6, "cpu", drift=True)} for _ in range(4)]
+    for number, share in enumerate(shares):
+        mine = torch.tensor([one == number for one in owner])
+        weights = Weighted(classes[mine], values) if weighted else None
+        share["up"].add(inputs[mine], twins[mine], weights)
+        share["down"].add(inputs[mine] + 1, twins[mine], weights)
+    total = summed(shares)
+    each = torch.tensor(values)[classes].double() if weighted else torch.ones(len(owner)).double()
+    for name, shift in (("up", 0), ("down", 1)):
+        x, twin = inputs.double() + shift, twins.double()
+        hessian = 2 * (each[:, None] * x).t() @ x / each.sum()
+        drift = 2 * (each[:, None] * (twin - x)).t() @ x / each.sum()
+        assert torch.allclose(means([total[name]])[0].double(), hessian, rtol=1e-4, atol=1e-4)
+        assert torch.allclose(drifts([total[name]])[0].double(), drift, rtol=1e-4, atol=1e-4)
+        assert total[name].tokens == len(owner) and abs(total[name].weight - float(each.sum())) < 1e-6

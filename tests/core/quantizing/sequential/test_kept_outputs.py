@@ -46,7 +46,7 @@ def walked(family: str, alpha: float | None) -> tuple[dict[str, Any], list[Any],
     ordering = Ordering(0.01, alpha=alpha)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.nn.functional, "linear", counted)
-        LayerWalk(stack, "cpu", ordering, solve, lambda *_: None, lambda _layer: None, progress, CancelToken()).run(
+        LayerWalk(stack, ["cpu"], ordering, solve, lambda *_: None, lambda _layer: None, progress, CancelToken()).run(
             ROWS
         )
     return found, states[-2:], calls

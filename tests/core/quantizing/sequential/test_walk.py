@@ -54,7 +54,7 @@ def walk(
     keep, restore = kept.__setitem__, lambda _layer: None
     ordering = options.pop("ordering", Ordering(0.01))
     stack = find_stack(model)
-    LayerWalk(stack, "cpu", ordering, one_by_one(solve), keep, restore, progress, cancel, **options).run(ROWS)
+    LayerWalk(stack, ["cpu"], ordering, one_by_one(solve), keep, restore, progress, cancel, **options).run(ROWS)
     rows = [row for batch in states[-2:] for row in batch]  # two rows of one length go together
     return rows, kept, messages
 
@@ -159,7 +159,7 @@ def test_the_next_layer_is_read_while_this_one_is_quantized() -> None:
     stack.load = load
     progress = QuantizationProgress(lambda _kind, **_body: None, CancelToken())
     solve, no_layer = one_by_one(waits), lambda _layer: None
-    LayerWalk(stack, "cpu", Ordering(0.01), solve, keep, no_layer, progress, CancelToken()).run(ROWS)
+    LayerWalk(stack, ["cpu"], Ordering(0.01), solve, keep, no_layer, progress, CancelToken()).run(ROWS)
     assert events == ["read 0", "read 1", "keep 0", "read 2", "keep 1", "keep 2"]
 
 

@@ -19,7 +19,7 @@ from faq_tui.core.quantizing.sequential.batching import Ordering, SolvedMatrix
 from faq_tui.core.quantizing.sequential.hessian import Hessian, drifts, means
 from faq_tui.core.quantizing.sequential.walk import LayerWalk
 from faq_tui.core.quantizing.sequential.weights import TokenWeights, Weighted, padded, token_weights
-from tests.support.model_families import ROWS, model_of
+from tests.support.model_families import ROWS, model_of, own_experts
 
 COLUMNS = 6
 QUICK = settings(deadline=None, max_examples=40)
@@ -109,7 +109,7 @@ def hessians_of_walk(
     progress = QuantizationProgress(lambda *_, **__: None, cancel)
     made = LayerWalk(
         find_stack(model),
-        "cpu",
+        ["cpu"],
         Ordering(0.1, by_activation=False),
         solve,
         lambda *_: None,
@@ -189,13 +189,6 @@ def test_a_model_that_cannot_leave_out_tokens_is_not_padded(monkeypatch: pytest.
         hessians_of_walk(own_experts(), ROWS, None, multiple=8)
 
 
-def own_experts() -> Any:
-    model = model_of("llama")
-    for layer in find_stack(model).layers:
-        layer.mlp = OwnExperts(layer.mlp)
-    return model
-
-
 def test_experts_of_the_models_own_code_are_refused() -> None:
     """Only this code knows which tokens an expert gets."""
     model = own_experts()
@@ -203,13 +196,3 @@ def test_experts_of_the_models_own_code_are_refused() -> None:
     with pytest.raises(UnsupportedModel, match="chooses the tokens of each expert"):
         hessians_of_walk(model, ROWS, weights)
     hessians_of_walk(model, ROWS, None)
-
-
-class OwnExperts(torch.nn.Module):  # type: ignore[misc]
-    def __init__(self, mlp: Any) -> None:
-        super().__init__()
-        self.experts = torch.nn.ModuleList([mlp])
-
-    def forward(self, states: Any) -> Any:
-        flat = states.reshape(-1, states.shape[-1])
-        return self.experts[0](flat[: len(flat) // 2]).mean() + states

@@ -39,7 +39,7 @@ async def test_the_answer_and_the_picture_come_first(tmp_path: Path, size: tuple
             assert "KL, difference from the baseline" in app.screen_text
             await pilot.press("v")
             await settled(pane, pilot)
-            assert "equal tokens · corrected for" in app.screen_text
+            assert "equal tokens · p corrected for all" in app.screen_text
             assert not line_of(app.screen_text, "elder").startswith(" elder "), "only the comparison at equal tokens"
 
 

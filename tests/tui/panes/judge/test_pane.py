@@ -142,6 +142,15 @@ async def test_half_an_answer_is_refused_and_a_loop_is_not(run_folder: Path) -> 
         await judge.sees("Now: candidate 1, by")
 
 
+async def test_a_digit_without_a_seed_names_the_keys_of_the_panes(folder: Path) -> None:
+    app = app_on(folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("f3", "5")
+        await until(pilot, lambda: said(app))
+        assert said(app)[0].startswith("there is no seed to decide yet. In this pane, the digits pick candidates")
+        assert app.pane.id == "judge"
+
+
 async def test_pick_this_takes_the_chosen_candidate(run_folder: Path) -> None:
     """judge.pick_this judge.left judge.right"""
     async with opened(run_folder, goes_on=False) as judge:

@@ -87,7 +87,7 @@ async def test_the_queue_says_how_every_seed_stands(tmp_path: Path) -> None:
             await pilot.pause()
             lines = app.screen_text.splitlines()
             for row, words in enumerate(
-                ("done 3/3", "1 truncated", "waiting 2/3", "writing 0/3", "1 failed", "writing 0/3", "waiting ")
+                ("done 3/3", "1 unusable", "waiting 2/3", "writing 0/3", "1 failed", "writing 0/3", "waiting ")
             ):
                 assert any(words in line and f"Question number {row}" in line[:50] for line in lines), (
                     words,
@@ -281,13 +281,15 @@ async def test_figures(tmp_path: Path) -> None:
                 app.live.apply(e.CandidateDelta(ids[n % 2], "elder", 1, "x" * 8, ""), NOW + n / 10)
             app.now = NOW + 10
             app.hear(e.CandidateDone(ids[0], "elder", 1, 1, 100, 10.0, ("truncated",)))
-            app.hear(e.StageProgress("regenerate", 1, 80), e.CandidateRetried(ids[2], "elder", 1, 1, 5, "x"))
+            reasons = (f"looping; requested again with the sampling seed {seed}" for seed in (1, 2))
+            retried = [e.CandidateRetried(ids[2], "elder", n, 1, 5, why) for n, why in enumerate(reasons, 1)]
+            app.hear(e.StageProgress("regenerate", 1, 80), *retried)
             app.hear(e.CandidateFailed(ids[3], "elder", 1, "HTTP 400"))
             await pilot.pause()
             text = " ".join(app.screen_text.split())
             for words in (
-                "11 of 90 candidates", "20 tokens/s", "2 in flight", "1 truncated", "1 retried", "1 failed",
-                "retried because: x (1)",
+                "11 of 90 candidates", "20 tokens/s", "3 in flight", "1 unusable", "2 retried", "1 failed",
+                "retried: 2 looping",
             ):  # fmt: skip
                 assert words in text, (words, text)
             assert app.live.seconds_left(app.now) is None
@@ -314,7 +316,7 @@ async def test_without_a_job_the_totals_are_the_databases(tmp_path: Path) -> Non
         fill(run)
         async with opened(run) as (app, _pane, pilot):
             await pilot.pause(0.3)
-            assert "8 of 90 candidates · 800 tokens · 1 truncated" in app.screen_text
+            assert "8 of 90 candidates · 800 tokens · 1 unusable" in app.screen_text
 
 
 @pytest.mark.parametrize("toml", ["", "[sources.elder]\nbase_url = 'http://x/v1'\nmodel = 'M'\n"])

@@ -107,14 +107,26 @@ class W8a8(Method):
         shapes = {name: made[f"{name}.weight"][1] for name in scaled}
         path = job.out / "config.json"
         config = json.loads(path.read_text(encoding="utf-8"))
-        # Servers treat routers as linear layers and would quantize them, so routers are in the list of ignored
-        # modules.
-        ignored = [*sorted(set(linear_shapes(target, whole=True)) - set(shapes)), "lm_head"]
+        ignored = sorted(unscaled_modules(target, job.trust_remote_code, set(shapes)))
         config["quantization_config"] = quantization_config(ignored)
         path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         weights = sum(out * columns for out, columns in shapes.values())
         scales = sum(out * SCALE_BITS for out, _ in shapes.values())
         return EngineResult(recipe.bits + scales / weights, {"activations": ACTIVATIONS, **facts})
+
+
+def unscaled_modules(target: Path, trust_remote_code: bool, scaled: set[str]) -> set[str]:
+    """The names of all modules that have no scales, but that a loader would take for quantized Linear modules.
+
+    `scaled` has the names of the quantized modules in the files. Servers treat routers as Linear modules, so the
+    result has routers, too. vLLM knows a module by its name in the files, and transformers by its name in memory, so
+    the result has both names.
+    """
+    from faq_tui.core.models.layer_source import linear_names
+
+    names = linear_names(target, trust_remote_code)
+    beside = {name for pair in names.items() if pair[1] not in scaled for name in pair}
+    return {"lm_head"} | beside | (set(linear_shapes(target, whole=True)) - scaled)
 
 
 def quantization_config(ignored: list[str]) -> dict[str, Any]:
