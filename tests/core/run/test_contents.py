@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 
 from faq_tui.core.base.errors import ExitCode, UsageError
+from faq_tui.core.evaluation.environment import read_environment
+from faq_tui.core.quantizing.output import read_manifest
+from faq_tui.core.run.job_record import read_job
+from faq_tui.core.run.run import open_to_look
 from faq_tui.core.run_summary import summarise
 from faq_tui.core.settings import load_settings
 from tests.support.shell import faq_tui_process, make_run, sentence
@@ -61,3 +65,18 @@ def test_links_to_files_and_folders_are_allowed(tmp_path: Path) -> None:
     (run / "faq.toml").rename(tmp_path / "real.toml")
     (run / "faq.toml").symlink_to(tmp_path / "real.toml")
     assert faq_tui_process("run", run, "--only", "seeds").code == ExitCode.DONE
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "[]", "7", "9" * 5_000, "{"])
+def test_stored_json_that_is_damaged_counts_as_missing(tmp_path: Path, text: str) -> None:
+    """The first text is nested too deeply for Python's parser."""
+    folder = make_run(tmp_path / "run")
+    record = folder / "models" / "m" / "faq_manifest.json"
+    for path in (record, folder / "reports" / "evaluation.json", folder / "jobs" / "j" / "job.json"):
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    assert read_manifest(record.parent) is None
+    assert read_job(folder / "jobs" / "j") is None
+    with open_to_look(folder) as run:
+        assert read_environment(run) == {}
+    assert faq_tui_process("status", folder).code == ExitCode.DONE
