@@ -20,32 +20,29 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import random
 import shutil
-import signal
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
+from killing import PATIENCE_S, WHO, Outcome, begun, check, events, start, strike, undisturbed  # noqa: E402
 from machine import about, load, publish, table  # noqa: E402
-from run_contents import contents, rows_of  # noqa: E402
+from run_contents import contents  # noqa: E402
 
 from tests.support.fake_server import Asked, Behaviour, FakeServer  # noqa: E402
 from tests.support.judge_bench import is_judge, judging, marks  # noqa: E402
-from tests.support.shell import environment, write_seeds  # noqa: E402
+from tests.support.shell import write_seeds  # noqa: E402
 from tests.support.tiny import make_tiny_model  # noqa: E402
 
 STAGES = ("seeds", "regenerate", "judge", "assemble", "activations", "quantize", "evaluate", "report")
@@ -56,11 +53,7 @@ MADE_BY: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "evaluate": (("measurements", "heldout_answers", "layer_errors"), ("reports",)),
     "report": ((), ()),
 }
-WHO = ("parent", "child", "both")
-MARK = "FAQ_TUI_KILLS"  # an environment variable that all processes of an attempt inherit
 SPREAD = 1.6  # a kill comes at most this many times the stage's undisturbed duration after its begin
-PATIENCE_S = 900.0
-ORPHAN_S = 60.0
 SEEDS = 12
 SETTINGS = """
 [target]
@@ -106,24 +99,6 @@ multiple_choice = []
 """
 
 
-@dataclass
-class Outcome:
-    kills: Counter[tuple[str, str]] = field(default_factory=Counter)  # (stage, who) to the number of kills
-    ended_first: int = 0  # attempts that ended before their kill
-    runs: int = 0
-    equal: int = 0
-    asked_twice: int = 0  # stored candidates and judge's replies that were requested again
-    lost: int = 0  # rows that were there before a kill, and not after it
-    orphans: int = 0
-    unreadable: int = 0  # kills after which the database or `status` failed
-    bad_ends: int = 0  # commands that did not end with a sentence and an exit code after the death of a child
-
-    @property
-    def failed(self) -> bool:
-        bad = (self.asked_twice, self.lost, self.orphans, self.unreadable, self.bad_ends)
-        return any(bad) or self.equal != self.runs
-
-
 def make(folder: Path, model: Path, url: str) -> Path:
     folder.mkdir()
     shutil.copytree(model, folder / "target")
@@ -132,40 +107,6 @@ def make(folder: Path, model: Path, url: str) -> Path:
     (folder / "prose.txt").write_text(prose)
     (folder / "faq.toml").write_text(SETTINGS.format(url=url))
     return folder
-
-
-def start(folder: Path, mark: str) -> subprocess.Popen[bytes]:
-    with (folder / "stderr.txt").open("wb") as errors:
-        return subprocess.Popen(
-            [sys.executable, "-m", "faq_tui", "run", str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-            env=environment(**{MARK: mark}),
-        )
-
-
-def processes(mark: str) -> list[int]:
-    """The living processes of an attempt. Zombies have an empty environment, so they do not count."""
-    wanted, found = f"{MARK}={mark}".encode(), []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                    found.append(int(entry.name))
-    return found
-
-
-def events(folder: Path, known: set[Path]) -> list[dict[str, Any]]:
-    """The events of the attempt that began after the jobs in `known`."""
-    new = [path for path in (folder / "jobs").glob("*/events.jsonl") if path.parent not in known]
-    lines = [line for path in new for line in path.read_bytes().split(b"\n")[:-1]]
-    return [json.loads(line) for line in lines]
-
-
-def begun(found: list[dict[str, Any]]) -> str:
-    """The stage that an attempt is in, or "" before the first stage that has work."""
-    return next((e["stage"] for e in reversed(found) if e["event"] == "StageStarted"), "")
 
 
 def attempt(
@@ -189,70 +130,13 @@ def attempt(
         outcome.ended_first += 1
         return process.returncode, ""
     at = begun(events(folder, known)) or "before"
-    children = [pid for pid in processes(mark) if pid != process.pid]
-    if who == "child" and not children:
-        who = "parent"
-    hit = {"parent": [process.pid], "child": [dice.choice(children)] if children else [], "both": children}[who]
-    for pid in [*hit, *([process.pid] if who == "both" else [])]:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    outcome.kills[at, who] += 1
-    try:
-        code = process.wait(PATIENCE_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        outcome.bad_ends += 1
-        print(f"the command hung after the death of a child in {at}", file=sys.stderr)
-        return None, at
-    said = (folder / "stderr.txt").read_text(errors="replace")
-    if who == "child" and (code not in (0, 1, 2) or "Traceback" in said or (code and "faq-tui: " not in said)):
-        outcome.bad_ends += 1
-        print(f"after the death of a child in {at}: exit status {code}: {said[-500:]}", file=sys.stderr)
-    deadline = time.monotonic() + ORPHAN_S
-    while (left := processes(mark)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    if left:
-        outcome.orphans += len(left)
-        print(f"left after a kill of {who} in {at}: {[command_of(pid) for pid in left]}", file=sys.stderr)
-        for pid in left:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-    return (code if who == "child" and code == 0 else None), at
-
-
-def command_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[:200]
-    except OSError:
-        return str(pid)
+    return strike(process, folder, mark, who, at, dice, outcome), at
 
 
 def durations(folder: Path) -> dict[str, float]:
     """The seconds of each stage of an undisturbed run."""
     done = [event for event in events(folder, set()) if event["event"] == "StageDone"]
     return {stage: max(0.2, next(e["seconds"] for e in done if e["stage"] == stage)) for stage in STAGES}
-
-
-def check(folder: Path, before: dict[str, set[str]], outcome: Outcome, at: str) -> dict[str, set[str]]:
-    """Check a run after a kill. Returns its rows."""
-    from faq_tui.core.run.run import open_run
-    from faq_tui.core.status import status_of
-
-    try:
-        now = rows_of(folder)
-        if (folder / "faq.db").exists():
-            with open_run(folder, read_only=True) as run:
-                status_of(run)
-    except Exception as error:  # noqa: BLE001  any failure counts
-        outcome.unreadable += 1
-        print(f"after a kill in {at}: {type(error).__name__}: {error}", file=sys.stderr)
-        return before
-    for name in ("seeds", "candidates", "scores", "judge_replies", "artefacts"):
-        if missing := before.get(name, set()) - now.get(name, set()):
-            outcome.lost += len(missing)
-            print(f"lost {len(missing)} rows of {name} after a kill in {at}", file=sys.stderr)
-    return now
 
 
 def repeated(server: FakeServer, kept: set[tuple[str, int]], asked: Counter[Any]) -> int:
@@ -327,12 +211,6 @@ def one_run(
         if code is not None:
             assert code == 0, (folder / "stderr.txt").read_text(errors="replace")[-2000:]
             return
-
-
-def undisturbed(folder: Path) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "faq_tui", "run", str(folder)], check=True, capture_output=True, env=environment()
-    )
 
 
 def main() -> None:

@@ -29,6 +29,8 @@ from machine import about, publish, table  # noqa: E402
 STEPS_PY = str(Path(__file__).with_name("scale_steps.py"))
 FAQ_TUI = [sys.executable, "-m", "faq_tui"]
 CHOSEN_OF_MOST = 256  # number of seeds to regenerate in the run with the most seeds
+# Maps each table that `status` reads to a column. Writing the column's own value into one row counts as a change.
+CHANGED = {"picks": "reason", "scores": "reason", "candidates": "requests"}
 FORMATS = ("jsonl", "parquet", "text")
 LEAST_S = 0.05  # steps that take less CPU time than this beyond their start have no exponent
 
@@ -92,6 +94,9 @@ class Bench:
     def step(self, name: str, size: int, step: str, folder: Path) -> None:
         self.measure(name, size, [sys.executable, STEPS_PY, step, str(folder)])
 
+    def status(self, name: str, size: int, folder: Path) -> None:
+        self.measure(name, size, [*FAQ_TUI, "status", str(folder), "--json"])
+
     def imported(self, size: int, chosen: int) -> Path:
         """A run of `size` seeds. The import of a new run is measured."""
         from scale_runs import prepare
@@ -115,13 +120,17 @@ class Bench:
         seed_id = first_seed(folder / "faq.db")
         self.measure("judge, nothing to score", size, [*FAQ_TUI, "run", str(folder), "--until", "judge"])
         self.measure("judge, up to date", size, [*FAQ_TUI, "run", str(folder), "--until", "judge"])
-        self.measure("status", size, [*FAQ_TUI, "status", str(folder), "--json"])
+        self.status("status", size, folder)
+        self.status("status, nothing changed", size, folder)
         self.measure("pick", size, [*FAQ_TUI, "pick", str(folder), seed_id, "2"])
+        for changed in CHANGED:
+            change(folder / "faq.db", changed)
+            self.status(f"status, {changed} changed", size, folder)
         self.step("app, first page", size, "first_page", folder)
         self.step("app, 24 picks", size, "picks", folder)
         self.step("search for a rare word", size, "search", folder)
         self.measure("assemble", size, [*FAQ_TUI, "run", str(folder), "--until", "assemble"])
-        self.measure("status, assembled", size, [*FAQ_TUI, "status", str(folder), "--json"])
+        self.status("status, assembled", size, folder)
         for kind in FORMATS if (folder / "calibration").is_dir() else ():
             out = str(self.folder / "exported")
             self.measure(
@@ -135,7 +144,7 @@ class Bench:
         folder = self.imported(size, CHOSEN_OF_MOST)
         self.step("app, first page", size, "first_page", folder)
         self.step("search for a rare word", size, "search", folder)
-        self.measure("status", size, [*FAQ_TUI, "status", str(folder), "--json"])
+        self.status("status", size, folder)
 
     def history(self) -> None:
         """A run of 1,000 seeds whose last job left 500 MB of events."""
@@ -159,6 +168,20 @@ class Bench:
             return "–"
         (small, less), (large, more) = found
         return f"{math.log(more / less) / math.log(large / small):.2f}"
+
+
+def change(database: Path, table: str) -> None:
+    """Change nothing in the table, in a way that makes kept values of this table invalid."""
+    import sqlite3
+
+    db = sqlite3.connect(database)
+    try:
+        with db:
+            db.execute(
+                f"UPDATE {table} SET {CHANGED[table]} = {CHANGED[table]} WHERE id = (SELECT min(id) FROM {table})"
+            )
+    finally:
+        db.close()
 
 
 def first_seed(database: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from faq_tui.core.benchmarking import plan as benchmark_plan
@@ -14,6 +15,7 @@ from faq_tui.core.regenerating import source_hash_of
 from faq_tui.core.regenerating.candidate_requests import each_pending
 from faq_tui.core.regenerating.generation_cost import estimate_cost
 from faq_tui.core.run.context import Stage
+from faq_tui.core.run.remembered import remembered
 from faq_tui.core.run.run import Run, lock_owner
 from faq_tui.core.run.waiting_servers import servers_waiting
 from faq_tui.core.stages.pipeline import all_stages, is_current
@@ -112,7 +114,7 @@ def _stage(run: Run, stage: Stage, row: stages.StageRow | None, busy: bool, earl
 def _source(run: Run, name: str) -> dict[str, Any]:
     source = run.settings.sources[name]
     source_hash = source_hash_of(source)
-    counts = candidates.tally(run.store, source_hash, source.candidates)
+    counts = _tally(run, name)
     picks = pick_counts(run, name)
     return {
         "model": source.model,
@@ -131,10 +133,19 @@ def _source(run: Run, name: str) -> dict[str, Any]:
     }
 
 
+def _tally(run: Run, name: str) -> Tally:
+    """Counts of the source's candidates."""
+    source = run.settings.sources[name]
+    wanted = source_hash_of(source), source.candidates
+    count = partial(candidates.tally, run.store, *wanted)
+    return Tally(**remembered(run, f"tally {name}", ("seeds", "candidates"), wanted, lambda: asdict(count())))
+
+
 def _to_come(run: Run, name: str, counts: Tally) -> dict[str, Any]:
     """The number of candidates that the next regeneration will request from this source, and their estimated cost."""
     source = run.settings.sources[name]
-    pending = each_pending(run, source)
+    complete = counts.candidates == source.candidates * seeds.counts(run.store)["chosen"]
+    pending = iter(()) if complete else each_pending(run, source)
     row = stages.all_rows(run.store).get("regenerate")
     # If the stage is done, each failed candidate was refused by the server. The next job does not request it again.
     if row is not None and row.state == "done":

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Hashable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from textual.binding import BindingsMap, BindingType
 from textual.keys import key_to_character
 from textual.screen import Screen
 
+from faq_tui.core.base.errors import FaqError
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.run_plan import RunPlan
 from faq_tui.tui.actions import APP, Action, bindings_of
@@ -32,6 +33,7 @@ from faq_tui.tui.panes import PANES
 from faq_tui.tui.plan_watch import PlanWatch
 from faq_tui.tui.player import Player
 from faq_tui.tui.registry import APP_ACTIONS, registry, show_actions
+from faq_tui.tui.run_version import version_of
 from faq_tui.tui.screens.base import BaseScreen, PaneSwitcher
 from faq_tui.tui.screens.quit import STAY, JobQuestion
 from faq_tui.tui.screens.run_menu import RunMenu
@@ -40,6 +42,9 @@ from faq_tui.tui.settings.watch import SettingsWatch
 from faq_tui.tui.stage_marks import marks_of_panes
 
 HZ, LOW_HZ = 10, 2
+# After the pane has read what another program changed, it reads such changes again after this many seconds at the
+# earliest, and after this many times as long as the read took.
+READ_EVERY_S, READ_SHARE = 1.0, 20
 # The footer shows the keys of these actions at every width.
 ALWAYS = ("app.start", "app.stop", "app.help", "app.quit")
 WHEN_BUSY = {"app.start": False, "app.stop": True}
@@ -89,7 +94,8 @@ class FaqApp(AppController):
         self._switcher = PaneSwitcher(initial=self._first_pane)
         self.player, self._start_at_once = player, start
         self._drawn_version, self._drawn_at, self._drawn_phase = -1, 0.0, ""
-        self._data_version: int | None = None  # changes when another connection changes the database
+        self._version = self._version_now()  # of the data that the pane shows
+        self._read_due = 0.0  # earliest time of the next read of such data, on the clock time.monotonic
         self._keys_due = False
 
     def get_default_screen(self) -> Screen[Any]:
@@ -264,9 +270,26 @@ class FaqApp(AppController):
             self.pane.tick(live)
 
     def _see_other_programs(self) -> None:
-        """If another program has changed the database, let the pane read again. During a job, its events do this."""
-        with suppress(sqlite3.Error):  # the run's folder may have been removed
-            version = self.opened.store.db.execute("PRAGMA data_version").fetchone()[0]
-            if self._data_version not in (None, version) and not self.session.busy:
-                self.session.live.version += 1
-            self._data_version = version
+        """If another program has changed the run, let the pane read its data again, and look for a job.
+
+        While the app follows a job, the job's events tell the panes what to read. All other changes are read when the
+        job has ended.
+        """
+        now = time.monotonic()
+        if self.session.busy or now < self._read_due:
+            return
+        try:
+            version = self._version_now()
+            if version != self._version:
+                self._version = version
+                self.session.look()
+                self.pane.shown(self.session.live)
+                self._read_due = now + max(READ_EVERY_S, READ_SHARE * (time.monotonic() - now))
+        except FaqError as error:
+            self.complain(str(error))
+        except sqlite3.Error:
+            return  # the run's folder may have been removed
+
+    def _version_now(self) -> Hashable:
+        """A value that changes when another program changes the database, or adds or deletes an artefact."""
+        return version_of(self.opened.store.db, self.opened.models)

@@ -13,13 +13,14 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.run.run import open_run
 from faq_tui.core.run_plan import RunPlan, plan_of
 from faq_tui.core.store.database import open_to_read
+from faq_tui.tui.run_version import version_of
 
 LOOK_EVERY_S = 0.5
 READ_SHARE = 20  # after each plan, wait at least 20 times as long as making this plan took
 
 
 class PlanWatch:
-    """Makes the plan again after each change of the database or of `faq.toml`."""
+    """Makes the plan again after each change of the database, of `faq.toml` or of the list of artefacts."""
 
     def __init__(self, folder: Path, on_plan: Callable[[RunPlan], None]) -> None:
         """`on_plan` is called on the thread, with each new plan."""
@@ -48,7 +49,7 @@ class PlanWatch:
     def _watch_for_changes(self, db: sqlite3.Connection) -> None:
         seen: object = None
         while not self._closed:
-            state = self._state(db)
+            state = version_of(db, self._folder / "faq.toml", self._folder / "models")
             asked = self._wake.is_set()
             self._wake.clear()
             pause = LOOK_EVERY_S
@@ -56,14 +57,6 @@ class PlanWatch:
                 seen = state
                 pause = max(pause, READ_SHARE * self._make())
             self._wake.wait(pause)
-
-    def _state(self, db: sqlite3.Connection) -> object:
-        """A value that changes whenever the database or `faq.toml` changes."""
-        try:
-            changed: int | None = (self._folder / "faq.toml").stat().st_mtime_ns
-        except OSError:
-            changed = None
-        return db.execute("PRAGMA data_version").fetchone()[0], changed
 
     def _make(self) -> float:
         """Make the plan, and return how many seconds that took.

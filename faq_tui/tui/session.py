@@ -55,7 +55,7 @@ class Session:
         self._source: EventSource | None = None
         self._pending: deque[Timed] = deque()
         self._callbacks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._closed = threading.Event()
+        self._closed, self._asked = threading.Event(), threading.Event()
 
     @property
     def busy(self) -> bool:
@@ -68,11 +68,17 @@ class Session:
 
     def open(self) -> None:
         """Begin to look for a running job. If no job is running, show the last job."""
+        self.look()
         threading.Thread(target=self._look, name="look", daemon=True).start()
+
+    def look(self) -> None:
+        """Look for jobs again now. Another program may have started a job, which may have ended already."""
+        self._asked.set()
 
     def close(self) -> None:
         """End the session at once. Jobs keep running."""
         self._closed.set()
+        self._asked.set()
         if self._source is not None:
             self._source.close()
 
@@ -128,7 +134,12 @@ class Session:
         self.live = LiveState(version=self.live.version + 1)
 
     def _attach(self, job: Job | None, running: bool) -> None:
-        if job is None or self.job == job or (self.job and not running):
+        if job is None or (not running and self.job is not None and (self.busy or job.started <= self.job.started)):
+            return
+        if job == self.job:
+            if running and self.phase == "looking":  # this job was first found as the last job
+                self.phase, self.live.stages = "running", job.stages
+                self._changed()
             return
         self.job = job
         self.outcome = None
@@ -166,11 +177,17 @@ class Session:
     # The following methods run on daemon threads.
 
     def _look(self) -> None:
-        self._later(self._attach, jobs.find_live(self._folder), True)
-        self._later(self._attach, jobs.last_job(self._folder), False)
-        self._later(self._nothing)
-        while not self._closed.wait(LOOK_EVERY_S):
+        """Look for a running job regularly, and for the last job only when `look` was called, because that reads the
+        record of every job.
+        """
+        while not self._closed.is_set():
+            asked = self._asked.is_set()
+            self._asked.clear()
             self._later(self._attach, jobs.find_live(self._folder), True)
+            if asked:
+                self._later(self._attach, jobs.last_job(self._folder), False)
+                self._later(self._nothing)
+            self._asked.wait(LOOK_EVERY_S)
 
     def _start(self, only: str | None, until: str | None, confirmed: bool) -> None:
         try:

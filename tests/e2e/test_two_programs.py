@@ -18,10 +18,12 @@ from tests.support.fake_server import Behaviour, FakeServer
 from tests.support.judged_run import make_judged_run
 from tests.support.on_terminal import OnTerminal
 from tests.support.shell import FAQ_TUI, environment, make_run
+from tests.support.tiny import make_tiny_model
 
 pytestmark = pytest.mark.slow
 
 PATIENCE_S = 60
+JOBS_LINE = 2  # number of the screen's line about the job, from 0
 
 
 @contextmanager
@@ -154,3 +156,50 @@ def test_the_command_ends_and_the_folder_is_deleted_while_an_app_is_open(run: Pa
         assert started.returncode == 1 and "Traceback" not in err, err
         until(lambda: jobs.find_live(run) is None, shown)
         left(shown)
+
+
+def test_an_app_shows_the_job_that_another_one_started(tmp_path: Path, server: FakeServer) -> None:
+    target = make_tiny_model(tmp_path / "target")  # the stage regenerate checks its target first
+    rest = "candidates = 2\nconcurrency = 2"
+    run = make_run(tmp_path / "run", server.url, seeds=6, source=rest, target=str(target))
+    with app_on(run) as one, app_on(run) as other:
+        for shown in (one, other):
+            shown.wait_to_see("Nothing is running", seconds=PATIENCE_S)
+        one.press(b"r")
+        one.wait_to_see("enter", seconds=PATIENCE_S)
+        one.press(b"r")
+        until(lambda: all(" of 12 candidates" in shown.lines()[JOBS_LINE] for shown in (one, other)), one, other)
+        other.press(b"x")
+        until(lambda: jobs.find_live(run) is None, one, other)
+        until(lambda: all("regenerate: stopped." in shown.lines()[JOBS_LINE] for shown in (one, other)), one, other)
+        left(one)
+        left(other)
+
+
+def test_the_command_ends_while_an_app_is_open(run: Path) -> None:
+    with app_on(run) as shown:
+        shown.wait_to_see("Nothing is running", seconds=PATIENCE_S)
+        started = command(run)
+        until(lambda: started.poll() is not None, shown)
+        assert started.stderr is not None
+        err = started.stderr.read()
+        assert started.returncode == 0, err
+        shown.wait_to_see("Finished.", seconds=PATIENCE_S)
+        assert candidates(run) == 12
+        shown.press(b"\x1bOR")  # f3
+        shown.wait_to_see("reviewed", seconds=PATIENCE_S)
+        left(shown)
+
+
+def test_an_app_shows_a_job_that_another_one_started_and_that_failed_at_once(run: Path) -> None:
+    """The job ends within a second, because nobody has the target, so the other app may never see the job run."""
+    with app_on(run) as one, app_on(run) as other:
+        for shown in (one, other):
+            shown.wait_to_see("Nothing is running", "No seeds loaded", seconds=PATIENCE_S)
+        one.press(b"r")
+        one.wait_to_see("enter", seconds=PATIENCE_S)
+        one.press(b"r")
+        until(lambda: all("regenerate failed" in shown.lines()[JOBS_LINE] for shown in (one, other)), one, other)
+        until(lambda: all("seed 1 of 6" in "\n".join(shown.lines()) for shown in (one, other)), one, other)
+        left(one)
+        left(other)

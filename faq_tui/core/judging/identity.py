@@ -22,7 +22,7 @@ from faq_tui.core.settings import MIX
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import judged, picks, seeds
 from faq_tui.core.store.candidates import CandidateOutline
-from faq_tui.core.store.judged import CandidateLayout
+from faq_tui.core.store.judged import CandidateLayout, ScoreSummary
 from faq_tui.core.store.picks import DecidingPick, Pick, PickCounts
 
 
@@ -79,13 +79,13 @@ def layout_of(run: Run, name: str) -> CandidateLayout:
     return judged.layout(run.store, source_hash_of(source), source.candidates)
 
 
-def scores_of(run: Run, judge: str) -> Iterator[float | None]:
-    """Yield the scores by this judge of the candidates in `usable_groups`. Candidates without a row are omitted."""
+def score_summary(run: Run, judge: str) -> ScoreSummary:
+    """A summary of the scores by this judge of the candidates in `usable_groups`."""
     marks = bytearray()
     for name in run.settings.sources:  # sources with equal settings share their candidates
         usable = layout_of(run, name).usable
         marks = bytearray(map(or_, marks, usable)) + usable[len(marks) :] if marks else usable
-    return judged.marked_scores(run.store, judge, marks)
+    return judged.summary_of(run.store, judge, marks)
 
 
 def count_scored(run: Run, name: str) -> int:
@@ -93,8 +93,7 @@ def count_scored(run: Run, name: str) -> int:
     judge = judge_id(run)
 
     def count() -> int:
-        every = layout_of(run, name).every
-        return sum(score is not None for score in judged.marked_scores(run.store, judge, every))
+        return judged.summary_of(run.store, judge, layout_of(run, name).every).scored
 
     return int(remembered(run, f"scored {name}", judged.SCORED, [judge, layout_state(run)], count))
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import random
 from array import array
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from faq_tui.core.judging.llm_client import TURNS
 from faq_tui.core.judging.prompt import ShownAnswer
 from faq_tui.core.stats.auc import auc, interval
 from faq_tui.core.store import Store
@@ -138,16 +138,18 @@ def bias_of(groups: Iterable[Sequence[Sequence[tuple[int, float]]]]) -> OrderBia
     order.
     """
     count = changed = tied = 0
-    scores_at: dict[int, array[float]] = {}
+    scores_at: defaultdict[int, array[float]] = defaultdict(lambda: array("d"))
     for group in groups:
         count += 1
-        tops = [max(answer[turn][1] for answer in group) for turn in range(TURNS)]
-        changed += not any(all(answer[turn][1] == tops[turn] for turn in range(TURNS)) for answer in group)
-        sums = [sum(score for _, score in answer) for answer in group]
+        scores = []
+        for (first_position, first), (second_position, second) in group:
+            scores_at[first_position].append(first)
+            scores_at[second_position].append(second)
+            scores.append((first, second))
+        # The best answer is the same in both orders if one answer has the highest score of each order.
+        changed += (max(first for first, _ in scores), max(second for _, second in scores)) not in scores
+        sums = [first + second for first, second in scores]
         tied += sums.count(max(sums)) > 1
-        for answer in group:
-            for position, score in answer:
-                scores_at.setdefault(position, array("d")).append(score)
     return OrderBias(
         count,
         changed,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from statistics import fmean
 from typing import Any, overload
 
 from faq_tui.core.extensions import JUDGES
-from faq_tui.core.judging.identity import column_id, judge_id, judge_named, scores_of, shown_id, usable_groups
+from faq_tui.core.judging.identity import column_id, judge_id, judge_named, score_summary, shown_id, usable_groups
 from faq_tui.core.regenerating.candidate_requests import layout_state
 from faq_tui.core.run.remembered import remembered
 from faq_tui.core.run.run import Run
@@ -76,19 +74,11 @@ def _column(run: Run, kind: str, groups: Sequence[Sequence[int]]) -> dict[str, A
 
 
 def _scores(run: Run, identity: str, shown: str, groups: Sequence[Sequence[int]]) -> dict[str, Any]:
-    known, unscored = array("d"), 0
-    for score in scores_of(run, identity):
-        if score is None:
-            unscored += 1
-        else:
-            known.append(score)
+    scores = score_summary(run, identity)
     slope = _slope(run, shown, groups) if shown != identity else None
     return {
-        "scored": len(known),
-        "unscored": unscored,
-        "mean": round(fmean(known), 6) if known else None,
-        "low": min(known, default=None),
-        "high": max(known, default=None),
+        **vars(scores),
+        "mean": None if scores.mean is None else round(scores.mean, 6),
         "length_slope": slope,
     }
 

@@ -207,7 +207,10 @@ def count_current(store: Store, source: str, judge: str, source_hash: str) -> Pi
     With `max`, SQLite takes the other columns from the row that has the maximum.
     """
     last = "SELECT seed_id, action, candidate_id, max(id) FROM picks WHERE source = :source AND {} GROUP BY 1"
-    ours = "({0}.candidate_id IS NULL OR (SELECT generation FROM candidates WHERE id = {0}.candidate_id) = :hash)"
+    ours = (
+        "({0}.candidate_id IS NULL OR EXISTS (SELECT 1 FROM candidates c INDEXED BY candidates_by_seed"
+        " WHERE c.generation = :hash AND c.seed_id = {0}.seed_id AND c.id = {0}.candidate_id))"
+    )
     person, judged = last.format("picked_by = 'person'"), last.format("picked_by = 'judge' AND who = :judge")
     query = (
         f"WITH person AS (SELECT * FROM ({person}) p WHERE action <> 'clear' AND {ours.format('p')}),"

@@ -59,7 +59,7 @@ class RegeneratePane(Pane):
         self._loaded: tuple[object, ...] = ()  # the value of `read_for` when `_finished` was last read
         self._queue_drawn = self._figures_drawn = 0.0
         self._stage: tuple[str, str] | None = None  # (name, state) of the stage at the last tick
-        self._totals: Totals | None = None
+        self._totals: dict[str, Totals] = {}  # maps a source to its totals, as they were last counted
         self._left_out: tuple[str, ...] = ()  # parameters that a server of the source refuses
 
     def compose(self) -> ComposeResult:
@@ -157,13 +157,14 @@ class RegeneratePane(Pane):
     def _draw_figures(self, now: float) -> None:
         names = list(self.run.settings.sources)
         expected = sum(s.candidates for s in self.run.settings.sources.values()) * self.page.total
-        if self._totals is not None and self.settings is not None and not self.live.is_running("regenerate"):
+        totals = self._totals.get(self.source)
+        if totals is not None and self.settings is not None and not self.live.is_running("regenerate"):
             # The totals count the candidates of the shown source alone, so `expected` must count the same candidates.
             expected = self.settings.candidates * self.page.total
         which = f"source {self.source}"
         if len(names) > 1:
             which += f" ({names.index(self.source) + 1} of {len(names)})"
-        parts = [which, *figures(self.live, self._totals, expected, now)] if names else ["no sources"]
+        parts = [which, *figures(self.live, totals, expected, now)] if names else ["no sources"]
         parts += [f"sent without {', '.join(self._left_out)}"] if self._left_out else []
         self.query_one("#figures", LiteralText).show(joined_with_dots(parts, max(20, self.room.width - 2)))
 
@@ -228,7 +229,7 @@ of the target's family under [sources.elder] in faq.toml."
     def _count(self) -> None:
         """Count the totals again, on a thread."""
         source = self.settings
-        self._totals, self._left_out = None, ()
+        self._left_out = ()
         if source is None:
             return
         known = [known_capabilities(self.run.store, url, source.model).left_out for url in source.urls]
@@ -237,8 +238,8 @@ of the target's family under [sources.elder] in faq.toml."
         count_totals(self.app, self.run.store.path, source_hash_of(source), source.candidates, counted)
 
     def _counted(self, source: str, totals: Totals) -> None:
+        self._totals[source] = totals
         if source == self.source:
-            self._totals = totals
             self._draw_figures(self.now)
 
     # Following.
