@@ -12,8 +12,9 @@ from pathlib import Path
 from types import FrameType
 
 from faq_tui.cli.event_lines import EventLines
+from faq_tui.cli.streams import drop_stdout
 from faq_tui.core.base.cancel import CancelToken
-from faq_tui.core.base.errors import ExitCode, FaqError
+from faq_tui.core.base.errors import ExitCode, FaqError, system_reason
 from faq_tui.core.run.events import Emit, Event, Note, to_json
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.settings.cluster import cluster_at
@@ -107,18 +108,19 @@ def event_output(as_json: bool) -> Iterator[Emit]:
             yield bars.show
         return
     lines = EventLines()
-    listened_to = as_json
+    refusal: OSError | None = None
 
     def plain(event: Event) -> None:
-        nonlocal listened_to
-        if listened_to:
+        nonlocal refusal
+        if as_json and refusal is None:
             try:
                 print(to_json(event), flush=True)
-            # the program that read our output (for example `head`) has ended; the work continues
-            except BrokenPipeError:
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                listened_to = False
+            except OSError as error:  # the work continues
+                refusal = error
+                drop_stdout()
         for line in lines.of(event):
             print(line, file=sys.stderr, flush=True)
 
     yield plain
+    if refusal is not None and not isinstance(refusal, BrokenPipeError):  # the reader, such as `head`, may have ended
+        raise FaqError(f"the run has ended, but not all events could be printed: {system_reason(refusal)}")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import codecs
-import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
 from faq_tui import __version__
+from faq_tui.cli.streams import drop_stdout, prepare_streams, reader_has_ended
 from faq_tui.core.base import torch_free
-from faq_tui.core.base.errors import ExitCode, FaqError
+from faq_tui.core.base.errors import ExitCode, FaqError, shortage
 
 # For each command, the name of its module in faq_tui.cli.commands. Only the module of the called command is loaded.
 COMMANDS = {
@@ -44,8 +45,34 @@ EXIT_CODES = (
 )
 
 
+@contextmanager
+def end_with_the_reader() -> Iterator[None]:
+    """If the program that reads stdout has ended, such as `head` in `faq-tui … | head`, end with exit code 0.
+
+    click would end with exit code 1 after every BrokenPipeError.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        if not reader_has_ended():
+            raise FaqError(
+                "a process that this command had started ended too early: run the command again"
+            ) from error
+        drop_stdout()
+        raise click.exceptions.Exit(ExitCode.DONE) from None
+
+
 class LazyGroup(click.Group):
     """Loads the commands. `--help` and `--version` work without slow imports."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with end_with_the_reader():  # `--help` prints here
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with end_with_the_reader():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         return list(COMMANDS)
@@ -92,14 +119,8 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     torch_free.declare()
-    # The encoding of the terminal may lack characters. They are then written as escapes such as \\u6a21.
-    if isinstance(sys.stdout, io.TextIOWrapper) and codecs.lookup(sys.stdout.encoding).name != "utf-8":
-        sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        sys.exit(_call())
-    except BrokenPipeError:  # the program that read our output has ended, such as `head` in `faq-tui … | head`
-        _drop_stdout()
-        sys.exit(ExitCode.DONE)
+    prepare_streams()
+    sys.exit(_call())
 
 
 def _call() -> int:
@@ -116,28 +137,23 @@ def _call() -> int:
         path = error.ctx.command_path if error.ctx else "faq-tui"
         _complain(f"{error.format_message().rstrip('.')}: see `{path} --help`")
         return ExitCode.USAGE
-    except BrokenPipeError:
-        raise
-    except OSError as error:  # a file cannot be written, or the disk is full
-        _complain(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
-        _drop_stdout()
-        return ExitCode.FAILED
     except (click.Abort, KeyboardInterrupt):  # click.Abort is a RuntimeError
         _complain("stopped by request; finished work is kept")
         return ExitCode.STOPPED
-    except RuntimeError as error:
-        if "home directory" not in str(error):  # words in the error message of Python and of platformdirs
-            raise
-        _complain("$HOME is not set, and the system's list of users does not name this user: set $HOME to a folder")
-        return ExitCode.USAGE
-
-
-def _drop_stdout() -> None:
-    """Discard output that cannot be written, so that Python prints no error about it at exit."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        if limit := shortage(error):
+            _complain(limit)
+            return ExitCode.FAILED
+        if isinstance(error, OSError):  # a file cannot be written, or the disk is full
+            _complain(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
+            drop_stdout()
+            return ExitCode.FAILED
+        if isinstance(error, RuntimeError) and "home directory" in str(error):  # words of Python and of platformdirs
+            _complain(
+                "$HOME is not set, and the system's list of users does not name this user: set $HOME to a folder"
+            )
+            return ExitCode.USAGE
+        raise
 
 
 def _complain(sentence: str) -> None:

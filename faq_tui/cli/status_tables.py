@@ -16,8 +16,14 @@ EMPTY = "·"  # the text of a cell that is not measured yet
 STYLE = {"done": "green", "running": "cyan", "stale": "yellow", "failed": "red", "interrupted": "yellow"}
 
 
+class _StatusConsole(Console):
+    def on_broken_pipe(self) -> None:
+        """The reader of stdout has ended. rich calls this method while it handles the BrokenPipeError."""
+        raise  # rich would end the program with exit code 1
+
+
 def print_status(status: dict[str, Any]) -> None:
-    console = Console(highlight=False)
+    console = _StatusConsole(highlight=False)
     console.print(
         Text.assemble(("run ", "dim"), sanitize(status["run"]), ("  target ", "dim"), sanitize(status["target"]))
     )

@@ -9,6 +9,7 @@ from typing import Literal
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.evidence import WITHIN_NOISE
+from faq_tui.core.run.contents import check_contents
 from faq_tui.core.run.delete_run import disk_bytes
 from faq_tui.core.run.run import lock_owner, open_run
 from faq_tui.core.settings import load_settings
@@ -45,6 +46,7 @@ def summarise(folder: Path) -> RunSummary:
     """
     settings_file = folder / "faq.toml"
     try:
+        check_contents(folder)
         target = load_settings(settings_file).target.model
         changed = settings_file.stat().st_mtime
         rows = rows_of_file(folder / "faq.db")

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from rich.console import RenderableType
 from textual.app import App
 from textual.filter import LineFilter
 from textual.notifications import SeverityLevel
@@ -133,3 +134,8 @@ class ShellApp(App[None]):
     def _handle_exception(self, error: Exception) -> None:
         self.crash = error
         super()._handle_exception(error)
+
+    def panic(self, *renderables: RenderableType) -> None:
+        # The thread that reads the keys calls only this method, and not `_handle_exception`.
+        self.crash = self.crash or RuntimeError("the thread that reads the keys has failed")
+        super().panic(*renderables)

@@ -9,14 +9,18 @@ descriptors 1 and 2 point to the log while the app is open.
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from textual.drivers import linux_driver
 
 from faq_tui.core.base.errors import UsageError
 
@@ -44,6 +48,10 @@ class Terminal(io.TextIOWrapper):
             super().close()
 
 
+def _tolerant_decoder(encoding: str) -> partial[codecs.IncrementalDecoder]:
+    return partial(codecs.getincrementaldecoder(encoding), errors="replace")
+
+
 @contextmanager
 def own_terminal(log: Path) -> Iterator[int]:
     """Yield the copy of the terminal's descriptor.
@@ -56,6 +64,8 @@ def own_terminal(log: Path) -> Iterator[int]:
     sys.stderr.flush()
     copy = os.dup(2 if os.isatty(2) else 1)
     terminal = Terminal(io.FileIO(copy, "w"), encoding="utf-8", errors="replace")
+    # Pasted text, keys with Alt and old reports of the mouse may have bytes that are not UTF-8. Textual would crash.
+    linux_driver.getincrementaldecoder = _tolerant_decoder  # type: ignore[attr-defined, assignment]
     with _redirected(log, terminal):
         yield copy
 

@@ -20,6 +20,7 @@ from tests.support.shell import (
     refused,
 )
 
+ROOT = Path(__file__).resolve().parents[2]
 NEVER = ("torch", "transformers", "textual", "openai", "aiohttp", "httpx2", "ray")
 
 
@@ -97,3 +98,31 @@ def test_a_terminal_without_unicode_gets_escapes(tmp_path: Path) -> None:
     shown = faq_tui_process("status", tmp_path / "ünïcödé", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
     assert shown.code == 0, shown.err
     assert "\\u" in shown.out or "\\x" in shown.out
+
+
+INTERRUPTED = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(0)\n"
+
+
+def test_ctrl_c_while_the_command_starts(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text(INTERRUPTED)
+    result = faq_tui_process("--version", PYTHONPATH=f"{tmp_path}:{ROOT}")
+    assert (result.code, result.out) == (ExitCode.STOPPED, "")
+    assert result.err == "faq-tui: stopped by request; finished work is kept\n"
+
+
+def test_ctrl_c_after_the_end_of_the_command(tmp_path: Path) -> None:
+    program = (
+        "import atexit, os, signal\n@atexit.register\ndef interrupt():\n    os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    (tmp_path / "sitecustomize.py").write_text(program)
+    result = faq_tui_process("status", tmp_path / "nothing", PYTHONPATH=f"{tmp_path}:{ROOT}")
+    assert (result.code, result.err.count("\n")) == (ExitCode.USAGE, 1)
+
+
+def test_an_ignored_ctrl_c_stays_ignored(tmp_path: Path) -> None:
+    """As in `nohup faq-tui … &`."""
+    (tmp_path / "click.py").write_text(f"{INTERRUPTED}print('still here')\nraise SystemExit(0)\n")
+    command = ["bash", "-c", 'trap "" INT; exec "$@"', "bash", *FAQ_TUI, "--version"]
+    env = environment(PYTHONPATH=f"{tmp_path}:{ROOT}")
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "still here\n", "")

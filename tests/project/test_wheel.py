@@ -46,7 +46,7 @@ def test_the_wheel_holds_every_file_of_the_package(built: Path) -> None:
     assert wanted <= names
     assert {Path(name).suffix for name in names} >= DATA
     assert all(".dist-info/" in name for name in names - wanted)
-    assert "faq-tui = faq_tui.cli.main:main" in entry
+    assert "faq-tui = faq_tui.__main__:main" in entry
 
 
 def test_the_source_distribution_holds_what_a_build_and_a_test_need(built: Path) -> None:

@@ -221,6 +221,34 @@ def test_a_crash_is_one_sentence_and_the_rest_is_in_the_log(
     assert b"Traceback" not in shown.got and "in boom" in log_text(tmp_path / "home")
 
 
+@pytest.mark.parametrize("keys", [b"\xe1", b"\x1b[M\xff\xff\xff", b"\x1b[200~caf\xe9\x1b[201~", b"\xf0\x9f"])
+def test_bytes_that_are_not_utf_8_are_no_crash(folder: Path, terminals: list[OnTerminal], keys: bytes) -> None:
+    """For example, an old terminal sends Alt and a letter as one byte."""
+    shown = opened(terminals, *FAQ_TUI, folder)
+    shown.wait_for(b"Nothing is running")
+    shown.press(keys)
+    shown.press(b"x?")
+    shown.wait_to_see("Keys")
+    shown.process.send_signal(signal.SIGTERM)
+    assert shown.wait(5) == 0
+
+
+def test_an_error_of_the_thread_that_reads_keys_is_a_crash(
+    folder: Path, terminals: list[OnTerminal], tmp_path: Path
+) -> None:
+    program = tmp_path / "crashing.py"
+    program.write_text(
+        "from textual.drivers.linux_driver import XTermParser\nfrom faq_tui.cli import main\n"
+        "XTermParser.feed = lambda self, text: 1 / 0\nmain.main()\n"
+    )
+    shown = opened(terminals, sys.executable, program, folder)
+    shown.wait_for(b"Nothing is running")
+    shown.press(b"?")
+    assert shown.wait() == 1
+    assert b"faq-tui: the app crashed with RuntimeError: the thread that reads the keys has failed" in shown.got
+    assert "ZeroDivisionError" in log_text(tmp_path / "home")
+
+
 def test_without_a_terminal_it_says_so(folder: Path) -> None:
     done = subprocess.run([*FAQ_TUI, folder], capture_output=True, text=True, env=environment(), timeout=30)
     assert done.returncode == 2

@@ -1,5 +1,6 @@
 """The exit codes, and errors that a person can cause. A message says what failed, where, and what to do."""
 
+import errno
 from enum import IntEnum
 
 
@@ -40,3 +41,17 @@ class Stopped(FaqError):
 def system_reason(error: Exception) -> str:
     """The operating system's own text for an error. If the error has no such text, returns `str(error)`."""
     return getattr(error, "strerror", None) or str(error)
+
+
+def shortage(error: BaseException) -> str:
+    """A sentence that names the limit of this machine that caused the error. "" if no limit caused it."""
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, MemoryError) or number == errno.ENOMEM or "failed to map segment" in str(error):
+        return "the memory is full, or `ulimit -v` is too low: close other programs, or raise the limit"
+    if number in (errno.EMFILE, errno.ENFILE):
+        return "too many files are open: raise the limit, for example with `ulimit -n 4096`"
+    if number == errno.EAGAIN or "can't start new thread" in str(error):
+        return (
+            "the system starts no more threads or processes: close other programs, or raise the limit of `ulimit -u`"
+        )
+    return ""

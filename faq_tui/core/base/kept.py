@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.base.files import atomic_text
+from faq_tui.core.base.files import atomic_text, read_json
 
 
 class Kept:
@@ -21,7 +21,7 @@ class Kept:
 
     def _read(self) -> dict[str, Any]:
         try:
-            known = json.loads(self._path.read_text(encoding="utf-8"))
+            known = read_json(self._path)
         except (OSError, ValueError):
             return {}
         return known if isinstance(known, dict) else {}

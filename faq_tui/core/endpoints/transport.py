@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from faq_tui.core.base.errors import UsageError
+from faq_tui.core.base.errors import UsageError, system_reason
 from faq_tui.core.endpoints.proxies import SOCKS_PROXIES, EnvironmentProxy, proxy_for
 from faq_tui.core.settings import Endpoint
 from faq_tui.core.settings.secrets import basic_authorization
@@ -281,10 +281,19 @@ def _trusted_certificates() -> Any:
     """The certificate authorities of the system, or those in $SSL_CERT_FILE.
 
     If the system has no authorities, as in a minimal container, the authorities of the package certifi are used.
+
+    Raises UsageError if the file cannot be read.
     """
     import httpx2
 
-    context = httpx2.create_ssl_context()
+    try:
+        context = httpx2.create_ssl_context()
+    except OSError as error:
+        named = os.environ.get("SSL_CERT_FILE", "of this system")
+        raise UsageError(
+            f"the certificates in $SSL_CERT_FILE ({named}) cannot be read ({system_reason(error)}): "
+            "name a file with certificates in PEM format, or unset the variable"
+        ) from None
     if not context.get_ca_certs():
         try:
             import certifi

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.base.files import atomic_text
+from faq_tui.core.base.files import atomic_text, read_json
 from faq_tui.core.evaluation.kinds import ANSWERS
 from faq_tui.core.evaluation.spec import Spec
 from faq_tui.core.evaluation.texts import describe
@@ -37,7 +37,7 @@ def write_environment(run: Run, spec: Spec, worker: dict[str, Any]) -> None:
 def read_environment(run: Run) -> dict[str, Any]:
     """Read what `write_environment` has written. The dict is empty if the file is missing or damaged."""
     try:
-        body = json.loads(_path(run).read_text(encoding="utf-8"))
+        body = read_json(_path(run))
     except (OSError, ValueError):
         return {}
     return body if isinstance(body, dict) else {}
@@ -60,7 +60,7 @@ def dense_bytes(folder: Path) -> int:
 
 def stored_bits(folder: Path) -> int | None:
     """Bits per weight of an unquantized model, from its config.json. Returns None for an unknown dtype."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_json(folder / "config.json")
     for part in (config, config.get("text_config", {})):
         name = str(part.get("dtype") or part.get("torch_dtype"))
         if name in BITS:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.errors import UsageError
-from faq_tui.core.base.files import atomic_text
+from faq_tui.core.base.files import atomic_text, read_json
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.endpoints import Client
 from faq_tui.core.endpoints.model_list import models_of
@@ -41,7 +41,7 @@ def served_name(run: Run, source: Source) -> str:
 def _reported(run: Run, source: Source) -> dict[str, Any]:
     """The stored facts that the server last reported about the model: `root` and `parameters`."""
     try:
-        facts = json.loads(_path(run).read_text(encoding="utf-8")).get(_key(source))
+        facts = read_json(_path(run)).get(_key(source))
     except (OSError, ValueError, AttributeError):
         return {}
     return facts if isinstance(facts, dict) else {}

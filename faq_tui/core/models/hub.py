@@ -11,12 +11,14 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.base.errors import UsageError
+from faq_tui.core.base.errors import UsageError, shortage
 from faq_tui.core.base.steps import BYTES, StepProgress, step
+from faq_tui.core.base.text import sanitize
 
 # Patterns of the files to download. Weights are downloaded only as safetensors, not as .bin, .pth, .gguf or .onnx.
 WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken", "*.jinja", "*.py", "LICENSE*"]
 SMALL = ["*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja"]  # all files except weights and code
+LONGEST = 200  # characters of an error of the hub's library
 LOOK_UP_TIMEOUT_S = 5.0
 AGAIN = ["consolidated*"]  # Mistral's second copy of the weights is not downloaded
 
@@ -37,7 +39,7 @@ def local_folder(model: str, only_config: bool = False) -> Path:
     if Path(model).is_dir():
         return Path(model)
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         patterns = SMALL if only_config else WANTED
@@ -53,9 +55,13 @@ def local_folder(model: str, only_config: bool = False) -> Path:
         raise UsageError(
             f"target model {model!r} is not in the cache and the hub cannot be reached: give a folder"
         ) from error
-    except (HfHubHTTPError, OSError) as error:
+    except Exception as error:
+        if shortage(error):
+            raise
+        # The hub's HTTP client has many kinds of errors, for example for a wrong URL in $HF_ENDPOINT or $HTTPS_PROXY.
         raise UsageError(
-            f"target model {model!r} cannot be fetched ({type(error).__name__}): check its name and your access to it"
+            f"target model {model!r} cannot be fetched ({type(error).__name__}: {sanitize(str(error), LONGEST)}): "
+            "check its name, your access to it, $HF_ENDPOINT and the proxy"
         ) from error
 
 

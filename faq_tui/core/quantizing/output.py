@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import faq_tui
+from faq_tui.core.base.files import read_json
 
 NAME = "faq_manifest.json"
 
@@ -33,10 +34,10 @@ def write_manifest(folder: Path, body: dict[str, Any]) -> None:
 def read_manifest(folder: Path) -> dict[str, Any] | None:
     """The manifest of an artefact's folder. Returns None if the folder is not complete."""
     try:
-        body: dict[str, Any] = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        body = read_json(folder / NAME)
     except (OSError, ValueError):
         return None
-    return body
+    return body if isinstance(body, dict) else None
 
 
 def is_whole(folder: Path) -> bool:
@@ -116,7 +117,7 @@ def complete_folder(out: Path, target: Path) -> None:
     for name in ("config.json", "quantize_config.json"):
         path = out / name
         if path.is_file():
-            body = json.loads(path.read_text(encoding="utf-8"))
+            body = read_json(path)
             meta = body.get("quantization_config", body).get("meta", {})
             meta.pop("offload_to_disk_path", None)
             path.write_text(json.dumps(body, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

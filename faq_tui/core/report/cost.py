@@ -14,6 +14,8 @@ from faq_tui.core.store import candidates, stages
 def cost(run: Run) -> dict[str, Any]:
     """`generated` maps each source to the tokens of its candidates. `seconds` maps each stage to its time.
 
+    If the tokens of some candidates are unknown, because their server did not report them, the source is left out.
+
     Only the candidates that the settings ask for are counted. If a stage was stopped and continued, its time is the
     time of its last part.
     """
@@ -23,7 +25,9 @@ def cost(run: Run) -> dict[str, Any]:
     }
     rows = {name: row for name, row in stages.all_rows(run.store).items() if name != "report"}
     return {
-        "generated": {name: tally.completion_tokens for name, tally in tallies.items() if tally.counted},
+        "generated": {
+            name: tally.completion_tokens for name, tally in tallies.items() if tally.counted == tally.candidates > 0
+        },
         "seconds": {name: row.finished - row.started for name, row in rows.items() if row.finished is not None},
     }
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+from faq_tui.core.base.files import private
 from faq_tui.core.run import events as e
 from faq_tui.core.run.events import DELTA_LINE, candidate_of_line, from_json, line_start, to_json
 
@@ -66,14 +67,14 @@ class EventFile:
             self._compact()
 
     def _opened(self) -> IO[bytes]:
-        file = self._path.open("ab")
+        file = open(self._path, "ab", opener=private)  # noqa: SIM115  `close` closes the file
         self._size = file.tell()
         return file
 
     def _compact(self) -> None:
         half = self._path.with_name(f".{self._path.name}.{os.getpid()}.half")
         try:
-            with self._path.open("rb") as file, half.open("wb") as short:
+            with self._path.open("rb") as file, open(half, "wb", opener=private) as short:
                 _write_compacted(file, short)
             half.replace(self._path)
         except OSError:  # for example, the disk is full; the file stays as it is

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from faq_tui.core.base.files import atomic_text
+from faq_tui.core.base.files import atomic_text, read_json
 from faq_tui.core.base.process import process_identity
 
 FILE = "job.json"
@@ -70,7 +70,7 @@ def write_job(folder: Path, only: str | None, until: str | None, stages: tuple[s
 def read_job(folder: Path) -> Job | None:
     """The job in `jobs/<id>`; None if the job never began, or if it was recorded by an older version of faq-tui."""
     try:
-        body = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        body = read_json(folder / FILE)
         return Job(
             folder.name,
             folder.resolve(),

@@ -19,6 +19,7 @@ from typing import Any
 from faq_tui.core.base.errors import FaqError, UsageError, system_reason
 from faq_tui.core.base.files import PRIVATE_FILE
 from faq_tui.core.base.process import process_identity
+from faq_tui.core.run.contents import check_contents
 from faq_tui.core.run.unit_locks import holders, units_in_use
 from faq_tui.core.settings import Settings, load_settings
 from faq_tui.core.store import Store
@@ -132,6 +133,7 @@ def open_to_look(folder: Path) -> Iterator[Run]:
 @contextmanager
 def _opened(folder: Path, open_store: Callable[[Path], Store]) -> Iterator[Run]:
     folder = run_folder(folder)
+    check_contents(folder)
     settings = load_settings(folder / "faq.toml")
     store = open_store(folder / DATABASE)
     try:

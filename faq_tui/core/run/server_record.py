@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from faq_tui.core.base.files import atomic_text
+from faq_tui.core.base.files import atomic_text, read_json
 from faq_tui.core.base.process import process_identity
 
 FILE = "server.json"
@@ -58,7 +58,7 @@ def read_server(jobs: Path, name: str) -> ArtefactServer | None:
     If the server's process was killed before it could record its end, the result has the state "failed".
     """
     try:
-        body = json.loads((jobs / job_of(name) / FILE).read_text(encoding="utf-8"))
+        body = read_json(jobs / job_of(name) / FILE)
         server = ArtefactServer(**body)
     except (OSError, ValueError, TypeError):
         return None

@@ -29,6 +29,8 @@ BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 def load_settings(path: Path) -> Settings:
     """The settings in `path`. Raises UsageError."""
+    if path.is_fifo() or path.is_char_device():  # to read a pipe may block for ever, and a device may have no end
+        raise UsageError(f"{path} is a pipe or a device, but must be a file: move it away")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from faq_tui.core.base.cancel import CancelToken
-from faq_tui.core.base.errors import FaqError, Stopped, UsageError
+from faq_tui.core.base.errors import FaqError, Stopped, UsageError, shortage
 from faq_tui.core.base.files import full_disk_is_clear, private_folder
 from faq_tui.core.base.secrets import Secrets
 from faq_tui.core.base.steps import WorkStep, reported_to
@@ -225,5 +225,7 @@ def as_faq_error(context: Context, stage: Stage, error: BaseException) -> FaqErr
     log = context.run.log(context.job)
     with log.open("a", encoding="utf-8", errors="replace") as file:
         traceback.print_exception(error, file=file)
+    if limit := shortage(error):
+        return FaqError(f"{stage.name}: {limit}; finished work is kept, and the details are in {log}")
     reason = " ".join(str(error).split())[:300]
     return FaqError(f"{stage.name} failed with {type(error).__name__}: {reason}; the details are in {log}")

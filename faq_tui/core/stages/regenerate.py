@@ -147,7 +147,7 @@ def _summary(context: Context) -> str:
         tally = rows.tally(*wanted)
         why = counts_in_words(rows.flag_counts(*wanted))
         parts.append(
-            f"{name}: {tally.candidates} candidates, {tally.completion_tokens} tokens, {tally.unusable} unusable"
+            f"{name}: {tally.candidates} candidates, {tally.tokens_in_words()}, {tally.unusable} unusable"
             f"{f' ({why})' if why else ''}"
         )
         unreasoned = rows.count_unreasoned(*wanted) if source.reasoning == "native" else 0

@@ -247,6 +247,14 @@ class Tally:
     timed: int = 0
     saved_tokens: int = 0  # number of tokens that were saved because looping candidates were ended early
 
+    def tokens_in_words(self) -> str:
+        """The generated tokens. Some servers do not report the tokens of their answers."""
+        if self.counted == self.candidates:
+            return f"{self.completion_tokens} tokens"
+        if self.counted == 0:
+            return "number of tokens unknown"
+        return f"{self.completion_tokens} tokens (known for {self.counted} of {self.candidates} candidates)"
+
 
 def tally(store: Store, source_hash: str, candidates: int) -> Tally:
     """Counts of the wanted candidates. This function reads no text."""

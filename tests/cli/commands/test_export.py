@@ -151,7 +151,7 @@ def test_a_reader_that_has_enough(run_folder: Path) -> None:
     command = " ".join([*FAQ_TUI, "export", str(run_folder), "--set", "elder"])
     script = f"set -o pipefail; {command} | true; {command} --format text | head -c 1"
     done = subprocess.run(["bash", "-c", script], capture_output=True, env=environment())
-    assert done.returncode in (0, 1), "the last bytes may have fitted into the pipe"
+    assert done.returncode == 0
     assert done.stderr == b""
 
 

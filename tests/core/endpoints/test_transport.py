@@ -464,3 +464,14 @@ def test_hosts_that_no_proxy_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert proxy_for(FAR) is None and proxy_for("http://a.elder.example/v1") is None
     monkeypatch.setenv("no_proxy", "*")
     assert proxy_for("http://third.example/v1") is None
+
+
+def test_missing_certificates_are_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    transport._trusted_certificates.cache_clear()
+    with pytest.raises(UsageError) as caught:
+        transport._trusted_certificates()
+    assert str(caught.value) == (
+        f"the certificates in $SSL_CERT_FILE ({tmp_path / 'none.pem'}) cannot be read (No such file or directory): "
+        "name a file with certificates in PEM format, or unset the variable"
+    )

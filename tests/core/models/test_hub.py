@@ -6,9 +6,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from faq_tui.core.base.errors import ExitCode
 from tests.support.fake_hub import fake_hub
-from tests.support.shell import environment
+from tests.support.shell import environment, faq_tui_process, make_run, sentence
 
 MODEL = "someone/small-model"
 PROGRAM = """
@@ -59,3 +63,13 @@ def test_the_card_comes_with_the_model_but_is_not_needed(tmp_path: Path) -> None
     card.unlink()
     _, names, _ = downloaded(hub, tmp_path)
     assert names == ["config.json", "model.safetensors"]
+
+
+@pytest.mark.parametrize(("name", "url"), [("HF_ENDPOINT", "ftp://x"), ("HTTPS_PROXY", "garbage://x")])
+def test_a_wrong_address_of_the_hub_or_the_proxy_is_one_sentence(tmp_path: Path, name: str, url: str) -> None:
+    run = make_run(tmp_path / "run", target=MODEL)
+    env: dict[str, Any] = {"HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path), name: url}
+    result = faq_tui_process("run", run, "--until", "assemble", **env)
+    assert result.code == ExitCode.USAGE
+    said = sentence(result.err)
+    assert said.startswith(f"target model {MODEL!r} cannot be fetched (") and "$HF_ENDPOINT and the proxy" in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import threading
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -185,3 +186,17 @@ def test_a_file_that_cannot_become_shorter_grows_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [100, 1000])
 def test_the_short_form_does_not_grow_with_the_finished_candidates(count: int) -> None:
     assert sum(map(len, shortened(lines_of(candidates(count))))) < 300
+
+
+def test_only_the_owner_can_read_the_events(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    before = os.umask(0)
+    try:
+        with EventFile(path, most_bytes=200) as file:
+            modes = {path.stat().st_mode & 0o777}
+            for _ in range(20):
+                file.write_line('{"event": "Note", "text": "a long line that makes the file grow"}')
+            modes.add(path.stat().st_mode & 0o777)
+    finally:
+        os.umask(before)
+    assert modes == {0o600}

@@ -16,6 +16,8 @@ import pytest
 from faq_tui.core.base.errors import ExitCode
 from faq_tui.core.endpoints import Reply
 from faq_tui.core.regenerating.candidate_requests import parts_of
+from faq_tui.core.report.cost import cost
+from faq_tui.core.run.run import open_run
 from faq_tui.core.settings import Source
 from tests.support.fake_server import Asked, Behaviour, Dialect, FakeServer, Fault, answer_of, reasoning_of
 from tests.support.shell import (
@@ -116,6 +118,11 @@ def test_tokens_are_counted_where_the_server_tells_them(server: FakeServer, tmp_
     regenerate(folder)
     ((prompt, completion),) = candidates(folder, "prompt_tokens, completion_tokens")
     assert (prompt, bool(completion)) == ((11, True) if usage else (None, False))
+    ((summary,),) = rows(folder, "SELECT message FROM stages WHERE stage = 'regenerate'")
+    tokens = f"{completion} tokens" if usage else "number of tokens unknown"
+    assert summary == f"elder: 1 candidates, {tokens}, 0 unusable"
+    with open_run(folder) as run:
+        assert cost(run)["generated"] == ({"elder": completion} if usage else {})
 
 
 def test_a_prompted_source_is_asked_for_steps_and_split_at_its_answer(server: FakeServer, tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from faq_tui.core.store import Store, candidates, picks, stages
-from faq_tui.core.store.candidates import candidate_key
+from faq_tui.core.store.candidates import Tally, candidate_key
 from tests.support.store_bench import ON_DISK, candidate, opened, seed
 
 ANY_TEXT = st.text(st.characters(), max_size=20) | st.text("a\x00\ud800\udfffé😀", max_size=6)
@@ -67,3 +68,16 @@ def test_a_lone_surrogate_becomes_one_replacement_character(tmp_path: Path) -> N
     store = opened(tmp_path / "faq.db")
     row = candidates.add(store, candidate(answer="a\ud800b\x00c"))
     assert candidates.by_ids(store, [row])[row].answer == "a\ufffdb\x00c"
+
+
+@pytest.mark.parametrize(
+    ("tally", "words"),
+    [
+        (Tally(), "0 tokens"),
+        (Tally(2, completion_tokens=7, counted=2), "7 tokens"),
+        (Tally(2, completion_tokens=7, counted=1), "7 tokens (known for 1 of 2 candidates)"),
+        (Tally(2), "number of tokens unknown"),
+    ],
+)
+def test_unknown_tokens_are_not_called_zero(tally: Tally, words: str) -> None:
+    assert tally.tokens_in_words() == words

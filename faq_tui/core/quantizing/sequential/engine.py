@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
-from faq_tui.core.base.files import atomic_text
+from faq_tui.core.base.files import atomic_text, read_json
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.extensions import METHODS
 from faq_tui.core.models.dense import DENSE
@@ -133,7 +133,7 @@ def _begin(place: Path, origin: str) -> None:
     """Remove the files in the folder `place` if they come from an attempt with another hash than `origin`."""
     path = place / ORIGIN
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
+        known = read_json(path)
     except (OSError, ValueError):
         known = None
     if known == origin:

@@ -92,6 +92,7 @@ class SpikesPane(Pane):
 
     def _see(self, seen: Overview) -> None:
         self.seen = seen
+        self.view_state = self.view_state.fitted(seen)  # a key may come before the next drawing
         self._arrange()
         self.call_after_refresh(self.draw)
 

@@ -17,7 +17,9 @@ from textual.pilot import Pilot
 from faq_tui.core.activations.files import path_of
 from faq_tui.core.plots.colours import LEVELS, colour_of, hexadecimal
 from faq_tui.core.run import events as e
+from faq_tui.tui.live import LiveState
 from faq_tui.tui.panes.spikes.pane import SpikesPane
+from faq_tui.tui.panes.spikes.view_state import SpikesViewState
 from tests.support.app_host import app_on, text_of, until
 from tests.support.pane_host import PaneHost
 from tests.support.pane_runs import bare_run
@@ -302,3 +304,15 @@ def test_snapshot(tmp_path: Path, snap_compare: Any, size: tuple[int, int], them
             await settled(pane, pilot)
 
         assert snap_compare(app, terminal_size=size, run_before=before)
+
+
+@pytest.mark.parametrize(
+    "action", ["left_set", "right_set", "next_layer", "highest", "difference", "next_module", "metric", "view"]
+)
+async def test_a_key_before_the_first_drawing(tmp_path: Path, action: str) -> None:
+    """The stage `activations` ends while the pane is open, and a key comes before the pane is drawn again."""
+    async with opened(tmp_path) as (_app, pane, _press):
+        pane.view_state = SpikesViewState()
+        pane.shown(LiveState())
+        getattr(pane, f"action_{action}")()
+        assert set(pane.view_state.names) <= set(SETS) and pane.view_state.module in MODULES
