@@ -48,6 +48,8 @@ class _Channels(ReasoningDialect):
         headers = [m for m in _HARMONY.finditer(text) if bool(m["bare"]) == bare]
         if start is None and not (headers and headers[0].start() == 0):
             return None
+        if not bare and not headers:  # the text only looks like channels
+            return None
         begins = start.end() if bare and start is not None else headers[0].end()
         final = [m for m in headers if (m["tagged"] or m["bare"]) == "final"]
         ends = [m.start() for m in headers if m.start() >= begins]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from faq_tui.core.chat.dialects import split_reasoning, split_reply
@@ -137,6 +137,7 @@ TAGS = [
         "".join
     )
 )
+@example("analysis[THINK]<|channel|>")  # a word of a channel and a token of a channel, but no channel
 def test_any_text_can_be_split(text: str) -> None:
     reasoning, answer, _ = split_reply(text)
     assert (reasoning, answer) == (reasoning.strip(), answer.strip())
