@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import aiohttp
@@ -28,6 +28,7 @@ from faq_tui.core.store.artefacts import all_artefacts
 from tests.support.benchmark_bench import write_tasks
 from tests.support.fake_server import Asked, Behaviour, FakeServer, Fault, answer_of
 from tests.support.job_bench import wait_for
+from tests.support.json_handler import JsonHandler
 from tests.support.judge_bench import is_judge, marks
 from tests.support.served_app import connected, served_app
 from tests.support.shell import FAQ_TUI, environment, faq_tui_process
@@ -113,24 +114,13 @@ def behaviour() -> Behaviour:
 def refusing_server() -> Iterator[str]:
     """A server that lists all models, and refuses each completion with the key that it got."""
 
-    class Refusing(BaseHTTPRequestHandler):
+    class Refusing(JsonHandler):
         def do_GET(self) -> None:
             models = [{"id": name} for name in ("unquantized", "target", NAME)]
-            self._send(200, {"object": "list", "data": models})
+            self.send_json(200, {"object": "list", "data": models})
 
         def do_POST(self) -> None:
-            self._send(401, {"error": {"message": f"Incorrect key: {self.headers['Authorization']}"}})
-
-        def _send(self, status: int, body: object) -> None:
-            data = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_arguments: object) -> None:
-            pass
+            self.send_json(401, {"error": {"message": f"Incorrect key: {self.headers['Authorization']}"}})
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

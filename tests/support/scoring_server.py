@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from tests.support.json_handler import JsonHandler
 
 
 def score(token: int) -> float:
@@ -18,16 +20,18 @@ def score(token: int) -> float:
 
 
 def main(port: int, name: str, window: int, starts: Path) -> None:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(JsonHandler):
         def do_GET(self) -> None:
-            self._send(200, {"object": "list", "data": [{"id": name, "max_model_len": window}]})
+            self.send_json(200, {"object": "list", "data": [{"id": name, "max_model_len": window}]})
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             (tokens,) = body["prompt"]
             longest = len(tokens) + body["max_tokens"]
             if longest > window:
-                self._send(400, {"error": {"message": f"maximum context length is {window} tokens, not {longest}"}})
+                self.send_json(
+                    400, {"error": {"message": f"maximum context length is {window} tokens, not {longest}"}}
+                )
                 return
             scores = [None, *map(score, tokens[1:]), -0.5] if body.get("echo") else [-0.5]
             logprobs: dict[str, Any] = {
@@ -35,18 +39,7 @@ def main(port: int, name: str, window: int, starts: Path) -> None:
                 "top_logprobs": [None if s is None else {"x": s} for s in scores],
             }
             logprobs |= {"tokens": ["x"] * len(scores), "text_offset": [0] * len(scores)}
-            self._send(200, {"choices": [{"index": 0, "text": " dog", "logprobs": logprobs}]})
-
-        def _send(self, status: int, body: Any) -> None:
-            data = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_: Any) -> None:
-            pass
+            self.send_json(200, {"choices": [{"index": 0, "text": " dog", "logprobs": logprobs}]})
 
     with starts.open("a") as file:
         file.write(name + "\n")

@@ -203,19 +203,28 @@ def test_a_signal_ends_it_cleanly(folder: Path, terminals: list[OnTerminal], num
     assert b"\x1b[?1049l" in shown.got and b"Traceback" not in shown.got
 
 
-def test_a_crash_is_one_sentence_and_the_rest_is_in_the_log(
-    folder: Path, terminals: list[OnTerminal], tmp_path: Path
-) -> None:
-    program = tmp_path / "crashing.py"
-    program.write_text(
-        "import sys\nfrom faq_tui.tui.app import FaqApp\nfrom faq_tui.cli import main\n"
-        "def boom(self): raise RuntimeError('a bug [red]')\n"
-        "FaqApp.action_help = boom\nmain.main()\n"
-    )
+def crashed(terminals: list[OnTerminal], folder: Path, work: Path, fault: str) -> OnTerminal:
+    """The app after `fault`, lines of Python that break it, and the key `?`. It has ended with exit code 1."""
+    program = work / "crashing.py"
+    program.write_text(f"{fault}from faq_tui.cli import main\nmain.main()\n")
     shown = opened(terminals, sys.executable, program, folder)
     shown.wait_for(b"Nothing is running")
     shown.press(b"?")
     assert shown.wait() == 1
+    return shown
+
+
+def test_a_crash_is_one_sentence_and_the_rest_is_in_the_log(
+    folder: Path, terminals: list[OnTerminal], tmp_path: Path
+) -> None:
+    shown = crashed(
+        terminals,
+        folder,
+        tmp_path,
+        "from faq_tui.tui.app import FaqApp\n"
+        "def boom(self): raise RuntimeError('a bug [red]')\n"
+        "FaqApp.action_help = boom\n",
+    )
     after = shown.got.partition(b"\x1b[?1049l")[2]
     assert b"faq-tui: the app crashed with RuntimeError: a bug [red]; the details are in" in after
     assert b"Traceback" not in shown.got and "in boom" in log_text(tmp_path / "home")
@@ -236,15 +245,12 @@ def test_bytes_that_are_not_utf_8_are_no_crash(folder: Path, terminals: list[OnT
 def test_an_error_of_the_thread_that_reads_keys_is_a_crash(
     folder: Path, terminals: list[OnTerminal], tmp_path: Path
 ) -> None:
-    program = tmp_path / "crashing.py"
-    program.write_text(
-        "from textual.drivers.linux_driver import XTermParser\nfrom faq_tui.cli import main\n"
-        "XTermParser.feed = lambda self, text: 1 / 0\nmain.main()\n"
+    shown = crashed(
+        terminals,
+        folder,
+        tmp_path,
+        "from textual.drivers.linux_driver import XTermParser\nXTermParser.feed = lambda self, text: 1 / 0\n",
     )
-    shown = opened(terminals, sys.executable, program, folder)
-    shown.wait_for(b"Nothing is running")
-    shown.press(b"?")
-    assert shown.wait() == 1
     assert b"faq-tui: the app crashed with RuntimeError: the thread that reads the keys has failed" in shown.got
     assert "ZeroDivisionError" in log_text(tmp_path / "home")
 

@@ -19,15 +19,7 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.backbone import Backbone
 from faq_tui.core.models.devices import is_cuda, work_bytes
 from faq_tui.core.models.hidden_states import StatesPlace, place_of_states, states_bytes
-from faq_tui.core.models.stack import (
-    Inputs,
-    Stack,
-    UnsupportedModel,
-    capture,
-    computed,
-    in_batches,
-    move_all_but,
-)
+from faq_tui.core.models.stack import Inputs, Stack, UnsupportedModel, capture, computed, in_batches, move_all_but
 
 Batches = Sequence[Sequence[Sequence[int]]]  # token ids; all rows of a batch have the same length
 

@@ -174,8 +174,8 @@ READING = 5e8  # speed of reading and writing the model, in bytes per second
 SPEEDS = {"forward": 6e10, "hessian": 6e10, "solve": 3e10, "column": 1e4}
 # On a CPU, a child of the walk is forked from a process that has imported the libraries, and it reuses the outputs of
 # finished modules (`KeptOutputs`). It therefore needs fewer seconds before the first layer, and fewer forward
-# passes. It reaches at least WALK_SPEED times the speeds above: two cores of an AMD EPYC with AVX-512 were twice as
-# fast again.
+# passes. WALK_SPEED is the number by which the speeds above are multiplied for the walk. On two cores of an AMD EPYC
+# with AVX-512, the walk was about twice as fast as this estimate.
 WALK_STARTUP, WALK_PASSES, WALK_SPEED = 6.0, 2.0, 2.5
 # Each measured row has a distance from the job, and the nearest rows are used. If the estimate for the job is 1.5
 # times the measured time of the row, the distance is log(1.5). OTHER_GPU is added to the distance of a row that was

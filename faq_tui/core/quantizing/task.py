@@ -61,7 +61,8 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     with without_code(target, job.trust_remote_code) as safe:
         outcome = method.quantize(job, safe, rows, progress, cancel)
         complete_folder(job.out, safe)
-    if changed := [path for path, state in files.items() if file_states(target).get(path) != state]:
+    now = file_states(target)
+    if changed := [path for path, state in files.items() if now.get(path) != state]:
         raise FaqError(f"{changed[0]} changed while the model was quantized: run again")
     check_servable(job.out)
     result = {
