@@ -5,10 +5,11 @@
                                             [--device cuda] [--out FILE] [--tiny]
 
 The target has random weights and the layers of `--shape`. Each method quantizes two sets, which differ by one
-sample. The program first makes a run in FOLDER up to the stage activations. For each value of `--parallel`, the
-program copies this run, sets `[quantize] parallel`, and runs `faq-tui run --until quantize` in a new process. The
-seconds are the time of this command, with its start. Methods that compile kernels do so once, before the first
-measurement, on a target of one layer. The weights of all copies must be equal. `--tiny` is for a test on a CPU.
+sample. The program first makes a run in FOLDER up to the stage assemble; the stage activations is off. For each value
+of `--parallel`, the program copies this run, sets `[quantize] parallel`, and runs `faq-tui run --until quantize` in a
+new process. The seconds are the time of this command, with its start. Methods that compile kernels do so once, before
+the first measurement, on a target of one layer. The weights of all copies must be equal. `--tiny` is for a test on a
+CPU.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def write(folder: Path, parallel: int, options: argparse.Namespace) -> None:
     document["target"]["device"] = options.device
     document["sets"] = {name: {"from": "baseline", "count": options.rows - n} for n, name in enumerate(SETS)}
     document["quantize"] = {"parallel": parallel}
+    document["activations"] = {"enabled": False}
     group = 32 if options.tiny else 128
     document["recipes"] = [recipe(name, group, list(SETS)) for name in options.methods.split(",")]
     path.write_text(tomlkit.dumps(document), encoding="utf-8")
@@ -60,13 +62,13 @@ def weights_of(folder: Path) -> dict[str, str]:
     }
 
 
-def make(folder: Path, layers: int, options: argparse.Namespace) -> Path:
-    """A run whose stages up to activations are finished."""
+def make(folder: Path, layers: int, options: argparse.Namespace, until: str) -> Path:
+    """A run whose stages up to `until` are finished."""
     shape = (TINY if options.tiny else MODELS)[options.shape]
     model = make_model(folder.with_name(f"{folder.name}-target"), shape, layers, options.device)
     make_run(folder, model, options.rows, options.tokens)
     write(folder, 1, options)
-    run(folder, "activations")
+    run(folder, until)
     return folder
 
 
@@ -85,8 +87,8 @@ def main() -> None:
     options = parser.parse_args()
     options.folder.mkdir(parents=True)
     began = time.monotonic()
-    run(make(options.folder / "warm", 1, options), "quantize")
-    made = make(options.folder / "run", options.layers, options)
+    make(options.folder / "warm", 1, options, "quantize")
+    made = make(options.folder / "run", options.layers, options, "assemble")
     print(f"before the measurements: {time.monotonic() - began:.0f} s", flush=True)
     expected, lines, first = dict[str, str](), list[list[str]](), 0.0
     for parallel in map(int, options.parallel.split(",")):

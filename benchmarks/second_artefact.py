@@ -1,11 +1,13 @@
 """Measure the time from the request for an artefact until its first layer begins.
 
     python benchmarks/second_artefact.py ROWS [--methods gptq gptq spqr w8a8 gptaq awq awq] [--out FILE]
+                                         [--model FOLDER] [--device cpu] [--without-server]
 
-The target is the embedded model, on the CPU. `ROWS` is a calibration file of a run, for example the file
+The target is the embedded model, or `--model`. `ROWS` is a calibration file of a run, for example the file
 `calibration/self.jsonl` of the demo. Each quantization is stopped when its first layer begins, and then the next
 method follows. The first worker needs more time than later workers, because the fork server first imports torch and
-transformers. CPU time includes the fork server and the child.
+transformers. CPU time includes the fork server and the child. `--without-server` measures without the fork server:
+each worker imports all libraries itself.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ def cpu_seconds() -> float:
     return total / os.sysconf("SC_CLK_TCK")
 
 
-def first_layer(method: str, model: Path, rows: Path, folder: Path) -> tuple[float, float]:
+def first_layer(method: str, model: Path, rows: Path, folder: Path, device: str) -> tuple[float, float]:
     """Seconds and CPU seconds until the first layer begins."""
     from faq_tui.core.base.cancel import CancelToken
     from faq_tui.core.base.errors import Stopped
@@ -59,7 +61,7 @@ def first_layer(method: str, model: Path, rows: Path, folder: Path) -> tuple[flo
         "recipe": build_recipe({"method": method, **RECIPES[method]}).identity(),
         "model": str(model),
         "trust_remote_code": False,
-        "device": "cpu",
+        "device": device,
         "rows": str(rows.absolute()),
         "out": str(folder / "out"),
         "checkpoints": None,
@@ -82,13 +84,19 @@ def main() -> None:
     parser.add_argument("rows", type=Path)
     parser.add_argument("--methods", nargs="+", default=["gptq", "gptq", "spqr", "w8a8", "gptaq", "awq", "awq"])
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--without-server", action="store_true")
     arguments = parser.parse_args()
     from faq_tui.core.embedded.model import ensure_model
+    from faq_tui.core.worker import forked
 
-    model, found = ensure_model(print).folder, []
+    if arguments.without_server:
+        forked.safe = lambda: False
+    model, found = arguments.model or ensure_model(print).folder, []
     for number, method in enumerate(arguments.methods, 1):
         with tempfile.TemporaryDirectory() as folder:
-            seconds, cpu = first_layer(method, model, arguments.rows, Path(folder))
+            seconds, cpu = first_layer(method, model, arguments.rows, Path(folder), arguments.device)
         found.append([str(number), method, f"{seconds:.1f}", f"{cpu:.1f}", f"{load():.1f}"])
     head = ["artefact", "method", "seconds", "CPU seconds", "load"]
     where = about("torch", "transformers", "gptqmodel")

@@ -24,7 +24,7 @@ from faq_tui.core.base.files import atomic_text
 TEMPERATURES = (0.7, 1.0)
 CANDIDATES = {0.7: 3, 1.0: 1}  # number of sampled answers to each question, by temperature
 QUESTION_TOKENS = 64  # maximum tokens of a question that the model writes itself
-BATCH = 128  # answers that are generated together
+BATCH = 2048  # answers that are generated together
 SEED = 0
 MARK = "\ue000question\ue001"
 
@@ -76,10 +76,9 @@ def make(model: Any, tokenizer: Any, questions: list[Asked], answer_tokens: int,
     for one, answer in zip(questions, generate(model, tokenizer, prompts, answer_tokens), strict=True):
         one.greedy = answer
     for temperature in TEMPERATURES:
-        for _ in range(CANDIDATES[temperature]):
-            made = generate(model, tokenizer, prompts, answer_tokens, temperature)
-            for one, answer in zip(questions, made, strict=True):
-                one.sampled.setdefault(str(temperature), []).append(answer)
+        repeated = prompts * CANDIDATES[temperature]
+        for index, answer in enumerate(generate(model, tokenizer, repeated, answer_tokens, temperature)):
+            questions[index % len(questions)].sampled.setdefault(str(temperature), []).append(answer)
     first = str(TEMPERATURES[0])
     pairs = [(one.question, answer) for one in questions for answer in one.sampled[first]]
     scores = iter(score(pairs))

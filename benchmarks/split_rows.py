@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,45 @@ def measure_phases(phases: Phases) -> None:
         (engine, "write_model", "writing of the model"),
     ):
         phases.measure(owner, name, label)
+
+
+class Busy:
+    """The seconds in which each thread of a team worked, and the seconds in which at least one of them did.
+
+    A thread waits for its GPU at the end of each work.
+    """
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[str, float, float]] = []
+
+    def measure(self) -> None:
+        from faq_tui.core.quantizing.sequential.team import Team
+
+        run, spans = Team._run, self.spans
+
+        def measured(team: Team, device: str, work: Any) -> Any:
+            import torch
+
+            def waited() -> Any:
+                began = time.perf_counter()
+                result = work()
+                if device != "cpu":
+                    torch.cuda.synchronize(device)
+                spans.append((f"{threading.current_thread().name}, {device}", began, time.perf_counter()))
+                return result
+
+            return run(team, device, waited)
+
+        setattr(Team, "_run", measured)  # noqa: B010  mypy refuses a plain assignment
+
+    def lines(self) -> list[list[str]]:
+        names = sorted({name for name, _, _ in self.spans})
+        each = {name: sum(end - began for one, began, end in self.spans if one == name) for name in names}
+        together, until = 0.0, 0.0
+        for _, began, end in sorted(self.spans, key=lambda span: span[1]):
+            together += max(0.0, end - max(began, until))
+            until = max(until, end)
+        return [*([name, f"{seconds:.2f}"] for name, seconds in each.items()), ["at least one", f"{together:.2f}"]]
 
 
 def tensors(folder: Path) -> dict[str, Any]:
@@ -199,6 +240,8 @@ def main() -> None:
     phases = Phases(synchronize)
     measure_phases(phases)
     found: list[dict[str, float]] = []
+    busy = Busy()
+    busy.measure()
     for measured in (one, several):
         phases.seconds.clear()
         whole = measured.run("phases", keep=False)
@@ -211,6 +254,7 @@ def main() -> None:
             table(head, lines),
             table([f"{len(devices)} devices compared with one", "value"], facts),
             table(["phase of a warm quantization", *counts], timed),
+            table([f"thread and device, with {len(devices)} devices", "working (s)"], busy.lines()),
             f"Two artefacts of one device have the same bits, and so have two artefacts of {len(devices)} devices.",
         ]
     )

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import resource
 import shutil
 import time
 from collections import Counter, defaultdict
@@ -26,6 +27,7 @@ from machine import about, publish, table
 from shapes import MODELS, TINY, make_model, make_rows
 
 from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.models.devices import peak_memory_mb
 from faq_tui.core.quantizing import task
 from faq_tui.core.settings.recipe import build_recipe
 
@@ -88,15 +90,18 @@ def rows_of(path: Path, count: int, longest: int) -> Path:
 
 
 def quantize(spec: dict[str, Any], keep: bool = False) -> tuple[float, float, float]:
-    """The seconds of the whole task, before the first layer, and of a layer (the mean without the last one).
+    """The seconds of the whole task, before the first layer, and of a layer (the mean of all layers).
 
     The artefact is removed unless `keep` is true.
     """
-    began, starts = time.perf_counter(), list[float]()
+    began, starts, saving = time.perf_counter(), list[float](), 0.0
 
     def send(kind: str, **_: Any) -> None:
+        nonlocal saving
         if kind == "layer_started":
             starts.append(time.perf_counter() - began)
+        elif kind == "saving":
+            saving = time.perf_counter() - began
 
     out = Path(spec["out"])
     out.mkdir(parents=True)
@@ -104,7 +109,7 @@ def quantize(spec: dict[str, Any], keep: bool = False) -> tuple[float, float, fl
     seconds = time.perf_counter() - began
     if not keep:
         shutil.rmtree(out)
-    return seconds, starts[0], (starts[-1] - starts[0]) / max(1, len(starts) - 1)
+    return seconds, starts[0], (saving - starts[0]) / len(starts)
 
 
 def main() -> None:
@@ -143,9 +148,18 @@ def main() -> None:
     lines = []
     for name in ("first", "warm"):
         whole, before, layer = quantize(spec)
-        lines.append([name, f"{whole:.2f}", f"{before:.2f}", f"{layer:.3f}"])
+        peak, host = peak_memory_mb(options.device) or 0.0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        lines.append([name, f"{whole:.2f}", f"{before:.2f}", f"{layer:.3f}", f"{peak:,.0f}", f"{host:,.0f}"])
         print(*lines[-1], flush=True)
-    body = table(["quantization", "seconds", "before the first layer", "a layer"], lines)
+    head = [
+        "quantization",
+        "seconds",
+        "before the first layer",
+        "a layer",
+        "GPU peak so far, MB",
+        "host peak so far, MB",
+    ]
+    body = table(head, lines)
     if engine != "gptqmodel":
         import torch
 

@@ -167,7 +167,9 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any, 
         todo = {name: str(run.models / name) for name in _missing(run, signatures)}
         spec = {**target.spec, "rows": str(order), "out": str(scratch), "subjects": todo}
         if todo:
-            run_worker("layer_error", spec, hear, context.cancel, run.log(context.job), without_keys(run.settings))
+            run_worker(
+                "layer_error", spec, hear, context.cancel, run.log(context.job), without_keys(run.settings), keep=True
+            )
 
     try:
         try:

@@ -45,7 +45,9 @@ def ask_target(
     }
     context.emit(Note(f"measuring {what} ({len(samples)} samples)"))
     try:
-        run_worker(task, spec, messages.append, context.cancel, run.log(context.job), without_keys(run.settings))
+        run_worker(
+            task, spec, messages.append, context.cancel, run.log(context.job), without_keys(run.settings), keep=True
+        )
     finally:
         path.unlink(missing_ok=True)
     result = next((message for message in messages if message["kind"] == "order"), None)

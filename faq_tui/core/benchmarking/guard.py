@@ -22,6 +22,7 @@ from pathlib import Path
 
 from faq_tui.core.base.files import private_folder
 from faq_tui.core.base.process import die_with_parent, kill_marked
+from faq_tui.core.worker.kept import end_kept
 
 Guard = subprocess.Popen[bytes]
 
@@ -34,7 +35,11 @@ NOT_FOUND = 127  # exit code for a missing program, as in a shell
 def guarded(
     command: Sequence[str], log: Path, env: dict[str, str], folder: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `command` under a guard until the end of the block. The output of `command` is appended to `log`."""
+    """Run `command` under a guard until the end of the block. The output of `command` is appended to `log`.
+
+    Waiting workers of this process end first, because the program may need all memory of the GPU.
+    """
+    end_kept()
     mark = secrets.token_hex(16)
     private_folder(log.parent)
     with log.open("ab") as output:

@@ -131,7 +131,7 @@ def _measure(context: Context, todo: dict[str, str]) -> str:
         elif kind == "activations":
             _store(context, ActivationsRow(signature=todo[message["set_name"]], **message))
 
-    run_worker(STAGE, spec, hear, context.cancel, run.log(context.job), without_keys(run.settings))
+    run_worker(STAGE, spec, hear, context.cancel, run.log(context.job), without_keys(run.settings), keep=True)
     return reason
 
 

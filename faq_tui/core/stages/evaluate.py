@@ -76,7 +76,13 @@ def _measure(context: Context, spec: Spec, tokenizer: Any, name: str) -> int:
     try:
         hear = MeasurementListener(context, spec, tokenizer)
         run_worker(
-            "evaluate", {"order": str(order)}, hear, context.cancel, run.log(context.job), without_keys(run.settings)
+            "evaluate",
+            {"order": str(order)},
+            hear,
+            context.cancel,
+            run.log(context.job),
+            without_keys(run.settings),
+            keep=True,
         )
     finally:
         order.unlink(missing_ok=True)

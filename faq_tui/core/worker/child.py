@@ -1,11 +1,16 @@
-"""The program of the child, which is started by `python -m faq_tui.core.worker TASK CHANNEL_FD`.
+"""The program of the child, which is started by `python -m faq_tui.core.worker TASK CHANNEL_FD [stays]`.
 
 The child reads its spec from stdin, as one line of JSON. Stdin stays open while the parent runs. If the parent ends
 for any reason, stdin is closed, and then the child ends.
+
+With `stays`, a child that has used a GPU does not end after its task. Its last message then has the key `stays`, and
+the child waits for a further line with the keys `task` and `spec`. Such a child begins at once: its libraries are
+imported, the GPU is ready, and the GPU's kernels are loaded.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -16,6 +21,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
+from queue import SimpleQueue
 from typing import Any, NoReturn
 
 from faq_tui.core.base.cancel import CancelToken
@@ -49,18 +55,29 @@ TASKS = {
 SHORT = {"check_tokenizer", "check_recipes"}
 
 
-def follow_lifeline() -> None:
-    """End this process as soon as stdin is closed.
+STAYS = "stays"
+# If more memory of a GPU is in use after a task, the child does not stay. CUDA's libraries keep some memory for
+# themselves.
+LEFT_BYTES = 256 << 20
+
+
+def follow_lifeline() -> SimpleQueue[str]:
+    """End this process as soon as stdin is closed. The result gets each further line of stdin.
 
     Stdin is a pipe from the parent. The pipe is closed when the parent ends.
     """
+    lines: SimpleQueue[str] = SimpleQueue()
 
     def watch() -> None:
-        while os.read(0, 4096):
-            pass
+        buffer = b""
+        while chunk := os.read(0, 4096):
+            *whole, buffer = (buffer + chunk).split(b"\n")
+            for line in whole:
+                lines.put(line.decode())
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True, name="lifeline").start()
+    return lines
 
 
 def read_line(fd: int) -> str:
@@ -78,11 +95,14 @@ def main() -> None:
     task_name, channel_fd = sys.argv[1], int(sys.argv[2])
     if task_name not in SHORT:
         lower_priority()
-    work(task_name, channel_fd)
+    work(task_name, channel_fd, STAYS in sys.argv[3:])
 
 
-def work(task_name: str, channel_fd: int) -> NoReturn:
-    """Run the task with the spec on stdin, write its messages to the channel, and end this process."""
+def work(task_name: str, channel_fd: int, stays: bool = False) -> NoReturn:
+    """Run the task with the spec on stdin, write its messages to the channel, and end this process.
+
+    With `stays`, further tasks may follow (see the top of this file).
+    """
     channel = os.fdopen(channel_fd, "w", encoding="utf-8", buffering=1)
     lock = threading.Lock()
 
@@ -100,28 +120,57 @@ def work(task_name: str, channel_fd: int) -> NoReturn:
     line = read_line(0)
     if not line.endswith("\n"):
         os._exit(1)  # the parent has ended, or has started another child in place of this one
-    spec = json.loads(line)
-    follow_lifeline()
-    try:
-        module, function = TASKS[task_name].split(":")
-        task: Task = getattr(importlib.import_module(module), function)
-        with reported_to(lambda step: send(STEP, step=asdict(step))):
-            task(spec, send, cancel)
-        send("finished")
-        code = 0
-    except FaqError as error:
-        send("error", message=str(error), exit_code=int(error.exit_code))
-        code = int(error.exit_code)
-    except MemoryError:
-        send("error", message="", exit_code=1, reason="memory")
-        code = 1
-    except BaseException as error:  # noqa: BLE001  any error is sent to the parent, which reports it
-        send("error", message=f"{type(error).__name__}: {error}", exit_code=1, reason=type(error).__name__)
-        with suppress(OSError):  # the log may be on a full disk
-            traceback.print_exc()
-        code = 1
+    spec, orders = json.loads(line), follow_lifeline()
+    while (code := _run(task_name, spec, send, cancel)) == 0:
+        if not (stays and cleaned_up()):
+            send("finished")
+            break
+        send("finished", stays=True)
+        order = json.loads(orders.get())
+        task_name, spec = order["task"], order["spec"]
     # Exit at once, because a normal exit of the interpreter would fail: some threads of the quantizers still run.
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()
     os._exit(code)
+
+
+def _run(task_name: str, spec: dict[str, Any], send: Send, cancel: CancelToken) -> int:
+    """Run one task. If it fails, send its error. Returns the exit code for this process."""
+    try:
+        module, function = TASKS[task_name].split(":")
+        task: Task = getattr(importlib.import_module(module), function)
+        with reported_to(lambda step: send(STEP, step=asdict(step))):
+            task(spec, send, cancel)
+    except FaqError as error:
+        send("error", message=str(error), exit_code=int(error.exit_code))
+        return int(error.exit_code)
+    except MemoryError:
+        send("error", message="", exit_code=1, reason="memory")
+        return 1
+    except BaseException as error:  # noqa: BLE001  any error is sent to the parent, which reports it
+        send("error", message=f"{type(error).__name__}: {error}", exit_code=1, reason=type(error).__name__)
+        with suppress(OSError):  # the log may be on a full disk
+            traceback.print_exc()
+        return 1
+    return 0
+
+
+def cleaned_up() -> bool:
+    """Free the memory that the task held. Returns False if another task needs a new process.
+
+    A process without a GPU does not stay, because its peak memory would include the peaks of earlier tasks; on Linux,
+    the fork server starts its successor quickly. GPTQModel keeps threads and settings of its own, so a process that
+    has used it does not stay either.
+    """
+    torch: Any = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized() or "gptqmodel" in sys.modules:
+        return False
+    gc.collect()
+    torch.cuda.empty_cache()
+    gpus = range(torch.cuda.device_count())
+    if any(torch.cuda.memory_allocated(gpu) > LEFT_BYTES for gpu in gpus):
+        return False
+    for gpu in gpus:
+        torch.cuda.reset_peak_memory_stats(gpu)
+    return True

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -20,8 +21,9 @@ from faq_tui.core.base.errors import ExitCode, FaqError, Stopped, UsageError
 from faq_tui.core.base.files import FULL, full_disk, private_folder
 from faq_tui.core.base.steps import WorkStep, report
 from faq_tui.core.settings.secrets import HUB_TOKENS, key_variables
-from faq_tui.core.worker.child import SHORT, STEP
+from faq_tui.core.worker.child import SHORT, STAYS, STEP
 from faq_tui.core.worker.forked import ForkedChild, fork_child, start_server
+from faq_tui.core.worker.kept import Worker, end_kept, give, take
 
 if TYPE_CHECKING:
     from faq_tui.core.settings import Settings
@@ -68,6 +70,7 @@ def run_worker(
     log: Path,
     env: dict[str, str] | None = None,
     on_step: Callable[[WorkStep], None] = report,
+    keep: bool = False,
 ) -> None:
     """Run `task`, a name in `child.TASKS`, until the task finishes.
 
@@ -75,18 +78,57 @@ def run_worker(
     `on_message` gets all other messages except the last one. This function calls both callbacks on the calling
     thread, in the order of the messages. The child's stdout and stderr are appended to `log`.
 
+    With `keep`, a child that uses a GPU waits for the next call with `keep` and the same `log` and `env`. A call that
+    starts a child ends the waiting children first. `end_kept` ends them, too.
+
     Raises `Stopped` after a cancel. If the child raised a `FaqError`, this function raises it again. If the child
     died, this function raises a `WorkerDiedError` that says how the child died.
     """
     private_folder(log.parent)
-    child, read_fd, lifeline = _start(task, log, _environment(env), cancel)
-    last: dict[str, Any] = {}
+    environment = _environment(env)
+    end = None
+    if keep and (waiting := take(environment, log)) is not None:
+        end = _follow(waiting, {"task": task, "spec": spec}, on_message, on_step, cancel)
+    # A waiting child may have been killed, for example because memory was full. Then it did not begin this task.
+    if end is None or (end.is_silent and not cancel.is_set):
+        if task not in SHORT:
+            end_kept()
+        started = Worker(environment, log, *_start(task, log, environment, cancel, keep))
+        end = _follow(started, spec, on_message, on_step, cancel)
+    if end.code is not None:
+        _raise_if_failed(task, spec, end.last, end.code, cancel, log)
+
+
+@dataclass(frozen=True)
+class _End:
+    """The end of a task: its last message, and the exit status of the child; None if the child waits for a task.
+
+    `is_silent` is true if the child died before it sent a message.
+    """
+
+    last: dict[str, Any]
+    code: int | None
+    is_silent: bool
+
+
+def _follow(
+    worker: Worker,
+    order: dict[str, Any],
+    on_message: Callable[[dict[str, Any]], None],
+    on_step: Callable[[WorkStep], None],
+    cancel: CancelToken,
+) -> _End:
+    """Send `order` to the child, pass its messages on, and keep or end the child."""
+    child, last, heard = worker.child, dict[str, Any](), False
     try:
-        lifeline.write(json.dumps(spec).encode() + b"\n")
-        lifeline.flush()
-        for message in _messages(read_fd, child, cancel):
+        worker.lifeline.write(json.dumps(order).encode() + b"\n")
+        worker.lifeline.flush()
+        for message in _messages(worker.read_fd, child, cancel):
+            heard = True
             if message["kind"] in ("finished", "error"):
                 last = message
+                if last.get(STAYS):
+                    break
             elif message["kind"] == STEP:
                 on_step(WorkStep(**message["step"]))
             else:
@@ -94,13 +136,19 @@ def run_worker(
     except BrokenPipeError:
         pass  # the child has already died; `_raise_if_failed` raises the error
     finally:
-        os.close(read_fd)
-        if not last:
-            _end(child)
-        code = child.wait()
-        with suppress(BrokenPipeError):  # `close` writes the rest of the spec, and fails if the child is dead
-            lifeline.close()
-    _raise_if_failed(task, spec, last, code, cancel, log)
+        if not last.get(STAYS):
+            os.close(worker.read_fd)
+            if not last:
+                _end(child)
+            child.wait()
+            with suppress(BrokenPipeError):  # `close` writes the rest of the order, and fails if the child is dead
+                worker.lifeline.close()
+    if last.get(STAYS):
+        give(worker)
+        if cancel.is_set:
+            end_kept()  # the request to stop came too late for this task, but it may have reached the child
+        return _End(last, None, is_silent=False)
+    return _End(last, child.wait(), not heard)
 
 
 def prepare_worker(log: Path, env: dict[str, str] | None = None) -> None:
@@ -118,8 +166,10 @@ def _environment(env: dict[str, str] | None) -> dict[str, str]:
     return {**NO_BARS, **os.environ, **QUIET_THREADS, **(env or {})}
 
 
-def _start(task: str, log: Path, environment: dict[str, str], cancel: CancelToken) -> tuple[Child, int, BinaryIO]:
-    """Start the child. If possible, the child is forked, because a fork is faster.
+def _start(
+    task: str, log: Path, environment: dict[str, str], cancel: CancelToken, keep: bool
+) -> tuple[Child, int, BinaryIO]:
+    """Start the child. If possible, the child is forked, because a fork is faster. A forked child does not stay.
 
     Returns the child, the channel to read from, and the child's stdin to write to.
     """
@@ -131,7 +181,7 @@ def _start(task: str, log: Path, environment: dict[str, str], cancel: CancelToke
 
         def start(stdin: int, channel: int) -> Child:
             return subprocess.Popen(
-                [sys.executable, "-m", "faq_tui.core.worker", task, str(channel)],
+                [sys.executable, "-m", "faq_tui.core.worker", task, str(channel), *([STAYS] if keep else [])],
                 stdin=stdin,
                 stdout=output,
                 stderr=output,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
@@ -20,6 +21,9 @@ Message = dict[str, Any]
 RunWorker = Callable[..., None]
 
 
+run_and_keep = partial(run_worker, keep=True)
+
+
 @dataclass(frozen=True)
 class Ended:
     """The end of a worker. `error` is the exception of `run_worker`; None if the task has finished."""
@@ -30,11 +34,13 @@ class Ended:
 class WorkerPool:
     """Runs tasks in worker children at the same time. Each child is watched by a thread.
 
+    A child that uses a GPU takes another task when it has finished its task.
+
     All methods must be called by the same thread. A request to stop ends all children. At the end of the `with`
     block, the children that still run are stopped.
     """
 
-    def __init__(self, log: Path, cancel: CancelToken, run: RunWorker = run_worker) -> None:
+    def __init__(self, log: Path, cancel: CancelToken, run: RunWorker = run_and_keep) -> None:
         self._log, self._cancel, self._run = log, cancel, run
         self._stop = CancelToken()
         self._arrived: SimpleQueue[tuple[str, Message | WorkStep | Ended]] = SimpleQueue()

@@ -17,7 +17,7 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped, UsageError
 from faq_tui.core.base.process import NICENESS
 from faq_tui.core.base.steps import WorkStep, reported_to
-from faq_tui.core.worker import forked, parent
+from faq_tui.core.worker import forked, kept, parent
 from tests.support.paths import ROOT
 
 TASK = """
@@ -32,15 +32,19 @@ TASK = """
 """
 
 
-@pytest.fixture(params=["child", "fork_server"])
+@pytest.fixture(params=["child", "fork_server", "kept"])
 def work(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Runs `do` as the body of a task in a real child, started or forked; returns (messages, log)."""
-    program = request.param
+    """Runs `do` as the body of a task in a real child, which is started, forked, or kept from an earlier task.
+
+    Returns (messages, log).
+    """
+    program, keep = ("child", True) if request.param == "kept" else (request.param, False)
     (tmp_path / "made_up_task.py").write_text(textwrap.dedent(TASK))
     (tmp_path / "start.py").write_text(
         "from faq_tui.core.worker import child, fork_server\n"
         "child.TASKS['made-up'] = 'made_up_task:run'\n"
         "fork_server.import_libraries = lambda: None\n"
+        f"child.cleaned_up = lambda: {keep}\n"
         f"{program}.main()\n"
     )
     real = subprocess.Popen
@@ -60,11 +64,15 @@ def work(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
     def call(do: str, cancel: CancelToken | None = None, on_message: Any = messages.append) -> Any:
         spec = {"do": textwrap.dedent(do)}
-        parent.run_worker("made-up", spec, on_message, cancel or CancelToken(), log)
+        if keep:
+            parent.run_worker("made-up", {"do": "pass"}, lambda message: None, CancelToken(), log, keep=True)
+            log.write_text("")
+        parent.run_worker("made-up", spec, on_message, cancel or CancelToken(), log, keep=keep)
         return messages, log.read_text()
 
     yield call
     forked.end_server()
+    kept.end_kept()
 
 
 def test_messages_arrive_in_order_and_noise_goes_to_the_log(work: Any) -> None:

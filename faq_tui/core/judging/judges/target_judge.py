@@ -45,7 +45,9 @@ class TargetJudge(Judge):
                 on_score(candidates[int(message["id"])], self.score_of(message))
 
         spec = {**target.spec, "items": str(path), **{name: str(file) for name, file in further.items()}}
-        run_worker(self.task, spec, on_message, context.cancel, run.log(context.job), without_keys(run.settings))
+        run_worker(
+            self.task, spec, on_message, context.cancel, run.log(context.job), without_keys(run.settings), keep=True
+        )
         for file in (path, *further.values()):
             file.unlink(missing_ok=True)
 

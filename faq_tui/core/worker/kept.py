@@ -1,0 +1,78 @@
+"""Worker children that have finished a task and wait for the next one.
+
+A new worker for a GPU imports torch and transformers, starts CUDA and loads its kernels. This takes several seconds.
+A worker that has done so for one task begins the next task at once. Only children that use a GPU stay (see
+`child.cleaned_up`).
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import subprocess
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from faq_tui.core.worker.forked import ForkedChild
+
+LEAVING_S = 1.0  # a worker that was asked to end is killed after this many seconds
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A child. `read_fd` is the channel for its messages, and `lifeline` is its stdin.
+
+    `environment` and `log` are those with which the child was started. They do not change.
+    """
+
+    environment: dict[str, str]
+    log: Path
+    child: subprocess.Popen[bytes] | ForkedChild
+    read_fd: int
+    lifeline: BinaryIO
+
+    def end(self) -> None:
+        os.close(self.read_fd)
+        with suppress(BrokenPipeError):
+            self.lifeline.close()  # the child ends when its stdin is closed
+        try:
+            self.child.wait(LEAVING_S)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+
+
+_lock = threading.Lock()
+_waiting: list[Worker] = []
+
+
+def give(worker: Worker) -> None:
+    """Keep a worker until `take` or `end_kept` is called, or this process ends."""
+    with _lock:
+        _waiting.append(worker)
+
+
+def take(environment: dict[str, str], log: Path) -> Worker | None:
+    """A waiting worker with these environment variables and this log; None if there is none."""
+    with _lock:
+        for worker in list(_waiting):
+            if worker.child.poll() is not None:
+                _waiting.remove(worker)
+                worker.end()
+            elif (worker.environment, worker.log) == (environment, log):
+                _waiting.remove(worker)
+                return worker
+    return None
+
+
+@atexit.register
+def end_kept() -> None:
+    """End all waiting workers. They hold some memory of a GPU until then."""
+    with _lock:
+        ended = list(_waiting)
+        _waiting.clear()
+    for worker in ended:
+        worker.end()
