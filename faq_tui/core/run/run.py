@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.errors import FaqError, UsageError, system_reason
-from faq_tui.core.base.files import PRIVATE_FILE
+from faq_tui.core.base.files import PRIVATE_FILE, check_no_folder
 from faq_tui.core.base.process import process_identity
 from faq_tui.core.run.contents import check_contents
 from faq_tui.core.run.unit_locks import holders, units_in_use
@@ -171,6 +171,7 @@ def locked_folder(folder: Path, job: str = "") -> Iterator[None]:
 
     Raises FaqError if another process holds the lock, or works on a unit of the run.
     """
+    check_no_folder(folder / ".lock")
     fd = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
     try:
         while not _try(fd, fcntl.LOCK_EX):
