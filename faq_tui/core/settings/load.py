@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.base.shell import command_line
 from faq_tui.core.settings.recipe import known_keys
 from faq_tui.core.settings.schema import Settings
 
@@ -34,7 +35,7 @@ def load_settings(path: Path) -> Settings:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise UsageError(f"no settings at {path}: create them with `faq-tui init {path.parent}`") from None
+        raise UsageError(f"no settings at {path}: create them with `{command_line('init', path.parent)}`") from None
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
     except OSError as error:
