@@ -169,6 +169,8 @@ class Production:
         except FaqError as error:
             self._fail(job, error)
             return
+        # A process that was killed left the folder behind. Nobody else writes this artefact now.
+        shutil.rmtree(self._half(job.name), ignore_errors=True)
         place = free.pop(0)
         env, spec = {**self.env, **place.env}, self._spec(job, place)
         if isinstance(pool, ClusterPool):

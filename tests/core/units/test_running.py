@@ -136,8 +136,12 @@ def test_a_unit_is_stale_after_a_change_and_ready_after_a_kill(run: Path) -> Non
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert listed(run)[f"quantize/{MEDIUM}"].state == "ready"
+    half = run / "models" / f".half-{MEDIUM}"
+    half.mkdir(parents=True, exist_ok=True)
+    (half / "layer.safetensors").write_bytes(b"what a killed worker had written")
     process = start(run, f"quantize/{MEDIUM}")
-    assert process.wait(120) == 0
+    assert process.wait(120) == 0 and not half.exists()
+    assert not (run / "models" / MEDIUM / "layer.safetensors").exists()
     unit = listed(run)[f"quantize/{MEDIUM}"]
     assert unit.state == "done" and "bits per weight" in unit.message
     text = (run / "faq.toml").read_text(encoding="utf-8")
