@@ -15,12 +15,36 @@ from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
 from faq_tui.core.settings.sets import plain_name
 
 Calibration = Mapping[str, Any]  # the entry `calibration` of a manifest
+TYPES = {
+    **dict.fromkeys(("samples", "tokens", "picked_by_person", "answers_cut"), int),
+    **dict.fromkeys(("seeds", "assemble", "judge", "sources", "prose"), dict),
+}
+INNER_TYPES = {
+    "seeds": {"path": str, "count": int, "sample_seed": int},
+    "assemble": {"max_tokens": int},
+    "prose": {"share": int | float},
+}
+SOURCE_TYPES = {"sampling": dict}
 
 
 def calibration_of(manifest: Mapping[str, Any]) -> Calibration:
-    """The manifest's facts about the set; empty in a manifest that another program wrote."""
-    found = manifest.get("calibration")
-    return found if isinstance(found, dict) else {}
+    """The manifest's facts about the set; empty in a manifest that another program wrote.
+
+    A run may come from anyone, so facts of an unexpected type are left out.
+    """
+    found = _fitting(manifest.get("calibration"), TYPES)
+    for name, types in INNER_TYPES.items():
+        if name in found:
+            found[name] = _fitting(found[name], types)
+    sources = {name: _fitting(one, SOURCE_TYPES) for name, one in found.get("sources", {}).items()}
+    return {**found, "sources": sources} if sources else found
+
+
+def _fitting(values: Any, types: Mapping[str, Any]) -> dict[str, Any]:
+    """The values without those that have another type than `types` says."""
+    if not isinstance(values, dict):
+        return {}
+    return {key: value for key, value in values.items() if isinstance(value, types.get(key, object))}
 
 
 def calibration_lines(calibration: Calibration) -> list[str]:
@@ -41,8 +65,9 @@ def calibration_lines(calibration: Calibration) -> list[str]:
         lines.append(f"- **Assembled**: at most {assembled['max_tokens']:,} tokens per sample")
     if "answers_cut" in calibration:
         lines.append(f"- **Answers** cut after {calibration['answers_cut']} tokens")
-    if prose := calibration.get("prose"):
-        lines.append(f"- **Prose**: {prose['share']:.0%} of the tokens, from {_public(prose['file'])}")
+    prose = calibration.get("prose") or {}
+    if "share" in prose:
+        lines.append(f"- **Prose**: {prose['share']:.0%} of the tokens, from {_public(prose.get('file'))}")
     return [*lines, f"- **Hash of the token ids**: {_public(calibration.get('ids_hash'))}"]
 
 

@@ -15,7 +15,7 @@ LONGEST_NAME = 80
 OTHER = "other"  # the hub's identifier of a licence that has no identifier
 NO_STATEMENT = ("unknown", "none")
 # The Creative Commons licences with "ND" (no derivatives) do not allow to share a changed work.
-NO_DERIVATIVES = re.compile(r"(?:^|-)nd(?:-|$)")
+NO_DERIVATIVES = re.compile(r"\bnd\b|\bno ?deriv")
 # The first lines of licence texts that need no lawyer to recognise.
 KNOWN_TEXTS = {
     "apache-2.0": re.compile(r"\A\s*Apache License\s+Version 2\.0"),
@@ -47,7 +47,7 @@ class Licence:
         """Why a person must think before they publish a changed model. Returns "" if there is no reason."""
         if not self.known:
             return "its licence is unknown"
-        if NO_DERIVATIVES.search(f"{self.id} {self.name or ''}".lower().replace(" ", "-")):
+        if NO_DERIVATIVES.search(re.sub(r"[-_ ]+", " ", f"{self.id} {self.name or ''}".lower())):
             return f"its licence, {self.title}, does not allow to share changed versions"
         return ""
 

@@ -141,7 +141,7 @@ def _licence(target: TargetCard) -> list[str]:
     if not target.licence.known:
         return ["## Licence", "", NO_LICENCE, ""]
     link = target.licence.link
-    where = f" ([its text]({link}))" if link else ""
+    where = f" ([its text](<{link}>))" if link else ""  # inside <>, brackets are no markup
     stated = f"The target states this licence: {escape(target.licence.title)}{where}. It also applies to this model."
     return ["## Licence", "", stated, ""]
 

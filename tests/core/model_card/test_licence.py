@@ -12,7 +12,15 @@ def test_a_known_licence_is_no_concern(licence: Licence) -> None:
     assert licence.concern == "" and licence.title
 
 
-@pytest.mark.parametrize("licence", [Licence("cc-by-nd-4.0"), Licence("other", "CC BY NC ND 4.0")])
+@pytest.mark.parametrize(
+    "licence",
+    [
+        Licence("cc-by-nd-4.0"),
+        Licence("other", "CC BY NC ND 4.0"),
+        Licence("other", "cc_by_nd_4.0"),
+        Licence("other", "Attribution-NoDerivatives"),
+    ],
+)
 def test_a_licence_without_derivatives_is_one(licence: Licence) -> None:
     assert "does not allow to share changed versions" in licence.concern
 

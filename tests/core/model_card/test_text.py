@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from faq_tui.core.model_card.evidence import evidence_lines
 from faq_tui.core.model_card.licence import Licence
 from faq_tui.core.model_card.target_card import TargetCard
@@ -63,6 +65,23 @@ def test_a_licence_without_an_identifier_has_its_name_and_link(tmp_path: Path) -
     }
 
 
+def test_a_link_of_the_target_stays_one_link(tmp_path: Path) -> None:
+    link = "https://example.org/)![picture](https://example.org/follow.png"
+    card = card_of(tmp_path, TargetCard("a/b", "a/b", Licence("other", "own", link)))
+    assert f"([its text](<{link}>))" in card
+
+
+@pytest.mark.parametrize(
+    "calibration",
+    [
+        {"set": None, "samples": "many", "tokens": None, "sources": ["x"], "seeds": "x", "prose": "x", "judge": "x"},
+        {"sources": {"a": "x", "b": {"sampling": "x"}}, "prose": {"share": "x"}, "assemble": {"max_tokens": "x"}},
+    ],
+)
+def test_facts_of_an_unexpected_type_are_left_out(tmp_path: Path, calibration: dict[str, Any]) -> None:
+    assert "0 samples, 0 tokens" in card_of(tmp_path, calibration=calibration)
+
+
 def test_a_mixture_of_experts_is_for_vllm(tmp_path: Path) -> None:
     assert front_matter_of(card_of(tmp_path, experts=[{"layer": 0}]))["library_name"] == "vllm"
 
@@ -73,7 +92,7 @@ def test_no_path_of_this_machine_and_no_markup_of_strangers_is_in_the_card(tmp_p
         "set": "elder",
         "samples": 1,
         "tokens": 2,
-        "seeds": {"path": "/home/alice/my secrets/seeds.jsonl", "count": 1, "sample_seed": 0},
+        "seeds": {"path": "/home/alice/my secrets/seeds.jsonl", "count": hostile, "sample_seed": hostile},
         "sources": {"elder": {"model": hostile, "reasoning": "native", "prompt": "none", "sampling": {}}},
         "judge": {"kind": "llm", "model": "/home/alice/judge"},
         "prose": {"share": 0.5, "file": "~/books/prose.txt"},
