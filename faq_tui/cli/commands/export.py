@@ -30,9 +30,11 @@ def command(run_folder: Path, set_name: str, kind: str, output: Path | None, rec
 
     An existing file is replaced only after the whole set is written. If the command fails, the file stays unchanged.
     """
+    import shlex
     import sys
 
     from faq_tui.core.base.files import whole_file
+    from faq_tui.core.base.text import sanitize
     from faq_tui.core.export import FolderFormat, export, export_folder
     from faq_tui.core.run.run import open_to_look
 
@@ -46,7 +48,8 @@ def command(run_folder: Path, set_name: str, kind: str, output: Path | None, rec
             export_folder(run, set_name, kind, output, recipe)
             click.echo(output)
             if (output / "quantize.py").is_file():
-                click.echo(f"next, where {kind} is installed: python {output / 'quantize.py'}", err=True)
+                command = shlex.join(["python", str(output / "quantize.py")])
+                click.echo(sanitize(f"next, where {kind} is installed: {command}"), err=True)
         elif output is None:
             export(run, set_name, kind, sys.stdout.buffer)
             sys.stdout.buffer.flush()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.base.text import sanitize
 from faq_tui.core.extensions import Extension
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class FolderFormat(ExportFormat):
         raise NotImplementedError
 
 
+LONGEST_REASON = 200  # number of characters of a library's error that are shown
 BATCH = 256  # number of samples in a row group of the Parquet file; samples of 2048 tokens make about 10 MB
 
 
@@ -116,7 +118,21 @@ class ParquetExport(ExportFormat):
     binary = True
 
     def write(self, calibration: CalibrationSet, out: IO[bytes]) -> None:
-        """Write the file. The samples are read twice, because the type of a column depends on all samples."""
+        """Write the file. The samples are read twice, because the type of a column depends on all samples.
+
+        Raises FaqError if a field has values that no column can hold.
+        """
+        import pyarrow
+
+        try:
+            self._write(calibration, out)
+        except (pyarrow.ArrowException, OverflowError, UnicodeError) as error:
+            why = sanitize(str(error), LONGEST_REASON)
+            raise FaqError(
+                f"{calibration.path} has values that Parquet cannot hold ({why}): choose the format jsonl"
+            ) from None
+
+    def _write(self, calibration: CalibrationSet, out: IO[bytes]) -> None:
         import pyarrow
         import pyarrow.parquet
 
@@ -140,7 +156,7 @@ class TextExport(ExportFormat):
     def write(self, calibration: CalibrationSet, out: IO[bytes]) -> None:
         calibration.check()
         for sample in calibration.samples():
-            out.write((json.dumps(sample["text"], ensure_ascii=False) + "\n").encode())
+            out.write((json.dumps(sample["text"], ensure_ascii=False) + "\n").encode(errors="replace"))
 
 
 JSONL, PARQUET, TEXT = JsonLinesExport(), ParquetExport(), TextExport()

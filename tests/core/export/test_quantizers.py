@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,12 @@ def test_text_for_imatrix(run: Path) -> None:
     assert done.out == "".join(f"<|user|>é elder {n}\n\n" for n in range(3))
 
 
+def test_the_next_command_can_be_pasted(run: Path) -> None:
+    place = run / "my folder; $(id)"
+    done = faq_tui("export", run, "--set", "elder", "--format", "gptqmodel", "-o", place)
+    assert shlex.split(done.err.partition(": ")[2]) == ["python", str(place / "quantize.py")]
+
+
 def test_which_recipe_is_used(run: Path) -> None:
     command = ("export", run, "--set", "elder", "-o", run / "out", "--format")
     assert "has no method spqr: choose a recipe with gptq, awq, w8a8" in refused(
@@ -143,3 +150,21 @@ def test_a_damaged_set_is_no_traceback(one: FolderFormat, tmp_path: Path) -> Non
     job = ExportJob("m", build_recipe({}))
     with pytest.raises(FaqError, match="damaged in line 1"):
         one.write_folder(CalibrationSet("s", tmp_path / "s.jsonl"), job, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        '{"text": "x", "seed_id": 1}\n{"text": "x", "seed_id": "a"}\n',
+        '{"text": "x", "seed_id": [1]}\n{"text": "x", "seed_id": {"a": 1}}\n',
+        '{"text": "x", "seed_id": {}}\n',
+        '{"text": "x", "input_ids": [99999999999999999999]}\n',
+        '{"text": "half a pair \\ud800"}\n',
+    ],
+)
+def test_odd_values_are_no_traceback(run: Path, lines: str) -> None:
+    (run / "calibration" / "elder.jsonl").write_text(lines)
+    command = ("export", run, "--set", "elder", "-o", run / "out", "--format")
+    said = refused(ExitCode.FAILED, *command, "parquet")
+    assert "has values that Parquet cannot hold" in said and not (run / "out").exists()
+    assert faq_tui(*command, "text").code == 0
