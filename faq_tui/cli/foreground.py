@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -20,6 +21,8 @@ from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.settings.cluster import cluster_at
 from faq_tui.core.stages.pipeline import run_pipeline, select
 from faq_tui.core.status import stage_states
+
+TOGETHER_S = 0.2  # seconds
 
 
 def run_in_foreground(
@@ -69,15 +72,19 @@ def stop_on_signals() -> Iterator[CancelToken]:
 
     The system sends SIGHUP when the terminal is closed. Under the command `nohup`, this process ignores SIGHUP.
 
-    A second Ctrl-C ends the program at once.
+    A second Ctrl-C ends the program at once. Two signals within TOGETHER_S seconds count as one: the command
+    `timeout` and some schedulers send their signal to the process, and then also to its group.
 
     Finished work is never lost, because it is already on disk. Child processes end together with this process.
     """
-    cancel = CancelToken()
+    cancel, first = CancelToken(), list[float]()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        if cancel.is_set:
+        if first:
+            if time.monotonic() - first[0] < TOGETHER_S:
+                return
             os._exit(ExitCode.STOPPED)
+        first.append(time.monotonic())
         cancel.set()
         # Write without the stream's buffer, because the signal may have interrupted a buffered write.
         with suppress(OSError):  # the terminal may be closed
@@ -90,8 +97,9 @@ def stop_on_signals() -> Iterator[CancelToken]:
     try:
         yield cancel
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        if not cancel.is_set:  # otherwise a second signal would end the program without its exit code
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
 
 @contextmanager

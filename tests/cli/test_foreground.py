@@ -8,12 +8,14 @@ import re
 import select
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from faq_tui.cli.foreground import TOGETHER_S
 from faq_tui.core.base.errors import ExitCode
 from tests.support.fake_server import Behaviour, FakeServer, Fault
 from tests.support.shell import FAQ_TUI, environment, faq_tui, make_run, started, stored
@@ -123,6 +125,8 @@ def test_the_first_request_to_stop_keeps_what_is_finished(
     with started("run", run, "--until", "regenerate") as process:
         server.wait_for(lambda stats: stats.finished.total() >= 5)
         process.send_signal(asked_by)
+        time.sleep(0.05)
+        process.send_signal(asked_by)  # the command `timeout` sends its signal twice
         _, stderr = process.communicate(timeout=5)
     said = [line for line in stderr.decode().splitlines() if line.startswith("faq-tui: ")]
     assert said == [
@@ -138,23 +142,23 @@ def test_the_first_request_to_stop_keeps_what_is_finished(
     assert all(server.stats().asked[name] == asked[name] for name in kept)
 
 
-def test_the_second_leaves_at_once(server: FakeServer, tmp_path: Path) -> None:
-    """The server takes the first question and never answers: nothing there can be stopped politely."""
-    server.behaviour = Behaviour(models_fault=Fault("silence"))
-    run = make_run(tmp_path / "run", server.url)
-    with started("run", run, "--until", "regenerate") as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith(b"regenerate:"):
-                break
-        time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        while b"stopping" not in process.stderr.readline():
-            pass
+def test_the_second_leaves_at_once() -> None:
+    """The first is not followed by a safe point. The second one comes later than a repetition of the first."""
+    waits = "from faq_tui.cli.foreground import stop_on_signals\nimport time\n"
+    waits += "with stop_on_signals():\n    print('ready', flush=True)\n    time.sleep(60)\n    time.sleep(60)\n"
+    with subprocess.Popen(
+        [sys.executable, "-c", waits], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGTERM)
+        process.stderr.readline()
+        assert b"stopping" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        time.sleep(TOGETHER_S)
+        assert process.poll() is None, "the command `timeout` sends its signal twice"
         process.send_signal(signal.SIGINT)
         began = time.monotonic()
         assert process.wait(timeout=5) == ExitCode.STOPPED
         assert time.monotonic() - began < 1
         assert b"Traceback" not in process.stderr.read()
-    server.behaviour = Behaviour()
-    assert faq_tui("run", run, "--until", "regenerate").code == 0
