@@ -49,6 +49,7 @@ class UploadHub:
     requests: list[str] = field(default_factory=list)
     cuts: int = 0  # so many uploads of LFS content are cut off in the middle
     hang: threading.Event | None = None  # set when half of an LFS object has arrived; the hub then stops reading
+    go_on: threading.Event = field(default_factory=threading.Event)  # when set, the hub that stopped reads on
     say: str = ""  # what every commit is refused with
     warn: str = ""  # a warning about every card
     lose: str = ""  # a file that a commit leaves out
@@ -183,7 +184,7 @@ class _Handler(BaseHTTPRequestHandler):
             hub.received += len(piece)
             if len(content) >= length // 2 and hub.hang is not None:
                 hub.hang.set()
-                threading.Event().wait(60)
+                hub.go_on.wait(60)
             if len(content) >= length // 2 and hub.cuts > 0:
                 hub.cuts -= 1
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -64,7 +64,7 @@ def command(
             for url in push(plan, private, begin, warn):
                 click.echo(url)
             return
-        folder = new_folder(dry_run)
+        folder = new_folder(dry_run, run.models)
         for repository in plan.repositories:
             repository.write(folder / repository.kind)
             click.echo(f"{repository.kind} {repository.id} in {folder / repository.kind}")

@@ -9,6 +9,7 @@ from faq_tui.core.base.text import sanitize
 
 LONGEST = 300
 AGAIN = "run the same command again, and what the hub already has is not sent again"
+BAD_TOKEN = "the token for the hub has characters that no token has: set HF_TOKEN to a valid one, or log in again"
 NO_TOKEN = "there is no token for the hub: set HF_TOKEN, or log in with `hf auth login`"
 
 

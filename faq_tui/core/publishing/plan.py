@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,20 +20,18 @@ from faq_tui.core.model_card.target_card import CARD, TargetCard, target_card, w
 from faq_tui.core.model_card.text import ModelCardFacts, model_card
 from faq_tui.core.models.dense import format_of_folder
 from faq_tui.core.models.hub import fetch_card
+from faq_tui.core.publishing.contents import as_json, check_secrets, published_files
 from faq_tui.core.publishing.data_card import data_card, data_file, licence_concern, provenance
-from faq_tui.core.publishing.repositories import DATA_SET, MODEL, Repository, as_json
+from faq_tui.core.publishing.repositories import DATA_SET, MODEL, Repository
 from faq_tui.core.quantizing.output import NAME, read_manifest
 from faq_tui.core.quantizing.servable import check_servable, serve_commands
 from faq_tui.core.report.document import document
 from faq_tui.core.run.run import Run
+from faq_tui.core.settings.secrets import secrets_of_run
 from faq_tui.core.store.artefacts import Artefact, all_artefacts
 
 CALIBRATION_SUFFIX = "-calibration"  # user/name-calibration is the data set of the model user/name
 PROVENANCE = "provenance.json"
-# Files whose top-level key may hold the folder from which a library loaded the model.
-CONFIGS = ("config.json", "tokenizer_config.json", "quantize_config.json")
-PATH_KEYS = ("_name_or_path", "name_or_path")
-HIDDEN = re.compile(r"(?:^|/)\.|\.part$")  # half-written files, and folders such as .cache
 NOT_MADE = {
     "stale": "was made with other settings or from another calibration set: run `{command}` first",
     "failed": "could not be made: {why}",
@@ -83,6 +79,8 @@ def plan_push(
         concerns += [f"of the calibration set, {concern}"] if concern else []
     card = _card(run, artefact, manifest, target, repo_id, repositories[0].id if repositories else None)
     repositories.append(_model(folder, manifest, repo_id, card))
+    for repository in repositories:
+        check_secrets(repository.id, repository.files, secrets_of_run(run.settings))
     return PushPlan(artefact, tuple(repositories), tuple(concerns))
 
 
@@ -145,28 +143,11 @@ def _card(
 
 
 def _model(folder: Path, manifest: dict[str, Any], repo_id: str, card: str | Path) -> Repository:
-    files: dict[str, Path | str] = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_file() and not HIDDEN.search(name):
-            files[name] = path
-    files |= {name: text for name in CONFIGS if (text := _without_paths(folder / name)) is not None}
+    files = published_files(folder)
     serve = serve_commands(Path(repo_id), format_of_folder(folder))
     files[NAME] = as_json({**public_value(manifest), "serve": serve})
     files[CARD] = card
     return Repository(repo_id, MODEL, files, NAME, ["*.safetensors", "*.safetensors.index.json"])
-
-
-def _without_paths(config: Path) -> str | None:
-    """The configuration without folders of this machine. Returns None if it has none, or if there is no such file."""
-    try:
-        body = json.loads(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    paths = [
-        key for key in PATH_KEYS if isinstance(body, dict) and str(body.get(key, "")).startswith(("/", "~", "."))
-    ]
-    return as_json({key: value for key, value in body.items() if key not in paths}) if paths else None
 
 
 def _data_set(run: Run, artefact: Artefact, manifest: dict[str, Any], target: TargetCard, repo_id: str) -> Repository:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from faq_tui.core.base.errors import UsageError
 
@@ -33,6 +31,11 @@ class Repository:
         }
 
     @property
+    def stamps(self) -> dict[str, tuple[int, ...]]:
+        """For each file of this machine, numbers that change when the file is written again. () if it is gone."""
+        return {name: _stamp(file) for name, file in self.files.items() if isinstance(file, Path)}
+
+    @property
     def address(self) -> str:
         """The path of the repository's page below the hub's URL."""
         return self.id if self.kind == MODEL else f"{self.kind}s/{self.id}"
@@ -48,17 +51,24 @@ class Repository:
                 place.symlink_to(file.resolve())
 
 
-def new_folder(folder: Path) -> Path:
-    """Create the folder. Raises UsageError if it holds something, or cannot be created."""
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        facts = path.stat()
+    except OSError:
+        return ()
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
+def new_folder(folder: Path, models: Path) -> Path:
+    """Create the folder. Raises UsageError if it holds something, cannot be created, or lies in the folder `models`
+    of a run: the next upload of an artefact would then have these files, too."""
     try:
         folder = folder.expanduser().absolute()
+        if folder.resolve().is_relative_to(models.resolve()):
+            raise UsageError(f"{folder} is in the folder of the artefacts: choose another folder")
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(f"{folder} exists and is not an empty folder: choose another folder")
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError, ValueError) as error:
         raise UsageError(f"{str(folder)[:200]!r} cannot be used as a folder: {error}") from None
     return folder
-
-
-def as_json(body: Mapping[str, Any]) -> str:
-    return json.dumps(body, indent=2, ensure_ascii=False) + "\n"

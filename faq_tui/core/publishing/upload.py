@@ -12,7 +12,7 @@ from typing import Any
 
 import faq_tui
 from faq_tui.core.base.errors import EndpointError, FaqError, UsageError
-from faq_tui.core.publishing.faults import AGAIN, NO_TOKEN, hub_fault
+from faq_tui.core.publishing.faults import AGAIN, BAD_TOKEN, NO_TOKEN, hub_fault
 from faq_tui.core.publishing.plan import PushPlan
 from faq_tui.core.publishing.repositories import Repository
 
@@ -43,10 +43,13 @@ def push(
     from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined, unused-ignore]
 
     first = plan.repositories[0].id
+    stamps = {repository.id: repository.stamps for repository in plan.repositories}
     with _in_words("", first):  # a login may be renewed at the hub
         token = get_token()
     if not token:
         raise UsageError(NO_TOKEN)
+    if not token.isascii():  # a header of HTTP cannot have it
+        raise UsageError(BAD_TOKEN)
     if not sys.stderr.isatty():
         disable_progress_bars()
     api = HfApi(token=token, library_name="faq-tui", library_version=faq_tui.__version__)
@@ -63,7 +66,18 @@ def push(
         begin(repository)
         with _in_words(token, repository.id):
             _upload(api, repository, plan.artefact.name, warn)
+        _check_unchanged(repository, stamps[repository.id])
     return [f"{constants.ENDPOINT}/{repository.address}" for repository in plan.repositories]
+
+
+def _check_unchanged(repository: Repository, before: dict[str, tuple[int, ...]]) -> None:
+    """Raise FaqError if a file was written during the upload: the repository may then mix two artefacts."""
+    for name, stamp in repository.stamps.items():
+        if stamp != before[name]:
+            raise FaqError(
+                f"{name} of {repository.id} changed on this machine during the upload, so the hub may have parts of "
+                f"two versions: {AGAIN}"
+            )
 
 
 @contextmanager

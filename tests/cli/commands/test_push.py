@@ -126,6 +126,20 @@ def test_what_is_refused_before_a_file_is_sent(run: Path, hub: UploadHub) -> Non
     assert hub.received == 0 and not any(path.startswith("PUT") for path in hub.requests)
 
 
+def test_a_file_that_changes_during_the_upload(run: Path, hub: UploadHub) -> None:
+    hub.hang = threading.Event()
+    shard = run / "models" / NAME / "model-00001-of-00002.safetensors"
+    with started("push", run, NAME, "me/mine", **at_hub(hub.url, run.parent / "home")) as process:
+        assert hub.hang.wait(60)
+        shard.write_bytes(shard.read_bytes())  # the same size
+        waiting, hub.hang = hub.hang, None
+        hub.go_on.set()
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == ExitCode.FAILED and waiting.is_set()
+    assert "model-00001-of-00002.safetensors of me/mine changed on this machine during the upload" in stderr.decode()
+    assert push(run, hub).code == 0
+
+
 def test_an_answer_of_the_hub_that_ends_the_upload(run: Path, hub: UploadHub) -> None:
     hub.say = f"no, {TOKEN}\x1b[31m"
     failed = push(run, hub)
@@ -148,6 +162,8 @@ def test_without_a_hub_without_a_token_and_offline(run: Path, tmp_path: Path) ->
     )
     bare = faq_tui_process("push", run, NAME, "me/mine", **{**nowhere, "HF_TOKEN": ""})
     assert bare.code == ExitCode.USAGE and "set HF_TOKEN, or log in with `hf auth login`" in sentence(bare.err)
+    odd = faq_tui_process("push", run, NAME, "me/mine", **{**nowhere, "HF_TOKEN": "hf_töken"})
+    assert odd.code == ExitCode.USAGE and "has characters that no token has" in sentence(odd.err)
     offline = faq_tui_process("push", run, NAME, "me/mine", **{**nowhere, "HF_HUB_OFFLINE": "1"})
     assert offline.code == ExitCode.USAGE and "HF_HUB_OFFLINE is set" in sentence(offline.err)
 
@@ -166,8 +182,53 @@ def test_a_dry_run_writes_what_would_be_uploaded(run: Path, tmp_path: Path) -> N
     check_whole(run, {n.removeprefix("model/"): p.read_bytes() for n, p in written.items() if n.startswith("model/")})
     listed = [line.split()[0] for line in done.out.splitlines() if line.startswith("  ")]
     assert sorted(listed) == sorted(name.partition("/")[2] for name in written)
+    inside = refused(ExitCode.USAGE, "push", run, NAME, "me/mine", "--dry-run", run / "models" / NAME / "dry")
+    assert "is in the folder of the artefacts" in inside
     again = refused(ExitCode.USAGE, "push", run, NAME, "me/mine", "--dry-run", place)
     assert "is not an empty folder" in again
+
+
+def test_what_belongs_to_this_machine_is_not_published(run: Path, tmp_path: Path) -> None:
+    folder = run / "models" / NAME
+    for name in ("weights.tmp", ".README.md.1.ab.half", "README.md~", "model.safetensors.part"):
+        (folder / name).write_text("half")
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__" / "modeling.pyc").write_text("x")
+    paths = {
+        "special_tokens_map_file": "/home/alice/.cache/special_tokens_map.json",
+        "name_or_path": "./alice",
+        "vocab_file": "C:\\Users\\alice\\vocab.json",
+        "kept_file": "chat_template.jinja",
+        "bos_token": "/s/",
+        "inner": [{"_name_or_path": "~/alice"}],
+    }
+    (folder / "generation_config.json").write_text(json.dumps(paths))
+    place = tmp_path / "dry"
+    assert faq_tui_process("push", run, NAME, "me/mine", "--dry-run", place).code == 0
+    published = {path.relative_to(place / "model").as_posix(): path for path in (place / "model").rglob("*")}
+    assert not [
+        name for name in published if "half" in name or "cache" in name or name.endswith(("~", "tmp", "part"))
+    ]
+    assert json.loads(published["generation_config.json"].read_text()) == {
+        "kept_file": "chat_template.jinja",
+        "bos_token": "/s/",
+        "inner": [{}],
+    }
+
+
+@pytest.mark.parametrize("secret", ["hf_" + "aB3" * 11 + "x", TOKEN])
+@pytest.mark.parametrize("place", ["README.md", "tokenizer_config.json"])
+def test_a_secret_is_not_published(run: Path, place: str, secret: str) -> None:
+    (run / "models" / NAME / place).write_text(json.dumps({"token": secret}))
+    said = refused(ExitCode.USAGE, "push", run, NAME, "me/mine", HF_TOKEN=TOKEN)
+    assert f"the file {place} of me/mine holds a token or a key of yours" in said and secret not in said
+
+
+def test_a_link_out_of_the_folder_is_not_published(run: Path) -> None:
+    (run / "private.txt").write_text("private")
+    link = run / "models" / NAME / "notes.txt"
+    link.symlink_to(run / "private.txt")
+    assert f"{link} is a link to a file outside" in refused(ExitCode.USAGE, "push", run, NAME, "me/mine")
 
 
 def test_a_public_repository_needs_a_licence(tmp_path: Path) -> None:
