@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
 from faq_tui import __version__
 from faq_tui.cli.streams import drop_stdout, prepare_streams, reader_has_ended
 from faq_tui.core.base import torch_free
-from faq_tui.core.base.errors import ExitCode, FaqError, shortage
+from faq_tui.core.base.errors import ExitCode, FaqError, UsageError, shortage
 
 # For each command, the name of its module in faq_tui.cli.commands. Only the module of the called command is loaded.
 COMMANDS = {
@@ -63,6 +64,14 @@ def end_with_the_reader() -> Iterator[None]:
         raise click.exceptions.Exit(ExitCode.DONE) from None
 
 
+def check_hub_address() -> None:
+    """Raise UsageError if HF_ENDPOINT is no URL. The hub's library cannot even be imported then."""
+    try:
+        urlsplit(os.environ.get("HF_ENDPOINT", ""))
+    except ValueError as error:
+        raise UsageError(f"HF_ENDPOINT is not a URL ({error}): unset it, or set it to the address of a hub") from None
+
+
 class LazyGroup(click.Group):
     """Loads the commands. `--help` and `--version` work without slow imports."""
 
@@ -72,6 +81,7 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         with end_with_the_reader():
+            check_hub_address()
             return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature

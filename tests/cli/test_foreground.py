@@ -125,7 +125,7 @@ def test_the_first_request_to_stop_keeps_what_is_finished(
     with started("run", run, "--until", "regenerate") as process:
         server.wait_for(lambda stats: stats.finished.total() >= 5)
         process.send_signal(asked_by)
-        time.sleep(0.05)
+        time.sleep(0.005)
         process.send_signal(asked_by)  # the command `timeout` sends its signal twice
         _, stderr = process.communicate(timeout=5)
     said = [line for line in stderr.decode().splitlines() if line.startswith("faq-tui: ")]

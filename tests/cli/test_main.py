@@ -93,6 +93,11 @@ def test_a_user_without_a_home_is_asked_to_set_it(
     assert refused(ExitCode.USAGE, "status", tmp_path).startswith("$HOME is not set")
 
 
+def test_a_hub_address_that_is_no_url() -> None:
+    said = refused(ExitCode.USAGE, "push", "run", "artefact", "me/mine", HF_ENDPOINT="http://[::1")
+    assert said.startswith("HF_ENDPOINT is not a URL (")
+
+
 def test_a_terminal_without_unicode_gets_escapes(tmp_path: Path) -> None:
     make_run(tmp_path / "ünïcödé", seeds=1)
     shown = faq_tui_process("status", tmp_path / "ünïcödé", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")

@@ -15,11 +15,11 @@ from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
 from faq_tui.core.settings.sets import plain_name
 
 Calibration = Mapping[str, Any]  # the entry `calibration` of a manifest
-TYPES = {
+TYPES: dict[str, Any] = {
     **dict.fromkeys(("samples", "tokens", "picked_by_person", "answers_cut"), int),
     **dict.fromkeys(("seeds", "assemble", "judge", "sources", "prose"), dict),
 }
-INNER_TYPES = {
+INNER_TYPES: dict[str, dict[str, Any]] = {
     "seeds": {"path": str, "count": int, "sample_seed": int},
     "assemble": {"max_tokens": int},
     "prose": {"share": int | float},
