@@ -65,8 +65,8 @@ def take(environment: dict[str, str], log: Path) -> Worker | None:
 
 
 @atexit.register
-def end_kept() -> None:
-    """End all waiting workers. They hold some memory of a GPU until then."""
+def end_kept() -> bool:
+    """End all waiting workers, which hold some memory of a GPU and of the host. Returns False if there is none."""
     with _lock:
         ended = list(_waiting)
         _waiting.clear()
@@ -79,3 +79,4 @@ def end_kept() -> None:
         except subprocess.TimeoutExpired:
             worker.child.kill()
             worker.child.wait()
+    return bool(ended)

@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +19,11 @@ import pytest
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped
+from faq_tui.core.benchmarking.guard import guarded
 from faq_tui.core.extensions import METHODS
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.run import open_run
+from faq_tui.core.stages import pools
 from faq_tui.core.worker import child, forked, kept, parent
 from faq_tui.core.worker.pool import Ended, WorkerPool
 from tests.support.paths import ROOT
@@ -57,6 +62,8 @@ def started(task: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     real = subprocess.Popen
 
     def start(command: list[str], **options: Any) -> Any:
+        if command[1:3] != ["-m", "faq_tui.core.worker"]:
+            return real(command, **options)
         code = textwrap.dedent(START).replace("CLEANED_UP", os.environ.get("CLEANED_UP", "True"))
         process = real([command[0], "-c", code, *command[3:]], **options)
         pids.append(process.pid)
@@ -238,6 +245,33 @@ def wait_until(reached: Callable[[], bool]) -> None:
     while not reached() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert reached()
+
+
+def test_a_waiting_child_ends_before_a_program_that_may_need_the_gpu(
+    work: Call, started: list[int], tmp_path: Path
+) -> None:
+    code = f"import os; print(os.path.exists('/proc/{work()}'))"
+    with guarded([sys.executable, "-c", code], tmp_path / "program.txt", {}, tmp_path) as guard:
+        guard.wait(30)
+    assert (tmp_path / "program.txt").read_text() == "False\n"
+
+
+def test_a_waiting_child_ends_before_the_machines_of_a_cluster_get_tasks(
+    work: Call, started: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid, found = work(), list[bool]()
+
+    def connected(address: str) -> Any:
+        found.append(alive(pid))
+        raise FaqError("no cluster")
+
+    monkeypatch.setattr(pools, "connected", connected)
+    (tmp_path / "faq.toml").write_text(
+        '[target]\nmodel = "x"\n[seeds]\npath = "starter"\n[cluster]\naddress = "auto"\n'
+    )
+    with open_run(tmp_path) as run, pytest.raises(FaqError, match="no cluster"), ExitStack() as resources:
+        pools.pool_for(Context(run=run, emit=lambda _: None, cancel=CancelToken(), job="1", resources=resources))
+    assert found == [False]
 
 
 def alive(pid: int) -> bool:
