@@ -196,7 +196,9 @@ def cleaned_up() -> bool:
     torch: Any = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return False
-    if METHODS.outside_loaded() or any(name in sys.modules for name in CHANGES_PROCESS):
+    # transformers imports modules inside `transformers_modules`, but not this package itself.
+    packages = {name.partition(".")[0] for name in sys.modules}
+    if METHODS.outside_loaded() or not packages.isdisjoint(CHANGES_PROCESS):
         return False
     gc.collect()
     return_freed_memory()
