@@ -1,4 +1,6 @@
-"""The free memory of this machine, within the limits of the control groups (cgroups) that contain this process.
+"""The free memory of this machine, and the return of freed memory to the system.
+
+The free memory is within the limits of the control groups (cgroups) that contain this process.
 
 Containers and batch systems such as Slurm limit memory with control groups. The kernel ends a process that needs
 more, although the machine itself has free memory.
@@ -6,7 +8,9 @@ more, although the machine itself has free memory.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 # For each version of the control groups: the file with the limit, the file with the memory in use, and the key of the
@@ -78,3 +82,13 @@ def _value(path: Path, key: str) -> int | None:
         if len(words) > 1 and words[0] == key and words[1].isdigit():
             return int(words[1])
     return None
+
+
+def return_freed_memory() -> None:
+    """Return freed memory to the system if the C library is glibc.
+
+    Without this call, glibc keeps freed blocks of up to 32 MiB for later use. Most matrices of a small model are
+    smaller than 32 MiB, so the process would slowly grow to the size of the model.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -64,6 +64,10 @@ class Registry:
         """The names of other packages' extensions."""
         return tuple(self._found)
 
+    def outside_loaded(self) -> bool:
+        """True if this process has loaded an extension of another package."""
+        return not self._loaded.keys() <= self.builtin.keys()
+
     def __contains__(self, name: object) -> bool:
         return name in self.builtin or name in self._found
 

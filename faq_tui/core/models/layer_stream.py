@@ -8,14 +8,13 @@ memory either, they are in a file on disk.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.host_memory import return_freed_memory
 from faq_tui.core.models.backbone import Backbone
 from faq_tui.core.models.devices import is_cuda, work_bytes
 from faq_tui.core.models.hidden_states import StatesPlace, place_of_states, states_bytes
@@ -166,13 +165,3 @@ def release(layer: Any) -> None:
         for name, parameter in module.named_parameters(recurse=False):
             module._parameters[name] = type(parameter)(parameter.data.to("meta"), requires_grad=False)
     return_freed_memory()
-
-
-def return_freed_memory() -> None:
-    """Return freed memory to the system if the C library is glibc.
-
-    Without this call, glibc keeps freed blocks of up to 32 MiB for later use. Most matrices of a small model are
-    smaller than 32 MiB, so the process would slowly grow to the size of the model.
-    """
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)

@@ -14,6 +14,7 @@ from faq_tui.core.quantizing.cost_model import WORK, QuantizationCost, estimate_
 from faq_tui.core.quantizing.layer_profile import profile_of
 from faq_tui.core.settings import Recipe
 from faq_tui.core.worker.forked import GPU_DRIVERS
+from faq_tui.core.worker.kept import end_kept
 
 Parallel = int | Literal["auto"]
 
@@ -71,9 +72,20 @@ def places(
     """
     if setting == 1 or len(missing) < 2:
         return [WorkerPlace()]
-    machine = hardware_for(device)
+    found, gpus = _places_now(setting, device, target, missing)
+    if setting == "auto" and len(found) < min(len(missing), gpus) and end_kept():
+        # The memory of the waiting workers is free now.
+        found, _ = _places_now(setting, device, target, missing)
+    return found
+
+
+def _places_now(
+    setting: Parallel, device: str, target: Path | None, missing: Sequence[MissingArtefact]
+) -> tuple[list[WorkerPlace], int]:
+    """The places, and the number of artefacts for which there are enough GPUs."""
+    machine, each = hardware_for(device), max(one.gpus for one in missing)
     size, costs = (0, None) if target is None else costs_on(machine, target, missing)
-    return places_on(machine, setting, len(missing), costs, size, max(one.gpus for one in missing))
+    return places_on(machine, setting, len(missing), costs, size, each), len(machine.gpus) // each
 
 
 def gpus_refusal(each: int, device: str) -> str:

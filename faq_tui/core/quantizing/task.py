@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +53,11 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     target, rows = check_job(job, method, cancel)
     device = device_of(job.device)
     threads = thread_limit(job.threads, sum(size for _, _, size in tensors_of(target).values()), device)
-    if threads is not None:
-        limit_threads(threads)
 
     started, files = time.monotonic(), file_states(target)
     progress = QuantizationProgress(send, cancel)
     # Some methods use a library that runs the code in the model's folder, even if the person has not allowed it.
-    with without_code(target, job.trust_remote_code) as safe:
+    with limited_threads(threads), without_code(target, job.trust_remote_code) as safe:
         outcome = method.quantize(job, safe, rows, progress, cancel)
         complete_folder(job.out, safe)
     now = file_states(target)
@@ -97,12 +96,29 @@ def file_states(target: Path) -> dict[Path, tuple[int, int]]:
     return states
 
 
-def limit_threads(threads: int) -> None:
-    """Let torch, and the libraries that are imported later, compute with this number of processor threads."""
+@contextmanager
+def limited_threads(threads: int | None) -> Iterator[None]:
+    """Inside the block, torch and newly imported libraries compute with this number of processor threads.
+
+    None means no limit. After the block, torch computes with the earlier number, because the process may get another
+    task.
+    """
     import torch
 
+    if threads is None:
+        yield
+        return
+    number, variable = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = str(threads)
     torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(number)
+        if variable is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = variable
 
 
 def check_job(job: QuantizationJob, method: Method, cancel: CancelToken) -> tuple[Path, list[list[int]]]:

@@ -10,6 +10,7 @@ from faq_tui.core.cluster.pool import ClusterPool, TaskNeeds
 from faq_tui.core.quantizing.parallel import Hardware, MissingArtefact, costs_on
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import ClusterNodes, Note
+from faq_tui.core.worker.kept import end_kept
 from faq_tui.core.worker.pool import WorkerPool
 
 GPU = "gpu of the cluster"
@@ -18,12 +19,15 @@ GPU = "gpu of the cluster"
 def pool_for(context: Context) -> WorkerPool | ClusterPool:
     """A pool for the stage's workers. If the settings name a cluster, the stage stays connected until it ends.
 
+    Waiting workers of this process end before the cluster is used, because this machine may be a part of it.
+
     Raises UsageError if Ray is not installed, and EndpointError if the cluster does not answer.
     """
     run, log = context.run, context.run.log(context.job)
     settings = run.settings.cluster
     if settings.address is None:
         return WorkerPool(log, context.cancel)
+    end_kept()
     ray = context.resources.enter_context(connected(settings.address))
 
     def on_nodes(nodes: Sequence[ClusterNode]) -> None:

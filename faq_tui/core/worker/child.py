@@ -5,7 +5,8 @@ for any reason, stdin is closed, and then the child ends.
 
 With `stays`, a child that has used a GPU does not end after its task. Its last message then has the key `stays`, and
 the child waits for a further line with the keys `task` and `spec`. Such a child begins at once: its libraries are
-imported, the GPU is ready, and the GPU's kernels are loaded.
+imported, the GPU is ready, and the GPU's kernels are loaded. During a task, SIGTERM asks the task to stop. SIGTERM
+ends a child that waits.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from typing import Any, NoReturn
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.host_memory import return_freed_memory
 from faq_tui.core.base.process import lower_priority
 from faq_tui.core.base.steps import reported_to
+from faq_tui.core.extensions import METHODS
 
 STEP = "step"  # the kind of a message that reports a step, such as loading a model
 
@@ -59,6 +62,9 @@ STAYS = "stays"
 # If more memory of a GPU is in use after a task, the child does not stay. CUDA's libraries keep some memory for
 # themselves.
 LEFT_BYTES = 256 << 20
+# Code in these packages changes settings of the process or functions of transformers, and so could change a later
+# task. `transformers_modules` holds the code of model folders (trust_remote_code).
+CHANGES_PROCESS = ("gptqmodel", "transformers_modules")
 
 
 def follow_lifeline() -> SimpleQueue[str]:
@@ -112,8 +118,7 @@ def work(task_name: str, channel_fd: int, stays: bool = False) -> NoReturn:
             channel.write(line)
             channel.flush()
 
-    cancel = CancelToken()
-    signal.signal(signal.SIGTERM, lambda *_: cancel.set())
+    cancel = _set_by_sigterm()
     # A process that the task forks inherits this handler. It would then ignore SIGTERM, and `multiprocessing.Pool`,
     # which ends its processes with SIGTERM, would wait for them forever.
     os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
@@ -122,17 +127,33 @@ def work(task_name: str, channel_fd: int, stays: bool = False) -> NoReturn:
         os._exit(1)  # the parent has ended, or has started another child in place of this one
     spec, orders = json.loads(line), follow_lifeline()
     while (code := _run(task_name, spec, send, cancel)) == 0:
-        if not (stays and cleaned_up()):
+        _flush()  # a waiting child is killed if it does not end in time
+        if not (stays and _may_stay()):
             send("finished")
             break
         send("finished", stays=True)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if cancel.is_set:
+            break
         order = json.loads(orders.get())
+        cancel = _set_by_sigterm()
         task_name, spec = order["task"], order["spec"]
     # Exit at once, because a normal exit of the interpreter would fail: some threads of the quantizers still run.
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):
-            stream.flush()
+    _flush()
     os._exit(code)
+
+
+def _set_by_sigterm() -> CancelToken:
+    """A new token. SIGTERM sets this token, and no earlier one."""
+    cancel = CancelToken()
+    signal.signal(signal.SIGTERM, lambda *_: cancel.set())
+    return cancel
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # the log may be on a full disk
+            stream.flush()
 
 
 def _run(task_name: str, spec: dict[str, Any], send: Send, cancel: CancelToken) -> int:
@@ -156,18 +177,34 @@ def _run(task_name: str, spec: dict[str, Any], send: Send, cancel: CancelToken) 
     return 0
 
 
+def _may_stay() -> bool:
+    try:
+        return cleaned_up()
+    except Exception:  # noqa: BLE001  after some errors of CUDA, every call fails; but the task has finished
+        with suppress(OSError):
+            traceback.print_exc()
+        return False
+
+
 def cleaned_up() -> bool:
     """Free the memory that the task held. Returns False if another task needs a new process.
 
     A process without a GPU does not stay, because its peak memory would include the peaks of earlier tasks; on Linux,
-    the fork server starts its successor quickly. GPTQModel keeps threads and settings of its own, so a process that
-    has used it does not stay either.
+    the fork server starts its successor quickly. A process that has run code of `CHANGES_PROCESS`, or a method of
+    another package, does not stay either.
     """
     torch: Any = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_initialized() or "gptqmodel" in sys.modules:
+    if torch is None or not torch.cuda.is_initialized():
+        return False
+    # transformers imports modules inside `transformers_modules`, but not this package itself.
+    packages = {name.partition(".")[0] for name in sys.modules}
+    if METHODS.outside_loaded() or not packages.isdisjoint(CHANGES_PROCESS):
         return False
     gc.collect()
+    return_freed_memory()
     torch.cuda.empty_cache()
+    # Pinned memory of the host. The public name, torch.accelerator.empty_host_cache, is missing in torch before 2.14.
+    torch._C._host_emptyCache()
     gpus = range(torch.cuda.device_count())
     if any(torch.cuda.memory_allocated(gpu) > LEFT_BYTES for gpu in gpus):
         return False

@@ -11,6 +11,7 @@ import atexit
 import os
 import subprocess
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import BinaryIO
 
 from faq_tui.core.worker.forked import ForkedChild
 
-LEAVING_S = 1.0  # a worker that was asked to end is killed after this many seconds
+LEAVING_S = 1.0  # workers that were asked to end are killed after this many seconds
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,10 @@ class Worker:
     read_fd: int
     lifeline: BinaryIO
 
-    def end(self) -> None:
+    def close(self) -> None:
         os.close(self.read_fd)
         with suppress(BrokenPipeError):
             self.lifeline.close()  # the child ends when its stdin is closed
-        try:
-            self.child.wait(LEAVING_S)
-        except subprocess.TimeoutExpired:
-            self.child.kill()
-            self.child.wait()
 
 
 _lock = threading.Lock()
@@ -61,7 +57,7 @@ def take(environment: dict[str, str], log: Path) -> Worker | None:
         for worker in list(_waiting):
             if worker.child.poll() is not None:
                 _waiting.remove(worker)
-                worker.end()
+                worker.close()
             elif (worker.environment, worker.log) == (environment, log):
                 _waiting.remove(worker)
                 return worker
@@ -69,10 +65,18 @@ def take(environment: dict[str, str], log: Path) -> Worker | None:
 
 
 @atexit.register
-def end_kept() -> None:
-    """End all waiting workers. They hold some memory of a GPU until then."""
+def end_kept() -> bool:
+    """End all waiting workers, which hold some memory of a GPU and of the host. Returns False if there is none."""
     with _lock:
         ended = list(_waiting)
         _waiting.clear()
     for worker in ended:
-        worker.end()
+        worker.close()
+    deadline = time.monotonic() + LEAVING_S
+    for worker in ended:
+        try:
+            worker.child.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            worker.child.kill()
+            worker.child.wait()
+    return bool(ended)

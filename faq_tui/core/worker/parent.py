@@ -78,8 +78,10 @@ def run_worker(
     `on_message` gets all other messages except the last one. This function calls both callbacks on the calling
     thread, in the order of the messages. The child's stdout and stderr are appended to `log`.
 
-    With `keep`, a child that uses a GPU waits for the next call with `keep` and the same `log` and `env`. A call that
-    starts a child ends the waiting children first. `end_kept` ends them, too.
+    With `keep`, a child that uses a GPU waits for the next call with `keep`, the same `log` and the same environment
+    variables. A call that starts a child ends all waiting children first, except for the tasks in `SHORT`, which use
+    no GPU. `end_kept` ends them, too. If a waiting child dies before it sends a message about the task, a new child
+    begins the task again.
 
     Raises `Stopped` after a cancel. If the child raised a `FaqError`, this function raises it again. If the child
     died, this function raises a `WorkerDiedError` that says how the child died.
@@ -89,7 +91,8 @@ def run_worker(
     end = None
     if keep and (waiting := take(environment, log)) is not None:
         end = _follow(waiting, {"task": task, "spec": spec}, on_message, on_step, cancel)
-    # A waiting child may have been killed, for example because memory was full. Then it did not begin this task.
+    # A waiting child may have been killed, for example because memory was full. No message of this task has arrived,
+    # so the task can begin again.
     if end is None or (end.is_silent and not cancel.is_set):
         if task not in SHORT:
             end_kept()

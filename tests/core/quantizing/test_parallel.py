@@ -95,6 +95,31 @@ def test_auto_counts_the_host_memory_of_all_workers_together() -> None:
     assert len(places_on(replace(CPU, host=None), "auto", 2, [cost(0, 9), cost(0, 9)], GIB)) == 2
 
 
+@pytest.mark.parametrize("short_of", ["gpu", "host"])
+def test_the_memory_of_waiting_workers_counts_as_free(
+    short_of: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker of an earlier stage waits for a task, which may never come."""
+    full = replace(FOUR, free={**FOUR.free, "GPU-aa": GIB}) if short_of == "gpu" else replace(FOUR, host=GIB)
+    waiting = ["worker"]
+
+    def end_kept() -> bool:
+        ended = bool(waiting)
+        waiting.clear()
+        return ended
+
+    monkeypatch.setattr(parallel, "hardware_for", lambda device: full if waiting else FOUR)
+    monkeypatch.setattr(parallel, "costs_on", lambda machine, target, missing: (0, [cost(20)] * len(missing)))
+    monkeypatch.setattr(parallel, "end_kept", end_kept)
+    missing = [MissingArtefact(build_recipe({"method": "gptq"}), 8, 400, 64)] * 9
+    assert len(places(1, "auto", tmp_path, missing)) == 1 and len(places(3, "auto", tmp_path, missing)) == 3
+    assert waiting, "a number does not depend on the free memory"
+    assert len(places("auto", "auto", tmp_path, missing)) == 4 and not waiting
+    waiting.append("worker")
+    monkeypatch.setattr(parallel, "hardware_for", lambda device: FOUR)
+    assert len(places("auto", "auto", tmp_path, missing)) == 4 and waiting, "it gets the next task"
+
+
 def test_auto_makes_two_artefacts_of_a_small_target_on_a_cpu() -> None:
     two = [cost()] * 5
     assert places_on(CPU, "auto", 5, two, SMALL_TARGET) == [WorkerPlace(threads=2)] * 2

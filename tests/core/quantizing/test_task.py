@@ -16,6 +16,7 @@ import pytest
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.extensions import METHODS
 from faq_tui.core.models.dense import load_dense
 from faq_tui.core.models.headers import linear_shapes, tensors_of
 from faq_tui.core.quantizing.output import is_whole, read_manifest
@@ -356,3 +357,30 @@ def test_gpus_that_the_worker_does_not_see_are_named_before_anything_is_read(
     with pytest.raises(FaqError, match="is 2, but the worker sees no GPUs: set it to 1"):
         messages += bench.here(bench.spec("no-gpus", engine=WALK, device="auto", devices=2))
     assert not messages and not (bench.root / "no-gpus").exists()
+
+
+@pytest.mark.parametrize("variable", [None, "3"])
+def test_a_limit_of_threads_ends_with_the_quantization(
+    variable: str | None, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process may get another task, which has no limit."""
+    import torch
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    used, before = list[tuple[int, str]](), torch.get_num_threads()
+
+    def quantize(*_: object) -> None:
+        used.append((torch.get_num_threads(), os.environ["OMP_NUM_THREADS"]))
+        raise FaqError("it fails")
+
+    monkeypatch.setattr(METHODS.get("gptq"), "quantize", quantize, raising=False)
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(FaqError, match="it fails"):
+            bench.here(bench.spec("limited", engine=WALK, threads=1))
+        after = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
+    finally:
+        torch.set_num_threads(before)
+    assert used == [(1, "1")] and after == (2, variable)

@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +19,11 @@ import pytest
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped
+from faq_tui.core.benchmarking.guard import guarded
+from faq_tui.core.extensions import METHODS
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.run import open_run
+from faq_tui.core.stages import pools
 from faq_tui.core.worker import child, forked, kept, parent
 from faq_tui.core.worker.pool import Ended, WorkerPool
 from tests.support.paths import ROOT
@@ -25,7 +32,7 @@ TASK = """
     import os
 
     def run(spec, send, cancel):
-        print("out of", spec.get("name"), flush=True)
+        print("out of", spec.get("name"))
         exec(spec["do"])
 
     def other(spec, send, cancel):
@@ -55,6 +62,8 @@ def started(task: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     real = subprocess.Popen
 
     def start(command: list[str], **options: Any) -> Any:
+        if command[1:3] != ["-m", "faq_tui.core.worker"]:
+            return real(command, **options)
         code = textwrap.dedent(START).replace("CLEANED_UP", os.environ.get("CLEANED_UP", "True"))
         process = real([command[0], "-c", code, *command[3:]], **options)
         pids.append(process.pid)
@@ -128,11 +137,60 @@ def test_a_child_whose_task_finished_at_a_stop_is_ended(work: Call, started: lis
     assert not alive(started[0]) and work() == started[1]
 
 
-def test_a_child_that_was_killed_while_it_waited_is_replaced(work: Call, started: list[int]) -> None:
-    os.kill(work(), signal.SIGKILL)
-    while alive(started[0]):
-        time.sleep(0.01)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_child_that_was_ended_while_it_waited_is_replaced(
+    work: Call, started: list[int], number: signal.Signals
+) -> None:
+    os.kill(work(), number)
+    wait_for_end(started[0])
     assert work() == started[1]
+
+
+def test_a_child_that_got_sigterm_near_the_end_of_its_task_takes_no_further_task(
+    work: Call, started: list[int]
+) -> None:
+    """Another program sent the signal, so no stop was requested, and the next task must not stop."""
+    assert work(PID + "\nimport signal; os.kill(os.getpid(), signal.SIGTERM)") == started[0]
+    assert work() == started[1]
+
+
+def test_the_output_of_a_task_is_in_the_log_when_the_task_has_finished(
+    work: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    work()
+    assert "out of task 0" in (tmp_path / "1" / "log.txt").read_text()
+
+
+def test_a_child_whose_cleaning_fails_has_finished_its_task(
+    work: Call, started: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After some errors of CUDA, every further call of CUDA fails."""
+    monkeypatch.setenv("CLEANED_UP", "1 / 0")
+    assert work() == started[0] != work()
+    assert "ZeroDivisionError" in (tmp_path / "1" / "log.txt").read_text()
+
+
+def test_all_waiting_children_are_asked_to_end_before_one_is_waited_for(
+    started: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "LEAVING_S", 60.0)
+    with WorkerPool(tmp_path / "log.txt", CancelToken()) as pool:
+        for key in ("one", "two"):
+            pool.start(key, "made-up", {"do": PID}, {"CUDA_VISIBLE_DEVICES": key})
+        while pool.running:
+            pool.next()
+    stopped, other = (worker.child.pid for worker in kept._waiting)
+    os.kill(stopped, signal.SIGSTOP)
+    wait_until(lambda: state(stopped) == "T")
+    ending = threading.Thread(target=kept.end_kept)
+    ending.start()
+    try:
+        wait_for_end(other)
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+        ending.join()
+    assert not any(map(alive, started))
 
 
 @pytest.mark.parametrize("other", [{"SOME_KEY": ""}, {"job": "2"}], ids=["another environment", "another log"])
@@ -175,17 +233,57 @@ def test_a_waiting_child_ends_with_its_killed_parent(task: None, tmp_path: Path)
     command = [sys.executable, "-c", textwrap.dedent(program)]
     done = subprocess.run(command, capture_output=True, cwd=tmp_path, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
+    wait_for_end(int(done.stdout))
+
+
+def wait_for_end(pid: int) -> None:
+    wait_until(lambda: not alive(pid))
+
+
+def wait_until(reached: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 10
-    while alive(int(done.stdout)) and time.monotonic() < deadline:
+    while not reached() and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert not alive(int(done.stdout))
+    assert reached()
+
+
+def test_a_waiting_child_ends_before_a_program_that_may_need_the_gpu(
+    work: Call, started: list[int], tmp_path: Path
+) -> None:
+    code = f"import os; print(os.path.exists('/proc/{work()}'))"
+    with guarded([sys.executable, "-c", code], tmp_path / "program.txt", {}, tmp_path) as guard:
+        guard.wait(30)
+    assert (tmp_path / "program.txt").read_text() == "False\n"
+
+
+def test_a_waiting_child_ends_before_the_machines_of_a_cluster_get_tasks(
+    work: Call, started: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid, found = work(), list[bool]()
+
+    def connected(address: str) -> Any:
+        found.append(alive(pid))
+        raise FaqError("no cluster")
+
+    monkeypatch.setattr(pools, "connected", connected)
+    (tmp_path / "faq.toml").write_text(
+        '[target]\nmodel = "x"\n[seeds]\npath = "starter"\n[cluster]\naddress = "auto"\n'
+    )
+    with open_run(tmp_path) as run, pytest.raises(FaqError, match="no cluster"), ExitStack() as resources:
+        pools.pool_for(Context(run=run, emit=lambda _: None, cancel=CancelToken(), job="1", resources=resources))
+    assert found == [False]
 
 
 def alive(pid: int) -> bool:
+    return state(pid) not in ("", "Z")
+
+
+def state(pid: int) -> str:
+    """The letter of the process's state in proc(5); "" if there is no such process."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 class Gpus:
@@ -201,6 +299,9 @@ class Gpus:
     def memory_allocated(self, gpu: int) -> int:
         return self.left if gpu == 1 else 0
 
+    def empty_host_cache(self) -> None:
+        self.done.append("emptied host")
+
     def reset_peak_memory_stats(self, gpu: int) -> None:
         self.done.append(f"reset {gpu}")
 
@@ -211,9 +312,33 @@ class Gpus:
     ids=["clean", "no GPU was used", "memory is left"],
 )
 def test_only_a_child_with_a_clean_gpu_stays(gpus: Gpus, stays: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=gpus))
-    monkeypatch.delitem(sys.modules, "gptqmodel", raising=False)
+    put_in(monkeypatch, gpus)
     assert child.cleaned_up() == stays
-    assert gpus.done == (["emptied", "reset 0", "reset 1"] if stays else gpus.done[:1])
-    monkeypatch.setitem(sys.modules, "gptqmodel", SimpleNamespace())
-    assert not child.cleaned_up(), "GPTQModel keeps threads and settings"
+    assert gpus.done == (["emptied", "emptied host", "reset 0", "reset 1"] if stays else gpus.done[:2])
+
+
+@pytest.mark.parametrize("name", ["gptqmodel", "transformers_modules.my_model.9d8c.modeling_mine"])
+def test_a_child_that_ran_code_which_changes_the_process_does_not_stay(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_in(monkeypatch, Gpus())
+    assert child.cleaned_up()
+    monkeypatch.setitem(sys.modules, name, SimpleNamespace())
+    assert not child.cleaned_up()
+
+
+def test_a_child_that_ran_a_method_of_another_package_does_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    put_in(monkeypatch, Gpus())
+    METHODS.get("gptq")
+    assert child.cleaned_up()
+    monkeypatch.setitem(METHODS._loaded, "of_another_package", SimpleNamespace())
+    assert not child.cleaned_up()
+
+
+def put_in(monkeypatch: pytest.MonkeyPatch, gpus: Gpus) -> None:
+    torch = SimpleNamespace(cuda=gpus, _C=SimpleNamespace(_host_emptyCache=gpus.empty_host_cache))
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setattr(METHODS, "_loaded", {})
+    for name in list(sys.modules):
+        if name.partition(".")[0] in child.CHANGES_PROCESS:
+            monkeypatch.delitem(sys.modules, name)

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.host_memory import return_freed_memory
 from faq_tui.core.models.devices import is_cuda, work_bytes
 from faq_tui.core.models.experts import unfuse_experts
 from faq_tui.core.models.hidden_states import StatesPlace, place_of_states, states_bytes
-from faq_tui.core.models.layer_stream import layers_ahead, return_freed_memory, tokens_at_once
+from faq_tui.core.models.layer_stream import layers_ahead, tokens_at_once
 from faq_tui.core.models.stack import Stack, UnsupportedModel, capture, in_batches
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import (
