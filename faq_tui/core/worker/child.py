@@ -200,12 +200,15 @@ def cleaned_up() -> bool:
     packages = {name.partition(".")[0] for name in sys.modules}
     if METHODS.outside_loaded() or not packages.isdisjoint(CHANGES_PROCESS):
         return False
+    gpus = range(torch.cuda.device_count())
+    if not any(torch.cuda.max_memory_allocated(gpu) for gpu in gpus):
+        return False  # a library has started CUDA while it was imported, but the task used the processor
     gc.collect()
     return_freed_memory()
     torch.cuda.empty_cache()
     # Pinned memory of the host. The public name, torch.accelerator.empty_host_cache, is missing in torch before 2.14.
-    torch._C._host_emptyCache()
-    gpus = range(torch.cuda.device_count())
+    if hasattr(torch._C, "_host_emptyCache"):
+        torch._C._host_emptyCache()
     if any(torch.cuda.memory_allocated(gpu) > LEFT_BYTES for gpu in gpus):
         return False
     for gpu in gpus:

@@ -289,9 +289,12 @@ def state(pid: int) -> str:
 class Gpus:
     """Stands for `torch.cuda` on a machine with two GPUs."""
 
-    def __init__(self, used: bool = True, left: int = 0) -> None:
+    def __init__(self, used: bool = True, left: int = 0, peak: int = 1) -> None:
         self.is_initialized, self.device_count = (lambda: used), (lambda: 2)
-        self.left, self.done = left, list[str]()
+        self.left, self.peak, self.done = left, peak, list[str]()
+
+    def max_memory_allocated(self, gpu: int) -> int:
+        return self.peak if gpu == 1 else 0
 
     def empty_cache(self) -> None:
         self.done.append("emptied")
@@ -308,8 +311,8 @@ class Gpus:
 
 @pytest.mark.parametrize(
     ("gpus", "stays"),
-    [(Gpus(), True), (Gpus(used=False), False), (Gpus(left=child.LEFT_BYTES + 1), False)],
-    ids=["clean", "no GPU was used", "memory is left"],
+    [(Gpus(), True), (Gpus(used=False), False), (Gpus(peak=0), False), (Gpus(left=child.LEFT_BYTES + 1), False)],
+    ids=["clean", "CUDA was not started", "the task used the processor", "memory is left"],
 )
 def test_only_a_child_with_a_clean_gpu_stays(gpus: Gpus, stays: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     put_in(monkeypatch, gpus)
