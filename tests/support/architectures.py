@@ -183,6 +183,9 @@ MULTIMODAL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "qwen3_vl_moe": ({**MANY, **EXPERTS}, {}),
     "mistral3": ({}, {}),
     "llama4": ({**TEXT["llama4_text"]}, {}),
+    "aya_vision": ({"logit_scale": 0.25}, {"alignment_intermediate_size": 64}),
+    "cohere2_vision": ({"logit_scale": 0.25}, {"alignment_intermediate_size": 64}),
+    "idefics3": ({}, {}),
 }
 EYES: dict[str, dict[str, Any]] = {
     "qwen3_vl": {"deepstack_visual_indexes": [0], "num_position_embeddings": 16},

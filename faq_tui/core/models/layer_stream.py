@@ -50,6 +50,7 @@ class LayerStream:
     place: StatesPlace | None = None
 
     def __post_init__(self) -> None:
+        _place_outer_parts(self.stack, self.device)
         move_all_but(self.stack.model, self.stack.layers, self.device, self.dtype)
 
     @property
@@ -118,6 +119,23 @@ class LayerStream:
     def _choose_place(self, batches: Batches) -> StatesPlace:
         tokens = sum(len(row) for batch in batches for row in batch)
         return place_of_states(states_bytes(self.stack, tokens, self.dtype), self.device)
+
+
+def _place_outer_parts(stack: Stack, device: str) -> None:
+    """Let `device` be the device of the whole model.
+
+    The device of a module is that of its first parameter. Some models use it to place the embedded tokens, and their
+    first parameter belongs to a vision part, which was not read.
+    """
+    import torch
+
+    parts = [module for module in stack.model.modules() if any(inner is stack.base for inner in module.modules())]
+    for part in parts:
+        name, first = next(part.named_parameters())
+        if first.is_meta and part is not stack.base:
+            owner, _, own = name.rpartition(".")
+            values = torch.zeros(first.shape, dtype=first.dtype, device=device)
+            setattr(part.get_submodule(owner), own, torch.nn.Parameter(values, requires_grad=False))
 
 
 def network_of(model: Any) -> Any:
