@@ -139,6 +139,7 @@ TEXT: dict[str, dict[str, Any]] = {
     "zaya": {"num_experts": 4},
     "openai-gpt": GPT,
     "mamba": {"state_size": 16, "expand": 2, "time_step_rank": 32},
+    "falcon_mamba": {"state_size": 16, "expand": 2, "time_step_rank": 32},
     "mamba2": {"state_size": 16, "num_heads": 8, "head_dim": 16, "n_groups": 1, "expand": 2, "chunk_size": 16},
     "jamba": {
         **MAMBA,

@@ -66,8 +66,11 @@ def missing_tensor(stack: Stack) -> str:
 
 
 def head_without_weights(stack: Stack) -> str:
-    """A parameter of lm_head for which the files have no tensor, although it is not the embedding; otherwise ""."""
-    return _Source(stack, None, ()).missing_head()
+    """A parameter of lm_head for which the files have no tensor, although it is not the embedding; otherwise "".
+
+    If the map of the files lacks other parameters, too, the result is "", because the files may be complete.
+    """
+    return "" if _unread(stack) else _Source(stack, None, ()).missing_head()
 
 
 def linear_names(folder: Path, trust_remote_code: bool) -> dict[str, str]:
@@ -179,12 +182,11 @@ class _Source:
     def missing_head(self) -> str:
         """A parameter of lm_head for which the files have no tensor; "" if there is none.
 
-        The tensor of the embedding counts if transformers uses it for lm_head, too.
+        A parameter that has the values of the embedding needs no tensor.
         """
         assert self._stack.places is not None
         places, tied = self._stack.places.places, self._tied()
-        wanted = self._head_names().values()
-        return next((name for name in wanted if name not in places and tied.get(name) not in places), "")
+        return next((name for name in self._head_names().values() if name not in places and name not in tied), "")
 
     def load_head(self) -> None:
         """Load lm_head. If its values are those of the embedding, the two share one tensor.

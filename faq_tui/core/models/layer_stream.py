@@ -151,7 +151,7 @@ def tokens_at_once(stack: Stack, device: str, longest: int) -> int:
     layer, config = stack.layers[0], stack.base.config.get_text_config()
     token = 24 * max(size for weight in layer.parameters() if weight.dim() > 1 for size in weight.shape[-2:])
     if config._attn_implementation == "eager":  # eager attention stores the whole attention matrix, in two dtypes
-        token += 8 * config.num_attention_heads * longest
+        token += 8 * getattr(config, "num_attention_heads", 0) * longest
     return work_bytes(device) // int(token)
 
 

@@ -67,12 +67,12 @@ def refusal_of_logits(model: Any) -> str:
     """
     try:
         width = LmHead.of(model).weight.shape[1]
-        if _sees_later_tokens(model):
-            return f"in {type(model).__name__}, a token sees the tokens after it: faq-tui cannot evaluate it"
         try:
             _call_head(model, None, WIDTH)
         except RuntimeError:
             _call_head(model, FEW_IDS, width)
+        if _sees_later_tokens(find_stack(model)):
+            return f"in {type(model).__name__}, a token sees the tokens after it: faq-tui cannot evaluate it"
     except UnsupportedModel:  # a model without a plain stack of layers is read as a whole
         return ""
     except FaqError as error:
@@ -93,17 +93,29 @@ def _call_head(model: Any, ids: int | None, width: int) -> None:
     head, decoder = model.get_output_embeddings(), model.get_decoder()
     if decoder is model:  # in some models, get_decoder does not find the decoder
         decoder = model.get_submodule(find_stack(model).name.rpartition(".")[0])
-    for module in (head, model.get_input_embeddings()):
-        for name, weight in list(module.named_parameters(recurse=False)):
-            _fill(module, name, torch.randn([ids or len(weight), *[width] * (weight.dim() - 1)]))
-    with _returns(decoder, SPREAD * torch.randn(1, len(ROW), width)):
-        Backbone(model).states([ROW])
+    parts = (head, model.get_input_embeddings())
+    own = [(part, name, weight) for part in parts for name, weight in part.named_parameters(recurse=False)]
+    for part, name, weight in own:
+        _fill(part, name, torch.randn([ids or len(weight), *[width] * (weight.dim() - 1)]))
+    try:
+        with _returns(decoder, SPREAD * torch.randn(1, len(ROW), width)):
+            Backbone(model).states([ROW])
+    finally:
+        for part, name, weight in own:
+            _fill(part, name, weight)
 
 
-def _sees_later_tokens(model: Any) -> bool:
-    """True if no attention in the base is causal."""
-    causal = {getattr(module, "is_causal", None) for module in find_stack(model).base.modules()}
-    return False in causal and True not in causal
+def _sees_later_tokens(stack: Stack) -> bool:
+    """True if no attention in the base is causal, and the layers get no mask that could hide later tokens."""
+    import torch
+
+    causal = {getattr(module, "is_causal", None) for module in stack.base.modules()}
+    if False not in causal or True in causal:
+        return False
+    _give_weights(stack)
+    inputs = capture(stack, [[ROW]], "cpu", None, "cpu", lambda: None)
+    values = [value for layers in inputs.arguments.values() for layer in layers for value in layer.values()]
+    return not any(torch.is_tensor(value) and value.dim() == 4 for value in values)
 
 
 def _give_weights(stack: Stack) -> None:

@@ -57,6 +57,7 @@ OUTPUT = {
     "falcon": "self_attention.dense",
     "lfm2": "self_attn.out_proj",
     "mamba": "mixer.out_proj",
+    "falcon_mamba": "mixer.out_proj",
     "mamba2": "mixer.out_proj",
 }
 MOST_KL = {"gptq": 0.15, "spqr": 0.15, "w8a8": 0.02}

@@ -52,6 +52,12 @@ def test_a_model_whose_tokens_see_later_tokens_is_refused(tmp_path: Path) -> Non
         assert why == ("in GemmaForCausalLM, a token sees the tokens after it: faq-tui cannot evaluate it" * both)
 
 
+def test_a_model_that_hides_later_tokens_only_by_masks_is_accepted(tmp_path: Path) -> None:
+    settings = {**COMMON, "d_model": 64, "decoder_layers": 2, "decoder_attention_heads": 4, "decoder_ffn_dim": 128}
+    folder = config_of("bigbird_pegasus", tmp_path, **settings, is_decoder=True)
+    assert not refusal_of_logits(empty_model(folder, False))
+
+
 @pytest.mark.parametrize("kind", ["falcon_h1", "aya_vision", "qwen2_moe"])
 def test_an_unknown_scale_of_the_logits_is_refused(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
