@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.base.shell import command_line
 from faq_tui.core.run.events import Timed, from_json
 
 MOST = 5_000  # one call reads at most this many events from the file
@@ -77,7 +78,9 @@ def recording(folder: Path, job: str | None) -> Path:
     paths = sorted((folder / "jobs").glob("*/events.jsonl"))
     if job is None:
         if not paths:
-            raise UsageError(f"{folder} has no recorded job: first run the stages with `faq-tui run {folder}`")
+            raise UsageError(
+                f"{folder} has no recorded job: first run the stages with `{command_line('run', folder)}`"
+            )
         return paths[-1]
     named = [path for path in paths if path.parent.name == job]
     if not named:

@@ -61,6 +61,7 @@ def write(
     server.
     """
     from faq_tui.core.base.files import is_stream
+    from faq_tui.core.base.shell import command_line
     from faq_tui.core.base.text import sanitize
     from faq_tui.core.regenerating.batch import write_batch
     from faq_tui.core.run.run import open_run
@@ -75,7 +76,7 @@ def write(
         click.echo(json.dumps({"schema": 1, "run": str(run.folder), "files": body}, indent=2))
         return
     if not files:
-        click.echo(f"no candidate is missing; next: faq-tui run {run_folder}", err=True)
+        click.echo(f"no candidate is missing; next: {command_line('run', run_folder)}", err=True)
     for file in files:
         size = f"{max(1, round(file.size / 1000)):,} kB"
         words = f"{file.source}: {file.requests:,} requests to {file.model}, {size}"
@@ -83,7 +84,9 @@ def write(
         if not is_stream(file.path):  # if the file is stdout itself, the path would mix with the requests
             click.echo(file.path)
     if files:
-        click.echo(f"after the service has answered: faq-tui batch read {run_folder} OUTPUT_FILE", err=True)
+        click.echo(
+            f"after the service has answered: {command_line('batch', 'read', run_folder, 'OUTPUT_FILE')}", err=True
+        )
 
 
 @command.command("read", short_help="Store the answers of a batch.")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from faq_tui.core.base.shell import command_line
 from faq_tui.core.store.stages import StageRow
 
 
@@ -46,7 +47,9 @@ def command(folder: Path, headless: bool, as_json: bool) -> None:
     click.echo("\n".join(["", "## The demo's answer", "", *in_short(body), *in_numbers(body)]))
     click.echo("\n".join(["", "## Time", "", *times(rows)]))
     click.echo(f"Full report: {folder / 'reports' / 'report.md'}", err=True)
-    click.echo(f"Next: faq-tui status {folder}, or faq-tui pick {folder} SEED_ID CANDIDATE", err=True)
+    click.echo(
+        f"Next: {command_line('status', folder)}, or {command_line('pick', folder, 'SEED_ID', 'CANDIDATE')}", err=True
+    )
 
 
 def times(rows: Iterable[StageRow]) -> list[str]:

@@ -107,7 +107,9 @@ def command(
 
 
 def _say_next(folder: Path) -> None:
-    click.echo(f"next: faq-tui doctor {folder}, then faq-tui run {folder}", err=True)
+    from faq_tui.core.base.shell import command_line
+
+    click.echo(f"next: {command_line('doctor', folder)}, then {command_line('run', folder)}", err=True)
 
 
 def _text(target: str | None, seeds: str | None, preset: str | None, servers: Mapping[str, Any]) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from faq_tui.core.artefacts.quality import quality_in_words
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.shell import command_line
 from faq_tui.core.models.dense import SERVERS, format_of, quantization_of
 from faq_tui.core.quantizing.output import is_whole
 from faq_tui.core.quantizing.servable import doubts, serve_commands
@@ -37,8 +37,8 @@ class ArtefactCard:
     @property
     def push_command(self) -> str:
         """The command that uploads the folder to the hub. A person must replace USER."""
-        run, name = shlex.quote(str(self.folder.parent.parent)), shlex.quote(self.artefact.name)
-        return f"faq-tui push {run} {name} USER/{name}"
+        name = self.artefact.name
+        return command_line("push", self.folder.parent.parent, name, f"USER/{name}")
 
     @property
     def servers(self) -> str:

@@ -62,13 +62,20 @@ def private(path: str, flags: int) -> int:
     return os.open(path, flags, PRIVATE_FILE)
 
 
+def check_no_folder(path: Path) -> None:
+    """Raise FaqError if there is a folder at the path of a file that faq-tui writes."""
+    if path.is_dir():
+        raise FaqError(f"{path} is a folder, but faq-tui needs a file with this name: rename or remove the folder")
+
+
 @contextmanager
 def atomic_text(path: Path) -> Iterator[IO[str]]:
     """Open a temporary UTF-8 file for writing. Only its owner can read it.
 
     When the block ends, the file is moved to `path`. If the block fails, the file is deleted. If a file exists at
-    `path`, the new file gets its permissions.
+    `path`, the new file gets its permissions. Raises FaqError if there is a folder at `path`.
     """
+    check_no_folder(path)
     # processes of other machines may have the same pid
     half = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.half")
     with full_disk_is_clear(path):

@@ -84,7 +84,9 @@ def quantization_time(run: Run) -> tuple[float, bool] | None:
     except FaqError:
         return None
     sets = [len(run.settings.sets_of(recipe)) for recipe in run.settings.recipes]
-    return sum(cost.seconds * count for cost, count in zip(costs, sets, strict=True)), size.at_most
+    each = [cost for cost, count in zip(costs, sets, strict=True) for _ in range(count)]
+    repeated = sum(cost.startup for cost in each) - max((cost.startup for cost in each), default=0.0)
+    return sum(cost.seconds for cost in each) - repeated, size.at_most
 
 
 def _gpu(run: Run) -> GpuInfo | None:

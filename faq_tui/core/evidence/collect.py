@@ -6,6 +6,7 @@ from pathlib import Path
 
 from faq_tui.core.assembly.draws import overlap
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.base.shell import command_line
 from faq_tui.core.evaluation import environment
 from faq_tui.core.evaluation.identity import UNQUANTIZED, conditions_of, subjects, texts, wanted_artefacts
 from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LABELLED, PROSE, kind_of
@@ -38,7 +39,7 @@ def collect(run: Run) -> Evidence:
                 *(_row(run, a, {a.folder: {}}) for a in wanted_artefacts(run)),
             )
             return Evidence((), rows, (), (), "", "", benchmarked)
-        raise UsageError(f"nothing is measured yet: run `faq-tui run {run.folder}`")
+        raise UsageError(f"nothing is measured yet: run `{command_line('run', run.folder)}`")
     dtype, device = next(iter(tails.values())).split(".")[1:]
     unquantized = measured[UNQUANTIZED]
     comparisons = compare_all(run, measured)

@@ -12,6 +12,7 @@ from typing import Any
 from faq_tui.core.artefact_queue import queue_of
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.base.hashing import digest
+from faq_tui.core.base.shell import command_line
 from faq_tui.core.export import CalibrationSet
 from faq_tui.core.model_card.calibration import calibration_of
 from faq_tui.core.model_card.evidence import evidence_lines
@@ -36,11 +37,11 @@ CONFIGS = ("config.json", "tokenizer_config.json", "quantize_config.json")
 PATH_KEYS = ("_name_or_path", "name_or_path")
 HIDDEN = re.compile(r"(?:^|/)\.|\.part$")  # half-written files, and folders such as .cache
 NOT_MADE = {
-    "stale": "was made with other settings or from another calibration set: run `faq-tui run {run}` first",
+    "stale": "was made with other settings or from another calibration set: run `{command}` first",
     "failed": "could not be made: {why}",
-    "stopped": "is not complete: run `faq-tui run {run}` first",
-    "waiting": "is not made yet: run `faq-tui run {run}` first",
-    "no set": "is not made yet, because its calibration set is missing: run `faq-tui run {run}` first",
+    "stopped": "is not complete: run `{command}` first",
+    "waiting": "is not made yet: run `{command}` first",
+    "no set": "is not made yet, because its calibration set is missing: run `{command}` first",
 }
 
 
@@ -116,7 +117,7 @@ def find_artefact(run: Run, name: str) -> Artefact:
         if owner is not None and owner.signature == artefact.signature:
             return artefact
         state = "stale"  # the artefact that owns the shared folder was made again from another set
-    raise UsageError(f"{name} {NOT_MADE[state].format(run=run.folder, why=queued.message)}")
+    raise UsageError(f"{name} {NOT_MADE[state].format(command=command_line('run', run.folder), why=queued.message)}")
 
 
 def _target(run: Run, base_model: str | None) -> TargetCard:
@@ -172,7 +173,9 @@ def _data_set(run: Run, artefact: Artefact, manifest: dict[str, Any], target: Ta
     name, calibration = artefact.set_name, calibration_of(manifest)
     path = run.calibration / f"{name}.jsonl"
     if not path.is_file():
-        raise UsageError(f"the calibration set {path} is missing: run `faq-tui run {run.folder} --until assemble`")
+        raise UsageError(
+            f"the calibration set {path} is missing: run `{command_line('run', run.folder, '--until', 'assemble')}`"
+        )
     if digest([sample.get("input_ids") for sample in CalibrationSet(name, path).samples()]) != calibration.get(
         "ids_hash"
     ):

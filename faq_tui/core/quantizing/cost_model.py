@@ -168,6 +168,9 @@ def min_host_memory(target: Path, key: str) -> int:
 
 
 STARTUP = 18.0  # seconds that a worker needs to import torch, transformers and gptqmodel, and to save its result
+# On a GPU, a worker of the walk makes several artefacts, and needs its start only once. Before the first layer of
+# each further artefact, it needs AGAIN seconds (0.7 s were measured on an H200).
+AGAIN = 1.0
 READING = 5e8  # speed of reading and writing the model, in bytes per second
 
 # Rough speeds of a CPU: for each term in `layer_seconds`, the number of units per second.
@@ -189,6 +192,7 @@ class QuantizationCost:
     gpu_bytes: float  # GPU memory; 0 if the job runs on a CPU
     host_bytes: float
     source: str  # name of the measured run on which the estimate is based; empty if there is none
+    startup: float = 0.0  # the part of `seconds` that a worker needs only for the first of its artefacts
 
 
 def estimate_recipe(
@@ -207,24 +211,27 @@ def estimate(
     `key` is a cost key. `device` is "cuda" or "cpu". `work` is the number of bytes that a batch of rows may take on
     the GPU. `name` is the name of the GPU. `gpus` is the number of GPUs that make the artefact together. The walk
     divides the tokens over them: each GPU needs a layer, its Hessians, and its share of the hidden states. The time
-    in which the first GPU solves the matrices does not become shorter. For other engines, `gpus` changes nothing,
-    because they were measured on one GPU only.
+    does not become shorter: with two GPUs, the same time was measured as with one
+    (benchmarks/results/2026-11-30-several-gpus-h200.md). For other engines, `gpus` changes nothing, because they were
+    measured on one GPU only.
     """
-    rows = _nearest(key, profile, device, name)
+    rows, stays = _nearest(key, profile, device, name), device == "cuda" and cost_of(key).walk
     share = replace(profile, tokens=-(-profile.tokens // gpus)) if cost_of(key).walk and device == "cuda" else profile
-    layer, (gpu, _) = layer_seconds(key, share, device), _bytes(key, share, device, work)
+    layer, (gpu, _) = layer_seconds(key, profile, device), _bytes(key, share, device, work)
     # The hidden states of all shares are in host memory if a share does not fit on its GPU.
     host = _bytes(key, profile, device, work * profile.tokens / max(1, share.tokens))[1]
     if not rows:
         startup = WALK_STARTUP if device == "cpu" and cost_of(key).walk else STARTUP
         alone = startup + profile.layers * layer + profile.total_bytes / READING
-        return QuantizationCost(alone, gpu, host, "")
-    seconds, on_gpu, on_host = list[float](), list[float](), list[float]()
+        return QuantizationCost(alone, gpu, host, "", startup - AGAIN if stays else 0.0)
+    seconds, starts, on_gpu, on_host = list[float](), list[float](), list[float](), list[float]()
     for row in rows:
         then = LayerProfile.from_json(row["profile"])
         old_gpu, old_host = _bytes(key, then, device, WORK)
         each = row["seconds_per_layer"] * layer / layer_seconds(key, then, device)
-        around = row.get("seconds_before", 0.0) + (row.get("seconds_after") or 0.0)
+        before = row.get("seconds_before", 0.0)
+        starts.append(max(0.0, before - AGAIN) if stays else 0.0)
+        around = before + (row.get("seconds_after") or 0.0)
         read = max(0.0, (profile.total_bytes - then.total_bytes) / READING)
         seconds.append(around + profile.layers * each + read)
         on_gpu.append(gpu * row["gpu_bytes"] / old_gpu if row.get("gpu_bytes") and old_gpu else gpu)
@@ -232,7 +239,8 @@ def estimate(
     first = rows[0]
     source = f"{first['model']} on {first['device_name']}, {first['date']}"
     count = len(rows)
-    return QuantizationCost(sum(seconds) / count, sum(on_gpu) / count, sum(on_host) / count, source)
+    startup = sum(starts) / count
+    return QuantizationCost(sum(seconds) / count, sum(on_gpu) / count, sum(on_host) / count, source, startup)
 
 
 def layer_seconds(key: str, profile: LayerProfile, device: str) -> float:

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.errors import FaqError, UsageError, system_reason
-from faq_tui.core.base.files import PRIVATE_FILE
+from faq_tui.core.base.files import PRIVATE_FILE, check_no_folder
 from faq_tui.core.base.process import process_identity
+from faq_tui.core.base.shell import command_line
 from faq_tui.core.run.contents import check_contents
 from faq_tui.core.run.unit_locks import holders, units_in_use
 from faq_tui.core.settings import Settings, load_settings
@@ -104,9 +105,8 @@ def _keys_of(values: Any, text: str, key: str = "") -> Iterator[str]:
 def run_folder(folder: Path) -> Path:
     """The folder as an absolute path. Raises UsageError if there is no such folder."""
     if not folder.is_dir():
-        raise UsageError(
-            f"no run folder at {folder}: create one with `faq-tui init {folder} --target M --seeds FILE`"
-        )
+        command = command_line("init", folder, "--target", "M", "--seeds", "FILE")
+        raise UsageError(f"no run folder at {folder}: create one with `{command}`")
     return folder.resolve()
 
 
@@ -171,6 +171,7 @@ def locked_folder(folder: Path, job: str = "") -> Iterator[None]:
 
     Raises FaqError if another process holds the lock, or works on a unit of the run.
     """
+    check_no_folder(folder / ".lock")
     fd = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
     try:
         while not _try(fd, fcntl.LOCK_EX):

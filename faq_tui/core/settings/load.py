@@ -20,9 +20,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.base.shell import command_line
 from faq_tui.core.settings.recipe import known_keys
 from faq_tui.core.settings.schema import Settings
 
+LARGEST = 10 << 20  # size of the largest settings file in bytes
 LONGEST_VALUE = 200  # characters of a wrong value in an error
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -32,9 +34,11 @@ def load_settings(path: Path) -> Settings:
     if path.is_fifo() or path.is_char_device():  # to read a pipe may block for ever, and a device may have no end
         raise UsageError(f"{path} is a pipe or a device, but must be a file: move it away")
     try:
+        if path.stat().st_size > LARGEST:
+            raise UsageError(f"{path} has {path.stat().st_size / 1e6:,.0f} MB, so it is no settings file: replace it")
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise UsageError(f"no settings at {path}: create them with `faq-tui init {path.parent}`") from None
+        raise UsageError(f"no settings at {path}: create them with `{command_line('init', path.parent)}`") from None
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
     except OSError as error:

@@ -6,6 +6,7 @@ The stages `seeds` and `regenerate` make the same checks.
 from __future__ import annotations
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.base.shell import command_line
 from faq_tui.core.family import warnings as family_warnings
 from faq_tui.core.quantizing.preflight import refuse_unquantizable
 from faq_tui.core.run.run import Run, lock_owner
@@ -19,7 +20,9 @@ def check_before_batch(run: Run) -> list[str]:
     cannot be quantized with the recipes in the settings.
     """
     if not is_current(run, next(stage for stage in all_stages() if stage.name == "seeds")):
-        raise UsageError(f"the seeds are not up to date: first run `faq-tui run {run.folder} --only seeds`")
+        raise UsageError(
+            f"the seeds are not up to date: first run `{command_line('run', run.folder, '--only', 'seeds')}`"
+        )
     refuse_unquantizable(run)
     warnings = family_warnings(run)
     if lock_owner(run.folder) is not None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.files import private_folder
 from faq_tui.core.base.hashing import digest
+from faq_tui.core.base.shell import command_line
 from faq_tui.core.models.target import find_target, fingerprint
 from faq_tui.core.quantizing.output import is_whole
 from faq_tui.core.quantizing.recipe_check import check_gpus
@@ -76,7 +77,9 @@ def execute(context: Context) -> str:
     check_gpus(run)
     for _, name in jobs(run):
         if name not in sets:
-            raise FaqError(f"set {name} is not assembled: run `faq-tui run {run.folder} --until assemble`")
+            raise FaqError(
+                f"set {name} is not assembled: run `{command_line('run', run.folder, '--until', 'assemble')}`"
+            )
     _sweep(run.models)
     signatures = {recipe.folder(name): artefact_signature(run, recipe, sets[name]) for recipe, name in jobs(run)}
     good = finished(run, signatures)

@@ -12,6 +12,7 @@ from functools import partial
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped, UsageError
 from faq_tui.core.base.files import full_disk_is_clear, private_folder
+from faq_tui.core.base.shell import command_line
 from faq_tui.core.base.steps import reported_to
 from faq_tui.core.models.model_code import refuse_code
 from faq_tui.core.run.context import Context, Stage
@@ -74,14 +75,17 @@ def _find(run: Run, name: str, mine: bool = False) -> Unit:
     if found is not None:
         return found
     near = difflib.get_close_matches(name, [unit.name for unit in units], NEAREST, 0.5)
-    did_you_mean = f"; did you mean {' or '.join(near)}?" if near else f": `faq-tui units {run.folder}` lists them"
+    did_you_mean = (
+        f"; did you mean {' or '.join(near)}?" if near else f": `{command_line('units', run.folder)}` lists them"
+    )
     raise UsageError(f"there is no unit {name!r}{did_you_mean}")
 
 
 def _waits(run: Run, unit: Unit) -> str:
     first = unit.waits_for[0]
     option = "--unit" if "/" in first else "--until"
-    return f"{unit.name} waits for {', '.join(unit.waits_for)}: first run `faq-tui run {run.folder} {option} {first}`"
+    command = command_line("run", run.folder, option, first)
+    return f"{unit.name} waits for {', '.join(unit.waits_for)}: first run `{command}`"
 
 
 def _attempt(run: Run, unit: Unit, emit: Emit, cancel: CancelToken, confirmed: bool) -> None:

@@ -52,7 +52,7 @@ WELCOME = """\
 There is no run in this folder yet. A run is a folder with the settings and results of one model to quantize.
 
 {new}  creates a run in five steps: model, questions, answers, recipe, plan.
-{demo}  tries the demo without GPU and server: 93 MB, 8 minutes on two cores.
+{demo}  tries the demo without GPU and server: 93 MB, 5 minutes on two cores.
 {doctor}  checks this machine: Python, packages, GPU, memory and disk."""
 SEARCHING = "Searching for runs …"
 

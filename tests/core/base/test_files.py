@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.files import atomic_text, private_folder
 from faq_tui.core.run.run import locked, open_run
 from tests.support.shell import make_run
@@ -30,6 +31,18 @@ def test_new_folders_are_private_and_old_ones_stay(tmp_path: Path) -> None:
     shared.mkdir(0o775)
     private_folder(shared / "jobs" / "1")
     assert [mode(p) for p in (shared, shared / "jobs", shared / "jobs" / "1")] == [0o775, 0o700, 0o700]
+
+
+def test_a_folder_in_the_place_of_a_file_is_reported_before_anything_is_written(tmp_path: Path) -> None:
+    folder = tmp_path / "text"
+    folder.mkdir()
+    with pytest.raises(FaqError, match=r"text is a folder, .*: rename or remove the folder"), atomic_text(folder):
+        pytest.fail("the block must not run")
+    assert list(tmp_path.iterdir()) == [folder]
+    run = make_run(tmp_path / "run")
+    (run / ".lock").mkdir()
+    with open_run(run) as opened, pytest.raises(FaqError, match=r"\.lock is a folder"), locked(opened):
+        pass
 
 
 def test_a_new_text_is_private_and_a_replaced_one_keeps_its_permissions(tmp_path: Path) -> None:

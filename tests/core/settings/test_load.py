@@ -219,6 +219,10 @@ def test_what_does_not_go_together(text: str, said: str) -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with (tmp_path / "huge.toml").open("wb") as file:
+        file.truncate(11 << 20)
+    with pytest.raises(UsageError, match=r"huge\.toml has 12 MB, so it is no settings file"):
+        load_settings(tmp_path / "huge.toml")
     path = tmp_path / "faq.toml"
     with pytest.raises(UsageError, match="faq-tui init"):
         load_settings(path)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from faq_tui.core.base.shell import command_line
 from faq_tui.core.endpoints.window import is_about_room
 from faq_tui.core.regenerating.flags import counts_in_words
 
@@ -109,10 +110,10 @@ class BatchSummary:
     def _next(self) -> str:
         if any(counts.missing for counts in self.sources.values()):
             return (
-                f"Next: faq-tui run {self.run} generates the missing candidates; "
-                f"faq-tui batch write {self.run} writes their requests into new files"
+                f"Next: {command_line('run', self.run)} generates the missing candidates; "
+                f"{command_line('batch', 'write', self.run)} writes their requests into new files"
             )
-        return f"Next: faq-tui run {self.run}"
+        return f"Next: {command_line('run', self.run)}"
 
 
 def _source_json(counts: SourceCounts) -> dict[str, Any]:

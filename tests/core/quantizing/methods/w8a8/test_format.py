@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +11,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.models.dense import load_dense
+from faq_tui.core.quantizing import task
+from faq_tui.core.quantizing.methods.w8a8 import format as int8
 from faq_tui.core.quantizing.methods.w8a8.format import rounded_per_token, simulate_int8_activations
 from faq_tui.core.quantizing.methods.w8a8.method import quantization_config
+from faq_tui.core.settings.recipe import build_recipe
+from tests.support.architectures import make, write_rows
 
 
 @given(st.integers(0, 2**31), st.integers(1, 5), st.integers(1, 30))
@@ -62,3 +70,26 @@ def test_other_schemes_are_not_taken_for_this_one(change: dict[str, Any]) -> Non
     body["config_groups"]["group_0"]["input_activations"].update(change)
     with pytest.raises(FaqError, match="does not know how the folder's activations are quantized"):
         simulate_int8_activations(torch.nn.Linear(2, 2), body)
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "qwen3_5_text", "gemma4_text"])
+def test_transformers_reads_the_same_model_except_for_its_rounding(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """compressed-tensors rounds activations to other levels. With these levels, both models are the same."""
+    from transformers import AutoModelForCausalLM
+
+    def as_compressed_tensors(inputs: Any) -> Any:
+        scale = inputs.abs().amax(-1, keepdim=True) / 127.5
+        return (inputs / scale).round().clamp(-128, 127) * scale
+
+    rows, out = write_rows(tmp_path / "rows.jsonl"), tmp_path / "out"
+    recipe = build_recipe({"method": "w8a8"}).identity()
+    spec = {"artefact": "a", "model": str(make(kind, tmp_path / "model")), "recipe": recipe, "rows": str(rows)}
+    task.run({**spec, "out": str(out), "device": "cpu"}, lambda kind, **body: None, CancelToken())
+    monkeypatch.setattr(int8, "rounded_per_token", as_compressed_tensors)
+    ours = load_dense(out, torch.float32, "cpu")
+    theirs = AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32)
+    ids = torch.tensor([json.loads(rows.read_text().splitlines()[0])["input_ids"]])
+    with torch.no_grad():
+        torch.testing.assert_close(ours(ids).logits, theirs(ids).logits)
