@@ -139,6 +139,7 @@ TEXT: dict[str, dict[str, Any]] = {
     "zaya": {"num_experts": 4},
     "openai-gpt": GPT,
     "mamba": {"state_size": 16, "expand": 2, "time_step_rank": 32},
+    "falcon_mamba": {"state_size": 16, "expand": 2, "time_step_rank": 32},
     "mamba2": {"state_size": 16, "num_heads": 8, "head_dim": 16, "n_groups": 1, "expand": 2, "chunk_size": 16},
     "jamba": {
         **MAMBA,
@@ -183,6 +184,9 @@ MULTIMODAL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "qwen3_vl_moe": ({**MANY, **EXPERTS}, {}),
     "mistral3": ({}, {}),
     "llama4": ({**TEXT["llama4_text"]}, {}),
+    "aya_vision": ({"logit_scale": 0.25}, {"alignment_intermediate_size": 64}),
+    "cohere2_vision": ({"logit_scale": 0.25}, {"alignment_intermediate_size": 64}),
+    "idefics3": ({}, {}),
 }
 EYES: dict[str, dict[str, Any]] = {
     "qwen3_vl": {"deepstack_visual_indexes": [0], "num_position_embeddings": 16},

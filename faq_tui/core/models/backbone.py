@@ -19,8 +19,16 @@ from faq_tui.core.base.errors import FaqError
 TOLERANCE = 0.03
 # The key of config.json that scales the logits, by `model_type`, if the model multiplies by it. In all other
 # architectures, logits are multiplied by `logit_scale` (Cohere) or divided by `logits_scaling` (Granite).
-# MiniCPM 3 divides the input of lm_head by `logits_scaling`, so its logits are not scaled.
-SCALES = {"falcon_h1": "lm_head_multiplier", "hyperclovax": "logits_scaling", "minicpm3": ""}
+# MiniCPM 3 divides the input of lm_head by `logits_scaling`, so its logits are not scaled. Aya Vision and Cohere 2
+# Vision ignore the `logit_scale` of their text part.
+SCALES = {
+    "aya_vision": "",
+    "cohere2_vision": "",
+    "falcon_h1": "lm_head_multiplier",
+    "hyperclovax": "logits_scaling",
+    "minicpm3": "",
+    "muse_glimmer": "output_multiplier",
+}
 # The keys with which architectures name the softcap of the logits.
 SOFTCAPS = ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")
 
@@ -47,7 +55,7 @@ class LmHead:
             raise FaqError(f"{type(model).__name__} has no plain lm_head: faq-tui cannot evaluate it")
         config = model.config.get_text_config()
         softcap = next((cap for key in SOFTCAPS if (cap := getattr(config, key, None))), None)
-        return cls(weight.detach(), getattr(layer, "bias", None), _scale(config), softcap)
+        return cls(weight.detach(), getattr(layer, "bias", None), _scale(model.config), softcap)
 
     @property
     def vocabulary(self) -> int:
@@ -65,10 +73,11 @@ class LmHead:
 
 def _scale(config: Any) -> float:
     """The factor by which a model with this config multiplies its logits."""
-    kind = config.model_type
-    if kind in SCALES:
-        return float(getattr(config, SCALES[kind], None) or 1.0)
-    scale = getattr(config, "logit_scale", None) or 1.0 / (getattr(config, "logits_scaling", None) or 1.0)
+    text = config.get_text_config()
+    kind = next((one.model_type for one in (config, text) if one.model_type in SCALES), None)
+    if kind is not None:
+        return float(getattr(text, SCALES[kind], None) or 1.0)
+    scale = getattr(text, "logit_scale", None) or 1.0 / (getattr(text, "logits_scaling", None) or 1.0)
     return float(scale)
 
 

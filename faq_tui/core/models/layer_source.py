@@ -43,9 +43,8 @@ def open_streamed(folder: Path, trust_remote_code: bool, tensors: Any, dtype: An
     """
     model, stack = _shell(folder, trust_remote_code, dtype, tensors)
     source = _Source(stack, tensors, getattr(model, "_keep_in_fp32_modules_strict", None) or (), dtype)
-    missing = _unread(stack) or source.missing_head()
-    if missing:
-        raise UnsupportedModel(f"the files of {type(model).__name__} have no tensor named {missing}")
+    if missing := missing_tensor(stack):
+        raise UnsupportedModel(missing)
     source.load_rest()
     source.load_head()
     stack.load = source.load_layer
@@ -60,9 +59,18 @@ def open_shell(folder: Path, trust_remote_code: bool) -> Stack:
     return _shell(folder, trust_remote_code)[1]
 
 
+def missing_tensor(stack: Stack) -> str:
+    """Say that the files lack a tensor without which the model cannot be read layer by layer; "" if they do not."""
+    name = _unread(stack) or head_without_weights(stack)
+    return f"the files of {type(stack.model).__name__} have no tensor named {name}" if name else ""
+
+
 def head_without_weights(stack: Stack) -> str:
-    """A parameter of lm_head for which the files have no tensor, although it is not the embedding; otherwise ""."""
-    return _Source(stack, None, ()).missing_head()
+    """A parameter of lm_head for which the files have no tensor, although it is not the embedding; otherwise "".
+
+    If the map of the files lacks other parameters, too, the result is "", because the files may be complete.
+    """
+    return "" if _unread(stack) else _Source(stack, None, ()).missing_head()
 
 
 def linear_names(folder: Path, trust_remote_code: bool) -> dict[str, str]:
@@ -172,32 +180,36 @@ class _Source:
         return layer
 
     def missing_head(self) -> str:
-        """A parameter of lm_head for which the files have no tensor; "" if there is no such parameter."""
-        assert self._stack.places is not None
-        wanted = () if self._tied() else self._head_names().values()
-        return next((name for name in wanted if name not in self._stack.places.places), "")
+        """A parameter of lm_head for which the files have no tensor; "" if there is none.
 
-    def load_head(self) -> None:
-        """Load lm_head. If the embedding is also the head, the two share one tensor."""
-        model = self._stack.model
-        head = model.get_output_embeddings()
-        if head is None:
-            return
-        if self._tied():
-            head.weight = model.get_input_embeddings().weight
-        else:
-            head.load_state_dict(self._read(self._head_names()), assign=True)
-
-    def _tied(self) -> bool:
-        """True if the embedding is also the head.
-
-        In a multimodal model, the main config and the config of the text part may contradict each other. If they do,
-        the head counts as tied if the files have no tensor for the head.
+        A parameter that has the values of the embedding needs no tensor.
         """
         assert self._stack.places is not None
-        config, places = self._stack.model.config, self._stack.places.places
-        ties = {bool(getattr(one, "tie_word_embeddings", False)) for one in (config, config.get_text_config())}
-        return ties == {True} or (True in ties and not any(name in places for name in self._head_names().values()))
+        places, tied = self._stack.places.places, self._tied()
+        return next((name for name in self._head_names().values() if name not in places and name not in tied), "")
+
+    def load_head(self) -> None:
+        """Load lm_head. If its values are those of the embedding, the two share one tensor.
+
+        As in transformers, a tensor of lm_head in the files counts more than `tie_word_embeddings` in config.json.
+        """
+        import torch
+
+        assert self._stack.places is not None
+        model, places, tied = self._stack.model, self._stack.places.places, self._tied()
+        for key, name in self._head_names().items():
+            source = tied.get(name)
+            shared = model.get_parameter(source) if source is not None else None
+            if shared is None or shared.is_meta or name in places:
+                found = self._read({key: name if name in places else source or name})[key]
+                if shared is None or shared.is_meta or not torch.equal(found, shared):
+                    shared = torch.nn.Parameter(found, requires_grad=False)
+            setattr(model.get_output_embeddings(), key, shared)
+
+    def _tied(self) -> dict[str, str]:
+        """Maps a parameter of lm_head to the one whose values transformers gives it if the files have no tensor."""
+        tied = getattr(self._stack.model, "all_tied_weights_keys", {})
+        return {name: tied[name] for name in self._head_names().values() if name in tied}
 
     def _head_names(self) -> dict[str, str]:
         """Maps each key of the head's state dict to the parameter's name in the model."""

@@ -49,6 +49,7 @@ class LayerStream:
     place: StatesPlace | None = None
 
     def __post_init__(self) -> None:
+        _place_outer_parts(self.stack, self.device)
         move_all_but(self.stack.model, self.stack.layers, self.device, self.dtype)
 
     @property
@@ -119,6 +120,23 @@ class LayerStream:
         return place_of_states(states_bytes(self.stack, tokens, self.dtype), self.device)
 
 
+def _place_outer_parts(stack: Stack, device: str) -> None:
+    """Let `device` be the device of the whole model.
+
+    The device of a module is that of its first parameter. Some models use it to place the embedded tokens, and their
+    first parameter belongs to a vision part, which was not read.
+    """
+    import torch
+
+    parts = [module for module in stack.model.modules() if any(inner is stack.base for inner in module.modules())]
+    for part in parts:
+        name, first = next(part.named_parameters())
+        if first.is_meta and part is not stack.base:
+            owner, _, own = name.rpartition(".")
+            values = torch.zeros(first.shape, dtype=first.dtype, device=device)
+            setattr(part.get_submodule(owner), own, torch.nn.Parameter(values, requires_grad=False))
+
+
 def network_of(model: Any) -> Any:
     """The module whose submodules are the layers. `model` is a Hugging Face model or a `LayerStream`."""
     return model.stack.model if isinstance(model, LayerStream) else model
@@ -132,7 +150,7 @@ def tokens_at_once(stack: Stack, device: str, longest: int) -> int:
     layer, config = stack.layers[0], stack.base.config.get_text_config()
     token = 24 * max(size for weight in layer.parameters() if weight.dim() > 1 for size in weight.shape[-2:])
     if config._attn_implementation == "eager":  # eager attention stores the whole attention matrix, in two dtypes
-        token += 8 * config.num_attention_heads * longest
+        token += 8 * getattr(config, "num_attention_heads", 0) * longest
     return work_bytes(device) // int(token)
 
 

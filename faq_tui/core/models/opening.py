@@ -15,7 +15,7 @@ from faq_tui.core.models.hub import local_folder
 from faq_tui.core.models.layer_stream import LayerStream
 from faq_tui.core.models.memory_need import LAYERS, WHOLE, MemoryNeed, memory_need
 from faq_tui.core.models.stack import UnsupportedModel
-from faq_tui.core.models.streamed import StreamedBackbone, open_stream
+from faq_tui.core.models.streamed import StreamedBackbone, not_by_layers, open_stream
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,7 @@ class Opening:
             stream = open_stream(folder, self.dtype, self.device, self.trust_remote_code, self.check)
         except UnsupportedModel as error:
             if self.read == LAYERS:
-                raise FaqError(
-                    f'{folder} cannot be read layer by layer ({error.reason}): set target.read = "whole"'
-                ) from error
+                raise FaqError(not_by_layers(folder, error.reason)) from error
             return self.whole(folder)
         return replace(stream, on_layer=lambda index: self.on_layer(index, stream.layers))
 

@@ -59,7 +59,9 @@ def find_stack(model: Any) -> Stack:
     """
     import torch
 
-    count = model.config.get_text_config().num_hidden_layers
+    count = getattr(model.config.get_text_config(), "num_hidden_layers", None)
+    if count is None:
+        raise UnsupportedModel(f"{type(model).__name__} is not one stack of layers")
     base = model.get_decoder()
     outer = next((f"{name}." for name, module in model.named_modules() if name and module is base), "")
     for name, module in base.named_modules():

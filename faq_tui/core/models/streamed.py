@@ -8,9 +8,11 @@ from typing import Any
 
 from faq_tui.core.models.backbone import Backbone
 from faq_tui.core.models.dense import in_memory, quantization_of, readable_format
-from faq_tui.core.models.layer_source import open_streamed
+from faq_tui.core.models.layer_source import missing_tensor, open_shell, open_streamed
 from faq_tui.core.models.layer_stream import LayerStream
+from faq_tui.core.models.model_call import refusal_of_call, refusal_of_stream
 from faq_tui.core.models.model_code import without_code
+from faq_tui.core.models.stack import UnsupportedModel
 
 
 def open_stream(
@@ -29,7 +31,31 @@ def open_stream(
         stack = open_streamed(safe, trust_remote_code, tensors, dtype)
     assert stack.places is not None
     format.prepare(stack.model, in_memory(quantization, stack.places))
-    return LayerStream(stack, device, dtype, check)
+    stream = LayerStream(stack, device, dtype, check)
+    if why := refusal_of_stream(stack, device, dtype):
+        raise UnsupportedModel(why)
+    return stream
+
+
+def refusal_of_layers(folder: Path, trust_remote_code: bool) -> str:
+    """The reason why the model in `folder` cannot be read layer by layer; "" if no reason is found.
+
+    Only headers of files are read.
+    """
+    try:
+        stack = open_shell(folder, trust_remote_code)
+    except UnsupportedModel as error:
+        return not_by_layers(folder, error.reason)
+    why = missing_tensor(stack) or refusal_of_call(stack)
+    if not why:
+        LayerStream(stack, "cpu", None)  # places the parts outside the layers
+        why = refusal_of_stream(stack, "cpu", None)
+    return not_by_layers(folder, why) if why else ""
+
+
+def not_by_layers(folder: Path, why: str) -> str:
+    """The error sentence for a model that must be read layer by layer, but cannot."""
+    return f'{folder} cannot be read layer by layer ({why}): set target.read = "whole"'
 
 
 class StreamedBackbone(Backbone):

@@ -11,15 +11,27 @@ from faq_tui.core.base.errors import UsageError
 def auto_class(config: Any) -> Any:
     """The auto class for `config`: AutoModelForImageTextToText if it has vision parts, else AutoModelForCausalLM.
 
-    For an unknown config, the result is AutoModelForCausalLM, too, because the error of this class names the config.
+    Some families also have a class for text alone. It is used if transformers can build it from `config`. For an
+    unknown config, the result is AutoModelForCausalLM, because the error of this class names the config.
     """
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
     own_code = "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
-    if own_code or type(config) in AutoModelForCausalLM._model_mapping:
+    if own_code or _is_alone(config, AutoModelForCausalLM._model_mapping):
         return AutoModelForCausalLM
     known = type(config) in AutoModelForImageTextToText._model_mapping
     return AutoModelForImageTextToText if known else AutoModelForCausalLM
+
+
+def _is_alone(config: Any, causal: Any) -> bool:
+    """True if transformers can build a model for text alone from `config`.
+
+    `causal` maps the classes of configs to the classes of such models. A model that has the class of the text part's
+    config can be built only if `causal` has that class, too.
+    """
+    if type(config) not in causal:
+        return False
+    return causal[type(config)].config_class is type(config) or type(config.get_text_config()) in causal
 
 
 def empty_model(folder: Path, trust_remote_code: bool, dtype: Any = None) -> Any:

@@ -43,17 +43,22 @@ def check_target(folder: Path) -> dict[str, Any]:
         view_of(folder)  # raises UsageError if codes and scales do not fit config.json
     architectures = config.get("architectures") or []
     auto_map = config.get("auto_map")
-    own_code = isinstance(auto_map, dict) and "AutoModelForCausalLM" in auto_map
-    if own_code or any(name.endswith("ForCausalLM") for name in architectures):
+    if isinstance(auto_map, dict) and "AutoModelForCausalLM" in auto_map:
         return config
     from transformers.models.auto import modeling_auto
 
     known = set(modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
     if isinstance(config.get("text_config"), dict) and not config.get("is_encoder_decoder"):
         known |= set(modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES.values())
-    if not set(architectures) & known:
+    if not any(name in known or name.endswith("ForCausalLM") for name in architectures):
         raise UsageError(
             f"{folder} is not a causal language model (architecture {', '.join(architectures) or 'not given'}): "
+            "give a model that generates text"
+        )
+    masked = config.get("model_type") in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    if masked and config.get("is_decoder") is not True:
+        raise UsageError(
+            f"{folder} predicts masked words, because is_decoder is not true in its config.json: "
             "give a model that generates text"
         )
     return config

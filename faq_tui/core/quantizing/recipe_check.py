@@ -1,4 +1,4 @@
-"""Refuse recipes that cannot quantize the target, before the run spends money or hours."""
+"""Refuse a target that a stage cannot use, and recipes that cannot quantize it, before the run costs anything."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from faq_tui.core.base.files import atomic_text
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.models.folder_check import read_config
 from faq_tui.core.models.headers import linear_shapes, tensors_of, weight_files
+from faq_tui.core.models.memory_need import LAYERS
 from faq_tui.core.quantizing.output import versions
 from faq_tui.core.quantizing.parallel import gpus_refusal
 from faq_tui.core.run.run import Run
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
-VERSION = 2  # increase this number if new code finds other refusals for the same files
+VERSION = 3  # increase this number if new code finds other refusals for the same files
 
-# Every method supports these architectures. For these models, no worker process is needed if the files hold exactly
-# what config.json asks for.
+# Every method and every stage supports these architectures. No worker process is needed for such a model if its files
+# hold exactly what config.json asks for.
 PLAIN_TYPES = {"llama", "mistral", "qwen2", "qwen3"}
 DTYPES = {None, "bfloat16", "float16", "float32"}
 
@@ -40,25 +41,44 @@ def check_gpus(run: Run) -> None:
         raise UsageError(why)
 
 
-def check_recipes(run: Run, folder: Path, cancel: CancelToken, log: Path) -> None:
-    """Raise UsageError if a recipe cannot quantize the model in `folder`.
+def check_recipes(
+    run: Run, folder: Path, cancel: CancelToken, log: Path, *, logits: bool = False, recipes: bool = True
+) -> None:
+    """Raise UsageError if a stage cannot use the model in `folder`, or if a recipe cannot quantize it.
+
+    `logits` says whether a stage needs the model's logits. If `recipes` is false, the recipes are not checked. If the
+    folder has no weights yet, only problems of config.json are found.
 
     The check takes some seconds for an unusual model. The result is stored in the run's cache. If the files, the
     recipes or the packages change, the check runs again.
     """
-    config, recipes = read_config(folder), [recipe.identity() for recipe in run.settings.recipes]
-    if config.get("model_type") in PLAIN_TYPES and _is_plain(folder, config):
+    config, target, weights = read_config(folder), run.settings.target, any(folder.glob("*.safetensors"))
+    chosen = run.settings.recipes if recipes and weights else []
+    by_layers = target.read == LAYERS and weights
+    if not (chosen or logits or by_layers) or (target.trust_remote_code and not weights):
+        return  # without weights, the code in the model's folder is not there, either
+    if config.get("model_type") in PLAIN_TYPES and (not weights or _is_plain(folder, config)):
         return
-    trusted = run.settings.target.trust_remote_code
-    files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in weight_files(folder)]
-    key = digest(VERSION, config, files, sorted(tensors_of(folder)), trusted, recipes, versions())
+    spec = {
+        "path": str(folder),
+        "trust_remote_code": target.trust_remote_code,
+        "recipes": [recipe.identity() for recipe in chosen],
+        "logits": logits,
+        "by_layers": by_layers,
+    }
+    found = weight_files(folder) if weights else []
+    files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in found]
+    key = digest(VERSION, config, files, sorted(tensors_of(folder)) if weights else [], spec, versions())
     path = run.cache / f"recipes-{key[:16]}.json"
-    refusals = _stored(path, len(recipes))
+    refusals = _stored(path, 1 + len(chosen))
     if refusals is None:
-        refusals = _found(run, folder, trusted, recipes, cancel, log)
+        refusals = _found(run, spec, cancel, log)
         with suppress(OSError, FaqError), atomic_text(path) as file:
             json.dump(refusals, file)
-    for recipe, why in zip(run.settings.recipes, refusals, strict=True):
+    of_model, *of_recipes = refusals
+    if of_model:
+        raise UsageError(of_model)
+    for recipe, why in zip(chosen, of_recipes, strict=True):
         if why:
             raise UsageError(f"{recipe.method} cannot quantize {folder}: {why}")
 
@@ -89,11 +109,11 @@ def _is_plain(folder: Path, config: dict[str, Any]) -> bool:
     )
 
 
-def _found(run: Run, folder: Path, trusted: bool, recipes: list[Any], cancel: CancelToken, log: Path) -> list[str]:
-    spec = {"path": str(folder), "trust_remote_code": trusted, "recipes": recipes}
+def _found(run: Run, spec: dict[str, Any], cancel: CancelToken, log: Path) -> list[str]:
+    """The reason why the stages cannot use the model, and then the reason for each recipe."""
     messages: list[dict[str, Any]] = []
     run_worker("check_recipes", spec, messages.append, cancel, log, without_keys(run.settings))
-    return [str(why) for why in messages[0]["refusals"]]
+    return [str(why) for why in (messages[0]["model"], *messages[0]["refusals"])]
 
 
 def _stored(path: Path, count: int) -> list[str] | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.evaluation.identity import texts
 from faq_tui.core.judging.identity import judge_named
 from faq_tui.core.models.folder_check import check_folder, embedding_rows, read_config
 from faq_tui.core.models.headers import quantized_shapes
@@ -71,8 +72,9 @@ def check_models(run: Run, stages: Sequence[str], cancel: CancelToken, log: Path
         notices += _refuse_beyond(target, facts)
         notices += _about_the_end(target, facts)
         notices += _about_seeds(run, target, facts, chosen)
-        if "quantize" in stages and run.settings.recipes and list(target.folder.glob("*.safetensors")):
-            check_recipes(run, target.folder, cancel, log)
+        if _needs_weights(run, stages):
+            logits, recipes = _needs_logits(run, stages), "quantize" in stages
+            check_recipes(run, target.folder, cancel, log, logits=logits, recipes=recipes)
     for source in _local_sources(run, stages):
         if target is None or source.folder != target.folder:
             of_source = tokenizer_facts(run, source, shapes, cancel, log)
@@ -157,6 +159,14 @@ def _needs_weights(run: Run, stages: Sequence[str]) -> bool:
     if "judge" in stages and any(judge_named(kind).needs_target for kind in run.settings.judge.kinds()):
         return bool(run.settings.sources)
     return any(source.model == run.settings.target.model for source in _pending_local(run, stages).values())
+
+
+def _needs_logits(run: Run, stages: Sequence[str]) -> bool:
+    """True if a stage computes the target's probabilities. Public benchmarks use another library for this."""
+    settings = run.settings
+    judged = "judge" in stages and "likelihood" in settings.judge.kinds() and bool(settings.sources)
+    sorts = "assemble" in stages and any(one.select == "entropy" for one in settings.sets.values())
+    return judged or sorts or ("evaluate" in stages and bool(texts(run)))
 
 
 def _rows_if_known(folder: Path) -> int | None:

@@ -16,8 +16,10 @@ from faq_tui.core.models.backbone import Backbone
 from faq_tui.core.models.dense import load_dense
 from faq_tui.core.models.headers import tensors_of
 from faq_tui.core.models.layer_source import open_stack
+from faq_tui.core.models.model_call import refusal_of_logits
 from faq_tui.core.models.stack import capture, find_stack, hidden_of
-from faq_tui.core.models.streamed import StreamedBackbone, open_stream
+from faq_tui.core.models.streamed import StreamedBackbone, open_stream, refusal_of_layers
+from faq_tui.core.models.text_model import empty_model
 from faq_tui.core.quantizing import task
 from faq_tui.core.quantizing.library_definitions import is_advisable, library_refusal
 from tests.support.architectures import MULTIMODAL, TEXT, make, write_rows
@@ -55,6 +57,7 @@ OUTPUT = {
     "falcon": "self_attention.dense",
     "lfm2": "self_attn.out_proj",
     "mamba": "mixer.out_proj",
+    "falcon_mamba": "mixer.out_proj",
     "mamba2": "mixer.out_proj",
 }
 MOST_KL = {"gptq": 0.15, "spqr": 0.15, "w8a8": 0.02}
@@ -119,6 +122,10 @@ def test_layer_by_layer_equals_the_whole_model(target: Path, rows: Path) -> None
     expected = hidden_of(seen[0])
     assert found.shape == expected.shape == (4, len(batch[0]), expected.shape[-1])
     assert torch.allclose(found, expected, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_the_check_before_the_run_accepts_it(target: Path) -> None:
+    assert refusal_of_logits(empty_model(target, False)) == refusal_of_layers(target, False) == ""
 
 
 def test_the_output_projection_of_the_attention_and_the_experts_are_measured(target: Path, rows: Path) -> None:

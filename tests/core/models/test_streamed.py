@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.backbone import Backbone
@@ -103,3 +104,19 @@ def test_every_architecture_computes_as_the_whole_model_does(kind: str, tmp_path
     for row in ROWS:
         ours, theirs = streamed.states([row])[0], whole.states([row])[0]
         assert float((ours - theirs).abs().max() / theirs.abs().max()) < 1e-5
+
+
+@pytest.mark.parametrize("equal", [True, False])
+def test_a_head_in_the_files_counts_more_than_tie_word_embeddings(equal: bool, tmp_path: Path) -> None:
+    folder = make("llama", tmp_path / "target", tie_word_embeddings=False)
+    tensors = load_file(folder / "model.safetensors")
+    if equal:
+        tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
+        save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": True}), encoding="utf-8")
+    whole = Backbone(load_dense(folder, torch.float32, "cpu"))
+    streamed = StreamedBackbone(open_stream(folder, torch.float32, "cpu", False))
+    assert torch.equal(streamed.head.weight, whole.head.weight)
+    shared = streamed.model.get_input_embeddings().weight.data_ptr() == streamed.head.weight.data_ptr()
+    assert shared == equal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,17 @@ def test_targets_that_are_none(bench: Bench, artefacts: dict[tuple[str, int], Ar
     preflight.check_chat_template(tmp_path)
     with pytest.raises(UsageError, match=r"no \*\.safetensors files"):
         linear_shapes(tmp_path)
+
+
+@pytest.mark.parametrize("settings", [{}, {"is_decoder": False}, {"is_decoder": True}])
+def test_a_model_that_predicts_masked_words_is_refused(settings: dict[str, bool], tmp_path: Path) -> None:
+    config = {"model_type": "bert", "architectures": ["BertLMHeadModel"], **settings}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    if settings.get("is_decoder"):
+        assert preflight.check_target(tmp_path)["model_type"] == "bert"
+        return
+    with pytest.raises(UsageError, match=r"predicts masked words, because is_decoder is not true"):
+        preflight.check_target(tmp_path)
 
 
 def test_memory(bench: Bench) -> None:

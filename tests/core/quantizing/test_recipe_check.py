@@ -43,6 +43,40 @@ def test_doctor_and_run_refuse_a_recipe_and_name_one_that_works(target: Path, tm
         assert [one for one in checks if SENTENCE in json.dumps(one)]
 
 
+def test_doctor_and_run_refuse_a_model_that_evaluate_could_not_use(tmp_path: Path) -> None:
+    target = make_tiny_model(tmp_path / "target", layers=1)
+    (target / "model.safetensors").unlink()
+    make("gemma", target, "bfloat16", vocab_size=512, pad_token_id=2, use_bidirectional_attention=True)
+    sentence = "in GemmaForCausalLM, a token sees the tokens after it: faq-tui cannot evaluate it"
+    with FakeServer() as server:
+        folder = make_run(tmp_path, server.url, target=str(target), rest=W8A8)
+        assert sentence in refused(ExitCode.USAGE, "run", folder)
+        assert not server.requests
+        checks = json.loads(faq_tui("doctor", folder, "--json").out)["checks"]
+        assert [one for one in checks if sentence in json.dumps(one)]
+    with open_run(folder) as run:
+        recipe_check.check_recipes(run, target, CancelToken(), run.cache / "log.txt")
+        (target / "model.safetensors").unlink()  # as before the download of a hub model
+        with pytest.raises(UsageError, match="a token sees the tokens after it"):
+            recipe_check.check_recipes(run, target, CancelToken(), run.cache / "log.txt", logits=True)
+
+
+def test_a_model_that_cannot_be_read_layer_by_layer_is_refused_before_the_run(tmp_path: Path) -> None:
+    target = make_tiny_model(tmp_path / "target", layers=1)
+    (target / "model.safetensors").unlink()
+    make("rwkv", target, "bfloat16", vocab_size=512, pad_token_id=2)
+    with open_run(make_run(tmp_path / "run", target=str(target))) as run:
+        recipe_check.check_recipes(run, target, CancelToken(), run.cache / "log.txt")
+    folder = make_run(tmp_path / "layers", target=str(target))
+    settings = (folder / "faq.toml").read_text()
+    (folder / "faq.toml").write_text(settings.replace("[target]\n", '[target]\nread = "layers"\n'))
+    with (
+        open_run(folder) as run,
+        pytest.raises(UsageError, match=r"cannot be read layer by layer \(.*read = \"whole"),
+    ):
+        recipe_check.check_recipes(run, target, CancelToken(), run.cache / "log.txt")
+
+
 @pytest.mark.parametrize(
     ("device", "sentence"),
     [

@@ -19,8 +19,8 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.extensions import METHODS
 from faq_tui.core.models.dense import load_dense
 from faq_tui.core.models.headers import linear_shapes, tensors_of
+from faq_tui.core.models.model_call import FEW_IDS
 from faq_tui.core.quantizing.output import is_whole, read_manifest
-from faq_tui.core.quantizing.sequential.walk_check import FEW_IDS
 from tests.support.quantize_bench import (
     GPTQMODEL,
     GROUP,

@@ -7,13 +7,13 @@ from pathlib import Path
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.models.folder_check import read_config
 from faq_tui.core.models.layer_source import head_without_weights, open_shell
-from faq_tui.core.models.stack import Stack, UnsupportedModel, capture
+from faq_tui.core.models.model_call import refusal_of_call
+from faq_tui.core.models.stack import Stack, UnsupportedModel
 from faq_tui.core.quantizing.library_definitions import is_advisable
 from faq_tui.core.quantizing.sequential.groups import SEPARATE_EXPERTS, has_separate_experts, linears
 
 # In supported architectures, Linear modules hold at least 92% of the weights of the layers.
 LEAST_SHARE = 0.5
-FEW_IDS = 64  # the number of token ids that a trial call of the model knows
 
 
 def walk_refusal(folder: Path, trust_remote_code: bool, packed: bool, weighted: bool = False) -> str:
@@ -59,35 +59,6 @@ def refusal_of_share(stack: Stack) -> str:
         f"faq-tui can quantize only {share:.0%} of the weights in this model's layers, because "
         f"{max(left, key=lambda name: left[name])} and others have an unsupported form"
     )
-
-
-def refusal_of_call(stack: Stack) -> str:
-    """The reason why the layers of a stack without weights cannot be run one at a time; "" if no reason is found.
-
-    The model's base is called on two rows of token ids, but its layers are not run. For this call, the base gets
-    random weights, and its embeddings become small. The stack cannot be used afterwards.
-    """
-    import torch
-
-    inside = {id(weight) for weight in stack.layers.parameters()}
-    for module in stack.base.modules():
-        for name, weight in list(module.named_parameters(recurse=False)):
-            if id(weight) in inside or not weight.is_meta:
-                continue
-            shape = list(weight.shape)
-            if isinstance(module, torch.nn.Embedding):
-                module.num_embeddings = shape[0] = min(FEW_IDS, shape[0])
-                module.padding_idx = None
-            setattr(module, name, torch.nn.Parameter(torch.randn(shape, dtype=weight.dtype), requires_grad=False))
-    ids = range(3, FEW_IDS)
-    batches = [[list(ids[first : first + 8])] for first in (0, 8)]
-    try:
-        capture(stack, batches, "cpu", None, "cpu", lambda: None)
-    except UnsupportedModel as error:
-        return error.reason
-    except Exception:  # noqa: BLE001  this call is only a trial; the real call reports its own errors
-        return ""
-    return ""
 
 
 def unquantizable(stack: Stack) -> dict[str, int]:
