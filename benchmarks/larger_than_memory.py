@@ -9,8 +9,8 @@ a control group (cgroup), so the kernel ends a run that needs more. If the progr
 occupies memory of the host. The run is the same as with `faq-tui run`: it quantizes with each method, measures
 activations, and evaluates. The table shows seconds and peaks of each stage. The peak of the GPU is what all processes
 use, minus what the program occupies. The peak of the host is the anonymous memory of the run's processes, because the
-system drops pages of mapped files when memory is short. `--tiny` is for a test on a CPU; with this option, the
-program occupies no memory.
+system drops pages of mapped files when memory is short. With `--device cpu`, only the memory of the host is limited.
+`--tiny` is for a test on a CPU; with this option, the program occupies no memory.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from machine import about, publish, table
 from shapes import MODELS, TINY, Shape, config_of, make_model
 from watched import gpu_used
 
+from faq_tui.core.base.host_memory import return_freed_memory
 from faq_tui.core.models.memory_need import memory_need
 
 GIB = 1 << 30
@@ -130,8 +131,7 @@ def occupy(gpu_gib: float, host_gib: float, host: bool) -> list[Any]:
     import torch
 
     held: list[Any] = []
-    free, _ = torch.cuda.mem_get_info()
-    if (more := free - int(gpu_gib * GIB)) > 0:
+    if torch.cuda.is_available() and (more := torch.cuda.mem_get_info()[0] - int(gpu_gib * GIB)) > 0:
         held.append(torch.empty(more, dtype=torch.uint8, device="cuda"))
     if not host:
         return held
@@ -210,6 +210,7 @@ def main() -> None:
     work = given.work or Path(tempfile.mkdtemp())
     started = time.monotonic()
     target = write_target(work / "target", shape, given.layers, given.device)
+    return_freed_memory()  # the memory of this program counts for the control group, too
     need = memory_need(target, 2)
     print(f"{need.whole / GIB:.1f} GiB written after {time.monotonic() - started:.0f} s", flush=True)
     run = make_run(work / "run", target, given.rows, given.tokens)
@@ -220,6 +221,7 @@ def main() -> None:
     write_settings(run, recipes, given.device)
     limited = given.tiny or limit_host(given.host_gib)
     held = [] if given.tiny else occupy(given.gpu_gib, given.host_gib, not limited)
+    on_gpu = "" if given.device == "cpu" else f"{given.gpu_gib:g} GiB of the GPU, "
     how = "control group" if limited else "the rest is occupied"
     where = about("torch", "transformers")
     lines: list[list[str]] = []
@@ -232,8 +234,8 @@ def main() -> None:
         body = table(["stage", "seconds", "GPU peak, GiB", "host peak, GiB", "end"], lines)
         facts = (
             f"Weights: {need.whole / GIB:.1f} GiB in {given.layers} layers of {need.layer / GIB:.2f} GiB; embedding "
-            f"and lm_head: {need.resident / GIB:.2f} GiB. Free: {given.gpu_gib:g} GiB of the GPU, "
-            f"{given.host_gib:g} GiB of the host ({how}). {given.rows} rows of {given.tokens} tokens. "
+            f"and lm_head: {need.resident / GIB:.2f} GiB. Free: {on_gpu}{given.host_gib:g} GiB of the host ({how}). "
+            f"{given.rows} rows of {given.tokens} tokens. "
             f"Methods: {given.methods}."
         )
         publish("A target larger than the memory", where, f"{facts}\n\n{body}", None)

@@ -271,7 +271,9 @@ def _bytes(key: str, profile: LayerProfile, device: str, work: float) -> tuple[f
     largest = max(((o, i) for o, i, _ in profile.shapes), key=lambda s: s[0] * s[1], default=(0, 0))
     square = max((i for _, i, _ in profile.shapes), default=0) ** 2
     solve = 4.0 * (3 * largest[0] * largest[1] + (2 + fold) * square)
-    experts = 4.0 * profile.experts * min((i for _, i, n in profile.shapes), default=0) ** 2
+    # The walk keeps the Hessians of all experts of a layer: those of the widest inputs take the most memory.
+    widths = [i for _, i, n in profile.shapes if 0 < profile.experts <= n] or [0]
+    experts = 4.0 * profile.experts * (max(widths) if cost.walk else min(widths)) ** 2
     states = 2.0 * 2 * fold * profile.tokens * profile.hidden
     working = solve + experts + states + 2 * profile.layer_bytes + 40.0 * profile.longest * profile.hidden
     kept = profile.resident_bytes + (0 if cost.walk else profile.total_bytes / 3)

@@ -319,6 +319,18 @@ def test_a_worker_of_a_gpu_starts_once_for_all_its_artefacts(
     assert seconds[1] - seconds[0] == pytest.approx(40 + layers, abs=0.1), "GPTQModel needs a new worker"
 
 
+@pytest.mark.parametrize("key", ["gptq@walk", "spqr"])
+def test_on_a_cpu_the_hessians_of_all_experts_are_counted(key: str) -> None:
+    """Layers of Qwen3-30B-A3B with 1,024 tokens took 11.2 GiB (benchmarks/results/2026-11-30-mixture-cpu.md)."""
+    shapes = ((4096, 2048, 1), (512, 2048, 2), (2048, 4096, 1), (128, 2048, 1), (768, 2048, 256), (2048, 768, 128))
+    layer, outside = 1_246_000_000, 1_246_000_000
+    mixture = LayerProfile(
+        shapes, 9, 2048, resident_bytes=outside, total_bytes=9 * layer + outside, rows=4, tokens=1024, longest=256,
+        experts=128, chosen=8,
+    )  # fmt: skip
+    assert 11.2 < estimate(key, mixture, "cpu").host_bytes / (1 << 30) < 14
+
+
 def test_doctor_counts_the_artefacts_that_share_a_gpu() -> None:
     costs = [QuantizationCost(60.0, 10e9, 1e9, "")] * 4
     on = [WorkerPlace({"CUDA_VISIBLE_DEVICES": name}) for name in "0101"]
