@@ -22,7 +22,7 @@ from faq_tui.core.settings.cluster import cluster_at
 from faq_tui.core.stages.pipeline import run_pipeline, select
 from faq_tui.core.status import stage_states
 
-TOGETHER_S = 0.2  # seconds
+TOGETHER_S = 0.2  # two signals within this number of seconds count as one
 
 
 def run_in_foreground(

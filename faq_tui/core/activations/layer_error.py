@@ -30,8 +30,8 @@ from faq_tui.core.run.events import Note
 from faq_tui.core.run.run import Run
 from faq_tui.core.store.activations import LayerErrors, add_layer_errors, all_layer_errors
 from faq_tui.core.store.measurements import heldout
-from faq_tui.core.worker import run_worker
-from faq_tui.core.worker.parent import WorkerDiedError, without_keys
+from faq_tui.core.worker import run_for_job
+from faq_tui.core.worker.parent import WorkerDiedError
 
 Seen = Callable[[int, int, Any], None]  # arguments: layer, number of tokens before the row, states [tokens, hidden]
 
@@ -167,9 +167,7 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any, 
         todo = {name: str(run.models / name) for name in _missing(run, signatures)}
         spec = {**target.spec, "rows": str(order), "out": str(scratch), "subjects": todo}
         if todo:
-            run_worker(
-                "layer_error", spec, hear, context.cancel, run.log(context.job), without_keys(run.settings), keep=True
-            )
+            run_for_job(context, "layer_error", spec, hear)
 
     try:
         try:

@@ -14,8 +14,7 @@ from faq_tui.core.chat.token_kinds import ANSWER, KINDS, REASONING
 from faq_tui.core.models.target import TargetModel
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note
-from faq_tui.core.worker import run_worker
-from faq_tui.core.worker.parent import without_keys
+from faq_tui.core.worker import run_for_job
 
 REPLY = {KINDS.index(REASONING), KINDS.index(ANSWER)}
 
@@ -45,9 +44,7 @@ def ask_target(
     }
     context.emit(Note(f"measuring {what} ({len(samples)} samples)"))
     try:
-        run_worker(
-            task, spec, messages.append, context.cancel, run.log(context.job), without_keys(run.settings), keep=True
-        )
+        run_for_job(context, task, spec, messages.append)
     finally:
         path.unlink(missing_ok=True)
     result = next((message for message in messages if message["kind"] == "order"), None)

@@ -15,6 +15,7 @@ from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
 from faq_tui.core.settings.sets import plain_name
 
 Calibration = Mapping[str, Any]  # the entry `calibration` of a manifest
+# The types of the facts with which a card computes. A fact that is not named here is only shown, or not used.
 TYPES: dict[str, Any] = {
     **dict.fromkeys(("samples", "tokens", "picked_by_person", "answers_cut"), int),
     **dict.fromkeys(("seeds", "assemble", "judge", "sources", "prose"), dict),
@@ -41,7 +42,7 @@ def calibration_of(manifest: Mapping[str, Any]) -> Calibration:
 
 
 def _fitting(values: Any, types: Mapping[str, Any]) -> dict[str, Any]:
-    """The values without those that have another type than `types` says."""
+    """The entries whose values have the types in `types`. A key that `types` lacks may have a value of any type."""
     if not isinstance(values, dict):
         return {}
     return {key: value for key, value in values.items() if isinstance(value, types.get(key, object))}

@@ -61,7 +61,7 @@ def open_shell(folder: Path, trust_remote_code: bool) -> Stack:
 
 def missing_tensor(stack: Stack) -> str:
     """Say that the files lack a tensor without which the model cannot be read layer by layer; "" if they do not."""
-    name = _unread(stack) or head_without_weights(stack)
+    name = _unread(stack) or _Source(stack, None, ()).missing_head()
     return f"the files of {type(stack.model).__name__} have no tensor named {name}" if name else ""
 
 
@@ -200,14 +200,19 @@ class _Source:
         for key, name in self._head_names().items():
             source = tied.get(name)
             shared = model.get_parameter(source) if source is not None else None
-            if shared is None or shared.is_meta or name in places:
+            if shared is not None and shared.is_meta:
+                shared = None  # this parameter was not read
+            if shared is None or name in places:
                 found = self._read({key: name if name in places else source or name})[key]
-                if shared is None or shared.is_meta or not torch.equal(found, shared):
+                if shared is None or not torch.equal(found, shared):
                     shared = torch.nn.Parameter(found, requires_grad=False)
             setattr(model.get_output_embeddings(), key, shared)
 
     def _tied(self) -> dict[str, str]:
-        """Maps a parameter of lm_head to the one whose values transformers gives it if the files have no tensor."""
+        """Maps parameters of lm_head to other parameters.
+
+        If the files have no tensor for a parameter of lm_head, transformers gives it the values of the other one.
+        """
         tied = getattr(self._stack.model, "all_tied_weights_keys", {})
         return {name: tied[name] for name in self._head_names().values() if name in tied}
 

@@ -79,8 +79,9 @@ def plan_push(
         concerns += [f"of the calibration set, {concern}"] if concern else []
     card = _card(run, artefact, manifest, target, repo_id, repositories[0].id if repositories else None)
     repositories.append(_model(folder, manifest, repo_id, card))
+    secrets = secrets_of_run(run.settings)
     for repository in repositories:
-        check_secrets(repository.id, repository.files, secrets_of_run(run.settings))
+        check_secrets(repository.id, repository.files, secrets)
     return PushPlan(artefact, tuple(repositories), tuple(concerns))
 
 

@@ -169,8 +169,8 @@ def min_host_memory(target: Path, key: str) -> int:
 
 STARTUP = 18.0  # seconds that a worker needs to import torch, transformers and gptqmodel, and to save its result
 # On a GPU, a worker of the walk makes several artefacts, and needs its start only once. Before the first layer of
-# each further artefact, it needs AGAIN seconds (0.7 s were measured on an H200).
-AGAIN = 1.0
+# each further artefact, it needs WARM_STARTUP seconds (0.7 s were measured on an H200).
+WARM_STARTUP = 1.0
 READING = 5e8  # speed of reading and writing the model, in bytes per second
 
 # Rough speeds of a CPU: for each term in `layer_seconds`, the number of units per second.
@@ -215,22 +215,23 @@ def estimate(
     (benchmarks/results/2026-11-30-several-gpus-h200.md). For other engines, `gpus` changes nothing, because they were
     measured on one GPU only.
     """
-    rows, stays = _nearest(key, profile, device, name), device == "cuda" and cost_of(key).walk
-    share = replace(profile, tokens=-(-profile.tokens // gpus)) if cost_of(key).walk and device == "cuda" else profile
+    rows, walk = _nearest(key, profile, device, name), cost_of(key).walk
+    walk_on_gpu = walk and device == "cuda"
+    share = replace(profile, tokens=-(-profile.tokens // gpus)) if walk_on_gpu else profile
     layer, (gpu, _) = layer_seconds(key, profile, device), _bytes(key, share, device, work)
     # The hidden states of all shares are in host memory if a share does not fit on its GPU.
     host = _bytes(key, profile, device, work * profile.tokens / max(1, share.tokens))[1]
     if not rows:
-        startup = WALK_STARTUP if device == "cpu" and cost_of(key).walk else STARTUP
+        startup = WALK_STARTUP if device == "cpu" and walk else STARTUP
         alone = startup + profile.layers * layer + profile.total_bytes / READING
-        return QuantizationCost(alone, gpu, host, "", startup - AGAIN if stays else 0.0)
+        return QuantizationCost(alone, gpu, host, "", startup - WARM_STARTUP if walk_on_gpu else 0.0)
     seconds, starts, on_gpu, on_host = list[float](), list[float](), list[float](), list[float]()
     for row in rows:
         then = LayerProfile.from_json(row["profile"])
         old_gpu, old_host = _bytes(key, then, device, WORK)
         each = row["seconds_per_layer"] * layer / layer_seconds(key, then, device)
         before = row.get("seconds_before", 0.0)
-        starts.append(max(0.0, before - AGAIN) if stays else 0.0)
+        starts.append(max(0.0, before - WARM_STARTUP) if walk_on_gpu else 0.0)
         around = before + (row.get("seconds_after") or 0.0)
         read = max(0.0, (profile.total_bytes - then.total_bytes) / READING)
         seconds.append(around + profile.layers * each + read)

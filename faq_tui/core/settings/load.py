@@ -34,8 +34,8 @@ def load_settings(path: Path) -> Settings:
     if path.is_fifo() or path.is_char_device():  # to read a pipe may block for ever, and a device may have no end
         raise UsageError(f"{path} is a pipe or a device, but must be a file: move it away")
     try:
-        if path.stat().st_size > LARGEST:
-            raise UsageError(f"{path} has {path.stat().st_size / 1e6:,.0f} MB, so it is no settings file: replace it")
+        if (size := path.stat().st_size) > LARGEST:
+            raise UsageError(f"{path} has {size / 1e6:,.0f} MB, so it is no settings file: replace it")
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UsageError(f"no settings at {path}: create them with `{command_line('init', path.parent)}`") from None

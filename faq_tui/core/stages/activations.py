@@ -14,8 +14,7 @@ from faq_tui.core.run.events import ActivationsReady, Note, StageProgress, Stage
 from faq_tui.core.run.run import Run
 from faq_tui.core.store.activations import ActivationsRow, add_activations, all_activations, remove_activations
 from faq_tui.core.store.sets import all_sets
-from faq_tui.core.worker import run_worker
-from faq_tui.core.worker.parent import without_keys
+from faq_tui.core.worker import run_for_job
 
 STAGE = "activations"
 VERSION = 1  # increase this number if new code computes other statistics for the same sets
@@ -131,7 +130,7 @@ def _measure(context: Context, todo: dict[str, str]) -> str:
         elif kind == "activations":
             _store(context, ActivationsRow(signature=todo[message["set_name"]], **message))
 
-    run_worker(STAGE, spec, hear, context.cancel, run.log(context.job), without_keys(run.settings), keep=True)
+    run_for_job(context, STAGE, spec, hear)
     return reason
 
 

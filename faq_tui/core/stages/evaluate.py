@@ -22,8 +22,7 @@ from faq_tui.core.run.events import Note
 from faq_tui.core.stages import evaluate_benchmarks
 from faq_tui.core.stages.evaluate_on_cluster import measure_on_cluster
 from faq_tui.core.stages.measured import MeasurementListener
-from faq_tui.core.worker import run_worker
-from faq_tui.core.worker.parent import without_keys
+from faq_tui.core.worker import run_for_job
 
 STAGE = "evaluate"
 signature = figures_signature
@@ -75,15 +74,7 @@ def _measure(context: Context, spec: Spec, tokenizer: Any, name: str) -> int:
         json.dump(spec.to_json(), file)
     try:
         hear = MeasurementListener(context, spec, tokenizer)
-        run_worker(
-            "evaluate",
-            {"order": str(order)},
-            hear,
-            context.cancel,
-            run.log(context.job),
-            without_keys(run.settings),
-            keep=True,
-        )
+        run_for_job(context, "evaluate", {"order": str(order)}, hear)
     finally:
         order.unlink(missing_ok=True)
     keep_words(run, hear.with_answers(), tokenizer)

@@ -127,7 +127,7 @@ def work(task_name: str, channel_fd: int, stays: bool = False) -> NoReturn:
         os._exit(1)  # the parent has ended, or has started another child in place of this one
     spec, orders = json.loads(line), follow_lifeline()
     while (code := _run(task_name, spec, send, cancel)) == 0:
-        _flush()  # a waiting child is killed if it does not end in time
+        _flush()  # if a child is killed while it waits, its buffered output is lost
         if not (stays and _may_stay()):
             send("finished")
             break

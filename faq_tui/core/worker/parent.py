@@ -26,6 +26,7 @@ from faq_tui.core.worker.forked import ForkedChild, fork_child, start_server
 from faq_tui.core.worker.kept import Worker, end_kept, give, take
 
 if TYPE_CHECKING:
+    from faq_tui.core.run.context import Context
     from faq_tui.core.settings import Settings
 
 Child = subprocess.Popen[bytes] | ForkedChild
@@ -100,6 +101,18 @@ def run_worker(
         end = _follow(started, spec, on_message, on_step, cancel)
     if end.code is not None:
         _raise_if_failed(task, spec, end.last, end.code, cancel, log)
+
+
+def run_for_job(
+    context: Context, task: str, spec: dict[str, Any], on_message: Callable[[dict[str, Any]], None]
+) -> None:
+    """Run `task` as a part of a job: with the job's log and request to stop, and without API keys.
+
+    A child that uses a GPU waits for the next task of the job. The docstring of `run_worker` explains the other
+    arguments and the errors.
+    """
+    run = context.run
+    run_worker(task, spec, on_message, context.cancel, run.log(context.job), without_keys(run.settings), keep=True)
 
 
 @dataclass(frozen=True)

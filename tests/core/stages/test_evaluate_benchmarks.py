@@ -32,7 +32,7 @@ def evaluated(folder: Path, settings: str, monkeypatch: pytest.MonkeyPatch) -> A
     def no_worker(*_: Any) -> None:
         raise AssertionError("the evaluation's worker has nothing to do")
 
-    monkeypatch.setattr(evaluate, "run_worker", no_worker)
+    monkeypatch.setattr(evaluate, "run_for_job", no_worker)
     monkeypatch.setattr(evaluate_benchmarks, "execute", lambda *_: "; 3 of 3 benchmark tasks are done")
     with benchmark_run(folder, settings) as run:
         toml = run.folder / "faq.toml"

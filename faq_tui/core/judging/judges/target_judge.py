@@ -20,8 +20,7 @@ from faq_tui.core.models.tokenizer import load_tokenizer
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note
 from faq_tui.core.run.run import Run
-from faq_tui.core.worker import run_worker
-from faq_tui.core.worker.parent import without_keys
+from faq_tui.core.worker import run_for_job
 
 
 class TargetJudge(Judge):
@@ -45,9 +44,7 @@ class TargetJudge(Judge):
                 on_score(candidates[int(message["id"])], self.score_of(message))
 
         spec = {**target.spec, "items": str(path), **{name: str(file) for name, file in further.items()}}
-        run_worker(
-            self.task, spec, on_message, context.cancel, run.log(context.job), without_keys(run.settings), keep=True
-        )
+        run_for_job(context, self.task, spec, on_message)
         for file in (path, *further.values()):
             file.unlink(missing_ok=True)
 
