@@ -236,6 +236,18 @@ def make(kind: str, folder: Path, dtype: str = "float32", **changes: Any) -> Pat
     return folder
 
 
+def config_of(kind: str, folder: Path, **settings: Any) -> Path:
+    """Write only a config.json of the architecture `kind` into `folder`. Returns the folder."""
+    from transformers import AutoConfig
+
+    from faq_tui.core.models.text_model import auto_class
+
+    config = AutoConfig.for_model(kind, **settings)
+    config.architectures = [auto_class(config)._model_mapping[type(config)].__name__]
+    config.save_pretrained(folder)
+    return folder
+
+
 def write_rows(path: Path, rows: int = 12, length: int = 24) -> Path:
     """Write random token ids as a calibration set."""
     import random

@@ -122,6 +122,11 @@ class Backbone:
                 out = self.model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False)
             finally:
                 hook.remove()
+            if tuple(self._states.shape[:-1]) != tuple(ids.shape):
+                raise FaqError(
+                    f"{type(self.model).__name__} has not one state for each token before its lm_head: "
+                    "faq-tui cannot evaluate it"
+                )
             if not self._checked:
                 self._check(out.logits[:, 0].float())
         return self._states

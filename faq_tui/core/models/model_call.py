@@ -11,9 +11,10 @@ from typing import Any
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.backbone import Backbone, LmHead
+from faq_tui.core.models.later_tokens import refusal_of_states
 from faq_tui.core.models.stack import Stack, UnsupportedModel, capture, computed, find_stack
+from faq_tui.core.models.trial_weights import FEW_IDS, fill, give_weights
 
-FEW_IDS = 64  # the number of token ids that the base of a model knows in a trial call
 WIDTH = 8  # the width of the hidden states in a trial call of lm_head
 SPREAD = 16.0  # the standard deviation of these states; a softcap changes logits of this size
 ROW = (3, 4, 5, 6)
@@ -22,13 +23,16 @@ ROW = (3, 4, 5, 6)
 def refusal_of_call(stack: Stack) -> str:
     """The reason why the layers of a stack without weights cannot be run one at a time; "" if no reason is found.
 
-    The model's base is called on two rows of token ids, but its layers are not run. For this call, the base gets
-    random weights, and its embeddings become small. The stack cannot be used afterwards.
+    The model's base is called on two rows of token ids, but its layers are not run. For this call, the base and
+    lm_head get random weights. The stack cannot be used afterwards.
     """
     ids = range(3, FEW_IDS)
     batches = [[list(ids[first : first + 8])] for first in (0, 8)]
     try:
-        _give_weights(stack)
+        head = stack.model.get_output_embeddings()
+        give_weights(stack.base, stack.layers.parameters(), head)
+        if head is not None:
+            give_weights(head, head=head)
         capture(stack, batches, "cpu", None, "cpu", lambda: None)
     except UnsupportedModel as error:
         return error.reason
@@ -61,9 +65,17 @@ def refusal_of_stream(stack: Stack, device: str, dtype: Any) -> str:
 def refusal_of_logits(model: Any) -> str:
     """The reason why faq-tui cannot compute the logits of `model`; "" if no reason is found.
 
-    `model` has no weights, and it cannot be used afterwards. Only the code around its decoder is called: the decoder
-    returns random states, and the embedding and lm_head get random weights. The first call has narrow states. If the
-    code needs states of the model's width, the second call has such states and few token ids.
+    `model` has no weights, and it cannot be used afterwards.
+    """
+    return _refusal_of_head(model) or refusal_of_states(model)
+
+
+def _refusal_of_head(model: Any) -> str:
+    """The reason that the code around the decoder gives; "" if there is none.
+
+    Only this code is called: the decoder returns random states, and the embedding and lm_head get random weights. The
+    first call has narrow states. If the code needs states of the model's width, the second call has such states and
+    few token ids.
     """
     try:
         width = LmHead.of(model).weight.shape[1]
@@ -71,8 +83,6 @@ def refusal_of_logits(model: Any) -> str:
             _call_head(model, None, WIDTH)
         except RuntimeError:
             _call_head(model, FEW_IDS, width)
-        if _sees_later_tokens(find_stack(model)):
-            return f"in {type(model).__name__}, a token sees the tokens after it: faq-tui cannot evaluate it"
     except UnsupportedModel:  # a model without a plain stack of layers is read as a whole
         return ""
     except FaqError as error:
@@ -96,47 +106,13 @@ def _call_head(model: Any, ids: int | None, width: int) -> None:
     parts = (head, model.get_input_embeddings())
     own = [(part, name, weight) for part in parts for name, weight in part.named_parameters(recurse=False)]
     for part, name, weight in own:
-        _fill(part, name, torch.randn([ids or len(weight), *[width] * (weight.dim() - 1)]))
+        fill(part, name, torch.randn([ids or len(weight), *[width] * (weight.dim() - 1)]))
     try:
         with _returns(decoder, SPREAD * torch.randn(1, len(ROW), width)):
             Backbone(model).states([ROW])
     finally:
         for part, name, weight in own:
-            _fill(part, name, weight)
-
-
-def _sees_later_tokens(stack: Stack) -> bool:
-    """True if no attention in the base is causal, and the layers get no mask that could hide later tokens."""
-    import torch
-
-    causal = {getattr(module, "is_causal", None) for module in stack.base.modules()}
-    if False not in causal or True in causal:
-        return False
-    _give_weights(stack)
-    inputs = capture(stack, [[ROW]], "cpu", None, "cpu", lambda: None)
-    values = [value for layers in inputs.arguments.values() for layer in layers for value in layer.values()]
-    return not any(torch.is_tensor(value) and value.dim() == 4 for value in values)
-
-
-def _give_weights(stack: Stack) -> None:
-    """Give random weights to the parameters of the base and of lm_head that have none, except the layers.
-
-    Tables of token ids become small.
-    """
-    import torch
-
-    inside, head = {id(weight) for weight in stack.layers.parameters()}, stack.model.get_output_embeddings()
-    for module in [*stack.base.modules(), *([] if head is None else [head])]:
-        table = module is head or isinstance(module, torch.nn.Embedding)
-        for name, weight in list(module.named_parameters(recurse=False)):
-            if id(weight) in inside or not weight.is_meta:
-                continue
-            shape = list(weight.shape)
-            if table:
-                shape[0] = min(FEW_IDS, shape[0])
-            if isinstance(module, torch.nn.Embedding):
-                module.num_embeddings, module.padding_idx = shape[0], None
-            _fill(module, name, torch.randn(shape, dtype=weight.dtype))
+            fill(part, name, weight)
 
 
 @contextmanager
@@ -159,12 +135,6 @@ def _returns(decoder: Any, states: Any) -> Iterator[None]:
         yield
     finally:
         decoder.__dict__.pop("forward", None)
-
-
-def _fill(module: Any, name: str, values: Any) -> None:
-    import torch
-
-    setattr(module, name, torch.nn.Parameter(values, requires_grad=False))
 
 
 def _short(error: Exception) -> str:

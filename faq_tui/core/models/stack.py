@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterator, MutableMapping, MutableSequence, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, MutableSequence, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -181,6 +181,8 @@ def capture(
                 inputs.passed = _passed(calls)
                 arguments = [call.arguments for call in calls]
                 size = (len(batch), len(batch[0]))
+                if tuple(first.shape[:-1]) != size:
+                    raise UnsupportedModel(f"{type(stack.base).__name__} adds states to those of the tokens")
                 before = inputs.arguments.setdefault(size, arguments)
                 if before is not arguments and size not in varying:
                     varying[size] = [
@@ -232,7 +234,7 @@ def _calls_recorded(stack: Stack) -> Iterator[list[LayerCall]]:
 
         return forward
 
-    with _replaced(stack.layers, pass_on):
+    with replaced(stack.layers, pass_on):
         yield calls
 
 
@@ -287,12 +289,13 @@ def computed(stack: Stack, hidden: Any) -> Iterator[None]:
 
         return forward
 
-    with _replaced(layers, pass_on):
+    with replaced(layers, pass_on):
         yield
 
 
 @contextmanager
-def _replaced(layers: Any, forward_of: Callable[[Any], Callable[..., Any]]) -> Iterator[None]:
+def replaced(layers: Iterable[Any], forward_of: Callable[[Any], Callable[..., Any]]) -> Iterator[None]:
+    """Let each layer call the function that `forward_of` returns for it, instead of its own `forward`."""
     try:
         for layer in layers:
             layer.forward = forward_of(layer)  # this attribute hides the class's method `forward`

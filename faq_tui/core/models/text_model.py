@@ -7,6 +7,8 @@ from typing import Any
 
 from faq_tui.core.base.errors import UsageError
 
+LARGE = 1 << 24  # elements of a tensor
+
 
 def auto_class(config: Any) -> Any:
     """The auto class for `config`: AutoModelForImageTextToText if it has vision parts, else AutoModelForCausalLM.
@@ -46,7 +48,7 @@ def empty_model(folder: Path, trust_remote_code: bool, dtype: Any = None) -> Any
     options = {} if dtype is None else {"dtype": dtype}
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-        with init_empty_weights(include_buffers=False):
+        with init_empty_weights(include_buffers=False), _large_tensors_without_memory():
             return auto_class(config).from_config(config, trust_remote_code=trust_remote_code, **options).eval()
     except Exception as error:  # transformers and the classes of configs raise errors of many types
         reason = " ".join(str(error).split())[:200] or type(error).__name__
@@ -54,3 +56,23 @@ def empty_model(folder: Path, trust_remote_code: bool, dtype: Any = None) -> Any
             f"transformers cannot build the model of {folder / 'config.json'} ({reason}): fetch the model again, "
             "or install a version of transformers that knows it"
         ) from error
+
+
+def _large_tensors_without_memory() -> Any:
+    """A context in which large tensors without values are made on the device "meta".
+
+    accelerate moves a parameter there only after it is made, and the parameters of experts take gigabytes. Buffers
+    need their values, but no buffer is so large.
+    """
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    class OnMeta(TorchFunctionMode):  # type: ignore[misc]
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            kwargs = kwargs or {}
+            if func in (torch.empty, torch.zeros) and kwargs.get("device") is None:
+                found = func(*args, **{**kwargs, "device": "meta"})
+                return found if found.numel() >= LARGE else func(*args, **kwargs)
+            return func(*args, **kwargs)
+
+    return OnMeta()

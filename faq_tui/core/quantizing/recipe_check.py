@@ -21,7 +21,7 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
-VERSION = 3  # increase this number if new code finds other refusals for the same files
+VERSION = 4  # increase this number if new code finds other refusals for the same files
 
 # Every method and every stage supports these architectures. No worker process is needed for such a model if its files
 # hold exactly what config.json asks for.

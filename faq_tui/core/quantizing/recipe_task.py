@@ -26,11 +26,13 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
     recipes, logits and by_layers. If `logits` is true, a stage needs the target's logits. If `by_layers` is true, the
     target must be read layer by layer.
     """
+    import torch
+
     trusted, refusals = bool(spec["trust_remote_code"]), []
     with without_code(Path(spec["path"]), trusted) as folder:
         model = refusal_of_layers(folder, trusted) if spec["by_layers"] else ""
         if spec["logits"] and not model:
-            model = refusal_of_logits(empty_model(folder, trusted))
+            model = refusal_of_logits(empty_model(folder, trusted, torch.float32))
         for body in spec["recipes"]:
             cancel.check()
             recipe = recipe_of_worker(body)

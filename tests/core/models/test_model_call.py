@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,19 +10,9 @@ from faq_tui.core.models import backbone
 from faq_tui.core.models.model_call import refusal_of_logits
 from faq_tui.core.models.streamed import refusal_of_layers
 from faq_tui.core.models.text_model import auto_class, empty_model
-from tests.support.architectures import COMMON, EYE, make
+from tests.support.architectures import COMMON, EYE, config_of, make
 
 SMALL = {**COMMON, "ffn_dim": 128, "word_embed_proj_dim": 64}
-
-
-def config_of(kind: str, folder: Path, **settings: Any) -> Path:
-    """A folder with only a config.json."""
-    from transformers import AutoConfig
-
-    config = AutoConfig.for_model(kind, **settings)
-    config.architectures = [auto_class(config)._model_mapping[type(config)].__name__]
-    config.save_pretrained(folder)
-    return folder
 
 
 def blip_2(folder: Path) -> Path:
@@ -43,19 +32,6 @@ def test_a_model_without_a_plain_head_is_refused(tmp_path: Path) -> None:
     folder = config_of("blip", tmp_path, text_config=text, vision_config=EYE)
     why = refusal_of_logits(empty_model(folder, False))
     assert why == "BlipForConditionalGeneration has no plain lm_head: faq-tui cannot evaluate it"
-
-
-def test_a_model_whose_tokens_see_later_tokens_is_refused(tmp_path: Path) -> None:
-    for name, both in (("one", False), ("both", True)):
-        folder = config_of("gemma", tmp_path / name, **COMMON, use_bidirectional_attention=both)
-        why = refusal_of_logits(empty_model(folder, False))
-        assert why == ("in GemmaForCausalLM, a token sees the tokens after it: faq-tui cannot evaluate it" * both)
-
-
-def test_a_model_that_hides_later_tokens_only_by_masks_is_accepted(tmp_path: Path) -> None:
-    settings = {**COMMON, "d_model": 64, "decoder_layers": 2, "decoder_attention_heads": 4, "decoder_ffn_dim": 128}
-    folder = config_of("bigbird_pegasus", tmp_path, **settings, is_decoder=True)
-    assert not refusal_of_logits(empty_model(folder, False))
 
 
 @pytest.mark.parametrize("kind", ["falcon_h1", "aya_vision", "qwen2_moe"])

@@ -1,0 +1,103 @@
+"""Check that the logits of a token depend only on the tokens before it, by a call of a model without its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.models.backbone import Backbone
+from faq_tui.core.models.stack import UnsupportedModel, find_stack, replaced
+from faq_tui.core.models.trial_weights import give_weights
+
+ROW, LONGER = (3, 4, 5, 6), (3, 4, 5, 6, 7, 8, 9, 10)
+# The states change by much less than this share of the largest state if only the order of additions changes, and by
+# much more if later tokens are seen.
+LEAST_CHANGE = 0.01
+
+
+def refusal_of_states(model: Any) -> str:
+    """The reason why the logits of a token are no prediction from the tokens before it; "" if no reason is found.
+
+    `model` has no weights, and it cannot be used afterwards. The call uses random weights and runs only one layer of
+    each kind.
+    """
+    import torch
+
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            found = _states(model)
+    except FaqError as error:
+        return str(error)
+    except Exception:  # noqa: BLE001  this call is only a trial; the real call reports its own errors
+        return ""
+    if (found - found[0]).abs().max() > LEAST_CHANGE * found.abs().max():
+        return f"in {type(model).__name__}, a token sees the tokens after it: faq-tui cannot evaluate it"
+    return ""
+
+
+def _states(model: Any) -> Any:
+    """The states before lm_head of the tokens `ROW`, [3, tokens, hidden].
+
+    In the first entry, padding follows on these tokens, in the second, other tokens follow, and in the third, nothing
+    follows. Without padding, some models build another attention mask.
+    """
+    import torch
+
+    model.set_experts_implementation("eager")  # the others need matrices whose rows do not share memory
+    layers, head = _layers_of(model), model.get_output_embeddings()
+    chosen = list({_kind(layer): layer for layer in reversed(layers)}.values())
+    others = [layer for layer in layers if not any(layer is one for one in chosen)]
+    give_weights(head, head=head)
+    give_weights(model, [weight for layer in others for weight in layer.parameters()])
+    with _skipped(chosen, others):
+        backbone = Backbone(model)
+        together = backbone.states([ROW, LONGER])[:, : len(ROW)]
+        return torch.cat([together, backbone.states([ROW])])
+
+
+def _layers_of(model: Any) -> list[Any]:
+    """The layers of the decoder. If it is not one stack of layers, the result is its longest list of modules."""
+    import torch
+
+    try:
+        return list(find_stack(model).layers)
+    except UnsupportedModel:
+        lists = [list(module) for module in model.modules() if isinstance(module, torch.nn.ModuleList)]
+        return max(lists, key=len, default=[])
+
+
+def _kind(layer: Any) -> Any:
+    """A value that is equal for layers that do the same computation with other weights."""
+    parts = []
+    for name, module in layer.named_modules():
+        own = {key: value for key, value in vars(module).items() if isinstance(value, bool | str)}
+        shapes = [(key, tuple(weight.shape)) for key, weight in module.named_parameters(recurse=False)]
+        parts.append((name, type(module), tuple(sorted(own.items())), tuple(shapes)))
+    return tuple(parts)
+
+
+@contextmanager
+def _skipped(chosen: list[Any], others: list[Any]) -> Iterator[None]:
+    """Let the layers `others` return their input, in the form in which the layers `chosen` return their output."""
+    form: list[Any] = [None]
+
+    def record(_layer: Any, _args: Any, output: Any) -> None:
+        form[0] = output
+
+    def pass_on(_layer: Any) -> Callable[..., Any]:
+        def forward(*given: Any, **named: Any) -> Any:
+            hidden = given[0] if given else next(iter(named.values()))
+            return type(form[0])((hidden, *form[0][1:])) if isinstance(form[0], tuple | list) else hidden
+
+        return forward
+
+    hooks = [layer.register_forward_hook(record) for layer in chosen]
+    try:
+        with replaced(others, pass_on):
+            yield
+    finally:
+        for hook in hooks:
+            hook.remove()
