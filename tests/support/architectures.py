@@ -58,6 +58,21 @@ MAMBA: dict[str, Any] = {
     "mamba_n_groups": 1,
     "mamba_chunk_size": 16,
 }
+DELTA: dict[str, Any] = {  # Kimi's linear attention
+    **LATENT,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 8,
+    "linear_num_heads": 8,
+    "linear_head_dim": 32,
+    "num_experts": 8,
+    "num_experts_per_token": 2,
+    "moe_intermediate_size": 64,
+    "num_expert_group": 1,
+    "topk_group": 1,
+    "first_k_dense_replace": 1,
+    "max_position_embeddings": None,
+}
+INDEXED: dict[str, Any] = {**LATENT, **ROUTED, "head_dim": None, "index_n_heads": 8, "index_head_dim": 32}
 GPT: dict[str, Any] = {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_inner": 128, "n_positions": 128}
 FOUR: dict[str, Any] = {"num_key_value_heads": 4}
 MANY: dict[str, Any] = {
@@ -158,6 +173,35 @@ TEXT: dict[str, dict[str, Any]] = {
         "layer_types": ["mamba", "attention"],
     },
     "recurrent_gemma": {"attention_window_size": 16, "num_hidden_layers": 3},
+    "kimi_linear": {**DELTA, "layer_types": ["linear_attention", "full_attention"]},
+    "bailing_hybrid": {**DELTA, "layer_group_size": 2},
+    "olmo_hybrid": {**LINEAR, **FOUR, "linear_num_key_heads": 8},
+    "deepseek_v32": {**INDEXED, "num_attention_heads": 8, "num_key_value_heads": 8},
+    "deepseek_v4": {
+        **ROUTED,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 1,
+        "head_dim": 32,
+        "q_lora_rank": 32,
+        "qk_rope_head_dim": 16,
+        "o_groups": 2,
+        "o_lora_rank": 32,
+        "index_n_heads": 8,
+        "index_head_dim": 32,
+    },
+    "gemma3n_text": {
+        "num_hidden_layers": 4,
+        "num_kv_shared_layers": 2,
+        "layer_types": ["sliding_attention", "full_attention"] * 2,
+        "intermediate_size": [128] * 4,
+        "activation_sparsity_pattern": [0.0] * 4,
+        "laurel_rank": 32,
+        "hidden_size_per_layer_input": 32,
+        "vocab_size_per_layer_input": VOCABULARY,
+    },
+    "lfm2_moe": {**EXPERTS, "layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
+    "sarvam_moe": {**EXPERTS, "n_group": 1, "topk_group": 1, "first_k_dense_replace": 1},
+    "ctrl": {"n_embd": 64, "n_layer": 2, "n_head": 4, "dff": 128, "n_positions": 128},
     "lfm2": {"layer_types": ["conv", "full_attention"], "block_multiple_of": 32},
 }
 # Text models that no method quantizes: model_type -> settings beside COMMON.

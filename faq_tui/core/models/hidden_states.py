@@ -11,6 +11,8 @@ from faq_tui.core.models.devices import free_bytes
 from faq_tui.core.models.stack import Inputs, Stack
 
 DISK = "disk"
+# The keys with which architectures name the number of states that a token has between two layers.
+STREAMS = ("hc_mult", "altup_num_inputs")
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,9 @@ class StatesPlace:
 
 def states_bytes(stack: Stack, tokens: int, dtype: Any) -> int:
     """The size of the hidden states of `tokens` tokens in the torch dtype `dtype`, in bytes."""
-    return int(tokens * stack.base.config.get_text_config().hidden_size * dtype.itemsize)
+    config = stack.base.config.get_text_config()
+    streams = max(int(getattr(config, key, None) or 1) for key in STREAMS)
+    return int(tokens * streams * config.hidden_size * dtype.itemsize)
 
 
 def place_of_states(size: int, device: str, scratch: Path | None = None) -> StatesPlace:

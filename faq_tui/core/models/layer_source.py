@@ -125,7 +125,8 @@ def _check_shapes(folder: Path, model: Any, places: TensorMap, stored: Tensors) 
         _, shape, size = stored[place.tensor]
         file = folder / "config.json"
         try:
-            found = tuple(place.of(torch.empty(shape, device="meta")).shape)
+            parts = [torch.empty(stored[tensor][1], device="meta") for tensor in place.tensors]
+            found = tuple(place.of(*parts).shape)
         except (IndexError, RuntimeError):
             found = shape
         if found != tuple(parameter.shape):
@@ -234,7 +235,7 @@ class _Source:
                 tensor = self._tensor(name, place.tensor)
             if not place.whole:
                 shared[place.tensor] = tensor
-            state[key] = place.of(tensor)
+            state[key] = place.of(tensor, *(self._tensor(name, one) for one in place.more))
         return state
 
     def _tensor(self, parameter: str, name: str) -> Any:

@@ -79,7 +79,9 @@ class Inputs:
     All rows of a batch have the same length.
     """
 
-    hidden: list[Any] = field(default_factory=list)  # one tensor [rows, tokens, hidden] per batch
+    # One tensor per batch: [rows, tokens, hidden]. Some models have several states for each token, or put a prompt
+    # before the tokens.
+    hidden: list[Any] = field(default_factory=list)
 
     # Maps the shape (rows, tokens) of a batch to a list that has, for each layer, a dict of the arguments besides the
     # hidden states.
@@ -89,6 +91,7 @@ class Inputs:
     # that depend on the tokens, and containers in which earlier layers leave values for later ones.
     own: list[list[dict[str, Any]]] = field(default_factory=list)
     device: str = "cpu"  # where the layers run
+    sizes: list[tuple[int, int]] = field(default_factory=list)  # (rows, tokens) of each batch
     passed: str = ""  # the argument that gets the second output of the layer before; "" if the model has none
 
     def of(self, batch: int, layer: int) -> dict[str, Any]:
@@ -96,7 +99,7 @@ class Inputs:
 
         Most of these arguments, such as masks and positions, depend only on the number and the length of the rows.
         """
-        shared = self.arguments[self.hidden[batch].shape[:2]][layer]
+        shared = self.arguments[self.sizes[batch]][layer]
         own = self.own[batch][layer]
         return shared | {name: _moved(value, self.device) for name, value in own.items()}
 
@@ -181,8 +184,7 @@ def capture(
                 inputs.passed = _passed(calls)
                 arguments = [call.arguments for call in calls]
                 size = (len(batch), len(batch[0]))
-                if tuple(first.shape[:-1]) != size:
-                    raise UnsupportedModel(f"{type(stack.base).__name__} adds states to those of the tokens")
+                inputs.sizes.append(size)
                 before = inputs.arguments.setdefault(size, arguments)
                 if before is not arguments and size not in varying:
                     varying[size] = [

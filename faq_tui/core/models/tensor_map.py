@@ -21,24 +21,33 @@ WEIGHT = ".weight"
 
 @dataclass(frozen=True)
 class Place:
-    """A tensor in the files, or a part of it.
+    """A tensor in the files, or a part of it, or several tensors that are joined.
 
     `expert` is an index along the first axis. If `transposed` is true, the files have the axes [in, out] instead of
-    [out, in]. `rows` selects output rows; None selects all of them.
+    [out, in]. `rows` selects output rows; None selects all of them. `more` has the names of further tensors, whose
+    rows follow those of `tensor`.
     """
 
     tensor: str
     expert: int | None = None
     transposed: bool = False
     rows: slice | None = None
+    more: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:
-        """True if the whole tensor belongs to one parameter."""
-        return self.expert is None and self.rows is None
+        """True if the parameter is one whole tensor."""
+        return self.expert is None and self.rows is None and not self.more
 
-    def of(self, tensor: Any) -> Any:
-        """The parameter, as a view of `tensor`."""
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        return (self.tensor, *self.more)
+
+    def of(self, *tensors: Any) -> Any:
+        """The parameter, computed from `tensors`. It is a view if there is only one tensor."""
+        import torch
+
+        tensor = torch.cat(tensors) if self.more else tensors[0]
         part = tensor if self.expert is None else tensor[self.expert]
         part = part.mT if self.transposed else part
         return part if self.rows is None else part[self.rows]
@@ -96,7 +105,7 @@ class TensorMap:
         `experts.3.gate_proj`.
         """
         place = self.places.get(f"{name}{WEIGHT}")
-        if place is None:
+        if place is None or (place.expert is None and not place.whole):
             return name
         if place.whole:
             return place.tensor.removesuffix(WEIGHT)
@@ -114,10 +123,14 @@ class TensorMap:
             place = self.places.get(f"{name}{WEIGHT}")
             if place is None:
                 return f"its files have no tensor for the weights of {name}"
+            if place.more:
+                return f"its files store the weights of {name} as {len(place.tensors)} tensors, one is {place.tensor}"
             if place.whole and not place.tensor.endswith(WEIGHT):
                 return f"its files store the weights of {name} as {place.tensor}, which is an unknown form"
             if not packed or place.whole:
                 continue
+            if place.expert is None:
+                return f"its files store the weights of {name} as a part of {place.tensor}, which cannot be packed"
             block = name.rsplit(".", 2)[0]
             if block in self.biased or not place.tensor.endswith(tuple(EXPERT_PARTS)):
                 return (
@@ -180,8 +193,10 @@ def _sources(
     """Yield (name of a parameter in memory, places). `places` has a list for each part: one `Place` per expert."""
     from transformers.conversion_mapping import get_model_conversion_mapping
     from transformers.core_model_loading import (
+        Chunk,
         Concatenate,
         MergeModulelist,
+        Split,
         Transpose,
         WeightConverter,
         WeightRenaming,
@@ -196,6 +211,8 @@ def _sources(
     collected: dict[str, tuple[Any, dict[str, list[str]]]] = {}
     for name in sorted(stored, key=dot_natural_key):
         key, pattern = rename_source_key(name, renamings, converters, model.base_model_prefix, keys)
+        if key not in keys and name in keys:  # a rule fits a name that the model already has
+            key, pattern = name, None
         if pattern is not None and key in keys:
             collected.setdefault(key, (by_pattern[pattern], {}))[1].setdefault(pattern, []).append(name)
         elif key in keys:
@@ -206,7 +223,25 @@ def _sources(
         if kinds in ([MergeModulelist], [MergeModulelist, Concatenate]) and len(rule.target_patterns) == 1:
             if all(lists):
                 yield key, lists
+        elif kinds == [Concatenate] and rule.operations[0].dim == 0 and len(rule.target_patterns) == 1:
+            first, *more = (place.tensor for one in lists for place in one)
+            if all(lists):
+                yield key, [[Place(first, more=tuple(more))]]
+        elif kinds in ([Split], [Chunk]) and rule.operations[0].dim == 0 and len(lists) == len(lists[0]) == 1:
+            yield from _rows_of(
+                lists[0][0].tensor, [key.replace(rule.target_patterns[0], to) for to in rule.target_patterns], keys
+            )
         elif kinds == [Transpose] and len(lists) == len(lists[0]) == 1:
             alike = shapes.get(lists[0][0].tensor) == tuple(getattr(keys[key], "shape", ()))
             same = getattr(rule.operations[0], "check_dims", False) and alike
             yield key, [[replace(lists[0][0], transposed=not same)]]
+
+
+def _rows_of(tensor: str, names: list[str], keys: Mapping[str, Any]) -> Iterator[tuple[str, list[list[Place]]]]:
+    """The places of parameters whose rows follow one another in `tensor`."""
+    start = 0
+    for name in names:
+        if name not in keys:
+            return
+        rows = slice(start, start := start + len(keys[name]))
+        yield name, [[Place(tensor, rows=rows)]]

@@ -39,6 +39,9 @@ REFUSED = {
     (kind, method): ONE_TENSOR
     for kind in ("granitemoe", "granitemoehybrid", "gpt_oss")
     for method in ("gptq", "w8a8")
+} | {
+    ("sarvam_moe", method): r"its files store the weights of \S+ as a part of \S+, which cannot be packed"
+    for method in ("gptq", "w8a8")
 }
 # The output projection of the attention, where it is not `self_attn.o_proj`.
 OUTPUT = {
@@ -56,6 +59,10 @@ OUTPUT = {
     "opt": "self_attn.out_proj",
     "falcon": "self_attention.dense",
     "lfm2": "self_attn.out_proj",
+    "lfm2_moe": "self_attn.out_proj",
+    "olmo_hybrid": "linear_attn.o_proj`, `self_attn.o_proj",
+    "deepseek_v4": "self_attn.o_b_proj",
+    "ctrl": "multi_head_attention.dense",
     "mamba": "mixer.out_proj",
     "falcon_mamba": "mixer.out_proj",
     "mamba2": "mixer.out_proj",
@@ -120,7 +127,8 @@ def test_layer_by_layer_equals_the_whole_model(target: Path, rows: Path) -> None
     with torch.no_grad():
         whole.get_decoder()(input_ids=torch.tensor(batch), use_cache=False)
     expected = hidden_of(seen[0])
-    assert found.shape == expected.shape == (4, len(batch[0]), expected.shape[-1])
+    assert found.shape == expected.shape
+    assert found.numel() % (4 * len(batch[0]) * stack.model.config.get_text_config().hidden_size) == 0
     assert torch.allclose(found, expected, atol=1e-4 * float(expected.abs().max()))
 
 
@@ -133,7 +141,8 @@ def test_the_output_projection_of_the_attention_and_the_experts_are_measured(tar
 
     model, ids = load_dense(target, torch.float32, "cpu"), ids_of(rows)[:2]
     measured = measure(model, ids)
-    assert {ref.module for ref in measured.places} == {OUTPUT.get(target.name, "self_attn.o_proj")}
+    modules = sorted({ref.module for ref in measured.places})
+    assert "`, `".join(modules) == OUTPUT.get(target.name, "self_attn.o_proj")
     config = model.config.get_text_config()
     experts = [key for key in ("num_experts", "num_local_experts", "n_routed_experts") if getattr(config, key, 0)]
     each = getattr(config, "num_experts_per_tok", 0)

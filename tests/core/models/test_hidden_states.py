@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from faq_tui.core.models import hidden_states
-from faq_tui.core.models.hidden_states import DISK, StatesPlace, place_of_states
-from faq_tui.core.models.stack import Inputs
+from faq_tui.core.models.hidden_states import DISK, StatesPlace, place_of_states, states_bytes
+from faq_tui.core.models.stack import Inputs, find_stack
+from faq_tui.core.models.text_model import empty_model
+from tests.support.architectures import make
 
 
 @pytest.mark.parametrize(
@@ -44,3 +46,9 @@ def test_files_are_in_the_systems_folder_by_default(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
     with pytest.raises(FileNotFoundError):
         StatesPlace(DISK).keep(torch.zeros(1, 1, 1))
+
+
+def test_several_states_of_a_token_count(tmp_path: Path) -> None:
+    for kind, streams in (("llama", 1), ("deepseek_v4", 4), ("gemma3n_text", 4)):
+        stack = find_stack(empty_model(make(kind, tmp_path / kind), False))
+        assert states_bytes(stack, 10, torch.float32) == 10 * streams * 64 * 4

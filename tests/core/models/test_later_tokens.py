@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from faq_tui.core.models.later_tokens import _states, refusal_of_states
-from faq_tui.core.models.streamed import refusal_of_layers
 from faq_tui.core.models.text_model import empty_model
-from faq_tui.core.quantizing.sequential.walk_check import walk_refusal
 from tests.support.architectures import COMMON, config_of, make
 
 SEES = "a token sees the tokens after it: faq-tui cannot evaluate it"
@@ -40,15 +38,6 @@ def test_attention_in_both_directions_is_found(tmp_path: Path) -> None:
 def test_a_mask_that_shows_all_tokens_is_found(tmp_path: Path) -> None:
     why = refusal("cpmant", tmp_path, **COMMON, dim_head=16, dim_ff=128, prompt_length=4)
     assert why == f"in CpmAntForCausalLM, {SEES}"
-
-
-def test_a_model_with_a_prompt_before_the_tokens_is_not_run_layer_by_layer(tmp_path: Path) -> None:
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    config = AutoConfig.for_model("cpmant", **COMMON, dim_head=16, dim_ff=128, prompt_length=4)
-    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
-    why = "CpmAntModel adds states to those of the tokens"
-    assert why in refusal_of_layers(tmp_path, False) and walk_refusal(tmp_path, False, packed=True) == why
 
 
 def test_a_model_that_predicts_several_tokens_at_once_is_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ devices. With one device, the only shard has all batches.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -130,7 +131,7 @@ class Shard:
 
     def pass_smallest(self) -> Any:
         """Pass the batch with the fewest tokens through the layer."""
-        smallest = min(self.batches, key=lambda batch: self.inputs.hidden[batch].shape[:2].numel())
+        smallest = min(self.batches, key=lambda batch: math.prod(self.inputs.sizes[batch]))
         return self.forward(self.layer, self.inputs, smallest)
 
     def _call(self, batch: int) -> Any:
