@@ -22,6 +22,7 @@ from faq_tui.core.models.folder_check import check_folder
 from faq_tui.core.models.model_code import untrusted_code
 from faq_tui.core.models.target import local_target
 from faq_tui.core.quantizing.preflight import refuse_unquantizable
+from faq_tui.core.quantizing.recipe_check import UnusableTarget
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED, Endpoint, Sampling, Source
 from faq_tui.core.settings.source import LOCAL, OFF
@@ -167,6 +168,8 @@ def _models(run: Run) -> list[Check]:
     stages = [stage.name for stage in all_stages()]
     try:
         findings = check_models(run, stages, CancelToken(), run.cache / "doctor.log", lenient=True)
+    except UnusableTarget as error:
+        return [Check("target", "failed", name, str(error))]
     except FaqError as error:
         return [files, Check("chat template", "failed", "the tokenizer or the chat template failed", str(error))]
     found = "not tried" if findings.facts is None else f"tried: {in_words(findings.facts)}"

@@ -225,14 +225,15 @@ def _load(folder: Path, dtype: Any, trust_remote_code: bool) -> tuple[Any, dict[
 
     config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
     quantization = getattr(config, "quantization_config", None) or {}
-    options = {"dtype": dtype, "output_loading_info": True}
+    options: dict[str, Any] = {"dtype": dtype, "output_loading_info": True}
     format = readable_format(folder, quantization)
+    stale = [part.__dict__.pop("quantization_config", None) for part in (config, config.get_text_config())]
     if format is DENSE:
+        if any(one is not None for one in stale):  # transformers refuses a model with an empty quantization_config
+            options["config"] = config
         auto = auto_class(config)
         model, report = auto.from_pretrained(folder, trust_remote_code=trust_remote_code, **options)
     else:
-        for part in (config, config.get_text_config()):
-            part.__dict__.pop("quantization_config", None)
         with torch.device("meta"):
             shell = auto_class(config).from_config(config, trust_remote_code=trust_remote_code)
         with step("converting stored weights to dense weights"):

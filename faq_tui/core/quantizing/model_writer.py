@@ -150,11 +150,17 @@ def write_model(
         size = sum(size for _, _, size in tensors_of(out).values())
         body = {"metadata": {"total_size": size}, "weight_map": dict(sorted(file_of.items()))}
         (out / INDEX).write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
-    if source.view is None:
+    _write_config(target, out)
+
+
+def _write_config(target: Path, out: Path) -> None:
+    """Write config.json without a quantization. In the config of a dense model, this key may be null or empty."""
+    config = json.loads((target / "config.json").read_text(encoding="utf-8"))
+    parts = (config, config.get("text_config") or {})
+    if not any(key in part for part in parts for key in KEYS):
         shutil.copyfile(target / "config.json", out / "config.json")
         return
-    config = json.loads((target / "config.json").read_text(encoding="utf-8"))
-    for part in (config, config.get("text_config") or {}):
+    for part in parts:
         for key in KEYS:
             part.pop(key, None)
     (out / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -12,8 +12,8 @@ from faq_tui.core.extensions import METHODS
 from faq_tui.core.models.dense import FolderTensors, format_of
 from faq_tui.core.models.devices import free_bytes, is_cuda
 from faq_tui.core.models.folder_check import read_config
-from faq_tui.core.models.headers import quantized_shapes, tensors_of, view_of, weight_files
-from faq_tui.core.models.published.view import READABLE, format_named, quantization_in
+from faq_tui.core.models.headers import quantized_shapes, stored_tensors, tensors_of, view_of, weight_files
+from faq_tui.core.models.published.view import READABLE, format_named, quantization_in, refuse_codes
 from faq_tui.core.settings.recipe import GroupSize
 from faq_tui.core.settings.section import EMBEDDED
 
@@ -40,7 +40,10 @@ def check_target(folder: Path) -> dict[str, Any]:
             f"{READABLE}"
         )
     if _has_weights(folder):
-        view_of(folder)  # raises UsageError if codes and scales do not fit config.json
+        stored = stored_tensors(folder)
+        view_of(folder, stored)  # raises UsageError if codes and scales do not fit config.json
+        if quantization is None:
+            refuse_codes(folder, stored)
     architectures = config.get("architectures") or []
     auto_map = config.get("auto_map")
     if isinstance(auto_map, dict) and "AutoModelForCausalLM" in auto_map:

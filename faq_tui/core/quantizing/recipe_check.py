@@ -29,6 +29,10 @@ PLAIN_TYPES = {"llama", "mistral", "qwen2", "qwen3"}
 DTYPES = {None, "bfloat16", "float16", "float32"}
 
 
+class UnusableTarget(UsageError):
+    """A stage or a recipe cannot use the target because of its architecture."""
+
+
 def check_gpus(run: Run) -> None:
     """Raise UsageError if this machine has fewer GPUs than an artefact needs.
 
@@ -44,7 +48,7 @@ def check_gpus(run: Run) -> None:
 def check_recipes(
     run: Run, folder: Path, cancel: CancelToken, log: Path, *, logits: bool = False, recipes: bool = True
 ) -> None:
-    """Raise UsageError if a stage cannot use the model in `folder`, or if a recipe cannot quantize it.
+    """Raise UnusableTarget if a stage cannot use the model in `folder`, or if a recipe cannot quantize it.
 
     `logits` says whether a stage needs the model's logits. If `recipes` is false, the recipes are not checked. If the
     folder has no weights yet, only problems of config.json are found.
@@ -77,10 +81,10 @@ def check_recipes(
             json.dump(refusals, file)
     of_model, *of_recipes = refusals
     if of_model:
-        raise UsageError(of_model)
+        raise UnusableTarget(of_model)
     for recipe, why in zip(chosen, of_recipes, strict=True):
         if why:
-            raise UsageError(f"{recipe.method} cannot quantize {folder}: {why}")
+            raise UnusableTarget(f"{recipe.method} cannot quantize {folder}: {why}")
 
 
 def _is_plain(folder: Path, config: dict[str, Any]) -> bool:

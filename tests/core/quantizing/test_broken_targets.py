@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.extensions import METHODS
+from faq_tui.core.models.dense import load_dense
 from faq_tui.core.quantizing import task
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.recipe_check import check_recipes
@@ -112,6 +113,21 @@ def test_a_target_that_changes_during_the_job_gives_no_artefact(method: str, tmp
     with pytest.raises(FaqError, match=r"model\.safetensors changed while the model was quantized: run again"):
         task.run(spec, send, CancelToken())
     assert not (Path(spec["out"]) / "faq_manifest.json").exists()
+
+
+def test_an_empty_quantization_config_is_a_dense_model(tmp_path: Path) -> None:
+    import torch
+
+    write_rows(tmp_path / "rows.jsonl")
+    plain, target = (make("llama", tmp_path / name) for name in ("plain", "target"))
+    with_settings(target, quantization_config={})
+    spec = spec_of(tmp_path, target, "spqr")
+    task.run(spec, lambda _kind, **_body: None, CancelToken())
+    assert "quantization_config" not in json.loads((Path(spec["out"]) / "config.json").read_text(encoding="utf-8"))
+    ids = torch.tensor([[5, 6, 7, 8]])
+    with torch.no_grad():
+        logits = [load_dense(folder, torch.float32, "cpu")(ids).logits for folder in (plain, target)]
+    assert torch.equal(*logits)
 
 
 def spec_of(folder: Path, target: Path, method: str) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def test_doctor_and_run_refuse_a_recipe_and_name_one_that_works(target: Path, tm
         assert f"w8a8 cannot quantize {target}: {SENTENCE}" in message and "use spqr" in message
         assert not server.requests
         checks = json.loads(faq_tui("doctor", folder, "--json").out)["checks"]
-        assert [one for one in checks if SENTENCE in json.dumps(one)]
+        assert [one["name"] for one in checks if SENTENCE in json.dumps(one)] == ["target"]
 
 
 def test_doctor_and_run_refuse_a_model_that_evaluate_could_not_use(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_doctor_and_run_refuse_a_model_that_evaluate_could_not_use(tmp_path: Pat
         assert sentence in refused(ExitCode.USAGE, "run", folder)
         assert not server.requests
         checks = json.loads(faq_tui("doctor", folder, "--json").out)["checks"]
-        assert [one for one in checks if sentence in json.dumps(one)]
+        assert [one["name"] for one in checks if sentence in json.dumps(one)] == ["target"]
     with open_run(folder) as run:
         recipe_check.check_recipes(run, target, CancelToken(), run.cache / "log.txt")
         (target / "model.safetensors").unlink()  # as before the download of a hub model

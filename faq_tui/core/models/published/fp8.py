@@ -42,7 +42,7 @@ class Fp8Blocks(PublishedFormat):
         known = {*found, *(one.scales for one in found.values())}
         lost = next((name for name, one in stored.items() if one.dtype.startswith("F8_") and name not in known), None)
         if lost is not None:
-            raise ValueError(f"{lost} has FP8 codes, but no scales")
+            raise ValueError(f"{lost} has FP8 codes, but no scales {lost}{SCALE}")
         return found
 
     def unused(self, stored: Mapping[str, StoredTensor], packed: Mapping[str, Packed]) -> set[str]:

@@ -16,6 +16,8 @@ from faq_tui.core.models.published.mxfp4 import Mxfp4
 
 FORMATS: tuple[PublishedFormat, ...] = (Fp8Blocks(), Mxfp4())
 KEYS = ("quantization_config", "compression_config")  # the second key is from older compressed-tensors folders
+NARROW = ("F8_", "F6_", "F4")  # how the names of float types with fewer than 16 bits begin
+CODED = (".weight", "_blocks", "_packed")  # how the names of tensors with integer codes end
 WIDTHS = {"bfloat16": 2, "float16": 2, "float32": 4}  # bytes of a value
 READABLE = " or ".join(f"{one.title} (quant_method {one.quant_method})" for one in FORMATS)
 
@@ -68,32 +70,56 @@ def dense_view(
     """The dense view of a folder with the tensors `stored`; None if its format is not one of FORMATS.
 
     `size` returns the number of bytes of a stored tensor. Raises UsageError if the codes and scales do not fit
-    together, or if config.json does not say how the FP8 codes are quantized.
+    together, or if config.json does not say how codes are quantized.
     """
     config = _config(folder)
     quantization = quantization_in(config)
     if quantization is None:
-        lost = next(
-            (name for name, one in stored.items() if name.endswith(SCALE) or one.dtype.startswith("F8_")), None
-        )
-        if lost is not None:
-            raise UsageError(
-                f"{folder} has FP8 weights ({lost}), but config.json has no quantization_config: fetch the model "
-                "again with its own config.json, or give the unquantized model"
-            )
+        narrow = (name for name, one in stored.items() if name.endswith(SCALE) or one.dtype.startswith(NARROW))
+        _refuse_undeclared(folder, next(narrow, ""))
     format = format_named(quantization)
     if quantization is None or format is None:
         return None
     try:
         packed = format.packed(stored, quantization)
+        hidden = {name for one in packed.values() for name in (one.codes, one.scales)} | format.unused(stored, packed)
+        lost = next((name for name, one in stored.items() if name not in hidden and _is_code(name, one)), None)
+        if lost is not None:
+            raise ValueError(f"{lost} has the type {stored[lost].dtype}, which is another format")
     except ValueError as error:
-        raise UsageError(f"{folder} cannot be read as {format.title}: {error}; fetch the model again") from None
-    hidden = {name for one in packed.values() for name in (one.codes, one.scales)} | format.unused(stored, packed)
+        raise UsageError(
+            f"{folder} cannot be read as {format.title}: {error}; fetch the model again, "
+            "or give the unquantized model"
+        ) from None
     dtype = dtype_of(config)
     tensors = {name: (one.path, one.shape, size(one)) for name, one in stored.items() if name not in hidden}
     for name, one in packed.items():
         tensors[name] = (stored[one.codes].path, one.shape, math.prod(one.shape) * WIDTHS[dtype])
     return DenseView(format, quantization, dtype, packed, tensors)
+
+
+def refuse_codes(folder: Path, stored: Mapping[str, StoredTensor]) -> None:
+    """Raise UsageError if the dense model in `folder` has weights that are integer codes of an unknown quantization.
+
+    A W8A8 artefact has such weights before its config.json is complete.
+    """
+    _refuse_undeclared(folder, next((name for name, one in stored.items() if _is_code(name, one)), ""))
+
+
+def _refuse_undeclared(folder: Path, name: str) -> None:
+    if name:
+        raise UsageError(
+            f"{folder} has quantized weights ({name}), but config.json has no quantization_config: fetch the model "
+            "again with its own config.json, or give the unquantized model"
+        )
+
+
+def _is_code(name: str, tensor: StoredTensor) -> bool:
+    """True if the tensor holds codes of quantized weights, or scales in 8 bits.
+
+    Masks of attention in 8 bits, as in the files of GPT-NeoX, are no codes.
+    """
+    return tensor.dtype.startswith(NARROW) or (tensor.dtype in ("U8", "I8") and name.endswith(CODED))
 
 
 def dtype_of(config: Mapping[str, Any]) -> str:

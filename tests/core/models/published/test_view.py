@@ -94,7 +94,7 @@ def test_codes_are_never_read_as_weights(deepseek: Path, tmp_path: Path) -> None
     import torch
 
     folder = copied(deepseek, tmp_path / "bare", {"quantization_config": None})
-    sentence = r"has FP8 weights \(.*\), but config\.json has no quantization_config"
+    sentence = r"has quantized weights \(.*\), but config\.json has no quantization_config"
     uses: tuple[Callable[[], Any], ...] = (
         lambda: check_folder("target.model", folder),
         lambda: tensors_of(folder),
@@ -108,6 +108,34 @@ def test_codes_are_never_read_as_weights(deepseek: Path, tmp_path: Path) -> None
     stray(only_scales, "model.layers.0.self_attn.q_proj.weight_scale_inv", torch.ones(1, 1))
     with pytest.raises(UsageError, match=sentence):
         check_folder("target.model", only_scales)
+
+
+def test_integer_codes_are_never_read_as_weights(tmp_path: Path) -> None:
+    """A folder with codes of bitsandbytes whose config.json does not say so."""
+    import torch
+
+    folder = make_tiny_model(tmp_path, layers=1)
+    stray(folder, "model.layers.0.self_attn.q_proj.weight", torch.zeros(8, 1, dtype=torch.uint8))
+    with pytest.raises(UsageError, match=r"has quantized weights \(model\.layers\.0\.self_attn\.q_proj\.weight\)"):
+        check_target(folder)
+
+
+def test_masks_of_attention_in_eight_bits_are_no_codes(tmp_path: Path) -> None:
+    """The files of GPT-NeoX have such masks."""
+    import torch
+
+    folder = make_tiny_model(tmp_path, layers=1)
+    stray(folder, "model.layers.0.attention.bias", torch.ones(1, 1, 4, 4, dtype=torch.uint8))
+    check_target(folder)
+
+
+def test_codes_of_another_published_format_are_refused(pair: Pair, tmp_path: Path) -> None:
+    published = pair[0]
+    own = json.loads((published / "config.json").read_text())["quantization_config"]["quant_method"]
+    other = {"fp8": "mxfp4", "mxfp4": "fp8"}[own]
+    folder = copied(published, tmp_path / "other", {"quantization_config": {"quant_method": other}})
+    with pytest.raises(UsageError, match=r"cannot be read as (MXFP4|FP8 .*): \S+ has the type \S+, which is another"):
+        check_target(folder)
 
 
 def test_parts_that_do_not_fit_are_one_sentence(deepseek: Path, tmp_path: Path) -> None:
