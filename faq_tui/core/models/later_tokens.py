@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.backbone import Backbone
+from faq_tui.core.models.folder_check import FETCH
 from faq_tui.core.models.stack import UnsupportedModel, find_stack, replaced
 from faq_tui.core.models.trial_weights import give_weights
 
@@ -15,6 +17,10 @@ ROW, LONGER = (3, 4, 5, 6), (3, 4, 5, 6, 7, 8, 9, 10)
 # The states change by much less than this share of the largest state if only the order of additions changes, and by
 # much more if later tokens are seen.
 LEAST_CHANGE = 0.01
+# What torch says about tensors whose sizes do not fit together.
+MISMATCH = re.compile(
+    r"must match the size|shapes cannot be multiplied|is invalid for input of size|must match except"
+)
 
 
 def refusal_of_states(model: Any) -> str:
@@ -25,12 +31,15 @@ def refusal_of_states(model: Any) -> str:
     """
     import torch
 
+    reached: list[Any] = []  # the inputs of lm_head
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            found = _states(model)
+            found = _states(model, reached)
     except FaqError as error:
         return str(error)
+    except RuntimeError as error:
+        return "" if reached or not MISMATCH.search(str(error)) else _refusal_of_sizes(model)
     except Exception:  # noqa: BLE001  this call is only a trial; the real call reports its own errors
         return ""
     if (found - found[0]).abs().max() > LEAST_CHANGE * found.abs().max():
@@ -38,7 +47,7 @@ def refusal_of_states(model: Any) -> str:
     return ""
 
 
-def _states(model: Any) -> Any:
+def _states(model: Any, reached: list[Any]) -> Any:
     """The states before lm_head of the tokens `ROW`, [3, tokens, hidden].
 
     In the first entry, padding follows on these tokens, in the second, other tokens follow, and in the third, nothing
@@ -52,10 +61,31 @@ def _states(model: Any) -> Any:
     others = [layer for layer in layers if not any(layer is one for one in chosen)]
     give_weights(head, head=head)
     give_weights(model, [weight for layer in others for weight in layer.parameters()])
+    head.register_forward_pre_hook(lambda _head, given: reached.append(given))
     with _skipped(chosen, others):
         backbone = Backbone(model)
         together = backbone.states([ROW, LONGER])[:, : len(ROW)]
         return torch.cat([together, backbone.states([ROW])])
+
+
+def _refusal_of_sizes(model: Any) -> str:
+    """Say that the sizes in config.json contradict each other, so that the model cannot be called; "" if it can.
+
+    All layers are run. The model has weights outside its layers.
+    """
+    import torch
+
+    give_weights(model)
+    try:
+        with torch.inference_mode():
+            model(input_ids=torch.tensor([ROW]), use_cache=False)
+    except RuntimeError as error:
+        if MISMATCH.search(str(error)):
+            reason = " ".join(str(error).split())[:160]
+            return f"{type(model).__name__} cannot compute with the sizes in its config.json ({reason}): {FETCH}"
+    except Exception:  # noqa: BLE001  this call is only a trial; the real call reports its own errors
+        return ""
+    return ""
 
 
 def _layers_of(model: Any) -> list[Any]:

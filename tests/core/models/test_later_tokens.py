@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from faq_tui.core.models.later_tokens import _states, refusal_of_states
 from faq_tui.core.models.text_model import empty_model
-from tests.support.architectures import COMMON, config_of, make
+from tests.support.architectures import COMMON, LATENT, ROUTED, config_of, make
 
 SEES = "a token sees the tokens after it: faq-tui cannot evaluate it"
 KINDS = ["linear_attention", "full_attention"] * 3
@@ -52,6 +53,15 @@ def test_a_model_that_hides_later_tokens_only_by_masks_is_accepted(tmp_path: Pat
     assert not refusal("bigbird_pegasus", tmp_path, **settings, is_decoder=True)
 
 
+def test_sizes_in_the_config_that_contradict_each_other_are_found(tmp_path: Path) -> None:
+    sizes = {**COMMON, **LATENT, **ROUTED, "num_hidden_layers": 3}
+    why = refusal("glm4_moe_lite", tmp_path / "odd", **{**sizes, "num_key_value_heads": 2})
+    assert re.fullmatch(
+        r"Glm4MoeLiteForCausalLM cannot compute with the sizes in its config\.json \(.*\): fetch the model again", why
+    )
+    assert not refusal("glm4_moe_lite", tmp_path / "even", **sizes)
+
+
 def test_only_one_layer_of_each_kind_gets_weights(tmp_path: Path) -> None:
     model = empty_model(make("qwen3_next", tmp_path, num_hidden_layers=6, layer_types=KINDS), False)
     assert not refusal_of_states(model)
@@ -63,5 +73,5 @@ def test_layers_of_any_form_are_called(kind: str, tmp_path: Path) -> None:
     import torch
 
     model = empty_model(make(kind, tmp_path), False)
-    states = _states(model)
+    states = _states(model, [])
     assert states.shape == (3, 4, model.config.hidden_size) and not torch.isnan(states).any()
