@@ -19,9 +19,11 @@ Tensors = dict[str, tuple[Path, tuple[int, ...], int]]
 _BITS = re.compile(r"(\d+)")
 _IN_LAYERS = re.compile(r"\.\d+\.")
 # Routers of experts are not quantized: they are small, and the wrong choice of an expert clearly harms the model's
-# quality. The small mixing matrices of Gemma 3n (altup) are not quantized either.
+# quality. The small mixing matrices of Gemma 3n (altup) and Qwen 4 (block_inject_weight) are not quantized either.
+# Servers load the `weights_proj` of sparse attention (DeepSeek-V3.2 and V4) only as a dense matrix.
 KEPT = re.compile(
-    r"(?:^|\.)(?:gate|router|router\.layer|gate\.wg|router_mlp\.\w+|shared_expert_gate|modality_router|\w+ion_coefs)$"
+    r"(?:^|\.)(?:gate|router|router\.layer|gate\.wg|router_mlp\.\w+|shared_expert_gate|modality_router|\w+ion_coefs"
+    r"|weights_proj|block_inject_weight)$"
 )
 # Names of towers and projectors in multimodal models. Quantizers of text models leave these parts unchanged.
 _NO_TEXT = re.compile(r"(?:^|\.)(?:vision_\w+|visual|audio_\w+|\w*projector)\.")
