@@ -12,7 +12,7 @@ from faq_tui.core.models.stack import Inputs, Stack
 
 DISK = "disk"
 # The keys with which architectures name the number of states that a token has between two layers.
-STREAMS = ("hc_mult", "altup_num_inputs")
+STREAMS = ("hc_mult", "hc_count", "altup_num_inputs")
 
 
 @dataclass(frozen=True)

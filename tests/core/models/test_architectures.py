@@ -15,6 +15,7 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.backbone import Backbone
 from faq_tui.core.models.dense import load_dense
 from faq_tui.core.models.headers import tensors_of
+from faq_tui.core.models.hidden_states import states_bytes
 from faq_tui.core.models.layer_source import open_stack
 from faq_tui.core.models.model_call import refusal_of_logits
 from faq_tui.core.models.stack import capture, find_stack, hidden_of
@@ -128,7 +129,7 @@ def test_layer_by_layer_equals_the_whole_model(target: Path, rows: Path) -> None
         whole.get_decoder()(input_ids=torch.tensor(batch), use_cache=False)
     expected = hidden_of(seen[0])
     assert found.shape == expected.shape
-    assert found.numel() % (4 * len(batch[0]) * stack.model.config.get_text_config().hidden_size) == 0
+    assert found.nbytes == states_bytes(stack, 4 * len(batch[0]), torch.float32)
     assert torch.allclose(found, expected, atol=1e-4 * float(expected.abs().max()))
 
 
