@@ -19,7 +19,7 @@ ROW, LONGER = (3, 4, 5, 6), (3, 4, 5, 6, 7, 8, 9, 10)
 LEAST_CHANGE = 0.01
 # What torch says about tensors whose sizes do not fit together.
 MISMATCH = re.compile(
-    r"must match the size|shapes cannot be multiplied|is invalid for input of size|must match except"
+    r"must match the size|must match except|shapes cannot be multiplied|same reduction dim|invalid for input of size"
 )
 
 
@@ -38,8 +38,8 @@ def refusal_of_states(model: Any) -> str:
             found = _states(model, reached)
     except FaqError as error:
         return str(error)
-    except RuntimeError as error:
-        return "" if reached or not MISMATCH.search(str(error)) else _refusal_of_sizes(model)
+    except (RuntimeError, ValueError) as error:
+        return "" if reached or not _is_of_model(error) else _refusal_of_call(model)
     except Exception:  # noqa: BLE001  this call is only a trial; the real call reports its own errors
         return ""
     if (found - found[0]).abs().max() > LEAST_CHANGE * found.abs().max():
@@ -68,20 +68,24 @@ def _states(model: Any, reached: list[Any]) -> Any:
         return torch.cat([together, backbone.states([ROW])])
 
 
-def _refusal_of_sizes(model: Any) -> str:
-    """Say that the sizes in config.json contradict each other, so that the model cannot be called; "" if it can.
+def _is_of_model(error: Exception) -> bool:
+    """True if the model's code probably raises this error for real weights, too."""
+    return isinstance(error, ValueError) or bool(MISMATCH.search(str(error)))
 
-    All layers are run. The model has weights outside its layers.
-    """
+
+def _refusal_of_call(model: Any) -> str:
+    """The reason why the model cannot be called; "" if it can. All layers are run, with random weights."""
     import torch
 
     give_weights(model)
     try:
         with torch.inference_mode():
             model(input_ids=torch.tensor([ROW]), use_cache=False)
-    except RuntimeError as error:
-        if MISMATCH.search(str(error)):
-            reason = " ".join(str(error).split())[:160]
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:160]
+        if isinstance(error, ValueError):
+            return f"{type(model).__name__} cannot be called on text alone ({reason}): faq-tui cannot evaluate it"
+        if MISMATCH.search(reason):
             return f"{type(model).__name__} cannot compute with the sizes in its config.json ({reason}): {FETCH}"
     except Exception:  # noqa: BLE001  this call is only a trial; the real call reports its own errors
         return ""

@@ -11,7 +11,7 @@ from typing import Any
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.backbone import Backbone, LmHead
-from faq_tui.core.models.later_tokens import refusal_of_states
+from faq_tui.core.models.later_tokens import MISMATCH, refusal_of_states
 from faq_tui.core.models.stack import Stack, UnsupportedModel, capture, computed, find_stack
 from faq_tui.core.models.trial_weights import FEW_IDS, fill, give_weights
 
@@ -89,6 +89,8 @@ def _refusal_of_head(model: Any) -> str:
         return str(error)
     except (AttributeError, RuntimeError, TypeError, ValueError) as error:
         if "NoneType" in str(error) or "meta" in str(error):  # this call lacks something that a real call has
+            return ""
+        if MISMATCH.search(str(error)):  # lm_head may have another width than the decoder's states
             return ""
         return f"{type(model).__name__} cannot be called on text alone ({_short(error)}): faq-tui cannot evaluate it"
     except Exception:  # noqa: BLE001  this call is only a trial; the real call reports its own errors

@@ -62,6 +62,12 @@ def test_sizes_in_the_config_that_contradict_each_other_are_found(tmp_path: Path
     assert not refusal("glm4_moe_lite", tmp_path / "even", **sizes)
 
 
+def test_an_error_of_the_models_own_code_is_found(tmp_path: Path) -> None:
+    sizes = {**COMMON, "is_decoder": True}
+    why = refusal("xmod", tmp_path, **sizes)
+    assert why.startswith("XmodForCausalLM cannot be called on text alone (Input language unknown.")
+
+
 def test_only_one_layer_of_each_kind_gets_weights(tmp_path: Path) -> None:
     model = empty_model(make("qwen3_next", tmp_path, num_hidden_layers=6, layer_types=KINDS), False)
     assert not refusal_of_states(model)

@@ -34,6 +34,11 @@ def test_a_model_without_a_plain_head_is_refused(tmp_path: Path) -> None:
     assert why == "BlipForConditionalGeneration has no plain lm_head: faq-tui cannot evaluate it"
 
 
+def test_a_head_with_another_width_than_the_decoder_is_accepted(tmp_path: Path) -> None:
+    sizes = {**COMMON, "is_decoder": True, "input_embedding_size": 32, "output_embedding_size": 96}
+    assert not refusal_of_logits(empty_model(config_of("rembert", tmp_path, **sizes), False))
+
+
 @pytest.mark.parametrize("kind", ["falcon_h1", "aya_vision", "qwen2_moe"])
 def test_an_unknown_scale_of_the_logits_is_refused(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
