@@ -56,7 +56,7 @@ def test_the_report_shows_benchmarks_alone(tmp_path: Path) -> None:
         toml = run.folder / "faq.toml"
         toml.write_text(toml.read_text().replace('perplexity = ["prose.txt"]\n', NO_TEXTS))
     with open_run(tmp_path) as run:
-        with pytest.raises(UsageError, match="nothing is measured yet"):
+        with pytest.raises(UsageError, match="no public benchmark has a result yet, and the settings name"):
             document(run)
         for request in wanted(run):
             known = (*request.key, request.task, "acc", "", 0.5, 0.1, 6, 1, 0, "1", "0.4", True, None)
