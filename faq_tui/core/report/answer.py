@@ -182,10 +182,13 @@ def effect(c: dict[str, Any], body: dict[str, Any]) -> str:
     if outcome["baseline"] and difference["value"] is not None and not METRICS.get(metric).percent:
         share = f" ({100 * difference['value'] / outcome['baseline']:+.0f}%)"
     pair = f"{escape(c['recipe'])}, {escape(c['source'])}, at equal {c['equal']}"
-    change, interval = formatting.change(metric, difference["value"]), formatting.interval(metric, difference)
+    change, interval = (
+        formatting.change(metric, difference["value"]),
+        formatting.interval_in_words(metric, difference),
+    )
     return (
         f"{pair}: {formatting.metric_title(metric)} on {escape(texts[0]['title'])} {ours}, and {theirs} with "
-        f"{escape(_held_against(c))}; difference {change}{share}, 95% interval {interval} "
+        f"{escape(_held_against(c))}; difference {change}{share}, {interval} "
         f"from {draws} {'draw' if draws == 1 else 'draws'}."
     )
 
@@ -297,7 +300,7 @@ def _outcome(metric: str, outcome: dict[str, Any]) -> str:
     difference = outcome["difference"]
     text = (
         f"{formatting.metric_title(metric)} {ours} against {baseline}: {outcome['verdict']} "
-        f"({formatting.change(metric, difference['value'])}, 95% interval {formatting.interval(metric, difference)}"
+        f"({formatting.change(metric, difference['value'])}, {formatting.interval_in_words(metric, difference)}"
     )
     recovered = formatting.share(outcome["recovered"])
     return f"{text})" if recovered == formatting.MISSING else f"{text}, loss recovered {recovered})"
