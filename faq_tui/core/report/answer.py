@@ -188,7 +188,7 @@ def effect(c: dict[str, Any], body: dict[str, Any]) -> str:
     )
     return (
         f"{pair}: {formatting.metric_title(metric)} on {escape(texts[0]['title'])} {ours}, and {theirs} with "
-        f"{escape(_held_against(c))}; difference {change}{share}, {interval} "
+        f"{escape(held_against(c))}; difference {change}{share}, {interval} "
         f"from {draws} {'draw' if draws == 1 else 'draws'}."
     )
 
@@ -225,7 +225,7 @@ def details(body: dict[str, Any]) -> list[str]:
         return [*lines, _nothing(body), ""]
     seen: set[tuple[str, str, str]] = set()
     for comparison in by_pair(body):
-        other = _held_against(comparison)
+        other = held_against(comparison)
         about = (comparison["recipe"], comparison["source"], other)
         if about not in seen:
             seen.add(about)
@@ -258,7 +258,7 @@ def _comparison(c: dict[str, Any], texts: dict[str, dict[str, Any]]) -> list[str
     )
     lines = [
         f"- **At equal {c['equal']}: {verdicts}.** {escape(c['source'])}: {_size(c, 'our')}; "
-        f"{escape(_held_against(c))}: {_size(c, 'baseline')}."
+        f"{escape(held_against(c))}: {_size(c, 'baseline')}."
     ]
     if c["same"]:
         return [
@@ -271,7 +271,7 @@ def _comparison(c: dict[str, Any], texts: dict[str, dict[str, Any]]) -> list[str
     ]
 
 
-def _held_against(c: dict[str, Any]) -> str:
+def held_against(c: dict[str, Any]) -> str:
     """The name of the set that our set is compared with.
 
     The other set is the baseline, or the set that gave our set its size.
@@ -280,6 +280,12 @@ def _held_against(c: dict[str, Any]) -> str:
     """
     name = str(c["baseline"]).removeprefix(f"{c['recipe']}-")
     return BASELINE if name == f"{BASELINE}{TOKENS_SUFFIX}" else name
+
+
+def compared_sets(c: dict[str, Any]) -> str:
+    """The name of our set. If it is not compared with the baseline, the name of the other set is added."""
+    other = held_against(c)
+    return str(c["source"]) if other == BASELINE else f"{c['source']} against {other}"
 
 
 def _size(c: dict[str, Any], side: str) -> str:
