@@ -101,15 +101,17 @@ def faq_tui_run(folder: Path, until: str, gpu: int = 0) -> subprocess.Popen[byte
     """Start the process on one GPU. The output of the process is appended to a log beside the folder."""
     command = [sys.executable, "-m", "faq_tui", "run", str(folder), "--until", until]
     # If every process had one thread per core, the processes would slow each other down.
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": str(gpu)}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": visible_gpus()[gpu]}
     with folder.with_name(f"{folder.name}.log").open("ab") as log:
         return subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 
 
-def gpu_count() -> int:
+def visible_gpus() -> list[str]:
+    """The names of the GPUs that this process may use, as in CUDA_VISIBLE_DEVICES."""
     import torch
 
-    return max(1, int(torch.cuda.device_count()))
+    names = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return names.split(",") if names else [str(number) for number in range(max(1, torch.cuda.device_count()))]
 
 
 def make(options: argparse.Namespace) -> None:
@@ -130,7 +132,7 @@ def make(options: argparse.Namespace) -> None:
     if failed:
         sys.exit((work / "shared.log").read_text(errors="replace")[-3000:])
     print(f"sets, held-out answers and the unquantized model: {time.monotonic() - began:.0f} s", flush=True)
-    parts, gpus = list[Part](), gpu_count()
+    parts, gpus = list[Part](), len(visible_gpus())
     for some in options.sets.split(";"):
         for name in options.methods.split(","):
             place = len(parts) % gpus

@@ -10,7 +10,8 @@ occupies memory of the host. The run is the same as with `faq-tui run`: it quant
 activations, and evaluates. The table shows seconds and peaks of each stage. The peak of the GPU is what all processes
 use, minus what the program occupies. The peak of the host is the anonymous memory of the run's processes, because the
 system drops pages of mapped files when memory is short. With `--device cpu`, only the memory of the host is limited.
-`--tiny` is for a test on a CPU; with this option, the program occupies no memory.
+`--tiny` is for a test on a CPU; with this option, the program occupies no memory. Several calls with other methods
+and the same `--work` share the target.
 """
 
 from __future__ import annotations
@@ -64,7 +65,10 @@ STAGES = ("assemble", "activations", "quantize", "evaluate")
 
 
 def write_target(folder: Path, shape: Shape, layers: int, device: str) -> Path:
-    """Write a model of `layers` layers, one file per layer, with new random numbers in each."""
+    """Write a model of `layers` layers, one file per layer, with new random numbers in each, unless it exists."""
+    index_file = folder / "model.safetensors.index.json"
+    if index_file.is_file():  # written last
+        return folder
     import torch
     from safetensors import safe_open
     from safetensors.torch import save_file
@@ -99,7 +103,7 @@ def write_target(folder: Path, shape: Shape, layers: int, device: str) -> Path:
         names = {name.replace(".layers.0.", f".layers.{index}."): wanted for name, wanted in layer.items()}
         write(f"model-{index + 1:05}-of-{files:05}.safetensors", names)
     index_body = {"metadata": {"total_size": size}, "weight_map": places}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index_body))
+    index_file.write_text(json.dumps(index_body))
     shutil.rmtree(one)
     return folder
 
@@ -213,7 +217,7 @@ def main() -> None:
     return_freed_memory()  # the memory of this program counts for the control group, too
     need = memory_need(target, 2)
     print(f"{need.whole / GIB:.1f} GiB written after {time.monotonic() - started:.0f} s", flush=True)
-    run = make_run(work / "run", target, given.rows, given.tokens)
+    run = make_run(work / given.methods.replace(",", "-"), target, given.rows, given.tokens)
     recipes = [
         {"method": method, **({} if method == "w8a8" else {"bits": 4, "group_size": 128 if not given.tiny else 32})}
         for method in given.methods.split(",")

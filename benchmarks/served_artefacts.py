@@ -61,7 +61,7 @@ folder, windows, device = sys.argv[1], json.load(open(sys.argv[2])), sys.argv[3]
 quantized = json.load(open(folder + "/config.json")).get("quantization_config", {})
 kernels = {
     "gptq": lambda: GPTQConfig(bits=quantized["bits"], backend="gptq_torch"),
-    "awq": lambda: AwqConfig(bits=quantized["bits"], backend="awq_torch"),
+    "awq": lambda: AwqConfig(bits=quantized["bits"], backend="torch_awq"),
 }
 chosen = kernels.get(quantized.get("quant_method"), lambda: None)()
 more = {} if chosen is None else {"quantization_config": chosen}

@@ -142,11 +142,11 @@ def test_the_sidecar_of_spqr_decodes_to_the_folder(made: Path) -> None:
             assert torch.equal(from_tensors(name, codes, Knobs(4, 64), weight.dtype), weight)
 
 
-# Who can load it, and by which kernel: those that need no compiler. AWQ wants gptqmodel's own loader on a CPU.
+# Who can load it, and by which kernel: those that need no compiler.
 LOADERS: dict[str, list[tuple[str, str | None]]] = {
     "gptq": [("transformers", "gptq_torch_aten"), ("gptqmodel", "gptq_torch_aten")],
     "gptaq": [("transformers", "gptq_torch_aten"), ("gptqmodel", "gptq_torch_aten")],
-    "awq": [("gptqmodel", "awq_torch_aten")],
+    "awq": [("transformers", "torch_awq"), ("gptqmodel", "awq_torch_aten")],
     "spqr": [("transformers", None)],
     "w8a8": [("transformers", None)],
 }
@@ -161,8 +161,9 @@ for name, (folder, loader, backend) in job["folders"].items():
         model = GPTQModel.load(folder, device="cpu", backend=backend).model
     else:
         if backend:
-            from transformers import GPTQConfig
-            options["quantization_config"] = GPTQConfig(bits=4, backend=backend)
+            from transformers import AwqConfig, GPTQConfig
+            kind = AwqConfig if backend.endswith("awq") else GPTQConfig
+            options["quantization_config"] = kind(bits=4, backend=backend)
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), device_map="cpu", **options)
     with torch.inference_mode():
         logits[name] = model(torch.tensor(job["ids"])).logits.float()

@@ -42,9 +42,11 @@ def closest(run: Run, evidence: Evidence) -> list[dict[str, Any]]:
 
 def _command(run: Run, name: str) -> str:
     folder = run.models / name
-    if not folder.is_dir():
+    try:
+        format = format_of_folder(folder)
+    except (OSError, ValueError, AttributeError):  # the person has removed the folder or a part of it
         return ""
-    return next(iter(serve_commands(folder.absolute(), format_of_folder(folder)).values()), "")
+    return next(iter(serve_commands(folder.absolute(), format).values()), "")
 
 
 def closest_lines(body: dict[str, Any]) -> list[str]:
