@@ -20,7 +20,7 @@ from faq_tui.core.run.context import Stage
 from faq_tui.core.run.remembered import remembered
 from faq_tui.core.run.run import Run, lock_owner
 from faq_tui.core.run.waiting_servers import servers_waiting
-from faq_tui.core.stages.pipeline import all_stages, is_current
+from faq_tui.core.stages.pipeline import all_stages, is_current, is_signed
 from faq_tui.core.store import benchmarks, candidates, seeds, server_capabilities, stages
 from faq_tui.core.store.artefacts import all_artefacts
 from faq_tui.core.store.candidates import Tally
@@ -107,7 +107,7 @@ def changed_stage(run: Run) -> str | None:
             break
         row = rows.get(stage.name)
         try:
-            if row is not None and row.state == "done" and not is_current(run, stage):
+            if row is not None and row.state == "done" and not is_signed(run, stage, row):
                 return stage.name
         except (FaqError, OSError):
             return None
