@@ -243,6 +243,8 @@ def covered(body: dict[str, Any]) -> str:
 
 
 def _nothing(body: dict[str, Any]) -> str:
+    if not body["texts"]:  # a run without held-out texts has a report only if it has results of benchmarks
+        return "No held-out text was measured. The section Benchmarks compares the models."
     if not body["run"]["sources"]:
         return "There is nothing to compare, because the settings have no source."
     return (

@@ -65,4 +65,5 @@ def test_the_report_shows_benchmarks_alone(tmp_path: Path) -> None:
         valid("report", body)
         text = render_document(body, "md")
     assert [model["name"] for model in body["models"]] == [UNQUANTIZED, BASELINE, ELDER] and body["texts"] == []
-    assert text.count("| local_choice |") == 3 and "Evaluated on" not in text
+    assert "No held-out text was measured. The section Benchmarks compares the models." in text
+    assert "nothing to compare" not in text and text.count("| local_choice |") == 3 and "Evaluated on" not in text
