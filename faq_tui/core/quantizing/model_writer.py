@@ -28,6 +28,7 @@ class LayerFiles:
         self.files: dict[str, Path] = {}
         self.modules: dict[str, list[str]] = {}
         self.count = 0
+        self._open: tuple[Path, Any] | None = None  # the file that was read last
         folder.mkdir(parents=True, exist_ok=True)
         while (path := self._path(self.count)).is_file() and self._note(path):
             self.count += 1
@@ -39,6 +40,7 @@ class LayerFiles:
         part = path.with_suffix(".part")
         save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, part)
         part.replace(path)
+        self._open = None
         self._note(path)
 
     def layer(self, layer: int) -> dict[str, Any]:
@@ -65,10 +67,13 @@ class LayerFiles:
         return True
 
     def read(self, name: str) -> Any:
+        """The tensor `name`. A layer of a mixture of experts has thousands of tensors, so its file stays open."""
         from safetensors import safe_open
 
-        with safe_open(self.files[name], framework="pt") as reader:
-            return reader.get_tensor(name)
+        path = self.files[name]
+        if self._open is None or self._open[0] != path:
+            self._open = path, safe_open(path, framework="pt")
+        return self._open[1].get_tensor(name)
 
 
 def _parts(new: LayerFiles, places: TensorMap | None) -> dict[str, list[tuple[str, Place]]]:

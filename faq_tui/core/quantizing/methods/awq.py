@@ -11,6 +11,7 @@ from pydantic import Field
 from faq_tui.core.models.dense import Config, DecodedFormat, FolderTensors, Kernels, incomplete, lacking
 from faq_tui.core.models.dense_tensors import DecodedTensors, DenseTensors
 from faq_tui.core.quantizing.cost_model import MethodCost
+from faq_tui.core.quantizing.methods.gptq.format import scaled, unpack
 from faq_tui.core.quantizing.methods.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe, common_options
 from faq_tui.core.settings.recipe import PAPER, Presets
 
@@ -50,16 +51,15 @@ class AwqFormat(DecodedFormat):
         stored = FolderTensors(folder)
 
         def unpacked(name: str) -> Any:
-            words = stored.read(name)  # [rows, columns / 8]
-            shifts = torch.tensor([4 * index for index in WORD_ORDER], dtype=torch.int32)
-            return ((words[:, :, None] >> shifts) & 15).reshape(len(words), -1).to(torch.float32)
+            codes = unpack(stored.read(name), 4)
+            return codes.unflatten(-1, (-1, len(WORD_ORDER)))[..., list(WORD_ORDER)].flatten(-2)
 
         def decode(module: str) -> Any:
             codes = unpacked(f"{module}.qweight")  # [in_features, out_features]
             group = len(codes) if quantization["group_size"] == -1 else quantization["group_size"]
-            zeros, scales = unpacked(f"{module}.qzeros"), stored.read(f"{module}.scales").to(torch.float32)
-            wide = [each.repeat_interleave(group, dim=0)[: len(codes)] for each in (zeros, scales)]
-            return ((codes - wide[0]) * wide[1]).t().contiguous()
+            groups = torch.arange(len(codes)) // group
+            zeros, scales = unpacked(f"{module}.qzeros"), stored.read(f"{module}.scales")
+            return scaled(codes.t().contiguous(), scales, zeros, groups)
 
         modules = [name.removesuffix(".qweight") for name in stored.files if name.endswith(".qweight")]
         plain = [name for name in stored.files if name.rpartition(".")[2] not in ("qweight", "qzeros", "scales")]

@@ -72,21 +72,39 @@ def pack(values: Any, bits: int) -> Any:
 
 
 def unpack(words: Any, bits: int) -> Any:
-    """Unpack int32 words [..., words] into whole numbers, int32 [..., words · 32 / bits]. This undoes `pack`."""
+    """Unpack int32 words [..., words] into whole numbers, uint8 [..., words · 32 / bits]. This undoes `pack`.
+
+    `bits` is 2, 4 or 8. The function works on bytes, of which the lowest comes first in memory.
+    """
     import torch
 
-    shifts = torch.arange(0, WORD, bits, device=words.device, dtype=torch.int32)
-    return ((words[..., None] >> shifts) & (2**bits - 1)).flatten(-2)
+    numbers = words.contiguous().view(torch.uint8)
+    parts = [(numbers >> shift) & (2**bits - 1) for shift in range(0, 8, bits)]
+    return torch.stack(parts, -1).flatten(-2)
 
 
 def dense_of(parts: dict[str, Any], quantization: Config) -> Any:
     """The weight [out, in] in float32 from the tensors in PARTS: w = scales[g_idx] · (q - zeros[g_idx])."""
     bits = quantization["bits"]
     shift = 0 if quantization.get("checkpoint_format", "gptq") == "gptq_v2" else 1
-    groups = parts["g_idx"].long()
-    codes = unpack(parts["qweight"].t(), bits).t().float()
-    zeros = ((unpack(parts["qzeros"], bits) + shift) % 2**bits).float()[groups]
-    return ((codes - zeros) * parts["scales"].float()[groups]).t().contiguous()
+    zeros = (unpack(parts["qzeros"], bits) + shift) & (2**bits - 1)
+    return scaled(unpack(parts["qweight"].t(), bits), parts["scales"], zeros, parts["g_idx"].long())
+
+
+def scaled(codes: Any, scales: Any, zeros: Any, groups: Any) -> Any:
+    """The weight [out, in] in float32: w = scales · (codes - zeros), with the scale and the zero of a column's group.
+
+    `codes` is uint8 [out, in]. `scales` and `zeros` are [groups, out]. `groups` has the number of a column's group.
+    """
+    import torch
+
+    weight, count = codes.float(), len(scales)
+    scales, zeros = scales.float().t(), zeros.float().t()
+    size = max(1, weight.shape[1] // count)
+    if torch.equal(groups, torch.arange(count * size, device=groups.device) // size):  # the columns are in order
+        weight.unflatten(1, (count, size)).sub_(zeros[..., None]).mul_(scales[..., None])
+        return weight
+    return weight.sub_(zeros[:, groups]).mul_(scales[:, groups])
 
 
 def packed_tensors(name: str, matrix: Packable, bits: int, v2: bool) -> dict[str, Any]:

@@ -1,0 +1,34 @@
+"""benchmarks/selection_questions.py: the changes in its tables are those of the results."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.paths import ROOT
+
+
+def test_each_cell_has_the_change_of_its_text(tmp_path: Path) -> None:
+    lines = []
+    for draw in range(3):
+        for name, chat, prose in (
+            ("self-64", 1.0, 2.0),
+            ("self-32", 1.1, 1.0),
+            ("random", 4.0, 1.0),
+            ("best", 2.0, 3.0),
+        ):
+            cell = {"method": "gptq", "bits": 4, "group_size": 64, "budget": 16_000, "set": name, "weights": "off"}
+            lines.append({**cell, "draw": draw, "rows": 1, "tokens": 9, "chat": chat, "prose": prose})
+    (tmp_path / "results.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    command = [sys.executable, ROOT / "benchmarks" / "selection_questions.py", tmp_path / "results.jsonl"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    table = {
+        row[1].strip(): [cell.strip() for cell in row[2:-1]]
+        for row in (line.split("|") for line in done.stdout.splitlines())
+        if len(row) > 4
+    }
+    assert table["answers cut to 32 tokens"] == ["3", "+10.0% [+10.0, +10.0]", "−50.0% [−50.0, −50.0]"]
+    assert table["the pick of the likelihood judge"] == ["3", "−50.0% [−50.0, −50.0]", "+200.0% [+200.0, +200.0]"]
+    assert table["answers cut to 128"] == ["0", "–", "–"]
