@@ -28,7 +28,7 @@ GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 # A fork server needs 450 MB. The server is started only if at least this number of bytes of memory is free.
 ENOUGH_MEMORY = 4 << 30
 POLL_S = 0.2  # seconds between two checks for a request to stop
-LEAVING_S = 1.0  # a server that was asked to end is killed after this many seconds
+LEAVING_S = 1.0  # a process that was asked to end is killed after this many seconds
 MAX_ANSWER = 1 << 10  # maximum size of an answer in bytes
 
 
@@ -70,6 +70,18 @@ class ForkedChild:
             os.close(self._pidfd)
             _children.discard(self)
         return self.returncode
+
+
+Child = subprocess.Popen[bytes] | ForkedChild
+
+
+def wait_or_kill(child: Child, seconds: float) -> None:
+    """Wait for the end of a child. After `seconds`, kill the child."""
+    try:
+        child.wait(max(0.0, seconds))
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 class _Server:
@@ -126,11 +138,7 @@ class _Server:
 
     def end(self) -> None:
         self._socket.close()  # the server ends when this socket is closed
-        try:
-            self._process.wait(LEAVING_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        wait_or_kill(self._process, LEAVING_S)
 
 
 _lock = threading.Lock()  # this lock is held while the server starts, and while it forks

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import subprocess
 import threading
 import time
 from contextlib import suppress
@@ -17,9 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from faq_tui.core.worker.forked import ForkedChild
-
-LEAVING_S = 1.0  # workers that were asked to end are killed after this many seconds
+from faq_tui.core.worker.forked import LEAVING_S, Child, wait_or_kill
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class Worker:
 
     environment: dict[str, str]
     log: Path
-    child: subprocess.Popen[bytes] | ForkedChild
+    child: Child
     read_fd: int
     lifeline: BinaryIO
 
@@ -74,9 +71,5 @@ def end_kept() -> bool:
         worker.close()
     deadline = time.monotonic() + LEAVING_S
     for worker in ended:
-        try:
-            worker.child.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            worker.child.kill()
-            worker.child.wait()
+        wait_or_kill(worker.child, deadline - time.monotonic())
     return bool(ended)

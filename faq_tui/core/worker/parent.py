@@ -22,14 +22,12 @@ from faq_tui.core.base.files import FULL, full_disk, private_folder
 from faq_tui.core.base.steps import WorkStep, report
 from faq_tui.core.settings.secrets import HUB_TOKENS, key_variables
 from faq_tui.core.worker.child import SHORT, STAYS, STEP
-from faq_tui.core.worker.forked import ForkedChild, fork_child, start_server
+from faq_tui.core.worker.forked import LEAVING_S, Child, fork_child, start_server, wait_or_kill
 from faq_tui.core.worker.kept import Worker, end_kept, give, take
 
 if TYPE_CHECKING:
     from faq_tui.core.run.context import Context
     from faq_tui.core.settings import Settings
-
-Child = subprocess.Popen[bytes] | ForkedChild
 
 
 class WorkerDiedError(FaqError):
@@ -38,7 +36,6 @@ class WorkerDiedError(FaqError):
 
 POLL_S = 0.2  # seconds between two checks for a request to stop and for the child's end
 GRACE_S = 10.0  # seconds from a request to stop until the child is killed
-LEAVING_S = 1.0  # seconds from the end of the messages until the child is killed
 
 # On a full disk, a Rust or C++ library does not raise OSError, but an error of another class. The error's message
 # contains the system's error number, which this pattern finds.
@@ -155,7 +152,7 @@ def _follow(
         if not last.get(STAYS):
             os.close(worker.read_fd)
             if not last:
-                _end(child)
+                wait_or_kill(child, LEAVING_S)
             child.wait()
             with suppress(BrokenPipeError):  # `close` writes the rest of the order, and fails if the child is dead
                 worker.lifeline.close()
@@ -235,14 +232,6 @@ def _with_pipes(start: Callable[[int, int], Child | None]) -> tuple[Child, int, 
             os.close(read_fd)
             os.close(lifeline)
     return None if child is None else (child, read_fd, os.fdopen(lifeline, "wb"))
-
-
-def _end(child: Child) -> None:
-    """Wait up to `LEAVING_S` seconds for the child to end, and then kill it if it still runs."""
-    try:
-        child.wait(LEAVING_S)
-    except subprocess.TimeoutExpired:
-        child.kill()
 
 
 def _messages(fd: int, child: Child, cancel: CancelToken) -> Any:
