@@ -1,14 +1,15 @@
 """Quantize a model twice in one process, and say where the time goes.
 
     python benchmarks/walk_profile.py MODEL WORK [--method gptq@walk] [--rows 256] [--tokens 2048] [--layers 2]
-                                      [--group 128] [--device cuda] [--tiny]
+                                      [--group 128] [--room GIB] [--device cuda] [--tiny]
 
 MODEL is the folder of a model, or a shape (qwen3-8b, qwen3-30b-a3b, qwen3-1.7b). Of a shape, the program makes a
 random model with `--layers` layers in WORK. The first quantization imports the libraries and compiles the kernels.
 The second one is warm: a worker that makes several artefacts needs this time for each artefact after its first. With
 the engine `walk`, the program quantizes a third time and measures each phase. For this, the program waits for the GPU
 at the end of each phase, so the third quantization is a little slower. The time of a phase does not include the
-phases in it. `--tiny` is for a test on a CPU.
+phases in it. `--room` lets the walk keep outputs of a layer's modules on the device, so that it computes them once
+(see kept_outputs.py); by default, a GPU keeps none. `--tiny` is for a test on a CPU.
 """
 
 from __future__ import annotations
@@ -121,11 +122,19 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=2048)
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--group", type=int, default=128)
+    parser.add_argument("--room", type=float)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--tiny", action="store_true")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
+    if options.room is not None:
+        from faq_tui.core.quantizing.sequential.walk import LayerWalk
+
+        def room_of(_: LayerWalk) -> int:
+            return int(options.room * 2**30)
+
+        setattr(LayerWalk, "_room", room_of)  # noqa: B010  mypy forbids the plain assignment
     rows = options.work / "rows.jsonl"
     if options.model in MODELS:
         shape = (TINY if options.tiny else MODELS)[options.model]
@@ -170,7 +179,8 @@ def main() -> None:
         found = [[label, f"{seconds:.2f}", f"{phases.calls[label]:,}"] for label, seconds in ranked]
         rest = whole - sum(phases.seconds.values())
         body += f"\n\n{table(['phase', 'seconds', 'calls'], [*found, ['start and end', f'{rest:.2f}', '']])}"
-    title = f"{options.method} on {Path(options.model).name}: {options.rows} × {options.tokens} tokens"
+    room = "" if options.room is None else f", room {options.room:g} GiB"
+    title = f"{options.method} on {Path(options.model).name}: {options.rows} × {options.tokens} tokens{room}"
     publish(title, about("torch", "transformers", "gptqmodel"), body, options.out)
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+from faq_tui.core.base.errors import FaqError
 from faq_tui.core.benchmarking import plan as benchmark_plan
 from faq_tui.core.endpoints.capabilities import Capabilities
 from faq_tui.core.judging.identity import count_scored, pick_counts
@@ -14,11 +15,12 @@ from faq_tui.core.paper.cells import paper_cells
 from faq_tui.core.regenerating import source_hash_of
 from faq_tui.core.regenerating.candidate_requests import each_pending
 from faq_tui.core.regenerating.generation_cost import estimate_cost
+from faq_tui.core.report.outdated import STAGE as EVALUATE
 from faq_tui.core.run.context import Stage
 from faq_tui.core.run.remembered import remembered
 from faq_tui.core.run.run import Run, lock_owner
 from faq_tui.core.run.waiting_servers import servers_waiting
-from faq_tui.core.stages.pipeline import all_stages, is_current
+from faq_tui.core.stages.pipeline import all_stages, is_current, is_signed
 from faq_tui.core.store import benchmarks, candidates, seeds, server_capabilities, stages
 from faq_tui.core.store.artefacts import all_artefacts
 from faq_tui.core.store.candidates import Tally
@@ -92,6 +94,24 @@ def stage_states(run: Run, busy: bool) -> list[dict[str, Any]]:
         earlier_stale = any(before["state"] != "done" for before in states)
         states.append(_stage(run, stage, rows.get(stage.name), busy, earlier_stale))
     return states
+
+
+def changed_stage(run: Run) -> str | None:
+    """The first finished stage before the stage evaluate whose settings or inputs have changed.
+
+    Returns None if there is no such stage, or if the inputs of a stage can no longer be read.
+    """
+    rows = stages.all_rows(run.store)
+    for stage in all_stages():
+        if stage.name == EVALUATE:
+            break
+        row = rows.get(stage.name)
+        try:
+            if row is not None and row.state == "done" and not is_signed(run, stage, row):
+                return stage.name
+        except (FaqError, OSError):
+            return None
+    return None
 
 
 def _stage(run: Run, stage: Stage, row: stages.StageRow | None, busy: bool, earlier_stale: bool) -> dict[str, Any]:

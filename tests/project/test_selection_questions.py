@@ -22,7 +22,7 @@ def test_each_cell_has_the_change_of_its_text(tmp_path: Path) -> None:
             cell = {"method": "gptq", "bits": 4, "group_size": 64, "budget": 16_000, "set": name, "weights": "off"}
             lines.append({**cell, "draw": draw, "rows": 1, "tokens": 9, "chat": chat, "prose": prose})
     (tmp_path / "results.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    command = [sys.executable, ROOT / "benchmarks" / "selection_questions.py", tmp_path / "results.jsonl"]
+    command = [sys.executable, str(ROOT / "benchmarks" / "selection_questions.py"), str(tmp_path / "results.jsonl")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     table = {
         row[1].strip(): [cell.strip() for cell in row[2:-1]]

@@ -17,6 +17,7 @@ def command(run_folder: Path, kind: str) -> None:
     """Print the results measured in RUN so far, and the conclusions from them."""
     from faq_tui.core.report.formats import render
     from faq_tui.core.run.run import open_to_look
+    from faq_tui.core.status import changed_stage
 
     with open_to_look(run_folder) as run:
-        click.echo(render(run, kind))
+        click.echo(render(run, kind, changed_stage(run)))

@@ -191,7 +191,9 @@ class Builder:
         sets: Sets = {}
         for name in in_order(self.plans):
             self.check()
-            sets[name] = self._sized(name, self._ordered(name, parts[name], sets), sets)
+            samples = self._ordered(name, parts[name], sets)
+            alone = self.plans[name].prose_share == 1.0  # a set of only prose has no seeds
+            sets[name] = self._sized(name, samples, sets) if samples or alone else []
             if not sets[name]:
                 raise FaqError(
                     f"set {name} has no seed in common with the other sets: "

@@ -23,8 +23,8 @@ def draws(seeds: Sequence[str], count: int, repeats: int, share: float, key: obj
 
     If there are fewer seeds, each draw is a random subset of all seeds, and draws may share seeds. If there are more
     than `count` seeds, each draw has `count` seeds. If there are at most `count` seeds, the size of each draw is
-    `share` times the number of all seeds. Results of draws that share seeds differ less than results of draws without
-    common seeds.
+    `share` times the number of all seeds. But no draw has all seeds, because then all draws would be equal. Results
+    of draws that share seeds differ less than results of draws without common seeds.
     """
     if repeats == 1:
         return [list(seeds)]
@@ -36,7 +36,7 @@ def draws(seeds: Sequence[str], count: int, repeats: int, share: float, key: obj
 
 def size_of_draw(total: int, count: int, share: float) -> int:
     """The number of seeds in each draw, for draws that may share seeds. `total` is the number of all seeds."""
-    return count if total > count else max(1, round(share * total))
+    return count if total > count else max(1, min(total - 1, round(share * total)))
 
 
 def _random_seeds(seeds: Sequence[str], size: int, key: object) -> list[str]:

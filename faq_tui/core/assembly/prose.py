@@ -8,6 +8,7 @@ row use the same rows.
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -130,7 +131,8 @@ def check_prose(run: Run) -> None:
     held_out = {run.resolve(name) for name in _held_out(run)}
     for name, plan in plans.items():
         text, key = read_prose(run, name), f"sets.{name}.prose_file"
-        if run.resolve(plan.prose_file or "") in held_out:
+        path = run.resolve(plan.prose_file or "")
+        if path in held_out or any(_same(path, other) for other in held_out):
             raise UsageError(
                 f"{key} {plan.prose_file} is also a held-out text of [evaluate], and a set must not contain "
                 "held-out text: give another file"
@@ -147,7 +149,15 @@ def check_prose(run: Run) -> None:
 
 def _held_out(run: Run) -> list[str]:
     evaluate = run.settings.evaluate
-    return [*evaluate.perplexity, *evaluate.word_perplexity]
+    return [*evaluate.perplexity, *evaluate.word_perplexity, *evaluate.last_word]
+
+
+def _same(path: Path, other: Path) -> bool:
+    """True if both files begin with the same `LONGEST` bytes, so that one file is a copy of the other."""
+    with suppress(OSError):
+        if other.is_file() and other.stat().st_size == path.stat().st_size:
+            return filecmp.cmp(path, other, shallow=False)
+    return False
 
 
 def state(run: Run, plan: SetPlan) -> str | None:

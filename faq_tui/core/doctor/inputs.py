@@ -120,14 +120,12 @@ def target_checks(run: Run) -> list[Check]:
 
 
 def _sets(run: Run) -> list[Check]:
-    """A list with one check; the list is empty if the settings define no sets."""
-    if not run.settings.sets:
-        return []
+    """A list with one check; the list is empty if the settings define no sets, and the default sets are usable."""
     try:
         check_sets(run)
     except FaqError as error:
-        return [Check("sets", "failed", ", ".join(run.settings.sets), str(error))]
-    return [Check("sets", "ok", ", ".join(run.settings.sets))]
+        return [Check("sets", "failed", ", ".join(run.settings.sets) or "the default sets", str(error))]
+    return [Check("sets", "ok", ", ".join(run.settings.sets))] if run.settings.sets else []
 
 
 def judge_checks(run: Run) -> list[Check]:

@@ -272,10 +272,17 @@ def _item_values(metrics: Sequence[Metric], values: Mapping[str, list[float]]) -
 
 
 def _kl(p: Any, q: Any) -> Any:
-    """KL(p || q) of each row. `p` and `q` are log-probabilities. The function overwrites `q`."""
+    """KL(p || q) of each row. `p` and `q` are log-probabilities. The function overwrites `q`.
+
+    A token with probability 0 under p adds 0. Some models give probability 0 to reserved tokens.
+    """
     import torch
 
-    return torch.sub(p, q, out=q).mul_(p.exp()).sum(-1)
+    summands = torch.sub(p, q, out=q).mul_(p.exp())
+    kl = summands.sum(-1)
+    if not bool(kl.isfinite().all()):
+        kl = summands.masked_fill_(p == -torch.inf, 0.0).sum(-1)
+    return kl
 
 
 def _entropy(p: Any) -> Any:
@@ -288,7 +295,7 @@ MOST = 65504.0  # the largest finite float16
 
 
 def encode_token_kl(items: Mapping[int, Sequence[float]], differs: Mapping[int, Sequence[bool]]) -> bytes:
-    """Pack the KL, in nats, of each item's predicted tokens.
+    """Pack the KL, in nats, of each item's predicted tokens. A KL that is not finite becomes MOST.
 
     `differs` has a bool for each token, which is True if the top-1 tokens of the two models differ.
     """
@@ -299,6 +306,20 @@ def encode_token_kl(items: Mapping[int, Sequence[float]], differs: Mapping[int, 
     other = np.concatenate([np.zeros(0, dtype=bool), *(np.asarray(differs[n], dtype=bool) for n in order)])
     finite = np.nan_to_num(kl, nan=MOST, posinf=MOST).clip(0.0, MOST)
     return bytes(np.where(other, -finite, finite).astype(DTYPE).tobytes())
+
+
+def unpacked_token_kl(blob: bytes) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Unpack the values of all items.
+
+    Returns two arrays with one entry per predicted token. The first array has the KL in nats, which is infinite if
+    the KL was not finite. The second array has a bool, which is True if the two top-1 tokens differ.
+    """
+    import numpy as np
+
+    values = np.frombuffer(blob, dtype=DTYPE)
+    kl = np.abs(values).astype(np.float64)
+    kl[kl >= MOST] = np.inf
+    return kl, np.signbit(values)
 
 
 def decode_token_kl(

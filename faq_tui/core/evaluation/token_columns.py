@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from faq_tui.core.chat.dialects import closing_tags, tag_pattern
 from faq_tui.core.chat.token_kinds import ANSWER, REASONING, TEMPLATE
-from faq_tui.core.evaluation.compare import DTYPE
+from faq_tui.core.evaluation.compare import DTYPE, unpacked_token_kl
 from faq_tui.core.evaluation.heldout import starts
 from faq_tui.core.evaluation.metrics import TOKENS
 from faq_tui.core.stats.sums import Sums
@@ -44,7 +44,8 @@ def with_token_columns(
 
     `token_kl` is the stored value of a quantized model. None stands for the unquantized model itself: each KL is 0,
     and no top-1 token differs. `token_entropy` is the stored value of the unquantized model. `bodies` are the text's
-    stored items. If the stored items hold the text of each token, the tokens are divided into reasoning and answer.
+    stored items. If the stored items hold the text of each token, and a reply has reasoning, the tokens are divided
+    into reasoning and answer.
 
     If the number of stored values is not the number of predicted tokens, `sums` is returned unchanged.
     """
@@ -52,10 +53,11 @@ def with_token_columns(
 
     lengths = sums.columns[TOKENS].astype(np.int64)
     total = int(lengths.sum())
-    stored = np.zeros(total, dtype=DTYPE) if token_kl is None else np.frombuffer(token_kl, dtype=DTYPE)
-    if len(stored) != total or not total:
+    kl, differs = np.zeros(total), np.zeros(total, dtype=bool)
+    if token_kl is not None:
+        kl, differs = unpacked_token_kl(token_kl)
+    if len(kl) != total or not total:
         return sums
-    kl, differs = np.abs(stored).astype(np.float64), np.signbit(stored)
     bounds = starts(lengths.tolist())
     columns = {TOKEN_KL: lengths.astype(np.float64), DEPARTURE: _departures(differs, bounds)}
     entropy = None if token_entropy is None else np.frombuffer(token_entropy, dtype=DTYPE).astype(np.float64)
@@ -63,7 +65,8 @@ def with_token_columns(
         unsure = entropy > np.quantile(entropy, 1.0 - UNSURE)
         columns |= _of_part("unsure", unsure, kl, bounds) | _of_part("sure", ~unsure, kl, bounds)
     kinds = [kind for body in bodies for kind in reply_kinds(body.get("pieces", ()))]
-    if len(kinds) == total and [len(body.get("pieces", ())) for body in bodies] == lengths.tolist():
+    counts = [len(body.get("pieces", ())) for body in bodies]
+    if REASONING in kinds and counts == lengths.tolist():
         for kind in (REASONING, ANSWER):
             columns |= _of_part(kind, np.array([own == kind for own in kinds]), kl, bounds)
     return replace(sums, columns={**sums.columns, **columns}, tokens={**sums.tokens, TOKEN_KL: kl})

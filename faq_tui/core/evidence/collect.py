@@ -39,7 +39,13 @@ def collect(run: Run) -> Evidence:
                 *(_row(run, a, {a.folder: {}}) for a in wanted_artefacts(run)),
             )
             return Evidence((), rows, (), (), "", "", benchmarked)
-        raise UsageError(f"nothing is measured yet: run `{command_line('run', run.folder)}`")
+        again = f"run `{command_line('run', run.folder)}`"
+        if not texts(run):
+            raise UsageError(
+                "no public benchmark has a result yet, and the settings name no held-out text: read the warnings of "
+                f"the stage evaluate, then {again}"
+            )
+        raise UsageError(f"nothing is measured yet: {again}")
     dtype, device = next(iter(tails.values())).split(".")[1:]
     unquantized = measured[UNQUANTIZED]
     comparisons = compare_all(run, measured)

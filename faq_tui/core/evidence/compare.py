@@ -8,11 +8,13 @@ compared. If a set from `[sets]` and the baseline have the same number of sample
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
+from faq_tui.core.assembly.build import EQUAL
 from faq_tui.core.assembly.draws import overlap
+from faq_tui.core.assembly.sample import MIN_TOKENS
 from faq_tui.core.evaluation.identity import UNQUANTIZED, wanted_artefacts
 from faq_tui.core.evaluation.kinds import kind_of
 from faq_tui.core.evaluation.metrics import Metric, metrics_in
@@ -35,7 +37,7 @@ from faq_tui.core.stats.bootstrap import Estimate, compared, of_metric, recovere
 from faq_tui.core.stats.multiple_testing import RATE, adjusted
 from faq_tui.core.stats.sums import Sums
 from faq_tui.core.store.artefacts import Artefact
-from faq_tui.core.store.sets import all_sets
+from faq_tui.core.store.sets import SetRow, all_sets
 
 Pair = tuple[Artefact, Artefact]
 
@@ -90,11 +92,18 @@ def _set_pairs(run: Run) -> Iterator[tuple[str, str, tuple[str, str]]]:
     The name is a source, or a set from `[sets]`. If the unit is "samples", both sets have the same number of samples.
     If the unit is "tokens", both have the same number of tokens.
     """
+    rows, repeats = all_sets(run.store), run.settings.evaluate.repeats
+    for name, equal, sets in _intended_pairs(run, rows):
+        if _difference(rows, repeats, equal, sets) is None:
+            yield name, equal, sets
+
+
+def _intended_pairs(run: Run, rows: Mapping[str, SetRow]) -> Iterator[tuple[str, str, tuple[str, str]]]:
+    """Like `_set_pairs`, but also yields pairs whose sizes differ although the settings ask for equal sizes."""
     settings = run.settings
     for source in settings.sources:
         for equal, suffix in SUFFIXES.items():
             yield source, equal, (f"{source}{suffix}", f"{BASELINE}{suffix}")
-    rows = all_sets(run.store)
     for name, plan in settings.set_plans().items():
         if name in (BASELINE, *settings.sources):
             continue
@@ -104,6 +113,49 @@ def _set_pairs(run: Run) -> Iterator[tuple[str, str, tuple[str, str]]]:
         ours, theirs = rows.get(name), rows.get(BASELINE)
         if "samples" not in matched and ours and theirs and ours.samples == theirs.samples:
             yield name, "samples", (name, BASELINE)
+
+
+@dataclass(frozen=True)
+class Unequal:
+    """Two sets that should have equal sizes, but have not. So they are not compared at equal sizes."""
+
+    name: str  # the source or the set that is not compared
+    other: str  # the set that it should be compared with
+    equal: str  # "samples" or "tokens"
+    ours: int  # the number of samples or tokens of `name`; if there are several draws, their mean
+    theirs: int
+
+
+def unequal(run: Run) -> Iterator[Unequal]:
+    """Yield each comparison that the settings ask for, but that would compare sets of different sizes."""
+    rows, repeats = all_sets(run.store), run.settings.evaluate.repeats
+    wanted = [set(run.settings.sets_of(recipe)) for recipe in run.settings.recipes]
+    for name, equal, sets in _intended_pairs(run, rows):
+        sizes = _difference(rows, repeats, equal, sets)
+        if sizes is not None and any(of_recipe.issuperset(sets) for of_recipe in wanted):
+            yield Unequal(name, sets[1], equal, *sizes)
+
+
+def _difference(
+    rows: Mapping[str, SetRow], repeats: int, equal: str, sets: tuple[str, str]
+) -> tuple[int, int] | None:
+    """The sizes of two sets, as means over all draws, if the sets differ in size. Otherwise None.
+
+    Sizes that differ by less than the share `EQUAL` are equal. A set that is cut to a number of tokens may have up to
+    MIN_TOKENS - 1 tokens too few (see `assembly.matching`).
+    """
+    draws = [[rows.get(draw_name(name, number)) for name in sets] for number in range(1, repeats + 1)]
+    sizes = [(_size(ours, equal), _size(theirs, equal)) for ours, theirs in draws if ours and theirs]
+    if not sizes:
+        return None
+    slack = MIN_TOKENS - 1 if equal == "tokens" else 0
+    theirs = fmean(other for _, other in sizes)
+    apart = fmean(abs(one - other) for one, other in sizes)
+    return (round(fmean(one for one, _ in sizes)), round(theirs)) if apart > max(slack, EQUAL * theirs) else None
+
+
+def _size(row: SetRow, equal: str) -> int:
+    return row.tokens if equal == "tokens" else row.samples
 
 
 def _compare(

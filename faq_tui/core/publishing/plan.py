@@ -28,6 +28,7 @@ from faq_tui.core.quantizing.servable import check_servable, serve_commands
 from faq_tui.core.report.document import document
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings.secrets import secrets_of_run
+from faq_tui.core.status import changed_stage
 from faq_tui.core.store.artefacts import Artefact, all_artefacts
 
 CALIBRATION_SUFFIX = "-calibration"  # user/name-calibration is the data set of the model user/name
@@ -135,7 +136,7 @@ def _card(
     if is_own_card(folder / CARD):
         return folder / CARD
     try:
-        body = document(run)
+        body = document(run, changed_stage=changed_stage(run))
     except UsageError:  # nothing is measured
         body = None
     evidence = evidence_lines(body, artefact)

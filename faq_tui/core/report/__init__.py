@@ -6,7 +6,8 @@ This file imports nothing, so that `faq-tui report --help` loads only formats.py
 plain data. `formats.py` defines the formats of the report, and returns the report as text or files. `outdated.py`
 checks whether the figures match the present settings and inputs. `facts.py` collects facts about the run: target,
 sources, candidates, judge, picks, sets, recipes. `family_notices.py` writes notices about sources that are not an
-elder (a larger model of the target's family).
+elder (a larger model of the target's family). `unequal_sets.py` writes notices about sets that are not compared,
+because their sizes differ.
 
 `markdown.py` writes the document as Markdown. The document has these sections: `answer.py` gives the answer in one
 line, followed by every metric of every comparison in words. `closest.py` names the model that is closest to the

@@ -182,10 +182,13 @@ def effect(c: dict[str, Any], body: dict[str, Any]) -> str:
     if outcome["baseline"] and difference["value"] is not None and not METRICS.get(metric).percent:
         share = f" ({100 * difference['value'] / outcome['baseline']:+.0f}%)"
     pair = f"{escape(c['recipe'])}, {escape(c['source'])}, at equal {c['equal']}"
-    change, interval = formatting.change(metric, difference["value"]), formatting.interval(metric, difference)
+    change, interval = (
+        formatting.change(metric, difference["value"]),
+        formatting.interval_in_words(metric, difference),
+    )
     return (
         f"{pair}: {formatting.metric_title(metric)} on {escape(texts[0]['title'])} {ours}, and {theirs} with "
-        f"{escape(_held_against(c))}; difference {change}{share}, 95% interval {interval} "
+        f"{escape(held_against(c))}; difference {change}{share}, {interval} "
         f"from {draws} {'draw' if draws == 1 else 'draws'}."
     )
 
@@ -222,7 +225,7 @@ def details(body: dict[str, Any]) -> list[str]:
         return [*lines, _nothing(body), ""]
     seen: set[tuple[str, str, str]] = set()
     for comparison in by_pair(body):
-        other = _held_against(comparison)
+        other = held_against(comparison)
         about = (comparison["recipe"], comparison["source"], other)
         if about not in seen:
             seen.add(about)
@@ -240,6 +243,8 @@ def covered(body: dict[str, Any]) -> str:
 
 
 def _nothing(body: dict[str, Any]) -> str:
+    if not body["texts"]:  # a run without held-out texts has a report only if it has results of benchmarks
+        return "No held-out text was measured. The section Benchmarks compares the models."
     if not body["run"]["sources"]:
         return "There is nothing to compare, because the settings have no source."
     return (
@@ -255,7 +260,7 @@ def _comparison(c: dict[str, Any], texts: dict[str, dict[str, Any]]) -> list[str
     )
     lines = [
         f"- **At equal {c['equal']}: {verdicts}.** {escape(c['source'])}: {_size(c, 'our')}; "
-        f"{escape(_held_against(c))}: {_size(c, 'baseline')}."
+        f"{escape(held_against(c))}: {_size(c, 'baseline')}."
     ]
     if c["same"]:
         return [
@@ -268,7 +273,7 @@ def _comparison(c: dict[str, Any], texts: dict[str, dict[str, Any]]) -> list[str
     ]
 
 
-def _held_against(c: dict[str, Any]) -> str:
+def held_against(c: dict[str, Any]) -> str:
     """The name of the set that our set is compared with.
 
     The other set is the baseline, or the set that gave our set its size.
@@ -277,6 +282,12 @@ def _held_against(c: dict[str, Any]) -> str:
     """
     name = str(c["baseline"]).removeprefix(f"{c['recipe']}-")
     return BASELINE if name == f"{BASELINE}{TOKENS_SUFFIX}" else name
+
+
+def compared_sets(c: dict[str, Any]) -> str:
+    """The name of our set. If it is not compared with the baseline, the name of the other set is added."""
+    other = held_against(c)
+    return str(c["source"]) if other == BASELINE else f"{c['source']} against {other}"
 
 
 def _size(c: dict[str, Any], side: str) -> str:
@@ -297,7 +308,7 @@ def _outcome(metric: str, outcome: dict[str, Any]) -> str:
     difference = outcome["difference"]
     text = (
         f"{formatting.metric_title(metric)} {ours} against {baseline}: {outcome['verdict']} "
-        f"({formatting.change(metric, difference['value'])}, 95% interval {formatting.interval(metric, difference)}"
+        f"({formatting.change(metric, difference['value'])}, {formatting.interval_in_words(metric, difference)}"
     )
     recovered = formatting.share(outcome["recovered"])
     return f"{text})" if recovered == formatting.MISSING else f"{text}, loss recovered {recovered})"

@@ -22,6 +22,7 @@ from faq_tui.core.report.flips import flips
 from faq_tui.core.report.outdated import outdated
 from faq_tui.core.report.paper import paper
 from faq_tui.core.report.spikes import spikes
+from faq_tui.core.report.unequal_sets import unequal_notices
 from faq_tui.core.run.run import Run
 from faq_tui.core.stats.bootstrap import LEVEL
 
@@ -34,11 +35,11 @@ TITLES = {
 }
 
 
-def document(run: Run, evidence: Evidence | None = None) -> dict[str, Any]:
+def document(run: Run, evidence: Evidence | None = None, changed_stage: str | None = None) -> dict[str, Any]:
     """The content of the report of `run`. A number that is not finite becomes None (null in JSON).
 
-    A caller that already has the result of `collect` can pass this result as `evidence`. Raises UsageError if nothing
-    is measured.
+    A caller that already has the result of `collect` can pass this result as `evidence`. `changed_stage` is described
+    in `outdated`. Raises UsageError if nothing is measured.
     """
     evidence = collect(run) if evidence is None else evidence
     known = environment.read_environment(run)
@@ -58,8 +59,8 @@ def document(run: Run, evidence: Evidence | None = None) -> dict[str, Any]:
                 for name, outcome in o.items()
             ),
         },
-        "outdated": outdated(run),
-        "notices": notices(run),
+        "outdated": outdated(run, changed_stage),
+        "notices": [*notices(run), *unequal_notices(run)],
         "texts": _texts(evidence, known),
         "models": [asdict(row) for row in evidence.rows],
         "comparisons": [_comparison(comparison) for comparison in evidence.comparisons],

@@ -12,6 +12,7 @@ from typing import Any
 
 from faq_tui.core.extensions import METRICS
 from faq_tui.core.report import formatting
+from faq_tui.core.report.answer import compared_sets
 from faq_tui.core.report.formatting import one_line
 
 EQUALS = ("tokens", "samples")
@@ -78,7 +79,7 @@ def panels(body: dict[str, Any]) -> list[ForestPanel]:
         for name, outcomes in c["texts"].items():
             metric = texts[name]["metrics"][0]
             if outcomes[metric]["difference"]["value"] is not None and not c["same"]:
-                parts = [c["recipe"]] * several + [c["source"], texts[name]["title"]]
+                parts = [c["recipe"]] * several + [compared_sets(c), texts[name]["title"]]
                 row = ForestRow(c["equal"], one_line(" · ".join(parts)), outcomes[metric])
                 found.setdefault(metric, []).append(row)
     return [ForestPanel(metric, tuple(rows)) for metric, rows in found.items()]

@@ -65,11 +65,14 @@ class Html(ReportFormat):
 MARKDOWN, JSON, HTML = Markdown(), JsonDocument(), Html()
 
 
-def render(run: Run, name: str) -> str:
-    """The report in the format `name`. Raises UsageError if nothing is measured, or if the format is unknown."""
+def render(run: Run, name: str, changed_stage: str | None = None) -> str:
+    """The report in the format `name`. `changed_stage` is described in `outdated`.
+
+    Raises UsageError if nothing is measured, or if the format is unknown.
+    """
     from faq_tui.core.report.document import document
 
-    return render_document(document(run), name)
+    return render_document(document(run, changed_stage=changed_stage), name)
 
 
 def render_document(body: dict[str, Any], name: str) -> str:

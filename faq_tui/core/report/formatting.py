@@ -36,6 +36,7 @@ def escape(text: object, longest: int = LONGEST) -> str:
 
 
 MISSING = "–"
+NO_INTERVAL = "no interval"
 HUGE = 1e6
 NO_SHARE = 100  # shares of 100 or more, that is, 10000% or more, are shown as ">10000" (see `percent`)
 
@@ -81,9 +82,15 @@ def _plain(number: float, metric: str, sign: str = "") -> str:
 def interval(metric: str, estimate: dict[str, Any]) -> str:
     """The interval of a difference as `[low, high]`."""
     if estimate["low"] is None or estimate["high"] is None:
-        return "no interval"
+        return NO_INTERVAL
     low, high = (change(metric, estimate[end]).removesuffix(" points") for end in ("low", "high"))
     return f"[{low}, {high}]"
+
+
+def interval_in_words(metric: str, estimate: dict[str, Any]) -> str:
+    """The interval as `interval` writes it, with the words "95% interval" before it if there is one."""
+    text = interval(metric, estimate)
+    return text if text == NO_INTERVAL else f"95% interval {text}"
 
 
 def share(estimate: dict[str, Any] | None) -> str:

@@ -19,23 +19,26 @@ from faq_tui.core.store.stages import all_rows
 
 STAGE = "evaluate"
 CHANGED = (
-    "The settings or inputs of the stage evaluate have changed since these figures were measured: run the stage again"
+    "The settings or inputs of the stage {stage} have changed since these figures were measured: run the {what} again"
 )
 UNFINISHED = "The stage evaluate is not finished: some figures may be missing or come from earlier settings"
 # Changes of these keys of [evaluate] do not change our own measurements. Benchmarks have separate signatures.
 NO_MEASUREMENT = {"batch_size", "bootstrap", "repeats", "repeat_share", "lm_eval", "evalscope", "serve"}
 
 
-def outdated(run: Run) -> str | None:
+def outdated(run: Run, changed_stage: str | None = None) -> str | None:
     """Say whether figures may come from earlier settings.
 
-    Returns a sentence without a full stop, or None if all figures are current.
+    `changed_stage` is what `status.changed_stage` returns: the first stage before the stage evaluate whose settings
+    or inputs have changed. Returns a sentence without a full stop, or None if all figures are current.
     """
     row = all_rows(run.store).get(STAGE)
     if row is None:
         return None
     if row.signature != figures_signature(run):
-        return CHANGED
+        return CHANGED.format(stage=STAGE, what="stage")
+    if changed_stage is not None:
+        return CHANGED.format(stage=changed_stage, what="stages")
     return None if row.state == "done" else UNFINISHED
 
 

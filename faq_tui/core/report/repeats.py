@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -28,10 +28,11 @@ SETTINGS = {
 }
 
 
-def draw_sentences(body: dict[str, Any]) -> list[str]:
+def draw_sentences(body: dict[str, Any], shown: Callable[[str], str] = str) -> list[str]:
     """One sentence for each text, about the comparison with the widest interval.
 
-    The sentences are plain text: Markdown characters are not escaped.
+    `shown` converts the names of texts and metrics. By default, the sentences are plain text: Markdown characters in
+    the names are not escaped.
     """
     widest: dict[str, dict[str, Any]] = {}
     for one in body.get("draws_needed", []):
@@ -39,10 +40,10 @@ def draw_sentences(body: dict[str, Any]) -> list[str]:
         if other is None or one["half_width"] > other["half_width"]:
             widest[one["text"]] = one
     titles = {text["name"]: text["title"] for text in body["texts"]}
-    return [_sentence(one, titles[text]) for text, one in widest.items()]
+    return [_sentence(one, titles[text], shown) for text, one in widest.items()]
 
 
-def _sentence(one: dict[str, Any], title: str) -> str:
+def _sentence(one: dict[str, Any], title: str, shown: Callable[[str], str]) -> str:
     metric = METRICS.get(one["metric"])
     unit = " points" if metric.percent else "%"
     now = f"±{_percent(one['half_width'])}{unit} after {_draws(one['draws'])}"
@@ -55,7 +56,7 @@ def _sentence(one: dict[str, Any], title: str) -> str:
         now += ";"
         assumed = " if draws differ as much as in our own tests," if one["assumed"] else ""
     needs = "; ".join(_needs(wanted, unit, one["text"])) or "the interval is narrow enough"
-    return f"{metric.title} on {title}: {now}{assumed} {needs}."
+    return f"{shown(metric.title)} on {shown(title)}: {now}{assumed} {needs}."
 
 
 def _needs(wanted: Sequence[dict[str, Any]], unit: str, text: str) -> Iterator[str]:
@@ -89,11 +90,11 @@ def _percent(share: float) -> str:
 
 def draw_lines(body: dict[str, Any]) -> list[str]:
     """The sentences as lines of Markdown. Returns [] if nothing is known about draws."""
-    sentences = draw_sentences(body)
+    sentences = draw_sentences(body, escape)
     if not sentences:
         return []
     intro = (
         "How wide each interval is, as a share of the baseline's value, and how many draws (`evaluate.repeats`) a "
         "narrower interval needs:"
     )
-    return [intro, "", *(f"- {escape(sentence, 400)}" for sentence in sentences), ""]
+    return [intro, "", *(f"- {sentence}" for sentence in sentences), ""]

@@ -93,7 +93,6 @@ def spike_lines(body: dict[str, Any]) -> list[str]:
     data = body["spikes"]
     lines: list[str] = []
     if data["comparisons"]:
-        lines += ["## Spikes", ""]
         lines += [f"- {escape(one['sentence'], SENTENCE)}" for one in data["comparisons"]]
         lines += ["", *table(("set", *NAMES.values()), _rows(data["comparisons"])), ""]
         lines += [
@@ -113,7 +112,7 @@ def spike_lines(body: dict[str, Any]) -> list[str]:
     if data["layer_errors"]:
         head = ("model", "median", "last layer", "highest")
         lines += ["### Errors of the layers", "", *table(head, _errors(data)), "", DRIFT, ""]
-    return lines
+    return ["## Spikes", "", *lines] if lines else []
 
 
 def _rows(comparisons: list[dict[str, Any]]) -> list[list[str]]:

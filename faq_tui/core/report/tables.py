@@ -7,7 +7,7 @@ from typing import Any
 
 from faq_tui.core.evaluation.metrics import Metric, all_metrics
 from faq_tui.core.report import formatting
-from faq_tui.core.report.answer import by_pair
+from faq_tui.core.report.answer import by_pair, compared_sets
 from faq_tui.core.report.formatting import escape
 
 
@@ -89,7 +89,7 @@ def comparisons(body: dict[str, Any]) -> list[str]:
 def _comparison(c: dict[str, Any], text: str, metric: str, outcome: dict[str, Any]) -> list[str]:
     difference = outcome["difference"]
     return [
-        *(escape(c["recipe"]), c["equal"], escape(c["source"]), escape(text), formatting.metric_title(metric)),
+        *(escape(c["recipe"]), c["equal"], escape(compared_sets(c)), escape(text), formatting.metric_title(metric)),
         *(
             outcome["verdict"],
             formatting.value(metric, outcome["baseline"]),

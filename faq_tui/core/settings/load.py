@@ -21,7 +21,8 @@ from pydantic_core import ErrorDetails
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.shell import command_line
-from faq_tui.core.settings.recipe import known_keys
+from faq_tui.core.extensions import METHODS
+from faq_tui.core.settings.recipe import known_keys, model_of
 from faq_tui.core.settings.schema import Settings
 
 LARGEST = 10 << 20  # size of the largest settings file in bytes
@@ -158,13 +159,18 @@ def dotted(location: Iterable[int | str]) -> str:
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
     """The valid keys of the section that has the unknown key."""
-    if location[0] == "recipes":
-        return list(known_keys())
     here: list[Any] = [Settings]
-    for part in location[:-1]:
+    parts = location[:-1]
+    if location[0] == "recipes":
+        if len(location) <= 3:
+            return list(known_keys())
+        models = [model_of(name) for name in METHODS.names()]
+        here, parts = [model for model in models if location[2] in model.model_fields], location[2:-1]
+    for part in parts:
         here = [inner for annotation in here for inner in _inside(annotation, part)]
     sections = (one for one in here if isinstance(one, type) and issubclass(one, BaseModel))
-    return [field.alias or name for section in sections for name, field in section.model_fields.items()]
+    names = (field.alias or name for section in sections for name, field in section.model_fields.items())
+    return list(dict.fromkeys(names))
 
 
 def _inside(annotation: Any, part: int | str) -> list[Any]:

@@ -155,7 +155,9 @@ class Settings(Section):
         folders = Counter(recipe.folder(name) for recipe in self.recipes for name in self.sets_of(recipe))
         for folder, count in folders.items():
             if count > 1:
-                raise ValueError(f"recipes: two recipes would both write models/{folder}")
+                raise ValueError(
+                    f"recipes: two recipes would both write models/{folder}: remove one recipe, or give it other sets"
+                )
 
     def set_names(self) -> tuple[str, ...]:
         """The names of all calibration sets.

@@ -20,6 +20,7 @@ from faq_tui.core.assembly.draws import draws, in_words
 from faq_tui.core.assembly.order import ordering
 from faq_tui.core.assembly.prose import Prose, read_prose, state
 from faq_tui.core.assembly.spool import SampleSpool
+from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.hashing import LongList, digest, sorted_by_digest
 from faq_tui.core.chat.template import Template
 from faq_tui.core.chat.token_kinds import write_kinds
@@ -138,14 +139,19 @@ def _assemble(context: Context, spool: SampleSpool) -> str:
         collector = Collector(template, settings.assemble, spool.keep)
         material = replace(_material(run, seeds, number), prose=_prose(run, template, (number - 1) / len(drawn)))
         builder = Builder(collector, material, settings.set_plans(), order, context.cancel.check)
-        built = builder.plain(default, settings.assemble.common_seeds)
-        if settings.sources:
-            built |= builder.twins({name: built[name] for name in default})
+        which = f"draw {number} of {len(drawn)}: " if len(drawn) > 1 else ""  # the builder does not know its draw
+        try:
+            built = builder.plain(default, settings.assemble.common_seeds)
+            if settings.sources:
+                built |= builder.twins({name: built[name] for name in default})
+        except FaqError as error:
+            error.args = (f"{which}{error}",)
+            raise
         for name in settings.set_names():
             _store(context, collector, name, built[name], draw_name(name, number))
             made[draw_name(name, number)] = f"{len(built[name])} samples, {tokens(built[name])} tokens"
         for text in builder.warnings:
-            context.emit(Note(text, "warning"))
+            context.emit(Note(f"{which}{text}", "warning"))
     for name in all_sets(run.store).keys() - set(names):  # delete the sets that are no longer in the settings
         for folder in (run.calibration, run.token_kinds):
             (folder / f"{name}.jsonl").unlink(missing_ok=True)

@@ -139,6 +139,15 @@ def _estimate(
 ) -> tuple[Estimate, float | None]:
     import numpy as np
 
+    with np.errstate(invalid="ignore", over="ignore"):
+        return _of_statistic(statistic, draws, resamples, widening)
+
+
+def _of_statistic(
+    statistic: Statistic, draws: Sequence[Sums], resamples: int, widening: float
+) -> tuple[Estimate, float | None]:
+    import numpy as np
+
     items, ones = len(draws[0]), np.ones((1, len(draws)))
     value = float(statistic(ones, np.ones((1, items)))[0])
     if items < MIN_ITEMS or not np.isfinite(value):

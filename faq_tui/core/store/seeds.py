@@ -147,6 +147,12 @@ def answers_of(store: Store, ids: Sequence[str]) -> Iterator[list[str | None]]:
         yield from map(list, store.db.execute(f"SELECT s.id, s.answer {_LISTED}", (part,)).fetchall())
 
 
+def have_answers(store: Store) -> bool:
+    """True if at least one seed has an original answer, or an earlier turn of the assistant."""
+    query = "SELECT 1 FROM seeds WHERE present AND (answer != '' OR messages LIKE '%\"assistant\"%') LIMIT 1"
+    return store.db.execute(query).fetchone() is not None
+
+
 def _parts(ids: Sequence[str]) -> Iterator[str]:
     return (json.dumps(ids[start : start + BATCH]) for start in range(0, len(ids), BATCH))
 

@@ -21,6 +21,7 @@ from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.chat.token_kinds import KINDS, read_kinds
 from faq_tui.core.judging.identity import judge_id
 from faq_tui.core.models.dense import load_dense
+from faq_tui.core.overrides import reject
 from faq_tui.core.regenerating import source_hash_of
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Event, Note, SetAssembled
@@ -327,6 +328,16 @@ def test_too_few_seeds_keep_the_share_of_prose(run: Run) -> None:
     _, sets, events = assembled(run, text)
     assert abs(share_of(sets["big"]) - 0.2) < 0.005 and len(seeds_of(sets["big"])) < 99
     assert "samples, but 99 were requested" in warned(events)
+
+
+def test_prose_alone_is_no_set_of_conversations(run: Run, articles: Path) -> None:
+    """No seed with an original answer is in the other sets, so only the prose would be left."""
+    text = f"[sets.mixed]\nfrom = {{baseline = 0.8, prose = 0.2}}\nkind = 'original'\nprose_file = '{articles}'\n"
+    for seed in seed_rows.by_role(run.store, "chosen"):
+        if seed.answer:
+            reject(run, seed.id, "elder", "no")
+    with pytest.raises(FaqError, match="set mixed has no seed in common with the other sets"):
+        assembled(run, text)
 
 
 def test_a_text_that_is_too_short_or_changes(run: Run, articles: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faq_tui.core.base.cancel import CancelToken
-from faq_tui.core.evaluation.compare import decode_token_kl, encode_token_kl, measure
+from faq_tui.core.evaluation.compare import compare, decode_token_kl, encode_token_kl, measure
 from faq_tui.core.evaluation.heldout import Item
 from faq_tui.core.evaluation.item_texts import pieces
 from faq_tui.core.models.backbone import Backbone, LmHead
@@ -89,6 +89,29 @@ def test_the_entropies_of_the_unquantized_models_predictions(seed: int, scale: f
         p = torch.softmax(own.double() @ weight.double().T, -1)
         wanted = -torch.special.xlogy(p, p).sum(-1)
         assert np.allclose(found[number], wanted.numpy(), atol=2e-4)
+
+
+def test_a_token_without_probability_adds_nothing_to_the_kl() -> None:
+    """Some models give reserved tokens the logit minus infinity."""
+    import torch
+
+    class Masked(LmHead):
+        def logits(self, states: Any) -> Any:
+            logits = super().logits(states)
+            logits[:, 3] = -torch.inf
+            return logits
+
+    dice = torch.Generator().manual_seed(0)
+    ours, theirs = (torch.randn((19, 8), generator=dice) for _ in range(2))
+    states = torch.randn((5, 8), generator=dice)
+    p, q = ((states @ weight.T).double() for weight in (theirs, ours))
+    p[:, 3] = q[:, 3] = -1e300
+    wanted = float(torch.nn.functional.kl_div(q.log_softmax(-1), p.log_softmax(-1), log_target=True, reduction="sum"))
+    for head in (Masked, LmHead):  # a measured model that gives the token some probability is no problem, either
+        found = compare(states, [1, 2, 4, 5, 6], head(ours), (states, Masked(theirs)))
+        assert np.isfinite(found["kl"])
+        if head is Masked:
+            assert found["kl"] == pytest.approx(wanted, rel=1e-4)
 
 
 def test_items_with_the_same_start_have_the_figures_of_items_alone() -> None:

@@ -104,7 +104,19 @@ def test_the_tail_of_a_long_text_and_of_an_infinite_kl() -> None:
     assert found == np.sort(values)[::-1][int(0.01 * len(values))]
     sums = Sums.of({"tokens": [1.0]})
     blob = encode_token_kl({0: [math.inf]}, {0: [False]})
-    assert TAIL_KL.value_of(with_token_columns(sums, blob, None, [])) == 65504.0
+    assert TAIL_KL.value_of(with_token_columns(sums, blob, None, [])) == math.inf
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_kl_that_is_not_finite_has_no_finite_mean(bad: float) -> None:
+    """float16 stores the value as 65504, which is no measured KL."""
+    sums = Sums.of({"tokens": [10.0, 10.0]})
+    blob = encode_token_kl({0: [0.5] * 10, 1: [bad] + [0.5] * 9}, {0: [False] * 10, 1: [False] * 10})
+    entropy = encode_entropies({n: [t / 10 for t in range(10)] for n in range(2)})
+    pieces = ["<think>", "I ", "think", "</think>", *"abcdef"]
+    found = with_token_columns(sums, blob, entropy, [{"pieces": pieces}, {"pieces": pieces[::-1]}])
+    assert UNSURE_KL.value_of(found) == 0.5, "the token with the bad KL is one that the target is sure of"
+    assert SURE_KL.value_of(found) == math.inf
 
 
 def test_the_unquantized_model_differs_nowhere_and_a_damaged_blob_is_ignored() -> None:
@@ -142,4 +154,4 @@ def test_reasoning_and_answer_are_measured_apart() -> None:
     assert ANSWER_KL.value_of(sums) == pytest.approx((1.0 + 2 * 2.0) / 3)
     assert "kl_reasoning" not in sums_of(items, bodies[:1]).columns, "the stored items are others"
     plain = sums_of(items, [{"pieces": ["a"] * 5}, {"pieces": ["b"] * 2}])
-    assert "kl_reasoning" not in plain.columns and "kl_answer" in plain.columns
+    assert not {"kl_reasoning", "kl_answer"} & set(plain.columns), "no reply has reasoning, so nothing comes after it"

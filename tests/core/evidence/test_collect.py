@@ -11,7 +11,7 @@ from faq_tui.core.report.markdown import markdown
 from tests.support.evidence_run import add_entropies, add_words, evidence_run
 from tests.support.schemas import valid
 
-MORE = {"kl_p99", "kl_unsure", "kl_sure", "kl_answer", "departure"}
+MORE = {"kl_p99", "kl_unsure", "kl_sure", "departure"}
 
 
 def verdicts(evidence: Evidence) -> list[tuple[str, str, str, object]]:
@@ -48,4 +48,5 @@ def test_metrics_of_single_tokens(tmp_path: Path) -> None:
         valid("report", body)
         assert body["draws_needed"] and "draws_needed" not in document(run, before)
         assert body["interval"]["comparisons"] == document(run, before)["interval"]["comparisons"]
+        assert "more held-out items (raise `" in markdown(body), "the settings are written as code"
         assert "99th percentile of KL" in markdown(body) and "tokens to first departure" in markdown(body)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.evaluation.kinds import PROSE
 from faq_tui.core.evaluation.metrics import KL, PERPLEXITY, TOP1, Metric, metrics_of
@@ -27,9 +28,12 @@ from faq_tui.core.evidence import (
     collect,
 )
 from faq_tui.core.evidence.compare import verdict
+from faq_tui.core.report.document import document
+from faq_tui.core.report.markdown import markdown
 from faq_tui.core.run.run import Run
 from faq_tui.core.stats.bootstrap import Estimate
 from faq_tui.core.stats.multiple_testing import RATE
+from faq_tui.core.store.sets import SetRow, add_set
 from tests.support.made_up import SETS, TOML, add_made_up_artefact, add_made_up_measurement, made_up_run, measure_all
 
 METRICS = [metric for metric in metrics_of(PROSE) if not metric.of_tokens]
@@ -143,6 +147,37 @@ def test_too_few_items_and_numbers_that_are_not_finite_tell_nothing(run: Run) ->
 def test_nothing_measured_says_what_to_do(run: Run) -> None:
     with pytest.raises(UsageError, match="nothing is measured yet: run `faq-tui run"):
         collect(run)
+
+
+def add_sizes(run: Run, equal_tokens: int, samples: int = 10) -> None:
+    """The assembled sets. `elder-tokens` has `equal_tokens` tokens, and `elder` has `samples` samples."""
+    sizes = {
+        "baseline": (10, 1000),
+        "elder": (samples, 3000),
+        "baseline-tokens": (30, 3000),
+        "elder-tokens": (10, equal_tokens),
+    }
+    for name, (count, tokens) in sizes.items():
+        add_set(run.store, SetRow(name, digest(name), count, tokens, tokens, 0, {}))
+
+
+def test_sets_of_different_sizes_are_not_compared_at_equal_sizes(run: Run) -> None:
+    measure_all(run, {"baseline": 0.30, "elder": 0.20, "baseline-tokens": 0.30, "elder-tokens": 0.20})
+    for tokens, samples, compared in (
+        (3000, 10, {"samples", "tokens"}),
+        (2990, 10, {"samples", "tokens"}),  # cutting may leave up to 10 tokens less
+        (2900, 10, {"samples"}),
+        (3000, 6, {"tokens"}),
+    ):
+        add_sizes(run, tokens, samples)
+        assert {c.equal for c in collect(run).comparisons} == compared
+    add_sizes(run, 2900)
+    body = document(run)
+    assert [n["message"] for n in body["notices"] if n["source"] == "elder"][-1] == (
+        "It is not compared with baseline-tokens at equal tokens, because it has 2,900 tokens, and baseline-tokens "
+        "has 3,000. To compare them, match baseline-tokens to elder instead, or use more seeds"
+    )
+    assert not body["not_yet"] and "both sets have 2,900 tokens" not in markdown(body)
 
 
 @given(st.sampled_from(METRICS), st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))

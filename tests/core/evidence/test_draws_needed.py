@@ -93,8 +93,11 @@ def test_the_sentence_names_draws_and_time() -> None:
     (line,) = [one for one in draw_lines(body_of(comparison(0.03, None, 1))) if one.startswith("- ")]
     assert "±3% after 1 draw. One draw does not show how much draws differ." in line
     assert "If they differ as much as in our own tests, ±5% needs 3 draws" in line
-    assert line.endswith(r"±2% and ±1% need more held-out items (raise \`evaluate.prose_tokens\`).")
+    assert line.endswith("±2% and ±1% need more held-out items (raise `evaluate.prose_tokens`).")
     assert draw_lines(body_of()) == []
+    hostile = body_of(comparison(0.03, None, 1))
+    hostile["texts"][0]["title"] = "`<b>"
+    assert any(r"KL on \`\<b\>: " in one for one in draw_lines(hostile)), "the names of texts are escaped"
 
 
 @pytest.mark.parametrize(

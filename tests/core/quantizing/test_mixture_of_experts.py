@@ -124,3 +124,10 @@ def test_gptaq_is_refused_for_a_mixture_before_anything_is_asked_for(mixture: Pa
             with pytest.raises(UsageError, match="does not support the routing of a mixture of experts"):
                 refuse_unquantizable(run)
             refuse_unquantizable(run, recipes=False)
+
+
+def test_gptaq_with_token_weights_does_not_advise_what_is_refused(mixture: Path, tmp_path: Path) -> None:
+    rest = '[[recipes]]\nmethod = "gptaq"\ngroup_size = 64\nsink_share = 0.1\n'
+    folder = make_run(tmp_path / "run", target=str(mixture), rest=rest)
+    with open_run(folder) as run, pytest.raises(UsageError, match="of experts: use gptq, spqr or w8a8"):
+        refuse_unquantizable(run)

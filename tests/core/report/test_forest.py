@@ -22,7 +22,7 @@ def body_of(differences: list[tuple[float, float | None, float | None]], metric:
     for number, (value, low, high) in enumerate(differences):
         outcome = {"difference": {"value": value, "low": low, "high": high}, "verdict": "within noise"}
         names = {"recipe": "gptq", "source": f"s{number}", "equal": ("samples", "tokens")[number % 2]}
-        comparisons.append({**names, "same": False, "texts": {"t": {metric: outcome}}})
+        comparisons.append({**names, "baseline": "gptq-baseline", "same": False, "texts": {"t": {metric: outcome}}})
     return {"texts": texts, "comparisons": comparisons}
 
 
@@ -56,6 +56,14 @@ def test_equal_tokens_come_first_and_a_missing_interval_is_a_point() -> None:
     assert text.index("Equal tokens") < text.index("s1 · a text") < text.index("Equal samples") < text.index("s0 · a")
     point = next(line for line in forest_lines(body, 80) if "s0" in line.label)
     assert "─" not in point.plot and point.numbers.strip() == "+10.0 points within noise"
+
+
+def test_a_set_that_is_not_compared_with_the_baseline_names_the_other_set() -> None:
+    body = body_of([(0.1, 0.0, 0.2), (0.1, 0.0, 0.2)])
+    first, second = body["comparisons"]
+    first["baseline"], second["baseline"] = "gptq-baseline-tokens", "gptq-elder"
+    (panel,) = panels(body)
+    assert [row.what for row in panel.rows] == ["s1 against elder · a text", "s0 · a text"]
 
 
 def test_no_comparison_no_picture() -> None:

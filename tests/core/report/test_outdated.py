@@ -10,9 +10,11 @@ import pytest
 from faq_tui.core.report.formats import render
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.stages.pipeline import all_stages
+from faq_tui.core.status import changed_stage
 from faq_tui.core.store import stages as stage_rows
 from faq_tui.core.store.measurements import all_measurements
 from tests.support.made_up import TOML, made_up_run, measure_all
+from tests.support.shell import faq_tui
 
 KLS = {"baseline": 0.30, "elder": 0.20}
 
@@ -48,6 +50,25 @@ def test_figures_of_other_settings_are_said_to_be(tmp_path: Path, change: str, s
     else:
         assert said in body["outdated"] and said in page
         assert text.index("**Out of date**: The settings") < text.index("In short")
+
+
+def test_a_change_of_an_earlier_stage_is_said_too(tmp_path: Path) -> None:
+    """The sets, and so the models, are those of the earlier settings."""
+    with made_up_run(tmp_path) as run:
+        measure_all(run, KLS)
+        assemble = next(stage for stage in all_stages() if stage.name == "assemble")
+        stage_rows.begin(run.store, assemble.name, assemble.signature(run), "job")
+        stage_rows.end(run.store, assemble.name, "done")
+        evaluated(run)
+        # The files of the sets are missing, but the figures are those of the present settings.
+        assert changed_stage(run) is None and "Out of date" not in faq_tui("report", tmp_path).out
+    (tmp_path / "faq.toml").write_text(TOML + "[assemble]\nmax_tokens = 99\n")
+    with open_run(tmp_path) as run:
+        assert changed_stage(run) == "assemble"
+    said = (
+        "The settings or inputs of the stage assemble have changed since these figures were measured: run the stages"
+    )
+    assert f"> **Out of date**: {said} again." in faq_tui("report", tmp_path).out
 
 
 @pytest.mark.parametrize("state", ["running", "stopped", "failed"])

@@ -47,6 +47,7 @@ def test_the_line_about_first_tokens_is_there_if_they_were_measured(tmp_path: Pa
         row.summary["sinks"] = [{"layer": 2, "max": 812.4, "share": 0.93, "massive": 1}]
         add_activations(run.store, row)
         text = checked(spikes(run))
+    assert text.startswith("## Spikes\n\n")
     line = "- baseline: the samples' first tokens make up 93% of the input's squared norm (median over layers), 93%"
     assert f"{line} in layer 2" in text
 

@@ -39,7 +39,7 @@ def test_recipes_with_and_without_weights_can_be_compared_in_one_run() -> None:
     kinds = parse_settings(BASE + text).recipes[-1]
     assert kind_weights_of(kinds) == {"answer": 2.0, "reasoning": 1.0, "question": 1.0, "template": 1.0}
     assert {key: str(value) for key, value in kinds.unusual().items()} == {"token_weights": "answer 2"}
-    with pytest.raises(UsageError, match="two recipes would both write models/gptq-sink2-w4g128"):
+    with pytest.raises(UsageError, match="two recipes would both write models/gptq-sink2-w4g128-baseline: remove"):
         parse_settings(BASE + '[[recipes]]\nsink_share = "auto"\n[[recipes]]\nsink_share = 0.02\n')
 
 
@@ -56,6 +56,13 @@ def test_a_share_that_is_none(share: Any) -> None:
 def test_weights_that_are_none(weights: Any) -> None:
     with pytest.raises(ValidationError):
         build_recipe({"token_weights": weights})
+
+
+def test_a_mistyped_kind_is_compared_with_the_kinds() -> None:
+    with pytest.raises(UsageError, match=r"unknown key `recipes\[1\].token_weights.answr`; did you mean `answer`\?"):
+        parse_settings(f"{BASE}[[recipes]]\ntoken_weights = {{ answr = 2 }}\n")
+    with pytest.raises(UsageError, match="valid keys: answer, question, reasoning, template"):
+        parse_settings(f"{BASE}[[recipes]]\ntoken_weights = {{ zzz = 2 }}\n")
 
 
 def test_some_kind_must_count() -> None:

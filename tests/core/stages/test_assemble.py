@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from faq_tui.core.base.errors import FaqError
 from faq_tui.core.run.events import Note
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Evaluate
@@ -64,3 +65,11 @@ def test_the_seeds_stage_takes_seeds_for_every_draw(tmp_path: Path) -> None:
     (once, heldout, signature), (thrice, heldout_too, other) = chosen
     assert len(once) == 20 and len(thrice) == 60 and set(once) < set(thrice)
     assert heldout == heldout_too and signature != other
+
+
+def test_messages_name_the_draw(run: Run) -> None:  # noqa: F811
+    _, _, events = assembled(run, "[sets.many]\ncount = 99\n" + THREE)
+    warnings = [event.message for event in events if isinstance(event, Note) and "were requested" in event.message]
+    assert warnings == [f"draw {n} of 3: set many has 12 samples, but 99 were requested" for n in (1, 2, 3)]
+    with pytest.raises(FaqError, match=r"^draw 1 of 3: set short has no sample"):
+        assembled(run, "[sets.short]\ntokens_per_sample = 16\nfrom = 'elder'\n" + THREE)

@@ -56,7 +56,7 @@ def test_the_report_shows_benchmarks_alone(tmp_path: Path) -> None:
         toml = run.folder / "faq.toml"
         toml.write_text(toml.read_text().replace('perplexity = ["prose.txt"]\n', NO_TEXTS))
     with open_run(tmp_path) as run:
-        with pytest.raises(UsageError, match="nothing is measured yet"):
+        with pytest.raises(UsageError, match="no public benchmark has a result yet, and the settings name"):
             document(run)
         for request in wanted(run):
             known = (*request.key, request.task, "acc", "", 0.5, 0.1, 6, 1, 0, "1", "0.4", True, None)
@@ -65,4 +65,5 @@ def test_the_report_shows_benchmarks_alone(tmp_path: Path) -> None:
         valid("report", body)
         text = render_document(body, "md")
     assert [model["name"] for model in body["models"]] == [UNQUANTIZED, BASELINE, ELDER] and body["texts"] == []
-    assert text.count("| local_choice |") == 3 and "Evaluated on" not in text
+    assert "No held-out text was measured. The section Benchmarks compares the models." in text
+    assert "nothing to compare" not in text and text.count("| local_choice |") == 3 and "Evaluated on" not in text

@@ -58,11 +58,45 @@ def test_the_file_of_prose(folder: Run) -> None:
         b" Text. \n"[:6]
     )
     assert "held-out text" in complaint(with_sets(folder, MIXED.format(file="held.txt")))
+    (folder.folder / "copy.txt").write_text("Held-out text. " * 100)
+    assert "copy.txt is also a held-out text" in complaint(with_sets(folder, MIXED.format(file="copy.txt")))
+    (folder.folder / "words.txt").write_text("Passages whose last word is asked for. " * 100)
+    last_words = MIXED.format(file="words.txt") + '[evaluate]\nlast_word = ["words.txt"]\nperplexity = []\n'
+    settings = parse_settings(TOML.format(target="embedded").partition("[evaluate]")[0] + last_words)
+    assert "words.txt is also a held-out text" in complaint(Run(folder.folder, settings, folder.store))
     assert "there is no text file" in complaint(with_sets(folder, MIXED.format(file=".")))
     (folder.folder / "a.txt").write_text("Enough text. " * 100)
     good = with_sets(folder, MIXED.format(file="a.txt"))
     check_sets(good)
     assert [(c.state, c.found) for c in target_checks(good) if c.name == "sets"] == [("ok", "mixed")]
+
+
+ONLY_ANSWERS = "[[recipes]]\ntoken_weights = { question = 0, template = 0 }\n"
+PROSE = '[sets.text]\nfrom = "prose"\nprose_file = "a.txt"\ncount = 2\n'
+
+
+def test_a_set_needs_a_token_with_a_weight(folder: Run) -> None:
+    """The seeds of the run have no answers, so the baseline has only tokens of questions and of the template."""
+    said = complaint(with_sets(folder, ONLY_ANSWERS))
+    assert said.startswith("`recipes[1].token_weights` gives the weight 0 to every token of the set baseline: ")
+    assert [(c.state, c.found) for c in target_checks(with_sets(folder, ONLY_ANSWERS)) if c.name == "sets"] == [
+        ("failed", "the default sets")
+    ]
+    (folder.folder / "a.txt").write_text("Enough text. " * 100)
+    no_questions = "[[recipes]]\ntoken_weights = { question = 0 }\nsets = ['text']\n"
+    assert "every token of the set text" in complaint(with_sets(folder, PROSE + no_questions))
+    check_sets(with_sets(folder, "[[recipes]]\ntoken_weights = { question = 0 }\n"))
+    seed_rows.replace_all(folder.store, [Seed(({"role": "user", "content": QUESTION},), "Because.", "x")])
+    check_sets(with_sets(folder, ONLY_ANSWERS))
+    seed_rows.replace_all(folder.store, [])
+    check_sets(with_sets(folder, ONLY_ANSWERS))  # `doctor` runs before the seeds are read
+
+
+def test_the_draws_of_a_set_need_a_token_with_a_weight(folder: Run) -> None:
+    source = '[sources.elder]\nbase_url = "http://elder:8000/v1"\nmodel = "Big-8B"\n'
+    sets = 'sets = ["elder-tokens", "baseline-tokens"]\n'
+    text = TOML.format(target="embedded") + "repeats = 2\n" + source + ONLY_ANSWERS + sets
+    assert "of the set baseline-tokens" in complaint(Run(folder.folder, parse_settings(text), folder.store))
 
 
 def test_experts_need_a_mixture(folder: Run) -> None:

@@ -6,7 +6,7 @@ import html
 from importlib.resources import files
 from typing import Any
 
-from faq_tui.core.report.answer import details
+from faq_tui.core.report.answer import compared_sets, details
 from faq_tui.core.report.forest import EQUALS
 from faq_tui.core.report.formatting import one_line
 from faq_tui.core.report.headline import verdict
@@ -70,7 +70,7 @@ def _cards(body: dict[str, Any]) -> str:
     cards = []
     for c in sorted(body["comparisons"], key=lambda c: EQUALS.index(c["equal"])):
         rows = "".join(_verdict(texts[name], outcomes) for name, outcomes in c["texts"].items())
-        what = html.escape(one_line(f"{c['recipe']}: {c['source']}"))
+        what = html.escape(one_line(f"{c['recipe']}: {compared_sets(c)}"))
         size = f"Ours: {c['our_samples']:,} samples, {c['our_tokens']:,} tokens. "
         size += f"Other set: {c['baseline_samples']:,} samples, {c['baseline_tokens']:,} tokens."
         size += f" These are means of {c['draws']} draws." if c["draws"] > 1 else ""

@@ -21,6 +21,7 @@ from faq_tui.core.report.paper import paper
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.settings import BASELINE
 from faq_tui.core.stats.sums import Sums
+from faq_tui.core.status import changed_stage
 from faq_tui.core.store.measurements import all_items
 
 OVERVIEW, TABLE = "overview", "table"
@@ -162,7 +163,7 @@ def _read(run: Run, state: object) -> LoadedEvidence:
         sums=sums,
         bodies={text: all_items(run.store, text) for text in texts if kind_of(text) in LABELLED},
         about=environment.read_environment(run).get("texts", {}),
-        report=document(run, evidence),
+        report=document(run, evidence, changed_stage(run)),
         paper=tuple(Cell(**cell) for cell in published["cells"]),
         paper_known=published["known"],
     )
@@ -220,7 +221,7 @@ def _export(run: Run, on_done: Callable[[str, bool], None]) -> None:
         if run.store.read_only:
             raise UsageError("this is a replay, which writes no files")
         with open_run(run.folder, read_only=True) as opened:
-            paths = list(write(opened, document(opened)))
+            paths = list(write(opened, document(opened, changed_stage=changed_stage(opened))))
         on_done(f"Wrote {', '.join(path.name for path in paths)} to {paths[0].parent}", False)
     except (FaqError, OSError) as error:
         on_done(str(error), True)
