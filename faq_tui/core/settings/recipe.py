@@ -105,6 +105,11 @@ class Recipe(Section):
         """
         return 1
 
+    @cached_property
+    def shared_mark(self) -> bool:
+        """True if an earlier recipe of the file has the same `mark`, a different `full_mark`, and a set in common."""
+        return False
+
     @classmethod
     def method_name(cls) -> str:
         """The method's name in `faq.toml`."""
@@ -158,16 +163,21 @@ class Recipe(Section):
     def folder(self, set_name: str) -> str:
         """Name of the artefact's folder under `models/`.
 
-        The name contains the `mark` of the recipe. The name also contains the preset's name if the preset sets keys
+        The name contains the `mark` of the recipe, or its `full_mark` if `shared_mark` is true. The name also contains the preset's name if the preset sets keys
         that only this method has.
         """
         group = "c" if self.group_size == -1 else str(self.group_size)
         preset = f"-{self.preset}" if set(self.presets.get(self.preset or "", ())) - set(COMMON) else ""
-        return f"{self.method}{preset}{self.mark()}-w{self.bits}g{group}-{set_name}"
+        mark = self.full_mark() if self.shared_mark else self.mark()
+        return f"{self.method}{preset}{mark}-w{self.bits}g{group}-{set_name}"
 
     def mark(self) -> str:
         """The part of the artefact's name that shows the values of keys that people vary within one run."""
         return ""
+
+    def full_mark(self) -> str:
+        """Like `mark`, but two recipes with different values always have different results."""
+        return self.mark()
 
     def with_keys_of_all(self) -> dict[str, Any]:
         """All fields as a dict, with the keys of all methods of faq-tui.

@@ -121,6 +121,7 @@ class Settings(Section):
         self._check_sets_of_recipes()
         self._check_names_of_draws()
         self._check_answers()
+        self._name_recipes()
         self._check_folders()
         return self
 
@@ -150,6 +151,17 @@ class Settings(Section):
                 raise ValueError(
                     f"evaluate.answers: there is no source {name!r}; the possible values are {', '.join(known)}"
                 )
+
+    def _name_recipes(self) -> None:
+        """Set `shared_mark` of each recipe. The first recipe with a mark keeps its name if others are added."""
+        owners: dict[str, Recipe] = {}
+        for recipe in self.recipes:
+            vars(recipe)["shared_mark"] = False  # not a field, and the model is frozen
+            folders = [recipe.folder(name) for name in self.sets_of(recipe)]
+            marks = {owners[folder].full_mark() for folder in folders if folder in owners}
+            vars(recipe)["shared_mark"] = bool(marks) and recipe.full_mark() not in marks
+            for name in self.sets_of(recipe):
+                owners.setdefault(recipe.folder(name), recipe)
 
     def _check_folders(self) -> None:
         folders = Counter(recipe.folder(name) for recipe in self.recipes for name in self.sets_of(recipe))

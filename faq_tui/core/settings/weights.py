@@ -91,6 +91,10 @@ class WeightedRecipe(Recipe):
         share, kinds = sink_share_of(self), "-kinds" if kind_weights_of(self) else ""
         return f"{'' if share is None else f'-sink{100 * share:g}'}{kinds}"
 
+    def full_mark(self) -> str:
+        weights = kind_weights_of(self) or {}
+        return self.mark() + "".join(f"-{kind}{weight:.12g}" for kind, weight in weights.items() if weight != 1.0)
+
 
 def sink_share_of(recipe: Recipe) -> float | None:
     """The recipe's sink share; None if it has none."""

@@ -43,6 +43,25 @@ def test_recipes_with_and_without_weights_can_be_compared_in_one_run() -> None:
         parse_settings(BASE + '[[recipes]]\nsink_share = "auto"\n[[recipes]]\nsink_share = 0.02\n')
 
 
+def test_recipes_with_different_weights_have_different_names() -> None:
+    def names(*recipes: str) -> list[str]:
+        text = "[sets.few]\ncount = 2\n" + "".join(f"[[recipes]]\n{keys}\n" for keys in recipes)
+        return [recipe.folder("x") for recipe in parse_settings(BASE + text).recipes]
+
+    one, other = "token_weights = { answer = 2 }", "token_weights = { answer = 0, template = 0.5 }"
+    assert names(one) == names(other) == ["gptq-kinds-w4g128-x"], "one recipe keeps its short name"
+    assert names(one, other) == ["gptq-kinds-w4g128-x", "gptq-kinds-answer0-template0.5-w4g128-x"]
+    shared = 'sink_share = "auto"\n'
+    assert names(shared + other, shared + one)[1] == "gptq-sink2-kinds-answer2-w4g128-x"
+    apart = [f"{weights}\nsets = ['{name}']" for weights, name in ((one, "baseline"), (other, "few"))]
+    assert names(*apart) == ["gptq-kinds-w4g128-x"] * 2, "these folders differ by the names of their sets"
+    for equal in ((one, one), (one, other, one), (one, other, other)):
+        with pytest.raises(UsageError, match="two recipes would both write models/gptq-kinds-"):
+            names(*equal)
+    with pytest.raises(UsageError, match="two recipes would both write models/gptq-kinds-w4g128-baseline"):
+        names(one, f"{one}\ndamp_percent = 0.3")
+
+
 @pytest.mark.parametrize("share", [0, 1, 1.5, -0.1, True, "on", "", [0.1], None, float("nan"), float("inf")])
 def test_a_share_that_is_none(share: Any) -> None:
     if share is None:
