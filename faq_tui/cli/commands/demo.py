@@ -23,10 +23,9 @@ def command(folder: Path, headless: bool, as_json: bool) -> None:
     """
     from faq_tui.cli.foreground import run_in_foreground
     from faq_tui.core.run.run import open_run
-    from faq_tui.core.settings.write import demo_text, write_settings
+    from faq_tui.core.settings.write import write_demo
 
-    if not (folder / "faq.toml").exists():
-        write_settings(folder, demo_text())
+    write_demo(folder)
     if not headless and not as_json:
         from faq_tui.cli.screen import show_run
 

@@ -12,11 +12,12 @@ from typing import Any
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.files import atomic_text, private_folder
+from faq_tui.core.base.shell import command_line
 from faq_tui.core.settings.cluster import ClusterSettings
 from faq_tui.core.settings.comments import head_text, keys_text, recipe_text
 from faq_tui.core.settings.evaluate import Evalscope, Evaluate, LmEval, Serve
 from faq_tui.core.settings.judge import JudgeSettings
-from faq_tui.core.settings.load import parse_settings
+from faq_tui.core.settings.load import load_settings, parse_settings
 from faq_tui.core.settings.recipe import DEFAULT_METHOD, Quantize, model_of
 from faq_tui.core.settings.schema import Activations, Settings
 from faq_tui.core.settings.section import BASELINE, EMBEDDED, TOKENS_SUFFIX, Section
@@ -31,6 +32,8 @@ HEAD = """\
 # In a line such as "# retries = 5", the "#" means that the key `retries` is not set, and 5 is the key's default.
 # If the comment of a key contains "default:", the comment states the default, and the value after "=" is an example.
 """
+# The beginning of the demo's settings, now and in earlier versions of faq-tui.
+DEMO_HEADS = ("# Settings of the demo.", "# The demo:")
 NO_SOURCE = """\
 # There is no source yet, so faq-tui will make only the baseline. Give a larger model of the target's family:
 """
@@ -69,6 +72,23 @@ class Choices:
 def demo_text() -> str:
     """The text of `faq.toml` for `faq-tui demo`."""
     return (files("faq_tui.core") / "data" / "demo.toml").read_text(encoding="utf-8")
+
+
+def write_demo(folder: Path) -> None:
+    """Write the demo's `faq.toml` if the folder has none. Raises UsageError if the folder holds another run.
+
+    A person may have changed the settings of the demo since, so only the first comment is compared.
+    """
+    path = folder / "faq.toml"
+    if not path.exists():
+        write_settings(folder, demo_text())
+        return
+    load_settings(path)
+    if not path.read_text(encoding="utf-8-sig").lstrip().startswith(DEMO_HEADS):
+        raise UsageError(
+            f"{folder} holds a run that is not the demo: choose another folder, or continue this run with "
+            f"`{command_line('run', folder)}`"
+        )
 
 
 def init_text(choices: Choices) -> str:

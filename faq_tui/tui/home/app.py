@@ -22,7 +22,7 @@ from faq_tui.core.base.text import sanitize
 from faq_tui.core.run.delete_run import Deletion, delete_run, plan_deletion
 from faq_tui.core.run.known_runs import forget
 from faq_tui.core.run_summary import RunSummary
-from faq_tui.core.settings.write import demo_text, write_settings
+from faq_tui.core.settings.write import write_demo
 from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.compare.screen import CompareScreen
 from faq_tui.tui.config import Config, config_path
@@ -236,8 +236,10 @@ class HomeApp(ShellApp):
     def action_demo(self) -> None:
         folder = self.here / DEMO_FOLDER
         try:
-            if not (folder / "faq.toml").exists():
-                write_settings(folder, demo_text())
+            write_demo(folder)
+        except FaqError as error:
+            self.complain(str(error))
+            return
         except OSError as error:
             self.complain(f"{folder} cannot be created: {error.strerror}; start faq-tui in another folder")
             return

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from faq_tui.cli import foreground, screen
+from faq_tui.core.base.errors import ExitCode
 from faq_tui.core.report import answer, document, formats
 from faq_tui.core.run.run import open_run
 from faq_tui.core.settings.write import demo_text
@@ -26,6 +27,16 @@ def test_the_app_opens_on_settings_that_are_written_once(tmp_path: Path, monkeyp
     assert faq_tui("demo", "--dir", run).code == 0
     assert (run / "faq.toml").read_text(encoding="utf-8") == mine
     assert opened == [(run, {"start": True})] * 2
+
+
+def test_another_run_is_not_continued_as_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(screen, "show_run", lambda *_, **__: pytest.fail("the app was opened"))
+    (tmp_path / "faq.toml").write_text('[target]\nmodel = "embedded"\n[seeds]\npath = "starter"\n')
+    for options in ((), ("--headless",), ("--json",)):
+        refused = faq_tui("demo", "--dir", tmp_path, *options)
+        assert refused.code == ExitCode.USAGE and not refused.out and not (tmp_path / "faq.db").exists()
+        assert f"{tmp_path} holds a run that is not the demo: choose another folder" in refused.err
+        assert f"`faq-tui run {tmp_path}`" in refused.err
 
 
 def test_a_headless_demo_ends_with_the_time_of_each_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -221,6 +221,15 @@ async def test_the_demo_in_a_folder_that_cannot_be_written(here: Path) -> None:
         assert len(told(app)) == 1 and str(here / "faq-demo") in told(app)[0] and app.choice is None
 
 
+async def test_another_run_is_not_continued_as_the_demo(here: Path) -> None:
+    (here / "faq-demo").mkdir()
+    (here / "faq-demo" / "faq.toml").write_text('[target]\nmodel = "embedded"\n[seeds]\npath = "starter"\n')
+    app = home(here)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await pilot.press("t")
+        assert len(told(app)) == 1 and "a run that is not the demo" in told(app)[0] and app.choice is None
+
+
 async def test_the_machine_is_checked(here: Path) -> None:
     """home.doctor"""
     app = home(here)
