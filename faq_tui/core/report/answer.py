@@ -61,7 +61,7 @@ BY_TEXT = {
     ),
 }
 MORE_TEXT = "No. The gain comes from having more text: with the same amount of text on both sides, there is no gain"
-BY_QUESTIONS = {
+BY_SAMPLES = {
     BETTER: "Better",
     WORSE: "Worse",
     MIXED: "Mixed",
@@ -73,7 +73,7 @@ BY_QUESTIONS = {
     UNKNOWN: "Unknown",
 }
 TOO_LITTLE = "too little was measured to tell"
-UNFAIR = "{outcome} with the same number of questions. The fairer comparison, with the same amount of text, {made}"
+UNFAIR = "{outcome} with the same number of samples. The fairer comparison, with the same amount of text, {made}"
 
 
 def in_short(body: dict[str, Any]) -> list[str]:
@@ -87,7 +87,8 @@ def in_short(body: dict[str, Any]) -> list[str]:
         ours = [c for c in by_pair(body) if (c["recipe"], c["source"]) == (recipe, source)]
         counts = verdict_counts(body, recipe, source)
         about = f" ({escape(recipe)}, {escape(source)})" if len(pairs) > 1 else ""
-        lines += [f"**In short{about}: {headline(counts, is_planned(body, recipe, source))}.**", ""]
+        answer = headline(counts, is_planned(body, recipe, source), has_more_text(body, recipe, source))
+        lines += [f"**In short{about}: {answer}.**", ""]
         lines += [f"- {_line(c, counts[c['equal']])}" for c in ours]
         lines.append("")
     return lines
@@ -112,21 +113,28 @@ def is_planned(body: dict[str, Any], recipe: str, source: str) -> bool:
     return {"recipe": recipe, "source": source} in body.get("not_yet", [])
 
 
-def headline(counts: dict[str, Counter[str]], is_planned: bool = False) -> str:
+def has_more_text(body: dict[str, Any], recipe: str, source: str) -> bool:
+    """True if our set has more tokens than the other set in the comparison at equal samples."""
+    ours = (c for c in body["comparisons"] if (c["recipe"], c["source"], c["equal"]) == (recipe, source, "samples"))
+    return any(c["our_tokens"] > c["baseline_tokens"] for c in ours)
+
+
+def headline(counts: dict[str, Counter[str]], is_planned: bool = False, more_text: bool = False) -> str:
     """The answer in one line.
 
     `counts` holds the number of texts with each verdict. `counts["samples"]` is for two sets with equally many
     samples, and `counts["tokens"]` is for two sets with equally many tokens. The verdict on a text is the verdict on
-    its main metric. `is_planned` is true if the comparison at equal tokens is planned, but not made yet.
+    its main metric. `is_planned` is true if the comparison at equal tokens is planned, but not made yet. `more_text`
+    is the result of `has_more_text`.
     """
     if "tokens" not in counts:
         made = "is not made yet" if is_planned else "was not made"
-        return UNFAIR.format(outcome=BY_QUESTIONS[overall(counts["samples"])], made=made)
+        return UNFAIR.format(outcome=BY_SAMPLES[overall(counts["samples"])], made=made)
     verdict = overall(counts["tokens"])
     gained = overall(counts.get("samples", Counter())) in (BETTER, LEANS_BETTER)
     if verdict == WITHIN_NOISE and gained:
         if not counts["tokens"][UNKNOWN]:
-            return MORE_TEXT
+            return MORE_TEXT if more_text else BY_TEXT[verdict]
         verdict = UNKNOWN
     unknown = counts["tokens"][UNKNOWN]
     if verdict == UNKNOWN or not unknown:
@@ -155,14 +163,14 @@ def _line(c: dict[str, Any], counts: Counter[str]) -> str:
     other = str(c["baseline"]).removeprefix(f"{c['recipe']}-").removesuffix(TOKENS_SUFFIX)
     than = "" if other == BASELINE else f" as in {escape(other)}"
     sizes = (
-        f"both sets have {c['our_samples']:,} questions; our set has {c['our_tokens']:,} tokens, and the other set "
+        f"both sets have {c['our_samples']:,} samples; our set has {c['our_tokens']:,} tokens, and the other set "
         f"has {c['baseline_tokens']:,}"
         if c["equal"] == "samples"
-        else f"both sets have {c['our_tokens']:,} tokens; our set has {c['our_samples']:,} questions, and the other "
+        else f"both sets have {c['our_tokens']:,} tokens; our set has {c['our_samples']:,} samples, and the other "
         f"set has {c['baseline_samples']:,}"
     )
     sizes += f"; these numbers are means over {c['draws']} draws" if c["draws"] > 1 else ""
-    what = "number of questions" if c["equal"] == "samples" else "amount of text"
+    what = "number of samples" if c["equal"] == "samples" else "amount of text"
     return f"With the same {what}{than}: {', '.join(parts)} ({sizes})."
 
 
@@ -209,9 +217,10 @@ SHARED = (
 HOW_TO_READ = (
     "How to read this: the same model is quantized twice, that is, its weights are stored in fewer bits. One of the "
     "quantized models is calibrated on plain questions, the other on regenerated answers. Both quantized models are "
-    "compared with the model before quantization, and the closer model is better. At equal *samples*, both sets have "
-    "the same number of questions, but the regenerated set has more text, which helps by itself. At equal *tokens*, "
-    "both sets have the same amount of text, so this is the fairer comparison. *Better* and *worse* mark differences "
+    "compared with the model before quantization, and the closer model is better. A sample is a "
+    "conversation or a piece of prose. At equal *samples*, both sets have the same number of samples, but one set may "
+    "have more text, which helps by itself. Regenerated sets have more text unless their answers are cut. At equal "
+    "*tokens*, both sets have the same amount of text, so this is the fairer comparison. *Better* and *worse* mark differences "
     "that are larger than noise. *Leans* marks a difference that would count as real if the report had no other "
     "comparison. With many comparisons, chance alone produces such differences. *Within noise* means that no "
     "difference could be measured."

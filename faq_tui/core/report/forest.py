@@ -18,7 +18,7 @@ from faq_tui.core.report.formatting import one_line
 EQUALS = ("tokens", "samples")
 GROUPS = {
     "tokens": "Equal tokens (the fair comparison)",
-    "samples": "Equal samples (the regenerated set has more text)",
+    "samples": "Equal samples (one set may have more text than the other)",
 }
 POINT, SIDE, LEFT_END, RIGHT_END, ZERO, CROSSING = "●", "─", "├", "┤", "│", "┼"
 MIN_BAR = 16  # smallest width of the plot, in characters

@@ -11,6 +11,7 @@ from faq_tui.core.report.answer import (
     MIXED,
     by_pair,
     effect,
+    has_more_text,
     headline,
     in_short,
     is_planned,
@@ -68,7 +69,7 @@ def one_sentence(body: dict[str, Any]) -> str:
     counts = {pair: verdict_counts(body, *pair) for pair in pairs}
     if len(pairs) == 1:
         ((pair, of_pair),) = counts.items()
-        return headline(of_pair, is_planned(body, *pair))
+        return headline(of_pair, is_planned(body, *pair), has_more_text(body, *pair))
     equal = "tokens" if any("tokens" in of_pair for of_pair in counts.values()) else "samples"
     found: dict[str, list[str]] = defaultdict(list)
     for (recipe, source), of_pair in counts.items():
@@ -80,7 +81,7 @@ def one_sentence(body: dict[str, Any]) -> str:
         for verdict, words in OUTCOMES.items()
         if found[verdict]
     ]
-    what = "amount of text" if equal == "tokens" else "number of questions"
+    what = "amount of text" if equal == "tokens" else "number of samples"
     return f"With the same {what} on both sides, the quantized model is {', '.join(parts)} of {total} comparisons"
 
 

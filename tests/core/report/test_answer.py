@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE
-from faq_tui.core.report.answer import headline
+from faq_tui.core.report.answer import details, headline, in_short
+from faq_tui.core.report.document import document
+from faq_tui.core.report.forest import forest_lines
 from faq_tui.core.report.formats import render
 from tests.support.made_up import TOML, add_made_up_measurement, made_up_run, measure_all
 
@@ -33,7 +35,7 @@ from tests.support.made_up import TOML, add_made_up_measurement, made_up_run, me
         ([BETTER] * 4, [BETTER, LEANS_WORSE, LEANS_WORSE, LEANS_WORSE], "Mixed"),
         ([BETTER] * 2, [WORSE, LEANS_BETTER], "Mixed"),
         ([BETTER] * 2, [LEANS_WORSE, LEANS_BETTER], "Unclear"),
-        ([BETTER] * 2, None, "Better with the same number of questions. .* was not made"),
+        ([BETTER] * 2, None, "Better with the same number of samples. .* was not made"),
         (
             [BETTER, WORSE, WORSE, WORSE],
             None,
@@ -52,7 +54,23 @@ def test_the_fairer_comparison_decides(samples: list[str], tokens: list[str] | N
     import re
 
     counts = {"samples": Counter(samples)} | ({} if tokens is None else {"tokens": Counter(tokens)})
-    assert re.match(says, headline(counts))
+    assert re.match(says, headline(counts, more_text=True))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "says"),
+    [(2000, "No. The gain comes from having more text"), (900, "No difference could be seen")],
+)
+def test_only_a_longer_set_can_gain_from_more_text(tokens: int, says: str, tmp_path: Path) -> None:
+    with made_up_run(tmp_path, TOML) as run:
+        measure_all(run, {"baseline": 0.30, "elder": 0.20, "baseline-tokens": 0.30, "elder-tokens": 0.30})
+        body = document(run)
+    for c in body["comparisons"]:
+        if c["equal"] == "samples":
+            c["our_tokens"], c["baseline_tokens"] = tokens, 1000
+    assert f"**In short: {says}" in in_short(body)[0]
+    page = "\n".join(map(str, forest_lines(body, 100))) + "".join(details(body))
+    assert "regenerated set has more text" not in page and "questions;" not in "".join(in_short(body))
 
 
 def test_the_verdict_stands_in_the_first_ten_lines_without_a_term_of_the_field(tmp_path: Path) -> None:
@@ -62,7 +80,7 @@ def test_the_verdict_stands_in_the_first_ten_lines_without_a_term_of_the_field(t
         page = render(run, "html")
     text = "\n".join(head)
     assert "**In short: No. The gain comes from having more text" in text
-    assert "- With the same number of questions: clearly better on 2 of 2 held-out texts" in text
+    assert "- With the same number of samples: clearly better on 2 of 2 held-out texts" in text
     assert "- With the same amount of text: no visible difference on 2 of 2 held-out texts" in text
     assert not {"KL", "perplexity", "logit"} & set(text.replace(".", " ").split())
     assert "No. The gain comes from having more text" in page

@@ -18,7 +18,7 @@ def body_of(*verdicts: tuple[str, str, str, str]) -> dict[str, Any]:
     ]
     sizes = {
         "our_samples": 1,
-        "our_tokens": 1,
+        "our_tokens": 2,
         "baseline_samples": 1,
         "baseline_tokens": 1,
         "draws": 1,
@@ -54,7 +54,7 @@ def test_several_pairs_are_counted_by_verdict_at_equal_tokens() -> None:
 def test_without_equal_tokens_it_is_about_equal_samples() -> None:
     body = body_of(("gptq", "a", "samples", "worse"), ("gptq", "b", "samples", "leans worse"))
     assert one_sentence(body) == (
-        "With the same number of questions on both sides, the quantized model is perhaps worse in 1 (gptq b), "
+        "With the same number of samples on both sides, the quantized model is perhaps worse in 1 (gptq b), "
         "clearly worse in 1 (gptq a) of 2 comparisons"
     )
 
