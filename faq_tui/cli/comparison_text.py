@@ -24,6 +24,8 @@ def comparison_lines(comparison: RunComparison) -> Iterator[str]:
     yield f"A  {comparison.one.folder}: {comparison.one.answer}."
     yield f"B  {comparison.other.folder}: {comparison.other.answer}."
     yield from (f"Warning: {sentence}" for sentence in comparison.not_comparable)
+    for letter, side in (("A", comparison.one), ("B", comparison.other)):
+        yield from (f"Note on {letter}: {sentence}" for sentence in side.not_compared)
     yield ""
     yield from _settings(comparison)
     yield ""

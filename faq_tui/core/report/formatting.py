@@ -35,6 +35,11 @@ def escape(text: object, longest: int = LONGEST) -> str:
     return LINK.sub(lambda match: f"\\{match.group()}", line)
 
 
+def plain(line: str) -> str:
+    """A line of the report without its Markdown."""
+    return re.sub(r"\\(.)", r"\1", line.replace("**", ""))
+
+
 MISSING = "–"
 NO_INTERVAL = "no interval"
 HUGE = 1e6

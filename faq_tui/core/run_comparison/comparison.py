@@ -25,6 +25,7 @@ class RunSide:
     folder: Path
     target: str
     answer: str  # the answer of the run's report in one sentence, or the reason why there is no report
+    not_compared: tuple[str, ...] = ()  # sentences about sets of unequal sizes, which are not compared
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,8 @@ def compare_runs(one: Path, other: Path) -> RunComparison:
         if mine.target == others.target:  # two names of the same model make no difference
             differences = tuple(one for one in differences if one.key != "target.model")
         return RunComparison(
-            RunSide(one, targets[0], mine.answer),
-            RunSide(other, targets[1], others.answer),
+            RunSide(one, targets[0], mine.answer, mine.not_compared),
+            RunSide(other, targets[1], others.answer, others.not_compared),
             differences,
             reasons(targets, mine, others),
             common_panels((mine.body, others.body)),

@@ -14,6 +14,7 @@ from faq_tui.core.models.target import content_fingerprint, fingerprint
 from faq_tui.core.report.document import document
 from faq_tui.core.report.forest import EQUALS, ForestPanel, ForestRow, panels
 from faq_tui.core.report.headline import one_sentence
+from faq_tui.core.report.unequal_sets import not_compared
 from faq_tui.core.run.run import Run
 from faq_tui.core.store import measurements
 
@@ -34,6 +35,11 @@ class MeasuredEvidence:
         str, tuple[str, str, str]
     ]  # maps each measured text to (hash of the target, hash of the text, dtype.device)
     target: str = ""
+
+    @property
+    def not_compared(self) -> tuple[str, ...]:
+        """Sentences about sets of unequal sizes, which are not compared."""
+        return tuple(not_compared(self.body or {}))
 
 
 def measured_evidence(run: Run) -> MeasuredEvidence:

@@ -26,7 +26,9 @@ def overview_parts(comparison: RunComparison, width: int) -> list[Part | None]:
     """The overview in lines of `width` cells."""
     sides = (("A", comparison.one), ("B", comparison.other))
     blocks: list[list[Line]] = [[(sentence, "bold red")] for sentence in comparison.not_comparable]
-    blocks += [[(f"{letter}  {side.folder}", "bold"), (f"{side.answer}.", "")] for letter, side in sides]
+    for letter, side in sides:
+        notes = [(sentence, "") for sentence in side.not_compared]
+        blocks.append([(f"{letter}  {side.folder}", "bold"), (f"{side.answer}.", ""), *notes])
     blocks.append(_settings(comparison.settings, width))
     picture = [(line[:width], _style(line, verdict)) for line, verdict in comparison.forest(width)]
     blocks += [picture, [(HOW_TO_READ, "dim")]] if picture else [[(NO_PICTURE, "dim")]]

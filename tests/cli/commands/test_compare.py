@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 from faq_tui.core.base.errors import ExitCode
+from faq_tui.core.run.run import open_run
+from faq_tui.core.store.sets import SetRow, add_set
 from tests.support.compared_runs import two_runs
 from tests.support.shell import faq_tui
 
@@ -29,6 +31,18 @@ def test_text_and_json(tmp_path: Path) -> None:
 def test_a_warning_comes_first(tmp_path: Path) -> None:
     lines = faq_tui("compare", *two_runs(tmp_path, model="./other-target")).out.splitlines()
     assert lines[2].startswith("Warning: The runs have different targets (./target and ./other-target)")
+
+
+def test_sets_of_unequal_sizes_are_named(tmp_path: Path) -> None:
+    one, other = two_runs(tmp_path)
+    with open_run(other) as run:
+        for name, tokens in {"baseline-tokens": 3000, "elder-tokens": 2900}.items():
+            add_set(run.store, SetRow(name, name, 10, tokens, tokens, 0, {}))
+    about = "elder: It is not compared with baseline-tokens at equal tokens, because it has 2,900 tokens, and"
+    lines = faq_tui("compare", one, other).out.splitlines()
+    assert [line for line in lines if about in line] == [lines[2]] and lines[2].startswith(f"Note on B: {about}")
+    runs = json.loads(faq_tui("compare", one, other, "--json").out)["runs"]
+    assert runs["A"]["not_compared"] == [] and runs["B"]["not_compared"][0].startswith(about)
 
 
 def test_what_cannot_be_compared(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from faq_tui.core.base.hashing import digest
-from faq_tui.core.report.unequal_sets import unequal_notices
+from faq_tui.core.report.unequal_sets import not_compared, unequal_notices
 from faq_tui.core.store.sets import SetRow, add_set
 from tests.support.made_up import TOML, made_up_run
 
@@ -20,8 +20,10 @@ def test_the_sizes_are_means_over_the_draws_and_sets_without_a_recipe_are_left_o
             for name, tokens in {"baseline": 400, "cut": 400, "baseline-r2": 300, "cut-r2": 241}.items():
                 add_set(run.store, SetRow(name, digest(name), 4, tokens, tokens, 0, {}))
             found = unequal_notices(run)
+            sentences = not_compared({"notices": [{"source": "elder", "message": "No elder was used"}, *found]})
         message = (
             "It is not compared with baseline at equal tokens, because it has 320 tokens, and baseline has 350. "
             "To compare them, match baseline to cut instead, or use more seeds"
         )
-        assert found == ([] if only else [{"source": "cut", "message": message}])
+        assert found == ([] if only else [{"source": "cut", "message": message, "equal": "tokens"}])
+        assert sentences == ([] if only else [f"cut: {message}."])

@@ -7,6 +7,7 @@ from typing import Any
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.report.forest import forest_lines
 from faq_tui.core.report.repeats import draw_sentences
+from faq_tui.core.report.unequal_sets import not_compared
 from faq_tui.tui.panes.evidence.words import STYLES, Part
 from faq_tui.tui.widgets.flow import BAR, FlowView
 
@@ -32,6 +33,8 @@ def overview_parts(body: dict[str, Any], width: int) -> list[Part]:
             style = "dim" if line.label.endswith(":") else "bold"
         picture.append((f"{chr(10) if number and style == before else ''}{str(line)[: max(1, width)] or ' '}", style))
     picture += [None, (HOW_TO_READ, "dim")] if picture else [(NO_PICTURE, "")]
+    if sentences := not_compared(body):
+        picture += [None, (sanitize("\n".join(sentences), newlines=True), "bold")]
     closest = _closest(body)
     # With many recipes, the picture must not be far below.
     parts = [*closest, *picture] if len(closest) <= MOST_ABOVE * 3 else [*picture, None, *closest]

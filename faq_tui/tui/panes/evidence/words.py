@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from dataclasses import asdict
 from typing import Any
@@ -172,7 +171,7 @@ def run_parts(body: dict[str, Any]) -> list[Part]:
     if not body:
         return []
     spikes = [one["sentence"] for one in body["spikes"]["comparisons"]]
-    lines = [_plain(line) for line in run_lines(body) if line.startswith(("-", "  -"))]
+    lines = [formatting.plain(line) for line in run_lines(body) if line.startswith(("-", "  -"))]
     return [
         ("How spiky the activations are (pane 4 draws them)", "bold"),
         ("\n" + "\n".join(spikes or [NO_SPIKES]), ""),
@@ -180,8 +179,3 @@ def run_parts(body: dict[str, Any]) -> list[Part]:
         ("What was run", "bold"),
         ("\n" + "\n".join(lines), ""),
     ]
-
-
-def _plain(line: str) -> str:
-    """A line of the report without its Markdown."""
-    return re.sub(r"\\(.)", r"\1", line.replace("**", ""))

@@ -9,6 +9,7 @@ import pytest
 
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.run import events as e
+from faq_tui.core.store.sets import SetRow, add_set
 from faq_tui.tui.panes.evidence.overview import overview_parts
 from faq_tui.tui.panes.evidence.pane import EvidencePane
 from tests.support.app_host import until
@@ -66,6 +67,18 @@ async def test_a_chosen_view_stays(tmp_path: Path) -> None:
             await settled(pane, pilot)
             assert (pane.view_state.view, pane.view_state.match) == ("table", "both")
             assert pane.loaded.evidence is not None and pane.loaded.evidence.rows[0].name == UNQUANTIZED
+
+
+async def test_sets_of_unequal_sizes_are_named(tmp_path: Path) -> None:
+    with evidence_run(tmp_path / "run") as run:
+        for name, tokens in {"baseline-tokens": 3000, "elder-tokens": 2900}.items():
+            add_set(run.store, SetRow(name, name, 10, tokens, tokens, 0, {}))
+        pane = EvidencePane(run)
+        async with PaneHost(pane).run_test(size=(120, 60)) as pilot:
+            await settled(pane, pilot)
+            shown = " ".join(str(pane.text_to_copy()).split())
+    assert "elder: It is not compared with baseline-tokens at equal tokens, because it has 2,900 tokens, and" in shown
+    assert shown.index("KL, difference from") < shown.index("elder: It is not")
 
 
 def test_without_a_report_the_view_is_empty() -> None:
