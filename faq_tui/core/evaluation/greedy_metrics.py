@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from faq_tui.core.evaluation.greedy_answers import OFF, SAME, TARGET_LENGTH, UNENDED
 from faq_tui.core.evaluation.kinds import GREEDY
-from faq_tui.core.evaluation.metrics import NOT_MEASURED, Ratio
+from faq_tui.core.evaluation.metrics import NOT_MEASURED, NOT_NEGATIVE, SHARE, Ratio
 from faq_tui.core.stats.sums import ITEMS
 
 
@@ -35,7 +35,7 @@ class GreedyLengthDifference(Ratio):
     name, title, unit = "greedy_length", "length difference of greedy answers", "share of the target's tokens"
     help = "How far the length of a model's own answers is from the length of the unquantized model's answers."
     numerator, denominator = OFF, TARGET_LENGTH
-    higher_is_better, percent = False, True
+    higher_is_better, percent, bounds = False, True, NOT_NEGATIVE
     close = NOT_MEASURED
     kinds = (GREEDY,)
     heading, heading_rank = "Length diff.", 8
@@ -47,7 +47,7 @@ class GreedyUnended(Ratio):
     name, title, unit = "greedy_unended", "greedy answers without an end", "share of answers"
     help = "Share of a model's own answers that reach the longest length, often because the model repeats itself."
     numerator, denominator = UNENDED, ITEMS
-    higher_is_better, percent = False, True
+    higher_is_better, percent, bounds = False, True, SHARE
     close = NOT_MEASURED
     kinds = (GREEDY,)
     heading, heading_rank = "No end", 9

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 TOKENS = "tokens"  # the name of the column with the number of predicted tokens
 FLIPPED = "flipped"  # the name of the column that `with_flips` adds
 NOT_MEASURED: Mapping[str, float] = MappingProxyType({})
+SHARE, NOT_NEGATIVE = (0.0, 1.0), (0.0, math.inf)  # values of `Metric.bounds`
 
 
 class Metric(Extension):
@@ -50,6 +51,7 @@ class Metric(Extension):
     columns: tuple[str, ...]  # the columns that the metric's formula reads
     percent: bool = False  # if True, values are written in percent, and differences in percentage points
     decimals: int = 3  # digits after the decimal point; not used if `percent` is set
+    bounds: tuple[float, float] = (-math.inf, math.inf)  # the smallest and the largest value that are possible
 
     # heading of its column in the report's table of models; if empty, the metric has no column there
     heading: str = ""
@@ -107,6 +109,16 @@ class Metric(Extension):
         )  # The first letter of a word such as "KL" is not changed.
         return f"- **{self.heading}**: {self.legend or help_}"
 
+    @property
+    def largest_change(self) -> float:
+        """The largest absolute difference between two values of the metric that is possible."""
+        return self.bounds[1] - self.bounds[0]
+
+    @property
+    def best(self) -> float:
+        """The best value that is possible."""
+        return self.bounds[self.higher_is_better]
+
     def faults(self) -> list[str]:
         """List what is missing or wrong in this metric.
 
@@ -157,7 +169,7 @@ class KlDivergence(Ratio):
     name, title, unit = "kl", "KL", "nats a token"
     help = "How far predictions are from those of the unquantized model, in nats per token; 0 means no difference."
     numerator, denominator = "kl", TOKENS
-    higher_is_better = False
+    higher_is_better, bounds = False, NOT_NEGATIVE
     # These values were measured with SmolLM2-135M and GPTQ INT4.
     close = MappingProxyType({PROSE: 0.01, ANSWERS: 0.01})
     kinds = (PROSE, ANSWERS, WORDS, LAST_WORD)
@@ -221,7 +233,7 @@ class TopTokenAgreement(Ratio):
     name, title, unit = "top1", "top-1 agreement", "share of tokens"
     help = "How often the model's most likely next token is the same as the unquantized model's."
     numerator, denominator = "agree", TOKENS
-    higher_is_better, percent = True, True
+    higher_is_better, percent, bounds = True, True, SHARE
     close = NOT_MEASURED
     kinds = (PROSE, ANSWERS, WORDS)
     heading, heading_kinds, heading_rank = "Top-1", (PROSE, ANSWERS), 4
@@ -233,7 +245,7 @@ class Accuracy(Ratio):
     name, title, unit = "accuracy", "accuracy", "share of items"
     help = "Share of correct answers: the last word of a passage, or the likeliest choice of a question."
     numerator, denominator = "correct", ITEMS
-    higher_is_better, percent = True, True
+    higher_is_better, percent, bounds = True, True, SHARE
     close = NOT_MEASURED
     kinds = (LAST_WORD, CHOICES)
     heading, heading_rank = "Acc.", 5
@@ -248,7 +260,7 @@ class AccuracyByLength(Ratio):
     name, title, unit = "accuracy_norm", "accuracy by length", "share of items"
     help = "Accuracy if each choice's log-likelihood is divided by the choice's length (lm_eval's acc_norm)."
     numerator, denominator = "correct_norm", ITEMS
-    higher_is_better, percent = True, True
+    higher_is_better, percent, bounds = True, True, SHARE
     close = NOT_MEASURED
     kinds = (CHOICES,)
 
@@ -273,7 +285,7 @@ class FlippedItems(Ratio):
     name, title, unit = "flips", "flips", "share of items"
     help = "Share of items that quantization turned from right to wrong or from wrong to right."
     numerator, denominator = FLIPPED, ITEMS
-    higher_is_better, percent = False, True
+    higher_is_better, percent, bounds = False, True, SHARE
     close = NOT_MEASURED
     kinds = (LAST_WORD, CHOICES)
     heading, heading_rank = "Flips", 6

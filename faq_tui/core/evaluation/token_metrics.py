@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from faq_tui.core.evaluation.kinds import ANSWERS, PROSE, WORDS
-from faq_tui.core.evaluation.metrics import NOT_MEASURED, TOKENS, Metric, Ratio
+from faq_tui.core.evaluation.metrics import NOT_MEASURED, NOT_NEGATIVE, TOKENS, Metric, Ratio
 from faq_tui.core.evaluation.token_columns import DEPARTURE, TOKEN_KL
 from faq_tui.core.stats.sums import ITEMS, Sums
 
@@ -30,7 +30,7 @@ class TailKl(Metric):
     name, title, unit = "kl_p99", "99th percentile of KL", "nats"
     help = "The KL that only one token in a hundred exceeds, in nats: how far the worst predictions are off."
     columns = (TOKENS, TOKEN_KL)
-    higher_is_better, of_tokens = False, True
+    higher_is_better, of_tokens, bounds = False, True, NOT_NEGATIVE
     close = NOT_MEASURED
     kinds = (PROSE, ANSWERS, WORDS)
     heading, heading_kinds, heading_rank = "KL p99", (PROSE, ANSWERS), 3
@@ -58,7 +58,7 @@ class KlOfPart(Ratio):
     """The mean KL over a part of the tokens."""
 
     unit, decimals = "nats a token", 4
-    higher_is_better, of_tokens = False, True
+    higher_is_better, of_tokens, bounds = False, True, NOT_NEGATIVE
     close = NOT_MEASURED
 
 

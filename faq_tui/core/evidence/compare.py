@@ -193,16 +193,21 @@ def _compare(
 def _outcome(
     metric: Metric, ours: list[Sums], baseline: list[Sums], target: Sums, same: bool, resamples: int, widening: float
 ) -> MetricOutcome:
-    change, p = compared(metric, ours, baseline, resamples, widening)
+    whole, p = compared(metric, ours, baseline, resamples, widening)
+    change = whole.within(-metric.largest_change, metric.largest_change)
+    share = None if same else recovered(metric, ours, baseline, target, resamples, widening)
+    if share is not None and metric.value_of(target) == metric.best:
+        share = share.within(-math.inf, 1.0)  # nothing can be better than the unquantized model
     return MetricOutcome(
         ours=of_metric(metric, ours, resamples).value,
         baseline=of_metric(metric, baseline, resamples).value,
         difference=change,
-        recovered=None if same else recovered(metric, ours, baseline, target, resamples, widening),
+        recovered=share,
         p=None if same else p,
         p_adjusted=None,
         verdict=SAME if same else verdict(metric, change, p),
         spread=_spread(metric, ours, baseline),
+        whole_half=None if change == whole else whole.half_width,
     )
 
 

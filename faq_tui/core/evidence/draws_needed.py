@@ -56,9 +56,10 @@ def _needed(
     known, difference = METRICS.get(metric), outcome.difference
     unit = 1.0 if known.percent else abs(outcome.baseline)
     spread = outcome.spread if outcome.spread is not None else known.close.get(kind)
-    if not spread or difference.low is None or difference.high is None or not math.isfinite(unit) or not unit:
+    shown = difference.half_width
+    if not spread or shown is None or not math.isfinite(unit) or not unit:
         return None
-    half = (difference.high - difference.low) / 2
+    half = shown if outcome.whole_half is None else outcome.whole_half
     of_draws = half_width(0.0, spread, comparison.draws, shared) if outcome.spread is not None else 0.0
     of_items = math.sqrt(max(0.0, half**2 - of_draws**2))
     wanted = tuple(
@@ -71,7 +72,7 @@ def _needed(
         text=text,
         metric=metric,
         draws=comparison.draws,
-        half_width=half / unit,
+        half_width=shown / unit,
         spread=spread / unit,
         assumed=outcome.spread is None,
         wanted=wanted,

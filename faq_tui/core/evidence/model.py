@@ -41,6 +41,8 @@ class MetricOutcome:
     p_adjusted: float | None  # the p-value adjusted for all comparisons of the report (Benjamini and Hochberg)
     verdict: str
     spread: float | None = None  # standard deviation of the draws' differences; None if there is one draw
+    # Half the width of the interval of `difference` before impossible values are cut off; None if nothing is cut off.
+    whole_half: float | None = None
 
 
 @dataclass(frozen=True)

@@ -217,11 +217,11 @@ SHARED = (
 HOW_TO_READ = (
     "How to read this: the same model is quantized twice, that is, its weights are stored in fewer bits. One of the "
     "quantized models is calibrated on plain questions, the other on regenerated answers. Both quantized models are "
-    "compared with the model before quantization, and the closer model is better. A sample is a "
-    "conversation or a piece of prose. At equal *samples*, both sets have the same number of samples, but one set may "
-    "have more text, which helps by itself. Regenerated sets have more text unless their answers are cut. At equal "
-    "*tokens*, both sets have the same amount of text, so this is the fairer comparison. *Better* and *worse* mark differences "
-    "that are larger than noise. *Leans* marks a difference that would count as real if the report had no other "
+    "compared with the model before quantization, and the closer model is better. A sample is a conversation or a "
+    "piece of prose. At equal *samples*, both sets have the same number of samples, but one set may have more text, "
+    "which helps by itself. Regenerated sets have more text unless their answers are cut. At equal *tokens*, both "
+    "sets have the same amount of text, so this is the fairer comparison. *Better* and *worse* mark differences that "
+    "are larger than noise. *Leans* marks a difference that would count as real if the report had no other "
     "comparison. With many comparisons, chance alone produces such differences. *Within noise* means that no "
     "difference could be measured."
 )

@@ -99,11 +99,11 @@ def _texts(evidence: Evidence, known: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:
-    """The comparison as plain data. The spread between draws is left out, because `draws_needed` contains it."""
+    """The comparison as plain data. Numbers that only `draws_needed` uses are left out."""
     body = asdict(comparison)
     for outcomes in body["texts"].values():
         for outcome in outcomes.values():
-            del outcome["spread"]
+            del outcome["spread"], outcome["whole_half"]
     return body
 
 

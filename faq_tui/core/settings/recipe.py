@@ -163,8 +163,8 @@ class Recipe(Section):
     def folder(self, set_name: str) -> str:
         """Name of the artefact's folder under `models/`.
 
-        The name contains the `mark` of the recipe, or its `full_mark` if `shared_mark` is true. The name also contains the preset's name if the preset sets keys
-        that only this method has.
+        The name contains the `mark` of the recipe, or its `full_mark` if `shared_mark` is true. The name also
+        contains the preset's name if the preset sets keys that only this method has.
         """
         group = "c" if self.group_size == -1 else str(self.group_size)
         preset = f"-{self.preset}" if set(self.presets.get(self.preset or "", ())) - set(COMMON) else ""

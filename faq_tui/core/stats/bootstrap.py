@@ -67,6 +67,22 @@ class Estimate:
     def excludes(self, point: float) -> bool:
         return self.low is not None and self.high is not None and not self.low <= point <= self.high
 
+    @property
+    def half_width(self) -> float | None:
+        """Half the width of the interval; None if there is no interval."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+
+    def within(self, smallest: float, largest: float) -> Estimate:
+        """The estimate with its interval cut to the possible values.
+
+        An interval over few draws is wide, because its width is computed from Student's t. So it may contain values
+        that are not possible, such as a share above 1.
+        """
+        if self.low is None or self.high is None:
+            return self
+        low, high = max(self.low, smallest), min(self.high, largest)
+        return Estimate(self.value, min(low, self.value), max(high, self.value))
+
 
 def of_metric(metric: Measure, sums: Draws, resamples: int) -> Estimate:
     """Estimate a metric of one model. If the model has several draws, the value is the mean over the draws."""

@@ -192,6 +192,25 @@ def test_a_verdict_follows_interval_and_p_value(
         assert word == (sure if p <= RATE else leaning)
 
 
+def test_an_interval_has_no_values_that_are_impossible(tmp_path: Path) -> None:
+    """With two draws, Student's t makes an interval twelve times as wide as the error of the mean."""
+    sets = ("baseline", "elder", "baseline-r2", "elder-r2")
+    with made_up_run(tmp_path, TOML.replace("[evaluate]", "[evaluate]\nrepeats = 2"), sets) as run:
+        add_made_up_measurement(run, UNQUANTIZED)
+        for name, agree, kl in zip(sets, (0.5, 0.9, 0.5, 0.6), (0.5, 0.1, 0.5, 0.4), strict=True):
+            add_made_up_measurement(run, f"gptq-w4g64-{name}", kl, agree=agree)
+        (found,) = collect(run).comparisons
+        body = document(run)
+    outcomes = found.texts["pydoc"]
+    top1, of_kl = outcomes[TOP1.name], outcomes[KL.name]
+    assert (top1.difference.low, top1.difference.high) == (-1.0, 1.0)
+    assert top1.whole_half is not None and top1.whole_half > 1.0, "the number of draws needed is computed from this"
+    assert of_kl.difference.low is not None and of_kl.difference.low < -1.0 and of_kl.whole_half is None
+    assert of_kl.recovered is not None and of_kl.recovered.high == 1.0
+    shown = body["comparisons"][0]["texts"]["pydoc"][TOP1.name]["difference"]
+    assert (shown["low"], shown["high"]) == (-1.0, 1.0)
+
+
 def test_one_weak_effect_among_many_comparisons_is_only_a_leaning(tmp_path: Path) -> None:
     """Alone it would count; beside eight sources without any effect it does not."""
     many = TOML + "".join(f'[sources.s{n}]\nbase_url = "http://x/v1"\nmodel = "M"\n' for n in range(8))

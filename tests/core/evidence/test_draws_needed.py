@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -47,6 +47,17 @@ def test_the_number_of_draws_is_the_smallest_that_suffices(of_items: float, spre
             assert of_items >= wanted.share * (1 - 1e-6)
         else:
             assert wanted.lacking == "draws" and half_width(of_items, spread, MOST, None) > wanted.share * (1 - 1e-6)
+
+
+def test_an_interval_that_is_cut_still_gives_the_whole_error_of_the_items() -> None:
+    of_items, spread = 0.04, 0.001
+    whole = comparison(half_width(of_items, spread, 2, None), spread, 2)
+    outcome = whole.texts["pydoc"]["kl"]
+    cut = replace(outcome, difference=Estimate(0.0, -0.01, 0.01), whole_half=outcome.difference.high)
+    (one,), (other,) = (
+        draws_needed([made], KINDS, None, None) for made in (whole, replace(whole, texts={"pydoc": {"kl": cut}}))
+    )
+    assert one.wanted == other.wanted and other.half_width == 0.01
 
 
 def test_the_formula() -> None:
