@@ -28,6 +28,7 @@ from faq_tui.core.settings import EMBEDDED, Endpoint, Sampling, Source
 from faq_tui.core.settings.source import LOCAL, OFF
 from faq_tui.core.stages.pipeline import all_stages
 from faq_tui.core.stages.set_check import check_sets
+from faq_tui.core.stages.setting_notices import setting_notices
 from faq_tui.core.stages.target_check import check_models, in_words
 
 TRIAL = [{"role": "user", "content": "Reply with the word yes."}]
@@ -116,7 +117,19 @@ def _extra(endpoint: Endpoint) -> dict[str, Any]:
 
 def target_checks(run: Run) -> list[Check]:
     """Checks of the target and of local sources: files, tokenizers, chat templates, code, and what judges need."""
-    return [*_models(run), _code(run), *_sets(run), *judge_checks(run)]
+    return [*_models(run), _code(run), *_sets(run), *_settings(run), *judge_checks(run)]
+
+
+def _settings(run: Run) -> list[Check]:
+    """One check for each setting that has no effect, or probably not the effect that is wanted."""
+    notices = setting_notices(run, [stage.name for stage in all_stages()])
+    return [Check("settings", "warning", *_parts(notice)) for notice in notices]
+
+
+def _parts(notice: str) -> tuple[str, str]:
+    """The finding and the advice of a notice."""
+    found, _, advice = notice.rpartition("; ")
+    return found, advice
 
 
 def _sets(run: Run) -> list[Check]:

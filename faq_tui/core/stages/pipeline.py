@@ -37,6 +37,7 @@ from faq_tui.core.run.run import Run, locked
 from faq_tui.core.settings.secrets import secrets_of_run
 from faq_tui.core.stages.memory_check import memory_notices
 from faq_tui.core.stages.set_check import check_sets
+from faq_tui.core.stages.setting_notices import setting_notices
 from faq_tui.core.stages.target_check import check_models, check_place
 from faq_tui.core.store import stages as stage_rows
 from faq_tui.core.store.stages import StageRow
@@ -157,12 +158,14 @@ class ModelChecks:
         self.stages, self.done = stages, False
 
     def before(self, context: Context, stage: Stage) -> None:
-        """Raise UsageError if a model cannot be used. Warn about findings on seeds, tokens and memory."""
+        """Raise UsageError if a model cannot be used. Warn about findings on seeds, tokens, memory and settings."""
         if self.done or stage.name in NO_MODEL:
             return
         run = context.run
         if "assemble" in self.stages:
             check_sets(run)
+        for notice in setting_notices(run, self.stages):
+            context.emit(Note(notice, "warning"))
         findings = check_models(run, self.stages, context.cancel, run.log(context.job))
         for notice in [*findings.notices, *memory_notices(run, self.stages), *allowed_code(run.settings)]:
             context.emit(Note(notice, "warning"))
