@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from faq_tui.core.assembly.prose import check_prose
 from faq_tui.core.base.errors import UsageError
-from faq_tui.core.chat.token_kinds import ANSWER, KINDS, QUESTION, SINK, TEMPLATE
+from faq_tui.core.chat.token_kinds import ANSWER, KINDS, QUESTION, REASONING, SINK, TEMPLATE
 from faq_tui.core.models.folder_check import read_config
 from faq_tui.core.models.hub import cached_folder
 from faq_tui.core.models.target import local_target
@@ -40,18 +40,19 @@ def _check_weights(run: Run) -> None:
         unread = not any(seed_rows.counts(run.store).values())  # `doctor` may run before the stage seeds
         answers = unread or seed_rows.have_answers(run.store)
         for name in run.settings.sets_of(recipe):
-            if not any(weights[kind] for kind in _possible_kinds(_plan(run, name), answers)):
+            plan = run.settings.set_plans()[planned_name(run, name)]
+            if not any(weights[kind] for kind in _possible_kinds(plan, answers)):
                 raise UsageError(
                     f"`recipes[{recipe.number}].token_weights` gives the weight 0 to every token of the set {name}: "
                     "raise the weight of a kind that the set has, or list other sets in the recipe's key `sets`"
                 )
 
 
-def _plan(run: Run, name: str) -> SetPlan:
-    """The plan of a set or of a draw. A set with equal tokens has the plan of the set that it is cut from."""
+def planned_name(run: Run, name: str) -> str:
+    """The name of the set whose plan a set or a draw has. A set with equal tokens is cut from another set."""
     plans = run.settings.set_plans()
     whole = (name, plain_name(name), plain_name(name).removesuffix(TOKENS_SUFFIX))
-    return next(plans[one] for one in whole if one in plans)
+    return next(one for one in whole if one in plans)
 
 
 def _possible_kinds(plan: SetPlan, answers: bool) -> set[str]:
@@ -61,7 +62,9 @@ def _possible_kinds(plan: SetPlan, answers: bool) -> set[str]:
         if part == PROSE and plan.prose_file is not None:
             kinds.add(QUESTION)
         elif part != BASELINE:
-            return set(KINDS) - {SINK}
+            kinds |= set(KINDS) - ({SINK, REASONING} if plan.answer_only else {SINK})
+        elif plan.kind == "template":
+            kinds |= {QUESTION, TEMPLATE}
         elif plan.kind == "raw":
             kinds |= {QUESTION, ANSWER} if answers else {QUESTION}
         else:

@@ -92,6 +92,20 @@ def test_a_set_needs_a_token_with_a_weight(folder: Run) -> None:
     check_sets(with_sets(folder, ONLY_ANSWERS))  # `doctor` runs before the seeds are read
 
 
+def test_sets_that_cannot_have_a_kind(folder: Run) -> None:
+    """A set with `answer_only` has no reasoning, and a set of the kind "template" has no answers."""
+    seed_rows.replace_all(folder.store, [Seed(({"role": "user", "content": QUESTION},), "Because.", "x")])
+    source = '[sources.elder]\nbase_url = "http://elder:8000/v1"\nmodel = "Big-8B"\n'
+    short = '[sets.short]\nfrom = "elder"\nanswers_cut = 20\n'
+    no_answers = "[[recipes]]\ntoken_weights = { question = 0, template = 0, answer = 0 }\nsets = ['short']\n"
+    check_sets(with_sets(folder, source + short + no_answers))
+    assert "every token of the set short" in complaint(
+        with_sets(folder, source + f"{short}answer_only = true\n" + no_answers)
+    )
+    bare = "[sets.bare]\nkind = 'template'\n" + ONLY_ANSWERS + "sets = ['bare']\n"
+    assert "every token of the set bare" in complaint(with_sets(folder, bare))
+
+
 def test_the_draws_of_a_set_need_a_token_with_a_weight(folder: Run) -> None:
     source = '[sources.elder]\nbase_url = "http://elder:8000/v1"\nmodel = "Big-8B"\n'
     sets = 'sets = ["elder-tokens", "baseline-tokens"]\n'

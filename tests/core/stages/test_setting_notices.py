@@ -1,8 +1,10 @@
-"""Settings without an effect are named before a run."""
+"""Settings without an effect, and token weights that may leave nothing of a set, are named before a run."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+import pytest
 
 from faq_tui.core.base.errors import ExitCode
 from faq_tui.core.doctor.inputs import target_checks
@@ -12,6 +14,7 @@ from tests.support.shell import faq_tui, make_run
 
 TOML = '[target]\nmodel = "embedded"\n[seeds]\npath = "starter"\nheldout = {heldout}\n'
 ELDER = '[sources.elder]\nbase_url = "http://elder:8000/v1"\nmodel = "Big-8B"\n'
+ONLY_ANSWERS = "[[recipes]]\ntoken_weights = { question = 0, template = 0, reasoning = 0 }\n"
 STAGES = ["assemble", "quantize", "evaluate"]
 
 
@@ -41,3 +44,25 @@ def test_doctor_and_run_name_them(tmp_path: Path) -> None:
     assert check.advice == "set seeds.heldout above 0, or remove evaluate.greedy_tokens"
     done = faq_tui("run", run)
     assert done.code == ExitCode.USAGE and "warning: evaluate.greedy_tokens has no effect" in done.err
+
+
+@pytest.mark.parametrize(
+    ("more", "sets"),
+    [
+        ("[sets.elder]\nanswers_cut = 20\n", ["elder"]),
+        ("[sets.elder]\ntokens_per_sample = 64\n", ["elder"]),
+        ('[sets.short]\nfrom = "elder"\nanswers_cut = 20\n[evaluate]\nrepeats = 2\n', ["short"]),
+        ("[sets.elder]\nanswers_cut = 20\nanswer_only = true\n", []),
+        ("[sets.half]\nfrom = { elder = 0.5, baseline = 0.5 }\nanswers_cut = 20\n", []),
+        ("[sets.baseline]\nanswers_cut = 20\n", []),
+        ("", []),
+    ],
+)
+def test_an_answer_that_may_be_cut_off_whole(more: str, sets: list[str], tmp_path: Path) -> None:
+    found = notices(tmp_path, ELDER + more + ONLY_ANSWERS)
+    assert [notice.partition("samples of the set ")[2].split()[0] for notice in found] == sets
+    for notice, name in zip(found, sets, strict=True):
+        assert notice.startswith("recipes[1].token_weights gives weight only to answers")
+        assert "tokens, and the reasoning comes first" in notice and f"sets.{name}.answer_only = true" in notice
+    assert notices(tmp_path, ELDER + more + ONLY_ANSWERS.replace(", reasoning = 0", "")) == []
+    assert notices(tmp_path, ELDER + 'reasoning = "off"\n' + more + ONLY_ANSWERS) == []
