@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from faq_tui.core.base.steps import BYTES
-from faq_tui.core.base.text import duration, sanitize, size
+from faq_tui.core.base.text import counted, duration, sanitize, size
 from faq_tui.core.run.events import (
     ActivationsReady,
     ArtefactDone,
@@ -98,12 +98,14 @@ _LINES: dict[type[Event], Callable[..., str]] = {
     CandidateRetried: lambda e: f"  {e.source} {e.seed_id}#{e.number}: {e.reason}{_when(e.wait_s)}",
     CandidateFailed: lambda e: f"  {e.source} {e.seed_id}#{e.number}: gave up: {e.reason}",
     LoopEnded: lambda e: (
-        f"  {e.source} {e.seed_id}#{e.number}: repeats itself and was ended after {e.tokens:,} tokens"
+        f"  {e.source} {e.seed_id}#{e.number}: repeats itself and was ended after {counted(e.tokens, 'token')}"
     ),
     ServerWaiting: _server_waits,
     ServerBack: lambda e: f"  {e.url} answers again after {duration(e.waited_s)}",
-    SetAssembled: lambda e: f"  set {e.set}: {e.samples} samples, {e.tokens} tokens",
-    ActivationsReady: lambda e: f"  activations of {e.set}: {e.samples} samples, {e.tokens} tokens",
+    SetAssembled: lambda e: f"  set {e.set}: {counted(e.samples, 'sample')}, {counted(e.tokens, 'token')}",
+    ActivationsReady: lambda e: (
+        f"  activations of {e.set}: {counted(e.samples, 'sample')}, {counted(e.tokens, 'token')}"
+    ),
     ArtefactDone: lambda e: f"  {e.artefact}: {e.average_bits:.2f} bits a weight, {duration(e.seconds, exact=True)}",
     ReportWritten: lambda e: f"  wrote {e.path}",
     SeedSkipped: lambda e: f"  {e.path} line {e.line} {e.reason}: skipped",

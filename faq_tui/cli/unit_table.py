@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from faq_tui.core.base.text import duration, sanitize, size
+from faq_tui.core.base.text import counted, duration, sanitize, size
 from faq_tui.core.units import Needs, Unit
 
 LONGEST = 60  # a longer message is cut to this number of characters
@@ -25,7 +25,9 @@ def print_units(units: Sequence[Unit]) -> None:
         line = f"{state} {sanitize(unit.name):<{wide}}  {needs_in_words(unit.needs):<34}  {_more(unit)}"
         click.echo(line.rstrip())
     counts = Counter(unit.state for unit in units)
-    click.echo(f"{len(units)} units: {', '.join(f'{count} {state}' for state, count in sorted(counts.items()))}")
+    click.echo(
+        f"{counted(len(units), 'unit')}: {', '.join(f'{count} {state}' for state, count in sorted(counts.items()))}"
+    )
 
 
 def needs_in_words(needs: Needs) -> str:

@@ -62,7 +62,7 @@ def write(
     """
     from faq_tui.core.base.files import is_stream
     from faq_tui.core.base.shell import command_line
-    from faq_tui.core.base.text import sanitize
+    from faq_tui.core.base.text import counted, sanitize
     from faq_tui.core.regenerating.batch import write_batch
     from faq_tui.core.run.run import open_run
     from faq_tui.core.stages.batch import check_before_batch
@@ -79,7 +79,7 @@ def write(
         click.echo(f"no candidate is missing; next: {command_line('run', run_folder)}", err=True)
     for file in files:
         size = f"{max(1, round(file.size / 1000)):,} kB"
-        words = f"{file.source}: {file.requests:,} requests to {file.model}, {size}"
+        words = f"{file.source}: {counted(file.requests, 'request')} to {file.model}, {size}"
         click.echo(sanitize(words), err=True)
         if not is_stream(file.path):  # if the file is stdout itself, the path would mix with the requests
             click.echo(file.path)

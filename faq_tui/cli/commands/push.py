@@ -39,7 +39,7 @@ def command(
     The token comes from the variable HF_TOKEN, or from `hf auth login`. After an interruption, run the same command
     again: what the hub already has is not sent again.
     """
-    from faq_tui.core.base.text import sanitize
+    from faq_tui.core.base.text import counted, sanitize
     from faq_tui.core.publishing.plan import plan_push
     from faq_tui.core.publishing.repositories import Repository, new_folder
     from faq_tui.core.publishing.upload import check_concerns, push
@@ -49,7 +49,9 @@ def command(
     def begin(repository: Repository) -> None:
         sizes = repository.sizes
         total = size_in_words(sum(sizes.values()))
-        click.echo(f"uploading {len(sizes)} files, {total}, to the {repository.kind} {repository.id}", err=True)
+        click.echo(
+            f"uploading {counted(len(sizes), 'file')}, {total}, to the {repository.kind} {repository.id}", err=True
+        )
 
     def warn(text: str) -> None:
         click.echo(sanitize(f"warning: {text}"), err=True)

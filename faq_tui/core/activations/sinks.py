@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any
 
 from faq_tui.core.activations.statistics import Number, finite, ratio
+from faq_tui.core.base.text import counted
 
 HIGH, MEDIANS = 100.0, 1000.0
 
@@ -78,7 +79,9 @@ def sentence(sinks: Sequence[Mapping[str, Any]]) -> str:
     peak = max((one["max"] for one in sinks if one["max"] is not None), default=None)
     up_to = "" if peak is None else f", |x| up to {peak:.4g}"
     most = max(one["massive"] for one in sinks)
-    others = f"; up to {most} other tokens per layer are massive" if most else ""
+    others = (
+        f"; up to {counted(most, 'other token per layer is', 'other tokens per layer are')} massive" if most else ""
+    )
     return (
         f"the samples' first tokens make up {median(share for share, _ in shares):.0%} of the input's squared norm "
         f"(median over layers), "

@@ -10,6 +10,7 @@ from itertools import accumulate, islice
 from faq_tui.core.assembly.matching import Decode, cut_evenly, cut_to_tokens
 from faq_tui.core.assembly.sample import MIN_TOKENS, Sample
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.text import counted
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,8 @@ class Blend:
         taken = list(islice(self.rows(), count))
         if len(taken) < count:
             raise FaqError(
-                f"set {self.set_name} needs {count:,} rows of prose, but {self.file} has only {len(taken):,}: "
-                "give a longer file"
+                f"set {self.set_name} needs {counted(count, 'row')} of prose, but {self.file} has only "
+                f"{len(taken):,}: give a longer file"
             )
         return taken if budget is None else self._checked(cut_evenly(taken, budget, self.decode), budget)
 
@@ -67,8 +68,8 @@ class Blend:
         tokens = sum(row.n_tokens for row in rows)
         if tokens <= budget - MIN_TOKENS:
             raise FaqError(
-                f"set {self.set_name} needs {budget:,} tokens of prose, but {self.file} gives only {tokens:,}: "
-                "give a longer file, or a smaller share of prose"
+                f"set {self.set_name} needs {counted(budget, 'token')} of prose, but {self.file} gives only "
+                f"{tokens:,}: give a longer file, or a smaller share of prose"
             )
         return [replace(row, n_tokens_full=row.n_tokens) for row in rows]
 

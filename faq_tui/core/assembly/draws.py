@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from faq_tui.core.base.hashing import digest
+from faq_tui.core.base.text import counted
 from faq_tui.core.run.run import Run
 from faq_tui.core.store import seeds as seed_rows
 
@@ -47,7 +48,7 @@ def _random_seeds(seeds: Sequence[str], size: int, key: object) -> list[str]:
 def in_words(draws_made: Sequence[Sequence[str]]) -> str:
     """A sentence that says how several draws overlap."""
     every = {seed_id for seeds in draws_made for seed_id in seeds}
-    sizes = f"every set is drawn {len(draws_made)} times, from {len(draws_made[0])} seeds each"
+    sizes = f"every set is drawn {len(draws_made)} times, from {counted(len(draws_made[0]), 'seed')} each"
     if len(every) == sum(map(len, draws_made)):
         return f"{sizes}; no two draws share a seed"
     return f"{sizes} out of {len(every)}: draws share seeds, so they are more alike than draws without common seeds"

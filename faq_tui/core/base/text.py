@@ -1,6 +1,6 @@
-"""Make text from models, files and servers safe for terminals and UTF-8 files. Write durations and lists in words.
+"""Make text from models, files and servers safe for terminals and UTF-8 files.
 
-Measure how deeply the brackets of a text are nested.
+Write durations, counts and lists in words. Measure how deeply the brackets of a text are nested.
 """
 
 from __future__ import annotations
@@ -94,6 +94,15 @@ def amount(done: int, total: int) -> str:
     unit = size(total).rpartition(" ")[2]
     part = done / (1e9 if unit == "GB" else 1e6)
     return f"{part:.{1 if unit == 'GB' or total < 1e7 else 0}f} of {size(total)}"
+
+
+def counted(number: int, one: str, several: str = "") -> str:
+    """The number with its noun, such as `1 seed` or `2,000 seeds`.
+
+    `several` is the plural of `one`. Give it if the plural is not `one` with an s, or if a verb follows, such as
+    `seed is` and `seeds are`.
+    """
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
 def in_a_row(words: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.text import counted
 from faq_tui.core.doctor.inputs import Check
 from faq_tui.core.extensions import points
 from faq_tui.core.models.devices import free_bytes
@@ -114,7 +115,7 @@ def _memory() -> Check:
     free = free_bytes("cpu")
     if free is None:
         return Check("memory", "ok", "this system does not report its free memory")
-    state = f"{free / GIB:.1f} GiB free, {os.cpu_count()} cores"
+    state = f"{free / GIB:.1f} GiB free, {counted(os.cpu_count() or 1, 'core')}"
     if free < LOW_MEMORY_GIB * GIB:
         return Check("memory", "warning", state, "the demo needs about 4 GiB: close other programs")
     return Check("memory", "ok", state)

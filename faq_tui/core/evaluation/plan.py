@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.base.text import counted
 from faq_tui.core.chat.render import fitting_turns
 from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.evaluation import documents, labelled
@@ -114,7 +115,9 @@ def _prose(context: Context, target: TargetModel, tokenizer: object, name: str) 
         raise UsageError(f"{name} of evaluate.perplexity is shorter than two tokens: give a longer text")
     if len(ids) < settings.prose_tokens:
         context.emit(
-            Note(f"{name} has {len(ids)} tokens, fewer than evaluate.prose_tokens = {settings.prose_tokens}")
+            Note(
+                f"{name} has {counted(len(ids), 'token')}, fewer than evaluate.prose_tokens = {settings.prose_tokens}"
+            )
         )
     return items
 
@@ -148,8 +151,8 @@ def _prompts(context: Context, template: Template) -> dict[str, list[int]]:
     if refused:
         context.emit(
             Note(
-                f"{refused} held-out seeds are left out: "
-                "they contain special tokens, or the chat template refuses them",
+                f"{counted(refused, 'held-out seed is', 'held-out seeds are')} left out, because of special "
+                "tokens or because the chat template refuses the conversation",
                 "warning",
             )
         )

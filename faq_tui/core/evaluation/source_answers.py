@@ -6,6 +6,7 @@ import asyncio
 
 from faq_tui.core.base.errors import EndpointError, FaqError
 from faq_tui.core.base.hashing import digest
+from faq_tui.core.base.text import counted
 from faq_tui.core.chat.render import render_answered
 from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.endpoints import Reply, Retrying, run_bounded, stream_chat
@@ -45,13 +46,14 @@ def source_answers(context: Context, template: Template, name: str) -> list[Item
     stored = heldout(run.store, source_hash)
     missing = [seed for seed in seeds if seed.id not in stored]
     if missing:
-        context.emit(Note(f"asking {name} for {len(missing)} held-out answers"))
+        context.emit(Note(f"asking {name} for {counted(len(missing), 'held-out answer')}"))
         asyncio.run(_ask(context, template, source, source_hash, missing))
         stored = heldout(run.store, source_hash)
     answers = [stored[seed.id] for seed in seeds if seed.id in stored]
     fit = [answer for answer in answers if answer.answer_ids]
     if len(fit) < len(seeds):
-        context.emit(Note(f"{len(seeds) - len(fit)} held-out answers of {name} are unusable and left out", "warning"))
+        words = f"held-out answer of {name} is", f"held-out answers of {name} are"
+        context.emit(Note(f"{counted(len(seeds) - len(fit), *words)} unusable and left out", "warning"))
     limit = run.settings.evaluate.answer_tokens
     return [Item((*a.prompt_ids, *a.answer_ids[:limit]), len(a.prompt_ids)) for a in fit]
 

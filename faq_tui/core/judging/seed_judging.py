@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from faq_tui.core.base.errors import EndpointError
+from faq_tui.core.base.text import counted
 from faq_tui.core.endpoints.retry import GaveUpError
 from faq_tui.core.judging.llm_client import AnswerVerdicts, JudgeClient, RequestRefusedError
 from faq_tui.core.judging.prompt import MOST_TOGETHER, PromptBudget, ShownAnswer, budget_for
@@ -44,7 +45,8 @@ class JudgingTally:
                 "they were scored one by one"
             )
         if self.too_long:
-            sentences.append(f"{self.too_long} candidates do not fit into {size} at all, so they have no score")
+            too_long = counted(self.too_long, "candidate")
+            sentences.append(f"there is no score for {too_long}, because {size} is too small")
         return sentences
 
 

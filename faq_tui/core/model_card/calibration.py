@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from faq_tui.core.base.text import counted
 from faq_tui.core.model_card.privacy import public_value
 from faq_tui.core.report.formatting import escape
 from faq_tui.core.seeds.read import STARTER
@@ -52,7 +53,7 @@ def calibration_lines(calibration: Calibration) -> list[str]:
     """One line of Markdown for each fact about the set."""
     if not calibration:
         return ["- The manifest does not describe the calibration set."]
-    size = f"{calibration.get('samples', 0):,} samples, {calibration.get('tokens', 0):,} tokens"
+    size = f"{counted(calibration.get('samples', 0), 'sample')}, {counted(calibration.get('tokens', 0), 'token')}"
     by_person = calibration.get("picked_by_person")
     size += f", {by_person} picked by a person" if by_person else ""
     lines = [f"- **Set {_public(calibration.get('set'))}**: {size}", _seeds(calibration.get("seeds") or {})]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from faq_tui.core.base.text import duration
+from faq_tui.core.base.text import counted, duration
 from faq_tui.core.regenerating.candidate_requests import (
     SAMPLE,
     PendingCandidate,
@@ -54,7 +54,7 @@ class GenerationCost:
             EARLIER: "based on its candidates under earlier settings",
             BOUND: "if each candidate uses all of max_tokens",
         }[self.basis]
-        return f"{self.source}: {self.candidates:,} candidates to come, {', '.join(parts)}, {how}"
+        return f"{self.source}: {counted(self.candidates, 'candidate')} to come, {', '.join(parts)}, {how}"
 
 
 def estimate_cost(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from faq_tui.core.base.text import counted
 from faq_tui.core.endpoints import Reply
 from faq_tui.core.regenerating.candidate_requests import (
     SAMPLE,
@@ -114,7 +115,7 @@ class CandidateRecorder:
         emit(CandidateDone(*who, candidate_id, tokens, candidate.seconds, candidate.flags))
         self.progress.done += 1
         self.progress.tokens += tokens
-        emit(StageProgress(STAGE, self.progress.done, self.progress.total, f"{self.progress.tokens} tokens"))
+        emit(StageProgress(STAGE, self.progress.done, self.progress.total, counted(self.progress.tokens, "token")))
         self._stored += 1
         if self._stored == SAMPLE and len(self._pending) > SAMPLE:
             self._emit_cost()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from faq_tui.core.base.text import counted
 from faq_tui.core.evaluation.kinds import ANSWERS, PROSE
 from faq_tui.core.evaluation.metrics import KL
 from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE
@@ -162,12 +163,11 @@ def _line(c: dict[str, Any], counts: Counter[str]) -> str:
     parts += [PHRASES[word].format(count=counts[word]) for word in others]
     other = str(c["baseline"]).removeprefix(f"{c['recipe']}-").removesuffix(TOKENS_SUFFIX)
     than = "" if other == BASELINE else f" as in {escape(other)}"
+    samples, tokens = counted(c["our_samples"], "sample"), counted(c["our_tokens"], "token")
     sizes = (
-        f"both sets have {c['our_samples']:,} samples; our set has {c['our_tokens']:,} tokens, and the other set "
-        f"has {c['baseline_tokens']:,}"
+        f"both sets have {samples}; our set has {tokens}, and the other set has {c['baseline_tokens']:,}"
         if c["equal"] == "samples"
-        else f"both sets have {c['our_tokens']:,} tokens; our set has {c['our_samples']:,} samples, and the other "
-        f"set has {c['baseline_samples']:,}"
+        else f"both sets have {tokens}; our set has {samples}, and the other set has {c['baseline_samples']:,}"
     )
     sizes += f"; these numbers are means over {c['draws']} draws" if c["draws"] > 1 else ""
     what = "number of samples" if c["equal"] == "samples" else "amount of text"
@@ -197,7 +197,7 @@ def effect(c: dict[str, Any], body: dict[str, Any]) -> str:
     return (
         f"{pair}: {formatting.metric_title(metric)} on {escape(texts[0]['title'])} {ours}, and {theirs} with "
         f"{escape(held_against(c))}; difference {change}{share}, {interval} "
-        f"from {draws} {'draw' if draws == 1 else 'draws'}."
+        f"from {counted(draws, 'draw')}."
     )
 
 

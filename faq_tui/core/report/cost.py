@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from faq_tui.core.base.text import duration
+from faq_tui.core.base.text import counted, duration
 from faq_tui.core.regenerating.candidate_requests import source_hash_of
 from faq_tui.core.report.formatting import escape
 from faq_tui.core.run.run import Run
@@ -35,7 +35,7 @@ def cost(run: Run) -> dict[str, Any]:
 def cost_line(body: dict[str, Any]) -> str:
     """The cost as one sentence of Markdown; "" if nothing is known. `body` is what `document` returns."""
     known = body.get("cost", {"generated": {}, "seconds": {}})
-    tokens = [f"{escape(name)} wrote {count:,} tokens" for name, count in known["generated"].items()]
+    tokens = [f"{escape(name)} wrote {counted(count, 'token')}" for name, count in known["generated"].items()]
     times = [
         f"{stage} {duration(seconds, exact=True)}" for stage, seconds in known["seconds"].items() if seconds >= 1
     ]

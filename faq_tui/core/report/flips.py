@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from faq_tui.core.base.text import counted
 from faq_tui.core.evaluation.kinds import CHOICES, kind_of
 from faq_tui.core.evidence import Evidence, Flips
 from faq_tui.core.report.formatting import MISSING, escape
@@ -75,9 +76,8 @@ def flip_lines(body: dict[str, Any]) -> list[str]:
     for one in body["flips"]:
         lines += [_line(one["text"], item) for item in one["flipped"][:SHOWN]]
         if len(one["flipped"]) > SHOWN:
-            lines.append(
-                f"- report.json lists {len(one['flipped']) - SHOWN} more items of {escape(titles[one['text']])}."
-            )
+            more = counted(len(one["flipped"]) - SHOWN, "more item")
+            lines.append(f"- report.json lists {more} of {escape(titles[one['text']])}.")
     return [*lines, ""]
 
 

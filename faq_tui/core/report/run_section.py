@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from faq_tui.core.base.text import counted
 from faq_tui.core.report.facts import judge_lines
 from faq_tui.core.report.formatting import escape
 from faq_tui.core.settings import EMBEDDED
@@ -50,23 +51,23 @@ def _source(s: dict[str, Any]) -> list[str]:
     return [
         f"- **Source {escape(s['name'])}**: {escape(s['model'])} at {escape(s['url'])}, "
         f"reasoning {s['reasoning']}, prompt version {escape(s['prompt_version'])}; {_pairs(s['sampling'])}",
-        f"  - {s['candidates']} candidates ({s['candidates_per_seed']} requested per seed): "
+        f"  - {counted(s['candidates'], 'candidate')} ({s['candidates_per_seed']} requested per seed): "
         + f"{s['fit']} finished and usable"
         + (f", unusable: {unfit}" if unfit else "")
         + f"; {s['with_reasoning']} with reasoning",
         f"  - {escape(s['family']['verdict'] if s['family']['known'] else 'family unknown')}: "
         f"{escape('; '.join(s['family']['reasons']))}",
         f"  - picks: {s['picked_by_judge']} by the judge, {s['picked_by_person']} by a person, "
-        f"{s['without_pick']} seeds without a pick",
+        f"{counted(s['without_pick'], 'seed')} without a pick",
     ]
 
 
 def _set(made: dict[str, Any]) -> str:
     refused = ", ".join(f"{number} {escape(reason)}" for reason, number in made["refused"].items())
-    line = f"- **Set {escape(made['name'])}**: {_made_from(made['plan'])}{made['samples']:,} samples, "
-    line += f"{made['tokens']:,} tokens"
+    line = f"- **Set {escape(made['name'])}**: {_made_from(made['plan'])}{counted(made['samples'], 'sample')}, "
+    line += counted(made["tokens"], "token")
     if made["cut"]:
-        line += f", {made['cut']:,} tokens cut off ({made['kept']:.0%} kept)"
+        line += f", {counted(made['cut'], 'token')} cut off ({made['kept']:.0%} kept)"
     if made["answered"]:
         line += f"; {made['whole_answers']:,} of {made['answered']:,} samples hold the whole answer"
     built = {way: number for way, number in made["ways"].items() if way in WAYS}
@@ -95,9 +96,9 @@ def _made_from(plan: dict[str, Any] | None) -> str:
 
 
 def _text(text: dict[str, Any]) -> str:
-    size = f"{text['items']} items"
+    size = counted(text["items"], "item")
     if text["tokens"] is not None:
-        size += f", {text['tokens']:,} predicted tokens"
+        size += f", {counted(text['tokens'], 'predicted token')}"
     return f"- **Held-out text {escape(text['title'])}**: {escape(text['about'] or text['kind'])}; {size}"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.base.text import counted
 from faq_tui.core.report.document import json_value
 from faq_tui.core.report.forest import ForestPanel, lines_of
 from faq_tui.core.run.run import open_run
@@ -122,21 +123,17 @@ def compare_runs(one: Path, other: Path) -> RunComparison:
 
 def pick_sentences(picks: PickComparison) -> list[str]:
     """Say how many seeds both runs regenerate, how many picks differ, and which sources are in only one run."""
-    found = [_count(picks.shared, "seed is", "seeds are") + " regenerated in both runs."]
+    found = [counted(picks.shared, "seed is", "seeds are") + " regenerated in both runs."]
     for letter, count in zip(LETTERS, (picks.only_one, picks.only_other), strict=True):
         if count:
-            found.append(f"{_count(count, 'seed is', 'seeds are')} regenerated only in run {letter}.")
+            found.append(f"{counted(count, 'seed is', 'seeds are')} regenerated only in run {letter}.")
     if picks.same or picks.differing:
         total = picks.same + len(picks.differing)
         found.append(
-            f"The runs use different answers for {len(picks.differing):,} of {_count(total, 'pick', 'picks')}."
+            f"The runs use different answers for {len(picks.differing):,} of {counted(total, 'pick', 'picks')}."
         )
     elif picks.shared:
         found.append("Neither run has picks for the seeds that both runs regenerate.")
     if picks.unpaired:
         found.append(f"These sources are in only one of the runs: {', '.join(picks.unpaired)}.")
     return found
-
-
-def _count(number: int, one: str, several: str) -> str:
-    return f"{number:,} {one if number == 1 else several}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.base.text import duration
+from faq_tui.core.base.text import counted, duration
 from faq_tui.core.doctor import most_answer_tokens, quantization_time
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings.source import LOCAL
@@ -42,7 +42,7 @@ def _stages(run: Run, short: bool) -> Iterator[tuple[str, str]]:
     yield "seeds", f"read the questions; regenerate {settings.seeds.count} and hold out {settings.seeds.heldout}"
     for _, source in sources:
         where = "on this machine" if source.base_url in (LOCAL, "embedded") else f"at {source.shown_url}"
-        yield "regenerate", f"{source.candidates} answers per question from {source.model} {where}"
+        yield "regenerate", f"{counted(source.candidates, 'answer')} per question from {source.model} {where}"
     if not sources:
         yield "regenerate", "nothing, because no model regenerates answers"
     yield "judge", "keep the answer that the target finds most likely" if sources else "nothing"
@@ -76,7 +76,7 @@ def _time(run: Run, rate: float | None) -> Iterator[tuple[str, str]]:
         sizes = [most_answer_tokens(run, name) for name in run.settings.sources]
         if sizes:
             answers, tokens = (sum(numbers) for numbers in zip(*sizes, strict=True))
-            each = f"{answers:,} answers of at most {tokens / answers:,.0f} tokens, one after another"
+            each = f"{counted(answers, 'answer')} of at most {tokens / answers:,.0f} tokens, one after another"
             parts.append(f"regenerate at most about {_duration(tokens / rate)} ({each}; less with several at a time)")
     quantize = quantization_time(run)
     if quantize is not None:

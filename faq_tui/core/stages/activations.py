@@ -8,6 +8,7 @@ from typing import Any
 from faq_tui.core.activations import files
 from faq_tui.core.activations.files import path_of
 from faq_tui.core.base.hashing import digest
+from faq_tui.core.base.text import counted
 from faq_tui.core.models.target import find_target, fingerprint
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import ActivationsReady, Note, StageProgress, StageStarted
@@ -64,7 +65,7 @@ def execute(context: Context) -> str:
     for name, signature in todo.items():
         if first[signature] != name:
             _share(context, first[signature], name)
-    return f"{len(current)} sets measured at {len(_places(run))} modules"
+    return f"{counted(len(current), 'set')} measured at {counted(len(_places(run)), 'module')}"
 
 
 def measure_one(context: Context, name: str) -> str:
@@ -80,7 +81,7 @@ def measure_one(context: Context, name: str) -> str:
         context.emit(Note(f"{reason}; no activations are shown", "warning"))
         return "nothing is measured, because the target has none of the modules"
     row = all_activations(run.store)[name]
-    return f"{row.samples} samples, {row.tokens} tokens"
+    return f"{counted(row.samples, 'sample')}, {counted(row.tokens, 'token')}"
 
 
 def missing(run: Run, current: dict[str, str]) -> dict[str, str]:
@@ -150,9 +151,8 @@ def _store(context: Context, row: ActivationsRow) -> None:
     minimum = context.run.settings.activations.expert_minimum
     starved = sum(count < minimum * row.tokens for counts in row.summary["experts"].values() for count in counts)
     if starved:
-        context.emit(
-            Note(f"set {row.set_name}: {starved} experts get less than {minimum:.1%} of its tokens", "warning")
-        )
+        few = counted(starved, "expert gets", "experts get")
+        context.emit(Note(f"set {row.set_name}: {few} less than {minimum:.1%} of its tokens", "warning"))
 
 
 def _places(run: Run) -> set[tuple[int, str]]:

@@ -22,6 +22,7 @@ from faq_tui.core.assembly.prose import Prose, read_prose, state
 from faq_tui.core.assembly.spool import SampleSpool
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.hashing import LongList, digest, sorted_by_digest
+from faq_tui.core.base.text import counted
 from faq_tui.core.chat.template import Template
 from faq_tui.core.chat.token_kinds import write_kinds
 from faq_tui.core.judging.identity import current_picks, deciding_picks, judge_id
@@ -149,7 +150,9 @@ def _assemble(context: Context, spool: SampleSpool) -> str:
             raise
         for name in settings.set_names():
             _store(context, collector, name, built[name], draw_name(name, number))
-            made[draw_name(name, number)] = f"{len(built[name])} samples, {tokens(built[name])} tokens"
+            made[draw_name(name, number)] = (
+                f"{counted(len(built[name]), 'sample')}, {counted(tokens(built[name]), 'token')}"
+            )
         for text in builder.warnings:
             context.emit(Note(f"{which}{text}", "warning"))
     for name in all_sets(run.store).keys() - set(names):  # delete the sets that are no longer in the settings

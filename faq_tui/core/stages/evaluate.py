@@ -10,6 +10,7 @@ from typing import Any
 
 from faq_tui.core.activations.layer_error import measure_layer_errors
 from faq_tui.core.base.files import atomic_text
+from faq_tui.core.base.text import counted
 from faq_tui.core.evaluation.identity import texts
 from faq_tui.core.evaluation.item_texts import keep_words
 from faq_tui.core.evaluation.plan import make_spec
@@ -42,7 +43,8 @@ def execute(context: Context) -> str:
         measured = measure_on_cluster(context, target, tokenizer, spec)
     measure_layer_errors(context, target, tokenizer)
     benchmarks = evaluate_benchmarks.execute(context, target)
-    return f"{len(spec.subjects)} models on {', '.join(texts(run))}: {measured} new measurements{benchmarks}"
+    new = counted(measured, "new measurement")
+    return f"{counted(len(spec.subjects), 'model')} on {', '.join(texts(run))}: {new}{benchmarks}"
 
 
 def measure_one(context: Context, subject: str) -> str:
@@ -59,7 +61,7 @@ def measure_one(context: Context, subject: str) -> str:
     if spec.texts or spec.answers:
         measured = _measure(context, spec, tokenizer, f"evaluate-{subject}.json")
     measure_layer_errors(context, target, tokenizer, subject)
-    return f"{measured} new measurements"
+    return counted(measured, "new measurement")
 
 
 def _measure(context: Context, spec: Spec, tokenizer: Any, name: str) -> int:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from faq_tui.core.base.hashing import digest
+from faq_tui.core.base.text import counted
 from faq_tui.core.judging.derive import derive
 from faq_tui.core.judging.identity import column_id, judge_id, judge_named, layout_of, outlines_of, usable_groups
 from faq_tui.core.judging.judges.base import Item, Score
@@ -121,4 +122,5 @@ def _pick(context: Context, name: str, candidates: Sequence[CandidateOutline]) -
     without = sum(candidate_id is None for candidate_id in choice.values())
     if without:
         context.emit(Note(f"{without} of {len(choice)} seeds of {name} have no usable candidate", "warning"))
-    return f"{name}: {len(choice) - without} of {len(choice)} seeds have a pick, {unscored} candidates unscored"
+    picked = f"{len(choice) - without} of {len(choice)} seeds have a pick"
+    return f"{name}: {picked}, {counted(unscored, 'candidate')} unscored"

@@ -13,6 +13,7 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.files import private_folder
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.base.shell import command_line
+from faq_tui.core.base.text import counted
 from faq_tui.core.models.target import find_target, fingerprint
 from faq_tui.core.quantizing.output import is_whole
 from faq_tui.core.quantizing.recipe_check import check_gpus
@@ -102,7 +103,7 @@ def execute(context: Context) -> str:
     context.emit(StageProgress(STAGE, len(todo), len(todo)))
     reused = sum(artefact.same_as is not None for artefact in all_artefacts(run.store).values())
     shared = f"; {reused} of them share the weights of another set with the same token ids" if reused else ""
-    return f"{len(jobs(run))} artefacts under {run.models.name}/{shared}"
+    return f"{counted(len(jobs(run)), 'artefact')} under {run.models.name}/{shared}"
 
 
 def make_one(context: Context, name: str) -> str:

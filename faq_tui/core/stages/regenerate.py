@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.base.hashing import digest
+from faq_tui.core.base.text import counted
 from faq_tui.core.family import warnings as family_warnings
 from faq_tui.core.quantizing.preflight import refuse_unquantizable
 from faq_tui.core.regenerating import source_hash_of
@@ -71,12 +72,8 @@ def execute(context: Context) -> str:
             )
         )
     if progress.loops:
-        context.emit(
-            Note(
-                f"{progress.loops} streams that repeated themselves were ended early, which saved up to "
-                f"{progress.saved_tokens:,} tokens"
-            )
-        )
+        loops = counted(progress.loops, "stream that repeated itself was", "streams that repeated themselves were")
+        context.emit(Note(f"{loops} ended early, which saved up to {counted(progress.saved_tokens, 'token')}"))
     return _summary(context)
 
 
@@ -94,7 +91,7 @@ def generate_one(context: Context, name: str, seed_ids: Collection[str]) -> str:
         raise FaqError(
             f"{progress.failed} of {len(todo)} candidates failed ({progress.last_failure}): run the unit again"
         )
-    return f"{progress.done} candidates"
+    return counted(progress.done, "candidate")
 
 
 def _generate(context: Context, recorder: CandidateRecorder, pending: list[PendingCandidate]) -> None:
@@ -123,7 +120,9 @@ def _after_sample(
     source, store = recorder.source, context.run.store
     if rows.tally(store, recorder.source_hash, source.candidates).candidates == 0:
         sample = cost_sample(pending) or pending
-        context.emit(Note(f"{recorder.name}: {len(sample)} candidates first, to estimate the cost of the others"))
+        context.emit(
+            Note(f"{recorder.name}: {counted(len(sample), 'candidate')} first, to estimate the cost of the others")
+        )
         generate(sample)
         done = {one.order for one in sample}
         pending = [one for one in pending if one.order not in done]
@@ -147,7 +146,7 @@ def _summary(context: Context) -> str:
         tally = rows.tally(*wanted)
         why = counts_in_words(rows.flag_counts(*wanted))
         parts.append(
-            f"{name}: {tally.candidates} candidates, {tally.tokens_in_words()}, {tally.unusable} unusable"
+            f"{name}: {counted(tally.candidates, 'candidate')}, {tally.tokens_in_words()}, {tally.unusable} unusable"
             f"{f' ({why})' if why else ''}"
         )
         unreasoned = rows.count_unreasoned(*wanted) if source.reasoning == "native" else 0

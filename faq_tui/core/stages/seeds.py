@@ -10,6 +10,7 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.base.hashing import digest, sorted_by_digest
 from faq_tui.core.base.kept import Kept
+from faq_tui.core.base.text import counted
 from faq_tui.core.chat.dialects import begins_with_reasoning
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note, SeedSkipped, StageStarted
@@ -116,7 +117,8 @@ def execute(context: Context) -> str:
         raise UsageError(f"{settings.path} contains no usable seed{problems.summary()}: check its lines{hint}")
     repeats = problems.reasons.get(DUPLICATE, 0)
     if total == 1 and repeats:
-        raise UsageError(f"{settings.path} contains only one seed: {repeats} more lines repeat it; add other seeds")
+        lines = counted(repeats, "more line repeats", "more lines repeat")
+        raise UsageError(f"{settings.path} contains only one seed: {lines} it; add other seeds")
     problems.emit_notes()
     _draw(context, total)
     _note_undrawn(context, before)
@@ -154,11 +156,11 @@ class _Problems:
 
     def emit_notes(self) -> None:
         for name, count in self.left_out.items():
-            self.context.emit(Note(f"in {count} {_seeds(count)} {LEFT_OUT[name]}"))
+            self.context.emit(Note(f"in {counted(count, 'seed')} {LEFT_OUT[name]}"))
         if self.reasoned:
             self.context.emit(
                 Note(
-                    f"in {self.reasoned} {_seeds(self.reasoned)} the original answer begins with reasoning; "
+                    f"in {counted(self.reasoned, 'seed')} the original answer begins with reasoning; "
                     "if the target's template writes reasoning, the sets keep the reasoning apart from the answer"
                 )
             )
@@ -172,10 +174,6 @@ class _Problems:
                     "warning",
                 )
             )
-
-
-def _seeds(count: int) -> str:
-    return "seed" if count == 1 else "seeds"
 
 
 def _good_seeds(context: Context, problems: _Problems) -> Iterator[Seed]:
@@ -228,10 +226,8 @@ def _note_undrawn(context: Context, before: set[str]) -> None:
     lost = before.difference(rows.ids_by_role(store, "chosen"))
     count = candidates.count_of_seeds(store, lost)
     if count:
-        what = "candidate" if count == 1 else "candidates"
-        text = (
-            f"{count} {what} of {len(lost)} {_seeds(len(lost))} that are not drawn any more will not be used; they "
-        )
+        undrawn = counted(len(lost), "seed that is", "seeds that are")
+        text = f"{counted(count, 'candidate')} of {undrawn} not drawn any more will not be used; they "
         context.emit(Note(f"{text}stay in the database, and the old numbers in [seeds] use them again"))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.base.text import counted
 from faq_tui.core.evaluation.identity import texts
 from faq_tui.core.judging.identity import judge_named
 from faq_tui.core.models.folder_check import check_folder, embedding_rows, read_config
@@ -221,7 +222,7 @@ def _refuse_beyond(model: ModelFolder, facts: TokenizerFacts) -> Iterator[str]:
         )
     if facts.beyond:
         (token, number), more = facts.beyond[0], facts.beyond_count - 1
-        others = f" and {more} more tokens" if more else ""
+        others = f" and {counted(more, 'more token')}" if more else ""
         raise UsageError(
             f"the tokenizer of {where} has {token!r} with id {number}{others}, {rows}: "
             "use the tokenizer that belongs to these weights"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from faq_tui.core.base.text import counted
 from faq_tui.core.regenerating import source_hash_of
 from faq_tui.core.run.run import Run
 from faq_tui.core.stages import seeds as seeds_stage
@@ -50,12 +51,12 @@ class UnusedCandidates:
     def in_words(self) -> str:
         """A phrase such as "6 candidates of 2 seeds that are not drawn any more"; "" if there are none."""
         parts = [
-            (self.undrawn, f"of {_count(self.undrawn_seeds, 'seed that is', 'seeds that are')} not drawn any more"),
+            (self.undrawn, f"of {counted(self.undrawn_seeds, 'seed that is', 'seeds that are')} not drawn any more"),
             (self.surplus, "beyond the number of candidates in the settings"),
             (self.earlier, "made with other settings of the source"),
             (self.sourceless, "of sources that are not in the settings"),
         ]
-        return " and ".join(f"{_count(number, 'candidate', 'candidates')} {why}" for number, why in parts if number)
+        return " and ".join(f"{counted(number, 'candidate')} {why}" for number, why in parts if number)
 
 
 NONE_UNUSED = UnusedCandidates()
@@ -113,7 +114,3 @@ def _drawn_now(run: Run, signature: str) -> tuple[str, ...] | None:
         _draws.clear()
     _draws[key] = drawn
     return drawn
-
-
-def _count(number: int, one: str, several: str) -> str:
-    return f"{number:,} {one if number == 1 else several}"

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from faq_tui.core.base.hashing import digest
-from faq_tui.core.base.text import storable
+from faq_tui.core.base.text import counted, storable
 from faq_tui.core.store.database import Store
 
 REPLACED = "-replaced"  # the end of the generation of a candidate that another one has replaced
@@ -250,10 +250,12 @@ class Tally:
     def tokens_in_words(self) -> str:
         """The generated tokens. Some servers do not report the tokens of their answers."""
         if self.counted == self.candidates:
-            return f"{self.completion_tokens} tokens"
+            return counted(self.completion_tokens, "token")
         if self.counted == 0:
             return "number of tokens unknown"
-        return f"{self.completion_tokens} tokens (known for {self.counted} of {self.candidates} candidates)"
+        return (
+            f"{counted(self.completion_tokens, 'token')} (known for {self.counted} of {self.candidates} candidates)"
+        )
 
 
 def tally(store: Store, source_hash: str, candidates: int) -> Tally:

@@ -14,6 +14,7 @@ from faq_tui.core.base.errors import FaqError, Stopped, UsageError
 from faq_tui.core.base.files import full_disk_is_clear, private_folder
 from faq_tui.core.base.shell import command_line
 from faq_tui.core.base.steps import reported_to
+from faq_tui.core.base.text import counted
 from faq_tui.core.models.model_code import refuse_code
 from faq_tui.core.run.context import Context, Stage
 from faq_tui.core.run.event_file import EventFile
@@ -152,7 +153,7 @@ def _settle(run: Run, name: str, job: str) -> None:
     # A job that begins now does the rest itself.
     with suppress(FaqError), working_on(run.folder, f"stage/{name}", lambda: _busy(run)):
         stage_rows.begin(run.store, name, stage.signature(run), job)
-        stage_rows.end(run.store, name, "done", f"{len(units)} units, each done by a process of its own")
+        stage_rows.end(run.store, name, "done", f"{counted(len(units), 'unit')}, each done by a process of its own")
 
 
 def _busy(run: Run) -> FaqError:

@@ -8,11 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faq_tui.core.base.text import amount, csv_cell, duration, in_a_row, sanitize, size
+from faq_tui.core.base.text import amount, counted, csv_cell, duration, in_a_row, sanitize, size
 
 ANY = st.text(st.characters(), max_size=60)  # surrogates and controls too
 BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 MARKS = "\u061c\u200e\u200f"
+
+
+def test_a_count_agrees_with_its_noun() -> None:
+    assert [counted(n, "seed") for n in (0, 1, 2, 2000)] == ["0 seeds", "1 seed", "2 seeds", "2,000 seeds"]
+    assert [counted(n, "expert gets", "experts get") for n in (1, 3)] == ["1 expert gets", "3 experts get"]
 
 
 @given(ANY | st.text("\x00\x07\x1b[31m\x7f\x85\x9b\r\n\t\u2028\u2029\u202e\u2066\u061c\ud800\udfff", max_size=40))

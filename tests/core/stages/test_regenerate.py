@@ -120,7 +120,7 @@ def test_tokens_are_counted_where_the_server_tells_them(server: FakeServer, tmp_
     assert (prompt, bool(completion)) == ((11, True) if usage else (None, False))
     ((summary,),) = rows(folder, "SELECT message FROM stages WHERE stage = 'regenerate'")
     tokens = f"{completion} tokens" if usage else "number of tokens unknown"
-    assert summary == f"elder: 1 candidates, {tokens}, 0 unusable"
+    assert summary == f"elder: 1 candidate, {tokens}, 0 unusable"
     with open_run(folder) as run:
         assert cost(run)["generated"] == ({"elder": completion} if usage else {})
 

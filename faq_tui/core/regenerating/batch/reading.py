@@ -10,6 +10,7 @@ from pathlib import Path
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.files import full_disk_is_clear
+from faq_tui.core.base.text import counted
 from faq_tui.core.endpoints.chunks import BrokenStreamError
 from faq_tui.core.endpoints.client import StatusError
 from faq_tui.core.endpoints.faults import explain
@@ -61,7 +62,7 @@ def read_batch(
         for path in files:
             for count in reader.read(path):
                 if count % SAY_EVERY == 0:
-                    say(f"{path}: {count:,} lines read")
+                    say(f"{path}: {counted(count, 'line')} read")
         for name, source in run.settings.sources.items():
             reader.summary.sources[name].missing = len(pending_candidates(run, source))
         return reader.summary

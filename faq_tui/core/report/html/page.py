@@ -6,6 +6,7 @@ import html
 from importlib.resources import files
 from typing import Any
 
+from faq_tui.core.base.text import counted
 from faq_tui.core.report.answer import compared_sets, details
 from faq_tui.core.report.forest import EQUALS
 from faq_tui.core.report.formatting import one_line
@@ -71,8 +72,8 @@ def _cards(body: dict[str, Any]) -> str:
     for c in sorted(body["comparisons"], key=lambda c: EQUALS.index(c["equal"])):
         rows = "".join(_verdict(texts[name], outcomes) for name, outcomes in c["texts"].items())
         what = html.escape(one_line(f"{c['recipe']}: {compared_sets(c)}"))
-        size = f"Ours: {c['our_samples']:,} samples, {c['our_tokens']:,} tokens. "
-        size += f"Other set: {c['baseline_samples']:,} samples, {c['baseline_tokens']:,} tokens."
+        size = f"Ours: {counted(c['our_samples'], 'sample')}, {counted(c['our_tokens'], 'token')}. "
+        size += f"Other set: {counted(c['baseline_samples'], 'sample')}, {counted(c['baseline_tokens'], 'token')}."
         size += f" These are means of {c['draws']} draws." if c["draws"] > 1 else ""
         cards.append(
             f'<article class="card"><h3>{what}</h3><p class="equal">{EQUAL[c["equal"]]}</p>'

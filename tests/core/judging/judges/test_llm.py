@@ -222,7 +222,7 @@ def test_an_answer_that_fits_in_no_way_is_unscored(server: FakeServer, tmp_path:
     folder = judged(tmp_path / "run", server.url, more="probe = 0\nmax_model_len = 900")
     result = faq_tui("run", folder, *JUDGE)
     assert result.code == ExitCode.DONE, result
-    assert "1 candidates do not fit into the judge's window of 900 tokens at all, so they have no score" in result.err
+    assert "there is no score for 1 candidate, because the judge's window of 900 tokens is too small" in result.err
     assert [score for _, score, _ in sorted(rows(folder, MARKS))] == [5.0, None, 5.0]
 
 
