@@ -232,6 +232,16 @@ UNSUPPORTED: dict[str, dict[str, Any]] = {
         "moe_shared_expert_intermediate_size": 64,
     },
     "rwkv": {},
+    "longcat_flash": {
+        **LATENT,
+        "num_layers": 2,
+        "num_hidden_layers": None,
+        "ffn_hidden_size": 128,
+        "expert_ffn_hidden_size": 64,
+        "n_routed_experts": 8,
+        "zero_expert_num": 2,
+        "moe_topk": 2,
+    },
 }
 # Text models of which transformers changes loaded values: model_type -> settings beside COMMON.
 CHANGED: dict[str, dict[str, Any]] = {"youtu": LATENT, "zaya": TEXT["zaya"]}

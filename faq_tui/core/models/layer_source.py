@@ -9,7 +9,7 @@ from typing import Any
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.models.dense import FolderTensors, load_dense
 from faq_tui.core.models.end_of_loading import end_loading
-from faq_tui.core.models.experts import unfuse_experts
+from faq_tui.core.models.experts import UnknownExperts, unfuse_experts
 from faq_tui.core.models.headers import Tensors, tensors_of
 from faq_tui.core.models.stack import Stack, UnsupportedModel, find_stack
 from faq_tui.core.models.tensor_map import TensorMap
@@ -109,11 +109,14 @@ def _shell(folder: Path, trust_remote_code: bool, dtype: Any = None, tensors: An
     model = empty_model(folder, trust_remote_code, dtype)
     stored = tensors_of(folder)
     shapes = {name: shape for name, (_, shape, _) in stored.items()}
-    if tensors is None:
-        places = TensorMap.of(model, stored, shapes=shapes)
-    else:
-        places = TensorMap.of(model, tensors.files, tensors.decoded, shapes)
-    unfuse_experts(model)
+    try:
+        if tensors is None:
+            places = TensorMap.of(model, stored, shapes=shapes)
+        else:
+            places = TensorMap.of(model, tensors.files, tensors.decoded, shapes)
+        unfuse_experts(model)
+    except UnknownExperts as error:
+        raise UnsupportedModel(str(error)) from error
     if tensors is None:
         _check_shapes(folder, model, places, stored)
     stack = find_stack(model)

@@ -15,7 +15,7 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.backbone import Backbone
 from faq_tui.core.models.dense import load_dense
 from faq_tui.core.models.stack import UnsupportedModel
-from faq_tui.core.models.streamed import StreamedBackbone, open_stream
+from faq_tui.core.models.streamed import StreamedBackbone, not_by_layers, open_stream, refusal_of_layers
 from tests.support.architectures import CHANGED, MULTIMODAL, TEXT, make
 from tests.support.model_families import ROWS, model_of
 from tests.support.packed_folders import CONFIGS, pack_folder
@@ -84,6 +84,14 @@ def test_a_folder_that_lacks_a_tensor_is_refused_by_its_name(tmp_path: Path) -> 
     del tensors["model.layers.1.mlp.up_proj.weight"]
     save_file(tensors, folder / "model.safetensors")
     with pytest.raises(UnsupportedModel, match=r"no tensor named model\.layers\.1\.mlp\.up_proj\.weight"):
+        open_stream(folder, torch.float32, "cpu", False)
+
+
+def test_experts_of_an_unknown_form_are_refused_before_a_weight_is_read(tmp_path: Path) -> None:
+    folder = make("longcat_flash", tmp_path)
+    sentence = "LongcatFlashExperts has experts in an unsupported form"
+    assert refusal_of_layers(folder, False) == not_by_layers(folder, sentence)
+    with pytest.raises(UnsupportedModel, match=sentence):
         open_stream(folder, torch.float32, "cpu", False)
 
 
