@@ -32,9 +32,10 @@ def print_units(units: Sequence[Unit]) -> None:
 
 def needs_in_words(needs: Needs) -> str:
     """The estimates of one unit; "" if nothing is known."""
-    parts = [f"{needs.gpus} GPU"] if needs.gpus else []
+    several = needs.gpus > 1
+    parts = [f"{needs.gpus} GPU{'s' if several else ''}"] if needs.gpus else []
     if needs.gpu_bytes:
-        parts.append(f"{size(needs.gpu_bytes)} GPU memory")
+        parts.append(f"{size(needs.gpu_bytes)} {'memory on each GPU' if several else 'GPU memory'}")
     if needs.host_bytes:
         parts.append(f"{size(needs.host_bytes)} memory")
     if needs.seconds is not None:

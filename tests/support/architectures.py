@@ -232,7 +232,19 @@ UNSUPPORTED: dict[str, dict[str, Any]] = {
         "moe_shared_expert_intermediate_size": 64,
     },
     "rwkv": {},
+    "longcat_flash": {
+        **LATENT,
+        "num_layers": 2,
+        "num_hidden_layers": None,
+        "ffn_hidden_size": 128,
+        "expert_ffn_hidden_size": 64,
+        "n_routed_experts": 8,
+        "zero_expert_num": 2,
+        "moe_topk": 2,
+    },
 }
+# Text models of which transformers changes loaded values: model_type -> settings beside COMMON.
+CHANGED: dict[str, dict[str, Any]] = {"youtu": LATENT, "zaya": TEXT["zaya"]}
 # Folders with other parts beside the text model: model_type -> (settings of the text part, settings of the whole).
 MULTIMODAL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "gemma3": ({}, {"mm_tokens_per_image": 4}),
@@ -267,8 +279,9 @@ def make(kind: str, folder: Path, dtype: str = "float32", **changes: Any) -> Pat
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
-    if kind in TEXT or kind in UNSUPPORTED:
-        settings = {**COMMON, **{**TEXT, **UNSUPPORTED}[kind], **changes}
+    known = {**TEXT, **UNSUPPORTED, **CHANGED}
+    if kind in known:
+        settings = {**COMMON, **known[kind], **changes}
         config = AutoConfig.for_model(kind, **{key: value for key, value in settings.items() if value is not None})
         maker: Any = AutoModelForCausalLM
     else:

@@ -53,6 +53,8 @@ class UploadHub:
     say: str = ""  # what every commit is refused with
     warn: str = ""  # a warning about every card
     lose: str = ""  # a file that a commit leaves out
+    page: tuple[int, str, bytes] | None = None  # status, content type and body of every answer, as of a proxy
+    page_after: int = 0  # so many requests are answered as usual before `page`
 
     @property
     def models(self) -> dict[str, bytes]:
@@ -109,6 +111,8 @@ class _Handler(BaseHTTPRequestHandler):
         if verb == "PUT" and (match := re.fullmatch(r"/lfs/(\w+)(?:/(\d+))?", path)):
             return self._take(match[1], int(match[2] or 0))
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if hub.page is not None and len(hub.requests) > hub.page_after:
+            return self._page(*hub.page)
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
         if path.startswith("/lfs/complete/"):  # a signed URL
             oid = path.rpartition("/")[2]
@@ -139,6 +143,13 @@ class _Handler(BaseHTTPRequestHandler):
         if match[3] == "preupload":
             return self._json({"files": [self._mode(file, repo) for file in json.loads(body)["files"]]})
         return self._commit(repo, path.rpartition("/commit/")[0], [json.loads(line) for line in body.splitlines()])
+
+    def _page(self, status: int, kind: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def _create(self, asked: dict[str, Any]) -> None:
         if asked["organization"] != "me":

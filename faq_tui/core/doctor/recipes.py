@@ -112,14 +112,16 @@ def together(
     """
     if len(found) < 2:
         return []
-    count, gpus = len(found), {place.env.get("CUDA_VISIBLE_DEVICES") for place in found}
-    on_each = -(-count // len(gpus)) if None not in gpus else count  # number of artefacts that share a GPU
+    count = len(found)
+    groups = {place.env.get("CUDA_VISIBLE_DEVICES", "") for place in found}  # each with the GPUs of a worker
+    gpus = len({gpu for group in groups for gpu in group.split(",")})
+    on_each = -(-count // len(groups))  # number of artefacts that share a GPU
     needs = sorted((cost.host_bytes for cost in costs), reverse=True)
     on_gpu = on_each * max(cost.gpu_bytes for cost in costs)
     small = fits(QuantizationCost(0.0, on_gpu, sum(needs[:count]), ""), gpu, host)
     text = f"{count} artefacts are made at the same time, with {sum(needs[:count]) / GIB:.1f} GiB of host memory"
     if on_gpu:
-        text += f" and {on_gpu / GIB:.1f} GiB of memory on each GPU"
+        text += f" and {on_gpu / GIB:.1f} GiB of {'GPU memory' if gpus == 1 else f'memory on each of {gpus} GPUs'}"
     if not small:
         return [Check("artefacts at the same time", "ok", text)]
     free = (gpu if small == "GPU" else host) or 0
@@ -153,7 +155,8 @@ def fits(cost: QuantizationCost, gpu: int | None, host: int | None) -> str:
 def _check(name: str, sets: int, cost: QuantizationCost, gpu: int | None, host: int | None, size: SetSize) -> Check:
     memory = f"{cost.host_bytes / GIB:.1f} GiB of host memory"
     if cost.gpu_bytes:
-        memory = f"{cost.gpu_bytes / GIB:.1f} GiB of GPU memory, {memory}"
+        where = "GPU memory" if cost.gpus == 1 else f"memory on each of {cost.gpus} GPUs"
+        memory = f"{cost.gpu_bytes / GIB:.1f} GiB of {where}, {memory}"
     each = f" each for {sets} sets" if sets > 1 else ""
     basis = f"based on a measurement of {cost.source}" if cost.source else "a rough guess without a measurement"
     time = f"{'at most about' if size.at_most else 'about'} {duration(max(1, cost.seconds))}"

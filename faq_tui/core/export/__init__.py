@@ -29,7 +29,7 @@ __all__ = ["CalibrationSet", "ExportFormat", "ExportJob", "FolderFormat", "expor
 def export(run: Run, set_name: str, name: str, out: IO[bytes]) -> None:
     """Write the set `set_name` to `out` in the format `name`.
 
-    Raises UsageError if there is no such set or format, and FaqError if the set's file is damaged.
+    Raises UsageError if there is no such set or format, and FaqError if the set's file is damaged or empty.
     """
     export_format: ExportFormat = EXPORTS.get(name)
     calibration = _set_of(run, set_name)
@@ -42,7 +42,7 @@ def export_folder(run: Run, set_name: str, name: str, place: Path, recipe_name: 
 
     `recipe_name` names a recipe of the run, such as "gptq-w4g128". By default, the first recipe is used that uses the
     set and that the format can hold. The folder appears only when it is complete. Raises UsageError if there is no
-    such set or recipe, or if `place` exists.
+    such set or recipe, or if `place` exists, and FaqError if the set's file is damaged or empty.
     """
     from faq_tui.core.models.target import find_target
 
@@ -72,7 +72,9 @@ def _set_of(run: Run, set_name: str) -> CalibrationSet:
         near = difflib.get_close_matches(set_name, known, n=1)
         choices = f"there are: {', '.join(known) or 'none yet, run `assemble` first'}"
         raise UsageError(f"no set {set_name!r} in {run.folder}; {f'did you mean {near[0]}?' if near else choices}")
-    return CalibrationSet(set_name, run.calibration / f"{set_name}.jsonl")
+    calibration = CalibrationSet(set_name, run.calibration / f"{set_name}.jsonl")
+    calibration.check_not_empty()
+    return calibration
 
 
 def _recipe_for(run: Run, folder_format: FolderFormat, set_name: str, name: str | None) -> Recipe | None:

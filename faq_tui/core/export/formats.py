@@ -51,6 +51,12 @@ class CalibrationSet:
     def _damaged(self, number: int) -> FaqError:
         return FaqError(f"{self.path} is damaged in line {number}: delete the file, and run `assemble` again")
 
+    def check_not_empty(self) -> None:
+        """Raise FaqError if the file has no sample. The stage assemble never writes such a file."""
+        with self.path.open("rb") as file:
+            if not any(line.strip() for line in file):
+                raise FaqError(f"{self.path} has no samples: delete the file, and run `assemble` again")
+
     def check(self) -> None:
         """Read the whole file once before the output is written. Raises FaqError if the file is damaged."""
         for _ in self.samples():

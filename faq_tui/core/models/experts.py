@@ -18,6 +18,10 @@ from faq_tui.core.base.errors import FaqError
 EXPERT_PARTS: dict[str, tuple[str, ...]] = {"gate_up_proj": ("gate_proj", "up_proj"), "down_proj": ("down_proj",)}
 
 
+class UnknownExperts(FaqError):
+    """The experts of this model are fused in an unknown layout."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """The form of a fused block of experts.
@@ -35,12 +39,12 @@ class Layout:
 
     @classmethod
     def of(cls, block: Any) -> Layout:
-        """The layout of a fused block. Raises FaqError if the layout is unknown."""
+        """The layout of a fused block. Raises UnknownExperts if the layout is unknown."""
         up, down = block.gate_up_proj.shape, block.down_proj.shape
         plain = up[2] == down[1] and up[1] == 2 * down[2]
         swapped = up[1] == down[2] and up[2] == 2 * down[1]
         if up[0] != down[0] or not (plain or swapped) or getattr(block, "has_post_expert_norm", False):
-            raise FaqError(f"{type(block).__name__} has experts in an unsupported form")
+            raise UnknownExperts(f"{type(block).__name__} has experts in an unsupported form")
         biased = getattr(block, "gate_up_proj_bias", None) is not None
         return cls(
             up[0], down[2] if plain else down[1], not plain, not getattr(block, "is_concatenated", True), biased
@@ -85,7 +89,7 @@ def is_fused(module: Any) -> bool:
 
 
 def fused_blocks(model: Any) -> Iterator[tuple[str, Layout]]:
-    """Yield (name, layout) for every fused block of experts. Raises FaqError on an unknown layout."""
+    """Yield (name, layout) for every fused block of experts. Raises UnknownExperts on an unknown layout."""
     for name, module in model.named_modules():
         if is_fused(module):
             yield name, Layout.of(module)
@@ -137,7 +141,7 @@ def _linear(weight: Any, bias: Any = None) -> Any:
 def unfuse_block(fused: Any) -> Any:
     """A module with the same outputs as `fused`, and with a Linear for each matrix: `0.gate_proj`, `0.up_proj`, …
 
-    Raises FaqError if the experts are fused in an unknown layout.
+    Raises UnknownExperts if the layout is unknown.
     """
     import torch
 

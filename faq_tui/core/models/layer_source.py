@@ -8,7 +8,8 @@ from typing import Any
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.models.dense import FolderTensors, load_dense
-from faq_tui.core.models.experts import unfuse_experts
+from faq_tui.core.models.end_of_loading import end_loading
+from faq_tui.core.models.experts import UnknownExperts, unfuse_experts
 from faq_tui.core.models.headers import Tensors, tensors_of
 from faq_tui.core.models.stack import Stack, UnsupportedModel, find_stack
 from faq_tui.core.models.tensor_map import TensorMap
@@ -18,8 +19,9 @@ from faq_tui.core.models.text_model import empty_model
 def open_stack(folder: Path, trust_remote_code: bool) -> Stack:
     """The decoder layers of the model in `folder`, on the CPU.
 
-    `Stack.load` reads one layer at a time. If the files have no tensor for a parameter of the model, the whole model
-    is read at once. Raises UnsupportedModel if the model is not a plain stack of layers.
+    `Stack.load` reads one layer at a time, with the values in the files. If the files have no tensor for a parameter
+    of the model, the whole model is read at once. Raises UnsupportedModel if the model is not a plain stack of
+    layers.
     """
     model, stack = _shell(folder, trust_remote_code)
     if _unread(stack):
@@ -38,16 +40,24 @@ def open_streamed(folder: Path, trust_remote_code: bool, tensors: Any, dtype: An
     """The decoder layers of the model in `folder`, with weights of the torch dtype `dtype` on the CPU.
 
     `tensors` is a `FolderTensors` or another object that reads dense tensors by name. The embedding, the final norm
-    and lm_head are read at once. Only `Stack.load` reads layers. Raises UnsupportedModel if the layers cannot be read
-    one at a time.
+    and lm_head are read at once. Only `Stack.load` reads layers. The values are those of a model that transformers
+    loads. Raises UnsupportedModel if the layers cannot be read one at a time.
     """
     model, stack = _shell(folder, trust_remote_code, dtype, tensors)
     source = _Source(stack, tensors, getattr(model, "_keep_in_fp32_modules_strict", None) or (), dtype)
     if missing := missing_tensor(stack):
         raise UnsupportedModel(missing)
     source.load_rest()
+    inside = set(stack.layers.modules())
+    end_loading(stack.base, (module for module in stack.base.modules() if module not in inside))
     source.load_head()
-    stack.load = source.load_layer
+
+    def load(index: int) -> Any:
+        layer = source.load_layer(index)
+        end_loading(stack.base, layer.modules())
+        return layer
+
+    stack.load = load
     return stack
 
 
@@ -99,11 +109,14 @@ def _shell(folder: Path, trust_remote_code: bool, dtype: Any = None, tensors: An
     model = empty_model(folder, trust_remote_code, dtype)
     stored = tensors_of(folder)
     shapes = {name: shape for name, (_, shape, _) in stored.items()}
-    if tensors is None:
-        places = TensorMap.of(model, stored, shapes=shapes)
-    else:
-        places = TensorMap.of(model, tensors.files, tensors.decoded, shapes)
-    unfuse_experts(model)
+    try:
+        if tensors is None:
+            places = TensorMap.of(model, stored, shapes=shapes)
+        else:
+            places = TensorMap.of(model, tensors.files, tensors.decoded, shapes)
+        unfuse_experts(model)
+    except UnknownExperts as error:
+        raise UnsupportedModel(str(error)) from error
     if tensors is None:
         _check_shapes(folder, model, places, stored)
     stack = find_stack(model)

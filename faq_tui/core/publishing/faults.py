@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 from faq_tui.core.base.errors import EndpointError, FaqError, UsageError
 from faq_tui.core.base.text import sanitize
@@ -23,13 +25,33 @@ def hub_fault(error: Exception, token: str, repo_id: str) -> FaqError:
         return UsageError("HF_HUB_OFFLINE is set, so nothing can be uploaded: unset it")
     refusal = next((one for one in chain if isinstance(one, HfHubHTTPError)), None)
     if refusal is not None:
+        if _is_page(refusal.response):
+            return _not_a_hub(f"a web page with HTTP {refusal.response.status_code}")
         return _refused(refusal.response.status_code, _clean(refusal.server_message or str(refusal), token), repo_id)
+    if any(isinstance(one, json.JSONDecodeError) for one in chain):
+        return _not_a_hub("no JSON")
     lost = next((one for one in chain if _is_of_network(one)), None)
     if lost is not None:
         why = _clean(str(lost), token) or type(lost).__name__
         return EndpointError(f"the connection to the hub at {constants.ENDPOINT} failed ({why}): {AGAIN}")
     last = chain[-1]
     return FaqError(f"the upload failed ({type(last).__name__}: {_clean(str(last), token)}): {AGAIN}")
+
+
+def _not_a_hub(answer: str) -> EndpointError:
+    """The error for a server at the hub's address that does not answer as a hub does. `answer` is what it sends."""
+    from huggingface_hub import constants
+
+    return EndpointError(
+        f"the server at {constants.ENDPOINT} does not answer as the hub does (it sends {answer}): check HF_ENDPOINT, "
+        "and log in to the network if a proxy asks for it"
+    )
+
+
+def _is_page(response: Any) -> bool:
+    """True for a web page, such as the login page of a proxy. The hub itself may send one if it is overloaded."""
+    status, kind = response.status_code, str(response.headers.get("content-type", ""))
+    return status < 500 and status != 429 and kind.partition(";")[0].strip().lower() == "text/html"
 
 
 def _refused(status: int, why: str, repo_id: str) -> FaqError:

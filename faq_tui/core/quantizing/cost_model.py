@@ -189,10 +189,11 @@ OTHER_GPU = math.log(1.5)
 @dataclass(frozen=True)
 class QuantizationCost:
     seconds: float
-    gpu_bytes: float  # GPU memory; 0 if the job runs on a CPU
+    gpu_bytes: float  # memory on each of `gpus` GPUs; 0 if the job runs on a CPU
     host_bytes: float
     source: str  # name of the measured run on which the estimate is based; empty if there is none
     startup: float = 0.0  # the part of `seconds` that a worker needs only for the first of its artefacts
+    gpus: int = 1  # number of GPUs that make the artefact together
 
 
 def estimate_recipe(
@@ -217,14 +218,15 @@ def estimate(
     """
     rows, walk = _nearest(key, profile, device, name), cost_of(key).walk
     walk_on_gpu = walk and device == "cuda"
-    share = replace(profile, tokens=-(-profile.tokens // gpus)) if walk_on_gpu else profile
+    together = gpus if walk_on_gpu else 1
+    share = replace(profile, tokens=-(-profile.tokens // together))
     layer, (gpu, _) = layer_seconds(key, profile, device), _bytes(key, share, device, work)
     # The hidden states of all shares are in host memory if a share does not fit on its GPU.
     host = _bytes(key, profile, device, work * profile.tokens / max(1, share.tokens))[1]
     if not rows:
         startup = WALK_STARTUP if device == "cpu" and walk else STARTUP
         alone = startup + profile.layers * layer + profile.total_bytes / READING
-        return QuantizationCost(alone, gpu, host, "", startup - WARM_STARTUP if walk_on_gpu else 0.0)
+        return QuantizationCost(alone, gpu, host, "", startup - WARM_STARTUP if walk_on_gpu else 0.0, together)
     seconds, starts, on_gpu, on_host = list[float](), list[float](), list[float](), list[float]()
     for row in rows:
         then = LayerProfile.from_json(row["profile"])
@@ -241,7 +243,8 @@ def estimate(
     source = f"{first['model']} on {first['device_name']}, {first['date']}"
     count = len(rows)
     startup = sum(starts) / count
-    return QuantizationCost(sum(seconds) / count, sum(on_gpu) / count, sum(on_host) / count, source, startup)
+    means = (sum(seconds) / count, sum(on_gpu) / count, sum(on_host) / count)
+    return QuantizationCost(*means, source, startup, together)
 
 
 def layer_seconds(key: str, profile: LayerProfile, device: str) -> float:

@@ -81,7 +81,8 @@ def _time(run: Run, rate: float | None) -> Iterator[tuple[str, str]]:
     quantize = quantization_time(run)
     if quantize is not None:
         seconds, at_most = quantize
-        parts.append(f"quantize {'at most about' if at_most else 'about'} {_duration(seconds)} (all models)")
+        each = "all models, one after another; less with several at a time"
+        parts.append(f"quantize {'at most about' if at_most else 'about'} {_duration(seconds)} ({each})")
     if parts:
         yield "time", f"{'; '.join(parts)}; judge, activations and evaluate take further time"
 

@@ -31,6 +31,7 @@ from faq_tui.core.base.host_memory import return_freed_memory
 from faq_tui.core.base.process import lower_priority
 from faq_tui.core.base.steps import reported_to
 from faq_tui.core.extensions import METHODS
+from faq_tui.core.worker.log_filter import filter_log
 
 STEP = "step"  # the kind of a message that reports a step, such as loading a model
 
@@ -101,6 +102,7 @@ def main() -> None:
     task_name, channel_fd = sys.argv[1], int(sys.argv[2])
     if task_name not in SHORT:
         lower_priority()
+    filter_log()
     work(task_name, channel_fd, STAYS in sys.argv[3:])
 
 

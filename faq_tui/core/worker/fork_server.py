@@ -27,6 +27,7 @@ from typing import Any, NoReturn
 
 from faq_tui.core.base.process import lower_priority, lower_session_priority
 from faq_tui.core.worker import child
+from faq_tui.core.worker.log_filter import filter_log
 
 LIBRARIES = (
     "torch",
@@ -42,6 +43,7 @@ MAX_REQUEST = 1 << 16  # maximum size of a request in bytes
 
 def main() -> None:
     lower_priority()
+    filter_log()
     server = socket.socket(fileno=int(sys.argv[1]))
     with _ends_with(server):
         import_libraries()

@@ -16,6 +16,7 @@ import pyarrow.parquet
 import pytest
 
 from faq_tui.core.base.errors import ExitCode
+from faq_tui.core.extensions import EXPORTS
 from tests.support.shell import (
     FAQ_TUI,
     environment,
@@ -43,6 +44,16 @@ def test_export_says_the_same_in_three_formats(run_folder: Path, tmp_path: Path)
 
 def test_export_of_a_set_that_is_none(run_folder: Path) -> None:
     assert "did you mean elder?" in refused(ExitCode.USAGE, "export", run_folder, "--set", "elderr")
+
+
+@pytest.mark.parametrize("kind", EXPORTS.names())
+@pytest.mark.parametrize("content", [b"", b"\n\n"])
+def test_a_set_without_samples_is_refused(run_folder: Path, tmp_path: Path, kind: str, content: bytes) -> None:
+    (run_folder / "calibration" / "elder.jsonl").write_bytes(content)
+    place = tmp_path / "out"
+    said = refused(ExitCode.FAILED, "export", run_folder, "--set", "elder", "--format", kind, "-o", place)
+    assert "elder.jsonl has no samples: delete the file, and run `assemble` again" in said
+    assert not place.exists()
 
 
 OLD = b"what stood there before"

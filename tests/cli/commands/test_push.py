@@ -154,6 +154,28 @@ def test_an_answer_of_the_hub_that_ends_the_upload(run: Path, hub: UploadHub) ->
     assert lost.code == ExitCode.FAILED and "does not have tokenizer.json of me/mine" in sentence(lost.err)
 
 
+HTML = b"<html><title>\x1b[31mLog in</title></html>"
+
+
+@pytest.mark.parametrize(
+    ("page", "after", "answer"),
+    [
+        ((200, "text/html; charset=utf-8", HTML), 0, "no JSON"),  # the login page of a proxy
+        ((200, "text/html", HTML), 1, "no JSON"),  # the login ends after the first request
+        ((404, "text/html", HTML), 0, "a web page with HTTP 404"),  # a wrong address
+        ((403, "text/html", HTML), 2, "a web page with HTTP 403"),
+    ],
+)
+def test_a_server_that_is_no_hub(
+    run: Path, hub: UploadHub, page: tuple[int, str, bytes], after: int, answer: str
+) -> None:
+    hub.page, hub.page_after = page, after
+    done = push(run, hub)
+    assert done.code == ExitCode.UNREACHABLE and "\x1b" not in done.err and "<html" not in done.err
+    words = f"the server at {hub.url} does not answer as the hub does (it sends {answer}): check HF_ENDPOINT"
+    assert words in sentence(done.err)
+
+
 def test_without_a_hub_without_a_token_and_offline(run: Path, tmp_path: Path) -> None:
     nowhere = at_hub("http://127.0.0.1:9", tmp_path / "home")
     down = faq_tui_process("push", run, NAME, "me/mine", **nowhere)

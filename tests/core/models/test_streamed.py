@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.backbone import Backbone
 from faq_tui.core.models.dense import load_dense
 from faq_tui.core.models.stack import UnsupportedModel
-from faq_tui.core.models.streamed import StreamedBackbone, open_stream
-from tests.support.architectures import MULTIMODAL, TEXT, make
+from faq_tui.core.models.streamed import StreamedBackbone, not_by_layers, open_stream, refusal_of_layers
+from tests.support.architectures import CHANGED, MULTIMODAL, TEXT, make
 from tests.support.model_families import ROWS, model_of
 from tests.support.packed_folders import CONFIGS, pack_folder
 from tests.support.published import make_tiny_deepseek, make_tiny_gpt_oss
@@ -86,6 +87,14 @@ def test_a_folder_that_lacks_a_tensor_is_refused_by_its_name(tmp_path: Path) -> 
         open_stream(folder, torch.float32, "cpu", False)
 
 
+def test_experts_of_an_unknown_form_are_refused_before_a_weight_is_read(tmp_path: Path) -> None:
+    folder = make("longcat_flash", tmp_path)
+    sentence = "LongcatFlashExperts has experts in an unsupported form"
+    assert refusal_of_layers(folder, False) == not_by_layers(folder, sentence)
+    with pytest.raises(UnsupportedModel, match=sentence):
+        open_stream(folder, torch.float32, "cpu", False)
+
+
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     folder = folder_of("llama", "dense", tmp_path)
     config = json.loads((folder / "config.json").read_text())
@@ -104,6 +113,31 @@ def test_every_architecture_computes_as_the_whole_model_does(kind: str, tmp_path
     for row in ROWS:
         ours, theirs = streamed.states([row])[0], whole.states([row])[0]
         assert float((ours - theirs).abs().max() / theirs.abs().max()) < 1e-5
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("kind", CHANGED)
+def test_values_that_transformers_changes_after_loading_are_changed(kind: str, tied: bool, tmp_path: Path) -> None:
+    folder = make(kind, tmp_path, tie_word_embeddings=tied)
+    tensors = load_file(folder / "model.safetensors")
+    for name, tensor in tensors.items():
+        if name.endswith("balancing_biases"):
+            tensor[-1] = 3.0
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    plain = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    whole, stream = load_dense(folder, torch.float32, "cpu"), open_stream(folder, torch.float32, "cpu", False)
+    row = [3, 0, 4, 5]  # COMMON names 0 as the padding token
+    streamed = StreamedBackbone(stream)
+    for _ in range(2):  # each layer is loaded twice
+        streamed.prepare([row])
+        logits = streamed.head.logits(streamed.states([row])[0])
+        for model in (plain, whole):
+            assert torch.allclose(logits, model(torch.tensor([row])).logits[0], atol=1e-4)
+    files = tensors | (
+        {} if "lm_head.weight" in tensors else {"lm_head.weight": tensors["model.embed_tokens.weight"]}
+    )
+    changed = {name for name, one in plain.state_dict().items() if name in files and not one.equal(files[name])}
+    assert changed, "transformers changes nothing, so this test shows nothing"
 
 
 @pytest.mark.parametrize("equal", [True, False])

@@ -337,6 +337,25 @@ def test_doctor_counts_the_artefacts_that_share_a_gpu() -> None:
     assert recipes.together(on, costs, 15 * 10**9, 10**12)[0].state == "warning"
     assert recipes.together(on[:2], costs, 15 * 10**9, 10**12)[0].state == "ok"
     assert recipes.together(on[:1], costs, 1, 1) == []
+    assert recipes.together(on, costs, 10**12, 10**12)[0].found.endswith(" GiB of memory on each of 2 GPUs")
+    pairs = [WorkerPlace({"CUDA_VISIBLE_DEVICES": names}) for names in ("0,1", "2,3")]
+    (four,) = recipes.together(pairs, costs, 15 * 10**9, 10**12)
+    assert four.state == "ok" and four.found.endswith(" and 9.3 GiB of memory on each of 4 GPUs")
+    (one,) = recipes.together([WorkerPlace()] * 2, costs, 10**12, 10**12)
+    assert one.found.endswith(" and 18.6 GiB of GPU memory")
+
+
+@pytest.mark.parametrize(("gpus", "words"), [(1, "GiB of GPU memory"), (2, "GiB of memory on each of 2 GPUs")])
+def test_doctor_says_on_how_many_gpus_an_artefact_is_made(
+    gpus: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rest = f'[[recipes]]\nmethod = ["gptq", "awq"]\n[quantize]\ngpus_per_artefact = {gpus}\n'
+    folder = make_run(tmp_path / "run", target=str(make_tiny_model(tmp_path / "target")), rest=rest)
+    monkeypatch.setattr(recipes, "first_gpu", lambda: GpuInfo("GPU", 10**11))
+    with open_run(folder) as run:
+        walk, library = (one.found for one in recipe_checks(run) if one.name.startswith("recipe "))
+    assert words in walk
+    assert "GiB of GPU memory" in library, "GPTQModel was measured on one GPU only"
 
 
 def test_a_hub_id_is_told_from_its_cache_or_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,10 +61,11 @@ def test_doctor_and_run_refuse_a_model_that_evaluate_could_not_use(tmp_path: Pat
             recipe_check.check_recipes(run, target, CancelToken(), run.cache / "log.txt", logits=True)
 
 
-def test_a_model_that_cannot_be_read_layer_by_layer_is_refused_before_the_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["rwkv", "longcat_flash"])
+def test_a_model_that_cannot_be_read_layer_by_layer_is_refused_before_the_run(kind: str, tmp_path: Path) -> None:
     target = make_tiny_model(tmp_path / "target", layers=1)
     (target / "model.safetensors").unlink()
-    make("rwkv", target, "bfloat16", vocab_size=512, pad_token_id=2)
+    make(kind, target, "bfloat16", vocab_size=512, pad_token_id=2)
     with open_run(make_run(tmp_path / "run", target=str(target))) as run:
         recipe_check.check_recipes(run, target, CancelToken(), run.cache / "log.txt")
     folder = make_run(tmp_path / "layers", target=str(target))

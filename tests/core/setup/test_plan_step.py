@@ -72,7 +72,7 @@ def test_the_plan_states_the_time_that_is_known(tmp_path: Path) -> None:
     draft = replace(draft, target=str(tmp_path / "model"), group_size=16)
     both = look_at_plan(draft, "my-run", tmp_path).lines[-1].text
     assert both.startswith(f"{line.removesuffix(rest)}; quantize at most about ")
-    assert both.endswith(f" s (all models){rest}")
+    assert both.endswith(f" s (all models, one after another; less with several at a time){rest}")
     alone = look_at_plan(replace(draft, origin="none"), "my-run", tmp_path).lines[-1].text
     assert alone.startswith("time        quantize about ")
     unknown = look_at_plan(replace(draft, target="a/b", rate=None), "my-run", tmp_path).lines[-1].text

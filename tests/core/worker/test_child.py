@@ -81,6 +81,20 @@ def test_messages_arrive_in_order_and_noise_goes_to_the_log(work: Any) -> None:
     assert "out of the child" in log and "native noise" in log
 
 
+def test_the_log_has_all_warnings_but_one_about_enums(work: Any) -> None:
+    _, log = work(
+        """
+        import logging
+        logger = logging.getLogger("torch.utils._pytree")
+        logger.warning("%s: Calling register_constant() on Enum subclasses is deprecated and will be an error", dict)
+        logger.warning("%s is not registered", dict)
+        logging.getLogger("torch").warning("Calling register_constant() on Enum subclasses is deprecated, too")
+        """
+    )
+    assert "<class 'dict'> is not registered" in log and "deprecated, too" in log
+    assert "will be an error" not in log
+
+
 @pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="the kernel groups no processes by session")
 def test_it_gives_way_to_this_process(work: Any) -> None:
     ours = Path("/proc/self/autogroup").read_text()

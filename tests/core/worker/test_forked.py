@@ -334,6 +334,7 @@ def test_the_second_worker_does_not_import_torch(task: None, tmp_path: Path, mon
         forked.end_server()
     assert found[0]["parent"] == found[1]["parent"]
     assert found[1]["imported"] == ["torch", "transformers"]
+    assert "Enum" not in (tmp_path / "jobs" / "log.txt").read_text(), "a message between torch and torchao"
     assert found[1]["cpu"] < 1  # in seconds; a process that imports torch needs more
 
 
