@@ -17,9 +17,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from layer_error import hessians
+
 from faq_tui.core.models.dense import FolderTensors, format_of_folder, quantization_of
 from faq_tui.core.models.experts import unfuse_experts
-from faq_tui.core.quantizing.sequential.hessian import Hessian
+from faq_tui.core.quantizing.methods.gptq.format import scaled, unpack
 
 ROUNDING = "rounding"
 CODES = 4  # bits
@@ -46,7 +48,7 @@ def losses_of(
     read = reader_of(engine, artefact, weights, group)
     with torch.inference_mode():
         found = {}
-        for name, hessian in hessians(plain, weights, rows, device).items():
+        for name, hessian in hessians(plain, rows, device, BATCH).items():
             quantized = read(name) if hessian.tokens else None  # no token was routed to this expert
             if quantized is not None:
                 found[name] = loss(weights[name].float(), quantized.to(device), hessian.mean())
@@ -56,22 +58,6 @@ def losses_of(
 def loss(weight: Any, quantized: Any, hessian: Any) -> float:
     off = weight - quantized
     return float(((off @ hessian) * off).sum() / ((weight @ hessian) * weight).sum())
-
-
-def hessians(plain: Any, weights: dict[str, Any], rows: Sequence[Sequence[int]], device: str) -> dict[str, Hessian]:
-    """Maps the name of each module to the Hessian of its inputs."""
-    import torch
-
-    found = {name: Hessian(weight.shape[1], device) for name, weight in weights.items()}
-    hooks = [
-        plain.get_submodule(name).register_forward_pre_hook(lambda _, given, name=name: found[name].add(given[0]))
-        for name in found
-    ]
-    for start in range(0, len(rows), BATCH):
-        plain.model(torch.tensor(rows[start : start + BATCH], device=device), use_cache=False)
-    for hook in hooks:
-        hook.remove()
-    return found
 
 
 def reader_of(engine: str, artefact: Path, weights: dict[str, Any], group: int) -> Callable[[str], Any]:
@@ -107,15 +93,12 @@ def unpacked(stored: FolderTensors, name: str) -> Any:
     """
     import torch
 
-    words = stored.read(f"{name}.weight_packed")
+    codes = unpack(stored.read(f"{name}.weight_packed"), CODES)
     rows, columns = (int(size) for size in stored.read(f"{name}.weight_shape"))
-    shifts = torch.arange(0, 32, CODES, dtype=torch.int32)
-    codes = (((words[..., None] >> shifts) & 15).flatten(-2)[:, :columns] - 8).float()
-    scale = stored.read(f"{name}.weight_scale").float()
+    scales = stored.read(f"{name}.weight_scale").t()
     order = f"{name}.weight_g_idx"
-    if order in stored.files:
-        return codes * scale[:, stored.read(order).long()]
-    return codes * scale.repeat_interleave(columns // scale.shape[1], dim=1).reshape(rows, columns)
+    groups = stored.read(order).long() if order in stored.files else torch.arange(columns) * len(scales) // columns
+    return scaled(codes[:rows, :columns], scales, torch.full_like(scales, 2 ** (CODES - 1)), groups)
 
 
 def kinds_of(losses: dict[str, float]) -> dict[str, tuple[float, int]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,19 +41,23 @@ def prose(folder: Path, rows: int, tokens: int) -> list[list[int]]:
     return [ids[start : start + tokens] for start in range(0, rows * tokens, tokens)]
 
 
-def hessians(model: Any, rows: list[list[int]]) -> dict[str, Hessian]:
-    """Maps the name of every Linear inside the layers to the Hessian of its inputs."""
+def hessians(model: Any, rows: Sequence[Sequence[int]], device: str = "cpu", at_once: int = 1) -> dict[str, Hessian]:
+    """Maps the name of every Linear inside the layers to the Hessian of its inputs.
+
+    The model is on `device`. It gets `at_once` rows at a time, which must have the same length.
+    """
     import torch
 
     found: dict[str, Hessian] = {}
     hooks = []
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Linear) and ".layers." in name:
-            found[name] = Hessian(module.in_features, "cpu")
+            found[name] = Hessian(module.in_features, device)
             hooks.append(module.register_forward_pre_hook(lambda _m, args, name=name: found[name].add(args[0])))
     with torch.inference_mode():
-        for row in rows:
-            model.model(input_ids=torch.tensor([row]), use_cache=False)
+        for start in range(0, len(rows), at_once):
+            ids = torch.tensor(rows[start : start + at_once], device=device)
+            model.model(input_ids=ids, use_cache=False)
     for hook in hooks:
         hook.remove()
     return found

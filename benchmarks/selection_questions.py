@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,7 @@ class Answers:
         rows = []
         for method, title in OPTIONS:
             cells = [(self.kl(method, s, t), self.kl("gptq", s, t)) for s in ("seeds", "self-64") for t in TEXTS]
-            rows.append([title, drawn(*cells[0]), *(change(*one) for one in cells)])
+            rows.append(compared(title, cells))
         columns = [f"{name}, {text}" for name in ("plain seeds", "answers") for text in TEXTS]
         return table(["instead of the old default", "draws", *columns], rows)
 
@@ -120,17 +120,18 @@ class Answers:
     def sets(self, title: str, base: str, names: tuple[tuple[str, str], ...], budget: int = 16_000) -> str:
         rows = []
         for name, words in names:
-            ours = [self.kl("gptq", name, text, budget=budget) for text in TEXTS]
-            theirs = [self.kl("gptq", base, text, budget=budget) for text in TEXTS]
-            changes = [change(*pair) for pair in zip(ours, theirs, strict=True)]
-            rows.append([words, drawn(ours[0], theirs[0]), *changes])
+            pairs = [
+                (self.kl("gptq", name, text, budget=budget), self.kl("gptq", base, text, budget=budget))
+                for text in TEXTS
+            ]
+            rows.append(compared(words, pairs))
         return table([title, "draws", *TEXTS], rows)
 
     def weights(self) -> str:
         rows = []
         for one in WEIGHTS:
             pairs = [(self.kl("gptq", "self-64", t, f"off+{one}"), self.kl("gptq", "self-64", t)) for t in TEXTS]
-            rows.append([one.replace("=", " = "), drawn(*pairs[0]), *(change(*pair) for pair in pairs)])
+            rows.append(compared(one.replace("=", " = "), pairs))
         return table(["token_weights", "draws", *TEXTS], rows)
 
 
@@ -144,6 +145,11 @@ def drawn(ours: Draws, theirs: Draws) -> str:
 
 def change(ours: Draws, theirs: Draws) -> str:
     return str(Change.of(ours, theirs) or "–").replace("-", "−")
+
+
+def compared(title: str, pairs: Sequence[tuple[Draws, Draws]]) -> list[str]:
+    """A row of a table: the title, the number of draws of the first pair, and the change of each pair."""
+    return [title, drawn(*pairs[0]), *(change(*pair) for pair in pairs)]
 
 
 def main() -> None:

@@ -107,7 +107,7 @@ def changed_stage(run: Run) -> str | None:
             break
         row = rows.get(stage.name)
         try:
-            if row is not None and row.state == "done" and not is_signed(run, stage, row):
+            if row is not None and row.state == "done" and not is_signed(run, stage, row, stage.signature(run)):
                 return stage.name
         except (FaqError, OSError):
             return None

@@ -28,7 +28,7 @@ from faq_tui.core.settings import EMBEDDED, Endpoint, Sampling, Source
 from faq_tui.core.settings.source import LOCAL, OFF
 from faq_tui.core.stages.pipeline import all_stages
 from faq_tui.core.stages.set_check import check_sets
-from faq_tui.core.stages.setting_notices import setting_notices
+from faq_tui.core.stages.setting_notices import setting_findings
 from faq_tui.core.stages.target_check import check_models, in_words
 
 TRIAL = [{"role": "user", "content": "Reply with the word yes."}]
@@ -122,14 +122,8 @@ def target_checks(run: Run) -> list[Check]:
 
 def _settings(run: Run) -> list[Check]:
     """One check for each setting that has no effect, or probably not the effect that is wanted."""
-    notices = setting_notices(run, [stage.name for stage in all_stages()])
-    return [Check("settings", "warning", *_parts(notice)) for notice in notices]
-
-
-def _parts(notice: str) -> tuple[str, str]:
-    """The finding and the advice of a notice."""
-    found, _, advice = notice.rpartition("; ")
-    return found, advice
+    stages = [stage.name for stage in all_stages()]
+    return [Check("settings", "warning", found, advice) for found, advice in setting_findings(run, stages)]
 
 
 def _sets(run: Run) -> list[Check]:

@@ -117,7 +117,7 @@ def _intended_pairs(run: Run, rows: Mapping[str, SetRow]) -> Iterator[tuple[str,
 
 @dataclass(frozen=True)
 class Unequal:
-    """Two sets that should have equal sizes, but have not. So they are not compared at equal sizes."""
+    """Two sets that should have equal sizes, but do not, so they are not compared at equal sizes."""
 
     name: str  # the source or the set that is not compared
     other: str  # the set that it should be compared with

@@ -124,7 +124,7 @@ class Backbone:
                 hook.remove()
             if tuple(self._states.shape[:-1]) != tuple(ids.shape):
                 raise FaqError(
-                    f"{type(self.model).__name__} has not one state for each token before its lm_head: "
+                    f"{type(self.model).__name__} does not have one state for each token before its lm_head: "
                     "faq-tui cannot evaluate it"
                 )
             if not self._checked:

@@ -82,14 +82,24 @@ def _refusal_of_call(model: Any) -> str:
         with torch.inference_mode():
             model(input_ids=torch.tensor([ROW]), use_cache=False)
     except (RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:160]
         if isinstance(error, ValueError):
-            return f"{type(model).__name__} cannot be called on text alone ({reason}): faq-tui cannot evaluate it"
+            return not_on_text_alone(model, error)
+        reason = short(error)
         if MISMATCH.search(reason):
             return f"{type(model).__name__} cannot compute with the sizes in its config.json ({reason}): {FETCH}"
     except Exception:  # noqa: BLE001  this call is only a trial; the real call reports its own errors
         return ""
     return ""
+
+
+def not_on_text_alone(model: Any, error: Exception) -> str:
+    """The refusal of a model whose own code raised `error` in a call with token ids only."""
+    return f"{type(model).__name__} cannot be called on text alone ({short(error)}): faq-tui cannot evaluate it"
+
+
+def short(error: Exception) -> str:
+    """The error's message in one line of at most 160 characters, or the name of its class."""
+    return " ".join(str(error).split())[:160] or type(error).__name__
 
 
 def _layers_of(model: Any) -> list[Any]:

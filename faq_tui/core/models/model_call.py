@@ -11,13 +11,12 @@ from typing import Any
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.backbone import Backbone, LmHead
-from faq_tui.core.models.later_tokens import MISMATCH, refusal_of_states
+from faq_tui.core.models.later_tokens import MISMATCH, ROW, not_on_text_alone, refusal_of_states, short
 from faq_tui.core.models.stack import Stack, UnsupportedModel, capture, computed, find_stack
 from faq_tui.core.models.trial_weights import FEW_IDS, fill, give_weights
 
 WIDTH = 8  # the width of the hidden states in a trial call of lm_head
 SPREAD = 16.0  # the standard deviation of these states; a softcap changes logits of this size
-ROW = (3, 4, 5, 6)
 
 
 def refusal_of_call(stack: Stack) -> str:
@@ -58,7 +57,7 @@ def refusal_of_stream(stack: Stack, device: str, dtype: Any) -> str:
     except (AttributeError, LookupError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         if "memory" in str(error):
             raise
-        return f"{type(stack.model).__name__} cannot be called without its layers: {_short(error)}"
+        return f"{type(stack.model).__name__} cannot be called without its layers: {short(error)}"
     return ""
 
 
@@ -92,7 +91,7 @@ def _refusal_of_head(model: Any) -> str:
             return ""
         if MISMATCH.search(str(error)):  # lm_head may have another width than the decoder's states
             return ""
-        return f"{type(model).__name__} cannot be called on text alone ({_short(error)}): faq-tui cannot evaluate it"
+        return not_on_text_alone(model, error)
     except Exception:  # noqa: BLE001  this call is only a trial; the real call reports its own errors
         return ""
     return ""
@@ -137,7 +136,3 @@ def _returns(decoder: Any, states: Any) -> Iterator[None]:
         yield
     finally:
         decoder.__dict__.pop("forward", None)
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:160] or type(error).__name__

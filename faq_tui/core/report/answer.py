@@ -190,10 +190,8 @@ def effect(c: dict[str, Any], body: dict[str, Any]) -> str:
     if outcome["baseline"] and difference["value"] is not None and not METRICS.get(metric).percent:
         share = f" ({100 * difference['value'] / outcome['baseline']:+.0f}%)"
     pair = f"{escape(c['recipe'])}, {escape(c['source'])}, at equal {c['equal']}"
-    change, interval = (
-        formatting.change(metric, difference["value"]),
-        formatting.interval_in_words(metric, difference),
-    )
+    change = formatting.change(metric, difference["value"])
+    interval = formatting.interval_in_words(metric, difference)
     return (
         f"{pair}: {formatting.metric_title(metric)} on {escape(texts[0]['title'])} {ours}, and {theirs} with "
         f"{escape(held_against(c))}; difference {change}{share}, {interval} "

@@ -41,7 +41,6 @@ def plain(line: str) -> str:
 
 
 MISSING = "–"
-NO_INTERVAL = "no interval"
 HUGE = 1e6
 NO_SHARE = 100  # shares of 100 or more, that is, 10000% or more, are shown as ">10000" (see `percent`)
 
@@ -87,7 +86,7 @@ def _plain(number: float, metric: str, sign: str = "") -> str:
 def interval(metric: str, estimate: dict[str, Any]) -> str:
     """The interval of a difference as `[low, high]`."""
     if estimate["low"] is None or estimate["high"] is None:
-        return NO_INTERVAL
+        return "no interval"
     low, high = (change(metric, estimate[end]).removesuffix(" points") for end in ("low", "high"))
     return f"[{low}, {high}]"
 
@@ -95,7 +94,7 @@ def interval(metric: str, estimate: dict[str, Any]) -> str:
 def interval_in_words(metric: str, estimate: dict[str, Any]) -> str:
     """The interval as `interval` writes it, with the words "95% interval" before it if there is one."""
     text = interval(metric, estimate)
-    return text if text == NO_INTERVAL else f"95% interval {text}"
+    return text if estimate["low"] is None or estimate["high"] is None else f"95% interval {text}"
 
 
 def share(estimate: dict[str, Any] | None) -> str:

@@ -1,4 +1,4 @@
-"""Notices about sets that should have equal sizes, but have not. Such sets are not compared."""
+"""Notices about sets that should have equal sizes, but do not. Such sets are not compared."""
 
 from __future__ import annotations
 

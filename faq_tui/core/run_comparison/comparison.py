@@ -129,9 +129,7 @@ def pick_sentences(picks: PickComparison) -> list[str]:
             found.append(f"{counted(count, 'seed is', 'seeds are')} regenerated only in run {letter}.")
     if picks.same or picks.differing:
         total = picks.same + len(picks.differing)
-        found.append(
-            f"The runs use different answers for {len(picks.differing):,} of {counted(total, 'pick', 'picks')}."
-        )
+        found.append(f"The runs use different answers for {len(picks.differing):,} of {counted(total, 'pick')}.")
     elif picks.shared:
         found.append("Neither run has picks for the seeds that both runs regenerate.")
     if picks.unpaired:

@@ -68,13 +68,16 @@ def is_current(run: Run, stage: Stage) -> bool:
     return row is not None and _is_current(run, stage, row, stage.signature(run))
 
 
-def is_signed(run: Run, stage: Stage, row: StageRow) -> bool:
-    """True if the stage's settings and inputs have not changed since `row` was stored. Its files may be missing."""
-    return row.signature == stage.signature(run) or stage.holds(run, row)
+def is_signed(run: Run, stage: Stage, row: StageRow, signature: str) -> bool:
+    """True if the stage's settings and inputs have not changed since `row` was stored. Its files may be missing.
+
+    `signature` is the stage's present signature.
+    """
+    return row.signature == signature or stage.holds(run, row)
 
 
 def _is_current(run: Run, stage: Stage, row: StageRow, signature: str) -> bool:
-    return row.state == "done" and (row.signature == signature or stage.holds(run, row)) and stage.intact(run)
+    return row.state == "done" and is_signed(run, stage, row, signature) and stage.intact(run)
 
 
 def run_pipeline(

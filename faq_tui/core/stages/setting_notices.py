@@ -17,11 +17,18 @@ from faq_tui.core.stages.set_check import planned_name
 
 def setting_notices(run: Run, stages: Sequence[str]) -> list[str]:
     """Sentences about settings that a person must read before the stages in `stages` run."""
-    found = list(_without_heldout(run)) if "evaluate" in stages else []
-    return [*found, *_cut_before_the_answer(run)] if "assemble" in stages else found
+    return ["; ".join(finding) for finding in setting_findings(run, stages)]
 
 
-def _without_heldout(run: Run) -> Iterator[str]:
+def setting_findings(run: Run, stages: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The two parts of each notice: what was found, and what to do."""
+    if "evaluate" in stages:
+        yield from _without_heldout(run)
+    if "assemble" in stages:
+        yield from _cut_before_the_answer(run)
+
+
+def _without_heldout(run: Run) -> Iterator[tuple[str, str]]:
     """Keys of `[evaluate]` that need held-out seeds, if there are none."""
     evaluate = run.settings.evaluate
     if run.settings.seeds.heldout:
@@ -29,12 +36,12 @@ def _without_heldout(run: Run) -> Iterator[str]:
     for key in ("greedy_tokens", "answers"):
         if getattr(evaluate, key) != type(evaluate).model_fields[key].default:
             yield (
-                f"evaluate.{key} has no effect, because seeds.heldout is 0: no model answers held-out seeds; set "
-                f"seeds.heldout above 0, or remove evaluate.{key}"
+                f"evaluate.{key} has no effect, because seeds.heldout is 0: no model answers held-out seeds",
+                f"set seeds.heldout above 0, or remove evaluate.{key}",
             )
 
 
-def _cut_before_the_answer(run: Run) -> Iterator[str]:
+def _cut_before_the_answer(run: Run) -> Iterator[tuple[str, str]]:
     """Sets that may be cut before their answers begin, if a recipe gives the weight 0 to all other tokens."""
     for recipe in run.settings.recipes:
         weights = kind_weights_of(recipe) or {}
@@ -47,8 +54,8 @@ def _cut_before_the_answer(run: Run) -> Iterator[str]:
                 yield (
                     f"recipes[{recipe.number}].token_weights gives weight only to answers, but samples of the set "
                     f"{name} are cut after {longest} tokens, and the reasoning comes first: if each reasoning is "
-                    f"longer, no token has a weight, and the stage quantize fails; raise the limit, give the "
-                    f"reasoning a weight, or set sets.{name}.answer_only = true"
+                    "longer, no token has a weight, and the stage quantize fails",
+                    f"raise the limit, give the reasoning a weight, or set sets.{name}.answer_only = true",
                 )
 
 

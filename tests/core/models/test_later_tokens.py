@@ -44,7 +44,7 @@ def test_a_mask_that_shows_all_tokens_is_found(tmp_path: Path) -> None:
 def test_a_model_that_predicts_several_tokens_at_once_is_refused(tmp_path: Path) -> None:
     why = refusal("prophetnet", tmp_path, **PROPHET)
     assert why == (
-        "ProphetNetForCausalLM has not one state for each token before its lm_head: faq-tui cannot evaluate it"
+        "ProphetNetForCausalLM does not have one state for each token before its lm_head: faq-tui cannot evaluate it"
     )
 
 
