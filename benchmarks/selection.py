@@ -38,8 +38,9 @@ draw before the next draw begins.
 - mix (7): a share of prose, temperature, questions that the model wrote itself
 - widths (20): and with 3 and 8 bits?
 - kinds (6): weights of kinds of tokens
-- budgets (12): and at 4,000 and 64,000 tokens? 64,000 tokens of plain seeds need the starter seeds and
-  benchmarks/more_questions.jsonl (`--questions`).
+- budgets (36): and at 4,000, 16,000 and 64,000 tokens? 64,000 tokens of plain seeds need more than 1,000 questions:
+  `--questions` with the starter seeds, benchmarks/more_questions.jsonl and benchmarks/further_questions.jsonl in one
+  file.
 """
 
 from __future__ import annotations
@@ -100,7 +101,11 @@ PLANS: Mapping[str, Plan] = {
     "mix": Plan(("self-64", "prose20", "prose50", "prose", "t0.7", "t1.0", "own-questions")),
     "widths": Plan(("seeds", "self-64"), SHARED, ("gptq-3", "gptaq-3", "spqr-3", "gptq-8", "spqr-8")),
     "kinds": Plan(("self-64",), (OFF, *(f"off+{one}" for one in KIND_WEIGHTS))),
-    "budgets": Plan(("seeds", "self", "self-64"), methods=("gptq-4", "spqr-4"), budgets=(4_000, 64_000)),
+    "budgets": Plan(
+        ("seeds", "self", "self-64"),
+        methods=("gptq_mse_damp0.01-4", "gptaq_mse-4", "spqr-4", "w8a8-8"),
+        budgets=(4_000, 16_000, 64_000),
+    ),
 }
 
 

@@ -8,8 +8,8 @@ random model with `--layers` layers in WORK. The first quantization imports the 
 The second one is warm: a worker that makes several artefacts needs this time for each artefact after its first. With
 the engine `walk`, the program quantizes a third time and measures each phase. For this, the program waits for the GPU
 at the end of each phase, so the third quantization is a little slower. The time of a phase does not include the
-phases in it. `--room` lets the walk keep outputs of a layer's modules on the device, so that it computes them once
-(see kept_outputs.py); by default, a GPU keeps none. `--tiny` is for a test on a CPU.
+phases @@ in which the walk keeps outputs of a layer's modules, so that it computes them once
+(see kept_outputs.py); `--room 0` keeps none. `--tiny` is for a test on a CPU.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def main() -> None:
     if options.room is not None:
         from faq_tui.core.quantizing.sequential.walk import LayerWalk
 
-        def room_of(_: LayerWalk) -> int:
+        def room_of(*_: Any) -> int:
             return int(options.room * 2**30)
 
         setattr(LayerWalk, "_room", room_of)  # noqa: B010  mypy forbids the plain assignment

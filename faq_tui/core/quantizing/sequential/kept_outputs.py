@@ -16,11 +16,15 @@ class KeptOutputs:
 
     An output is kept only if all weights of the module, and of the modules before it in the pass, are quantized
     already, so that the output cannot change any more. A kept output is discarded if other code has changed it in
-    place. The outputs take at most `room` bytes.
+    place. The outputs take at most `room` bytes. A module without a weight matrix, such as a normalization, is
+    computed again in each pass: it needs little time, and its output would take room that others need more.
     """
 
     def __init__(self, layer: Any, linears: Mapping[str, Any], room: int) -> None:
-        self._modules = {**dict(layer.named_children()), **linears}
+        children = {name: child for name, child in layer.named_children() if _has_matrix(child)}
+        self._modules = {**children, **linears}
+        self._inner = {name: [one for one in self._modules if one.startswith(f"{name}.")] for name in children}
+        self._inner |= {name: [] for name in linears}
         self._unsolved = set(linears)
         self._room = room
         self._kept: dict[tuple[int, str], _Output] = {}
@@ -77,17 +81,22 @@ class KeptOutputs:
         if not self._final or name in self._repeated:
             return
         output = _Output.of(value)
-        if output is None or output.size > self._room:
+        # If this output is reused, the modules inside it are not called, so their outputs make room for it.
+        inner = [(batch, other) for other in self._inner[name] if (batch, other) in self._kept]
+        if output is None or output.size > self._room + sum(self._kept[key].size for key in inner):
             return
+        for key in inner:
+            self._discard(key)
         self._kept[batch, name] = output
         self._room -= output.size
-        for inner in self._modules:  # if this output is reused, the modules inside it are not called
-            if inner.startswith(f"{name}."):
-                self._discard((batch, inner))
 
     def _discard(self, key: tuple[int, str]) -> None:
         output = self._kept.pop(key, None)
         self._room += 0 if output is None else output.size
+
+
+def _has_matrix(module: Any) -> bool:
+    return any(parameter.dim() > 1 for parameter in module.parameters())
 
 
 class _Output:

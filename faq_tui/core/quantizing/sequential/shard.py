@@ -94,7 +94,11 @@ class Shard:
         return range(len(self.inputs.hidden))
 
     def begin_layer(self, index: int, layer: Any, room: int) -> None:
-        """Use `layer`, which is on the shard's device. Outputs that are kept for later passes take `room` bytes."""
+        """Use `layer`, which is on the shard's device.
+
+        Outputs that are kept for later passes take at most `room` bytes. If the unquantized model is also run, its
+        outputs take at most the same amount again.
+        """
         self.index, self.layer, self.modules = index, layer, linears(layer)
         self._kept, self._teacher = KeptOutputs(layer, self.modules, room), None
         if self.unquantized is not None:
@@ -103,7 +107,10 @@ class Shard:
             def forward(module: Any, batch: int) -> Any:
                 return self.forward(module, unquantized, batch)
 
-            self._teacher = _Teacher(twin, forward, KeptOutputs(twin, {}, room))
+            kept = KeptOutputs(twin, linears(twin), room)
+            for name in self.modules:
+                kept.solved(name)  # the weights of the unquantized layer do not change
+            self._teacher = _Teacher(twin, forward, kept)
 
     def end_layer(self) -> None:
         """Replace the hidden states of each batch by the outputs of the layer, and forget the layer."""

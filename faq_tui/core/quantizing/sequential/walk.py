@@ -16,7 +16,7 @@ from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.host_memory import return_freed_memory
-from faq_tui.core.models.devices import is_cuda, work_bytes
+from faq_tui.core.models.devices import free_bytes, is_cuda, work_bytes
 from faq_tui.core.models.experts import unfuse_experts
 from faq_tui.core.models.hidden_states import StatesPlace, place_of_states, states_bytes
 from faq_tui.core.models.layer_stream import layers_ahead, tokens_at_once
@@ -30,7 +30,7 @@ from faq_tui.core.quantizing.sequential.batching import (
     UnsolvableMatrix,
     batch_matrices,
 )
-from faq_tui.core.quantizing.sequential.groups import find_groups
+from faq_tui.core.quantizing.sequential.groups import find_groups, linears
 from faq_tui.core.quantizing.sequential.hessian import Hessian, summed
 from faq_tui.core.quantizing.sequential.shard import Shard, copy_to, split_batches, twin_of
 from faq_tui.core.quantizing.sequential.team import Team
@@ -101,6 +101,7 @@ class LayerWalk:
         dtype = torch.float32 if self.devices[0] == "cpu" else None
         with Team(self.devices, self.cancel.check) as team:
             self.shards = self._divided(rows, weights, dtype, team)
+            _free_memory(self.devices)
             for index, layer in layers_ahead(self.stack, self.devices[0]):
                 self.own = next(layer.parameters()).dtype
                 unfuse_experts(layer)
@@ -108,16 +109,14 @@ class LayerWalk:
                     copies = [copy_to(shard.device, layer).to(dtype=dtype) for shard in self.shards[1:]]
                     layer.to(self.devices[0], dtype)
                     for shard, own in zip(self.shards, [layer, *copies], strict=True):
-                        shard.begin_layer(index, own, self._room())
+                        shard.begin_layer(index, own, self._room(shard, own))
                     del copies
                     solved = self._layer(index, team)
                 if solved is not None:
                     self.keep(index, solved)
                     self.progress.layer_done(index)
                 layer.to("meta")
-                return_freed_memory()
-                if is_cuda(self.devices[0]):
-                    torch.cuda.empty_cache()
+                _free_memory(self.devices)
 
     def _divided(
         self, rows: Sequence[Sequence[int]], weights: TokenWeights | None, dtype: Any, team: Team
@@ -160,12 +159,15 @@ class LayerWalk:
         team.each([shard.end_layer for shard in self.shards])
         return solved
 
-    def _room(self) -> int:
-        """The number of bytes for outputs that are kept for later passes through a layer, on each device.
-
-        On a GPU, the result is 0, because a GPU computes a layer quickly and has little memory.
-        """
-        return work_bytes("cpu") // (2 * len(self.shards)) if self.devices[0] == "cpu" else 0
+    def _room(self, shard: Shard, layer: Any) -> int:
+        """The number of bytes for outputs of `layer` that the shard keeps for later passes (see kept_outputs.py)."""
+        if not is_cuda(shard.device):
+            return work_bytes(shard.device) // (2 * len(self.shards))
+        inputs = [module.in_features for module in linears(layer).values()]
+        room = room_on_gpu(
+            free_bytes(shard.device) or 0, work_bytes(shard.device), inputs, shard.unquantized is not None
+        )
+        return room if shard.unquantized is None else room // 2
 
     def _solved(self, index: int, team: Team) -> dict[str, SolvedMatrix]:
         """Quantize the modules of one layer in place, group by group."""
@@ -213,3 +215,24 @@ class LayerWalk:
             note = f"rounded without calibration, because too few tokens reached it: {tokens}" if part.few else ""
             damp = float(factor.damp[number])
             self.progress.solved(index, name, None if part.few else result.loss, note, seconds, tokens, damp)
+
+
+def room_on_gpu(free: int, work: int, inputs: Sequence[int], twofold: bool) -> int:
+    """The number of bytes of a GPU for outputs that are kept: half of what the rest of the layer's work leaves free.
+
+    `free` is the free memory in bytes. `work` is what one step of a batched computation may take, and four such steps
+    are reserved. `inputs` has the number of input features of each module of the layer. A Hessian is reserved for
+    each module, and also a mean, a factor and a copy of the largest Hessian. `twofold` is true for a method that also
+    compares with the unquantized model; its Hessians take twice as much.
+    """
+    squares = [(8 if twofold else 4) * columns**2 for columns in inputs]
+    return max(0, free - 4 * work - sum(squares) - 3 * max(squares, default=0)) // 2
+
+
+def _free_memory(devices: Sequence[str]) -> None:
+    """Return unused memory to the system and to the driver."""
+    import torch
+
+    return_freed_memory()
+    if is_cuda(devices[0]):
+        torch.cuda.empty_cache()

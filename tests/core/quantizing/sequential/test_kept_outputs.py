@@ -14,7 +14,7 @@ from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import Ordering, SolvedMatrix
 from faq_tui.core.quantizing.sequential.hessian import Factor
 from faq_tui.core.quantizing.sequential.kept_outputs import KeptOutputs
-from faq_tui.core.quantizing.sequential.walk import LayerWalk
+from faq_tui.core.quantizing.sequential.walk import LayerWalk, room_on_gpu
 from tests.support.model_families import FAMILIES, ROWS, model_of
 
 
@@ -60,7 +60,7 @@ def test_the_walk_finds_the_same_with_and_without_kept_outputs(
     if alpha is not None and family == "qwen3_moe":
         pytest.skip("GPTAQ does not walk through experts")
     kept, states, calls = walked(family, alpha)
-    monkeypatch.setattr(LayerWalk, "_room", lambda _self: 0)
+    monkeypatch.setattr(LayerWalk, "_room", lambda *_: 0)
     plain, plain_states, plain_calls = walked(family, alpha)
     assert kept.keys() == plain.keys()
     for name, parts in kept.items():
@@ -116,12 +116,38 @@ def test_outputs_take_no_more_than_their_room() -> None:
     calls: list[str] = []
     for name in ("first", "second"):
         getattr(layer, name).forward = _noted(calls, name, getattr(layer, name).forward)
-    kept = KeptOutputs(layer, {}, room=2 * 3 * 4 * 4)  # two of the three outputs
+    kept = KeptOutputs(layer, {}, room=3 * 4 * 4)  # one of the two outputs
     for _ in range(2):
         with suppress(ZeroDivisionError), kept.during(0):
             layer(states)
             1 / 0  # noqa: B018  as a hook ends a pass
     assert calls == ["first", "second", "second"]
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def test_outputs_inside_a_module_make_room_for_its_own_and_an_activation_takes_none() -> None:
+    whole = torch.nn.Module()
+    whole.block, whole.norm = Layer(), torch.nn.LayerNorm(4)
+    whole.forward = lambda states: whole.block(whole.norm(states))
+    states, calls = torch.randn(3, 4), list[str]()
+    inside = {f"block.{name}": getattr(whole.block, name) for name in ("first", "second")}
+    for name, module in {**inside, "norm": whole.norm}.items():
+        module.forward = _noted(calls, name, module.forward)
+    kept = KeptOutputs(whole, inside, room=2 * 3 * 4 * 4)  # the outputs of both, or the output of the block
+    for name in inside:
+        kept.solved(name)
+    for _ in range(2):
+        with kept.during(0):
+            whole(states)
+    assert calls == ["norm", *inside, "norm"]
+
+
+def test_a_small_gpu_keeps_no_outputs_and_a_large_gpu_leaves_half_of_the_rest() -> None:
+    gib = 1 << 30
+    assert room_on_gpu(6 * gib, 8 * gib // 16, [4096] * 6 + [20_480], False) == 0
+    assert room_on_gpu(120 * gib, 140 * gib // 16, [4096] * 6 + [12_288], False) > 40 * gib
+    one = room_on_gpu(20 * gib, gib, [4096] * 4, False)
+    assert one > room_on_gpu(20 * gib, gib, [4096] * 4, True) > room_on_gpu(20 * gib, gib, [8192] * 4, True) > 0
 
 
 def _noted(calls: list[str], name: str, compute: Any) -> Any:
