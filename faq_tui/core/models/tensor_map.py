@@ -191,12 +191,12 @@ def _sources(
     model: Any, stored: Iterable[str], keys: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
 ) -> Iterator[tuple[str, list[list[Place]]]]:
     """Yield (name of a parameter in memory, places). `places` has a list for each part: one `Place` per expert."""
+    from transformers import core_model_loading
     from transformers.conversion_mapping import get_model_conversion_mapping
     from transformers.core_model_loading import (
         Chunk,
         Concatenate,
         MergeModulelist,
-        Split,
         Transpose,
         WeightConverter,
         WeightRenaming,
@@ -204,6 +204,7 @@ def _sources(
         rename_source_key,
     )
 
+    divisions = [[Chunk], [getattr(core_model_loading, "Split", Chunk)]]  # transformers 5.17 has no Split
     rules = get_model_conversion_mapping(model)
     renamings = [rule for rule in rules if isinstance(rule, WeightRenaming)]
     converters = [rule for rule in rules if isinstance(rule, WeightConverter)]
@@ -227,7 +228,7 @@ def _sources(
             first, *more = (place.tensor for one in lists for place in one)
             if all(lists):
                 yield key, [[Place(first, more=tuple(more))]]
-        elif kinds in ([Split], [Chunk]) and rule.operations[0].dim == 0 and len(lists) == len(lists[0]) == 1:
+        elif kinds in divisions and rule.operations[0].dim == 0 and len(lists) == len(lists[0]) == 1:
             yield from _rows_of(
                 lists[0][0].tensor, [key.replace(rule.target_patterns[0], to) for to in rule.target_patterns], keys
             )

@@ -43,6 +43,17 @@ def test_a_stream_computes_as_the_whole_model_does(family: str, tied: bool, tmp_
     assert torch.equal(Backbone(stream.stack.model).head.weight, whole.head.weight)
 
 
+def test_a_model_is_read_with_a_transformers_without_the_rule_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import core_model_loading
+
+    folder = folder_of("qwen3_moe", tmp_path)
+    monkeypatch.delattr(core_model_loading, "Split")  # as in transformers 5.17
+    stream = stream_of(folder)
+    assert len(stream.run(stream.batches(ROWS))) == 2
+
+
 @pytest.mark.parametrize("family", ["llama", "qwen3_moe"])
 def test_a_stream_agrees_with_padded_rows_of_the_model_as_it_is_loaded(family: str, tmp_path: Path) -> None:
     folder = folder_of(family, tmp_path)

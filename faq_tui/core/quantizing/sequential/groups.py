@@ -50,10 +50,14 @@ def linears(layer: Any) -> dict[str, Any]:
     }
 
 
+def expert_blocks(layer: Any) -> list[str]:
+    """The names of the modules that hold the experts of `layer`."""
+    return list(dict.fromkeys(place_of_expert(name)[0] for name in linears(layer) if EXPERT.search(name)))
+
+
 def has_separate_experts(layer: Any) -> bool:
     """True if the experts of `layer` are modules of the model's own code, not the result of `unfuse_experts`."""
-    blocks = {place_of_expert(name)[0] for name in linears(layer) if EXPERT.search(name)}
-    return not all(is_unfused(layer.get_submodule(block)) for block in blocks)
+    return not all(is_unfused(layer.get_submodule(block)) for block in expert_blocks(layer))
 
 
 def find_groups(layer: Any, run: Callable[[], Any]) -> list[ModuleGroup]:

@@ -6,7 +6,7 @@ part of the layer before this group gets the same inputs and has the same weight
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,13 +18,24 @@ class KeptOutputs:
     already, so that the output cannot change any more. A kept output is discarded if other code has changed it in
     place. The outputs take at most `room` bytes. A module without a weight matrix, such as a normalization, is
     computed again in each pass: it needs little time, and its output would take room that others need more.
+
+    `blocks` has the names of modules whose output is kept as a whole, so that the outputs of the Linear modules in
+    them are not kept. A GPU allocates memory for each output, and for the many small outputs of experts this takes
+    longer than computing them again.
     """
 
-    def __init__(self, layer: Any, linears: Mapping[str, Any], room: int) -> None:
+    def __init__(self, layer: Any, linears: Mapping[str, Any], room: int, blocks: Iterable[str] = ()) -> None:
+        whole = {name: layer.get_submodule(name) for name in blocks}
+        single = {name: module for name, module in linears.items() if not _inside(whole, name)}
         children = {name: child for name, child in layer.named_children() if _has_matrix(child)}
-        self._modules = {**children, **linears}
-        self._inner = {name: [one for one in self._modules if one.startswith(f"{name}.")] for name in children}
-        self._inner |= {name: [] for name in linears}
+        self._modules = {**children, **whole, **single}
+        self._inner = {name: [] for name in single} | {
+            name: [one for one in self._modules if one.startswith(f"{name}.")] for name in {**children, **whole}
+        }
+        # The Linear modules whose weights a module uses.
+        self._uses = {name: {name} for name in single} | {
+            name: {one for one in linears if f"{one}.".startswith(f"{name}.")} for name in {**children, **whole}
+        }
         self._unsolved = set(linears)
         self._room = room
         self._kept: dict[tuple[int, str], _Output] = {}
@@ -60,8 +71,6 @@ class KeptOutputs:
 
     def _forward(self, batch: int, name: str, compute: Callable[..., Any]) -> Callable[..., Any]:
         def forward(*args: Any, **named: Any) -> Any:
-            if name in self._unsolved:
-                self._final = False
             if name in self._called:
                 self._repeated.add(name)
                 for key in [key for key in self._kept if key[1] == name]:
@@ -71,6 +80,7 @@ class KeptOutputs:
             if kept is not None and kept.unchanged:
                 return kept.value
             value = compute(*args, **named)
+            self._final = self._final and self._uses[name].isdisjoint(self._unsolved)
             self._keep(batch, name, value)
             return value
 
@@ -93,6 +103,10 @@ class KeptOutputs:
     def _discard(self, key: tuple[int, str]) -> None:
         output = self._kept.pop(key, None)
         self._room += 0 if output is None else output.size
+
+
+def _inside(blocks: Iterable[str], name: str) -> bool:
+    return any(name.startswith(f"{block}.") for block in blocks)
 
 
 def _has_matrix(module: Any) -> bool:

@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.models.devices import is_cuda
 from faq_tui.core.models.hidden_states import StatesPlace
 from faq_tui.core.models.stack import Inputs, UnsupportedModel
 from faq_tui.core.quantizing.sequential.groups import (
     SEPARATE_EXPERTS,
     ModuleGroup,
+    expert_blocks,
     has_separate_experts,
     linears,
     place_of_expert,
@@ -100,7 +102,8 @@ class Shard:
         outputs take at most the same amount again.
         """
         self.index, self.layer, self.modules = index, layer, linears(layer)
-        self._kept, self._teacher = KeptOutputs(layer, self.modules, room), None
+        blocks = [] if not is_cuda(self.device) or has_separate_experts(layer) else expert_blocks(layer)
+        self._kept, self._teacher = KeptOutputs(layer, self.modules, room, blocks), None
         if self.unquantized is not None:
             twin, unquantized = copy.deepcopy(layer), self.unquantized
 

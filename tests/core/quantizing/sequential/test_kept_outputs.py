@@ -11,6 +11,7 @@ import torch
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.models.stack import find_stack
 from faq_tui.core.quantizing.progress import QuantizationProgress
+from faq_tui.core.quantizing.sequential import shard
 from faq_tui.core.quantizing.sequential.batching import Ordering, SolvedMatrix
 from faq_tui.core.quantizing.sequential.hessian import Factor
 from faq_tui.core.quantizing.sequential.kept_outputs import KeptOutputs
@@ -52,11 +53,14 @@ def walked(family: str, alpha: float | None) -> tuple[dict[str, Any], list[Any],
     return found, states[-2:], calls
 
 
+@pytest.mark.parametrize("on_gpu", [False, True])
 @pytest.mark.parametrize("alpha", [None, 0.25])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_walk_finds_the_same_with_and_without_kept_outputs(
-    family: str, alpha: float | None, monkeypatch: pytest.MonkeyPatch
+    family: str, alpha: float | None, on_gpu: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if on_gpu:  # a GPU keeps the outputs of experts as a whole
+        monkeypatch.setattr(shard, "is_cuda", lambda _device: True)
     if alpha is not None and family == "qwen3_moe":
         pytest.skip("GPTAQ does not walk through experts")
     kept, states, calls = walked(family, alpha)
@@ -67,7 +71,7 @@ def test_the_walk_finds_the_same_with_and_without_kept_outputs(
         for ours, theirs in zip(parts, plain[name], strict=True):
             assert ours is theirs is None or torch.equal(ours, theirs), name
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(states, plain_states, strict=True))
-    assert calls < 0.8 * plain_calls
+    assert calls < (1.0 if on_gpu else 0.8) * plain_calls
 
 
 class Layer(torch.nn.Module):  # type: ignore[misc]  # torch has no types here
@@ -122,6 +126,35 @@ def test_outputs_take_no_more_than_their_room() -> None:
             layer(states)
             1 / 0  # noqa: B018  as a hook ends a pass
     assert calls == ["first", "second", "second"]
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def test_the_output_of_a_block_is_kept_as_a_whole_after_all_its_weights_are_final() -> None:
+    whole = torch.nn.Module()
+    whole.mlp = torch.nn.Module()
+    whole.mlp.experts, whole.mlp.last = Layer(), torch.nn.Linear(4, 4)
+    whole.mlp.forward = lambda states: whole.mlp.last(whole.mlp.experts(states))
+    whole.forward = lambda states: whole.mlp(states)
+    states, calls = torch.randn(3, 4), list[str]()
+    inside = {f"mlp.experts.{name}": getattr(whole.mlp.experts, name) for name in ("first", "second")}
+    linears = {**inside, "mlp.last": whole.mlp.last}
+    for name, module in linears.items():
+        module.forward = _noted(calls, name, module.forward)
+    kept = KeptOutputs(whole, linears, 1 << 20, ["mlp.experts"])
+
+    def called() -> list[str]:
+        for _ in range(2):
+            calls.clear()
+            with kept.during(0):
+                whole(states)
+        return calls
+
+    kept.solved("mlp.last")
+    assert called() == [*linears]  # what comes after an unfinished block is not kept, either
+    kept.solved("mlp.experts.first")
+    assert called() == [*linears]
+    kept.solved("mlp.experts.second")
+    assert called() == []
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
