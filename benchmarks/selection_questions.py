@@ -59,6 +59,7 @@ LENGTHS = (
 )
 PICKS = (("best", "the pick of the likelihood judge"), ("all-three", "all three candidates, of fewer questions"))
 CHOICES = (("centroids", 'select = "centroid"'), ("entropy", 'select = "entropy"'))
+BUDGETS = (4_000, 16_000, 64_000)
 SHARES = ("0.01", "0.02", "0.03", "0.05", "0.07", "0.1")
 WEIGHTS = ("template=2", "template=0", "question=0.5", "question=0", "answer=2")
 SETS = ("seeds", "self", "self-64")
@@ -127,6 +128,21 @@ class Answers:
             rows.append(compared(words, pairs))
         return table([title, "draws", *TEXTS], rows)
 
+    def budgets(self) -> str:
+        rows = []
+        for method, bits, title in SOLVERS:
+            if not self.kl(method, "seeds", bits=bits, budget=BUDGETS[0]):
+                continue
+            for budget in BUDGETS:
+                seeds, cut, whole = (
+                    self.kl(method, name, bits=bits, budget=budget) for name in ("seeds", "self-64", "self")
+                )
+                prose = [self.kl(method, name, "prose", bits=bits, budget=budget) for name in ("self-64", "seeds")]
+                changes = [change(cut, seeds), change(whole, seeds), change(*prose)]
+                rows.append([title, f"{budget:,}", drawn(cut, seeds), mean(seeds), mean(cut), *changes])
+        columns = ["KL, plain seeds", "KL, answers cut to 64", "answers cut to 64, chat", "whole answers, chat"]
+        return table(["method", "tokens", "draws", *columns, "answers cut to 64, prose"], rows)
+
     def weights(self) -> str:
         rows = []
         for one in WEIGHTS:
@@ -165,8 +181,11 @@ def main() -> None:
         "The judge's pick": answers.sets("against a random candidate", "random", PICKS),
         "Selections": answers.sets("4,000 tokens, against a random order", "pool", CHOICES, budget=4000),
         "Weights of kinds of tokens": answers.weights(),
+        "Other numbers of tokens, against plain seeds": answers.budgets(),
     }
-    print("\n\n".join(f"## {title}\n\n{body}" for title, body in parts.items()))
+    # A table without rows has two lines.
+    filled = {title: body for title, body in parts.items() if body.count("\n") > 1}
+    print("\n\n".join(f"## {title}\n\n{body}" for title, body in filled.items()))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,9 @@ def test_each_cell_has_the_change_of_its_text(tmp_path: Path) -> None:
         ):
             cell = {"method": "gptq", "bits": 4, "group_size": 64, "budget": 16_000, "set": name, "weights": "off"}
             lines.append({**cell, "draw": draw, "rows": 1, "tokens": 9, "chat": chat, "prose": prose})
+        for name, budget, chat in (("seeds", 4_000, 2.0), ("self-64", 4_000, 1.0), ("seeds", 64_000, 4.0)):
+            cell = {"method": "spqr", "bits": 4, "group_size": 64, "budget": budget, "set": name, "weights": "off"}
+            lines.append({**cell, "draw": draw, "rows": 1, "tokens": 9, "chat": chat, "prose": chat})
     (tmp_path / "results.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     command = [sys.executable, str(ROOT / "benchmarks" / "selection_questions.py"), str(tmp_path / "results.jsonl")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -31,4 +34,8 @@ def test_each_cell_has_the_change_of_its_text(tmp_path: Path) -> None:
     }
     assert table["answers cut to 32 tokens"] == ["3", "+10.0% [+10.0, +10.0]", "−50.0% [−50.0, −50.0]"]
     assert table["the pick of the likelihood judge"] == ["3", "−50.0% [−50.0, −50.0]", "+200.0% [+200.0, +200.0]"]
+    rows = [line for line in done.stdout.splitlines() if line.startswith("| SpQR ") and "64,000" in line]
+    assert [cell.strip() for cell in rows[0].split("|")[2:6]] == ["64,000", "0", "4.0000", "–"]
+    assert "| SpQR   | 4,000  | 3     | 2.0000          | 1.0000 " in done.stdout
+    assert "The same with other methods" not in done.stdout  # a table without rows is left out
     assert table["answers cut to 128"] == ["0", "–", "–"]
