@@ -67,13 +67,18 @@ def find_groups(layer: Any, run: Callable[[], Any]) -> list[ModuleGroup]:
 
     Experts are grouped by the names of their modules instead, because the tokens of a single row reach only some of
     the experts.
+
+    If the layer calls a module several times, only the first call counts. So the module is quantized once.
     """
     modules = linears(layer)
-    # This list keeps the tensors alive, so that no two of them have the same address.
-    seen: list[tuple[str, Any]] = []
+    # Maps each called module to its input. The dict keeps the tensors alive, so that no two have the same address.
+    seen: dict[str, Any] = {}
 
     def note(name: str) -> Callable[[Any, tuple[Any, ...]], None]:
-        return lambda _module, args: seen.append((name, args[0]))
+        def hook(_module: Any, args: tuple[Any, ...]) -> None:
+            seen.setdefault(name, args[0])
+
+        return hook
 
     hooks = [module.register_forward_pre_hook(note(name)) for name, module in modules.items()]
     try:
@@ -82,7 +87,7 @@ def find_groups(layer: Any, run: Callable[[], Any]) -> list[ModuleGroup]:
         for hook in hooks:
             hook.remove()
     single: list[tuple[Any, ModuleGroup]] = []
-    for name, tensor in seen:
+    for name, tensor in seen.items():
         if EXPERT.search(name):
             continue
         group = next((group for other, group in single if other is tensor), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,32 @@ def test_modules_come_in_their_order_and_share_what_they_see(family: str) -> Non
         assert len(groups[2].modules) == 8 and len(set(groups[2].inputs.values())) == 4  # one Hessian an expert
     else:
         assert [len(set(group.inputs.values())) for group in groups] == [1, 1, 1, 1]
+
+
+class CallsTwice(torch.nn.Module):  # type: ignore[misc]
+    """Applies an MLP twice, as Zaya applies a projection of its attention."""
+
+    def __init__(self, mlp: Any) -> None:
+        super().__init__()
+        self.mlp = mlp
+
+    def forward(self, states: Any) -> Any:
+        return self.mlp(self.mlp(states))
+
+
+def test_a_module_that_is_called_twice_is_quantized_once() -> None:
+    model = model_of("llama")
+    for layer in model.model.layers:
+        layer.mlp = CallsTwice(layer.mlp)
+    counts: Counter[str] = Counter()
+
+    def solve(name: str, weight: Any, _factor: Factor, _check: Any) -> SolvedMatrix:
+        counts[name] += 1
+        return SolvedMatrix(weight.clone(), 0.0)
+
+    walk(model, solve)
+    assert len(counts) == 3 * 7
+    assert set(counts.values()) == {1}
 
 
 def test_each_layer_sees_what_the_quantized_ones_before_it_give() -> None:
