@@ -16,7 +16,8 @@ class KeptOutputs:
 
     An output is kept only if all weights of the module, and of the modules before it in the pass, are quantized
     already, so that the output cannot change any more. A kept output is discarded if other code has changed it in
-    place. The outputs take at most `room` bytes. A module without a weight matrix, such as a normalization, is
+    place. If a module changes its inputs in place, its output is not kept, because later code may read these inputs.
+    The outputs take at most `room` bytes. A module without a weight matrix, such as a normalization, is
     computed again in each pass: it needs little time, and its output would take room that others need more.
 
     `blocks` has the names of modules whose output is kept as a whole, so that the outputs of the Linear modules in
@@ -79,9 +80,13 @@ class KeptOutputs:
             kept = self._kept.get((batch, name))
             if kept is not None and kept.unchanged:
                 return kept.value
+            inputs = _Versions((*args, *named.values()))
             value = compute(*args, **named)
             self._final = self._final and self._uses[name].isdisjoint(self._unsolved)
-            self._keep(batch, name, value)
+            if inputs.unchanged:
+                self._keep(batch, name, value)
+            else:
+                self._discard((batch, name))
             return value
 
         return forward
@@ -113,13 +118,28 @@ def _has_matrix(module: Any) -> bool:
     return any(parameter.dim() > 1 for parameter in module.parameters())
 
 
+class _Versions:
+    """The numbers of changes that torch has counted for those of `values` that are tensors."""
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        import torch
+
+        self._seen = [(one, one._version) for one in values if torch.is_tensor(one) and not one.is_inference()]
+
+    @property
+    def unchanged(self) -> bool:
+        return all(tensor._version == version for tensor, version in self._seen)
+
+
 class _Output:
-    """The output of a module: a tensor, or a tuple of tensors and Nones."""
+    """The output of a module: a tensor, or a tuple of tensors and Nones. `size` is the memory that it holds."""
 
     def __init__(self, value: Any, tensors: list[Any]) -> None:
         self.value = value
-        self.size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-        self._versions = [(tensor, tensor._version) for tensor in tensors]
+        # A part of a tensor holds the memory of the whole tensor.
+        storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
+        self.size = sum(storages.values())
+        self._versions = _Versions(tensors)
 
     @classmethod
     def of(cls, value: Any) -> _Output | None:
@@ -134,4 +154,4 @@ class _Output:
 
     @property
     def unchanged(self) -> bool:
-        return all(tensor._version == version for tensor, version in self._versions)
+        return self._versions.unchanged

@@ -114,6 +114,47 @@ def test_a_kept_output_is_never_out_of_date(wrong: bool, twice: bool) -> None:
     assert not {"forward"} & {name for module in layer.modules() for name in module.__dict__}
 
 
+class ChangesItsInput(torch.nn.Linear):  # type: ignore[misc]
+    def forward(self, states: Any) -> Any:
+        return super().forward(states.mul_(2))
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+@pytest.mark.parametrize("named", [False, True])
+def test_a_module_that_changes_its_input_in_place_changes_it_in_each_pass(named: bool) -> None:
+    layer, states = torch.nn.Module(), torch.randn(3, 4)
+    layer.first = ChangesItsInput(4, 4)
+
+    def forward(states: Any) -> Any:
+        own = states.clone()
+        return (layer.first(states=own) if named else layer.first(own)) + own
+
+    layer.forward = forward
+    kept, expected = KeptOutputs(layer, {}, 1 << 20), layer(states)
+    for _ in range(2):
+        with kept.during(0):
+            assert torch.equal(layer(states), expected)
+
+
+class FirstHalf(torch.nn.Linear):  # type: ignore[misc]
+    def forward(self, states: Any) -> Any:
+        return super().forward(states)[..., :2]
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+@pytest.mark.parametrize(("room", "calls"), [(3 * 4 * 4, 1), (3 * 4 * 4 - 1, 2)])
+def test_a_part_of_a_tensor_takes_the_room_of_the_whole_tensor(room: int, calls: int) -> None:
+    layer, states, names = torch.nn.Module(), torch.randn(3, 4), list[str]()
+    layer.first = FirstHalf(4, 4)
+    layer.first.forward = _noted(names, "first", layer.first.forward)
+    layer.forward = lambda states: layer.first(states)
+    kept = KeptOutputs(layer, {}, room)
+    for _ in range(2):
+        with kept.during(0):
+            layer(states)
+    assert len(names) == calls
+
+
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def test_outputs_take_no_more_than_their_room() -> None:
     layer, states = Layer(), torch.randn(3, 4)
