@@ -251,6 +251,10 @@ MULTIMODAL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "qwen2_5_vl": (MANY, {}),
     "qwen3_vl": (MANY, {}),
     "qwen3_vl_moe": ({**MANY, **EXPERTS}, {}),
+    "qwen3_5": (
+        {**LINEAR, "rope_parameters": {**MANY["rope_parameters"], "mrope_section": [2, 1, 1]}},
+        {},
+    ),
     "mistral3": ({}, {}),
     "llama4": ({**TEXT["llama4_text"]}, {}),
     "aya_vision": ({"logit_scale": 0.25}, {"alignment_intermediate_size": 64}),
@@ -260,6 +264,7 @@ MULTIMODAL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 EYES: dict[str, dict[str, Any]] = {
     "qwen3_vl": {"deepstack_visual_indexes": [0], "num_position_embeddings": 16},
     "qwen3_vl_moe": {"deepstack_visual_indexes": [0], "num_position_embeddings": 16},
+    "qwen3_5": {"num_position_embeddings": 16},
     "qwen2_5_vl": {"fullatt_block_indexes": [1], "window_size": 56},
     "llama4": {
         "vision_output_dim": 64,

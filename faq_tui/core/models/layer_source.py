@@ -12,7 +12,7 @@ from faq_tui.core.models.end_of_loading import end_loading
 from faq_tui.core.models.experts import UnknownExperts, unfuse_experts
 from faq_tui.core.models.headers import Tensors, tensors_of
 from faq_tui.core.models.stack import Stack, UnsupportedModel, find_stack
-from faq_tui.core.models.tensor_map import TensorMap
+from faq_tui.core.models.tensor_map import WEIGHT, TensorMap
 from faq_tui.core.models.text_model import empty_model
 
 
@@ -86,14 +86,21 @@ def head_without_weights(stack: Stack) -> str:
 def linear_names(folder: Path, trust_remote_code: bool) -> dict[str, str]:
     """Maps the name in memory of each Linear module of the whole model to its name in the files.
 
-    Modules outside the layers are in the result, too: the head, projectors, and vision or audio towers. Raises
-    UnsupportedModel if the model is not a plain stack of layers.
+    Modules outside the layers are in the result, too: the head, projectors, and vision or audio towers. For some
+    families, such as Llama 4 and Qwen 3.5, the model is only the text part. The matrices of the other parts are in
+    the result with their names in the files. Raises UnsupportedModel if the model is not a plain stack of layers.
     """
     import torch
 
     model, stack = _shell(folder, trust_remote_code)
     assert stack.places is not None
-    return {
+    read = {tensor for place in stack.places.places.values() for tensor in place.tensors}
+    unread = {
+        name.removesuffix(WEIGHT)
+        for name, (_, shape, _) in tensors_of(folder).items()
+        if name.endswith(WEIGHT) and len(shape) == 2 and name not in read
+    }
+    return {name: name for name in unread} | {
         name: stack.places.module(name)
         for name, module in model.named_modules()
         if isinstance(module, torch.nn.Linear)

@@ -11,7 +11,7 @@ import pytest
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.quantizing import task
-from faq_tui.core.quantizing.methods.w8a8.method import quantization_config
+from faq_tui.core.quantizing.methods.w8a8.method import quantization_config, unscaled_modules
 from tests.support.architectures import make, write_rows
 from tests.support.quantize_bench import Bench
 
@@ -58,3 +58,24 @@ def test_transformers_finds_the_scales_of_all_modules_that_are_not_ignored(kind:
     ids = torch.tensor([[3, 4, 5, 6, 7, 8]])
     with torch.no_grad():
         assert model(input_ids=ids, use_cache=False).logits.isfinite().all()
+
+
+@pytest.mark.parametrize("kind", ["llama4", "qwen3_5"])
+def test_matrices_beside_the_text_model_are_ignored(kind: str, tmp_path: Path) -> None:
+    """transformers' class for these families' text does not have the other parts, but servers load them."""
+    import torch
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    folder = make(kind, tmp_path / kind)
+    path = folder / "model.safetensors"
+    save_file({**load_file(path), "mtp.fc.weight": torch.zeros(4, 4)}, path, {"format": "pt"})
+    with torch.device("meta"):
+        whole = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder))
+    beside = {
+        name
+        for name, module in whole.named_modules()
+        if isinstance(module, torch.nn.Linear) and "language_model" not in name
+    }
+    assert any("merger" in name or "projector" in name for name in beside)
+    assert unscaled_modules(folder, False, set()) >= {*beside, "mtp.fc"}
