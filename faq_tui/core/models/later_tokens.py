@@ -57,7 +57,7 @@ def _states(model: Any, reached: list[Any]) -> Any:
 
     model.set_experts_implementation("eager")  # the others need matrices whose rows do not share memory
     layers, head = _layers_of(model), model.get_output_embeddings()
-    chosen = list({_kind(layer): layer for layer in reversed(layers)}.values())
+    chosen = list({kind_of(layer): layer for layer in reversed(layers)}.values())
     others = [layer for layer in layers if not any(layer is one for one in chosen)]
     give_weights(head, head=head)
     give_weights(model, [weight for layer in others for weight in layer.parameters()])
@@ -113,14 +113,19 @@ def _layers_of(model: Any) -> list[Any]:
         return max(lists, key=len, default=[])
 
 
-def _kind(layer: Any) -> Any:
+def kind_of(layer: Any) -> Any:
     """A value that is equal for layers that do the same computation with other weights."""
     parts = []
     for name, module in layer.named_modules():
         own = {key: value for key, value in vars(module).items() if isinstance(value, bool | str)}
         shapes = [(key, tuple(weight.shape)) for key, weight in module.named_parameters(recurse=False)]
-        parts.append((name, type(module), tuple(sorted(own.items())), tuple(shapes)))
+        parts.append((name, _name_of(type(module)), tuple(sorted(own.items())), tuple(shapes)))
     return tuple(parts)
+
+
+def _name_of(kind: type) -> str:
+    """The name of a class with its module. `unfuse_block` makes a new class with this name for each layer."""
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 @contextmanager

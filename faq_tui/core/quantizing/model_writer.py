@@ -62,8 +62,10 @@ class LayerFiles:
         except SafetensorError:
             return False
         self.files.update(dict.fromkeys(names, path))
+        found: dict[str, list[str]] = {}
         for name in names:
-            self.modules.setdefault(name.rpartition(".")[0], []).append(name)
+            found.setdefault(name.rpartition(".")[0], []).append(name)
+        self.modules |= found
         return True
 
     def read(self, name: str) -> Any:

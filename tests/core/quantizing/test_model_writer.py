@@ -31,6 +31,14 @@ def test_a_layout_that_cannot_be_written_back_is_refused_before_the_first_layer(
     check_layout(bench.model, weights)
 
 
+def test_a_layer_that_is_stored_again_replaces_its_tensors(tmp_path: Path) -> None:
+    new = LayerFiles(tmp_path)
+    for value in (1, 2):
+        new.add(0, {"layer.up.weight": torch.full((2, 2), value), "layer.down.weight": torch.ones(2, 2)})
+    assert new.modules == {"layer.up": ["layer.up.weight"], "layer.down": ["layer.down.weight"]}
+    assert (new.read("layer.up.weight") == 2).all()
+
+
 def test_a_model_is_written_back_in_its_own_files(tmp_path: Path) -> None:
     from safetensors.torch import load_file
 

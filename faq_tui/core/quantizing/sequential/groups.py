@@ -32,6 +32,11 @@ class ModuleGroup:
 SEPARATE_EXPERTS = "the model's own code chooses the tokens of each expert, so these tokens cannot be weighted"
 
 
+def uneven_tokens(module: str) -> str:
+    """The reason why a recipe with token weights is refused if `module` has more or fewer inputs than its layer."""
+    return f"{module} does not get the same tokens as its layer, so the tokens cannot be weighted"
+
+
 def place_of_expert(module: str) -> tuple[str, int]:
     """The block of experts to which a module belongs, and the number of the expert in the block."""
     match = EXPERT.search(module)

@@ -25,6 +25,7 @@ from faq_tui.core.quantizing.sequential.groups import (
     has_separate_experts,
     linears,
     place_of_expert,
+    uneven_tokens,
 )
 from faq_tui.core.quantizing.sequential.hessian import Hessian
 from faq_tui.core.quantizing.sequential.kept_outputs import KeptOutputs
@@ -258,4 +259,4 @@ def _route(
 def _check_count(name: str, inputs: Any, weights: Weighted) -> None:
     """Raise UnsupportedModel if the number of the module's tokens differs from the number of weights."""
     if inputs.shape[:-1].numel() != len(weights):
-        raise UnsupportedModel(f"{name} does not get the same tokens as its layer, so the tokens cannot be weighted")
+        raise UnsupportedModel(uneven_tokens(name))

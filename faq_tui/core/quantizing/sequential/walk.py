@@ -34,6 +34,7 @@ from faq_tui.core.quantizing.sequential.groups import find_groups, linears
 from faq_tui.core.quantizing.sequential.hessian import Hessian, summed
 from faq_tui.core.quantizing.sequential.shard import Shard, copy_to, split_batches, twin_of
 from faq_tui.core.quantizing.sequential.team import Team
+from faq_tui.core.quantizing.sequential.walk_check import refusal_of_weights
 from faq_tui.core.quantizing.sequential.weights import TokenWeights, Weighted, padded
 
 # If an expert gets less than this share of the tokens, it is only rounded, because its Hessian would be too
@@ -79,14 +80,16 @@ class LayerWalk:
         """
         weights = None if self.weights is None or self.weights.even else self.weights
         self.tokens = sum(map(len, rows))
-        multiple = self.multiple or (CUDA_MULTIPLE if self.pads() else 1)
+        # In some models, a module gets other tokens than its layer. Then the padding tokens cannot get the weight 0.
+        pads = self.pads() and not refusal_of_weights(self.stack)
+        multiple = self.multiple or (CUDA_MULTIPLE if pads else 1)
+        known = len(self.progress.losses)
         try:
             self._run(*padded(rows, weights, multiple))
         except UnsupportedModel:
-            if weights is not None or self.multiple or multiple == 1:
+            if weights is not None or self.multiple or multiple == 1 or self.stack.load is None:
                 raise
-            # A module gets other tokens than its layer, so the padding tokens cannot get the weight 0 in this module.
-            # Try again without padding.
+            del self.progress.losses[known:]
             self._run(rows, None)
 
     def pads(self) -> bool:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.models.folder_check import read_config
+from faq_tui.core.models.later_tokens import ROW, kind_of
 from faq_tui.core.models.layer_source import head_without_weights, open_shell
 from faq_tui.core.models.model_call import refusal_of_call
-from faq_tui.core.models.stack import Stack, UnsupportedModel
+from faq_tui.core.models.stack import Stack, UnsupportedModel, capture
+from faq_tui.core.models.trial_weights import give_weights
 from faq_tui.core.quantizing.library_definitions import is_advisable
-from faq_tui.core.quantizing.sequential.groups import SEPARATE_EXPERTS, has_separate_experts, linears
+from faq_tui.core.quantizing.sequential.groups import (
+    EXPERT,
+    SEPARATE_EXPERTS,
+    has_separate_experts,
+    linears,
+    uneven_tokens,
+)
 
 # In supported architectures, Linear modules hold at least 92% of the weights of the layers.
 LEAST_SHARE = 0.5
@@ -31,11 +42,10 @@ def walk_refusal(folder: Path, trust_remote_code: bool, packed: bool, weighted: 
         raise  # the files are broken, so no other engine can quantize them, either
     except FaqError as error:
         return str(error)
-    if weighted and any(has_separate_experts(layer) for layer in stack.layers):
-        return SEPARATE_EXPERTS
     if head := head_without_weights(stack):
         raise UsageError(f"{folder} has no tensor for {head}: fetch the model again")
-    return refusal_of_stack(stack, packed) or refusal_of_call(stack)
+    why = refusal_of_stack(stack, packed) or refusal_of_call(stack)
+    return why or (refusal_of_weights(stack) if weighted else "")
 
 
 def refusal_of_stack(stack: Stack, packed: bool) -> str:
@@ -43,6 +53,41 @@ def refusal_of_stack(stack: Stack, packed: bool) -> str:
     assert stack.places is not None
     names = [f"{stack.name}.{index}.{name}" for index, layer in enumerate(stack.layers) for name in linears(layer)]
     return stack.places.refusal(names, packed) or refusal_of_share(stack)
+
+
+def refusal_of_weights(stack: Stack) -> str:
+    """The reason why the tokens of this model cannot be weighted; "" if no reason is found.
+
+    The base of the model must have weights. A copy of one layer of each kind is called with random weights.
+    """
+    import torch
+
+    if any(has_separate_experts(layer) for layer in stack.layers):
+        return SEPARATE_EXPERTS
+
+    def note(name: str, sizes: dict[str, int]) -> Callable[[Any, tuple[Any, ...]], None]:
+        def hook(module: Any, args: tuple[Any, ...]) -> None:
+            sizes.setdefault(name, args[0].numel() // module.in_features)
+
+        return hook
+
+    kinds = {kind_of(layer): index for index, layer in reversed(list(enumerate(stack.layers)))}
+    try:
+        inputs = capture(stack, [[ROW]], "cpu", None, "cpu", lambda: None)
+        for index in sorted(kinds.values()):  # some layers use values that earlier layers left in a container
+            layer, sizes = copy.deepcopy(stack.layers[index]), dict[str, int]()  # the tokens in a module's first call
+            give_weights(layer)
+            for name, module in linears(layer).items():
+                if not EXPERT.search(name):
+                    module.register_forward_pre_hook(note(name, sizes))
+            with torch.no_grad():
+                layer(inputs.hidden[0], **inputs.of(0, index))
+            for name, size in sizes.items():
+                if size != len(ROW):
+                    return uneven_tokens(name)
+    except Exception:  # noqa: BLE001  this call is only a trial; the real call reports its own errors
+        return ""
+    return ""
 
 
 def refusal_of_share(stack: Stack) -> str:
