@@ -246,8 +246,9 @@ def _call_base(stack: Stack, ids: Any, calls: list[LayerCall]) -> None:
     If the base cannot use the hidden states that a layer returns, the call is repeated with tuples. Raises
     UnsupportedModel if the base computes something between its layers.
     """
-    error: Exception | None = None
-    for in_tuple in dict.fromkeys((stack.in_tuple, True)):
+    errors: list[Exception] = []
+    before = stack.in_tuple
+    for in_tuple in dict.fromkeys((before, True)):
         calls.clear()
         stack.in_tuple = in_tuple
         try:
@@ -255,12 +256,22 @@ def _call_base(stack: Stack, ids: Any, calls: list[LayerCall]) -> None:
         except (TypeError, ValueError, RuntimeError, IndexError, AttributeError) as problem:
             if isinstance(problem, NotImplementedError) or "memory" in str(problem):
                 raise
-            error = problem
+            errors.append(problem)
             continue
         if len(calls) == len(stack.layers) and len({call.hidden.shape for call in calls}) == 1:
             break
     else:
-        raise UnsupportedModel(f"{type(stack.layers[0]).__name__} is called in an unsupported form") from error
+        stack.in_tuple = before
+        limit = getattr(stack.base.config.get_text_config(), "max_position_embeddings", None)
+        beyond = isinstance(limit, int) and ids.shape[1] > limit > 0
+        if beyond and any(isinstance(error, IndexError | RuntimeError) for error in errors):
+            raise UnsupportedModel(
+                f"a row has {ids.shape[1]} tokens, but {type(stack.base).__name__} reads at most {limit}",
+                f"use shorter rows, for example with assemble.max_tokens = {limit}",
+            ) from errors[0]
+        raise UnsupportedModel(f"{type(stack.layers[0]).__name__} is called in an unsupported form") from (
+            errors[-1] if errors else None
+        )
     if not all(_equal(call.hidden, calls[0].hidden) for call in calls):
         raise UnsupportedModel(f"{type(stack.base).__name__} computes something between its layers")
 

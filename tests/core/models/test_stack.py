@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from faq_tui.core.models.stack import Inputs, in_batches
+from faq_tui.core.models.layer_source import open_stack
+from faq_tui.core.models.stack import Inputs, UnsupportedModel, capture, in_batches
 from tests.support.architectures import make
 
 # In Gemma 4, an argument depends on the tokens, and later layers use the keys and values of earlier ones. A router of
@@ -44,6 +45,15 @@ def test_batches_of_one_shape_do_not_use_each_others_values(kind: str, tmp_path:
     streamed = open_stream(folder, torch.float32, "cpu", False).run([[row] for row in rows])
     for row, states in zip(rows, streamed, strict=True):
         assert torch.allclose(states, whole.states([row]), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "opt", "ctrl"])
+def test_a_row_that_is_longer_than_a_table_of_positions_is_named(kind: str, tmp_path: Path) -> None:
+    stack = open_stack(make(kind, tmp_path / kind), False)
+    sentence = r"a row has 140 tokens, but \w+ reads at most 128; use shorter rows, .* assemble\.max_tokens = 128"
+    with pytest.raises(UnsupportedModel, match=sentence):
+        capture(stack, [[[5] * 140]], "cpu", None, "cpu", lambda: None)
+    assert capture(stack, [[[5] * 128]], "cpu", None, "cpu", lambda: None).sizes == [(1, 128)]
 
 
 def test_the_inputs_of_a_teacher_have_their_own_containers() -> None:
