@@ -51,13 +51,13 @@ def compare_all(run: Run, measured: dict[str, dict[str, Sums]]) -> tuple[Compari
     """
     comparisons = [
         _compare(run, measured, recipe, source, equal, pairs)
-        for recipe, source, equal, all_pairs in _pairs(run)
+        for recipe, source, equal, all_pairs in pairs_of(run)
         if (pairs := [pair for pair in all_pairs if all(artefact.folder in measured for artefact in pair)])
     ]
     return _corrected([comparison for comparison in comparisons if comparison.texts])
 
 
-def _pairs(run: Run) -> Iterator[tuple[str, str, str, list[Pair]]]:
+def pairs_of(run: Run) -> Iterator[tuple[str, str, str, list[Pair]]]:
     """Yield (recipe, source, unit, pairs of artefacts).
 
     There is one pair for each draw. If the unit is "samples", both sets of a pair have the same number of samples. If
