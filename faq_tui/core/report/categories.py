@@ -18,22 +18,24 @@ NOTE = (
 )
 
 
-def category_lines(body: dict[str, Any]) -> list[str]:
-    """The KL on the held-out answers of each category, as lines of Markdown. `body` is what `document` returns.
+def shown_categories(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """The outcomes at equal tokens; all outcomes if there are none. The key `sets` names the compared sets."""
+    sets = {(c["recipe"], c["source"], c["equal"]): compared_sets(c) for c in body.get("comparisons", ())}
+    found = [{**one, "sets": sets[one["recipe"], one["source"], one["equal"]]} for one in body.get("by_category", ())]
+    return [one for one in found if one["equal"] == "tokens"] or found
 
-    Only comparisons at equal tokens are shown if there are any.
-    """
-    found = body.get("by_category", [])
-    shown = [one for one in found if one["equal"] == "tokens"] or found
+
+def category_lines(body: dict[str, Any]) -> list[str]:
+    """The KL on the held-out answers of each category, as lines of Markdown. `body` is what `document` returns."""
+    shown = shown_categories(body)
     if not shown:
         return []
     titles = {text["name"]: text["title"] for text in body["texts"]}
-    sets = {(c["recipe"], c["source"], c["equal"]): compared_sets(c) for c in body["comparisons"]}
     several = len({one["text"] for one in shown}) > 1
     head = ["Recipe", "Set", *(["Text"] if several else []), "Category", "Answers", "Baseline", "Set's"]
     rows = [
         [
-            *(escape(one["recipe"]), escape(sets[one["recipe"], one["source"], one["equal"]])),
+            *(escape(one["recipe"]), escape(one["sets"])),
             *([escape(titles[one["text"]])] if several else []),
             *(escape(one["category"]), str(one["items"])),
             *(formatting.value(KL.name, one[side]) for side in ("baseline", "ours")),
