@@ -13,7 +13,7 @@ from faq_tui.core.base.text import storable
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.evaluation.kinds import ANSWERS, kind_of
 from faq_tui.core.evaluation.metrics import KL, metrics_in
-from faq_tui.core.evidence.compare import pairs_of
+from faq_tui.core.evidence.compare import measured_pairs
 from faq_tui.core.evidence.model import CategoryOutcome
 from faq_tui.core.run.run import Run
 from faq_tui.core.stats.bootstrap import MIN_ITEMS, compared
@@ -57,9 +57,9 @@ def _outcomes(
     run: Run, measured: Mapping[str, Mapping[str, Sums]], texts: Mapping[str, dict[str, list[int]]]
 ) -> Iterator[CategoryOutcome]:
     shared, resamples = overlap(run), run.settings.evaluate.bootstrap
-    for recipe, source, equal, pairs in pairs_of(run):
+    for recipe, source, equal, pairs in measured_pairs(run, measured):
         for text, categories in texts.items():
-            sides = [[measured.get(one.folder, {}).get(text) for one in pair] for pair in pairs]
+            sides = [[measured[one.folder].get(text) for one in pair] for pair in pairs]
             ours, theirs = ([sums for sums in side if sums is not None] for side in zip(*sides, strict=True))
             if len(ours) != len(pairs) or len(theirs) != len(pairs) or not _have_kl(ours + theirs):
                 continue

@@ -8,7 +8,7 @@ compared. If a set from `[sets]` and the baseline have the same number of sample
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
@@ -51,13 +51,20 @@ def compare_all(run: Run, measured: dict[str, dict[str, Sums]]) -> tuple[Compari
     """
     comparisons = [
         _compare(run, measured, recipe, source, equal, pairs)
-        for recipe, source, equal, all_pairs in pairs_of(run)
-        if (pairs := [pair for pair in all_pairs if all(artefact.folder in measured for artefact in pair)])
+        for recipe, source, equal, pairs in measured_pairs(run, measured)
     ]
     return _corrected([comparison for comparison in comparisons if comparison.texts])
 
 
-def pairs_of(run: Run) -> Iterator[tuple[str, str, str, list[Pair]]]:
+def measured_pairs(run: Run, measured: Collection[str]) -> Iterator[tuple[str, str, str, list[Pair]]]:
+    """Like `_pairs`, with only the draws in which both artefacts are measured. `measured` holds their folders."""
+    for recipe, source, equal, all_pairs in _pairs(run):
+        pairs = [pair for pair in all_pairs if all(artefact.folder in measured for artefact in pair)]
+        if pairs:
+            yield recipe, source, equal, pairs
+
+
+def _pairs(run: Run) -> Iterator[tuple[str, str, str, list[Pair]]]:
     """Yield (recipe, source, unit, pairs of artefacts).
 
     There is one pair for each draw. If the unit is "samples", both sets of a pair have the same number of samples. If
