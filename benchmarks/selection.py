@@ -32,6 +32,7 @@ draw before the next draw begins.
 - engine (18): how do the order of the columns, the damping and the search of the scale change GPTQ and GPTAQ?
 - methods (24): which set is best, and does a sink share help, for GPTQ, GPTAQ, SpQR and W8A8?
 - share (21), order (12): which share of the first tokens? Does the answer depend on the solver's options?
+- sink (45): which share of the first tokens, with today's defaults of GPTQ, GPTAQ and SpQR?
 - length (6): whole answers, answers that are cut, or many short ones?
 - pick (4): the best candidate, a random candidate, or all three?
 - choice (4): selection by centroids of activations, by entropy, by coverage of experts (needs a mixture of experts)
@@ -95,6 +96,11 @@ PLANS: Mapping[str, Plan] = {
     "methods": Plan(("seeds", "self", "self-64"), SHARED, ("gptq-4", "gptaq-4", "spqr-4", "w8a8-8")),
     "share": Plan(("seeds", "self", "self-64"), (OFF, "0.01", "0.02", "0.03", "0.05", "0.07", "0.1")),
     "order": Plan(("seeds", "self-64"), (OFF, "0.03", "0.07"), ("gptq_unordered-4", "gptq_mse-4")),
+    "sink": Plan(
+        ("seeds", "self-64", "self"),
+        (OFF, "0.01", "0.02", "0.03", "0.05"),
+        ("gptq_mse_damp0.01-4", "spqr-4", "gptaq_mse-4"),
+    ),
     "length": Plan(("seeds", "self", "self-256", "self-128", "self-64", "self-32")),
     "pick": Plan(("random", "best", "all-three", "t0.7")),
     "choice": Plan(("pool", "centroids", "entropy", "experts"), budgets=(4_000,)),

@@ -74,14 +74,17 @@ class Change:
 
 
 def changes(results: Mapping[Cell, Mapping[str, Any]], against: str) -> dict[Group, dict[str, dict[str, Any]]]:
-    """For each group and each set with its weights: rows, tokens, draws, and for each text the KL and its change."""
+    """For each group and each set with its weights: rows, tokens, draws, and for each text the KL and its change.
+
+    The groups are sorted by their names, and the sets of a group by their change on the first text.
+    """
     found: dict[Group, dict[str, dict[str, Any]]] = {}
     names: dict[Group, list[str]] = {}
     for cell in results:
         names.setdefault(cell.group, [])
         if cell.name not in names[cell.group]:
             names[cell.group].append(cell.name)
-    for group, of_group in names.items():
+    for group, of_group in sorted(names.items()):
         base = against if against in of_group else of_group[0]
         for name in of_group:
             own = {cell.draw: body for cell, body in results.items() if (cell.group, cell.name) == (group, name)}
@@ -95,7 +98,13 @@ def changes(results: Mapping[Cell, Mapping[str, Any]], against: str) -> dict[Gro
                     line[text] = statistics.fmean(kl.values())
                     line[f"{text} change"] = Change.of(kl, {draw: body[text] for draw, body in other.items()})
             found.setdefault(group, {})[name] = line
+        found[group] = dict(sorted(found[group].items(), key=lambda item: _mean_change(item[1])))
     return found
+
+
+def _mean_change(line: Mapping[str, Any]) -> float:
+    change = line.get(f"{TEXTS[0]} change")
+    return change.mean if isinstance(change, Change) else 0.0
 
 
 def written(compared: Mapping[Group, Mapping[str, Mapping[str, Any]]]) -> str:

@@ -156,7 +156,8 @@ def _check(name: str, sets: int, cost: QuantizationCost, gpu: int | None, host: 
     memory = f"{cost.host_bytes / GIB:.1f} GiB of host memory"
     if cost.gpu_bytes:
         where = "GPU memory" if cost.gpus == 1 else f"memory on each of {cost.gpus} GPUs"
-        memory = f"{cost.gpu_bytes / GIB:.1f} GiB of {where}, {memory}"
+        least = "at least " if cost.uses_more else ""
+        memory = f"{least}{cost.gpu_bytes / GIB:.1f} GiB of {where}, {memory}"
     each = f" each for {sets} sets" if sets > 1 else ""
     basis = f"based on a measurement of {cost.source}" if cost.source else "a rough guess without a measurement"
     time = f"{'at most about' if size.at_most else 'about'} {duration(max(1, cost.seconds))}"

@@ -12,6 +12,7 @@ from faq_tui.core.evaluation.identity import UNQUANTIZED, conditions_of, subject
 from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LABELLED, PROSE, kind_of
 from faq_tui.core.evaluation.metrics import metrics_in, with_flips
 from faq_tui.core.evaluation.token_columns import with_token_columns
+from faq_tui.core.evidence.categories import by_category
 from faq_tui.core.evidence.compare import compare_all
 from faq_tui.core.evidence.draws_needed import draws_needed
 from faq_tui.core.evidence.model import DrawsNeeded, Evidence, Flips, ModelRow, Text
@@ -66,6 +67,7 @@ def collect(run: Run) -> Evidence:
         device=device,
         measured=float(run.store.db.execute("SELECT max(created) FROM measurements").fetchone()[0]),
         draws_needed=needed,
+        by_category=by_category(run, measured),
     )
 
 

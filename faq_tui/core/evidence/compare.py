@@ -2,13 +2,15 @@
 
 There are two kinds of comparisons. In the first kind, both sets have the same number of samples. In the second kind,
 both sets have the same number of tokens. If a set from `[sets]` copies the size of another set, these two sets are
-compared. If a set from `[sets]` and the baseline have the same number of samples, these two sets are compared, too.
+compared. If exactly one of them holds only the baseline's samples, it is the baseline of the comparison, whichever of
+the two copies the size. If a set from `[sets]` and the baseline have the same number of samples, these two sets are
+compared, too.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
@@ -51,10 +53,17 @@ def compare_all(run: Run, measured: dict[str, dict[str, Sums]]) -> tuple[Compari
     """
     comparisons = [
         _compare(run, measured, recipe, source, equal, pairs)
-        for recipe, source, equal, all_pairs in _pairs(run)
-        if (pairs := [pair for pair in all_pairs if all(artefact.folder in measured for artefact in pair)])
+        for recipe, source, equal, pairs in measured_pairs(run, measured)
     ]
     return _corrected([comparison for comparison in comparisons if comparison.texts])
+
+
+def measured_pairs(run: Run, measured: Collection[str]) -> Iterator[tuple[str, str, str, list[Pair]]]:
+    """Like `_pairs`, with only the draws in which both artefacts are measured. `measured` holds their folders."""
+    for recipe, source, equal, all_pairs in _pairs(run):
+        pairs = [pair for pair in all_pairs if all(artefact.folder in measured for artefact in pair)]
+        if pairs:
+            yield recipe, source, equal, pairs
 
 
 def _pairs(run: Run) -> Iterator[tuple[str, str, str, list[Pair]]]:
@@ -92,10 +101,17 @@ def _set_pairs(run: Run) -> Iterator[tuple[str, str, tuple[str, str]]]:
     The name is a source, or a set from `[sets]`. If the unit is "samples", both sets have the same number of samples.
     If the unit is "tokens", both have the same number of tokens.
     """
-    rows, repeats = all_sets(run.store), run.settings.evaluate.repeats
-    for name, equal, sets in _intended_pairs(run, rows):
-        if _difference(rows, repeats, equal, sets) is None:
-            yield name, equal, sets
+    rows, repeats, plans = all_sets(run.store), run.settings.evaluate.repeats, run.settings.set_plans()
+    plain = {name for name, plan in plans.items() if set(plan.made_from or ()) == {BASELINE}}
+    intended = list(_intended_pairs(run, rows))
+    named = {(name, equal) for name, equal, _ in intended}
+    for name, equal, (ours, theirs) in intended:
+        if _difference(rows, repeats, equal, (ours, theirs)) is not None:
+            continue
+        if ours in plain and theirs in plans.keys() - plain and (theirs, equal) not in named:
+            yield theirs, equal, (theirs, ours)
+        else:
+            yield name, equal, (ours, theirs)
 
 
 def _intended_pairs(run: Run, rows: Mapping[str, SetRow]) -> Iterator[tuple[str, str, tuple[str, str]]]:

@@ -127,6 +127,21 @@ class DrawsNeeded:
 
 
 @dataclass(frozen=True)
+class CategoryOutcome:
+    """The KL of a set and of its baseline on the held-out answers whose seeds have one category."""
+
+    recipe: str
+    source: str
+    equal: str  # "samples" or "tokens", as in `Comparison`
+    text: str
+    category: str
+    items: int
+    ours: float  # mean KL per token in nats; with several draws, the mean over the draws
+    baseline: float
+    difference: Estimate  # ours - baseline; not adjusted for the number of categories
+
+
+@dataclass(frozen=True)
 class Evidence:
     texts: tuple[Text, ...]
     rows: tuple[ModelRow, ...]
@@ -136,6 +151,7 @@ class Evidence:
     device: str
     measured: float  # time of the newest measurement, in Unix seconds
     draws_needed: tuple[DrawsNeeded, ...] = ()
+    by_category: tuple[CategoryOutcome, ...] = ()
 
     def metrics(self, text: str) -> tuple[str, ...]:
         """Names of the metrics that were measured on a text, the main one first."""

@@ -194,6 +194,8 @@ class QuantizationCost:
     source: str  # name of the measured run on which the estimate is based; empty if there is none
     startup: float = 0.0  # the part of `seconds` that a worker needs only for the first of its artefacts
     gpus: int = 1  # number of GPUs that make the artefact together
+    # True if the job also keeps outputs in free memory of the GPU, so that it is faster (see kept_outputs.py).
+    uses_more: bool = False
 
 
 def estimate_recipe(
@@ -226,7 +228,8 @@ def estimate(
     if not rows:
         startup = WALK_STARTUP if device == "cpu" and walk else STARTUP
         alone = startup + profile.layers * layer + profile.total_bytes / READING
-        return QuantizationCost(alone, gpu, host, "", startup - WARM_STARTUP if walk_on_gpu else 0.0, together)
+        start = startup - WARM_STARTUP if walk_on_gpu else 0.0
+        return QuantizationCost(alone, gpu, host, "", start, together, walk_on_gpu)
     seconds, starts, on_gpu, on_host = list[float](), list[float](), list[float](), list[float]()
     for row in rows:
         then = LayerProfile.from_json(row["profile"])
@@ -244,7 +247,7 @@ def estimate(
     count = len(rows)
     startup = sum(starts) / count
     means = (sum(seconds) / count, sum(on_gpu) / count, sum(on_host) / count)
-    return QuantizationCost(*means, source, startup, together)
+    return QuantizationCost(*means, source, startup, together, walk_on_gpu)
 
 
 def layer_seconds(key: str, profile: LayerProfile, device: str) -> float:

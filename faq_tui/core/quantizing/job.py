@@ -35,6 +35,7 @@ class QuantizationJob:
         1  # number of GPUs over which the walk divides the rows; on a CPU, the number of threads that do so
     )
     threads: int | None = None  # number of processor threads that torch may use; None if there is no limit
+    sharing: int = 1  # number of jobs that use the same GPU at the same time
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> QuantizationJob:

@@ -29,11 +29,12 @@ class WorkerPlace:
     """The resources for one worker: its GPUs or its number of threads.
 
     `env` has environment variables for the worker. `threads` is the number of processor threads that the worker may
-    use; None means that there is no limit.
+    use; None means that there is no limit. `sharing` is the number of workers that use the same GPU at the same time.
     """
 
     env: Mapping[str, str] = field(default_factory=dict)
     threads: int | None = None
+    sharing: int = 1
 
 
 @dataclass(frozen=True)
@@ -210,8 +211,13 @@ def places_on(
         return [WorkerPlace()]
     if gpus:
         groups = [",".join(gpus[start : start + each]) for start in range(0, len(gpus) - each + 1, each)]
-        return [WorkerPlace({"CUDA_VISIBLE_DEVICES": groups[number % len(groups)]}) for number in range(count)]
-    return [WorkerPlace(threads=max(1, machine.cores // count))] * count
+        sharing = -(-count // len(groups))
+        return [
+            WorkerPlace({"CUDA_VISIBLE_DEVICES": groups[number % len(groups)]}, sharing=sharing)
+            for number in range(count)
+        ]
+    sharing = count if machine.other_gpu else 1
+    return [WorkerPlace(threads=max(1, machine.cores // count), sharing=sharing)] * count
 
 
 def _has_room(free: int | None, costs: Sequence[QuantizationCost]) -> bool:

@@ -67,6 +67,8 @@ def document(run: Run, evidence: Evidence | None = None, changed_stage: str | No
         "not_yet": _not_yet(run, evidence),
         # an empty `draws_needed` is left out, so that reports of runs by older versions do not change
         **({"draws_needed": [asdict(one) for one in evidence.draws_needed]} if evidence.draws_needed else {}),
+        # left out if the held-out seeds have fewer than two categories with enough answers
+        **({"by_category": [asdict(one) for one in evidence.by_category]} if evidence.by_category else {}),
         "closest": closest(run, evidence),
         "cost": cost(run),
         "flips": flips(run, evidence),

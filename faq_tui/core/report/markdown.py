@@ -6,6 +6,7 @@ from typing import Any
 
 from faq_tui.core.report.answer import details
 from faq_tui.core.report.benchmarks import section
+from faq_tui.core.report.categories import category_lines
 from faq_tui.core.report.flips import flip_lines
 from faq_tui.core.report.forest import picture
 from faq_tui.core.report.formatting import escape
@@ -26,5 +27,5 @@ def markdown(body: dict[str, Any]) -> str:
 
 def rest(body: dict[str, Any]) -> list[str]:
     """The sections below the answer, as lines of Markdown."""
-    lines = [*models(body), *comparisons(body), *flip_lines(body), *spike_lines(body), *paper_lines(body)]
-    return [*lines, *section(body), *run_lines(body)]
+    lines = [*models(body), *comparisons(body), *category_lines(body), *flip_lines(body), *spike_lines(body)]
+    return [*lines, *paper_lines(body), *section(body), *run_lines(body)]

@@ -216,6 +216,8 @@ class Production:
             spec["devices"] = run.settings.quantize.gpus_per_artefact
         if place.threads is not None:
             spec["threads"] = place.threads
+        if place.sharing > 1:
+            spec["sharing"] = place.sharing
         if kind_weights_of(job.recipe) is not None:
             spec |= {"kinds": str(kinds_file(run, job.set_row.name)), "ids_hash": job.set_row.ids_hash}
         return spec

@@ -33,6 +33,10 @@ class Sums:
 
         return cls({name: np.asarray(values, dtype=np.float64) for name, values in items.items()})
 
+    def at(self, numbers: Sequence[int]) -> Sums:
+        """The columns of the items with these numbers, from 0. The values of single tokens are left out."""
+        return Sums({name: values[list(numbers)] for name, values in self.columns.items()})
+
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
 

@@ -33,14 +33,25 @@ def tail(t: float, freedom: float) -> float:
 
 @lru_cache(maxsize=4096)
 def quantile(share: float, freedom: float) -> float:
-    """The value t with P(T > t) = `share`. The share must be below one half."""
-    low, high = 0.0, 1.0
-    while tail(high, freedom) > share:
-        low, high = high, high * 2
+    """The value t with P(T > t) = `share`. The share must be below one half.
+
+    Newton's method, from a value that is too small. For t > 0, the tail probability is convex, so no step goes too
+    far.
+    """
+    t, following = 0.0, 1.0
+    while tail(following, freedom) > share:
+        t, following = following, following * 2
     for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if tail(middle, freedom) > share else (low, middle)
-    return (low + high) / 2
+        step = (tail(t, freedom) - share) / _density(t, freedom)
+        t += step
+        if abs(step) <= 1e-14 * t:
+            break
+    return t
+
+
+def _density(t: float, freedom: float) -> float:
+    scale = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2) - 0.5 * math.log(freedom * math.pi)
+    return math.exp(scale - (freedom + 1) / 2 * math.log1p(t * t / freedom))
 
 
 @lru_cache(maxsize=32)

@@ -224,3 +224,29 @@ def test_one_weak_effect_among_many_comparisons_is_only_a_leaning(tmp_path: Path
     alone, among = found
     assert alone.difference == among.difference and alone.difference.excludes(0.0) and alone.p == among.p
     assert (alone.verdict, among.verdict) == (BETTER, LEANS_BETTER)
+
+
+PLAIN = """
+[sets.cut]
+from = "elder"
+answers_cut = 64
+{cut}
+[sets.plain]
+from = "baseline"
+{plain}
+[sets.mixed]
+from = {{ elder = 0.5, baseline = 0.5 }}
+match = {{ tokens = "plain" }}
+[[recipes]]"""
+
+
+@pytest.mark.parametrize(("cut", "plain"), [("", 'match = { tokens = "cut" }'), ('match = { tokens = "plain" }', "")])
+def test_plain_seeds_are_the_baseline_whichever_set_copies_the_size(cut: str, plain: str, tmp_path: Path) -> None:
+    names = ("cut", "plain", "mixed")
+    with made_up_run(tmp_path, TOML.replace("[[recipes]]", PLAIN.format(cut=cut, plain=plain)), names) as run:
+        for number, name in enumerate(names):
+            add_set(run.store, SetRow(name, digest(name), 10 + number, 1000, 1000, 0, {}))
+        measure_all(run, {"cut": 0.20, "plain": 0.30, "mixed": 0.25})
+        found = {c.source: c for c in collect(run).comparisons if c.equal == "tokens"}
+    assert {name: c.baseline for name, c in found.items()} == dict.fromkeys(("cut", "mixed"), "gptq-w4g64-plain")
+    assert verdicts(found["cut"]) == {BETTER}

@@ -135,6 +135,16 @@ def test_a_number_is_taken_as_it_is_but_not_above_the_missing_artefacts() -> Non
     assert visible(places_on(FOUR, 6, 9, None, 0)) == [*UUIDS, "GPU-aa", "GPU-bb"]
 
 
+def test_a_worker_knows_how_many_workers_share_its_gpu() -> None:
+    def sharing(machine: Hardware, count: int) -> set[int]:
+        return {place.sharing for place in places_on(machine, count, 9, None, 0)}
+
+    assert sharing(FOUR, 4) == {1}
+    assert sharing(FOUR, 6) == {2}
+    assert sharing(CPU, 3) == {1}
+    assert sharing(replace(CPU, other_gpu=True), 3) == {3}
+
+
 def test_several_gpus_make_an_artefact_together() -> None:
     pairs = ["GPU-aa,GPU-bb", "GPU-cc,GPU-dd"]
     assert visible(places_on(FOUR, "auto", 9, [cost(20)] * 9, 0, each=2)) == pairs

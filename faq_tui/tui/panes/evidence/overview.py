@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from faq_tui.core.base.text import sanitize
+from rich.cells import cell_len, set_cell_size
+
+from faq_tui.core.base.text import counted, sanitize
+from faq_tui.core.evaluation.metrics import KL
+from faq_tui.core.evidence import LEANS_BETTER, LEANS_WORSE
+from faq_tui.core.report import formatting
+from faq_tui.core.report.categories import SHOWN, shown_categories
 from faq_tui.core.report.forest import forest_lines
 from faq_tui.core.report.repeats import draw_sentences
 from faq_tui.core.report.unequal_sets import not_compared
@@ -44,7 +50,37 @@ def overview_parts(body: dict[str, Any], width: int) -> list[Part]:
             ("What a narrower interval needs, in % of the baseline's value (draws: evaluate.repeats)", "bold"),
         ]
         parts += [("\n".join(sentences), "")]
-    return parts
+    return [*parts, *_categories(body)]
+
+
+def _categories(body: dict[str, Any]) -> list[Part]:
+    """The difference of the KL on each category of held-out seeds.
+
+    A line is green or red if its interval excludes zero. These intervals are not adjusted for the number of lines.
+    """
+    outcomes = shown_categories(body)[:SHOWN]
+    width = max((cell_len(sanitize(one["category"])) for one in outcomes), default=0)
+    lines: list[tuple[str, str]] = []
+    block = None
+    for one in outcomes:
+        if block != (one["recipe"], one["sets"], one["text"]):
+            block = one["recipe"], one["sets"], one["text"]
+            lines.append((sanitize(f"{one['recipe']}, {one['sets']}, on {one['text']}:"), "dim"))
+        estimate = one["difference"]
+        change = f"{formatting.change(KL.name, estimate['value'])} {formatting.interval(KL.name, estimate)}"
+        name = set_cell_size(sanitize(one["category"]), width)
+        low, high = estimate["low"] or 0.0, estimate["high"] or 0.0
+        style = STYLES[LEANS_BETTER] if high < 0 else STYLES[LEANS_WORSE] if low > 0 else ""
+        lines.append((f"  {name}  {change}  {counted(one['items'], 'answer')}", style))
+    if not lines:
+        return []
+    title = "By category of the held-out seeds: difference of the KL, 95% interval"
+    # Parts of one style would continue the line, so each line begins with a line break if the style stays the same.
+    before = ["bold", *(style for _, style in lines)]
+    parts = [
+        (f"\n{text}" if style == last else text, style) for (text, style), last in zip(lines, before, strict=False)
+    ]
+    return [None, (title, "bold"), *parts]
 
 
 def _closest(body: dict[str, Any]) -> list[Part]:

@@ -12,9 +12,11 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.models.stack import find_stack
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential import shard
+from faq_tui.core.quantizing.sequential import walk as walk_module
 from faq_tui.core.quantizing.sequential.batching import Ordering, SolvedMatrix
 from faq_tui.core.quantizing.sequential.hessian import Factor
 from faq_tui.core.quantizing.sequential.kept_outputs import KeptOutputs
+from faq_tui.core.quantizing.sequential.shard import Shard
 from faq_tui.core.quantizing.sequential.walk import LayerWalk, room_on_gpu
 from tests.support.model_families import FAMILIES, ROWS, model_of
 
@@ -222,6 +224,19 @@ def test_a_small_gpu_keeps_no_outputs_and_a_large_gpu_leaves_half_of_the_rest() 
     assert room_on_gpu(120 * gib, 140 * gib // 16, [4096] * 6 + [12_288], False) > 40 * gib
     one = room_on_gpu(20 * gib, gib, [4096] * 4, False)
     assert one > room_on_gpu(20 * gib, gib, [4096] * 4, True) > room_on_gpu(20 * gib, gib, [8192] * 4, True) > 0
+
+
+def test_a_gpu_that_others_use_keeps_no_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"is_cuda": True, "free_bytes": 100 << 30, "work_bytes": 1 << 30}.items():
+        monkeypatch.setattr(walk_module, name, lambda _device, value=value: value)
+    layer, nothing = Layer(), None
+    one = Shard("cuda", nothing, nothing, lambda: None)  # type: ignore[arg-type]
+    walk = LayerWalk(nothing, ["cuda"], *[nothing] * 6)  # type: ignore[arg-type]
+    assert walk._room(one, layer) > 40 << 30
+    one.unquantized = object()  # type: ignore[assignment]
+    assert 20 << 30 < walk._room(one, layer) < 40 << 30  # the outputs of the unquantized layer take the same again
+    walk.alone = False
+    assert walk._room(one, layer) == 0
 
 
 def _noted(calls: list[str], name: str, compute: Any) -> Any:

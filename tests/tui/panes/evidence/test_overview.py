@@ -12,6 +12,7 @@ from faq_tui.core.run import events as e
 from faq_tui.core.store.sets import SetRow, add_set
 from faq_tui.tui.panes.evidence.overview import overview_parts
 from faq_tui.tui.panes.evidence.pane import EvidencePane
+from faq_tui.tui.widgets.flow import Flow
 from tests.support.app_host import until
 from tests.support.evidence_run import evidence_run, line_of, measure, settled
 from tests.support.pane_host import PaneHost
@@ -87,3 +88,28 @@ def test_without_a_report_the_view_is_empty() -> None:
     assert [part and part[0] for part in overview_parts(empty, 80)] == [
         "There is no difference to draw: press v for the table of models."
     ]
+
+
+def test_each_category_of_held_out_seeds_has_a_line() -> None:
+    def outcome(category: str, low: float, high: float) -> dict[str, Any]:
+        difference = {"value": (low + high) / 2, "low": low, "high": high}
+        names = {"recipe": "gptq", "source": "elder", "equal": "tokens", "text": "answers", "category": category}
+        return {**names, "items": 7, "ours": 0.1, "baseline": 0.2, "difference": difference}
+
+    rows = [outcome("math", -0.2, -0.1), outcome("co\x1b[31mde", -0.3, -0.2), outcome("writing", -0.1, 0.1)]
+    compared = {
+        "recipe": "gptq",
+        "source": "elder",
+        "equal": "tokens",
+        "baseline": "gptq-baseline-tokens",
+        "texts": {},
+    }
+    parts = overview_parts({"by_category": rows, "comparisons": [compared], "texts": []}, 80)
+    flow = Flow(80)
+    for part in parts:
+        flow.gap() if part is None else flow.append(*part)
+    found = {line.text.split()[0]: line for line in flow.lines if line.text.startswith("  ")}
+    assert found["math"].text.endswith("-0.1500 [-0.2000, -0.1000]  7 answers") and found["math"].style == "green"
+    assert found["writing"].style == "" and "[-0.1000, +0.1000]" in found["writing"].text
+    assert len(found) == 3 and not any("\x1b" in line.text for line in flow.lines)
+    assert len({line.text.rindex("[") for line in found.values()}) == 1, "the intervals stand in one column"
