@@ -226,7 +226,7 @@ def in_the_browser(folder: Path, env: dict[str, str]) -> str:
             got = bytearray(await page.read())
         async with connected(link) as connection:
             await connection.wait_to_see("Seeds")
-            for keys, seen in (("2", "elder"), ("3", "Accept"), ("]]", NAME), ("]", "KL"), (",", "judge")):
+            for keys, seen in (("2", "elder"), ("3", "password"), ("]]", NAME), ("]", "KL"), (",", "judge")):
                 await connection.press(keys)
                 await connection.wait_to_see(seen)
             return bytes(got + connection.received)
