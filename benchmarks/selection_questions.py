@@ -64,6 +64,10 @@ SHARES = ("0.01", "0.02", "0.03", "0.05", "0.07", "0.1")
 WEIGHTS = ("template=2", "template=0", "question=0.5", "question=0", "answer=2")
 SETS = ("seeds", "self", "self-64")
 TEXTS = ("chat", "prose")
+AGAINST_SEEDS = (
+    *("draws", "KL, plain seeds", "KL, answers cut to 64"),
+    *("answers cut to 64, chat", "whole answers, chat", "answers cut to 64, prose"),
+)
 TITLES = {"seeds": "plain seeds", "self": "whole answers", "self-64": "answers cut to 64"}
 
 
@@ -84,14 +88,15 @@ class Answers:
         }
 
     def methods(self) -> str:
-        rows = []
-        for method, bits, title in SOLVERS:
-            seeds, cut, whole = (self.kl(method, name, bits=bits) for name in ("seeds", "self-64", "self"))
-            prose = [self.kl(method, name, "prose", bits=bits) for name in ("self-64", "seeds")]
-            kls = [mean(seeds), mean(cut)]
-            rows.append([title, drawn(cut, seeds), *kls, change(cut, seeds), change(whole, seeds), change(*prose)])
-        columns = ["KL, plain seeds", "KL, answers cut to 64", "answers cut to 64, chat", "whole answers, chat"]
-        return table(["method", "draws", *columns, "answers cut to 64, prose"], rows)
+        rows = [[title, *self._against_seeds(method, bits)] for method, bits, title in SOLVERS]
+        return table(["method", *AGAINST_SEEDS], rows)
+
+    def _against_seeds(self, method: str, bits: int, budget: int = 16_000) -> list[str]:
+        """The cells of a row, in the columns AGAINST_SEEDS."""
+        seeds, cut, whole = (self.kl(method, name, bits=bits, budget=budget) for name in ("seeds", "self-64", "self"))
+        prose = [self.kl(method, name, "prose", bits=bits, budget=budget) for name in ("self-64", "seeds")]
+        kls = [mean(seeds), mean(cut)]
+        return [drawn(cut, seeds), *kls, change(cut, seeds), change(whole, seeds), change(*prose)]
 
     def options(self) -> str:
         rows = []
@@ -129,19 +134,13 @@ class Answers:
         return table([title, "draws", *TEXTS], rows)
 
     def budgets(self) -> str:
-        rows = []
-        for method, bits, title in SOLVERS:
-            if not self.kl(method, "seeds", bits=bits, budget=BUDGETS[0]):
-                continue
-            for budget in BUDGETS:
-                seeds, cut, whole = (
-                    self.kl(method, name, bits=bits, budget=budget) for name in ("seeds", "self-64", "self")
-                )
-                prose = [self.kl(method, name, "prose", bits=bits, budget=budget) for name in ("self-64", "seeds")]
-                changes = [change(cut, seeds), change(whole, seeds), change(*prose)]
-                rows.append([title, f"{budget:,}", drawn(cut, seeds), mean(seeds), mean(cut), *changes])
-        columns = ["KL, plain seeds", "KL, answers cut to 64", "answers cut to 64, chat", "whole answers, chat"]
-        return table(["method", "tokens", "draws", *columns, "answers cut to 64, prose"], rows)
+        rows = [
+            [title, f"{budget:,}", *self._against_seeds(method, bits, budget)]
+            for method, bits, title in SOLVERS
+            if self.kl(method, "seeds", bits=bits, budget=BUDGETS[0])
+            for budget in BUDGETS
+        ]
+        return table(["method", "tokens", *AGAINST_SEEDS], rows)
 
     def weights(self) -> str:
         rows = []

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from statistics import fmean
 
-from faq_tui.core.assembly.draws import overlap
 from faq_tui.core.base.text import storable
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.evaluation.kinds import ANSWERS, kind_of
 from faq_tui.core.evaluation.metrics import KL, metrics_in
-from faq_tui.core.evidence.compare import measured_pairs
+from faq_tui.core.evidence.compare import both_sides, measured_pairs, widening_of
 from faq_tui.core.evidence.model import CategoryOutcome
 from faq_tui.core.run.run import Run
 from faq_tui.core.stats.bootstrap import MIN_ITEMS, compared
@@ -56,16 +55,15 @@ def _categories(run: Run, text: str, count: int) -> dict[str, list[int]]:
 def _outcomes(
     run: Run, measured: Mapping[str, Mapping[str, Sums]], texts: Mapping[str, dict[str, list[int]]]
 ) -> Iterator[CategoryOutcome]:
-    shared, resamples = overlap(run), run.settings.evaluate.bootstrap
+    resamples = run.settings.evaluate.bootstrap
     for recipe, source, equal, pairs in measured_pairs(run, measured):
         for text, categories in texts.items():
-            sides = [[measured[one.folder].get(text) for one in pair] for pair in pairs]
-            ours, theirs = ([sums for sums in side if sums is not None] for side in zip(*sides, strict=True))
-            if len(ours) != len(pairs) or len(theirs) != len(pairs) or not _have_kl(ours + theirs):
+            sides = both_sides(measured, pairs, text)
+            if sides is None or not _have_kl([*sides[0], *sides[1]]):
                 continue
-            widening = 1.0 if shared is None else shared.widening(len(pairs))
+            widening = widening_of(run, len(pairs))
             for category, numbers in categories.items():
-                mine, others = ([sums.at(numbers) for sums in side] for side in (ours, theirs))
+                mine, others = ([sums.at(numbers) for sums in side] for side in sides)
                 yield CategoryOutcome(
                     *(recipe, source, equal, text, category, len(numbers)),
                     ours=fmean(map(KL.value_of, mine)),

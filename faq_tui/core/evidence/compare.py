@@ -10,7 +10,7 @@ compared, too.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
@@ -99,7 +99,8 @@ def _set_pairs(run: Run) -> Iterator[tuple[str, str, tuple[str, str]]]:
     """Yield (name, unit, (our set, other set)) for each comparison.
 
     The name is a source, or a set from `[sets]`. If the unit is "samples", both sets have the same number of samples.
-    If the unit is "tokens", both have the same number of tokens.
+    If the unit is "tokens", both have the same number of tokens. If our set holds only plain seeds and the other set
+    does not, the two sets are swapped, so that the plain seeds are the other set.
     """
     rows, repeats, plans = all_sets(run.store), run.settings.evaluate.repeats, run.settings.set_plans()
     plain = {name for name, plan in plans.items() if set(plan.made_from or ()) == {BASELINE}}
@@ -179,13 +180,11 @@ def _compare(
 ) -> Comparison:
     ours, theirs = pairs[0]
     same = all(one.folder == other.folder for one, other in pairs)
-    shared, texts = overlap(run), {}
-    widening = 1.0 if shared is None else shared.widening(len(pairs))
+    texts, widening = {}, widening_of(run, len(pairs))
     for text, target in measured[UNQUANTIZED].items():
-        both = [(measured[one.folder], measured[other.folder]) for one, other in pairs]
-        sides = [(one[text], other[text]) for one, other in both if text in one and text in other]
-        if len(sides) == len(pairs):
-            mine, others = [one for one, _ in sides], [other for _, other in sides]
+        sides = both_sides(measured, pairs, text)
+        if sides is not None:
+            mine, others = sides
             texts[text] = {
                 metric.name: _outcome(metric, mine, others, target, same, run.settings.evaluate.bootstrap, widening)
                 for metric in metrics_in(kind_of(text), *(sums.columns for sums in (*mine, *others, target)))
@@ -204,6 +203,22 @@ def _compare(
         draws=len(pairs),
         texts=texts,
     )
+
+
+def widening_of(run: Run, draws: int) -> float:
+    """The factor for the standard error between draws; it is above 1 if the draws share seeds."""
+    shared = overlap(run)
+    return 1.0 if shared is None else shared.widening(draws)
+
+
+def both_sides(
+    measured: Mapping[str, Mapping[str, Sums]], pairs: Sequence[Pair], text: str
+) -> tuple[list[Sums], list[Sums]] | None:
+    """The sums of our artefacts and of the others on `text`, one for each draw; None if one of them is missing."""
+    both = [(measured[one.folder], measured[other.folder]) for one, other in pairs]
+    if not all(text in one and text in other for one, other in both):
+        return None
+    return [one[text] for one, _ in both], [other[text] for _, other in both]
 
 
 def _outcome(

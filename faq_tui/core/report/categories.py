@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from faq_tui.core.base.text import counted
 from faq_tui.core.evaluation.metrics import KL
 from faq_tui.core.report import formatting
 from faq_tui.core.report.answer import compared_sets
@@ -45,7 +46,7 @@ def category_lines(body: dict[str, Any]) -> list[str]:
         for one in shown[:SHOWN]
     ]
     left = len(shown) - len(rows)
-    more = [f"- report.json lists {left} more row{'' if left == 1 else 's'}."] if left else []
+    more = [f"- report.json lists {counted(left, 'more row')}."] if left else []
     title = f"## {formatting.metric_title(KL.name)} by category of the held-out seeds"
     head.append("Difference, 95% interval")
     return [title, "", *table(head, rows, left=4 if several else 3), "", f"- {NOTE}", *more, ""]

@@ -50,6 +50,7 @@ def quantile(share: float, freedom: float) -> float:
 
 
 def _density(t: float, freedom: float) -> float:
+    """The density of T at `t`."""
     scale = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2) - 0.5 * math.log(freedom * math.pi)
     return math.exp(scale - (freedom + 1) / 2 * math.log1p(t * t / freedom))
 

@@ -93,7 +93,7 @@ def quantize_layers(
 
         try:
             walk = LayerWalk(stack, devices, ordering, method.solve, keep, restore, progress, cancel)
-            walk.scratch, walk.weights, walk.alone = scratch, weights, job.sharing == 1
+            walk.scratch, walk.weights, walk.sharing = scratch, weights, job.sharing
             walk.run(rows)
             used = len(walk.shards)
         finally:

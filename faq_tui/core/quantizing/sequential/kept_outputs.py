@@ -17,25 +17,25 @@ class KeptOutputs:
     An output is kept only if all weights of the module, and of the modules before it in the pass, are quantized
     already, so that the output cannot change any more. A kept output is discarded if other code has changed it in
     place. If a module changes its inputs in place, its output is not kept, because later code may read these inputs.
-    The outputs take at most `room` bytes. A module without a weight matrix, such as a normalization, is
-    computed again in each pass: it needs little time, and its output would take room that others need more.
+    The outputs take at most `room` bytes. A module without a weight matrix, such as a normalization, is computed
+    again in each pass: it needs little time, and its output would take room that others need more.
 
     `blocks` has the names of modules whose output is kept as a whole, so that the outputs of the Linear modules in
-    them are not kept. A GPU allocates memory for each output, and for the many small outputs of experts this takes
-    longer than computing them again.
+    them are not kept. A GPU allocates memory for each output, and keeping the many small outputs of experts did not
+    make the walk faster.
     """
 
     def __init__(self, layer: Any, linears: Mapping[str, Any], room: int, blocks: Iterable[str] = ()) -> None:
         whole = {name: layer.get_submodule(name) for name in blocks}
         single = {name: module for name, module in linears.items() if not _inside(whole, name)}
         children = {name: child for name, child in layer.named_children() if _has_matrix(child)}
-        self._modules = {**children, **whole, **single}
-        self._inner = {name: [] for name in single} | {
-            name: [one for one in self._modules if one.startswith(f"{name}.")] for name in {**children, **whole}
-        }
-        # The Linear modules whose weights a module uses.
+        outer = {**children, **whole}
+        self._modules = {**outer, **single}
+        # For each module that may contain others: the modules inside it.
+        self._inner = {name: [one for one in self._modules if one.startswith(f"{name}.")] for name in outer}
+        # For each module: the Linear modules whose weights it uses.
         self._uses = {name: {name} for name in single} | {
-            name: {one for one in linears if f"{one}.".startswith(f"{name}.")} for name in {**children, **whole}
+            name: {one for one in linears if f"{one}.".startswith(f"{name}.")} for name in outer
         }
         self._unsolved = set(linears)
         self._room = room
@@ -97,7 +97,7 @@ class KeptOutputs:
             return
         output = _Output.of(value)
         # If this output is reused, the modules inside it are not called, so their outputs make room for it.
-        inner = [(batch, other) for other in self._inner[name] if (batch, other) in self._kept]
+        inner = [(batch, other) for other in self._inner.get(name, ()) if (batch, other) in self._kept]
         if output is None or output.size > self._room + sum(self._kept[key].size for key in inner):
             return
         for key in inner:

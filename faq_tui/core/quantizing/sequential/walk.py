@@ -70,7 +70,7 @@ class LayerWalk:
     place: StatesPlace | None = None  # where hidden states are kept; by default, on the device if they fit there
     scratch: Path | None = None  # the folder for hidden states that do not fit into memory
     weights: TokenWeights | None = None  # the tokens' weights in the Hessians; None if all tokens count once
-    alone: bool = True  # False if other jobs use the same GPU; the walk then keeps no outputs on the GPU
+    sharing: int = 1  # number of jobs that use the same GPU; with several, the walk keeps no outputs on the GPU
     multiple: int = 0  # rows are padded to a multiple of this number of tokens; with 0, the device decides
     shards: list[Shard] = field(default_factory=list)  # one for each device that has batches
 
@@ -167,7 +167,7 @@ class LayerWalk:
         """The number of bytes for outputs of `layer` that the shard keeps for later passes (see kept_outputs.py)."""
         if not is_cuda(shard.device):
             return work_bytes(shard.device) // (2 * len(self.shards))
-        if not self.alone:
+        if self.sharing > 1:
             return 0
         inputs = [module.in_features for module in linears(layer).values()]
         room = room_on_gpu(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
@@ -31,13 +32,13 @@ def overview_parts(body: dict[str, Any], width: int) -> list[Part]:
     is no report."""
     if not body:
         return []
-    picture: list[Part] = []
-    style = ""
-    for number, line in enumerate(forest_lines(body, max(LEAST, width))):
-        before, style = style, STYLES.get(line.verdict, "") if line.plot and line.verdict else ""
+    lines = []
+    for line in forest_lines(body, max(LEAST, width)):
+        style = STYLES.get(line.verdict, "") if line.plot and line.verdict else ""
         if not line.verdict and line.label and not line.label.startswith(" "):
             style = "dim" if line.label.endswith(":") else "bold"
-        picture.append((f"{chr(10) if number and style == before else ''}{str(line)[: max(1, width)] or ' '}", style))
+        lines.append((str(line)[: max(1, width)] or " ", style))
+    picture = _on_own_lines(lines)
     picture += [None, (HOW_TO_READ, "dim")] if picture else [(NO_PICTURE, "")]
     if sentences := not_compared(body):
         picture += [None, (sanitize("\n".join(sentences), newlines=True), "bold")]
@@ -75,12 +76,17 @@ def _categories(body: dict[str, Any]) -> list[Part]:
     if not lines:
         return []
     title = "By category of the held-out seeds: difference of the KL, 95% interval"
-    # Parts of one style would continue the line, so each line begins with a line break if the style stays the same.
-    before = ["bold", *(style for _, style in lines)]
-    parts = [
-        (f"\n{text}" if style == last else text, style) for (text, style), last in zip(lines, before, strict=False)
-    ]
-    return [None, (title, "bold"), *parts]
+    return [None, *_on_own_lines([(title, "bold"), *lines])]
+
+
+def _on_own_lines(lines: Iterable[tuple[str, str]]) -> list[Part]:
+    """Parts of text, each on its own line. A part continues the line before it if both have the same style."""
+    parts: list[Part] = []
+    before: str | None = None
+    for text, style in lines:
+        parts.append((f"\n{text}" if style == before else text, style))
+        before = style
+    return parts
 
 
 def _closest(body: dict[str, Any]) -> list[Part]:

@@ -235,7 +235,7 @@ def test_a_gpu_that_others_use_keeps_no_outputs(monkeypatch: pytest.MonkeyPatch)
     assert walk._room(one, layer) > 40 << 30
     one.unquantized = object()  # type: ignore[assignment]
     assert 20 << 30 < walk._room(one, layer) < 40 << 30  # the outputs of the unquantized layer take the same again
-    walk.alone = False
+    walk.sharing = 2
     assert walk._room(one, layer) == 0
 
 
