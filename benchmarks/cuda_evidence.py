@@ -150,6 +150,7 @@ def make(options: argparse.Namespace) -> None:
         part.child.terminate()
         part.child.wait(20)
         print(f"{part.folder.name}: not finished", flush=True)
+    options.out.mkdir(parents=True, exist_ok=True)
     with tarfile.open(options.out / "parts.tar", "w:gz") as packed:
         for folder in (shared, *(part.folder for part in parts)):
             patterns = ("calibration/*.jsonl", "reports/evaluation.json") if folder is shared else ()
