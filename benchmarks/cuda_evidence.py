@@ -7,7 +7,8 @@
 
 `new` writes the settings of a run whose target is its own elder. Besides the default sets, the run has the set `cut`
 (answers that are cut to 64 tokens) and the set `seeds` (plain seeds with as many tokens as `cut`). The names of
-`--methods` may end in a sink share.
+`--methods` may end in a sink share. Without a share, a method uses its default. A name without a share and the same
+name with `@off` have the same artefacts, so give only one of them.
 
 `make` first computes in RUN what all methods need: the sets, the held-out answers, and the measurements of the
 unquantized model. No server is needed if the source has `base_url = "local"`. Then `make` starts several processes at

@@ -89,7 +89,7 @@ class Answers:
 
     def methods(self) -> str:
         rows = [[title, *self._against_seeds(method, bits)] for method, bits, title in SOLVERS]
-        return table(["method", *AGAINST_SEEDS], rows)
+        return table(["method", *AGAINST_SEEDS], [row for row in rows if measured(row)])
 
     def _against_seeds(self, method: str, bits: int, budget: int = 16_000) -> list[str]:
         """The cells of a row, in the columns AGAINST_SEEDS."""
@@ -104,24 +104,32 @@ class Answers:
             cells = [(self.kl(method, s, t), self.kl("gptq", s, t)) for s in ("seeds", "self-64") for t in TEXTS]
             rows.append(compared(title, cells))
         columns = [f"{name}, {text}" for name in ("plain seeds", "answers") for text in TEXTS]
-        return table(["instead of the old default", "draws", *columns], rows)
+        return table(["instead of the old default", "draws", *columns], [row for row in rows if measured(row)])
 
     def shares(self) -> str:
-        rows = [
-            [share, *(change(self.kl("gptq", one, weights=share), self.kl("gptq", one)) for one in SETS)]
-            for share in SHARES
+        rows = []
+        for method, bits, title in SOLVERS:
+            for share in SHARES:
+                pairs = self._with_share(method, bits, share, "chat")
+                prose = self._with_share(method, bits, share, "prose")
+                rows.append([title, share, *(change(*one) for one in (*pairs, *prose))])
+        of_sets = [f"{TITLES[one]}, {text}" for text in TEXTS for one in SETS]
+        return table(["method", "sink_share", *of_sets], [row for row in rows if measured(row)])
+
+    def _with_share(self, method: str, bits: int, share: str, text: str) -> list[tuple[Draws, Draws]]:
+        """The KLs of each set with this share of the first tokens, and without weights."""
+        return [
+            (self.kl(method, one, text, weights=share, bits=bits), self.kl(method, one, text, bits=bits))
+            for one in SETS
         ]
-        return table(["sink_share", *(TITLES[one] for one in SETS)], rows)
 
     def share_by_method(self) -> str:
         rows = []
         for method, bits, title in SOLVERS:
-            pairs = [
-                (self.kl(method, one, weights="0.03", bits=bits), self.kl(method, one, bits=bits)) for one in SETS
-            ]
-            if any(ours for ours, _ in pairs):
-                rows.append([title, " / ".join(drawn(*one) for one in pairs), *(change(*one) for one in pairs)])
-        return table(["sink_share = 0.03", "draws", *(TITLES[one] for one in SETS)], rows)
+            pairs = self._with_share(method, bits, "0.03", "chat")
+            rows.append([title, " / ".join(drawn(*one) for one in pairs), *(change(*one) for one in pairs)])
+        names = [TITLES[one] for one in SETS]
+        return table(["sink_share = 0.03", "draws", *names], [row for row in rows if measured(row)])
 
     def sets(self, title: str, base: str, names: tuple[tuple[str, str], ...], budget: int = 16_000) -> str:
         rows = []
@@ -131,7 +139,7 @@ class Answers:
                 for text in TEXTS
             ]
             rows.append(compared(words, pairs))
-        return table([title, "draws", *TEXTS], rows)
+        return table([title, "draws", *TEXTS], [row for row in rows if measured(row)])
 
     def budgets(self) -> str:
         rows = [
@@ -147,7 +155,7 @@ class Answers:
         for one in WEIGHTS:
             pairs = [(self.kl("gptq", "self-64", t, f"off+{one}"), self.kl("gptq", "self-64", t)) for t in TEXTS]
             rows.append(compared(one.replace("=", " = "), pairs))
-        return table(["token_weights", "draws", *TEXTS], rows)
+        return table(["token_weights", "draws", *TEXTS], [row for row in rows if measured(row)])
 
 
 def mean(found: Draws) -> str:
@@ -160,6 +168,11 @@ def drawn(ours: Draws, theirs: Draws) -> str:
 
 def change(ours: Draws, theirs: Draws) -> str:
     return str(Change.of(ours, theirs) or "–").replace("-", "−")
+
+
+def measured(row: Sequence[str]) -> bool:
+    """Whether any change of the row was measured."""
+    return any("%" in cell for cell in row[1:])
 
 
 def compared(title: str, pairs: Sequence[tuple[Draws, Draws]]) -> list[str]:
@@ -175,7 +188,7 @@ def main() -> None:
         "Change of the KL against plain seeds": answers.methods(),
         "Change of the KL against GPTQ with the old default, on the same set": answers.options(),
         "A larger share of the first tokens, against the same set without weights": answers.shares(),
-        "The same with other methods": answers.share_by_method(),
+        "A share of 0.03 with all methods": answers.share_by_method(),
         "Length, temperature, prose": answers.sets("set, against answers cut to 64 tokens", "self-64", LENGTHS),
         "The judge's pick": answers.sets("against a random candidate", "random", PICKS),
         "Selections": answers.sets("4,000 tokens, against a random order", "pool", CHOICES, budget=4000),

@@ -28,6 +28,7 @@ SIGNED_BY_TIME = ("seeds.jsonl", "prose.txt", "pages.jsonl", "passages.jsonl", "
 CHANGED_DEFAULTS = {
     "gptq": "damp_percent = 0.05\nscale_search = false\n",
     "gptaq": "scale_search = false\n",
+    "spqr": 'sink_share = "off"\n',
 }
 
 BYTES = 8  # of the hash are added up for one weight, so that weights are about normally distributed

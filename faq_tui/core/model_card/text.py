@@ -119,8 +119,19 @@ def _recipe(manifest: Mapping[str, Any]) -> list[str]:
     recipe = _recipe_of(manifest)
     rows = [[escape(key), escape(_value(value))] for key, value in recipe.items() if value is not None]
     bits = manifest.get("average_bits")
+    rows += _weights(manifest.get("weights"))
     rows += [["average bits per quantized weight", f"{bits:.4g}"]] if isinstance(bits, int | float) else []
     return ["## Recipe", "", *table(["Key", "Value"], rows, left=2), ""]
+
+
+def _weights(weights: object) -> list[list[str]]:
+    """The row about the weights of the calibration tokens; none if all tokens had the weight 1."""
+    if not isinstance(weights, dict):
+        return []
+    if why_not := weights.get("not_used"):
+        return [["weights of tokens", escape(f"not used: {why_not}")]]
+    share = weights.get("sink_share")
+    return [["share of the first tokens", f"{share:.4g}"]] if isinstance(share, int | float) else []
 
 
 def _value(value: object) -> str:

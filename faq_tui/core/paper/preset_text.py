@@ -11,7 +11,9 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.paper.evaluation import evaluation
 from faq_tui.core.paper.experiments import Experiment, find_experiment, others
 from faq_tui.core.settings.comments import quoted
+from faq_tui.core.settings.recipe import model_of
 from faq_tui.core.settings.target import seed_kinds
+from faq_tui.core.settings.weights import OFF
 
 SELF, TEACHER, ELDER = "self", "teacher", "elder"
 ELDERS = {"Llama3.1-8B-Instruct": "meta-llama/Llama-3.1-70B-Instruct"}
@@ -126,13 +128,21 @@ overflow = "keep_answer"         # (our choice)
 """
 
 
+PLAIN_WEIGHTS = """\
+sink_share = "off"               # (paper) all tokens have the same weight
+"""
+
+
 def _recipe(experiment: Experiment, method: str, bits: int) -> str:
     sets = ", ".join(quoted(name) for name in experiment.sets())
+    share = model_of(method).model_fields.get("sink_share")
+    weights = "" if share is None or share.default == OFF else PLAIN_WEIGHTS
     return f"""\
 [[recipes]]
 method = {quoted(method)}
 bits = {bits}
 preset = "paper"                 # {_preset(method)}
+{weights}\
 # (paper) These sets have the same number of samples. If you also want sets with the same number of tokens, add their
 # names to the list. Their names end in -tokens.
 sets = [{sets}]

@@ -21,6 +21,7 @@ from faq_tui.core.report.formatting import escape
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Recipe, Source
 from faq_tui.core.settings.sets import plain_name
+from faq_tui.core.settings.weights import sink_share_of
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.sets import all_sets
@@ -134,10 +135,14 @@ def _column(column: dict[str, Any]) -> str:
 
 
 def _recipe(recipe: Recipe) -> dict[str, Any]:
-    """The keys of all methods. A key that earlier versions did not have is left out if it has its default value."""
-    fields, later = type(recipe).model_fields, recipe.added_later_keys()
-    return {
+    """The keys of all methods. A key that earlier versions did not have is left out if it has its default value.
+
+    `sink_share` is a number, or it is left out if the recipe has no sink share.
+    """
+    later, share = recipe.added_later_keys(), sink_share_of(recipe)
+    body = {
         key: value
         for key, value in recipe.with_keys_of_all().items()
-        if key not in later or value != fields[key].default
+        if key != "sink_share" and (key not in later or value != recipe.default_of(key))
     }
+    return body if share is None else {**body, "sink_share": share}

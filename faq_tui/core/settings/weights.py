@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from faq_tui.core.settings.recipe import Recipe
 from faq_tui.core.settings.section import AddedLater, Section
 
 OFF, AUTO = "off", "auto"
-# The sink share that "auto" stands for. In an experiment with one model, larger shares raised the KL of GPTQ.
-AUTO_SHARE = 0.02
+# The sink share that "auto" stands for, if the recipe has one (see `WeightedRecipe.auto_share`).
+AUTO_SHARE = 0.03
 LARGEST = 1000.0  # the largest weight of a kind of tokens
 METHODS_WITH_WEIGHTS = "gptq, gptaq, spqr or w8a8"
 
@@ -28,17 +28,12 @@ def _share(value: Any) -> Any:
     return value
 
 
-def _number(value: Any) -> Any:
-    return AUTO_SHARE if value == AUTO else value
-
-
 SinkShare = Annotated[
     Literal["off", "auto"] | Annotated[float, Field(gt=0, lt=1)],
     BeforeValidator(_share),
-    AfterValidator(_number),
     Field(
-        description="share of all weight that the samples' first tokens get; off: weight 1 each; "
-        f"auto: {AUTO_SHARE:g}"
+        description="share of all weight that samples' first tokens get; off: weight 1 each; "
+        f"auto: {AUTO_SHARE:g} or off"
     ),
     AddedLater(),
 ]
@@ -87,18 +82,53 @@ class WeightedRecipe(Recipe):
 
     added_later: ClassVar[Mapping[str, Any]] = WEIGHTS_ADDED_LATER
 
+    @model_validator(mode="after")
+    def _auto_without_a_share(self) -> Self:
+        """Replace "auto" by "off" if both mean the same for this recipe, so that both have the same signature."""
+        if _written_share(self) == AUTO and self._share_of_auto() is None:
+            vars(self)["sink_share"] = OFF  # the model is frozen
+        return self
+
+    def auto_share(self) -> float | None:
+        """The share that `sink_share = "auto"` stands for; None if it stands for "off".
+
+        The shares are results of experiments in which all kinds of tokens had the weight 1 (see docs/method.md).
+        """
+        return None
+
+    def _share_of_auto(self) -> float | None:
+        return None if kind_weights_of(self) else self.auto_share()
+
+    def default_of(self, key: str) -> Any:
+        default = super().default_of(key)
+        return OFF if key == "sink_share" and self._share_of_auto() is None else default
+
     def mark(self) -> str:
-        share, kinds = sink_share_of(self), "-kinds" if kind_weights_of(self) else ""
-        return f"{'' if share is None else f'-sink{100 * share:g}'}{kinds}"
+        share = _written_share(self)
+        return f"{'' if share in (OFF, AUTO) else _sink_mark(share)}{'-kinds' if kind_weights_of(self) else ''}"
 
     def full_mark(self) -> str:
-        weights = kind_weights_of(self) or {}
-        return self.mark() + "".join(f"-{kind}{weight:.12g}" for kind, weight in weights.items() if weight != 1.0)
+        weights, share = kind_weights_of(self) or {}, _written_share(self)
+        sink = ""
+        if self._share_of_auto() is not None and share in (OFF, AUTO):  # both are left out of `mark`
+            sink = "-sinkoff" if share == OFF else _sink_mark(self._share_of_auto())
+        kinds = "".join(f"-{kind}{weight:.12g}" for kind, weight in weights.items() if weight != 1.0)
+        return f"{sink}{self.mark()}{kinds}"
+
+
+def _written_share(recipe: Recipe) -> Any:
+    return getattr(recipe, "sink_share", OFF)
+
+
+def _sink_mark(share: Any) -> str:
+    return f"-sink{100 * share:g}"
 
 
 def sink_share_of(recipe: Recipe) -> float | None:
     """The recipe's sink share; None if it has none."""
-    share = getattr(recipe, "sink_share", OFF)
+    share = _written_share(recipe)
+    if share == AUTO and isinstance(recipe, WeightedRecipe):
+        return recipe.auto_share()
     return None if share == OFF else float(share)
 
 
@@ -111,6 +141,14 @@ def kind_weights_of(recipe: Recipe) -> dict[str, float] | None:
 
 
 def is_weighted(recipe: Recipe) -> bool:
-    """True if the recipe weights tokens. Only faq-tui's own quantization can weight tokens, not the library
-    GPTQModel."""
+    """True if the recipe weights tokens where that is possible (see `requires_weights`)."""
     return sink_share_of(recipe) is not None or kind_weights_of(recipe) is not None
+
+
+def requires_weights(recipe: Recipe) -> bool:
+    """True if the recipe may only be applied with weights.
+
+    Only faq-tui's own quantization can weight tokens, not the library GPTQModel, and the tokens of some models cannot
+    be weighted. There, `sink_share = "auto"` gives all tokens the weight 1.
+    """
+    return is_weighted(recipe) and _written_share(recipe) != AUTO

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +110,11 @@ def test_a_manifest_of_an_older_version_is_enough(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps(CONFIG))
     card = model_card(ModelCardFacts(folder, {"recipe": {"method": "gone", "bits": 3}}, QWEN, [], "models/old"))
     assert "Qwen3-8B, gone, 3 bits" in card and "does not describe the calibration set" in card
+
+
+def test_the_recipe_says_what_the_first_tokens_count(tmp_path: Path) -> None:
+    assert "share of the first tokens" not in card_of(tmp_path / "plain")
+    shared = card_of(tmp_path / "shared", weights={"first_token": 3.7, "sink_share": 0.03, "loss": "…"})
+    assert re.search(r"\| share of the first tokens +\| 0\.03 +\|", shared)
+    left_out = card_of(tmp_path / "left", weights={"not_used": "a <b> gets other tokens"})
+    assert re.search(r"\| weights of tokens +\| not used: a \\<b\\?> gets other tokens", left_out)

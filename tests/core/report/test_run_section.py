@@ -90,3 +90,14 @@ def test_a_set_whose_name_looks_like_a_draws_has_its_own_plan(tmp_path: Path) ->
         body = json.loads(render(run, "json"))
     (made,) = body["run"]["sets"]
     assert made["name"] == "mine-r2" and made["plan"]["kind"] == "raw"
+
+
+def test_a_recipe_has_its_sink_share_as_a_number(tmp_path: Path) -> None:
+    recipes = '[[recipes]]\n{}\n[[recipes]]\nsink_share = "off"\n[[recipes]]\nsink_share = 0.2\n'
+    text = "[[recipes]]".join(TOML.split("[[recipes]]")[:1]) + recipes.format("")
+    with made_up_run(tmp_path, text) as run:
+        measure_all(run, KLS)
+        found = json.loads(render(run, "json"))["run"]["recipes"]
+        line = next(one for one in render(run, "md").splitlines() if one.startswith("- **Recipe**"))
+    assert [one.get("sink_share") for one in found] == [0.03, None, 0.2]
+    assert line.endswith("sink_share 0.03")

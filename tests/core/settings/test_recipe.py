@@ -35,14 +35,14 @@ def test_what_a_recipe_leaves_unsaid_comes_from_its_method() -> None:
     found = {recipe.method: recipe.identity() for recipe in recipes}
     assert found["gptq"] == {
         **{"method": "gptq", "bits": 4, "group_size": 128},
-        **{"sym": True, "desc_act": False, "damp_percent": 0.01, "scale_search": True},
+        **{"sym": True, "desc_act": False, "damp_percent": 0.01, "scale_search": True, "sink_share": "auto"},
     }
     assert found["awq"]["sym"] is False and "damp_percent" not in found["awq"]
     assert found["spqr"] | {"damp_percent": 0.01, "outlier_threshold": 0.2, "scale_bits": 3} == found["spqr"]
     assert found["w8a8"] == {"method": "w8a8", "bits": 8, "group_size": -1, "damp_percent": 0.01}
     assert build_recipe({"method": "spqr", "preset": "reference"}).values()["damp_percent"] == 1.0
     own = {"method": "spqr", "preset": "reference", "damp_percent": 0.5}
-    assert build_recipe(own).unusual() == {"damp_percent": 0.5}
+    assert build_recipe(own).unusual() == {"damp_percent": 0.5, "sink_share": "off"}
     assert not default_recipe().unusual()
 
 

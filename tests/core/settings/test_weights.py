@@ -9,38 +9,72 @@ from pydantic import ValidationError
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.settings import parse_settings
-from faq_tui.core.settings.recipe import build_recipe
-from faq_tui.core.settings.weights import AUTO_SHARE, is_weighted, kind_weights_of, sink_share_of
+from faq_tui.core.settings.recipe import build_recipe, recipe_of_worker
+from faq_tui.core.settings.weights import AUTO_SHARE, is_weighted, kind_weights_of, requires_weights, sink_share_of
 
 BASE = '[target]\nmodel = "m"\n[seeds]\npath = "s.jsonl"\n'
 
 
-def test_without_the_keys_nothing_is_weighted() -> None:
-    for body in ({}, {"sink_share": "off"}, {"token_weights": {"answer": 1}}, {"method": "awq"}):
-        recipe = build_recipe(body)
-        assert not is_weighted(recipe) and recipe.identity() == build_recipe({**body}).identity()
-        assert not recipe.mark() and "sink_share" not in recipe.identity() and not recipe.unusual()
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"method": "gptaq"},
+        {"method": "w8a8"},
+        {"method": "awq"},
+        {"bits": 8},
+        {"scale_search": False},
+        {"engine": "gptqmodel"},
+        {"experts": "all"},
+    ],
+)
+def test_recipes_without_weights_have_the_signatures_of_earlier_versions(body: dict[str, Any]) -> None:
+    recipe = build_recipe(body)
+    assert not is_weighted(recipe) and not requires_weights(recipe) and not recipe.mark()
+    assert "sink_share" not in recipe.identity()
+    assert recipe.unusual() == {key: value for key, value in body.items() if key not in ("method", "bits")}
 
 
-def test_auto_is_the_share_that_was_best() -> None:
-    recipe = build_recipe({"sink_share": "auto"})
-    assert sink_share_of(recipe) == AUTO_SHARE == 0.02
-    assert recipe == build_recipe({"sink_share": AUTO_SHARE}), "so both have the same signature"
+@pytest.mark.parametrize("method", ["gptq", "spqr"])
+def test_the_share_of_auto_is_the_default_where_it_was_measured(method: str) -> None:
+    recipe = build_recipe({"method": method})
+    assert sink_share_of(recipe) == AUTO_SHARE == 0.03
+    assert is_weighted(recipe) and not requires_weights(recipe), "the weights may be left out"
+    assert recipe == build_recipe({"method": method, "sink_share": "auto"}) == recipe_of_worker(recipe.identity())
+    assert recipe.identity()["sink_share"] == "auto" and not recipe.unusual()
+    written = build_recipe({"method": method, "sink_share": 0.03})
+    assert requires_weights(written) and written.identity()["sink_share"] == 0.03
+
+
+@pytest.mark.parametrize("body", [{"method": "gptaq"}, {"method": "w8a8"}, {"bits": 8}, {"scale_search": False}])
+def test_auto_is_off_where_no_share_helped(body: dict[str, Any]) -> None:
+    plain, auto = build_recipe({**body, "sink_share": "off"}), build_recipe({**body, "sink_share": "auto"})
+    assert plain == auto and plain.identity() == auto.identity() and plain.folder("x") == auto.folder("x")
+
+
+def test_weights_of_kinds_come_without_a_share_of_auto() -> None:
+    kinds = build_recipe({"token_weights": {"answer": 2}})
+    assert sink_share_of(kinds) is None and requires_weights(kinds)
+    assert kinds == build_recipe({"token_weights": {"answer": 2}, "sink_share": "auto"})
+    assert build_recipe({"token_weights": {"answer": 1}}) == build_recipe({})
 
 
 def test_recipes_with_and_without_weights_can_be_compared_in_one_run() -> None:
-    text = "".join(
-        f"[[recipes]]\n{keys}\n"
-        for keys in ("", 'sink_share = "auto"', "sink_share = 0.125", "token_weights = { answer = 2.0 }")
-    )
-    names = [recipe.folder("x") for recipe in parse_settings(BASE + text).recipes]
-    marks = ("", "-sink2", "-sink12.5", "-kinds")
-    assert names == [f"gptq{mark}-w4g128-x" for mark in marks]
-    kinds = parse_settings(BASE + text).recipes[-1]
+    def names(*keys: str) -> list[str]:
+        text = "".join(f"[[recipes]]\n{one}\n" for one in keys)
+        return [recipe.folder("x") for recipe in parse_settings(BASE + text).recipes]
+
+    off, auto = 'sink_share = "off"', ""
+    found = names(auto, off, "sink_share = 0.125", "token_weights = { answer = 2.0 }")
+    assert found == [f"gptq{mark}-w4g128-x" for mark in ("", "-sinkoff", "-sink12.5", "-kinds")]
+    assert names(off, auto) == ["gptq-w4g128-x", "gptq-sink3-w4g128-x"]
+    assert names(off) == names(auto) == ["gptq-w4g128-x"], "a single recipe has a short name"
+    assert names('bits = 8\nsink_share = "off"') == ["gptq-w8g128-x"]
+    kinds = parse_settings(f"{BASE}[[recipes]]\ntoken_weights = {{ answer = 2.0 }}\n").recipes[0]
     assert kind_weights_of(kinds) == {"answer": 2.0, "reasoning": 1.0, "question": 1.0, "template": 1.0}
     assert {key: str(value) for key, value in kinds.unusual().items()} == {"token_weights": "answer 2"}
-    with pytest.raises(UsageError, match="two recipes would both write models/gptq-sink2-w4g128-baseline: remove"):
-        parse_settings(BASE + '[[recipes]]\nsink_share = "auto"\n[[recipes]]\nsink_share = 0.02\n')
+    for equal in ((auto, 'sink_share = "auto"'), (off, off), ("sink_share = 0.03", "sink_share = 0.03")):
+        with pytest.raises(UsageError, match=r"two recipes would both write models/gptq-.*: remove"):
+            names(*equal)
 
 
 def test_recipes_with_different_weights_have_different_names() -> None:
@@ -51,7 +85,7 @@ def test_recipes_with_different_weights_have_different_names() -> None:
     one, other = "token_weights = { answer = 2 }", "token_weights = { answer = 0, template = 0.5 }"
     assert names(one) == names(other) == ["gptq-kinds-w4g128-x"], "one recipe keeps its short name"
     assert names(one, other) == ["gptq-kinds-w4g128-x", "gptq-kinds-answer0-template0.5-w4g128-x"]
-    shared = 'sink_share = "auto"\n'
+    shared = "sink_share = 0.02\n"
     assert names(shared + other, shared + one)[1] == "gptq-sink2-kinds-answer2-w4g128-x"
     apart = [f"{weights}\nsets = ['{name}']" for weights, name in ((one, "baseline"), (other, "few"))]
     assert names(*apart) == ["gptq-kinds-w4g128-x"] * 2, "these folders differ by the names of their sets"
@@ -65,7 +99,7 @@ def test_recipes_with_different_weights_have_different_names() -> None:
 @pytest.mark.parametrize("share", [0, 1, 1.5, -0.1, True, "on", "", [0.1], None, float("nan"), float("inf")])
 def test_a_share_that_is_none(share: Any) -> None:
     if share is None:
-        assert not is_weighted(build_recipe({"sink_share": None}))
+        assert build_recipe({"sink_share": None}) == build_recipe({})
         return
     with pytest.raises(ValidationError, match='give "off", "auto" or a number above 0 and below 1'):
         build_recipe({"sink_share": share})

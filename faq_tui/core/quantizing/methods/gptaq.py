@@ -24,7 +24,7 @@ from faq_tui.core.quantizing.methods.gptq.walked import WALK
 from faq_tui.core.quantizing.methods.gptqmodel.method import Experts
 from faq_tui.core.quantizing.preflight import expert_count
 from faq_tui.core.settings.recipe import PAPER, Damping, GroupSize, Presets, Recipe
-from faq_tui.core.settings.weights import KindWeights, SinkShare, TokenWeightsKey, is_weighted
+from faq_tui.core.settings.weights import KindWeights, SinkShare, TokenWeightsKey, requires_weights
 
 
 class GptaqRecipe(EngineRecipe):
@@ -89,7 +89,7 @@ class Gptaq(EngineMethod):
         """
         if getattr(recipe, "experts", None) != "all" and expert_count(config) > 0:
             advice = 'set experts = "all" in the recipe, which calibrates every expert on every token, or use gptq'
-            if is_weighted(recipe):  # the experts = "all" of the advice would be refused
+            if requires_weights(recipe):  # the experts = "all" of the advice would be refused
                 advice = "use gptq, spqr or w8a8"
             raise UsageError(f"gptaq does not support the routing of a mixture of experts: {advice}")
         super().preflight(recipe, config, shapes)

@@ -26,8 +26,9 @@ from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import Ordering, Solve, SolvedMatrix
 from faq_tui.core.quantizing.sequential.row_weights import facts_of, weights_of
 from faq_tui.core.quantizing.sequential.walk import LayerWalk
-from faq_tui.core.quantizing.sequential.walk_check import other_method, refusal_of_stack
+from faq_tui.core.quantizing.sequential.walk_check import other_method, refusal_of_stack, refusal_of_weights
 from faq_tui.core.quantizing.sequential.weights import TokenWeights
+from faq_tui.core.settings.weights import requires_weights
 
 LAYERS, BESIDE, MESSAGES, ORIGIN = "layers", "beside", "messages.jsonl", "origin.json"
 
@@ -69,6 +70,9 @@ def quantize_layers(
     dense = METHODS.get(job.recipe.method).format is DENSE
     if stack.places is not None and (why := refusal_of_stack(stack, packed=not dense)):
         raise UnsupportedModel(why, other_method(target, job.trust_remote_code, packed=not dense))
+    required = requires_weights(job.recipe)  # then the walk refuses a model whose tokens cannot be weighted
+    uneven = refusal_of_weights(stack) if weights is not None and not required else None
+    weights = None if uneven else weights
     progress.begin(len(stack.layers), rows)
     send = progress.send
     with scratch_folder(job.out) as scratch:
@@ -84,7 +88,7 @@ def quantize_layers(
             new.add(layer, method.stored(layer, solved, beside))
 
         def restore(layer: int) -> dict[str, Any] | None:
-            if layer >= done:
+            if layer >= done or walk.unweighted:
                 return None
             modules: dict[str, dict[str, Any]] = {}
             for name, tensor in new.layer(layer).items():
@@ -94,8 +98,9 @@ def quantize_layers(
         try:
             walk = LayerWalk(stack, devices, ordering, method.solve, keep, restore, progress, cancel)
             walk.scratch, walk.weights, walk.sharing = scratch, weights, job.sharing
+            walk.weights_required, walk.uneven = required, None if uneven is None else bool(uneven)
             walk.run(rows)
-            used = len(walk.shards)
+            used, unweighted = len(walk.shards), walk.unweighted or uneven or ""
         finally:
             progress.send = send
             if progress.failure is not None:
@@ -109,7 +114,7 @@ def quantize_layers(
     if job.checkpoints is not None:
         shutil.rmtree(job.checkpoints, ignore_errors=True)
     divided = {"devices": used} if used > 1 else {}
-    return facts_of(weights) | divided | ({"resumed_at_layer": done} if done else {})
+    return facts_of(weights, unweighted) | divided | ({"resumed_at_layer": done} if done else {})
 
 
 def _origin(job: QuantizationJob, target: Path, weights: TokenWeights | None) -> str:

@@ -29,8 +29,13 @@ def weights_of(job: QuantizationJob, target: Path, rows: Sequence[Sequence[int]]
     return token_weights([len(row) for row in rows], sink_share_of(job.recipe), by_kind, kinds)
 
 
-def facts_of(weights: TokenWeights | None) -> dict[str, Any]:
-    """The manifest's entry `weights`; empty if no tokens are weighted."""
+def facts_of(weights: TokenWeights | None, why_not: str) -> dict[str, Any]:
+    """The manifest's entry `weights`; empty if the recipe sets no weights.
+
+    `why_not` is the reason why the model's tokens cannot be weighted; "" if they can be.
+    """
+    if why_not:
+        return {"weights": {"not_used": why_not}}
     if weights is None:
         return {}
     body: Mapping[str, Any] = {"first_token": weights.first, "sink_share": weights.sink_share, "loss": LOSS}

@@ -70,6 +70,9 @@ class LayerWalk:
     place: StatesPlace | None = None  # where hidden states are kept; by default, on the device if they fit there
     scratch: Path | None = None  # the folder for hidden states that do not fit into memory
     weights: TokenWeights | None = None  # the tokens' weights in the Hessians; None if all tokens count once
+    weights_required: bool = True  # if false, the weights are left out where the tokens cannot be weighted
+    unweighted: str = ""  # the reason why the weights were left out; "" if they were not
+    uneven: bool | None = None  # true if some modules get other tokens than their layer; None if this is not known
     sharing: int = 1  # number of jobs that use the same GPU; with several, the walk keeps no outputs on the GPU
     multiple: int = 0  # rows are padded to a multiple of this number of tokens; with 0, the device decides
     shards: list[Shard] = field(default_factory=list)  # one for each device that has batches
@@ -82,16 +85,22 @@ class LayerWalk:
         weights = None if self.weights is None or self.weights.even else self.weights
         self.tokens = sum(map(len, rows))
         # In some models, a module gets other tokens than its layer. Then the padding tokens cannot get the weight 0.
-        pads = self.pads() and not refusal_of_weights(self.stack)
+        pads = self.pads() and not self._has_uneven_modules()
         multiple = self.multiple or (CUDA_MULTIPLE if pads else 1)
         known = len(self.progress.losses)
         try:
             self._run(*padded(rows, weights, multiple))
-        except UnsupportedModel:
-            if weights is not None or self.multiple or multiple == 1 or self.stack.load is None:
+        except UnsupportedModel as error:
+            required = weights is not None and self.weights_required
+            same = weights is None and multiple == 1
+            if required or same or self.multiple or self.stack.load is None:
                 raise
+            self.unweighted = error.reason if weights is not None else ""
             del self.progress.losses[known:]
             self._run(rows, None)
+
+    def _has_uneven_modules(self) -> bool:
+        return bool(refusal_of_weights(self.stack)) if self.uneven is None else self.uneven
 
     def pads(self) -> bool:
         """True if rows are padded. A CPU needs time for each token, so padding would make it slower."""

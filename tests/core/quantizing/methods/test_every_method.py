@@ -91,12 +91,15 @@ IDENTITIES: dict[str, dict[str, Any]] = {  # as version 0.1.0 wrote them, in its
 }
 
 
-OLD_OPTIONS = {name: {"scale_search": False} for name in ("gptq", "gptaq")}
+OLD_OPTIONS: dict[str, dict[str, Any]] = {
+    **{name: {"scale_search": False} for name in ("gptq", "gptaq")},
+    "spqr": {"sink_share": "off"},
+}
 
 
 @pytest.mark.parametrize("name", METHODS.builtin)
 def test_artefacts_of_earlier_versions_stay_valid(name: str) -> None:
-    # Since then, gptq and gptaq have other defaults.
+    # Since then, gptq, gptaq and spqr have other defaults.
     recipe = build_recipe({"method": name, **IDENTITIES[name], **OLD_OPTIONS.get(name, {})})
     before = {"method": name, **IDENTITIES[name]}
     assert json.dumps(recipe.identity()) == json.dumps(before)

@@ -14,11 +14,13 @@ from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.chat.token_kinds import KINDS, write_kinds
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.output import read_manifest
+from faq_tui.core.quantizing.sequential import engine
 from faq_tui.core.quantizing.sequential.row_weights import weights_of
 from faq_tui.core.run.run import open_run
 from faq_tui.core.settings.recipe import build_recipe
 from faq_tui.core.stages.quantize import artefact_signature, signature
 from faq_tui.core.store.sets import SetRow
+from tests.support.architectures import make
 from tests.support.quantize_bench import GROUP, Bench, tensors
 from tests.support.shell import make_run
 from tests.support.tiny import make_tiny_model
@@ -97,7 +99,7 @@ def test_kinds_of_an_older_set_are_found_in_its_texts(bench: Bench, tmp_path: Pa
 
 def test_a_target_that_only_gptqmodel_can_quantize_is_refused_before_the_work(bench: Bench, tmp_path: Path) -> None:
     model = make_tiny_model(tmp_path / "odd", layers=1, intermediate=132)
-    spec = bench.spec("odd", model=str(model), group_size=-1, sink_share="auto")
+    spec = bench.spec("odd", model=str(model), group_size=-1, sink_share=0.03)
     why = r"need the engine walk, but 128 x 132 weights of .* do not fill whole words of 32 bits: remove both keys"
     with pytest.raises(UsageError, match=why):
         bench.worker(spec, lambda _message: None, CancelToken())
@@ -107,6 +109,32 @@ def test_a_target_that_only_gptqmodel_can_quantize_is_refused_before_the_work(be
     with pytest.raises(FaqError, match=why):
         uses_walk(job, model)
     assert "need the engine walk" in engines_refusal(job.recipe, model, False, "")
+    by_default = QuantizationJob.from_spec(
+        bench.spec("odd", model=str(model), group_size=-1, scale_search=True, sink_share="auto")
+    )
+    assert not uses_walk(by_default, model), "GPTQModel quantizes this target without weights"
+    assert engines_refusal(by_default.recipe, model, False, "") == ""
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_the_share_of_auto_is_left_out_where_tokens_cannot_be_weighted(
+    found: bool, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the trial call does not find the module, the walk begins again without weights."""
+    model = make("deepseek_v4", tmp_path / "target")
+    if not found:
+        monkeypatch.setattr(engine, "refusal_of_weights", lambda _stack: "")
+    rows = tmp_path / "rows.jsonl"
+    ids = [[id % 128 for id in row[:40]] for row in bench.ids[:4]]
+    rows.write_text("".join(json.dumps({"input_ids": row}) + "\n" for row in ids), encoding="utf-8")
+    for share in ("auto", "off"):
+        keys = {"engine": "walk", "scale_search": True, "sink_share": share}
+        bench.here(bench.spec(share, model=str(model), rows=str(rows), out=str(tmp_path / share), **keys))
+    made = [tensors(tmp_path / share) for share in ("auto", "off")]
+    assert all(torch.equal(tensor, made[1][name]) for name, tensor in made[0].items())
+    manifest = read_manifest(tmp_path / "auto")
+    assert manifest is not None and set(manifest["weights"]) == {"not_used"}
+    assert manifest["weights"]["not_used"].endswith("so the tokens cannot be weighted")
 
 
 def test_the_signature_holds_the_kinds_only_if_they_have_weights(tmp_path: Path) -> None:

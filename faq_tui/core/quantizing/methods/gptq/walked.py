@@ -18,7 +18,7 @@ from faq_tui.core.quantizing.methods.gptq.format import WORD, dense_of, packed_t
 from faq_tui.core.quantizing.output import EngineResult, average_bits
 from faq_tui.core.quantizing.preflight import expert_count
 from faq_tui.core.quantizing.progress import QuantizationProgress
-from faq_tui.core.settings.weights import is_weighted
+from faq_tui.core.settings.weights import requires_weights
 
 if TYPE_CHECKING:
     from faq_tui.core.quantizing.sequential.batching import SolvedMatrix
@@ -44,7 +44,7 @@ def uses_walk(job: QuantizationJob, target: Path) -> bool:
 
 def _refusal_of_required_walk(recipe: Any, why: str) -> str:
     """The error sentence for a recipe that only the walk can run; "" if GPTQModel can run the recipe, too."""
-    if is_weighted(recipe):
+    if requires_weights(recipe):
         return weights_need_walk(why)
     return f'engine = "walk" does not support this target: {why}; {ADVICE}' if recipe.engine == WALK else ""
 
@@ -63,7 +63,7 @@ def refusal(recipe: Any, target: Path, trust_remote_code: bool) -> str:
 
     config = json.loads((target / "config.json").read_text(encoding="utf-8"))
     why = refusal_of_shapes(recipe, expert_count(config), quantized_shapes(target))
-    return why or walk_refusal(target, trust_remote_code, packed=True, weighted=is_weighted(recipe))
+    return why or walk_refusal(target, trust_remote_code, packed=True, weighted=requires_weights(recipe))
 
 
 def refusal_of_shapes(recipe: Any, experts: int, shapes: Mapping[str, tuple[int, int]]) -> str:
@@ -87,7 +87,7 @@ def engines_refusal(recipe: Any, target: Path, trust_remote_code: bool, of_libra
     if recipe.engine == GPTQMODEL:
         return of_library
     why = refusal(recipe, target, trust_remote_code)
-    if why and is_weighted(recipe):
+    if why and requires_weights(recipe):
         return weights_need_walk(why)
     if not why or (recipe.engine != WALK and not of_library):
         return ""

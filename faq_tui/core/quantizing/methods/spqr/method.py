@@ -17,7 +17,14 @@ from faq_tui.core.quantizing.methods.base import Method
 from faq_tui.core.quantizing.output import EngineResult
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.settings.recipe import PAPER, Damping, GroupSize, Presets, Recipe
-from faq_tui.core.settings.weights import KindWeights, SinkShare, TokenWeightsKey, WeightedRecipe, is_weighted
+from faq_tui.core.settings.weights import (
+    AUTO_SHARE,
+    KindWeights,
+    SinkShare,
+    TokenWeightsKey,
+    WeightedRecipe,
+    requires_weights,
+)
 
 if TYPE_CHECKING:
     from faq_tui.core.quantizing.methods.spqr.matrix import Knobs
@@ -33,8 +40,12 @@ EXPORT = (
 
 
 class SpqrRecipe(WeightedRecipe):
-    # The default damping 0.01 is faq-tui's choice. The README of the authors' code uses 1.0.
-    presets: ClassVar[Presets] = {"paper": PAPER, "default": {}, "reference": {"damp_percent": 1.0}}
+    # The default damping 0.01 is faq-tui's choice. The README of the authors' code uses 1.0, and no weights.
+    presets: ClassVar[Presets] = {
+        "paper": PAPER,
+        "default": {},
+        "reference": {"damp_percent": 1.0, "sink_share": "off"},
+    }
 
     method: Literal["spqr"] = "spqr"
     bits: Literal[4, 3, 8] = 4
@@ -47,8 +58,11 @@ class SpqrRecipe(WeightedRecipe):
     scale_group: Annotated[
         int, Field(ge=1, le=4096, description="number of output rows that share one second-level scale")
     ] = 16
-    sink_share: SinkShare = "off"
+    sink_share: SinkShare = "auto"
     token_weights: TokenWeightsKey = KindWeights()
+
+    def auto_share(self) -> float | None:
+        return AUTO_SHARE
 
 
 class Spqr(Method):
@@ -68,7 +82,7 @@ class Spqr(Method):
     def refusal(self, recipe: Recipe, target: Path, trust_remote_code: bool) -> str:
         from faq_tui.core.quantizing.sequential.walk_check import other_method, walk_refusal
 
-        why = walk_refusal(target, trust_remote_code, packed=False, weighted=is_weighted(recipe))
+        why = walk_refusal(target, trust_remote_code, packed=False, weighted=requires_weights(recipe))
         return f"{why}; {other_method(target, trust_remote_code, packed=False)}" if why else ""
 
     def quantize(

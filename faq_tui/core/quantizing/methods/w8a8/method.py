@@ -17,7 +17,7 @@ from faq_tui.core.quantizing.methods.w8a8.format import Int8Format
 from faq_tui.core.quantizing.output import EngineResult
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.settings.recipe import Damping, Presets, Recipe
-from faq_tui.core.settings.weights import KindWeights, SinkShare, TokenWeightsKey, WeightedRecipe, is_weighted
+from faq_tui.core.settings.weights import KindWeights, SinkShare, TokenWeightsKey, WeightedRecipe, requires_weights
 
 if TYPE_CHECKING:
     from faq_tui.core.quantizing.sequential.batching import SolvedMatrix
@@ -56,7 +56,7 @@ class W8a8(Method):
     def refusal(self, recipe: Recipe, target: Path, trust_remote_code: bool) -> str:
         from faq_tui.core.quantizing.sequential.walk_check import other_method, walk_refusal
 
-        why = walk_refusal(target, trust_remote_code, packed=True, weighted=is_weighted(recipe))
+        why = walk_refusal(target, trust_remote_code, packed=True, weighted=requires_weights(recipe))
         return f"{why}; {other_method(target, trust_remote_code, packed=True)}" if why else ""
 
     def quantize(
