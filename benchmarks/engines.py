@@ -46,7 +46,9 @@ def quantize(engine: str, model: Path, rows: Path, out: Path, options: argparse.
     shutil.rmtree(out, ignore_errors=True)
     log = options.out / f"{engine}-{model.name}.log"
     if engine == WALK:
-        recipe = build_recipe({"method": "gptq", "bits": 4, "group_size": options.group, "engine": "walk"})
+        # The libraries count every token once.
+        asked = {"method": "gptq", "bits": 4, "group_size": options.group, "engine": "walk", "sink_share": "off"}
+        recipe = build_recipe(asked)
         spec = {"artefact": "engines", "model": str(model), "recipe": recipe.identity(), "rows": str(rows)}
         return watch({**spec, "out": str(out), "device": options.device}, log, options.limit)
     keys = {"model": model, "rows": rows, "out": out, "group": options.group, "device": options.device}

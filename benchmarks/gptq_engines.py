@@ -141,7 +141,7 @@ def main() -> None:
         chosen = draw(rest, options.tokens, number)
         for name in options.engines.split(","):
             method, _, engine = name.partition("@")
-            recipe = {"method": method, "engine": engine}
+            recipe = {"method": method, "engine": engine, "sink_share": "off"}  # GPTQModel counts every token once
             seconds, loss = quantized(options.model.resolve(), recipe, chosen, work.resolve(), options.device)
             model = load_dense(work, torch.float32, options.device)
             kl = divergence(teacher, model, held_out, options.device)
