@@ -341,13 +341,13 @@ async def test_hostile_text_is_inert_and_fast(tmp_path: Path) -> None:
             assert app.screen_text.count("[red]no[/]") >= 2
             for char in "\x1b\x07\x00\u202e\u202c":
                 assert char not in app.screen_text
-            began = time.perf_counter()
+            began = time.process_time()
             app.hear(e.CandidateDelta(ids[0], "elder", 2, "", "z" * 1_000_000))
             pane.views[0].show((ids[0], "elder", 9), pane._finished[1], None, None, NOW)
-            assert time.perf_counter() - began < 2.0
-            began = time.perf_counter()
+            assert time.process_time() - began < 2.0
+            began = time.process_time()
             await pilot.press("ctrl+d", "ctrl+d")
-            assert time.perf_counter() - began < 2.0
+            assert time.process_time() - began < 2.0
 
 
 def test_live_state_is_cheap_at_64_streams() -> None:
@@ -355,10 +355,10 @@ def test_live_state_is_cheap_at_64_streams() -> None:
     live = LiveState()
     live.apply(e.StageStarted("regenerate", 64, "candidates"), 0.0)
     deltas = [e.CandidateDelta(f"seed{n % 64}", "elder", 1, "", " word") for n in range(32_000)]
-    began = time.perf_counter()
+    began = time.process_time()
     for n, delta in enumerate(deltas):
         live.apply(delta, n / 6400)
-    assert time.perf_counter() - began < 1.0, "20 % of a core at most, on a busy machine"
+    assert time.process_time() - began < 1.0, "20 % of a core at most, on a busy machine"
     grown = live.growing["seed0", "elder", 1].answer
     assert grown.length == 500 * 5 and grown.since(grown.length - 5) == " word"
     assert round(live.regeneration.tokens_per_second(5.0)) == 6400 * 5 / 4
@@ -377,13 +377,13 @@ def test_many_seeds_open_at_once(tmp_path: Path) -> None:
             )
         assert seeds.counts(run.store)["chosen"] == 200_001
         page = SeedPage(run.store)
-        began = time.perf_counter()
+        began = time.process_time()
         page.resize(50)
         page.last()
         page.up()
         assert page.go_to(f"{100_000:012x}") and page.current and page.current.position == 100_000
         assert len(page.seeds) == 50
-        assert time.perf_counter() - began < 0.2
+        assert time.process_time() - began < 0.2
 
 
 def scene(app: PaneHost, ids: list[str]) -> None:
