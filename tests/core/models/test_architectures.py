@@ -23,6 +23,7 @@ from faq_tui.core.models.streamed import StreamedBackbone, open_stream, refusal_
 from faq_tui.core.models.text_model import empty_model
 from faq_tui.core.quantizing import task
 from faq_tui.core.quantizing.library_definitions import is_advisable, library_refusal
+from faq_tui.core.settings.recipe import build_recipe
 from tests.support.architectures import MULTIMODAL, TEXT, make, write_rows
 from tests.support.paths import ROOT
 
@@ -159,7 +160,7 @@ def test_an_artefact_is_made_and_read_back_or_refused(target: Path, rows: Path, 
     import torch
 
     out = target.parent / f"{target.name}-{method}"
-    recipe = {"method": method, **METHODS[method]}
+    recipe = build_recipe({"method": method, **METHODS[method]}).identity()  # with today's defaults
     spec: dict[str, Any] = {
         "artefact": method,
         "model": str(target),
