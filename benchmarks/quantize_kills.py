@@ -46,10 +46,10 @@ LAYERS = 8
 BESIDE = 2  # messages for each layer besides those of its modules: layer_started and layer_done
 FULL = "full"  # the name of the file that takes the free space
 AHEAD = 2.2  # a kill comes at most this number of layers after the start of an attempt
-OWN: dict[str, dict[str, Any]] = {
-    "gptq": {"engine": "walk"},
-    "gptaq": {"engine": "walk"},
-    "spqr": {},
+OWN: dict[str, dict[str, Any]] = {  # a job's recipe names defaults that earlier versions did not have
+    "gptq": {"engine": "walk", "scale_search": True, "sink_share": "auto"},
+    "gptaq": {"engine": "walk", "scale_search": True},
+    "spqr": {"sink_share": "auto"},
     "w8a8": {"bits": 8, "group_size": -1},
     "awq": {"sym": False},
 }
