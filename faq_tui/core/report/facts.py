@@ -139,10 +139,10 @@ def _recipe(recipe: Recipe) -> dict[str, Any]:
 
     `sink_share` is a number, or it is left out if the recipe has no sink share.
     """
-    later, share = recipe.added_later_keys(), sink_share_of(recipe)
+    fields, later, share = type(recipe).model_fields, recipe.added_later_keys(), sink_share_of(recipe)
     body = {
         key: value
         for key, value in recipe.with_keys_of_all().items()
-        if key != "sink_share" and (key not in later or value != recipe.default_of(key))
+        if key != "sink_share" and (key not in later or value != fields[key].default)
     }
     return body if share is None else {**body, "sink_share": share}

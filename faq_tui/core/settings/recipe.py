@@ -157,11 +157,8 @@ class Recipe(Section):
 
     def unusual(self) -> dict[str, Any]:
         """The keys of this method with a value that is not the default. Keys that all methods share are left out."""
-        return {key: value for key in self.own_keys() if (value := getattr(self, key)) != self.default_of(key)}
-
-    def default_of(self, key: str) -> Any:
-        """The default of a key. It may depend on other keys of the recipe."""
-        return type(self).model_fields[key].default
+        fields = type(self).model_fields
+        return {key: value for key in self.own_keys() if (value := getattr(self, key)) != fields[key].default}
 
     def folder(self, set_name: str) -> str:
         """Name of the artefact's folder under `models/`.

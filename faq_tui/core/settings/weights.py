@@ -82,13 +82,6 @@ class WeightedRecipe(Recipe):
 
     added_later: ClassVar[Mapping[str, Any]] = WEIGHTS_ADDED_LATER
 
-    @model_validator(mode="after")
-    def _auto_without_a_share(self) -> Self:
-        """Replace "auto" by "off" if both mean the same for this recipe, so that both have the same signature."""
-        if _written_share(self) == AUTO and self._share_of_auto() is None:
-            vars(self)["sink_share"] = OFF  # the model is frozen
-        return self
-
     def auto_share(self) -> float | None:
         """The share that `sink_share = "auto"` stands for; None if it stands for "off".
 
@@ -96,12 +89,20 @@ class WeightedRecipe(Recipe):
         """
         return None
 
-    def _share_of_auto(self) -> float | None:
+    def share_of_auto(self) -> float | None:
+        """Like `auto_share`, but None if the recipe weights kinds of tokens."""
         return None if kind_weights_of(self) else self.auto_share()
 
-    def default_of(self, key: str) -> Any:
-        default = super().default_of(key)
-        return OFF if key == "sink_share" and self._share_of_auto() is None else default
+    def values(self) -> dict[str, Any]:
+        """Like `Recipe.values`, with "off" instead of "auto" if both mean the same for this recipe."""
+        return {key: OFF if self._means_off(key, value) else value for key, value in super().values().items()}
+
+    def with_keys_of_all(self) -> dict[str, Any]:
+        every = super().with_keys_of_all()
+        return {key: value for key, value in every.items() if not self._means_off(key, value)}
+
+    def _means_off(self, key: str, value: Any) -> bool:
+        return key == "sink_share" and value == AUTO and self.share_of_auto() is None
 
     def mark(self) -> str:
         share = _written_share(self)
@@ -110,8 +111,8 @@ class WeightedRecipe(Recipe):
     def full_mark(self) -> str:
         weights, share = kind_weights_of(self) or {}, _written_share(self)
         sink = ""
-        if self._share_of_auto() is not None and share in (OFF, AUTO):  # both are left out of `mark`
-            sink = "-sinkoff" if share == OFF else _sink_mark(self._share_of_auto())
+        if self.share_of_auto() is not None and share in (OFF, AUTO):  # both are left out of `mark`
+            sink = "-sinkoff" if share == OFF else _sink_mark(self.share_of_auto())
         kinds = "".join(f"-{kind}{weight:.12g}" for kind, weight in weights.items() if weight != 1.0)
         return f"{sink}{self.mark()}{kinds}"
 
@@ -128,7 +129,7 @@ def sink_share_of(recipe: Recipe) -> float | None:
     """The recipe's sink share; None if it has none."""
     share = _written_share(recipe)
     if share == AUTO and isinstance(recipe, WeightedRecipe):
-        return recipe.auto_share()
+        return recipe.share_of_auto()
     return None if share == OFF else float(share)
 
 
@@ -151,4 +152,4 @@ def requires_weights(recipe: Recipe) -> bool:
     Only faq-tui's own quantization can weight tokens, not the library GPTQModel, and the tokens of some models cannot
     be weighted. There, `sink_share = "auto"` gives all tokens the weight 1.
     """
-    return is_weighted(recipe) and _written_share(recipe) != AUTO
+    return kind_weights_of(recipe) is not None or _written_share(recipe) not in (OFF, AUTO)

@@ -92,7 +92,8 @@ IDENTITIES: dict[str, dict[str, Any]] = {  # as version 0.1.0 wrote them, in its
 
 
 OLD_OPTIONS: dict[str, dict[str, Any]] = {
-    **{name: {"scale_search": False} for name in ("gptq", "gptaq")},
+    "gptq": {"scale_search": False, "sink_share": "off"},
+    "gptaq": {"scale_search": False},
     "spqr": {"sink_share": "off"},
 }
 
