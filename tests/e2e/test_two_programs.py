@@ -118,6 +118,8 @@ def test_an_app_stops_the_command_of_the_shell(run: Path, server: FakeServer) ->
         assert started.stderr is not None
         err = started.stderr.read()
         assert started.returncode == 4 and "Traceback" not in err, err
+        # Until the app has seen the end of the job, the key q asks what to do with the job.
+        until(lambda: "regenerate: stopped." in shown.lines()[JOBS_LINE], shown)
         left(shown)
 
 
