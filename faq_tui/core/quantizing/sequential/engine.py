@@ -85,6 +85,8 @@ def quantize_layers(
         progress.send = messages.noting(send)
 
         def keep(layer: int, solved: dict[str, SolvedMatrix]) -> None:
+            if walk.unweighted:  # the origin names the weights, so a later attempt must not reuse these layers
+                (place / ORIGIN).unlink(missing_ok=True)
             new.add(layer, method.stored(layer, solved, beside))
 
         def restore(layer: int) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ import torch
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.chat.token_kinds import KINDS, write_kinds
+from faq_tui.core.quantizing import task
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.output import read_manifest
 from faq_tui.core.quantizing.sequential import engine
@@ -152,3 +153,32 @@ def test_the_signature_holds_the_kinds_only_if_they_have_weights(tmp_path: Path)
                     write_kinds(path, [bytes([0, kind])], "hash")
                 found.setdefault(name, []).append(artefact_signature(run, recipe, row) + signature(run))
     assert len(set(found["plain"])) == 1 and len(set(found["weighted"])) == 3
+
+
+@pytest.mark.parametrize("kill_at", ["layer_done", "saving"])
+def test_an_attempt_without_weights_is_resumed_without_weights(
+    kill_at: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The layers that the attempt left behind are not weighted, so the manifest must not say that they are."""
+    model = make("deepseek_v4", tmp_path / "target")
+    monkeypatch.setattr(engine, "refusal_of_weights", lambda _stack: "")
+    rows = tmp_path / "rows.jsonl"
+    ids = [[id % 128 for id in row[:40]] for row in bench.ids[:4]]
+    rows.write_text("".join(json.dumps({"input_ids": row}) + "\n" for row in ids), encoding="utf-8")
+
+    def spec(name: str, share: str) -> dict[str, Any]:
+        keys = {"engine": "walk", "scale_search": True, "sink_share": share, "checkpoints": str(tmp_path / "kept")}
+        return bench.spec(name, model=str(model), rows=str(rows), out=str(tmp_path / name), **keys)
+
+    def send(kind: str, **_body: Any) -> None:
+        if kind == kill_at:
+            raise KeyboardInterrupt  # as if the process ended here
+
+    with pytest.raises(KeyboardInterrupt):
+        task.run(spec("auto", "auto"), send, CancelToken())
+    bench.here(spec("auto", "auto"))
+    bench.here(spec("off", "off"))
+    made = [tensors(tmp_path / share) for share in ("auto", "off")]
+    assert all(torch.equal(tensor, made[1][name]) for name, tensor in made[0].items())
+    manifest = read_manifest(tmp_path / "auto")
+    assert manifest is not None and set(manifest["weights"]) == {"not_used"}
